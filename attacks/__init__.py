@@ -1,0 +1,1 @@
+"""Makes adversarial images; ``attacks/methods`` holds one module per attack."""

@@ -1,0 +1,111 @@
+"""An artifact: a model file with its sidecar inside, and the same sidecar beside it.
+
+The one beside (``int8.tflite.json``) adds the SHA-256 of the whole model file. A lone model file works; where
+both are there and the hash does not match, nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tledge.core import atomic, embedding
+from tledge.core.errors import ArtifactError
+from tledge.core.fingerprint import sha256_of_file
+from tledge.core.sidecar import Sidecar
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file that has been read as far as its sidecar.
+
+    Attributes:
+        path: the model file.
+        format: "tflite", "onnx" or "keras".
+        sidecar: what the file says of itself.
+    """
+
+    path: Path
+    format: str
+    sidecar: Sidecar
+
+    @property
+    def name(self) -> str:
+        """The file's name, as tables and results show it."""
+        return self.path.name
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return self.path.stat().st_size
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the whole file."""
+        return sha256_of_file(self.path)
+
+
+def path_beside(model: Path) -> Path:
+    """Where the sidecar beside a model file stands."""
+    return model.with_name(model.name + ".json")
+
+
+def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
+    """Writes a model with its sidecar inside, then the sidecar beside it.
+
+    Args:
+        path: where to; the suffix names the format.
+        model: the model file's bytes, without a sidecar.
+        sidecar: what to write into it.
+    """
+    model_format = embedding.format_of(path)
+    labels = "".join(f"{label}\n" for label in sidecar.class_names).encode()
+    content = embedding.embed(
+        model, model_format, {embedding.SIDECAR: sidecar.to_json(), embedding.LABELS: labels}
+    )
+    # A killed process may leave the model without its sidecar beside it, never one that does not match.
+    path_beside(path).unlink(missing_ok=True)
+    atomic.write_bytes(path, content)
+    artifact = Artifact(path, model_format, sidecar)
+    atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})
+    return artifact
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Reads a model file's sidecar, and checks the file against the sidecar beside it if there is one.
+
+    Raises:
+        ArtifactError: no such file, empty, cut off, of an unknown format, without a sidecar, or not matching
+            the one beside it.
+    """
+    model_format = embedding.format_of(path)
+    try:
+        inside = embedding.extract(path, model_format, embedding.SIDECAR)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot read model '{path}': {error.strerror or error}; 'tledge export' makes one"
+        ) from error
+    beside = path_beside(path)
+    if beside.exists():
+        recorded = _recorded_sha256(beside)
+        actual = sha256_of_file(path)
+        if recorded != actual:
+            raise ArtifactError(
+                f"'{beside.name}' does not match '{path}': it records SHA-256 {recorded[:12]}…, the file has"
+                f" {actual[:12]}…: the file was changed, cut off or swapped; copy both again or export anew"
+            )
+    if inside is None:
+        raise ArtifactError(
+            f"'{path}' holds no sidecar: it was cut off in copying or not made by 'tledge export'; copy it again"
+            " or export it from its run"
+        )
+    return Artifact(path, model_format, Sidecar.from_json(inside, str(path)))
+
+
+def _recorded_sha256(beside: Path) -> str:
+    try:
+        return str(json.loads(beside.read_text(encoding="utf-8"))["artifact_sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"cannot read sidecar '{beside}': {error}; export anew, or delete it") from error

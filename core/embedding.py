@@ -1,0 +1,156 @@
+"""Sidecars inside model files, so that one file is all there is to copy.
+
+* TFLite: a ZIP archive appended to the model, as TensorFlow Lite Metadata does it for associated files; it
+  holds ``tledge.json`` and ``labels.txt``. A FlatBuffer is read from its front, a ZIP from its end.
+* Keras: a ``.keras`` file is a ZIP; the same two members are added to it.
+* ONNX: entries of ``ModelProto.metadata_props`` (field 14 of onnx.proto). Protocol Buffers concatenate
+  repeated fields, so appending the encoded entries to the file adds them, and reading them back needs no
+  library: the other top-level fields are skipped by their length.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from tledge.core.errors import ArtifactError
+
+SIDECAR = "tledge.json"
+LABELS = "labels.txt"
+FORMATS = ("tflite", "onnx", "keras")
+
+_METADATA_PROPS = 14  # onnx.proto: ModelProto.metadata_props, a repeated StringStringEntryProto
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # Protocol Buffers wire types
+_FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a constant time stamp: the same model gives the same file
+
+
+def format_of(path: Path) -> str:
+    """The format of a model file, by its suffix.
+
+    Raises:
+        ArtifactError: the suffix is of no known format.
+    """
+    name = path.suffix.lower().removeprefix(".")
+    if name not in FORMATS:
+        raise ArtifactError(f"'{path}' is no model file; expected a name ending in .tflite, .onnx or .keras")
+    return name
+
+
+def embed(model: bytes, model_format: str, members: Mapping[str, bytes]) -> bytes:
+    """A model file's bytes with named members inside it.
+
+    Args:
+        model: the model, without members.
+        model_format: one of ``FORMATS``.
+        members: content by name.
+    """
+    if model_format == "onnx":
+        return model + b"".join(_encode_property(name, content) for name, content in members.items())
+    buffer = io.BytesIO(model)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, _FIRST_ZIP_DATE), content)
+    return buffer.getvalue()
+
+
+def extract(path: Path, model_format: str, member: str) -> bytes | None:
+    """Reads one member of a model file; None where it holds none of that name.
+
+    Raises:
+        ArtifactError: the file is empty, cut off or not of that format.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        if not head:
+            raise ArtifactError(f"'{path}' is empty (0 bytes): copy or export it again")
+        if model_format == "onnx":
+            return _extract_property(file, path, member)
+        if model_format == "tflite" and head[4:8] != b"TFL3":
+            raise ArtifactError(f"'{path}' is no TFLite model (it begins with {head!r}): copy or export it again")
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return archive.read(member)
+        except KeyError:
+            return None
+        except (zipfile.BadZipFile, EOFError) as error:
+            if model_format == "tflite":
+                return None
+            raise ArtifactError(f"'{path}' is no whole .keras file ({error}): copy or train it again") from error
+
+
+def _encode_property(name: str, content: bytes) -> bytes:
+    entry = _encode_field(1, name.encode()) + _encode_field(2, content)
+    return _encode_field(_METADATA_PROPS, entry)
+
+
+def _encode_field(number: int, content: bytes) -> bytes:
+    return _encode_varint(number << 3 | _LENGTH) + _encode_varint(len(content)) + content
+
+
+def _encode_varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _extract_property(file: BinaryIO, path: Path, wanted: str) -> bytes | None:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    found: bytes | None = None
+    try:
+        while file.tell() < size:
+            number, wire, length = _read_header(file)
+            if file.tell() + length > size:
+                raise ValueError("a field runs past the end of the file")
+            if number == _METADATA_PROPS and wire == _LENGTH:
+                entry = _read_entry(file.read(length))
+                if entry.get(1) == wanted.encode():
+                    found = entry.get(2, b"")
+            else:
+                file.seek(length, io.SEEK_CUR)
+    except ValueError as error:
+        raise ArtifactError(f"'{path}' is no whole ONNX model ({error}): copy or export it again") from error
+    return found
+
+
+def _read_header(file: BinaryIO) -> tuple[int, int, int]:
+    """The next field's number, wire type and content length in bytes; the file stands at its content."""
+    key = _read_varint(file)
+    number, wire = key >> 3, key & 7
+    if number == 0:
+        raise ValueError("field number 0")
+    if wire == _VARINT:
+        _read_varint(file)
+        return number, wire, 0
+    if wire == _LENGTH:
+        return number, wire, _read_varint(file)
+    if wire in (_FIXED32, _FIXED64):
+        return number, wire, 4 if wire == _FIXED32 else 8
+    raise ValueError(f"wire type {wire}")
+
+
+def _read_varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise ValueError("it ends inside a number")
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("a number is too long")
+
+
+def _read_entry(content: bytes) -> dict[int, bytes]:
+    file = io.BytesIO(content)
+    entry: dict[int, bytes] = {}
+    while file.tell() < len(content):
+        number, _, length = _read_header(file)
+        entry[number] = file.read(length)
+    return entry

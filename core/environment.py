@@ -1,0 +1,117 @@
+"""The machine and software that a number was measured on."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tledge.core.loading import usable_cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """One machine with its software; equal records have equal ids.
+
+    Attributes:
+        host: the machine's name.
+        machine: the instruction set ("x86_64", "aarch64").
+        cpu: the CPU's model name.
+        cpu_features: its instruction set extensions, sorted.
+        cores: logical cores of the machine.
+        usable_cores: those that this process may use.
+        governor: the frequency governor of core 0; empty where the system does not tell.
+        memory: bytes of RAM; 0 where the system does not tell.
+        os: name and version of the operating system.
+        python: version.
+        packages: version of each distribution that the measurement depends on.
+    """
+
+    host: str
+    machine: str
+    cpu: str
+    cpu_features: tuple[str, ...]
+    cores: int
+    usable_cores: int
+    governor: str
+    memory: int
+    os: str
+    python: str
+    packages: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits that name this record."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold."""
+        return asdict(self)
+
+
+def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
+    """The version of each of these distributions that is installed."""
+    versions = {}
+    for name in distributions:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def read_environment(distributions: Iterable[str] = ()) -> Environment:
+    """Reads this machine's record.
+
+    Args:
+        distributions: whose versions to record, beside tledge and numpy.
+    """
+    cpuinfo = _read(Path("/proc/cpuinfo"))
+    return Environment(
+        host=platform.node(),
+        machine=platform.machine(),
+        cpu=_first(cpuinfo, "model name", "Model", "Hardware") or platform.processor() or platform.machine(),
+        cpu_features=tuple(sorted(_first(cpuinfo, "flags", "Features").split())),
+        cores=os.cpu_count() or 1,
+        usable_cores=usable_cores(),
+        governor=_read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")).strip(),
+        memory=_memory(),
+        os=_operating_system(),
+        python=platform.python_version(),
+        packages=installed_versions(("tledge", "numpy", *distributions)),
+    )
+
+
+def _operating_system() -> str:
+    kernel = f"{platform.system()} {platform.release()}"
+    try:
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
+    except (OSError, KeyError):
+        return kernel
+
+
+def _memory() -> int:
+    match = re.search(r"MemTotal:\s+(\d+) kB", _read(Path("/proc/meminfo")))
+    return int(match[1]) * 1024 if match else 0
+
+
+def _first(text: str, *keys: str) -> str:
+    for key in keys:
+        match = re.search(rf"^{re.escape(key)}\s*:\s*(.+)$", text, re.MULTILINE)
+        if match:
+            return match[1].strip()
+    return ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,96 @@
+"""The exceptions that a user can cause.
+
+    TledgeError
+    ├── UnknownNameError      a name that no registry holds (the nearest is suggested)
+    ├── OptionError           a value that an option cannot take
+    ├── MissingExtraError     a library that is not installed (the extra is named)
+    ├── DataError             a folder of photos that cannot be trained on
+    │   └── ImageError        one file that is no readable image
+    ├── WeightsError          pretrained weights that cannot be had or do not fit
+    ├── RunError              a run directory that is absent or unfinished
+    ├── ArtifactError         a model file or sidecar that cannot be trusted
+    ├── ConversionError       a model that a format or recipe cannot take
+    ├── TargetError           a runtime, device or thread count that is not there
+    └── MeasurementError      a cell or results file that failed
+
+Every message says what was wrong, what was received and what to do. The command line prints it as one
+line and exits with 1; anything that is not a TledgeError is a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TledgeError(Exception):
+    """Base of every error that a user can cause and mend."""
+
+
+class UnknownNameError(TledgeError):
+    """A name that is not among the known ones.
+
+    Args:
+        kind: what the name was meant for, as users call it ("backbone").
+        received: the name as typed.
+        known: every name that would have been right.
+    """
+
+    def __init__(self, kind: str, received: str, known: Iterable[str]) -> None:
+        names = list(known)
+        nearest = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
+        suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
+        plural = kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
+        super().__init__(
+            f"unknown {kind} '{received}'.{suggestion} {plural.capitalize()}: {', '.join(names)}"
+        )
+
+
+class OptionError(TledgeError):
+    """A value that an option cannot take."""
+
+
+class MissingExtraError(TledgeError):
+    """A library that the base install does not bring.
+
+    Args:
+        libraries: the missing distributions.
+        extra: the extra of tledge that brings them.
+        purpose: what they are needed for.
+    """
+
+    def __init__(self, libraries: Iterable[str], extra: str, purpose: str) -> None:
+        names = " and ".join(libraries)
+        super().__init__(f"{purpose} needs {names}, not installed here: pip install 'tledge[{extra}]'")
+
+
+class DataError(TledgeError):
+    """Photos that cannot be trained on."""
+
+
+class ImageError(DataError):
+    """One file that is no readable image."""
+
+
+class WeightsError(TledgeError):
+    """Pretrained weights that cannot be had or do not fit the backbone."""
+
+
+class RunError(TledgeError):
+    """A run directory that is absent or unfinished."""
+
+
+class ArtifactError(TledgeError):
+    """A model file or sidecar that cannot be trusted."""
+
+
+class ConversionError(TledgeError):
+    """A model that a format or a recipe cannot take."""
+
+
+class TargetError(TledgeError):
+    """A runtime, device or thread count that this machine does not have."""
+
+
+class MeasurementError(TledgeError):
+    """A benchmark cell that failed, or a results file that cannot be read."""

@@ -1,0 +1,127 @@
+"""From an image file to the pixels that a model sees.
+
+The one place where images are decoded and resized: training, calibration, benchmarks and the device all
+come through here, so they see the same pixels. EXIF orientation is applied, colours become RGB, and the
+resize is Pillow's antialiased bilinear one.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from tledge.core.errors import ImageError, UnknownNameError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file's suffix is one of an image format that is read here."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def decode(path: Path) -> Image.Image:
+    """Reads an image file, wholly.
+
+    Returns:
+        An RGB image, upright, of any size; the first frame of an animated one.
+
+    Raises:
+        ImageError: no such file, no permission, empty, cut off, too large, or not an image.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot read image '{path}': {error.strerror or error}") from error
+    return decode_bytes(content, name=str(path))
+
+
+def decode_bytes(content: bytes, name: str = "<bytes>") -> Image.Image:
+    """Decodes an image file's bytes; ``name`` is what errors call it. See :func:`decode`."""
+    if not content:
+        raise ImageError(f"not a readable image: '{name}' is empty (0 bytes)")
+    kind = "image"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # EXIF oddities; a bomb is an error, not a warning
+            with Image.open(io.BytesIO(content)) as image:
+                kind = image.format or kind
+                image.load()
+                return to_rgb(image)
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"not a readable image: '{name}' ({len(content):,} bytes) is in no image format known here"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"not a readable image: '{name}' is too large: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        if "truncated" in str(error).lower():
+            raise ImageError(f"not a readable image: '{name}' is a truncated {kind} ({len(content):,} bytes)") from error
+        raise ImageError(f"not a readable image: '{name}' is a broken {kind} ({error})") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An upright RGB copy of an image of any mode; transparency is laid over white."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode == "RGB":
+        return upright
+    if upright.mode.startswith("I") or upright.mode == "F":
+        values = np.asarray(upright, np.float32)
+        if upright.mode.startswith("I"):  # 16-bit greyscale: the upper byte is what a screen shows
+            values = values / 257.0
+        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)).convert("RGB")
+    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+        coloured = upright.convert("RGBA")
+        background = Image.new("RGBA", coloured.size, "white")
+        return Image.alpha_composite(background, coloured).convert("RGB")
+    return upright.convert("RGB")
+
+
+def _stretch(image: Image.Image, height: int, width: int) -> Image.Image:
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
+    scale = min(image.width / width, image.height / height)
+    left = (image.width - width * scale) / 2
+    top = (image.height - height * scale) / 2
+    box = (left, top, left + width * scale, top + height * scale)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+
+
+_RULES: dict[str, Callable[[Image.Image, int, int], Image.Image]] = {"crop": _crop, "stretch": _stretch}
+
+RESIZE_RULES = tuple(_RULES)
+"""``crop``: the largest centred part of the right shape; ``stretch``: the whole image, shape ignored."""
+
+
+def resize(image: Image.Image, size: tuple[int, int], rule: str) -> Pixels:
+    """Resizes an RGB image by a named rule, antialiased and bilinear.
+
+    Args:
+        image: an RGB image of any size.
+        size: (height, width) wanted.
+        rule: one of ``RESIZE_RULES``.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        UnknownNameError: no such rule.
+    """
+    if rule not in _RULES:
+        raise UnknownNameError("resize rule", rule, RESIZE_RULES)
+    return np.asarray(_RULES[rule](image, *size), np.uint8)
+
+
+def load(path: Path, size: tuple[int, int], rule: str) -> Pixels:
+    """Decodes and resizes one image file: uint8 (height, width, 3), RGB. Raises ImageError."""
+    return resize(decode(path), size, rule)

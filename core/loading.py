@@ -1,0 +1,69 @@
+"""Many images, decoded in parallel ahead of whoever consumes them, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from tledge.core import images
+from tledge.core.images import Pixels
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def usable_cores() -> int:
+    """How many cores this process may use (its affinity), not how many the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_ahead(function: Callable[[A], B], items: Sequence[A], ahead: int) -> Iterator[B]:
+    """Applies ``function`` in threads, yields results in order, at most ``ahead`` of them waiting.
+
+    An exception of ``function`` is raised where its result would have been yielded.
+    """
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        waiting: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def batches(paths: Sequence[Path], size: tuple[int, int], rule: str, batch_size: int) -> Iterator[Pixels]:
+    """Loads image files in order, as batches.
+
+    Args:
+        paths: image files.
+        size: (height, width) wanted.
+        rule: the resize rule.
+        batch_size: images a batch; the last one may hold fewer.
+
+    Yields:
+        uint8 (n, height, width, 3), RGB.
+
+    Raises:
+        ImageError: a file is no readable image.
+    """
+    pending: list[Pixels] = []
+    for image in map_ahead(lambda path: images.load(path, size, rule), paths, ahead=2 * batch_size):
+        pending.append(image)
+        if len(pending) == batch_size:
+            yield np.stack(pending)
+            pending = []
+    if pending:
+        yield np.stack(pending)

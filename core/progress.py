@@ -1,0 +1,25 @@
+"""How a room tells a person what it is doing, without knowing how that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Step:
+    """One piece of long work that is under way."""
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        """``count`` more units are done; ``detail`` is the newest figure worth showing."""
+
+
+class Progress:
+    """Silent; the command line overrides both methods."""
+
+    def note(self, label: str, text: str) -> None:
+        """Says one finished fact ("Data", "photos/: 2,000 images")."""
+
+    @contextmanager
+    def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
+        """Long work of ``total`` units ("images", "epochs"); shown while the block runs."""
+        yield Step()

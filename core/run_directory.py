@@ -1,0 +1,129 @@
+"""A run directory: where training, export and benchmarks meet.
+
+    runs/20261123-101500-mobilenet_v2-cats_vs_dogs/
+      run.json  splits.json  model.keras  history.csv  artifacts/  bench/  logs/
+    runs/latest -> the newest finished run
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tledge.core import atomic, embedding
+from tledge.core.errors import ArtifactError, RunError
+from tledge.core.manifest import RunManifest
+from tledge.core.splits import Splits
+
+LATEST = "latest"
+DEFAULT_RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def splits_path(self) -> Path:
+        return self.path / "splits.json"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def data(self) -> Path:
+        """The built-in data's images, in a run that was trained on them."""
+        return self.path / "data"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.path / "artifacts"
+
+    @property
+    def bench(self) -> Path:
+        return self.path / "bench"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def manifest(self) -> RunManifest:
+        """Reads ``run.json``. Raises RunError."""
+        return RunManifest.load(self.manifest_path)
+
+    def splits(self) -> Splits:
+        """Reads ``splits.json``. Raises RunError."""
+        return Splits.load(self.splits_path)
+
+    def exported(self) -> list[Path]:
+        """The exported model files, sorted by name.
+
+        Raises:
+            ArtifactError: there is none yet.
+        """
+        suffixes = {f".{name}" for name in embedding.FORMATS}
+        found = sorted(
+            path
+            for path in (self.artifacts.iterdir() if self.artifacts.is_dir() else ())
+            if path.suffix in suffixes and not path.name.startswith(".")
+        )
+        if not found:
+            raise ArtifactError(f"no artifacts in '{self.artifacts}': make some with 'tledge export --quantize int8'")
+        return found
+
+    def mark_latest(self) -> None:
+        """Makes ``latest``, beside this run, point to it."""
+        atomic.point_link(self.path.parent / LATEST, self.path.name)
+
+
+def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> RunDirectory:
+    """Makes a new, empty run directory named after the time, the backbone and the data."""
+    slug = re.sub(r"[^\w-]+", "_", data_name).strip("_") or "data"
+    base = f"{now:%Y%m%d-%H%M%S}-{backbone}-{slug}"
+    runs.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, 1000):
+        path = runs / (base if attempt == 1 else f"{base}-{attempt}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return RunDirectory(path)
+    raise RunError(f"cannot make a run directory: '{runs / base}' and 998 more exist; clear out '{runs}'")
+
+
+def find_run(run: str | Path | None = None, runs: Path = DEFAULT_RUNS) -> RunDirectory:
+    """The run that a user names.
+
+    Args:
+        run: a run directory, its name within ``runs``, or None for the newest finished one.
+        runs: the folder of runs.
+
+    Raises:
+        RunError: there is no such run, or it is unfinished.
+    """
+    if run is None or str(run) == LATEST:
+        link = runs / LATEST
+        if not link.exists():
+            raise RunError(f"no finished run in '{runs}': make one with 'tledge train', or name one with --run")
+        path = link.resolve()
+    else:
+        path = Path(run) if Path(run).is_dir() else runs / run
+        if not path.is_dir():
+            raise RunError(f"no run '{run}': neither a folder nor a name in '{runs}'; 'tledge train' makes one")
+    directory = RunDirectory(path)
+    if not directory.manifest_path.exists():
+        raise RunError(f"'{path}' is no finished run: it has no run.json; 'tledge train' makes one")
+    return directory

@@ -1,0 +1,145 @@
+"""Classifying images with an artifact: the public API of the edge runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core import images
+from tledge.core.artifact import read_artifact
+from tledge.core.errors import OptionError
+from tledge.core.images import Pixels
+from tledge.core.sidecar import Sidecar
+from tledge.edge_runtime.runtime import Logits, default_target, resolve
+from tledge.edge_runtime.target import Target
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class that an image may show.
+
+    Attributes:
+        label: the class name.
+        index: its place among the class names.
+        score: its softmax probability, 0 to 1.
+    """
+
+    label: str
+    index: int
+    score: float
+
+
+class Classifier:
+    """An artifact, loaded on a target and ready to classify.
+
+    Args:
+        artifact: a model file with its sidecar inside ("int8.tflite").
+        target: "runtime:device:threads"; without one, the CPU with every core that this process may use.
+
+    Raises:
+        ArtifactError: the file is absent, cut off, without a sidecar or not matching the one beside it.
+        TargetError: this machine does not have the target, or it cannot take this format.
+        MissingExtraError: the runtime's library is not installed.
+    """
+
+    def __init__(self, artifact: str | Path, target: str | Target | None = None) -> None:
+        self.artifact = read_artifact(Path(artifact))
+        if target is None:
+            target = default_target(self.artifact.format)
+        elif isinstance(target, str):
+            target = Target.parse(target)
+        runtime, self.target = resolve(target)
+        if self.artifact.format not in runtime.formats:
+            raise OptionError(
+                f"{self.target.runtime} cannot run '{artifact}': it takes .{' and .'.join(runtime.formats)} files;"
+                f" try --target {default_target(self.artifact.format)}"
+            )
+        self._session = runtime.load(self.artifact.path, self.target)
+
+    @property
+    def sidecar(self) -> Sidecar:
+        """What the artifact says of itself."""
+        return self.artifact.sidecar
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The label of each logit."""
+        return self.sidecar.class_names
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the images that the model takes."""
+        return self.sidecar.input_size
+
+    def load(self, path: str | Path) -> Pixels:
+        """Decodes and resizes an image file for this model: uint8 (height, width, 3), RGB. Raises ImageError."""
+        return images.load(Path(path), self.input_size, self.sidecar.resize)
+
+    def logits(self, batch: Pixels) -> Logits:
+        """Runs the model.
+
+        Args:
+            batch: uint8 (N, height, width, 3), RGB pixel values, of the model's input size.
+
+        Returns:
+            float32 (N, classes).
+
+        Raises:
+            OptionError: another dtype or shape.
+        """
+        expected = (*self.input_size, 3)
+        if batch.dtype != np.uint8 or batch.shape[1:] != expected or len(batch) == 0:
+            raise OptionError(
+                f"logits() takes uint8 pixels of shape (N, {', '.join(map(str, expected))}), N at least 1; received"
+                f" {batch.dtype} {batch.shape}"
+            )
+        return self._session.run(np.ascontiguousarray(batch))
+
+    def probabilities(self, batch: Pixels) -> npt.NDArray[np.float32]:
+        """The softmax of :meth:`logits`: float32 (N, classes), rows summing to 1."""
+        return softmax(self.logits(batch))
+
+    def classify(self, image: str | Path | Pixels, top: int | None = None) -> list[Prediction]:
+        """Classifies one image.
+
+        Args:
+            image: an image file, or uint8 (height, width, 3) pixels of the model's input size.
+            top: how many classes to return; all without it.
+
+        Returns:
+            The most probable classes, best first.
+
+        Raises:
+            ImageError: the file is no readable image.
+            OptionError: pixels of another dtype or shape, or ``top`` below 1.
+        """
+        if top is not None and top < 1:
+            raise OptionError(f"top must be 1 or more; received {top}")
+        pixels = image if isinstance(image, np.ndarray) else self.load(image)
+        scores = self.probabilities(pixels[np.newaxis])[0]
+        best = np.argsort(-scores, kind="stable")[:top]
+        return [Prediction(self.class_names[index], int(index), float(scores[index])) for index in best]
+
+    def close(self) -> None:
+        """Frees the loaded model."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def softmax(logits: Logits) -> npt.NDArray[np.float32]:
+    """Softmax over the last axis, in float32 and without overflow."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores: npt.NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return scores

@@ -1,0 +1,79 @@
+"""ONNX Runtime: ONNX models on the CPU, and on an NVIDIA GPU through its CUDA execution provider."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tledge.core.errors import ArtifactError, TargetError
+from tledge.core.images import Pixels
+from tledge.edge_runtime.runtime import Device, Logits, Runtime, Session
+from tledge.edge_runtime.target import Target
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""The execution provider behind each device."""
+
+
+class OnnxRuntimeSession(Session):
+    """An inference session that runs on one named execution provider and nowhere else."""
+
+    def __init__(self, model: Path, target: Target) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only
+        if target.threads is not None:
+            options.intra_op_num_threads = target.threads
+            options.inter_op_num_threads = 1
+        provider = PROVIDERS[target.device]
+        try:
+            session: Any = onnxruntime.InferenceSession(str(model), options, providers=[provider])
+        except Exception as error:  # its exception classes share no public base
+            raise ArtifactError(f"ONNX Runtime cannot load '{model}': {error}; copy or export it again") from error
+        running = session.get_providers()
+        if running[0] != provider:  # it falls back to the CPU without an error
+            raise TargetError(
+                f"target '{target}' is not on this machine: asked for {provider}, ONNX Runtime fell back to {running[0]}:"
+                " check the GPU driver and the CUDA and cuDNN libraries"
+            )
+        (image,) = session.get_inputs()
+        (logits,) = session.get_outputs()
+        if image.type != "tensor(uint8)" or len(image.shape) != 4 or len(logits.shape) != 2:
+            raise ArtifactError(
+                f"'{model}' is not an image classifier as tledge exports it: input {image.type} {image.shape}, output"
+                f" {logits.shape}; expected tensor(uint8) [batch, height, width, 3] and [batch, classes]"
+            )
+        self._session = session
+        self._input: str = image.name
+        self._output: str = logits.name
+
+    def run(self, images: Pixels) -> Logits:
+        (logits,) = self._session.run([self._output], {self._input: images})
+        return np.asarray(logits, np.float32)
+
+    def close(self) -> None:
+        self._session = None
+
+
+class OnnxRuntime(Runtime):
+    """https://onnxruntime.ai"""
+
+    formats = ("onnx",)
+    modules = ("onnxruntime",)
+    distributions = ("onnxruntime", "onnxruntime-gpu")
+    extra = "onnx"
+
+    def devices(self) -> list[Device]:
+        import onnxruntime
+
+        available = onnxruntime.get_available_providers()
+        missing = "" if PROVIDERS["cuda"] in available else "no CUDA provider in this onnxruntime (pip install 'tledge[cuda]')"
+        return [Device("cpu"), Device("cuda", missing)]
+
+    def load(self, model: Path, target: Target) -> Session:
+        return OnnxRuntimeSession(model, target)
+
+
+RUNTIME = OnnxRuntime()

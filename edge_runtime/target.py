@@ -1,0 +1,42 @@
+"""A target: runtime, device and thread count, written ``runtime:device:threads``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tledge.core.errors import TargetError
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an artifact runs.
+
+    Attributes:
+        runtime: a registered runtime ("litert").
+        device: a device of that runtime ("cpu", "cuda").
+        threads: CPU threads; None where the runtime decides.
+    """
+
+    runtime: str
+    device: str
+    threads: int | None = None
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.runtime, self.device, self.threads) if part is not None)
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Reads ``litert``, ``litert:cpu`` or ``litert:cpu:4``; the device is ``cpu`` unless named.
+
+        Raises:
+            TargetError: the text has another form.
+        """
+        parts = text.split(":")
+        if not 1 <= len(parts) <= 3 or not all(parts):
+            raise TargetError(f"not a target: '{text}'; expected runtime:device:threads, as in litert:cpu:4")
+        threads = None
+        if len(parts) == 3:
+            if not parts[2].isdecimal() or int(parts[2]) < 1:
+                raise TargetError(f"not a thread count: '{parts[2]}' in '{text}'; expected 1 or more")
+            threads = int(parts[2])
+        return cls(parts[0], parts[1] if len(parts) > 1 else "cpu", threads)

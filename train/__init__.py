@@ -1,0 +1,5 @@
+"""Transfer learning: from a folder of images and a pretrained backbone to a run directory."""
+
+from tledge.train.training import train
+
+__all__ = ["train"]

@@ -1,0 +1,1 @@
+"""One module per backbone; each holds a ``BACKBONE``."""

@@ -1,0 +1,12 @@
+"""ResNet50: deep residual learning, version 1."""
+
+from tledge.train.backbone import Backbone
+from tledge.train.preprocessing import subtract_mean_bgr
+
+BACKBONE = Backbone(
+    application="ResNet50",
+    preprocess=subtract_mean_bgr,
+    minimum_image_size=32,
+    default_image_size=224,
+    reference="He et al. 2015, arXiv 1512.03385",
+)

@@ -1,0 +1,12 @@
+"""VGG16: thirteen plain 3 x 3 convolutions."""
+
+from tledge.train.backbone import Backbone
+from tledge.train.preprocessing import subtract_mean_bgr
+
+BACKBONE = Backbone(
+    application="VGG16",
+    preprocess=subtract_mean_bgr,
+    minimum_image_size=32,
+    default_image_size=224,
+    reference="Simonyan and Zisserman 2014, arXiv 1409.1556",
+)

@@ -1,0 +1,30 @@
+"""The preprocessings that families of backbones were trained with, as layers inside the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+"""Mean blue, green and red of the ImageNet photos, 0 to 255, as Caffe's models subtract them."""
+
+
+def scale_to_unit_range(pixels: Any) -> Any:
+    """RGB 0..255 to RGB -1..1 ("tf" mode of ``keras.applications``): the MobileNets and ResNet V2."""
+    import keras
+
+    return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_to_unit_range")(pixels)
+
+
+def subtract_mean_bgr(pixels: Any) -> Any:
+    """RGB 0..255 to BGR minus the ImageNet mean ("caffe" mode of ``keras.applications``): ResNet V1 and VGG.
+
+    A frozen 1 x 1 convolution does both, exactly: products with 0 and 1 and one addition. Unlike a reversed
+    slice, every runtime has a fast kernel for it.
+    """
+    import keras
+    import numpy as np
+
+    swap = keras.layers.Conv2D(3, 1, trainable=False, name="subtract_mean_bgr")
+    converted = swap(pixels)
+    swap.set_weights([np.eye(3, dtype=np.float32)[::-1].reshape(1, 1, 3, 3), -np.array(IMAGENET_MEAN_BGR, np.float32)])
+    return converted

@@ -1,0 +1,79 @@
+"""Pretrained weights of a backbone: downloaded by Keras, read from a file, or none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from tledge.core.errors import WeightsError
+from tledge.core.manifest import WeightsRecord
+from tledge.train.backbone import Backbone
+
+IMAGENET = "imagenet"
+NONE = "none"
+
+
+def build_with_weights(backbone: Backbone, image_size: int, weights: str) -> tuple[Any, WeightsRecord]:
+    """Builds a backbone with its weights.
+
+    Args:
+        backbone: which.
+        image_size: height and width in pixels.
+        weights: "imagenet", "none", or a file that ``keras.Model.load_weights`` takes.
+
+    Returns:
+        The ``keras.Model`` of the backbone, and where its weights came from.
+
+    Raises:
+        WeightsError: no such file, a file of another network, or no network to download from.
+    """
+    if weights == NONE:
+        return backbone.build(image_size, None), WeightsRecord(source=NONE)
+    network = _download(backbone, image_size) if weights == IMAGENET else _read(backbone, image_size, Path(weights))
+    return network, WeightsRecord(source=weights, sha256=_sha256_of_weights(network))
+
+
+def _download(backbone: Backbone, image_size: int) -> Any:
+    try:
+        return backbone.build(image_size, IMAGENET)
+    except Exception as error:  # keras.utils.get_file raises a bare Exception where it cannot download
+        url = re.search(r"https?://\S+/([\w.-]+\.h5)", str(error))
+        if url is None:
+            raise
+        home = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+        raise WeightsError(
+            f"cannot download the ImageNet weights of {backbone.application}: {url[1]} ({_reason(error)}); put that file"
+            f" into {home}, or pass --weights FILE or --weights none"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rsplit("-- ", 1)[-1] or type(error).__name__
+
+
+def _read(backbone: Backbone, image_size: int, path: Path) -> Any:
+    if not path.is_file():
+        raise WeightsError(
+            f"no weights file '{path}'; --weights takes imagenet, none, or a .weights.h5, .h5 or .keras file of"
+            f" {backbone.application} without its head"
+        )
+    network = backbone.build(image_size, None)
+    try:
+        network.load_weights(path)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise WeightsError(
+            f"'{path}' does not hold the weights of {backbone.application} without its head: {first_line}; pass the"
+            " matching --backbone or another file"
+        ) from error
+    return network
+
+
+def _sha256_of_weights(network: Any) -> str:
+    digest = hashlib.sha256()
+    for values in network.get_weights():
+        digest.update(values.tobytes())
+    return digest.hexdigest()

@@ -62,9 +62,7 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
     """
     model_format = embedding.format_of(path)
     labels = "".join(f"{label}\n" for label in sidecar.class_names).encode()
-    content = embedding.embed(
-        model, model_format, {embedding.SIDECAR: sidecar.to_json(), embedding.LABELS: labels}
-    )
+    content = embedding.embed(model, model_format, {embedding.SIDECAR: sidecar.to_json(), embedding.LABELS: labels})
     # A killed process may leave the model without its sidecar beside it, never one that does not match.
     path_beside(path).unlink(missing_ok=True)
     atomic.write_bytes(path, content)

@@ -41,9 +41,7 @@ class UnknownNameError(TledgeError):
         nearest = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
         suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
         plural = kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
-        super().__init__(
-            f"unknown {kind} '{received}'.{suggestion} {plural.capitalize()}: {', '.join(names)}"
-        )
+        super().__init__(f"unknown {kind} '{received}'.{suggestion} {plural.capitalize()}: {', '.join(names)}")
 
 
 class OptionError(TledgeError):

@@ -64,7 +64,9 @@ def decode_bytes(content: bytes, name: str = "<bytes>") -> Image.Image:
         raise ImageError(f"not a readable image: '{name}' is too large: {error}") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         if "truncated" in str(error).lower():
-            raise ImageError(f"not a readable image: '{name}' is a truncated {kind} ({len(content):,} bytes)") from error
+            raise ImageError(
+                f"not a readable image: '{name}' is a truncated {kind} ({len(content):,} bytes)"
+            ) from error
         raise ImageError(f"not a readable image: '{name}' is a broken {kind} ({error})") from error
 
 

@@ -1,8 +1,8 @@
 """A run directory: where training, export and benchmarks meet.
 
-    runs/20261123-101500-mobilenet_v2-cats_vs_dogs/
-      run.json  splits.json  model.keras  history.csv  artifacts/  bench/  logs/
-    runs/latest -> the newest finished run
+runs/20261123-101500-mobilenet_v2-cats_vs_dogs/
+  run.json  splits.json  model.keras  history.csv  artifacts/  bench/  logs/
+runs/latest -> the newest finished run
 """
 
 from __future__ import annotations
@@ -69,20 +69,22 @@ class RunDirectory:
         return Splits.load(self.splits_path)
 
     def exported(self) -> list[Path]:
-        """The exported model files, sorted by name.
+        """The exported model files: by format, and from the largest to the smallest.
 
         Raises:
             ArtifactError: there is none yet.
         """
         suffixes = {f".{name}" for name in embedding.FORMATS}
-        found = sorted(
+        found = [
             path
             for path in (self.artifacts.iterdir() if self.artifacts.is_dir() else ())
             if path.suffix in suffixes and not path.name.startswith(".")
-        )
+        ]
         if not found:
             raise ArtifactError(f"no artifacts in '{self.artifacts}': make some with 'tledge export --quantize int8'")
-        return found
+        return sorted(
+            found, key=lambda path: (embedding.FORMATS.index(path.suffix[1:]), -path.stat().st_size, path.name)
+        )
 
     def mark_latest(self) -> None:
         """Makes ``latest``, beside this run, point to it."""
@@ -118,7 +120,7 @@ def find_run(run: str | Path | None = None, runs: Path = DEFAULT_RUNS) -> RunDir
         link = runs / LATEST
         if not link.exists():
             raise RunError(f"no finished run in '{runs}': make one with 'tledge train', or name one with --run")
-        path = link.resolve()
+        path = runs / link.readlink()
     else:
         path = Path(run) if Path(run).is_dir() else runs / run
         if not path.is_dir():

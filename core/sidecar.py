@@ -78,7 +78,9 @@ class Sidecar:
         try:
             fields = json.loads(content)
         except ValueError as error:
-            raise ArtifactError(f"the sidecar in '{name}' is not valid JSON ({error}); export the model again") from error
+            raise ArtifactError(
+                f"the sidecar in '{name}' is not valid JSON ({error}); export the model again"
+            ) from error
         if not isinstance(fields, dict):
             raise ArtifactError(f"the sidecar in '{name}' is a {type(fields).__name__}, not an object; export again")
         return cls.from_dict(fields, name)

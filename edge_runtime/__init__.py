@@ -1,9 +1,9 @@
 """Runs artifacts: all that a device needs.
 
-    from tledge.edge_runtime import Classifier
+from tledge.edge_runtime import Classifier
 
-    classifier = Classifier("int8.tflite", target="litert:cpu:2")
-    classifier.classify("photo.jpg", top=3)
+classifier = Classifier("int8.tflite", target="litert:cpu:2")
+classifier.classify("photo.jpg", top=3)
 """
 
 from tledge.edge_runtime.classifier import Classifier, Prediction

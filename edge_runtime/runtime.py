@@ -33,6 +33,7 @@ class Session(ABC):
             float32 (N, classes).
         """
 
+    @abstractmethod
     def close(self) -> None:
         """Frees what the session holds; it cannot run after that."""
 

@@ -82,12 +82,13 @@ def read_dataset(root: Path, progress: Progress, skip_broken: bool = False) -> D
                 broken.append((path.relative_to(root).as_posix(), result))
             step.advance()
     if broken and not skip_broken:
-        more = f" (and {len(broken) - 1} more: {_abridged([name for name, _ in broken[1:]])})" if len(broken) > 1 else ""
-        raise DataError(f"{broken[0][1]}{more}; repair or remove {_them(len(broken))}, or leave {_them(len(broken))} out with --skip-broken")
+        raise DataError(_describe_broken(broken))
     dataset = Dataset(root, class_names, tuple(samples), tuple(name for name, _ in broken))
     for name, count in dataset.count_by_class.items():
         if count == 0:
-            raise DataError(f"class '{name}' in '{root}' has no readable image left; repair its files or remove its folder")
+            raise DataError(
+                f"class '{name}' in '{root}' has no readable image left; repair its files or remove its folder"
+            )
     return dataset
 
 
@@ -102,9 +103,13 @@ def _find(root: Path) -> dict[str, list[Path]]:
         found = {folder.name: _images_below(folder) for folder in folders}
         loose = sum(images.is_image_name(entry) for entry in root.iterdir())
     except OSError as error:
-        raise DataError(f"cannot read folder '{error.filename or root}': {error.strerror}; check its permissions") from error
+        raise DataError(
+            f"cannot read folder '{error.filename or root}': {error.strerror}; check its permissions"
+        ) from error
     if not any(found.values()):
-        raise DataError(f"no images in the class folders of '{root}': found {_contents(root, loose)}; expected {LAYOUT}")
+        raise DataError(
+            f"no images in the class folders of '{root}': found {_contents(root, loose)}; expected {LAYOUT}"
+        )
     empty = [name for name, paths in found.items() if not paths]
     if empty:
         raise DataError(
@@ -138,6 +143,14 @@ def _sha256_of_readable(path: Path) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _describe_broken(broken: list[tuple[str, ImageError]]) -> str:
+    first = str(broken[0][1])
+    if len(broken) == 1:
+        return f"{first}; repair or remove it, or leave it out with --skip-broken"
+    others = _abridged([name for name, _ in broken[1:]])
+    return f"{len(broken)} broken images: {first}; and {others}; repair or remove them, or leave them out with --skip-broken"
+
+
 def _contents(root: Path, loose_images: int) -> str:
     if loose_images:
         return f"{loose_images} images outside of any class folder"
@@ -149,7 +162,3 @@ def _contents(root: Path, loose_images: int) -> str:
 
 def _abridged(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-
-
-def _them(count: int) -> str:
-    return "it" if count == 1 else "them"

@@ -18,6 +18,9 @@ MOMENTUM = 0.9
 """Of the batch norms' moving statistics: Keras' 0.99 to 0.999 needs thousands of steps to settle, and a
 small data set has hundreds."""
 
+SHIFT = 0.08
+"""How far training images are moved at random, as a fraction of their size."""
+
 
 def train_fully(model: Any, splits: Splits, settings: Settings, progress: Progress) -> list[Epoch]:
     """Trains all layers of a classifier; the weights with the best validation loss are kept.
@@ -42,15 +45,18 @@ def train_fully(model: Any, splits: Splits, settings: Settings, progress: Progre
             resize=settings.resize,
             batch_size=settings.batch_size,
             seed=settings.seed,
+            shift=shift,
         )
-        for samples in (splits.train, splits.validation)
+        for samples, shift in ((splits.train, SHIFT), (splits.validation, 0.0))
     )
     steps = settings.epochs * len(train)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, decay_steps=steps, warmup_target=settings.learning_rate, warmup_steps=max(1, steps // 20)
     )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-4)
+    optimizer.build(model.trainable_variables)  # within the first step, it would make TensorFlow trace that twice
     model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0),
+        optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="top1")],
         jit_compile=use_xla(),

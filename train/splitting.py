@@ -37,8 +37,8 @@ def draw_splits(dataset: Dataset, seed: int) -> Splits:
         samples = of_class[label]
         if len(samples) < 3:
             raise DataError(
-                f"class '{name}' in '{dataset.root}' has {len(samples)} image{'s'[: len(samples) != 1]}; 3 or more are needed, one each to"
-                " train, validate and test: add images"
+                f"too few images of class '{name}' in '{dataset.root}': {len(samples)}; 3 or more are needed, one each"
+                " to train, validate and test: add images"
             )
         shuffled = [samples[index] for index in rng.permutation(len(samples))]
         validation_end = max(1, round(VALIDATION_FRACTION * len(samples)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tledge.core.artifact import write_artifact
-from tledge.core.atomic import replacing
 from tledge.core.environment import installed_versions
 from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.extras import require
 from tledge.core.images import RESIZE_RULES
-from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
+from tledge.core.manifest import DataRecord, RunManifest
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
 from tledge.core.sidecar import Sidecar
@@ -196,10 +196,12 @@ def _save_model(
     run: RunDirectory, model: Any, class_names: tuple[str, ...], settings: Settings, versions: Mapping[str, str]
 ) -> str:
     """Writes ``model.keras`` with its sidecar; returns its SHA-256."""
-    with replacing(run.path / "unfinished.keras") as temporary:
-        model.save(temporary)
-        content = temporary.read_bytes()
-    (run.path / "unfinished.keras").unlink()
+    import keras
+
+    with tempfile.TemporaryDirectory(dir=run.path) as folder:
+        path = Path(folder) / "model.keras"
+        keras.Model(model.input, model.output).save(path)  # without the optimizer's state
+        content = path.read_bytes()
     sidecar = Sidecar(
         class_names=class_names,
         input_size=settings.input_size,

@@ -45,8 +45,8 @@ def _download(backbone: Backbone, image_size: int) -> Any:
             raise
         home = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise WeightsError(
-            f"cannot download the ImageNet weights of {backbone.application}: {url[1]} ({_reason(error)}); put that file"
-            f" into {home}, or pass --weights FILE or --weights none"
+            f"cannot download the ImageNet weights of {backbone.application}: {url[1]} ({_reason(error)}); put that"
+            f" file into {home}, or pass --weights FILE or --weights none"
         ) from error
 
 

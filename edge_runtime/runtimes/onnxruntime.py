@@ -35,8 +35,8 @@ class OnnxRuntimeSession(Session):
         running = session.get_providers()
         if running[0] != provider:  # it falls back to the CPU without an error
             raise TargetError(
-                f"target '{target}' is not on this machine: asked for {provider}, ONNX Runtime fell back to {running[0]}:"
-                " check the GPU driver and the CUDA and cuDNN libraries"
+                f"target '{target}' is not on this machine: asked for {provider}, ONNX Runtime fell back to"
+                f" {running[0]}: check the GPU driver and the CUDA and cuDNN libraries"
             )
         (image,) = session.get_inputs()
         (logits,) = session.get_outputs()
@@ -69,7 +69,11 @@ class OnnxRuntime(Runtime):
         import onnxruntime
 
         available = onnxruntime.get_available_providers()
-        missing = "" if PROVIDERS["cuda"] in available else "no CUDA provider in this onnxruntime (pip install 'tledge[cuda]')"
+        missing = (
+            ""
+            if PROVIDERS["cuda"] in available
+            else "no CUDA provider in this onnxruntime (pip install 'tledge[cuda]')"
+        )
         return [Device("cpu"), Device("cuda", missing)]
 
     def load(self, model: Path, target: Target) -> Session:

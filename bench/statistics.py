@@ -1,0 +1,51 @@
+"""Intervals and percentiles."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Z95 = 1.959963984540054
+"""The two-sided 95% quantile of the normal distribution."""
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """The 95% score interval of a fraction.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal of the
+    American Statistical Association 22, 1927.
+
+    Args:
+        successes: how often it happened.
+        trials: out of how many, at least 1.
+    """
+    fraction = successes / trials
+    denominator = 1 + Z95**2 / trials
+    centre = (fraction + Z95**2 / (2 * trials)) / denominator
+    half = Z95 / denominator * math.sqrt(fraction * (1 - fraction) / trials + Z95**2 / (4 * trials**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float, tuple[float, float]]:
+    """A percentile by nearest rank, with its 95% interval.
+
+    The interval lies between two order statistics, by the normal approximation of the binomial distribution;
+    it makes no assumption on the distribution of the samples, only that they are independent.
+
+    Source: W. J. Conover, Practical Nonparametric Statistics, 3rd edition, section 3.2.
+
+    Args:
+        samples: at least one.
+        percent: above 0 and below 100.
+    """
+    ordered = np.sort(samples)
+    count = len(ordered)
+    share = percent / 100
+    spread = Z95 * math.sqrt(count * share * (1 - share))
+
+    def at_rank(rank: float) -> float:
+        return float(ordered[min(max(math.ceil(rank), 1), count) - 1])
+
+    return at_rank(count * share), (at_rank(count * share - spread), at_rank(count * share + spread))

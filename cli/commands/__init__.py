@@ -1,0 +1,1 @@
+"""One module per command; each holds ``run``, a function with Typer's annotations."""

@@ -1,0 +1,42 @@
+"""``tledge demo``."""
+
+from __future__ import annotations
+
+from tledge.cli.commands import bench as bench_command
+from tledge.cli.commands import export as export_command
+from tledge.cli.commands import train as train_command
+from tledge.cli.execution import executing
+from tledge.cli.options import Json, Runs
+from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory
+
+
+def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
+    """Train, export and benchmark on built-in handwritten digits.
+
+    Needs no download and no arguments. The same as 'tledge train', 'tledge export' and 'tledge bench' in turn.
+    """
+    with executing(json) as terminal:
+        from tledge.bench import bench
+        from tledge.export import export
+        from tledge.train import train
+
+        terminal.heading("Train: MobileNetV2 from random weights, on handwritten digits")
+        manifest = train(runs=runs, progress=terminal.progress())
+        directory = RunDirectory(runs / manifest.name)
+        terminal.log_to = directory.logs / "demo.log"
+        train_command.show(terminal, directory, manifest)
+        terminal.heading("Export: to TFLite and ONNX, by four recipes")
+        artifacts = export(run=directory.path, runs=runs, progress=terminal.progress())
+        export_command.show(terminal, directory, artifacts)
+        terminal.heading("Benchmark: every artifact on every target of this machine")
+        record = bench(run=directory.path, runs=runs, progress=terminal.progress())
+        bench_command.show(terminal, record)
+        terminal.print_json(
+            {
+                "train": {"run": directory.path, **manifest.to_dict()},
+                "export": [artifact.to_dict() for artifact in artifacts],
+                "bench": bench_command.to_json(record),
+            }
+        )
+        photo = next(iter(sorted((directory.data / "7").glob("*.png"))))
+        terminal.print(f"Next: tledge predict {directory.artifacts / 'int8.tflite'} {photo}")

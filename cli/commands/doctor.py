@@ -1,0 +1,87 @@
+"""``tledge doctor``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tledge.cli.execution import executing
+from tledge.cli.options import Json
+from tledge.cli.tables import plain_table
+
+EXTRAS = {
+    "": ("tledge", "numpy", "pillow", "typer", "ai-edge-litert"),
+    "onnx": ("onnxruntime",),
+    "train": ("tensorflow", "keras", "scikit-learn"),
+    "export": ("tf2onnx", "onnx", "sympy", "tensorflow-model-optimization", "tf_keras"),
+    "bench": ("psutil", "jinja2", "matplotlib"),
+}
+"""The distributions that the base install and each extra bring."""
+
+
+@dataclass(frozen=True)
+class _TargetState:
+    name: str
+    missing: str
+
+
+def run(json: Json = False) -> None:
+    """Say what is installed, which targets this machine has, and how to get the rest."""
+    with executing(json) as terminal:
+        from tledge.core.environment import installed_versions, read_environment
+
+        machine = read_environment()
+        packages = {extra: (names, installed_versions(names)) for extra, names in EXTRAS.items()}
+        targets = _targets()
+        terminal.print_json(
+            {
+                "environment": machine.to_dict(),
+                "packages": {
+                    extra or "base": {name: versions.get(name) for name in names}
+                    for extra, (names, versions) in packages.items()
+                },
+                "targets": [vars(target) for target in targets],
+            }
+        )
+        memory = f" · {machine.memory / 2**30:.1f} GiB" if machine.memory else ""
+        terminal.print(f"Machine   {machine.cpu} · {machine.usable_cores} of {machine.cores} cores{memory}")
+        terminal.print(f"System    {machine.os} · {machine.machine} · Python {machine.python}\n")
+        terminal.print(_package_table(packages))
+        terminal.print()
+        terminal.print(_target_table(targets))
+
+
+def _targets() -> list[_TargetState]:
+    from tledge.edge_runtime.runtime import RUNTIMES, resolve
+    from tledge.edge_runtime.target import Target
+
+    found = []
+    for name in RUNTIMES.names():
+        runtime = RUNTIMES.load(name)
+        if runtime.missing():
+            found.append(_TargetState(f"{name}:cpu", runtime.missing()))
+            continue
+        for device in runtime.devices():
+            target = Target(name, device.name)
+            found.append(_TargetState(str(target if device.missing else resolve(target)[1]), device.missing))
+    return found
+
+
+def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> Any:
+    from rich.text import Text
+
+    table = plain_table(("install", "left"), ("package", "left"), ("version", "left"))
+    for extra, (names, versions) in packages.items():
+        install = f"tledge[{extra}]" if extra else "tledge"
+        for name in names:
+            table.add_row(Text(install), name, Text(versions.get(name) or f"missing: pip install '{install}'"))
+    return table
+
+
+def _target_table(targets: list[_TargetState]) -> Any:
+    from rich.text import Text
+
+    table = plain_table(("target", "left"), ("on this machine", "left"))
+    for target in targets:
+        table.add_row(target.name, Text(f"no: {target.missing}" if target.missing else "yes"))
+    return table

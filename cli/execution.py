@@ -1,0 +1,63 @@
+"""Runs a command's body so that every way it can end is one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from tledge.cli.terminal import LibraryLog, Terminal
+from tledge.core.errors import TledgeError
+
+
+@contextmanager
+def executing(as_json: bool) -> Iterator[Terminal]:
+    """Gives a command its terminal; turns errors into one line on standard error and exit code 1.
+
+    Raises:
+        typer.Exit: always with code 1, instead of the error.
+    """
+    log = LibraryLog()
+    terminal = Terminal(log, as_json)
+    keep = False
+    failed = True
+    try:
+        yield terminal
+        failed = False
+    except typer.Exit:
+        raise
+    except TledgeError as error:
+        log.record(error)
+        terminal.fail(str(error))
+    except KeyboardInterrupt:
+        terminal.fail("interrupted; nothing half-written is left, run the command again")
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        log.record(error)
+        terminal.fail(_explain(error))
+    except MemoryError as error:
+        log.record(error)
+        terminal.fail("out of memory; try a smaller --batch-size or --image-size")
+    except Exception as error:  # noqa: BLE001 - what a room did not foresee is still one line, never a traceback
+        log.record(error)
+        keep = True
+        terminal.fail(f"internal error: {type(error).__name__}: {error}; please report it with the log in {log.path}")
+    finally:
+        log.close(terminal.log_to, keep)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _explain(error: OSError) -> str:
+    where = f" '{error.filename2 or error.filename}'" if error.filename else ""
+    advice = {
+        errno.ENOSPC: "free some space, or choose another disk with --runs",
+        errno.EDQUOT: "free some space, or choose another disk with --runs",
+        errno.EROFS: "the disk is read-only; choose another one with --runs",
+        errno.EACCES: "check the permissions, or choose another folder with --runs",
+        errno.EPERM: "check the permissions, or choose another folder with --runs",
+    }.get(error.errno or 0, "check the disk and try again")
+    return f"cannot read or write{where}: {error.strerror or error}; {advice}"

@@ -1,0 +1,40 @@
+"""``tledge``: the Typer app. A command's module is imported when that command runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated
+
+import typer
+
+from tledge.cli.commands import bench, demo, doctor, export, predict, train
+
+app = typer.Typer(
+    name="tledge",
+    epilog="Begin with: tledge demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (demo, train, export, bench, predict, doctor):
+    app.command(module.__name__.rsplit(".", 1)[-1])(module.run)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tledge {importlib.metadata.version('tledge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Pretrained Keras backbones to quantized TFLite and ONNX models, with numbers about the artifacts that ship."""
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    app()

@@ -1,0 +1,37 @@
+"""A Keras model as one TensorFlow function without variables. Imports TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+
+def freeze(model: Any, dtype: str, batch: int | None) -> Any:
+    """Freezes a model's inference into a function without variables.
+
+    Freezing first makes a TFLite conversion three times faster than ``from_keras_model``, which goes through
+    a SavedModel on disk.
+
+    Args:
+        model: a ``keras.Model`` from float32 RGB pixel values 0 to 255 (N, height, width, 3) to logits.
+        dtype: of the function's input: "uint8" or "float32".
+        batch: its batch size; None leaves it open.
+
+    Returns:
+        A ``tf.function`` from ``image`` to a dictionary with ``logits``.
+    """
+    signature = tf.TensorSpec((batch, *model.input.shape[1:]), dtype, name="image")
+
+    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
+    def infer(image: Any) -> Any:
+        return model(tf.cast(image, tf.float32), training=False)
+
+    frozen = convert_variables_to_constants_v2(infer.get_concrete_function())
+
+    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
+    def classify(image: Any) -> Any:
+        return {"logits": frozen(image)[0]}
+
+    return classify

@@ -160,7 +160,7 @@ class _Bars(_Lines):
 
             class BarStep(Step):
                 def advance(self, count: int = 1, detail: str = "") -> None:
-                    shown.update(task, advance=count, **({"detail": detail} if detail else {}))
+                    shown.update(task, advance=count, detail=detail or shown.tasks[0].fields["detail"])
 
             yield BarStep()
             if not shown.tasks[0].finished:  # stopped early, by its own decision

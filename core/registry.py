@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import pkgutil
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tledge.core.errors import UnknownNameError
 
@@ -24,13 +24,13 @@ class Registry(Generic[T]):
         package: the package whose modules are the entries ("tledge.train.backbones").
         kind: what users call an entry ("backbone").
         attribute: the name under which each module holds its entry ("BACKBONE").
-        type: the class that every entry is an instance of.
+        base: the class that every entry is an instance of.
     """
 
     package: str
     kind: str
     attribute: str
-    type: type[T]
+    base: type
 
     def names(self) -> tuple[str, ...]:
         """Every registered name, sorted."""
@@ -47,9 +47,10 @@ class Registry(Generic[T]):
         """
         if name not in self.names():
             raise UnknownNameError(self.kind, name, self.names())
-        entry = getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute, None)
-        if not isinstance(entry, self.type):
+        entry: Any = getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute, None)
+        if not issubclass(type(entry), self.base):
             raise TypeError(
-                f"{self.package}.{name}.{self.attribute} must be a {self.type.__name__}; received {entry!r}"
+                f"{self.package}.{name}.{self.attribute} must be a {self.base.__name__}; received {entry!r}"
             )
-        return entry
+        loaded: T = entry
+        return loaded

@@ -148,7 +148,8 @@ def _describe_broken(broken: list[tuple[str, ImageError]]) -> str:
     if len(broken) == 1:
         return f"{first}; repair or remove it, or leave it out with --skip-broken"
     others = _abridged([name for name, _ in broken[1:]])
-    return f"{len(broken)} broken images: {first}; and {others}; repair or remove them, or leave them out with --skip-broken"
+    advice = "repair or remove them, or leave them out with --skip-broken"
+    return f"{len(broken)} broken images: {first}; and {others}; {advice}"
 
 
 def _contents(root: Path, loose_images: int) -> str:

@@ -56,9 +56,9 @@ def train(
             and "none" for the digits. With pretrained weights a linear probe is trained, with none every layer.
         image_size: height and width in pixels; without it, the backbone's own, 32 for the digits.
         resize: "crop" or "stretch".
-        epochs: the most that a phase takes; without it, 100 for a linear probe and 12 for full training.
+        epochs: the most that a phase takes; without it, 100 for a linear probe and 15 for full training.
         batch_size: images a step.
-        learning_rate: the highest one; without it, 1e-3 for a linear probe and 2e-3 for full training.
+        learning_rate: the highest one; without it, 1e-3 for a linear probe and 3e-3 for full training.
         seed: of the splits, the initial weights and the shuffling.
         skip_broken: leave broken images out instead of failing.
         runs: the folder in which the run directory is made.
@@ -118,8 +118,8 @@ def _check(
         data=digits.NAME if data is None else str(data),
         weights=weights,
         image_size=image_size or (digits.IMAGE_SIZE if built_in else backbone.default_image_size),
-        epochs=(100 if probe else 12) if epochs is None else epochs,
-        learning_rate=(1e-3 if probe else 2e-3) if learning_rate is None else learning_rate,
+        epochs=(100 if probe else 15) if epochs is None else epochs,
+        learning_rate=(1e-3 if probe else 3e-3) if learning_rate is None else learning_rate,
         **given,
     )
     backbone.check_image_size(settings.image_size)

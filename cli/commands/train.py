@@ -29,11 +29,11 @@ def run(
     ] = None,
     resize: Annotated[str, typer.Option(help="How photos get that size: crop or stretch.")] = "crop",
     epochs: Annotated[
-        int | None, typer.Option(help="The most epochs.  [default: 100 for a linear probe, 12 from random weights]")
+        int | None, typer.Option(help="The most epochs.  [default: 100 for a linear probe, 15 from random weights]")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 32,
     learning_rate: Annotated[
-        float | None, typer.Option(help="The highest.  [default: 0.001 for a linear probe, 0.002 from random weights]")
+        float | None, typer.Option(help="The highest.  [default: 0.001 for a linear probe, 0.003 from random weights]")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the splits, the initial weights and the shuffling.")] = 0,
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave broken photos out.")] = False,

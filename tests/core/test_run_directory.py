@@ -1,0 +1,118 @@
+import dataclasses
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tledge.core.errors import ArtifactError, RunError
+from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
+from tledge.core.run_directory import RunDirectory, create_run, find_run
+from tledge.core.splits import Sample, Splits
+
+NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
+MANIFEST = RunManifest(
+    name="one",
+    created=NOW.isoformat(),
+    backbone="mobilenet_v2",
+    weights=WeightsRecord(source="imagenet", sha256="ab"),
+    class_names=("cat", "dog"),
+    input_size=(160, 160),
+    resize="crop",
+    seed=0,
+    config={"epochs": 3},
+    data=DataRecord(
+        source="photos", fingerprint="cd", images={"cat": 1, "dog": 2}, splits={"test": 1}, skipped=("x.jpg",)
+    ),
+    device="TensorFlow on CPU (2 cores)",
+    versions={"keras": "3"},
+    metrics={"test_top1": 0.9},
+    model_sha256="ef",
+)
+
+
+def test_runs_are_named_by_time_backbone_and_data_and_never_collide(tmp_path: Path) -> None:
+    names = [create_run(tmp_path, "vgg16", "my photos/ü", NOW).path.name for _ in range(3)]
+    assert names == [
+        "20261123-101500-vgg16-my_photos_ü",
+        "20261123-101500-vgg16-my_photos_ü-2",
+        "20261123-101500-vgg16-my_photos_ü-3",
+    ]
+
+
+def test_only_finished_runs_are_found(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no finished run in '.*': make one with 'tledge train'"):
+        find_run(runs=tmp_path)
+    unfinished = create_run(tmp_path, "vgg16", "a", NOW)
+    with pytest.raises(RunError, match="is no finished run: it has no run.json"):
+        find_run(unfinished.path, tmp_path)
+    with pytest.raises(RunError, match="no run 'absent'"):
+        find_run("absent", tmp_path)
+    MANIFEST.save(unfinished.manifest_path)
+    unfinished.mark_latest()
+    for name in (None, "latest", unfinished.path.name, unfinished.path):
+        assert find_run(name, tmp_path).path.resolve() == unfinished.path.resolve()
+
+
+def test_latest_names_the_newest(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run = create_run(tmp_path, "vgg16", name, NOW)
+        MANIFEST.save(run.manifest_path)
+        run.mark_latest()
+        assert find_run(runs=tmp_path).path == run.path
+
+
+def test_manifests_survive(tmp_path: Path) -> None:
+    MANIFEST.save(tmp_path / "run.json")
+    assert RunManifest.load(tmp_path / "run.json") == MANIFEST
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}'])
+def test_garbled_manifests_are_errors(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RunError, match="cannot read '.*run.json'.*train again"):
+        RunManifest.load(tmp_path / "run.json")
+
+
+def test_manifests_of_another_version_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({**dataclasses.asdict(MANIFEST), "schema_version": 9}))
+    with pytest.raises(RunError, match="schema version 9; this tledge reads 1"):
+        RunManifest.load(tmp_path / "run.json")
+
+
+def test_a_run_without_artifacts_says_how_to_make_some(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.artifacts.mkdir()
+    (run.artifacts / ".partial-x-int8.tflite").touch()
+    (run.artifacts / "int8.tflite.json").touch()
+    with pytest.raises(ArtifactError, match="make some with 'tledge export"):
+        run.exported()
+    for name in ("int8.onnx", "float32.onnx", "int8.tflite"):
+        (run.artifacts / name).write_bytes(bytes(100 if "float" in name else 25))
+    assert [path.name for path in run.exported()] == ["int8.tflite", "float32.onnx", "int8.onnx"]
+
+
+def test_splits_inside_a_run_move_with_it(tmp_path: Path) -> None:
+    splits = Splits(
+        root=tmp_path / "run" / "data",
+        class_names=("a", "b"),
+        train=(Sample("a/1.png", 0, "x"),),
+        validation=(),
+        test=(Sample("b/ü 2.png", 1, "y"),),
+    )
+    splits.root.mkdir(parents=True)
+    splits.save(tmp_path / "run" / "splits.json")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    loaded = Splits.load(tmp_path / "moved" / "splits.json")
+    assert loaded == dataclasses.replace(splits, root=tmp_path / "moved" / "data")
+    assert loaded.paths(loaded.test) == [tmp_path / "moved" / "data" / "b" / "ü 2.png"]
+
+
+def test_splits_whose_images_are_gone_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    Splits(root=tmp_path / "photos", class_names=("a",), train=(), validation=(), test=()).save(
+        tmp_path / "splits.json"
+    )
+    (tmp_path / "photos").rmdir()
+    with pytest.raises(RunError, match="the images of this run are gone: no folder"):
+        Splits.load(tmp_path / "splits.json")

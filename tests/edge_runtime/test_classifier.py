@@ -1,0 +1,135 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import modules_after, random_images, stripes
+
+from tledge.core.errors import ArtifactError, ImageError, MissingExtraError, OptionError, TargetError, UnknownNameError
+from tledge.edge_runtime import Classifier, Prediction, Target, targets_of_this_machine
+from tledge.edge_runtime import runtime as runtime_module
+from tledge.edge_runtime.classifier import softmax
+
+FILES = ["float32.tflite", "float32.onnx", "float32.keras"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_logits_are_those_of_the_keras_model(tiny_artifacts: Path, tiny_keras_model: Any, name: str) -> None:
+    images = random_images(7, 16)
+    expected = tiny_keras_model.predict(images.astype("float32"), verbose=0)
+    with Classifier(tiny_artifacts / name) as classifier:
+        logits = classifier.logits(images)
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
+        np.testing.assert_allclose(classifier.logits(images[3:4])[0], expected[3], atol=1e-5)
+    assert logits.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_classify_names_the_best_classes_first(tiny_artifacts: Path, tmp_path: Path, name: str) -> None:
+    Image.fromarray(stripes(vertical=True, seed=4)).save(tmp_path / "photo.png")
+    classifier = Classifier(tiny_artifacts / name)
+    every = classifier.classify(tmp_path / "photo.png")
+    scores = classifier.probabilities(classifier.load(tmp_path / "photo.png")[np.newaxis])[0]
+    assert [item.index for item in every] == np.argsort(-scores).tolist()
+    assert [item.label for item in every] == [classifier.class_names[item.index] for item in every]
+    assert [item.score for item in every] == sorted(scores.tolist(), reverse=True)
+    assert sum(item.score for item in every) == pytest.approx(1, abs=1e-6)
+    assert classifier.classify(str(tmp_path / "photo.png"), top=1) == every[:1]
+    assert isinstance(every[0], Prediction)
+
+
+def test_softmax_does_not_overflow() -> None:
+    np.testing.assert_allclose(softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]], np.float32)), [[0.5, 0.5], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        np.zeros((1, 16, 16, 3), np.float32),
+        np.zeros((16, 16, 3), np.uint8),
+        np.zeros((1, 16, 17, 3), np.uint8),
+        np.zeros((0, 16, 16, 3), np.uint8),
+    ],
+)
+def test_pixels_of_another_kind_are_refused(tiny_artifacts: Path, batch: Any) -> None:
+    with pytest.raises(OptionError, match=r"logits\(\) takes uint8 pixels of shape \(N, 16, 16, 3\).*received"):
+        Classifier(tiny_artifacts / "float32.tflite").logits(batch)
+
+
+def test_bad_photos_and_tops_are_refused(tiny_artifacts: Path, tmp_path: Path) -> None:
+    classifier = Classifier(tiny_artifacts / "float32.tflite")
+    (tmp_path / "x.jpg").write_bytes(b"no photo")
+    with pytest.raises(ImageError):
+        classifier.classify(tmp_path / "x.jpg")
+    with pytest.raises(OptionError, match="top must be 1 or more; received 0"):
+        classifier.classify(random_images(1, 16)[0], top=0)
+
+
+def test_targets_are_parsed_and_filled_in(tiny_artifacts: Path) -> None:
+    assert Target.parse("litert:cpu:4") == Target("litert", "cpu", 4)
+    assert str(Target.parse("litert")) == "litert:cpu"
+    assert Classifier(tiny_artifacts / "float32.tflite", target="litert:cpu:1").target == Target("litert", "cpu", 1)
+    cores = runtime_module.usable_cores()
+    assert Classifier(tiny_artifacts / "float32.onnx").target == Target("onnxruntime", "cpu", cores)
+
+
+@pytest.mark.parametrize("text", ["", "litert:", "litert:cpu:0", "litert:cpu:x", "litert:cpu:1:1", "litert:cpu:-1"])
+def test_what_is_no_target_is_refused(text: str) -> None:
+    with pytest.raises(TargetError, match=f"{text}"):
+        Target.parse(text)
+
+
+def test_targets_that_are_not_there_say_why(tiny_artifacts: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unknown runtime 'litrt'. Did you mean 'litert'"):
+        Classifier(tiny_artifacts / "float32.tflite", target="litrt:cpu")
+    with pytest.raises(TargetError, match="litert has no device 'npu'; its devices: cpu"):
+        Classifier(tiny_artifacts / "float32.tflite", target="litert:npu")
+    with pytest.raises(OptionError, match=r"litert cannot run '.*onnx': it takes .tflite files; try --target onnxrun"):
+        Classifier(tiny_artifacts / "float32.onnx", target="litert:cpu")
+    with pytest.raises(TargetError, match="keras takes no thread count"):
+        Classifier(tiny_artifacts / "float32.keras", target="keras:cpu:2")
+    here = {str(target) for target in targets_of_this_machine()}
+    if "onnxruntime:cuda" not in here:
+        with pytest.raises(TargetError, match=r"'onnxruntime:cuda' is not on this machine: no CUDA provider.*tledge\[cuda"):
+            Classifier(tiny_artifacts / "float32.onnx", target="onnxruntime:cuda")
+    if "keras:gpu" not in here:
+        with pytest.raises(TargetError, match="'keras:gpu' is not on this machine: "):
+            Classifier(tiny_artifacts / "float32.keras", target="keras:gpu")
+
+
+def test_a_runtime_that_is_not_installed_names_its_extra(tiny_artifacts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tledge.core.extras.is_installed", lambda module: module != "onnxruntime")
+    with pytest.raises(MissingExtraError, match=r"onnxruntime, not installed here: pip install 'tledge\[onnx\]'"):
+        Classifier(tiny_artifacts / "float32.onnx")
+    assert "onnxruntime" not in {target.runtime for target in targets_of_this_machine()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_whole_sidecar_in_a_broken_model_is_an_error(tiny_artifacts: Path, tmp_path: Path, name: str) -> None:
+    content = bytearray((tiny_artifacts / name).read_bytes())
+    content[100:400] = bytes(300)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArtifactError):
+        Classifier(tmp_path / name).logits(random_images(1, 16))
+
+
+def test_a_copied_file_works_alone(tiny_artifacts: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_artifacts / "float32.tflite", tmp_path / "renamed by me.tflite")
+    assert Classifier(tmp_path / "renamed by me.tflite").class_names == ("cat", "dog", "emu")
+
+
+def test_importing_loads_no_extra() -> None:
+    loaded = {name.split(".")[0] for name in modules_after("import tledge.edge_runtime, tledge.core.artifact")}
+    assert loaded.isdisjoint({"tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "typer", "rich", "sklearn"})
+
+
+def test_classifying_with_tflite_loads_no_tensorflow(tiny_artifacts: Path) -> None:
+    code = (
+        "from tledge.edge_runtime import Classifier\nimport numpy as np\n"
+        f"Classifier({str(tiny_artifacts / 'float32.tflite')!r}).logits(np.zeros((1, 16, 16, 3), np.uint8))"
+    )
+    loaded = {name.split(".")[0] for name in modules_after(code)}
+    assert "ai_edge_litert" in loaded
+    assert loaded.isdisjoint({"tensorflow", "keras", "onnx", "onnxruntime", "typer", "rich"})

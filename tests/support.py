@@ -1,0 +1,100 @@
+"""Running the command line as a user does, and real images to run it on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tledge.core.images import Pixels
+from tledge.core.sidecar import Sidecar
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def tledge(*arguments: object, cwd: Path, env: dict[str, str] | None = None, timeout: float = 900) -> Finished:
+    """Runs the command line as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from tledge.cli.main import main; main()", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def check_one_line_error(done: Finished, *parts: str) -> None:
+    """A user's error: exit code 1 and one line on standard error that says all of ``parts``."""
+    assert done.code == 1, done
+    lines = [line for line in done.err.splitlines() if line.startswith("tledge: ")]
+    assert len(lines) == 1, done
+    assert done.err.splitlines()[-1] == lines[0], done
+    assert "Traceback" not in done.out + done.err
+    assert "internal error" not in done.err
+    for part in parts:
+        assert part in lines[0], done
+
+
+def stripes(vertical: bool, seed: int, size: tuple[int, int] = (48, 64)) -> Pixels:
+    """A photo-like image of noisy stripes, uint8 (height, width, 3)."""
+    rng = np.random.default_rng(seed)
+    height, width = size
+    along = np.arange(width)[np.newaxis, :] if vertical else np.arange(height)[:, np.newaxis]
+    waves = 127 + 90 * np.sin(2 * np.pi * along / rng.uniform(6, 12) + rng.uniform(0, 6))
+    noisy = np.broadcast_to(waves[..., np.newaxis], (height, width, 3)) + rng.normal(0, 20, (height, width, 3))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def write_stripes(root: Path, per_class: int, suffix: str = ".jpg") -> Path:
+    """A folder of two classes, ``across`` and ``upright``."""
+    for name, vertical in (("across", False), ("upright", True)):
+        (root / name).mkdir(parents=True)
+        for index in range(per_class):
+            Image.fromarray(stripes(vertical, seed=index + 1000 * vertical)).save(root / name / f"{index:03d}{suffix}")
+    return root
+
+
+def random_images(count: int, size: int, seed: int = 0) -> Pixels:
+    """uint8 (count, size, size, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def modules_after(code: str) -> Sequence[str]:
+    """The modules that a fresh interpreter has loaded after some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+TINY_SIDECAR = Sidecar(
+    class_names=("cat", "dog", "emu"),
+    input_size=(16, 16),
+    resize="stretch",
+    recipe="float32",
+    source_run="tiny",
+    source_sha256="0" * 64,
+    versions={"tledge": "0"},
+)

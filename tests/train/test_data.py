@@ -1,0 +1,126 @@
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import write_stripes
+
+from tledge.core.errors import DataError
+from tledge.core.progress import Progress
+from tledge.train.dataset import Dataset, read_dataset
+from tledge.train.digits import write_digits
+from tledge.train.splitting import draw_splits
+
+
+def read(root: Path, skip_broken: bool = False) -> Dataset:
+    return read_dataset(root, Progress(), skip_broken)
+
+
+def test_classes_are_folders_and_samples_are_sorted(tmp_path: Path) -> None:
+    root = write_stripes(tmp_path / "photos", per_class=4)
+    (root / "upright" / "deeper" / "still").mkdir(parents=True)
+    shutil.copy(root / "upright" / "000.jpg", root / "upright" / "deeper" / "still" / "ü 'x'.JPEG")
+    (root / "upright" / "notes.txt").write_text("not an image")
+    (root / ".hidden").mkdir()
+    dataset = read(root)
+    assert dataset.class_names == ("across", "upright")
+    assert dataset.count_by_class == {"across": 4, "upright": 5}
+    assert [sample.path for sample in dataset.samples][-1] == "upright/deeper/still/ü 'x'.JPEG"
+    assert {sample.label for sample in dataset.samples if sample.path.startswith("across")} == {0}
+
+
+def test_the_fingerprint_depends_on_content_names_and_classes_only(tmp_path: Path) -> None:
+    first = read(write_stripes(tmp_path / "a", per_class=3)).fingerprint
+    again = write_stripes(tmp_path / "b", per_class=3)
+    assert read(again).fingerprint == first
+    (again / "across" / "000.jpg").rename(again / "across" / "other.jpg")
+    assert read(again).fingerprint != first
+
+
+def test_links_that_loop_do_no_harm(tmp_path: Path) -> None:
+    root = write_stripes(tmp_path / "photos", per_class=3)
+    (root / "upright" / "loop").symlink_to(root / "upright", target_is_directory=True)
+    assert len(read(root).samples) == 6
+
+
+def test_broken_photos_stop_unless_skipped(tmp_path: Path) -> None:
+    root = write_stripes(tmp_path / "photos", per_class=5)
+    whole = (root / "across" / "001.jpg").read_bytes()
+    (root / "across" / "001.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"001.jpg' is a truncated JPEG .*repair or remove it, .*--skip-broken"):
+        read(root)
+    (root / "upright" / "002.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"2 broken images: .*001.jpg.*; and upright/002.jpg; .*--skip-broken"):
+        read(root)
+    dataset = read(root, skip_broken=True)
+    assert dataset.skipped == ("across/001.jpg", "upright/002.jpg")
+    assert dataset.count_by_class == {"across": 4, "upright": 4}
+
+
+def test_a_class_whose_photos_are_all_broken_stops_even_when_skipping(tmp_path: Path) -> None:
+    root = write_stripes(tmp_path / "photos", per_class=3)
+    for path in (root / "across").iterdir():
+        path.write_bytes(b"?")
+    with pytest.raises(DataError, match="class 'across' in .* has no readable image left"):
+        read(root, skip_broken=True)
+
+
+def test_folders_that_are_no_data_are_refused(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    with pytest.raises(DataError, match="no such folder: '.*photos'; --data takes one folder per class"):
+        read(root)
+    root.mkdir()
+    with pytest.raises(DataError, match="no images in the class folders of '.*': found nothing"):
+        read(root)
+    for name in ("a.txt", "b.txt", "c.md"):
+        (root / name).touch()
+    with pytest.raises(DataError, match=r"found 2 .txt files, 1 .md files; expected one folder per class"):
+        read(root)
+    Image.new("RGB", (8, 8)).save(root / "loose.png")
+    with pytest.raises(DataError, match="found 1 images outside of any class folder"):
+        read(root)
+    (root / "cat").mkdir()
+    Image.new("RGB", (8, 8)).save(root / "cat" / "1.png")
+    with pytest.raises(DataError, match="only one class in '.*': 'cat'; a classifier needs two or more"):
+        read(root)
+    (root / "dog").mkdir()
+    with pytest.raises(DataError, match="no image in 'dog' of '.*'; every folder there is taken for a class"):
+        read(root)
+    Image.new("RGB", (8, 8)).save(root / "dog" / "1.png")
+    with pytest.raises(DataError, match="1 images lie in '.*' beside the class folders cat, dog"):
+        read(root)
+    with pytest.raises(DataError, match="is a file, not a folder"):
+        read(root / "a.txt")
+
+
+def test_splits_are_stratified_disjoint_and_drawn_by_seed(photos: Path) -> None:
+    dataset = read(photos)
+    splits = draw_splits(dataset, seed=5)
+    for split, count in (("train", 28), ("validation", 6), ("test", 6)):
+        assert Counter(sample.label for sample in splits.samples(split)) == {0: count, 1: count}
+    everything = splits.train + splits.validation + splits.test
+    assert sorted(everything, key=lambda sample: sample.path) == list(dataset.samples)
+    assert draw_splits(dataset, seed=5) == splits
+    assert draw_splits(dataset, seed=6).test != splits.test
+
+
+def test_three_photos_of_a_class_are_enough_and_two_are_not(tmp_path: Path) -> None:
+    root = write_stripes(tmp_path / "photos", per_class=3)
+    splits = draw_splits(read(root), seed=0)
+    assert [len(splits.samples(split)) for split in ("train", "validation", "test")] == [2, 2, 2]
+    (root / "upright" / "000.jpg").unlink()
+    with pytest.raises(DataError, match="too few images of class 'upright' in '.*': 2; 3 or more are needed"):
+        draw_splits(read(root), seed=0)
+
+
+def test_the_built_in_digits_are_the_1797_images(tmp_path: Path) -> None:
+    write_digits(tmp_path / "data")
+    dataset = read(tmp_path / "data")
+    assert dataset.class_names == tuple("0123456789")
+    assert len(dataset.samples) == 1797
+    from sklearn.datasets import load_digits
+
+    pixels = np.asarray(Image.open(tmp_path / "data" / "0" / "0000.png"))
+    np.testing.assert_array_equal(pixels, np.rint(load_digits().images[0] / 16 * 255))

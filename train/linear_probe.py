@@ -84,7 +84,8 @@ def _fit_head(
     MobileNet; mean and deviation are then folded into its weights.
     """
     mean = train[0].mean(axis=0)
-    deviation = train[0].std(axis=0) + 1e-3
+    deviation = train[0].std(axis=0)
+    deviation = np.maximum(deviation, 0.01 * deviation.mean() + np.finfo(np.float32).tiny)  # for channels that are dead
     head = keras.Sequential(
         [
             keras.Input(train[0].shape[1:]),

@@ -25,7 +25,7 @@ class KerasSession(Session):
         try:
             with keras.device(self._device):
                 self._model: Any = keras.saving.load_model(model, compile=False)
-        except Exception as error:  # noqa: BLE001 - ZIP, JSON and HDF5 errors, which share no base
+        except Exception as error:
             raise ArtifactError(f"Keras cannot load '{model}': {error}; copy or train it again") from error
 
         # TensorFlow's XLA is many times slower than its own kernels on a CPU; JAX has nothing else.

@@ -30,7 +30,7 @@ class OnnxRuntimeSession(Session):
         provider = PROVIDERS[target.device]
         try:
             session: Any = onnxruntime.InferenceSession(str(model), options, providers=[provider])
-        except Exception as error:  # noqa: BLE001 - its exception classes share no public base
+        except Exception as error:
             raise ArtifactError(f"ONNX Runtime cannot load '{model}': {error}; copy or export it again") from error
         running = session.get_providers()
         if running[0] != provider:  # it falls back to the CPU without an error

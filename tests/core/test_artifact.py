@@ -61,7 +61,9 @@ def test_a_file_cut_off_anywhere_is_an_error(copied: Path, name: str, kept: floa
 
 
 def test_absent_files_and_foreign_suffixes_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"cannot read model '.*gone.onnx': No such file.*'tledge export' makes one"):
+    with pytest.raises(
+        ArtifactError, match=r"cannot read model '.*gone.onnx': No such file.*'tledge export' makes one"
+    ):
         read_artifact(tmp_path / "gone.onnx")
     with pytest.raises(ArtifactError, match=r"'.*model.pt' is no model file; expected .* .tflite, .onnx or .keras"):
         read_artifact(tmp_path / "model.pt")

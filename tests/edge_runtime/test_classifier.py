@@ -92,7 +92,9 @@ def test_targets_that_are_not_there_say_why(tiny_artifacts: Path) -> None:
         Classifier(tiny_artifacts / "float32.keras", target="keras:cpu:2")
     here = {str(target) for target in targets_of_this_machine()}
     if "onnxruntime:cuda" not in here:
-        with pytest.raises(TargetError, match=r"'onnxruntime:cuda' is not on this machine: no CUDA provider.*tledge\[cuda"):
+        with pytest.raises(
+            TargetError, match=r"'onnxruntime:cuda' is not on this machine: no CUDA provider.*tledge\[cuda"
+        ):
             Classifier(tiny_artifacts / "float32.onnx", target="onnxruntime:cuda")
     if "keras:gpu" not in here:
         with pytest.raises(TargetError, match="'keras:gpu' is not on this machine: "):
@@ -122,7 +124,9 @@ def test_a_copied_file_works_alone(tiny_artifacts: Path, tmp_path: Path) -> None
 
 def test_importing_loads_no_extra() -> None:
     loaded = {name.split(".")[0] for name in modules_after("import tledge.edge_runtime, tledge.core.artifact")}
-    assert loaded.isdisjoint({"tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "typer", "rich", "sklearn"})
+    assert loaded.isdisjoint(
+        {"tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "typer", "rich", "sklearn"}
+    )
 
 
 def test_classifying_with_tflite_loads_no_tensorflow(tiny_artifacts: Path) -> None:

@@ -1,0 +1,165 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import Finished, check_one_line_error, random_images, tledge
+
+from tledge.bench import bench, summarize
+from tledge.bench.cell import CellResult, Specification, measure
+from tledge.core.artifact import read_artifact
+from tledge.core.errors import ArtifactError, MeasurementError, OptionError, TargetError
+from tledge.core.measurement import read_results
+from tledge.core.run_directory import RunDirectory
+from tledge.edge_runtime import Classifier
+
+
+@pytest.fixture
+def run(demo: object, tmp_path: Path) -> RunDirectory:
+    """A copy of the demo's run, which a test may change."""
+    source: RunDirectory = demo.run  # type: ignore[attr-defined]
+    shutil.copytree(source.path.resolve(), tmp_path / "runs" / "copy")
+    directory = RunDirectory(tmp_path / "runs" / "copy")
+    directory.mark_latest()
+    return directory
+
+
+def specification(artifact: Path, images: list[Path], target: str = "litert:cpu:1") -> Specification:
+    return Specification(
+        artifact=str(artifact),
+        target=target,
+        images=tuple(map(str, images)),
+        warm_up=2,
+        minimum_queries=12,
+        minimum_seconds=0.01,
+    )
+
+
+def test_a_cell_measures_the_artifact_through_the_classifier(
+    tiny_artifacts: Path, photos: Path, tmp_path: Path
+) -> None:
+    images = sorted((photos / "across").iterdir())[:21]
+    result = measure(specification(tiny_artifacts / "float32.tflite", images))
+    with Classifier(tiny_artifacts / "float32.tflite") as classifier:
+        expected = classifier.logits(np.stack([classifier.load(path) for path in images]))
+    np.testing.assert_array_equal(result.logits, expected)
+    assert len(result.latencies) >= 12
+    assert (result.latencies > 0).all()
+    assert result.environment["packages"].keys() >= {"ai-edge-litert", "numpy"}
+    result.save(tmp_path / "cell.npz")
+    loaded = CellResult.load(tmp_path / "cell.npz")
+    np.testing.assert_array_equal(loaded.latencies, result.latencies)
+    assert loaded.environment == json.loads(json.dumps(result.environment))
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("float32.tflite", "litert:cpu:1"), ("float32.onnx", "onnxruntime:cpu:1")]
+)
+def test_the_process_of_a_cell_holds_nothing_but_its_runtime(
+    tiny_artifacts: Path, photos: Path, tmp_path: Path, name: str, target: str
+) -> None:
+    specification(tiny_artifacts / name, sorted((photos / "across").iterdir())[:3], target).save(tmp_path / "cell.json")
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tledge.bench.cell", tmp_path / "cell.json", tmp_path / "cell.npz"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    runtimes = {"ai_edge_litert", "onnxruntime", "tensorflow", "keras", "jax"}
+    assert loaded & runtimes == {{"float32.tflite": "ai_edge_litert", "float32.onnx": "onnxruntime"}[name]}
+    assert loaded.isdisjoint({"typer", "rich", "onnx", "tf2onnx", "sklearn"})
+
+
+def test_rows_say_what_was_measured(run: RunDirectory) -> None:
+    shutil.rmtree(run.bench)
+    record = bench(runs=run.path.parent, targets=["litert:cpu:1", "keras:cpu"], seconds=0.05)
+    assert read_results(run.bench / "results.jsonl") == list(record.measurements)
+    artifacts = {item.artifact for item in record.measurements}
+    assert artifacts == {"model.keras", *(f"{name}.tflite" for name in ("float32", "float16", "dynamic", "int8"))}
+    labels = np.array([sample.label for sample in run.splits().test])
+    for row in summarize(record.measurements):
+        samples = run.bench / "samples" / f"{row.artifact}@{row.target.replace(':', '-')}.npz"
+        with np.load(samples) as raw:
+            assert row.top1 == np.mean(raw["logits"].argmax(axis=1) == labels)
+            assert row.p50 == np.sort(raw["latencies"])[(len(raw["latencies"]) + 1) // 2 - 1]
+        assert row.p50 <= row.p90 <= row.p99
+        assert row.top1_interval[0] < row.top1 <= row.top1_interval[1]
+    by_name = {item.artifact: item for item in record.measurements if item.metric == "file_size"}
+    int8 = read_artifact(run.artifacts / "int8.tflite")
+    assert by_name["int8.tflite"].value == int8.size
+    assert by_name["int8.tflite"].artifact_sha256 == int8.sha256
+    for item in record.measurements:
+        environment = json.loads((run.bench / "environments" / f"{item.environment}.json").read_text())
+        assert environment["cpu"]
+    report = record.report.read_text()
+    assert all(f"| {name} |" in report for name in artifacts)
+
+
+def test_a_cell_that_dies_is_recorded_and_the_others_are_kept(run: RunDirectory) -> None:
+    content = (run.artifacts / "float16.tflite").read_bytes()
+    broken = content[:2000] + random_images(1, 100).tobytes() + content[32000:]
+    (run.artifacts / "float16.tflite").write_bytes(broken)
+    (run.artifacts / "float16.tflite.json").unlink()
+    record = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01)
+    (skipped,) = record.skipped
+    assert (skipped.artifact, skipped.target) == ("float16.tflite", "litert:cpu:1")
+    assert "ended with exit code" in skipped.reason
+    assert {row.artifact for row in summarize(record.measurements)} == {
+        "float32.tflite",
+        "dynamic.tflite",
+        "int8.tflite",
+    }
+    assert not (run.bench / "samples" / "float16.tflite@litert-cpu-1.npz").exists()
+
+
+def test_what_cannot_be_measured_is_an_error(run: RunDirectory) -> None:
+    runs = run.path.parent
+    with pytest.raises(TargetError, match="not a target: 'litert:cpu:2:3'"):
+        bench(runs=runs, targets=["litert:cpu:2:3"])
+    with pytest.raises(OptionError, match="--seconds must be above 0"):
+        bench(runs=runs, seconds=0)
+    for path in run.artifacts.glob("*.onnx*"):
+        path.unlink()
+    with pytest.raises(OptionError, match=r"nothing to run on 'onnxruntime:cpu:\d+': this run has no .onnx file"):
+        bench(runs=runs, targets=["onnxruntime:cpu"])
+    sidecar = json.loads((run.artifacts / "int8.tflite.json").read_text())
+    (run.artifacts / "int8.tflite.json").write_text(json.dumps({**sidecar, "artifact_sha256": "0" * 64}))
+    with pytest.raises(ArtifactError, match="does not match"):
+        bench(runs=runs)
+
+
+def test_an_artifact_of_another_run_is_refused(run: RunDirectory, tiny_artifacts: Path) -> None:
+    shutil.copy(tiny_artifacts / "float32.tflite", run.artifacts / "stranger.tflite")
+    with pytest.raises(ArtifactError, match=r"stranger.tflite' was exported from another model \(run tiny\)"):
+        bench(runs=run.path.parent)
+
+
+def test_a_failed_benchmark_leaves_the_old_results(run: RunDirectory) -> None:
+    before = (run.bench / "results.jsonl").read_bytes()
+    for path in run.artifacts.glob("*.json"):
+        path.unlink()
+    for path in run.artifacts.glob("*.tflite"):
+        content = path.read_bytes()
+        path.write_bytes(content[:2000] + bytes(30000) + content[32000:])
+    with pytest.raises(MeasurementError, match="no cell could be measured: .* ended with exit code"):
+        bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01)
+    assert (run.bench / "results.jsonl").read_bytes() == before
+
+
+def test_without_keras_the_rest_is_measured(run: RunDirectory) -> None:
+    hidden = Path(__file__).parent / "without_keras"
+    env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(hidden), os.environ.get("PYTHONPATH")]))}
+    done: Finished = tledge("bench", "--seconds", "0.01", "--json", cwd=run.path.parents[1], env=env)
+    assert done.code == 0, done
+    told = json.loads(done.out)
+    assert {row["artifact"].split(".")[1] for row in told["rows"]} == {"tflite", "onnx"}
+    assert {row["agreement"] for row in told["rows"]} == {None}
+    (skipped,) = told["skipped"]
+    assert skipped["artifact"] == "model.keras"
+    assert "pip install 'tledge[train]'" in skipped["reason"]
+    check_one_line_error(tledge("bench", "--target", "keras:cpu", cwd=run.path.parents[1], env=env), "tledge[train]")

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from tledge.bench.statistics import percentile, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "expected"),
+    # Newcombe 1998, Statistics in Medicine 17, table I, method 3
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (29, 29, (0.8830, 1.0))],
+)
+def test_wilson_intervals_are_those_of_the_literature(
+    successes: int, trials: int, expected: tuple[float, float]
+) -> None:
+    assert wilson_interval(successes, trials) == pytest.approx(expected, abs=5e-5)
+
+
+def test_percentiles_are_samples_by_nearest_rank() -> None:
+    samples = np.random.default_rng(0).permutation(np.arange(1.0, 101.0))
+    assert percentile(samples, 50)[0] == 50
+    assert percentile(samples, 90)[0] == 90
+    assert percentile(samples, 99)[0] == 99
+    assert percentile(np.array([7.0]), 90) == (7.0, (7.0, 7.0))
+
+
+def test_intervals_hold_the_true_percentile_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(1000):
+        _, (low, high) = percentile(rng.exponential(size=400), 90)
+        held += low <= -np.log(0.1) <= high
+    assert 930 <= held <= 985

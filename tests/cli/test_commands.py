@@ -1,0 +1,219 @@
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from support import ROOT, check_one_line_error, stripes, tledge, write_stripes
+
+COMMANDS = ["demo", "train", "export", "bench", "predict", "doctor"]
+
+
+def test_help_names_every_command_and_its_options(tmp_path: Path) -> None:
+    out = tledge("--help", cwd=tmp_path).out
+    for command in COMMANDS:
+        assert re.search(rf"\b{command}\b", out)
+        done = tledge(command, "--help", cwd=tmp_path)
+        assert done.code == 0
+        assert "--json" in done.out
+
+
+def test_help_and_version_import_no_heavy_library(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "from tledge.cli.main import main; main()", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "typer" in loaded
+    assert loaded.isdisjoint(
+        {"numpy", "PIL", "tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "sklearn"}
+    )
+    assert re.fullmatch(r"tledge \d+\.\d+\.\d+\n", tledge("--version", cwd=tmp_path).out)
+
+
+def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
+    for arguments in (["no-such-command"], ["train", "--no-such-option"], ["predict"], ["train", "--epochs", "many"]):
+        assert tledge(*arguments, cwd=tmp_path).code == 2, arguments
+
+
+def test_shell_completion_is_there(tmp_path: Path) -> None:
+    done = tledge("--show-completion", cwd=tmp_path, env={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"})
+    assert "--show-completion" in tledge("--help", cwd=tmp_path).out
+    assert done.code in {0, 1, 2}
+    assert "Traceback" not in done.err
+
+
+def test_doctor_tells_people_and_machines_the_same(tmp_path: Path) -> None:
+    told = json.loads(tledge("doctor", "--json", cwd=tmp_path).out)
+    shown = tledge("doctor", cwd=tmp_path).out
+    assert told["environment"]["cpu"] in shown
+    for target in told["targets"]:
+        assert target["name"] in shown
+        assert target["missing"] in shown
+    names = {target["name"]: target["missing"] for target in told["targets"]}
+    assert any(name.startswith("litert:cpu:") and not missing for name, missing in names.items())
+    for packages in told["packages"].values():
+        for name, version in packages.items():
+            assert name in shown
+            assert version is None or version in shown
+
+
+def test_doctor_lists_what_each_extra_brings(tmp_path: Path) -> None:
+    import tomllib
+
+    told = json.loads(tledge("doctor", "--json", cwd=tmp_path).out)["packages"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {"base": project["dependencies"], **project["optional-dependencies"]}
+    for extra, packages in told.items():
+        wanted = {re.split(r"[>=\[;]", requirement)[0].lower() for requirement in declared[extra]} - {"tledge"}
+        shown_elsewhere = {name.lower() for other, found in told.items() if other != extra for name in found}
+        assert wanted - shown_elsewhere <= {name.lower() for name in packages}, extra
+
+
+def test_predict_names_what_it_cannot_read_and_goes_on(tiny_artifacts: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "porch [1]"
+    (folder / "deep").mkdir(parents=True)
+    Image.fromarray(stripes(True, 1)).save(folder / "a b.png")
+    Image.fromarray(stripes(False, 2)).save(folder / "deep" / "ü.jpg")
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    artifact = tiny_artifacts / "float32.tflite"
+    done = tledge("predict", artifact, folder, cwd=tmp_path)
+    assert done.code == 1
+    assert "2 images, 1 unreadable" in done.out
+    assert re.search(r"porch \[1\]/a b\.png +(cat|dog|emu) +0\.\d{3} +(cat|dog|emu) +0\.\d{3} +\d+\.\d ms", done.out)
+    assert "broken.jpg' (8 bytes) is in no image format known here" in done.out
+    assert done.err == ""
+    rows = [json.loads(line) for line in tledge("predict", artifact, folder, "--json", cwd=tmp_path).out.splitlines()]
+    assert [Path(row["image"]).name for row in rows] == ["a b.png", "broken.jpg", "ü.jpg"]
+    assert "error" in rows[1]
+    assert [len(row["predictions"]) for row in rows if "predictions" in row] == [2, 2]
+    single = tledge("predict", artifact, folder / "a b.png", "--top", 3, "--target", "litert:cpu:1", cwd=tmp_path)
+    assert single.code == 0
+    assert "1 image\n" in single.out
+
+
+def test_predict_refuses_in_one_line(tiny_artifacts: Path, tmp_path: Path) -> None:
+    artifact = tiny_artifacts / "float32.tflite"
+    check_one_line_error(tledge("predict", "gone.tflite", "a.jpg", cwd=tmp_path), "cannot read model 'gone.tflite'")
+    (tmp_path / "empty").mkdir()
+    check_one_line_error(tledge("predict", artifact, "empty", cwd=tmp_path), "no images in folder 'empty'")
+    (tmp_path / "cut.tflite").write_bytes(artifact.read_bytes()[:-300])
+    check_one_line_error(tledge("predict", "cut.tflite", "a.jpg", cwd=tmp_path), "'cut.tflite' holds no sidecar")
+    (tmp_path / "empty.onnx").touch()
+    check_one_line_error(tledge("predict", "empty.onnx", "a.jpg", cwd=tmp_path), "'empty.onnx' is empty (0 bytes)")
+    shutil.copy(tiny_artifacts / "float32.onnx", tmp_path / "m.onnx")
+    shutil.copy(tiny_artifacts / "float32.tflite.json", tmp_path / "m.onnx.json")
+    check_one_line_error(tledge("predict", "m.onnx", "a.jpg", cwd=tmp_path), "'m.onnx.json' does not match 'm.onnx'")
+
+
+def test_training_refuses_in_one_line_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    shutil.copytree(photos / "across", one / "across")
+    cases = [
+        (["--data", "gone"], ["no such folder: 'gone'"]),
+        (["--data", one], ["only one class", "'across'"]),
+        (["--backbone", "mobilnet"], ["unknown backbone 'mobilnet'. Did you mean 'mobilenet_v2'?"]),
+        (["--data", photos, "--image-size", "8"], ["cannot take images of 8 px", "--image-size between 32 and 1024"]),
+        (["--data", photos, "--weights", "gone.h5", "--image-size", "32"], ["no weights file 'gone.h5'"]),
+    ]
+    for arguments, parts in cases:
+        check_one_line_error(tledge("train", *arguments, cwd=tmp_path), *parts)
+    (tmp_path / "broken" / "a").mkdir(parents=True)
+    shutil.copytree(photos / "across", tmp_path / "broken" / "b")
+    (tmp_path / "broken" / "a" / "cut.jpg").write_bytes((photos / "across" / "000.jpg").read_bytes()[:200])
+    check_one_line_error(tledge("train", "--data", "broken", cwd=tmp_path), "a/cut.jpg'", "--skip-broken")
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_a_missing_extra_is_named(photos: Path, tmp_path: Path) -> None:
+    hidden = ROOT / "tests" / "bench" / "without_keras"
+    env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(hidden), os.environ.get("PYTHONPATH")]))}
+    check_one_line_error(
+        tledge("train", "--data", photos, cwd=tmp_path, env=env), "training needs", "pip install 'tledge[train]'"
+    )
+
+
+def test_a_disk_that_cannot_be_written_is_said(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check_one_line_error(
+        tledge("train", "--data", photos, "--weights", "none", "--runs", "file/runs", cwd=tmp_path),
+        "cannot read or write 'file/runs",
+    )
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(photos: Path, tmp_path: Path) -> None:
+    # The limit on a file's size stands in for a full disk: the write of the model fails half-way.
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "from tledge.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            "train",
+            "--data",
+            photos,
+            "--weights",
+            "none",
+            "--image-size",
+            "32",
+            "--epochs",
+            "1",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done
+    assert done.stderr.splitlines()[-1].startswith("tledge: "), done
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_ctrl_c_is_one_line_and_leaves_no_run(tmp_path: Path) -> None:
+    photos = write_stripes(tmp_path / "photos", per_class=40)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from tledge.cli.main import main; main()"]
+        + ["train", "--data", str(photos), "--weights", "none", "--image-size", "64", "--epochs", "500"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list((tmp_path / "runs").glob("*/splits.json")):
+        time.sleep(0.2)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, (out, err)
+    assert err.splitlines()[-1].startswith("tledge: interrupted"), err
+    assert "Traceback" not in err
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_bug_is_one_line_with_the_log_kept(tmp_path: Path) -> None:
+    code = (
+        "import tledge.cli.commands.doctor as doctor\n"
+        "doctor._targets = lambda: 1 / 0\n"
+        "from tledge.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    match = re.fullmatch(r"tledge: internal error: ZeroDivisionError: .*; please report it with the log in (\S+)", line)
+    assert match, line
+    log = Path(match[1])
+    assert "Traceback" in log.read_text()
+    log.unlink()

@@ -1,0 +1,164 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import TINY_SIDECAR, write_stripes
+
+from tledge.core.artifact import read_artifact, write_artifact
+from tledge.core.errors import ArtifactError, OptionError, RunError, UnknownNameError
+from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
+from tledge.core.progress import Progress
+from tledge.core.run_directory import RunDirectory
+from tledge.core.splits import Sample, Splits
+from tledge.export import export
+from tledge.export.calibration import load_calibration
+from tledge.export.format import FORMATS, Format
+
+pytest.importorskip("tensorflow")
+
+
+@pytest.fixture
+def run(tiny_keras_model: Any, tmp_path: Path) -> RunDirectory:
+    """A finished run of the tiny model, on stripes."""
+    directory = RunDirectory(tmp_path / "runs" / "tiny")
+    root = write_stripes(directory.data, per_class=10)
+    samples = [
+        Sample(path.relative_to(root).as_posix(), label, str(path))
+        for label, name in enumerate(("across", "upright"))
+        for path in sorted((root / name).iterdir())
+    ]
+    Splits(
+        root=root,
+        class_names=TINY_SIDECAR.class_names,
+        train=tuple(samples[2:]),
+        validation=(samples[0],),
+        test=(samples[1],),
+    ).save(directory.splits_path)
+    tiny_keras_model.save(tmp_path / "tiny.keras")
+    artifact = write_artifact(directory.model, (tmp_path / "tiny.keras").read_bytes(), TINY_SIDECAR)
+    RunManifest(
+        name="tiny",
+        created="2026-11-24T00:00:00+00:00",
+        backbone="none",
+        weights=WeightsRecord(source="none"),
+        class_names=TINY_SIDECAR.class_names,
+        input_size=(16, 16),
+        resize="stretch",
+        seed=0,
+        config={},
+        data=DataRecord(source="stripes", fingerprint="", images={}, splits={}),
+        device="CPU",
+        versions={},
+        metrics={},
+        model_sha256=artifact.sha256,
+    ).save(directory.manifest_path)
+    directory.mark_latest()
+    return directory
+
+
+def test_the_latest_run_is_exported_with_its_baseline(run: RunDirectory) -> None:
+    artifacts = export(quantize=["int8"], calibration_images=6, runs=run.path.parent)
+    assert [(item.recipe, item.format, item.kept) for item in artifacts] == [
+        ("float32", "tflite", False),
+        ("int8", "tflite", False),
+        ("float32", "onnx", False),
+        ("int8", "onnx", False),
+    ]
+    for item in artifacts:
+        read = read_artifact(item.path)
+        assert (item.size, item.sha256) == (read.size, read.sha256)
+        assert read.sidecar.class_names == TINY_SIDECAR.class_names
+        assert read.sidecar.source_sha256 == read_artifact(run.model).sha256
+        assert (read.sidecar.calibration is not None) == (item.recipe == "int8")
+        assert read.sidecar.versions.keys() >= {"tledge", "tensorflow", "keras"}
+
+
+def test_an_artifact_that_exists_is_kept_unless_told_otherwise(run: RunDirectory) -> None:
+    first = export(quantize=["float32"], formats=["tflite"], runs=run.path.parent)
+    with pytest.raises(ArtifactError, match=r"float32.tflite' exists; pass --overwrite to replace it"):
+        export(quantize=["float32"], formats=["tflite"], runs=run.path.parent)
+    more = export(quantize=["float16"], formats=["tflite"], runs=run.path.parent)
+    assert [(item.recipe, item.kept) for item in more] == [("float32", True), ("float16", False)]
+    assert more[0].sha256 == first[0].sha256
+    again = export(quantize=["float32"], formats=["tflite"], overwrite=True, runs=run.path.parent)
+    assert not again[0].kept
+
+
+def test_bad_options_make_nothing(run: RunDirectory) -> None:
+    runs = run.path.parent
+    with pytest.raises(UnknownNameError, match="unknown recipe 'int9'"):
+        export(quantize=["int9"], runs=runs)
+    with pytest.raises(UnknownNameError, match="unknown format 'onx'. Did you mean 'onnx'"):
+        export(formats=["onx"], runs=runs)
+    with pytest.raises(OptionError, match="--calibration-images must be 1 or more; received 0"):
+        export(quantize=["int8"], calibration_images=0, runs=runs)
+    with pytest.raises(RunError, match="no run 'other'"):
+        export(run="other", runs=runs)
+    assert not run.artifacts.exists()
+
+
+def test_an_artifact_that_does_not_run_is_removed(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    tflite = FORMATS.load("tflite")
+    whole = type(tflite).convert
+    monkeypatch.setattr(type(tflite), "convert", lambda *arguments: whole(*arguments)[:3000])
+    with pytest.raises(ArtifactError, match="LiteRT cannot load"):
+        export(quantize=["float32"], formats=["tflite"], runs=run.path.parent)
+    assert list(run.artifacts.iterdir()) == []
+
+
+def test_a_model_that_changed_after_training_is_refused(run: RunDirectory) -> None:
+    with run.model.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ArtifactError, match="does not match"):
+        export(quantize=["float32"], runs=run.path.parent)
+
+
+def test_calibration_images_are_of_the_training_split_and_of_every_class(run: RunDirectory) -> None:
+    splits = run.splits()
+
+    def load(images: int, seed: int = 0) -> tuple[Any, Any]:
+        return load_calibration(splits, images=images, seed=seed, size=(16, 16), resize="stretch", progress=Progress())
+
+    pixels, record = load(6)
+    assert pixels.shape == (6, 16, 16, 3)
+    assert record.images == 6
+    assert record.split == "train"
+    assert load(6)[1] == record
+    assert load(6, seed=1)[1].fingerprint != record.fingerprint
+    everything, all_record = load(1000)
+    assert all_record.images == len(everything) == len(splits.train) == 18
+    held_out = {path.read_bytes() for path in splits.paths(splits.validation + splits.test)}
+    assert held_out.isdisjoint(path.read_bytes() for path in splits.paths(splits.train))
+    rng = np.random.default_rng(0)
+    shuffled = dataclasses.replace(splits, train=tuple(splits.train[place] for place in rng.permutation(18)))
+    counts = np.bincount([sample.label for sample in _chosen(shuffled, 8)])
+    assert counts.tolist() == [4, 4]
+
+
+def _chosen(splits: Splits, images: int) -> tuple[Sample, ...]:
+    from tledge.export.calibration import _choose
+
+    return _choose(splits.train, images, seed=0)
+
+
+def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tledge.export.formats as package
+
+    folder = tmp_path / "formats"
+    folder.mkdir()
+    shutil.copy(Path(package.__path__[0]) / "tflite.py", folder / "my_format.py")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util.find_spec(package.__name__), "submodule_search_locations", package.__path__)
+    assert "my_format" in FORMATS.names()
+    assert isinstance(FORMATS.load("my_format"), Format)
+
+
+def test_what_is_exported_can_be_told_to_machines(run: RunDirectory) -> None:
+    (artifact,) = export(quantize=["float32"], formats=["tflite"], runs=run.path.parent)
+    assert json.loads(json.dumps(artifact.to_dict()))["path"].endswith("artifacts/float32.tflite")

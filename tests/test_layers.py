@@ -1,0 +1,46 @@
+"""The rooms keep their places."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ROOMS = ["core", "edge_runtime", "attacks", "train", "export", "bench", "visualize", "cli"]
+
+
+def test_imports_keep_the_layers() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_every_package_is_installed_under_the_name_of_its_folder() -> None:
+    folders = {path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("__init__.py")}
+    expected = {f"tledge.{'.'.join(folder.parts)}": folder.as_posix() for folder in folders}
+    assert PROJECT["tool"]["setuptools"]["package-dir"] == expected
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == set(expected)
+    assert PROJECT["tool"]["importlinter"]["root_packages"] == [f"tledge.{room}" for room in ROOMS]
+    for folder in folders:
+        assert (ROOT / folder / "py.typed").exists(), folder
+
+
+@pytest.mark.parametrize("path", sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")), ids=str)
+def test_files_are_documented_and_short(path: Path) -> None:
+    content = path.read_text()
+    tree = ast.parse(content)
+    assert ast.get_docstring(tree), "a module says what it is for"
+    assert len(content.splitlines()) <= 500, "a second room is due"
+    for node in tree.body:
+        public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        assert not public or ast.get_docstring(node), f"{node.name} is public and has no docstring"

@@ -1,0 +1,47 @@
+"""What holds for every registered name of every registry."""
+
+from typing import Any
+
+import pytest
+
+from tledge.core import embedding
+from tledge.core.registry import Registry
+from tledge.edge_runtime.runtime import RUNTIMES, Runtime
+from tledge.export.format import FORMATS, Format
+from tledge.export.recipes import RECIPES
+from tledge.train.backbone import BACKBONES, Backbone
+
+REGISTRIES: list[Registry[Any]] = [BACKBONES, FORMATS, RUNTIMES]
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
+def test_every_name_loads_and_is_one_of_its_kind(registry: Registry[Any]) -> None:
+    assert registry.names()
+    for name in registry.names():
+        assert isinstance(registry.load(name), registry.base)
+
+
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_backbones_name_a_keras_application_and_their_paper(name: str) -> None:
+    keras = pytest.importorskip("keras")
+    backbone: Backbone = BACKBONES.load(name)
+    assert callable(getattr(keras.applications, backbone.application))
+    assert "arXiv" in backbone.reference
+    assert backbone.minimum_image_size <= backbone.default_image_size
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_formats_have_known_recipes_a_sidecar_and_a_runtime(name: str) -> None:
+    kind: Format = FORMATS.load(name)
+    assert set(kind.recipes) <= {recipe.name for recipe in RECIPES}
+    assert "float32" in kind.recipes
+    assert name in embedding.FORMATS
+    assert any(name in RUNTIMES.load(runtime).formats for runtime in RUNTIMES.names())
+
+
+@pytest.mark.parametrize("name", RUNTIMES.names())
+def test_runtimes_have_a_cpu_and_say_where_they_come_from(name: str) -> None:
+    runtime: Runtime = RUNTIMES.load(name)
+    assert set(runtime.formats) <= set(embedding.FORMATS)
+    assert runtime.missing() or "cpu" in {device.name for device in runtime.devices() if not device.missing}
+    assert runtime.distributions

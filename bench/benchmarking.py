@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tledge.bench.cell import CellResult, Specification
-from tledge.bench.statistics import percentile, wilson_interval
+from tledge.bench.cell import CellResult, Specification, Timing
+from tledge.bench.metrics import to_measurements
 from tledge.bench.summary import summarize, to_markdown
 from tledge.core import atomic
 from tledge.core.artifact import Artifact, read_artifact
@@ -100,6 +100,7 @@ def bench(
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds must be above 0 and at most 3600; received {seconds}")
     progress = progress or Progress()
+    timing = Timing(warm_up=WARM_UP, minimum_queries=MINIMUM_QUERIES, minimum_seconds=seconds)
     directory = find_run(run, Path(runs))
     splits = directory.splits()
     reference = read_artifact(directory.model)
@@ -109,14 +110,14 @@ def bench(
     with progress.step("Benchmark", len(cells), "cells") as step:
         for cell in cells:
             try:
-                measured.append((cell, _measure_in_own_process(cell, splits, seconds, directory)))
+                measured.append((cell, _measure_in_own_process(cell, splits, timing, directory)))
                 step.advance(1, cell.name)
             except MeasurementError as error:
                 skipped.append(Skipped(cell.artifact.name, str(cell.target), str(error)))
                 step.advance(1, f"{cell.name} failed")
     if not measured:
         raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
-    return _write(directory, splits, measured, skipped)
+    return _write(directory, splits, measured, skipped, timing)
 
 
 def _read_own(path: Path, reference: Artifact) -> Artifact:
@@ -156,14 +157,12 @@ def _why_no_target(artifact: Artifact) -> str:
     return "; ".join(reasons) or f"no runtime takes .{artifact.format} files"
 
 
-def _measure_in_own_process(cell: _Cell, splits: Splits, seconds: float, directory: RunDirectory) -> CellResult:
+def _measure_in_own_process(cell: _Cell, splits: Splits, timing: Timing, directory: RunDirectory) -> CellResult:
     specification = Specification(
         artifact=str(cell.artifact.path),
         target=str(cell.target),
         images=tuple(str(path) for path in splits.paths(splits.test)),
-        warm_up=WARM_UP,
-        minimum_queries=MINIMUM_QUERIES,
-        minimum_seconds=seconds,
+        timing=timing,
     )
     samples = directory.bench / "samples" / f"{cell.artifact.name}@{str(cell.target).replace(':', '-')}.npz"
     samples.unlink(missing_ok=True)
@@ -189,7 +188,11 @@ def _measure_in_own_process(cell: _Cell, splits: Splits, seconds: float, directo
 
 
 def _write(
-    directory: RunDirectory, splits: Splits, measured: Sequence[tuple[_Cell, CellResult]], skipped: Sequence[Skipped]
+    directory: RunDirectory,
+    splits: Splits,
+    measured: Sequence[tuple[_Cell, CellResult]],
+    skipped: Sequence[Skipped],
+    timing: Timing,
 ) -> BenchRecord:
     labels = np.array([sample.label for sample in splits.test])
     reference = next((result for cell, result in measured if cell.artifact.format == "keras"), None)
@@ -197,44 +200,11 @@ def _write(
     measurements: list[Measurement] = []
     for cell, result in measured:
         atomic.write_json(directory.bench / "environments" / f"{result.environment_id}.json", result.environment)
-        measurements += _measurements(cell, result, labels, expected)
+        measurements += to_measurements(cell.artifact, cell.target, result, timing, labels, expected)
     results, report = directory.bench / "results.jsonl", directory.bench / "report.md"
     write_results(results, measurements)
     atomic.write_text(report, _report(directory, splits, measurements, skipped))
     return BenchRecord(results, report, tuple(measurements), tuple(skipped))
-
-
-def _measurements(
-    cell: _Cell, result: CellResult, labels: np.ndarray, expected: np.ndarray | None
-) -> list[Measurement]:
-    def measurement(
-        metric: str, scenario: str, value: float, n: int, interval: tuple[float, float] | None = None
-    ) -> Measurement:
-        return Measurement(
-            artifact=cell.artifact.name,
-            artifact_sha256=cell.artifact.sha256,
-            target=str(cell.target),
-            scenario=scenario,
-            metric=metric,
-            value=value,
-            n=n,
-            interval=interval,
-            environment=result.environment_id,
-        )
-
-    predicted = result.logits.argmax(axis=1)
-    rates = {"top1": predicted == labels}
-    if expected is not None:
-        rates["agreement"] = predicted == expected
-    found = [measurement("file_size", "static", cell.artifact.size, 1)]
-    for metric, hits in rates.items():
-        count = int(hits.sum())
-        found.append(measurement(metric, "accuracy", count / len(hits), len(hits), wilson_interval(count, len(hits))))
-    for percent in (50, 90, 99):
-        value, interval = percentile(result.latencies, percent)
-        found.append(measurement(f"latency_p{percent}", "single-stream", value, len(result.latencies), interval))
-    found.append(measurement("load_time", "static", result.load_time, 1))
-    return found
 
 
 def _report(

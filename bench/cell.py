@@ -31,6 +31,21 @@ TIMED_IMAGES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How single images are timed.
+
+    Attributes:
+        warm_up: untimed queries before the timed ones.
+        minimum_queries: timed queries, at least.
+        minimum_seconds: duration of the timed queries, at least.
+    """
+
+    warm_up: int
+    minimum_queries: int
+    minimum_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Specification:
     """What a cell has to do.
 
@@ -38,17 +53,13 @@ class Specification:
         artifact: the model file.
         target: "runtime:device:threads".
         images: the test images, in order.
-        warm_up: untimed queries before the timed ones.
-        minimum_queries: timed queries, at least.
-        minimum_seconds: duration of the timed queries, at least.
+        timing: how single images are timed.
     """
 
     artifact: str
     target: str
     images: tuple[str, ...]
-    warm_up: int
-    minimum_queries: int
-    minimum_seconds: float
+    timing: Timing
 
     def save(self, path: Path) -> None:
         """Writes it for the cell's process."""
@@ -58,7 +69,7 @@ class Specification:
     def load(cls, path: Path) -> Specification:
         """Reads what ``save`` wrote."""
         fields = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**fields, "images": tuple(fields["images"])})
+        return cls(**{**fields, "images": tuple(fields["images"]), "timing": Timing(**fields["timing"])})
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ def measure(specification: Specification) -> CellResult:
         load_time = (time.perf_counter_ns() - began) / 1e6
         images = [Path(image) for image in specification.images]
         logits = _classify_all(classifier, images)
-        latencies = _time_single_stream(classifier, images[:TIMED_IMAGES], specification)
+        latencies = _time_single_stream(classifier, images[:TIMED_IMAGES], specification.timing)
         environment = read_environment(RUNTIMES.load(classifier.target.runtime).distributions)
     return CellResult(logits, latencies, load_time, environment.to_dict(), environment.id)
 
@@ -118,19 +129,17 @@ def _classify_all(classifier: Classifier, images: Sequence[Path]) -> Logits:
     return np.concatenate([classifier.logits(batch) for batch in loaded])
 
 
-def _time_single_stream(
-    classifier: Classifier, images: Sequence[Path], specification: Specification
-) -> npt.NDArray[np.float64]:
+def _time_single_stream(classifier: Classifier, images: Sequence[Path], timing: Timing) -> npt.NDArray[np.float64]:
     """Milliseconds of each query: one decoded image in, logits out, the next one only after that."""
     queries: list[Pixels] = [classifier.load(image)[np.newaxis] for image in images]
-    for index in range(specification.warm_up):
+    for index in range(timing.warm_up):
         classifier.logits(queries[index % len(queries)])
     gc.collect()
     gc.disable()
     latencies: list[int] = []
     clock = time.perf_counter_ns
     began = clock()
-    while len(latencies) < specification.minimum_queries or clock() - began < specification.minimum_seconds * 1e9:
+    while len(latencies) < timing.minimum_queries or clock() - began < timing.minimum_seconds * 1e9:
         query = queries[len(latencies) % len(queries)]
         start = clock()
         classifier.logits(query)

@@ -63,7 +63,8 @@ class RunManifest:
         data: what it was trained on.
         device: the backend and device that trained.
         versions: installed distributions.
-        metrics: final figures; ``top1`` and ``loss`` of each split, seconds of each phase.
+        metrics: final figures; ``top1`` (with the ends of its 95% interval) and ``loss`` of the
+            validation and test split, ``seconds_training``.
         model_sha256: of ``model.keras``.
     """
 

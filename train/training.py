@@ -21,6 +21,7 @@ from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
 from tledge.core.sidecar import Sidecar
 from tledge.core.splits import SPLITS, Splits
+from tledge.core.statistics import wilson_interval
 from tledge.train import digits
 from tledge.train.backbone import BACKBONES
 from tledge.train.dataset import Dataset, read_dataset
@@ -168,7 +169,13 @@ def _train_into(
     metrics["seconds_training"] = round(time.perf_counter() - started, 2)
     for split in ("validation", "test"):
         score = evaluate(model, splits, split, settings, progress)
-        metrics |= {f"{split}_top1": score.top1, f"{split}_loss": score.loss}
+        low, high = wilson_interval(round(score.top1 * score.images), score.images)
+        metrics |= {
+            f"{split}_top1": score.top1,
+            f"{split}_top1_low": low,
+            f"{split}_top1_high": high,
+            f"{split}_loss": score.loss,
+        }
     write_history(run.history, epochs)
     versions = installed_versions(DISTRIBUTIONS)
     model_sha256 = _save_model(run, model, dataset.class_names, settings, versions)

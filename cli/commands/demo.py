@@ -7,7 +7,7 @@ from tledge.cli.commands import export as export_command
 from tledge.cli.commands import train as train_command
 from tledge.cli.execution import executing
 from tledge.cli.options import Json, Runs
-from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory
+from tledge.core.run_directory import DEFAULT_RUNS, LATEST, RunDirectory
 
 
 def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
@@ -38,5 +38,6 @@ def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
                 "bench": bench_command.to_json(record),
             }
         )
-        photo = next(iter(sorted((directory.data / "7").glob("*.png"))))
-        terminal.print(f"Next: tledge predict {directory.artifacts / 'int8.tflite'} {photo}")
+        latest = RunDirectory(runs / LATEST)
+        photo = min((latest.data / "7").glob("*.png"))
+        terminal.print(f"Next: tledge predict {latest.artifacts / 'int8.tflite'} {photo}")

@@ -11,7 +11,6 @@ import typer
 
 from tledge.cli.execution import executing
 from tledge.cli.options import Json
-from tledge.core import images
 from tledge.core.errors import DataError, ImageError
 
 FULL_LABEL_WIDTH = 24
@@ -63,6 +62,8 @@ def run(
 
 def _expand(sources: Iterable[Path]) -> Iterator[Path]:
     """The files named, and the images in the folders named."""
+    from tledge.core import images
+
     for source in sources:
         if not source.is_dir():
             yield source

@@ -71,7 +71,8 @@ def run(
 
 def show(terminal: Terminal, directory: RunDirectory, manifest: RunManifest) -> None:
     """Prints what a training reached."""
+    top1, low, high = (manifest.metrics[f"test_top1{end}"] for end in ("", "_low", "_high"))
     terminal.print(
-        f"\nTest top-1 {manifest.metrics['test_top1']:.3f} on {manifest.data.splits['test']} images"
+        f"\nTest top-1 {top1:.3f} (95% {low:.3f}–{high:.3f}, {manifest.data.splits['test']:,} images)"
         f"   ·   saved {directory.path}"
     )

@@ -183,9 +183,9 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(photos: Path, tmp_p
 
 def test_ctrl_c_is_one_line_and_leaves_no_run(tmp_path: Path) -> None:
     photos = write_stripes(tmp_path / "photos", per_class=40)
+    command = [sys.executable, "-c", "from tledge.cli.main import main; main()"]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from tledge.cli.main import main; main()"]
-        + ["train", "--data", str(photos), "--weights", "none", "--image-size", "64", "--epochs", "500"],
+        [*command, "train", "--data", str(photos), "--weights", "none", "--image-size", "64", "--epochs", "500"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

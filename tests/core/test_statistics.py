@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tledge.bench.statistics import percentile, wilson_interval
+from tledge.core.statistics import percentile, wilson_interval
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def _write(
     measurements: list[Measurement] = []
     for cell, result in measured:
         atomic.write_json(directory.bench / "environments" / f"{result.environment_id}.json", result.environment)
-        measurements += to_measurements(cell.artifact, cell.target, result, timing, labels, expected)
+        measurements += to_measurements(cell.artifact, cell.target, result, timing, labels=labels, expected=expected)
     results, report = directory.bench / "results.jsonl", directory.bench / "report.md"
     write_results(results, measurements)
     atomic.write_text(report, _report(directory, splits, measurements, skipped))

@@ -19,7 +19,13 @@ Classes = npt.NDArray[np.intp]
 
 
 def to_measurements(
-    artifact: Artifact, target: Target, result: CellResult, timing: Timing, labels: Classes, expected: Classes | None
+    artifact: Artifact,
+    target: Target,
+    result: CellResult,
+    timing: Timing,
+    *,
+    labels: Classes,
+    expected: Classes | None,
 ) -> list[Measurement]:
     """The measurements of one cell.
 

@@ -18,6 +18,8 @@ from tledge.core.errors import ConversionError
 SMALLEST_STORED = 256
 """Weights with fewer numbers stay float32: storing them smaller saves nothing."""
 
+_PRODUCTS = ("Conv", "Gemm", "MatMul")
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -46,11 +48,7 @@ def store_as_int8(model: Any) -> Any:
     Args:
         model: an ``onnx.ModelProto``, changed in place and returned.
     """
-    output_axis = {
-        node.input[1]: 0 if node.op_type == "Conv" else -1
-        for node in model.graph.node
-        if node.op_type in ("Conv", "MatMul")
-    }
+    output_axis = {node.input[1]: _output_axis(node) for node in model.graph.node if node.op_type in _PRODUCTS}
     restoring = []
     for weight, values in _float_weights(model):
         if weight.name not in output_axis:
@@ -67,6 +65,12 @@ def store_as_int8(model: Any) -> Any:
             helper.make_node("Mul", [f"{name}_integral", f"{name}_scale"], [name]),
         ]
     return _prepend(model, restoring)
+
+
+def _output_axis(node: onnx.NodeProto) -> int:
+    """The axis of a product's weight that its output channels are counted along."""
+    transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+    return 0 if node.op_type == "Conv" or transposed else -1
 
 
 def _float_weights(model: Any) -> list[tuple[Any, Floats]]:

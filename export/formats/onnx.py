@@ -55,20 +55,34 @@ def _to_onnx(model: Any) -> Any:
         raise ConversionError(f"tf2onnx cannot express this model: {error}; export to tflite only") from error
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
-    return converted
+    return _fold_batch_norms(converted)
+
+
+def _fold_batch_norms(model: Any) -> Any:
+    """Folds the batch norms into the convolutions; tf2onnx leaves those of depthwise ones as Mul and Add."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "folded.onnx")
+        quant_pre_process(model, path)
+        folded = onnx.load(path)
+    used = {node.domain for node in folded.graph.node}
+    imports = [opset for opset in folded.opset_import if opset.domain in used]
+    del folded.opset_import[:]
+    folded.opset_import.extend(imports)
+    return folded
 
 
 def _quantize(model: Any, calibration: Pixels) -> Any:
     """Quantizes weights and activations to 8 bits, in QuantizeLinear and DequantizeLinear pairs."""
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory() as folder:
-        prepared, quantized = (str(Path(folder) / name) for name in ("prepared.onnx", "quantized.onnx"))
-        quant_pre_process(model, prepared)  # folds the batch norms
+        quantized = str(Path(folder) / "quantized.onnx")
         quantize_static(
-            prepared,
+            model,
             quantized,
             _reader(model.graph.input[0].name, calibration),
             quant_format=QuantFormat.QDQ,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ app = typer.Typer(
     epilog="Begin with: tledge demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help in plain text: importing Rich takes longer than all the rest of --help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (demo, train, export, bench, predict, doctor):
@@ -22,6 +22,8 @@ for module in (demo, train, export, bench, predict, doctor):
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         print(f"tledge {importlib.metadata.version('tledge')}")
         raise typer.Exit
 

@@ -26,7 +26,10 @@ class _TargetState:
 
 
 def run(json: Json = False) -> None:
-    """Say what is installed, which targets this machine has, and how to get the rest."""
+    """Say what is installed and which targets this machine has.
+
+    What is missing is shown with the command that brings it.
+    """
     with executing(json) as terminal:
         from tledge.core.environment import installed_versions, read_environment
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,11 +40,13 @@ class Skipped:
         artifact: the file's name.
         target: where it should have run; "" where no target of this machine takes it.
         reason: why, and how to get it.
+        failed: it was begun and ended in an error.
     """
 
     artifact: str
     target: str
     reason: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def bench(
         progress: is told what happens.
 
     Returns:
-        The measurements, as ``bench/results.jsonl`` of the run directory holds them.
+        The measurements, as ``bench/results.jsonl`` of the run directory holds them. Agreement is with the Keras
+        model's answers of this benchmark, or of an earlier one of the same model, if it is not among the targets.
 
     Raises:
         TledgeError: no such run, no artifacts, an artifact of another run, a target that is not there, or no
@@ -104,6 +108,8 @@ def bench(
     directory = find_run(run, Path(runs))
     splits = directory.splits()
     reference = read_artifact(directory.model)
+    directory.check_model(reference.sha256)
+    splits.check_unchanged(splits.test)
     artifacts = [reference, *(_read_own(path, reference) for path in directory.exported())]
     cells, skipped = _plan(artifacts, targets)
     measured: list[tuple[_Cell, CellResult]] = []
@@ -113,7 +119,7 @@ def bench(
                 measured.append((cell, _measure_in_own_process(cell, splits, timing, directory)))
                 step.advance(1, cell.name)
             except MeasurementError as error:
-                skipped.append(Skipped(cell.artifact.name, str(cell.target), str(error)))
+                skipped.append(Skipped(cell.artifact.name, str(cell.target), str(error), failed=True))
                 step.advance(1, f"{cell.name} failed")
     if not measured:
         raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
@@ -132,7 +138,8 @@ def _read_own(path: Path, reference: Artifact) -> Artifact:
 
 def _plan(artifacts: Sequence[Artifact], wanted: Sequence[str]) -> tuple[list[_Cell], list[Skipped]]:
     """Which artifact to run where: on all targets that take it, of those asked for or of this machine."""
-    chosen = [resolve(Target.parse(text))[1] for text in wanted] if wanted else targets_of_this_machine()
+    asked = dict.fromkeys(resolve(Target.parse(text))[1] for text in wanted)
+    chosen = list(asked) if asked else targets_of_this_machine()
     cells = [
         _Cell(artifact, target)
         for artifact in artifacts
@@ -164,14 +171,13 @@ def _measure_in_own_process(cell: _Cell, splits: Splits, timing: Timing, directo
         images=tuple(str(path) for path in splits.paths(splits.test)),
         timing=timing,
     )
-    samples = directory.bench / "samples" / f"{cell.artifact.name}@{str(cell.target).replace(':', '-')}.npz"
-    samples.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "cell.json"
+        path, fresh = Path(folder) / "cell.json", Path(folder) / "samples.npz"
         specification.save(path)
         try:
             finished = subprocess.run(
-                [sys.executable, "-m", "tledge.bench.cell", str(path), str(samples)],
+                # -P: a file of the user's that is called like a library must not be imported instead of it.
+                [sys.executable, "-P", "-m", "tledge.bench.cell", str(path), str(fresh)],
                 env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -181,10 +187,36 @@ def _measure_in_own_process(cell: _Cell, splits: Splits, timing: Timing, directo
             )
         except subprocess.TimeoutExpired as error:
             raise MeasurementError(f"{cell.name} gave no answer for {CELL_TIMEOUT:.0f} s") from error
-    if finished.returncode != 0:
-        last = (finished.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        raise MeasurementError(f"{cell.name} ended with exit code {finished.returncode}: {last}")
-    return CellResult.load(samples)
+        sys.stderr.write(f"--- {cell.name}\n{finished.stderr}")  # for the log
+        if finished.returncode != 0:
+            raise MeasurementError(f"{cell.name} {_describe_end(finished)}")
+        atomic.write_bytes(_samples_path(directory, cell.artifact, cell.target), fresh.read_bytes())
+    return CellResult.load(_samples_path(directory, cell.artifact, cell.target))
+
+
+def _describe_end(finished: subprocess.CompletedProcess[str]) -> str:
+    last = (finished.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+    if finished.returncode < 0:
+        return f"was ended by {signal.Signals(-finished.returncode).name}: {last}"
+    return f"ended with exit code {finished.returncode}: {last}"
+
+
+def _samples_path(directory: RunDirectory, artifact: Artifact, target: Target) -> Path:
+    return directory.bench / "samples" / f"{artifact.name}@{str(target).replace(':', '-')}.npz"
+
+
+def _find_reference(directory: RunDirectory, measured: Sequence[tuple[_Cell, CellResult]]) -> CellResult | None:
+    """The Keras model's answers: of this benchmark, or of an earlier one of the very same model."""
+    for cell, result in measured:
+        if cell.artifact.format == "keras":
+            return result
+    model = read_artifact(directory.model)
+    earlier = _samples_path(directory, model, Target("keras", "cpu"))
+    if earlier.exists():
+        result = CellResult.load(earlier)
+        if result.artifact_sha256 == model.sha256 and len(result.logits) == len(measured[0][1].logits):
+            return result
+    return None
 
 
 def _write(
@@ -195,7 +227,7 @@ def _write(
     timing: Timing,
 ) -> BenchRecord:
     labels = np.array([sample.label for sample in splits.test])
-    reference = next((result for cell, result in measured if cell.artifact.format == "keras"), None)
+    reference = _find_reference(directory, measured)
     expected = None if reference is None else reference.logits.argmax(axis=1)
     measurements: list[Measurement] = []
     for cell, result in measured:

@@ -6,6 +6,7 @@ The benchmark starts ``python -m tledge.bench.cell SPECIFICATION RESULT`` for ea
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import sys
 import time
@@ -22,7 +23,7 @@ from tledge.core.environment import read_environment
 from tledge.core.errors import TledgeError
 from tledge.core.images import Pixels
 from tledge.core.loading import batches
-from tledge.edge_runtime import Classifier
+from tledge.edge_runtime import Classifier, Target
 from tledge.edge_runtime.runtime import RUNTIMES, Logits
 
 ACCURACY_BATCH = 16
@@ -79,7 +80,8 @@ class CellResult:
     Attributes:
         logits: float32 (images, classes), of the test images in order.
         latencies: float64 (queries,), ms, one image each, in order.
-        load_time: ms from the model file to a loaded session.
+        load_time: ms from the model file to a loaded session, the runtime's library being imported already.
+        artifact_sha256: of the file that was measured.
         environment: the record of the machine, by its field names.
         environment_id: the record's id.
     """
@@ -87,6 +89,7 @@ class CellResult:
     logits: Logits
     latencies: npt.NDArray[np.float64]
     load_time: float
+    artifact_sha256: str
     environment: dict[str, Any]
     environment_id: str
 
@@ -95,7 +98,12 @@ class CellResult:
         record = json.dumps({"id": self.environment_id, "record": self.environment})
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
-                file, logits=self.logits, latencies=self.latencies, load_time=self.load_time, environment=record
+                file,
+                logits=self.logits,
+                latencies=self.latencies,
+                load_time=self.load_time,
+                artifact_sha256=self.artifact_sha256,
+                environment=record,
             )
 
     @classmethod
@@ -107,6 +115,7 @@ class CellResult:
                 logits=arrays["logits"],
                 latencies=arrays["latencies"],
                 load_time=float(arrays["load_time"]),
+                artifact_sha256=str(arrays["artifact_sha256"]),
                 environment=environment["record"],
                 environment_id=environment["id"],
             )
@@ -114,6 +123,9 @@ class CellResult:
 
 def measure(specification: Specification) -> CellResult:
     """Runs one cell in this process: load, classify the test images, then time single images."""
+    target = Target.parse(specification.target)
+    for module in RUNTIMES.load(target.runtime).modules:
+        importlib.import_module(module)  # its own time is not the model's
     began = time.perf_counter_ns()
     with Classifier(specification.artifact, target=specification.target) as classifier:
         load_time = (time.perf_counter_ns() - began) / 1e6
@@ -121,7 +133,8 @@ def measure(specification: Specification) -> CellResult:
         logits = _classify_all(classifier, images)
         latencies = _time_single_stream(classifier, images[:TIMED_IMAGES], specification.timing)
         environment = read_environment(RUNTIMES.load(classifier.target.runtime).distributions)
-    return CellResult(logits, latencies, load_time, environment.to_dict(), environment.id)
+        sha256 = classifier.artifact.sha256
+    return CellResult(logits, latencies, load_time, sha256, environment.to_dict(), environment.id)
 
 
 def _classify_all(classifier: Classifier, images: Sequence[Path]) -> Logits:

@@ -49,7 +49,7 @@ def to_measurements(
     ) -> Measurement:
         return Measurement(
             artifact=artifact.name,
-            artifact_sha256=artifact.sha256,
+            artifact_sha256=result.artifact_sha256,
             target=str(target),
             scenario=scenario,
             metric=metric,

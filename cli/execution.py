@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
-from tledge.cli.terminal import LibraryLog, Terminal
+from tledge.cli.library_log import LibraryLog
+from tledge.cli.terminal import Terminal
 from tledge.core.errors import TledgeError
 
 
@@ -19,6 +21,9 @@ def executing(as_json: bool) -> Iterator[Terminal]:
     Raises:
         typer.Exit: always with code 1, instead of the error.
     """
+    os.environ.setdefault(
+        "TF_FORCE_GPU_ALLOW_GROWTH", "true"
+    )  # the cells of a benchmark share the GPU with this process
     log = LibraryLog()
     terminal = Terminal(log, as_json)
     keep = False
@@ -32,7 +37,7 @@ def executing(as_json: bool) -> Iterator[Terminal]:
         log.record(error)
         terminal.fail(str(error))
     except KeyboardInterrupt:
-        terminal.fail("interrupted; nothing half-written is left, run the command again")
+        terminal.fail("interrupted; nothing half-written is left")
     except BrokenPipeError:
         pass
     except OSError as error:
@@ -44,7 +49,7 @@ def executing(as_json: bool) -> Iterator[Terminal]:
     except Exception as error:  # noqa: BLE001 - what a room did not foresee is still one line, never a traceback
         log.record(error)
         keep = True
-        terminal.fail(f"internal error: {type(error).__name__}: {error}; please report it with the log in {log.path}")
+        terminal.fail(f"internal error: {type(error).__name__}: {error}; please report it with the log {log.path}")
     finally:
         log.close(terminal.log_to, keep)
     if failed:

@@ -5,60 +5,16 @@ own logging, which goes to a file.
 from __future__ import annotations
 
 import json
-import os
-import sys
-import tempfile
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tledge.cli.library_log import LibraryLog
 from tledge.core.progress import Progress, Step
 
 PIPED_WIDTH = 120
 """Columns where the output is no terminal."""
-
-
-class LibraryLog:
-    """Takes over file descriptors 1 and 2, so that even C++ code writes its logs to a file.
-
-    What is meant for the user goes through ``out`` and ``err``, copies of the original two.
-    """
-
-    def __init__(self) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._saved = (os.dup(1), os.dup(2))
-        self.out: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
-        self.err: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
-        handle, name = tempfile.mkstemp(prefix="tledge-", suffix=".log")
-        self.path = Path(name)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        os.close(handle)
-
-    def record(self, error: BaseException) -> None:
-        """Writes an error with its traceback to the log."""
-        traceback.print_exception(error, file=sys.stderr)
-
-    def close(self, keep_as: Path | None, keep: bool) -> None:
-        """Gives the descriptors back; the log is moved to ``keep_as``, kept where it is, or deleted."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor, saved in zip((1, 2), self._saved, strict=True):
-            os.dup2(saved, descriptor)
-            os.close(saved)
-        for stream in (self.out, self.err):
-            try:
-                stream.close()
-            except OSError:  # the reader of a pipe has gone
-                continue
-        if keep_as is not None and keep_as.parent.parent.is_dir():
-            keep_as.parent.mkdir(exist_ok=True)
-            keep_as.write_bytes(self.path.read_bytes())
-        if not keep:
-            self.path.unlink(missing_ok=True)
 
 
 class Terminal:
@@ -74,7 +30,10 @@ class Terminal:
 
         def console(stream: IO[str]) -> Console:
             width = None if stream.isatty() else PIPED_WIDTH
-            return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+            # Paths and messages are no markup: [train] is the name of an extra, not a style.
+            return Console(
+                file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty()
+            )
 
         self.as_json = as_json
         self.log_to: Path | None = None
@@ -100,7 +59,8 @@ class Terminal:
 
     def fail(self, message: str) -> None:
         """Prints an error on standard error."""
-        self._err.print(f"tledge: {message}", markup=False, style="bold red" if self._err.is_terminal else "")
+        one_line = " ".join(message.split())
+        self._err.print(f"tledge: {one_line}", style="bold red" if self._err.is_terminal else "", soft_wrap=True)
 
     def progress(self) -> Progress:
         """Progress that this terminal shows: bars on a terminal, single lines elsewhere, nothing with ``--json``."""
@@ -127,16 +87,18 @@ class _Lines(Progress):
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
-        step = _LastDetail()
+        step = _Counted()
         yield step
-        self._terminal.error_console.print(f"{label}: {total:,} {unit}  {step.detail}".rstrip(), markup=False)
+        self._terminal.error_console.print(f"{label}: {step.count:,} {unit}  {step.detail}".rstrip())
 
 
-class _LastDetail(Step):
+class _Counted(Step):
     def __init__(self) -> None:
+        self.count = 0
         self.detail = ""
 
     def advance(self, count: int = 1, detail: str = "") -> None:
+        self.count += count
         self.detail = detail or self.detail
 
 

@@ -71,6 +71,14 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
     return artifact
 
 
+def move_artifact(artifact: Artifact, path: Path) -> Artifact:
+    """Moves an artifact and its sidecar, within one file system, over whatever is at ``path``."""
+    path_beside(path).unlink(missing_ok=True)
+    artifact.path.replace(path)
+    path_beside(artifact.path).replace(path_beside(path))
+    return Artifact(path, artifact.format, artifact.sidecar)
+
+
 def read_artifact(path: Path) -> Artifact:
     """Reads a model file's sidecar, and checks the file against the sidecar beside it if there is one.
 
@@ -85,25 +93,32 @@ def read_artifact(path: Path) -> Artifact:
         raise ArtifactError(
             f"cannot read model '{path}': {error.strerror or error}; 'tledge export' makes one"
         ) from error
-    beside = path_beside(path)
-    if beside.exists():
-        recorded = _recorded_sha256(beside)
-        actual = sha256_of_file(path)
-        if recorded != actual:
-            raise ArtifactError(
-                f"'{beside.name}' does not match '{path}': it records SHA-256 {recorded[:12]}…, the file has"
-                f" {actual[:12]}…: the file was changed, cut off or swapped; copy both again or export anew"
-            )
     if inside is None:
         raise ArtifactError(
             f"'{path}' holds no sidecar: it was cut off in copying or not made by 'tledge export'; copy it again"
             " or export it from its run"
         )
-    return Artifact(path, model_format, Sidecar.from_json(inside, str(path)))
+    artifact = Artifact(path, model_format, Sidecar.from_json(inside, str(path)))
+    if path_beside(path).exists():
+        _check_beside(artifact)
+    return artifact
 
 
-def _recorded_sha256(beside: Path) -> str:
+def _check_beside(artifact: Artifact) -> None:
+    """Raises ArtifactError unless the sidecar beside the model is that of this very file."""
+    beside = path_beside(artifact.path)
     try:
-        return str(json.loads(beside.read_text(encoding="utf-8"))["artifact_sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        fields = json.loads(beside.read_text(encoding="utf-8"))
+        recorded = str(fields.pop("artifact_sha256"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"cannot read sidecar '{beside}': {error}; export anew, or delete it") from error
+    if recorded != artifact.sha256:
+        raise ArtifactError(
+            f"'{beside.name}' does not match '{artifact.path}': it records SHA-256 {recorded[:12]}…, the file has"
+            f" {artifact.sha256[:12]}…: the file was changed, cut off or swapped; copy both again or export anew"
+        )
+    if Sidecar.from_dict(fields, str(beside)) != artifact.sidecar:
+        raise ArtifactError(
+            f"'{beside.name}' does not match '{artifact.path}': it was edited, and the sidecar inside the file was not;"
+            " delete the one beside, or export anew"
+        )

@@ -6,6 +6,7 @@
     ├── MissingExtraError     a library that is not installed (the extra is named)
     ├── DataError             a folder of photos that cannot be trained on
     │   └── ImageError        one file that is no readable image
+    ├── TrainingError         a training that cannot go on
     ├── WeightsError          pretrained weights that cannot be had or do not fit
     ├── RunError              a run directory that is absent or unfinished
     ├── ArtifactError         a model file or sidecar that cannot be trusted
@@ -68,6 +69,10 @@ class DataError(TledgeError):
 
 class ImageError(DataError):
     """One file that is no readable image."""
+
+
+class TrainingError(TledgeError):
+    """A training that cannot go on."""
 
 
 class WeightsError(TledgeError):

@@ -8,7 +8,7 @@ resize is Pillow's antialiased bilinear one.
 from __future__ import annotations
 
 import io
-import warnings
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +26,25 @@ Pixels = npt.NDArray[np.uint8]
 def is_image_name(path: Path) -> bool:
     """Whether a file's suffix is one of an image format that is read here."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The image files in a folder and in the folders below it, sorted; hidden ones are left out.
+
+    Links to folders are not followed, so none can loop.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent) / name for name in names if is_image_name(Path(name))]
+    return sorted(found)
 
 
 def decode(path: Path) -> Image.Image:
@@ -50,19 +69,17 @@ def decode_bytes(content: bytes, name: str = "<bytes>") -> Image.Image:
         raise ImageError(f"not a readable image: '{name}' is empty (0 bytes)")
     kind = "image"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # EXIF oddities; a bomb is an error, not a warning
-            with Image.open(io.BytesIO(content)) as image:
-                kind = image.format or kind
-                image.load()
-                return to_rgb(image)
+        with Image.open(io.BytesIO(content)) as image:
+            kind = image.format or kind
+            image.load()
+            return to_rgb(image)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"not a readable image: '{name}' ({len(content):,} bytes) is in no image format known here"
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"not a readable image: '{name}' is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except Exception as error:
         if "truncated" in str(error).lower():
             raise ImageError(
                 f"not a readable image: '{name}' is a truncated {kind} ({len(content):,} bytes)"

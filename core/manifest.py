@@ -39,7 +39,7 @@ class WeightsRecord:
 
     Attributes:
         source: "imagenet", "none" or the path of a file.
-        sha256: of that file; empty for "none".
+        sha256: over the loaded weights; empty for "none".
     """
 
     source: str

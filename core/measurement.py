@@ -19,7 +19,6 @@ UNITS: Mapping[str, str] = {
     "latency_p50": "ms",
     "latency_p90": "ms",
     "latency_p99": "ms",
-    "throughput": "images/s",
     "load_time": "ms",
     "file_size": "bytes",
 }

@@ -1,6 +1,6 @@
 """A folder with one module per kind of thing: the key is the module's name.
 
-Listing the names imports nothing; loading one imports that one. A new kind is one new file.
+Listing the names imports none of them; loading one imports that one. A new kind is one new file.
 """
 
 from __future__ import annotations

@@ -86,6 +86,11 @@ class RunDirectory:
             found, key=lambda path: (embedding.FORMATS.index(path.suffix[1:]), -path.stat().st_size, path.name)
         )
 
+    def check_model(self, sha256: str) -> None:
+        """Raises RunError unless ``model.keras``, of that SHA-256, is the one that this run has trained."""
+        if self.manifest().model_sha256 != sha256:
+            raise RunError(f"'{self.model}' is not the model that this run trained; put that back or train again")
+
     def mark_latest(self) -> None:
         """Makes ``latest``, beside this run, point to it."""
         atomic.point_link(self.path.parent / LATEST, self.path.name)
@@ -120,7 +125,7 @@ def find_run(run: str | Path | None = None, runs: Path = DEFAULT_RUNS) -> RunDir
         link = runs / LATEST
         if not link.exists():
             raise RunError(f"no finished run in '{runs}': make one with 'tledge train', or name one with --run")
-        path = runs / link.readlink()
+        path = runs / link.readlink() if link.is_symlink() else link
     else:
         path = Path(run) if Path(run).is_dir() else runs / run
         if not path.is_dir():

@@ -9,6 +9,7 @@ from typing import Any
 
 from tledge.core import atomic
 from tledge.core.errors import RunError
+from tledge.core.fingerprint import sha256_of_file
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "validation", "test")
@@ -53,6 +54,14 @@ class Splits:
         """Where the files of some samples are."""
         return [self.root / sample.path for sample in samples]
 
+    def check_unchanged(self, samples: tuple[Sample, ...]) -> None:
+        """Raises RunError if a file of these samples is no longer the one that was split."""
+        for path, sample in zip(self.paths(samples), samples, strict=True):
+            if not path.is_file():
+                raise RunError(f"an image of this run is gone: '{path}'; put it back or train again")
+            if sha256_of_file(path) != sample.sha256:
+                raise RunError(f"'{path}' is not the image that this run was split with; put it back or train again")
+
     def save(self, path: Path) -> None:
         """Writes ``splits.json``; a root inside the run directory is kept relative to it."""
         root = self.root.resolve()
@@ -75,6 +84,8 @@ class Splits:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+            if content["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(f"schema version {content['schema_version']}, this tledge reads {SCHEMA_VERSION}")
             root = path.parent / content["root"]
             drawn = {split: tuple(Sample(*sample) for sample in content[split]) for split in SPLITS}
             class_names = tuple(content["class_names"])

@@ -25,10 +25,12 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     denominator = 1 + Z95**2 / trials
     centre = (fraction + Z95**2 / (2 * trials)) / denominator
     half = Z95 / denominator * math.sqrt(fraction * (1 - fraction) / trials + Z95**2 / (4 * trials**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == trials else centre + half
+    return low, high
 
 
-def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float, tuple[float, float]]:
+def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float, tuple[float, float] | None]:
     """A percentile by nearest rank, with its 95% interval.
 
     The interval lies between two order statistics, by the normal approximation of the binomial distribution;
@@ -39,13 +41,17 @@ def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float,
     Args:
         samples: at least one.
         percent: above 0 and below 100.
+
+    Returns:
+        The percentile, and its interval; None where there are too few samples to bound it on both sides.
     """
     ordered = np.sort(samples)
     count = len(ordered)
     share = percent / 100
     spread = Z95 * math.sqrt(count * share * (1 - share))
 
-    def at_rank(rank: float) -> float:
-        return float(ordered[min(max(math.ceil(rank), 1), count) - 1])
-
-    return at_rank(count * share), (at_rank(count * share - spread), at_rank(count * share + spread))
+    value = float(ordered[max(math.ceil(count * share), 1) - 1])
+    low, high = math.floor(count * share - spread), math.ceil(count * share + spread) + 1
+    if low < 1 or high > count:
+        return value, None
+    return value, (float(ordered[low - 1]), float(ordered[high - 1]))

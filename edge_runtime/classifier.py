@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tledge.core import images
 from tledge.core.artifact import read_artifact
-from tledge.core.errors import OptionError
+from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.images import Pixels
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.runtime import Logits, default_target, resolve
@@ -60,6 +60,12 @@ class Classifier:
                 f" try --target {default_target(self.artifact.format)}"
             )
         self._session = runtime.load(self.artifact.path, self.target)
+        told, found = (self.input_size, len(self.class_names)), (self._session.input_size, self._session.classes)
+        if told != found:
+            raise ArtifactError(
+                f"the sidecar of '{artifact}' does not match its model: it tells of {told[0]} pixels and {told[1]}"
+                f" classes, the model has {found[0]} and {found[1]}; export it again"
+            )
 
     @property
     def sidecar(self) -> Sidecar:

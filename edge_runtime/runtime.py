@@ -20,7 +20,15 @@ Logits = npt.NDArray[np.float32]
 
 
 class Session(ABC):
-    """A model that is loaded on a target."""
+    """A model that is loaded on a target.
+
+    Attributes:
+        input_size: (height, width) of the images that it takes.
+        classes: how many logits it gives.
+    """
+
+    input_size: tuple[int, int]
+    classes: int
 
     @abstractmethod
     def run(self, images: Pixels) -> Logits:
@@ -31,6 +39,9 @@ class Session(ABC):
 
         Returns:
             float32 (N, classes).
+
+        Raises:
+            ArtifactError: the runtime cannot run the model.
         """
 
     @abstractmethod

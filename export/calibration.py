@@ -39,6 +39,7 @@ def load_calibration(
     if images < 1:
         raise OptionError(f"--calibration-images must be 1 or more; received {images}")
     chosen = _choose(splits.train, images, seed)
+    splits.check_unchanged(chosen)
     loaded: list[Pixels] = []
     with progress.step("Calibration images", len(chosen), "images") as step:
         for batch in batches(splits.paths(chosen), size, resize, batch_size=32):

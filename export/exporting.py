@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tledge.core.artifact import Artifact, path_beside, read_artifact, write_artifact
+from tledge.core.artifact import Artifact, move_artifact, read_artifact, write_artifact
 from tledge.core.environment import installed_versions
-from tledge.core.errors import ArtifactError, ConversionError, TledgeError
+from tledge.core.errors import ArtifactError, ConversionError, OptionError, TledgeError
 from tledge.core.extras import require
+from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, find_run
 from tledge.core.sidecar import Calibration, Sidecar
@@ -68,12 +70,12 @@ def export(
             compares the others with it.
         formats: "tflite", "onnx"; without any, all.
         calibration_images: how many images of the training split a calibrated recipe takes its ranges from.
-        overwrite: replace artifacts that exist; without it, they are an error.
+        overwrite: replace artifacts that exist. Without it, one that was asked for by name is an error; others stay.
         runs: the folder of runs.
         progress: is told what happens.
 
     Returns:
-        What was made, and the float32 artifacts that were kept, in the order of the formats and recipes.
+        What was made and what was kept, in the order of the formats and recipes.
 
     Raises:
         TledgeError: no such run, recipe or format, an artifact that exists, or a model that cannot be converted.
@@ -82,7 +84,7 @@ def export(
     recipes = parse_recipes(quantize or [recipe.name for recipe in RECIPES])
     kinds = _load_formats(formats)
     directory = find_run(run, Path(runs))
-    jobs, kept = _plan(directory, kinds, recipes, overwrite)
+    jobs, kept = _plan(directory, kinds, recipes, named=bool(quantize), overwrite=overwrite)
     artifacts = [_describe(artifact, kept=True) for artifact in kept]
     if jobs:
         artifacts += _convert_all(directory, jobs, calibration_images, progress)
@@ -99,27 +101,35 @@ def _load_formats(names: Sequence[str]) -> dict[str, Format]:
 
 
 def _plan(
-    directory: RunDirectory, formats: dict[str, Format], recipes: list[Recipe], overwrite: bool
+    directory: RunDirectory, formats: dict[str, Format], recipes: list[Recipe], *, named: bool, overwrite: bool
 ) -> tuple[list[tuple[Path, Format, Recipe]], list[Artifact]]:
-    """What to convert, and which baselines are there and may stay."""
+    """What to convert, and which artifacts are there and stay: those that were not asked for by name."""
     jobs: list[tuple[Path, Format, Recipe]] = []
     kept: list[Artifact] = []
+    source = read_artifact(directory.model)
     for suffix, kind in formats.items():
         for recipe in recipes:
             if recipe.name not in kind.recipes:
                 raise ConversionError(f"{suffix} has no recipe '{recipe.name}'; it has {', '.join(kind.recipes)}")
         for recipe in RECIPES:
             path = directory.artifacts / f"{recipe.name}.{suffix}"
-            if recipe in recipes:
-                if path.exists() and not overwrite:
-                    raise ArtifactError(f"'{path}' exists; pass --overwrite to replace it")
+            wanted = recipe in recipes
+            if not wanted and recipe.name != BASELINE:
+                continue
+            if not path.exists() or (wanted and overwrite):
                 jobs.append((path, kind, recipe))
-            elif recipe.name == BASELINE:
-                if path.exists():
-                    kept.append(read_artifact(path))
-                else:
-                    jobs.append((path, kind, recipe))
+            elif wanted and named:
+                raise ArtifactError(f"'{path}' exists; pass --overwrite to replace it")
+            else:
+                kept.append(_read_own(path, source))
     return jobs, kept
+
+
+def _read_own(path: Path, source: Artifact) -> Artifact:
+    artifact = read_artifact(path)
+    if artifact.sidecar.source_sha256 != source.sha256:
+        raise ArtifactError(f"'{path}' was exported from another model; pass --overwrite to replace it, or remove it")
+    return artifact
 
 
 def _convert_all(
@@ -127,8 +137,13 @@ def _convert_all(
 ) -> list[ExportedArtifact]:
     import keras
 
+    if keras.backend.backend() != "tensorflow":
+        raise OptionError(
+            f"exporting needs Keras on TensorFlow; it runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
+        )
     manifest = directory.manifest()
     source = read_artifact(directory.model)
+    directory.check_model(source.sha256)
     model = keras.saving.load_model(directory.model, compile=False)
     pixels, record = None, None
     if any(recipe.calibrated for _, _, recipe in jobs):
@@ -143,10 +158,9 @@ def _convert_all(
     made = []
     with progress.step("Export", len(jobs), "artifacts") as step:
         for path, kind, recipe in jobs:
-            content = kind.convert(model, recipe, pixels if recipe.calibrated else None)
+            content = _convert(kind, model, recipe, pixels)
             sidecar = _describe_source(source, kind, recipe, record if recipe.calibrated else None)
-            artifact = write_artifact(path, content, sidecar)
-            _check_runs(artifact)
+            artifact = _write_checked(path, content, sidecar)
             made.append(_describe(artifact, kept=False))
             step.advance(1, artifact.name)
     return made
@@ -165,22 +179,33 @@ def _describe_source(source: Artifact, kind: Format, recipe: Recipe, calibration
     )
 
 
-def _check_runs(artifact: Artifact) -> None:
-    """Loads the artifact as a device would and runs one grey image; removes it and raises if that fails."""
-    height, width = artifact.sidecar.input_size
-    classes = len(artifact.sidecar.class_names)
+def _convert(kind: Format, model: Any, recipe: Recipe, calibration: Pixels | None) -> bytes:
     try:
-        with Classifier(artifact.path) as classifier:
-            logits = classifier.logits(np.full((1, height, width, 3), 127, np.uint8))
-        if logits.shape != (1, classes) or not np.isfinite(logits).all():
-            raise ConversionError(
-                f"{artifact.name} was removed: it gave logits {logits.tolist()} on a grey image, not {classes} finite"
-                " ones; try another recipe"
-            )
+        return kind.convert(model, recipe, calibration if recipe.calibrated else None)
     except TledgeError:
-        path_beside(artifact.path).unlink(missing_ok=True)
-        artifact.path.unlink(missing_ok=True)
         raise
+    except Exception as error:  # the converters' exception classes share no base
+        raise ConversionError(
+            f"{type(kind).__name__} cannot express this model in {recipe.name}: {_first_line(error)}; try another"
+            " recipe or format"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _write_checked(path: Path, content: bytes, sidecar: Sidecar) -> Artifact:
+    """Writes an artifact aside, runs one grey image as a device would, and only then puts it in place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        aside = write_artifact(Path(folder) / path.name, content, sidecar)
+        height, width = sidecar.input_size
+        with Classifier(aside.path) as classifier:
+            logits = classifier.logits(np.full((1, height, width, 3), 127, np.uint8))
+        if not np.isfinite(logits).all():
+            raise ConversionError(f"{path.name} gave logits {logits.tolist()} on a grey image; try another recipe")
+        return move_artifact(aside, path)
 
 
 def _describe(artifact: Artifact, kept: bool) -> ExportedArtifact:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import TINY_SIDECAR, Finished, tledge, write_stripes
+from support import TINY_SIDECAR, Demo, tledge, write_stripes
 
 from tledge.core.artifact import write_artifact
-from tledge.core.run_directory import RunDirectory
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -55,18 +53,6 @@ def tiny_artifacts(tiny_keras_model: Any, tmp_path_factory: pytest.TempPathFacto
     tiny_keras_model.save(folder / "plain.keras")
     write_artifact(folder / "float32.keras", (folder / "plain.keras").read_bytes(), TINY_SIDECAR)
     return folder
-
-
-@dataclass(frozen=True)
-class Demo:
-    """What the demo printed and where it left its run."""
-
-    finished: Finished
-    folder: Path
-
-    @property
-    def run(self) -> RunDirectory:
-        return RunDirectory(self.folder / "runs" / "latest")
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,22 @@ import numpy as np
 from PIL import Image
 
 from tledge.core.images import Pixels
+from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo printed and where it left its run."""
+
+    finished: Finished
+    folder: Path
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.folder / "runs" / "latest")
 
 
 @dataclass(frozen=True)

@@ -83,11 +83,15 @@ def test_constraints_pin_names_and_versions_only() -> None:
 @pytest.mark.parametrize("minor", [11, 12, 13])
 def test_the_supported_pythons_are_declared(minor: int) -> None:
     assert f"Programming Language :: Python :: 3.{minor}" in PROJECT["classifiers"]
-    assert f"3.{minor}" in (ROOT / "CONTRIBUTING.md").read_text() or minor == 12
+    assert f"3.{minor}" in (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_no_machine_and_no_registry_is_named() -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    tracked = listed.stdout
+    assert "README.md" in tracked.split()
     for name in tracked.split():
         content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
         assert not re.search(rb"https?://[^ )\"]*/(simple|packages)/|index-url", content), name

@@ -25,6 +25,15 @@ def test_imports_keep_the_layers() -> None:
     assert "0 broken" in done.stdout
 
 
+def test_core_imports_nothing_but_the_standard_library_numpy_and_pillow() -> None:
+    allowed = set(sys.stdlib_module_names) | {"numpy", "PIL", "tledge"}
+    for path in (ROOT / "core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split(".")[0] for name in names} <= allowed, path
+
+
 def test_every_package_is_installed_under_the_name_of_its_folder() -> None:
     folders = {path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("__init__.py")}
     expected = {f"tledge.{'.'.join(folder.parts)}": folder.as_posix() for folder in folders}

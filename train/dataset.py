@@ -83,6 +83,7 @@ def read_dataset(root: Path, progress: Progress, skip_broken: bool = False) -> D
             step.advance()
     if broken and not skip_broken:
         raise DataError(_describe_broken(broken))
+    _refuse_two_classes(samples, class_names)
     dataset = Dataset(root, class_names, tuple(samples), tuple(name for name, _ in broken))
     for name, count in dataset.count_by_class.items():
         if count == 0:
@@ -90,6 +91,17 @@ def read_dataset(root: Path, progress: Progress, skip_broken: bool = False) -> D
                 f"class '{name}' in '{root}' has no readable image left; repair its files or remove its folder"
             )
     return dataset
+
+
+def _refuse_two_classes(samples: list[Sample], class_names: tuple[str, ...]) -> None:
+    seen: dict[str, Sample] = {}
+    for sample in samples:
+        first = seen.setdefault(sample.sha256, sample)
+        if first.label != sample.label:
+            raise DataError(
+                f"the same image is in two classes: '{first.path}' ({class_names[first.label]}) and '{sample.path}'"
+                f" ({class_names[sample.label]}); remove the wrong one"
+            )
 
 
 def _find(root: Path) -> dict[str, list[Path]]:
@@ -100,12 +112,15 @@ def _find(root: Path) -> dict[str, list[Path]]:
         raise DataError(f"'{root}' is a file, not a folder; --data takes {LAYOUT}")
     try:
         folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        found = {folder.name: _images_below(folder) for folder in folders}
+        found = {folder.name: images.images_below(folder) for folder in folders}
         loose = sum(images.is_image_name(entry) for entry in root.iterdir())
     except OSError as error:
         raise DataError(
             f"cannot read folder '{error.filename or root}': {error.strerror}; check its permissions"
         ) from error
+    for path in (path for paths in found.values() for path in paths):
+        if not _is_text(path):
+            raise DataError(f"the name of {os.fsencode(path)!r} is not UTF-8; rename the file or folder")
     if not any(found.values()):
         raise DataError(
             f"no images in the class folders of '{root}': found {_contents(root, loose)}; expected {LAYOUT}"
@@ -125,15 +140,6 @@ def _find(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _images_below(folder: Path) -> list[Path]:
-    return sorted(
-        Path(parent) / name
-        for parent, _, names in os.walk(folder)  # does not follow links to folders, so none can loop
-        for name in names
-        if images.is_image_name(Path(name))
-    )
-
-
 def _sha256_of_readable(path: Path) -> str:
     try:
         content = path.read_bytes()
@@ -150,6 +156,14 @@ def _describe_broken(broken: list[tuple[str, ImageError]]) -> str:
     others = _abridged([name for name, _ in broken[1:]])
     advice = "repair or remove them, or leave them out with --skip-broken"
     return f"{len(broken)} broken images: {first}; and {others}; {advice}"
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _contents(root: Path, loose_images: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from tledge.core import atomic
-from tledge.core.errors import TledgeError
+from tledge.core.errors import TrainingError
 from tledge.core.progress import Step
 
 
@@ -22,7 +22,8 @@ class Epoch:
     Attributes:
         phase: "linear probe" or "full training".
         epoch: from 1, within the phase.
-        loss, val_loss: cross-entropy on the train and validation split.
+        loss, val_loss: what is minimized, on the train and validation split: cross-entropy, and in the linear probe
+            the squared length of its weights.
         top1, val_top1: fractions of them that are right.
         seconds: wall time.
     """
@@ -61,7 +62,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             round(time.perf_counter() - self._began, 3),
         )
         if not math.isfinite(row.loss):
-            raise TledgeError(
+            raise TrainingError(
                 f"the loss became {row.loss} in epoch {epoch + 1} of the {self.phase}; train again with a smaller"
                 " --learning-rate"
             )

@@ -8,11 +8,11 @@ IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 """Mean blue, green and red of the ImageNet photos, 0 to 255, as Caffe's models subtract them."""
 
 
-def scale_to_unit_range(pixels: Any) -> Any:
+def scale_to_plus_minus_one(pixels: Any) -> Any:
     """RGB 0..255 to RGB -1..1 ("tf" mode of ``keras.applications``): the MobileNets and ResNet V2."""
     import keras
 
-    return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_to_unit_range")(pixels)
+    return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_to_plus_minus_one")(pixels)
 
 
 def subtract_mean_bgr(pixels: Any) -> Any:

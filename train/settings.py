@@ -11,7 +11,8 @@ class Settings:
     """What a run was told, by the names that the command line has.
 
     Attributes:
-        data: the folder as given, or "digits".
+        data: the folder as given, or "digits" for the built-in data.
+        built_in: ``data`` is the built-in data, not a folder of that name.
         backbone: its registered name.
         weights: "imagenet", "none" or a file.
         image_size: height and width in pixels.
@@ -24,6 +25,7 @@ class Settings:
     """
 
     data: str
+    built_in: bool
     backbone: str
     weights: str
     image_size: int

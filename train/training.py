@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -14,7 +13,7 @@ from typing import Any
 from tledge.core.artifact import write_artifact
 from tledge.core.environment import installed_versions
 from tledge.core.errors import OptionError, UnknownNameError
-from tledge.core.extras import require
+from tledge.core.extras import keras_backend, require
 from tledge.core.images import RESIZE_RULES
 from tledge.core.manifest import DataRecord, RunManifest
 from tledge.core.progress import Progress
@@ -84,11 +83,10 @@ def train(
         seed=seed,
         skip_broken=skip_broken,
     )
-    require("keras", os.environ.get("KERAS_BACKEND", "tensorflow"), extra="train", purpose="training")
+    require("keras", keras_backend(), extra="train", purpose="training")
     began = datetime.now().astimezone()
-    built_in = settings.data == digits.NAME
-    photos = None if built_in else read_dataset(Path(settings.data), progress, skip_broken)
-    run = create_run(Path(runs), backbone, digits.NAME if built_in else Path(settings.data).resolve().name, began)
+    photos = None if settings.built_in else read_dataset(Path(settings.data), progress, skip_broken)
+    run = create_run(Path(runs), backbone, Path(settings.data).resolve().name, began)
     try:
         if photos is None:
             digits.write_digits(run.data)
@@ -113,12 +111,16 @@ def _check(
     """Fills in what depends on the data and the weights; raises OptionError or UnknownNameError."""
     built_in = data is None
     backbone = BACKBONES.load(given["backbone"])
-    weights = weights or (NONE if built_in else IMAGENET)
+    if weights is None:
+        weights = NONE if built_in else IMAGENET
+    if image_size is None:
+        image_size = digits.IMAGE_SIZE if built_in else backbone.default_image_size
     probe = weights != NONE
     settings = Settings(
         data=digits.NAME if data is None else str(data),
         weights=weights,
-        image_size=image_size or (digits.IMAGE_SIZE if built_in else backbone.default_image_size),
+        built_in=built_in,
+        image_size=image_size,
         epochs=(100 if probe else 15) if epochs is None else epochs,
         learning_rate=(1e-3 if probe else 3e-3) if learning_rate is None else learning_rate,
         **given,
@@ -131,8 +133,8 @@ def _check(
             raise OptionError(f"--{name.replace('_', '-')} must be 1 or more; received {getattr(settings, name)}")
     if not 0 < settings.learning_rate <= 1:
         raise OptionError(f"--learning-rate must be above 0 and at most 1; received {settings.learning_rate}")
-    if settings.seed < 0:
-        raise OptionError(f"--seed must be 0 or more; received {settings.seed}")
+    if not 0 <= settings.seed < 2**32:
+        raise OptionError(f"--seed must be between 0 and {2**32 - 1}; received {settings.seed}")
     return settings
 
 

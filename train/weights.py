@@ -39,13 +39,14 @@ def build_with_weights(backbone: Backbone, image_size: int, weights: str) -> tup
 def _download(backbone: Backbone, image_size: int) -> Any:
     try:
         return backbone.build(image_size, IMAGENET)
-    except Exception as error:  # keras.utils.get_file raises a bare Exception where it cannot download
+    except Exception as error:
         url = re.search(r"https?://\S+/([\w.-]+\.h5)", str(error))
-        if url is None:
+        if url is None and not isinstance(error, OSError):
             raise
+        name = url[1] if url else "the connection broke"
         home = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise WeightsError(
-            f"cannot download the ImageNet weights of {backbone.application}: {url[1]} ({_reason(error)}); put that"
+            f"cannot download the ImageNet weights of {backbone.application}: {name} ({_reason(error)}); put that"
             f" file into {home}, or pass --weights FILE or --weights none"
         ) from error
 

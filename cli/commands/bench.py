@@ -43,6 +43,8 @@ def run(
         )
         terminal.print_json(to_json(record))
         show(terminal, record)
+        if any(item.failed for item in record.skipped):
+            raise typer.Exit(1)
         terminal.print(f"Next: tledge predict {directory.artifacts / 'int8.tflite'} PHOTO...")
 
 

@@ -71,20 +71,16 @@ def _targets() -> list[_TargetState]:
 
 
 def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> Any:
-    from rich.text import Text
-
     table = plain_table(("install", "left"), ("package", "left"), ("version", "left"))
     for extra, (names, versions) in packages.items():
         install = f"tledge[{extra}]" if extra else "tledge"
         for name in names:
-            table.add_row(Text(install), name, Text(versions.get(name) or f"missing: pip install '{install}'"))
+            table.add_row(install, name, versions.get(name) or f"missing: pip install '{install}'")
     return table
 
 
 def _target_table(targets: list[_TargetState]) -> Any:
-    from rich.text import Text
-
     table = plain_table(("target", "left"), ("on this machine", "left"))
     for target in targets:
-        table.add_row(target.name, Text(f"no: {target.missing}" if target.missing else "yes"))
+        table.add_row(target.name, f"no: {target.missing}" if target.missing else "yes")
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -44,7 +44,7 @@ def run(
                 except ImageError as error:
                     unreadable += 1
                     terminal.print_json({"image": path, "error": str(error)})
-                    terminal.print(_plain(f"{path!s:<{width}}   {error}"))
+                    terminal.print(f"{path!s:<{width}}   {error}")
                     continue
                 began = time.perf_counter()
                 predictions = classifier.classify(pixels, top=top)
@@ -53,7 +53,7 @@ def run(
                     {"image": path, "predictions": [vars(item) for item in predictions], "ms": round(milliseconds, 3)}
                 )
                 scores = "   ".join(f"{item.label:<{label_width}} {item.score:.3f}" for item in predictions)
-                terminal.print(_plain(f"{path!s:<{width}}   {scores}   {milliseconds:6.1f} ms"))
+                terminal.print(f"{path!s:<{width}}   {scores}   {milliseconds:6.1f} ms")
         read = len(paths) - unreadable
         terminal.print(f"{read:,} image{'s'[: read != 1]}" + (f", {unreadable:,} unreadable" if unreadable else ""))
         if unreadable:
@@ -68,14 +68,7 @@ def _expand(sources: Iterable[Path]) -> Iterator[Path]:
         if not source.is_dir():
             yield source
             continue
-        found = sorted(path for path in source.rglob("*") if images.is_image_name(path))
+        found = images.images_below(source)
         if not found:
             raise DataError(f"no images in folder '{source}'; expected .jpg, .png, .webp or .bmp files")
         yield from found
-
-
-def _plain(text: str) -> Any:
-    """Text that no markup in a file's name can change."""
-    from rich.text import Text
-
-    return Text(text)

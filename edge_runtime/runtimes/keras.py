@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tledge.core.errors import ArtifactError
-from tledge.core.extras import require
+from tledge.core.extras import keras_backend, require
 from tledge.core.images import Pixels
+from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
 from tledge.edge_runtime.runtime import Device, Logits, Runtime, Session
 from tledge.edge_runtime.target import Target
 
@@ -29,7 +29,9 @@ class KerasSession(Session):
             raise ArtifactError(f"Keras cannot load '{model}': {error}; copy or train it again") from error
 
         # TensorFlow's XLA is many times slower than its own kernels on a CPU; JAX has nothing else.
-        self._model.jit_compile = _backend() == "jax" or target.device != "cpu"
+        self.input_size = tuple(self._model.input_shape[1:3])
+        self.classes = self._model.output_shape[-1]
+        self._model.jit_compile = keras_backend() == "jax" or target.device != "cpu"
 
     def run(self, images: Pixels) -> Logits:
         import keras
@@ -52,7 +54,7 @@ class Keras(Runtime):
 
     def require_installed(self, purpose: str) -> None:
         super().require_installed(purpose)
-        require(_backend(), extra=self.extra, purpose=purpose)
+        require(keras_backend(), extra=self.extra, purpose=purpose)
 
     def devices(self) -> list[Device]:
         return [Device("cpu"), Device("gpu", _why_no_gpu())]
@@ -61,20 +63,16 @@ class Keras(Runtime):
         return KerasSession(model, target)
 
 
-def _backend() -> str:
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
-
-
 def _why_no_gpu() -> str:
-    if not Path("/dev/nvidiactl").exists():  # spares the import of a whole framework where there is no driver
-        return "no NVIDIA driver (no /dev/nvidiactl)"
+    if not has_nvidia_driver():  # spares the import of a whole framework
+        return NO_NVIDIA_DRIVER
     import keras
 
     try:
         gpus = keras.distribution.list_devices("gpu")
     except RuntimeError:  # JAX raises where it has no GPU backend
         gpus = []
-    return "" if gpus else f"{_backend()} sees no GPU (pip install 'tledge[cuda]')"
+    return "" if gpus else f"{keras_backend()} sees no GPU (pip install 'tledge[cuda]')"
 
 
 RUNTIME = Keras()

@@ -25,7 +25,7 @@ class LiteRTSession(Session):
             raise ArtifactError(f"LiteRT cannot load '{model}': {error}; copy or export it again") from error
         (image,) = interpreter.get_input_details()
         (logits,) = interpreter.get_output_details()
-        if image["dtype"] is not np.uint8 or len(image["shape"]) != 4 or len(logits["shape"]) != 2:
+        if image["dtype"] is not np.uint8 or image["shape"][-1:].tolist() != [3] or len(logits["shape"]) != 2:
             raise ArtifactError(
                 f"'{model}' is not an image classifier as tledge exports it: input {image['dtype'].__name__}"
                 f" {list(image['shape'])}, output {list(logits['shape'])}; expected uint8 [1, height, width, 3] and"
@@ -34,14 +34,19 @@ class LiteRTSession(Session):
         self._interpreter = interpreter
         self._input = image["index"]
         self._output = logits["index"]
-        self._classes = int(logits["shape"][1])
+        height, width = (int(length) for length in image["shape"][1:3])
+        self.input_size = (height, width)
+        self.classes = int(logits["shape"][1])
 
     def run(self, images: Pixels) -> Logits:
-        logits = np.empty((len(images), self._classes), np.float32)
-        for index in range(len(images)):
-            self._interpreter.set_tensor(self._input, images[index : index + 1])
-            self._interpreter.invoke()
-            logits[index] = self._interpreter.get_tensor(self._output)[0]
+        logits = np.empty((len(images), self.classes), np.float32)
+        try:
+            for index in range(len(images)):
+                self._interpreter.set_tensor(self._input, images[index : index + 1])
+                self._interpreter.invoke()
+                logits[index] = self._interpreter.get_tensor(self._output)[0]
+        except (ValueError, RuntimeError) as error:
+            raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
         return logits
 
     def close(self) -> None:

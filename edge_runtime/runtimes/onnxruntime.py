@@ -9,6 +9,7 @@ import numpy as np
 
 from tledge.core.errors import ArtifactError, TargetError
 from tledge.core.images import Pixels
+from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
 from tledge.edge_runtime.runtime import Device, Logits, Runtime, Session
 from tledge.edge_runtime.target import Target
 
@@ -68,12 +69,11 @@ class OnnxRuntime(Runtime):
     def devices(self) -> list[Device]:
         import onnxruntime
 
-        available = onnxruntime.get_available_providers()
-        missing = (
-            ""
-            if PROVIDERS["cuda"] in available
-            else "no CUDA provider in this onnxruntime (pip install 'tledge[cuda]')"
-        )
+        missing = ""
+        if PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
+            missing = "no CUDA provider in this onnxruntime (pip uninstall onnxruntime; pip install 'tledge[cuda]')"
+        elif not has_nvidia_driver():  # the provider was compiled in, which says nothing of this machine
+            missing = NO_NVIDIA_DRIVER
         return [Device("cpu"), Device("cuda", missing)]
 
     def load(self, model: Path, target: Target) -> Session:

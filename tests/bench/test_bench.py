@@ -3,16 +3,19 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
-from support import Finished, check_one_line_error, tledge
+from support import Demo, Finished, check_one_line_error, tledge
 
 from tledge.bench import bench, summarize
 from tledge.bench.cell import CellResult, Specification, Timing, measure
 from tledge.core.artifact import read_artifact
-from tledge.core.errors import ArtifactError, MeasurementError, OptionError, TargetError
+from tledge.core.errors import ArtifactError, MeasurementError, OptionError, RunError, TargetError
 from tledge.core.measurement import read_results
 from tledge.core.run_directory import RunDirectory
 from tledge.edge_runtime import Classifier
@@ -21,10 +24,13 @@ WRONG_ROOT = b"\xff\xff\xff\x7f"
 """Where a TFLite file says that its first table is: far outside of it."""
 
 
+pytestmark = pytest.mark.slow  # they work on copies of the demo's run
+
+
 @pytest.fixture
-def run(demo: object, tmp_path: Path) -> RunDirectory:
+def run(demo: Demo, tmp_path: Path) -> RunDirectory:
     """A copy of the demo's run, which a test may change."""
-    source: RunDirectory = demo.run  # type: ignore[attr-defined]
+    source: RunDirectory = demo.run
     shutil.copytree(source.path.resolve(), tmp_path / "runs" / "copy")
     directory = RunDirectory(tmp_path / "runs" / "copy")
     directory.mark_latest()
@@ -101,7 +107,7 @@ def test_rows_say_what_was_measured(run: RunDirectory) -> None:
     assert all(f"| {name} |" in report for name in artifacts)
 
 
-def test_a_cell_that_dies_is_recorded_and_the_others_are_kept(run: RunDirectory) -> None:
+def test_a_cell_that_fails_is_recorded_and_the_others_are_kept(run: RunDirectory) -> None:
     content = (run.artifacts / "float16.tflite").read_bytes()
     (run.artifacts / "float16.tflite").write_bytes(WRONG_ROOT + content[4:])
     (run.artifacts / "float16.tflite.json").unlink()
@@ -115,6 +121,72 @@ def test_a_cell_that_dies_is_recorded_and_the_others_are_kept(run: RunDirectory)
         "int8.tflite",
     }
     assert not (run.bench / "samples" / "float16.tflite@litert-cpu-1.npz").exists()
+
+
+def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDirectory) -> None:
+    killed = threading.Event()
+
+    def kill_the_first_cell(bench_process: psutil.Process) -> None:
+        while not killed.is_set() and bench_process.is_running():
+            for child in bench_process.children():
+                if "tledge.bench.cell" in child.cmdline():
+                    child.kill()
+                    killed.set()
+                    return
+            time.sleep(0.02)
+
+    command = [sys.executable, "-c", "from tledge.cli.main import main; main()", "bench", "--json"]
+    process = subprocess.Popen(
+        [*command, "--target", "litert:cpu:1", "--seconds", "0.3"],
+        cwd=run.path.parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    killer = threading.Thread(target=kill_the_first_cell, args=[psutil.Process(process.pid)])
+    killer.start()
+    out, err = process.communicate(timeout=300)
+    killer.join()
+    told = json.loads(out)
+    assert killed.is_set()
+    assert process.returncode == 1, err
+    (skipped,) = told["skipped"]
+    assert skipped["failed"]
+    assert "was ended by SIGKILL" in skipped["reason"]
+    assert len(told["rows"]) == 3
+
+
+def test_agreement_is_with_the_answers_of_an_earlier_benchmark(run: RunDirectory) -> None:
+    both = bench(runs=run.path.parent, targets=["litert:cpu:1", "litert", "litert:cpu:1"], seconds=0.01)
+    rows = summarize(both.measurements)
+    assert len({(row.artifact, row.target) for row in rows}) == len(rows)
+    assert {row.agreement is not None for row in rows} == {True}
+    (run.bench / "samples" / "model.keras@keras-cpu.npz").unlink()
+    alone = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01)
+    assert {row.agreement for row in summarize(alone.measurements)} == {None}
+
+
+def test_files_of_the_user_are_not_taken_for_libraries(run: RunDirectory) -> None:
+    (run.path.parents[1] / "random.py").write_text("raise SystemExit('imported')")
+    done = tledge("bench", "--target", "litert:cpu:1", "--seconds", "0.01", cwd=run.path.parents[1])
+    assert done.code == 0, done
+
+
+def test_changed_photos_and_models_are_refused(run: RunDirectory, tiny_artifacts: Path) -> None:
+    splits = run.splits()
+    photo = splits.paths(splits.test)[0]
+    content = photo.read_bytes()
+    photo.write_bytes(splits.paths(splits.train)[0].read_bytes())
+    with pytest.raises(RunError, match="is not the image that this run was split with"):
+        bench(runs=run.path.parent)
+    photo.unlink()
+    with pytest.raises(RunError, match="an image of this run is gone"):
+        bench(runs=run.path.parent)
+    photo.write_bytes(content)
+    for suffix in ("", ".json"):
+        shutil.copy(tiny_artifacts / f"float32.keras{suffix}", run.path / f"model.keras{suffix}")
+    with pytest.raises(RunError, match="is not the model that this run trained"):
+        bench(runs=run.path.parent)
 
 
 def test_what_cannot_be_measured_is_an_error(run: RunDirectory) -> None:
@@ -152,6 +224,7 @@ def test_a_failed_benchmark_leaves_the_old_results(run: RunDirectory) -> None:
 
 def test_without_keras_the_rest_is_measured(run: RunDirectory) -> None:
     hidden = Path(__file__).parent / "without_keras"
+    shutil.rmtree(run.bench)
     env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(hidden), os.environ.get("PYTHONPATH")]))}
     done: Finished = tledge("bench", "--seconds", "0.01", "--json", cwd=run.path.parents[1], env=env)
     assert done.code == 0, done
@@ -161,4 +234,7 @@ def test_without_keras_the_rest_is_measured(run: RunDirectory) -> None:
     (skipped,) = told["skipped"]
     assert skipped["artifact"] == "model.keras"
     assert "pip install 'tledge[train]'" in skipped["reason"]
+    shown = tledge("bench", "--seconds", "0.01", cwd=run.path.parents[1], env=env).out
+    assert "Not measured: model.keras" in shown
+    assert "pip install 'tledge[train]'" in shown
     check_one_line_error(tledge("bench", "--target", "keras:cpu", cwd=run.path.parents[1], env=env), "tledge[train]")

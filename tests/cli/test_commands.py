@@ -42,11 +42,13 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
         assert tledge(*arguments, cwd=tmp_path).code == 2, arguments
 
 
-def test_shell_completion_is_there(tmp_path: Path) -> None:
-    done = tledge("--show-completion", cwd=tmp_path, env={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"})
-    assert "--show-completion" in tledge("--help", cwd=tmp_path).out
-    assert done.code in {0, 1, 2}
-    assert "Traceback" not in done.err
+def test_the_shell_completes_commands(tmp_path: Path) -> None:
+    env = {"_TLEDGE_COMPLETE": "complete_bash", "COMP_WORDS": "tledge ", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv[0] = 'tledge'\nfrom tledge.cli.main import app; app(prog_name='tledge')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    assert set(done.stdout.split()) >= set(COMMANDS), done
 
 
 def test_doctor_tells_people_and_machines_the_same(tmp_path: Path) -> None:
@@ -122,6 +124,9 @@ def test_training_refuses_in_one_line_and_leaves_nothing(photos: Path, tmp_path:
         (["--data", one], ["only one class", "'across'"]),
         (["--backbone", "mobilnet"], ["unknown backbone 'mobilnet'. Did you mean 'mobilenet_v2'?"]),
         (["--data", photos, "--image-size", "8"], ["cannot take images of 8 px", "--image-size between 32 and 1024"]),
+        (["--data", photos, "--image-size", "0"], ["cannot take images of 0 px"]),
+        (["--seed", str(2**40)], ["--seed must be between 0 and 4294967295"]),
+        (["--data", photos, "--weights", "", "--image-size", "32"], ["no weights file"]),
         (["--data", photos, "--weights", "gone.h5", "--image-size", "32"], ["no weights file 'gone.h5'"]),
     ]
     for arguments, parts in cases:
@@ -181,6 +186,36 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(photos: Path, tmp_p
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+def test_a_full_disk_at_export_leaves_no_artifact(tmp_path: Path) -> None:
+    photos = write_stripes(tmp_path / "photos", per_class=4)
+    made = tledge("train", "--data", photos, "--weights", "none", "--image-size", "32", "--epochs", "1", cwd=tmp_path)
+    assert made.code == 0, made
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "from tledge.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "export", "--quantize", "float32", "--format", "tflite"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("tledge: ")]
+    assert "File too large" in line
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "runs" / "latest" / "artifacts").iterdir()) == []
+
+
+def test_without_a_folder_for_temporary_files_there_is_still_an_answer(tmp_path: Path) -> None:
+    nowhere = "import tempfile; tempfile.mkstemp = lambda **_: (_ for _ in ()).throw(OSError(30, 'Read-only'))\n"
+    code = nowhere + "from tledge.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    assert "litert:cpu" in done.stdout
+
+
 def test_ctrl_c_is_one_line_and_leaves_no_run(tmp_path: Path) -> None:
     photos = write_stripes(tmp_path / "photos", per_class=40)
     command = [sys.executable, "-c", "from tledge.cli.main import main; main()"]
@@ -212,7 +247,7 @@ def test_a_bug_is_one_line_with_the_log_kept(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    match = re.fullmatch(r"tledge: internal error: ZeroDivisionError: .*; please report it with the log in (\S+)", line)
+    match = re.fullmatch(r"tledge: internal error: ZeroDivisionError: .*; please report it with the log (\S+)", line)
     assert match, line
     log = Path(match[1])
     assert "Traceback" in log.read_text()

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import check_one_line_error, tledge
+from support import Demo, check_one_line_error, tledge
 
 from tledge.bench import Row, summarize
 from tledge.core.measurement import read_results
@@ -18,13 +18,13 @@ ARTIFACTS = {f"{recipe}.{kind}" for recipe in ("float32", "float16", "dynamic", 
 
 
 @pytest.fixture
-def rows(demo: object) -> dict[str, Row]:
-    run: RunDirectory = demo.run  # type: ignore[attr-defined]
+def rows(demo: Demo) -> dict[str, Row]:
+    run: RunDirectory = demo.run
     return {row.artifact: row for row in summarize(read_results(run.bench / "results.jsonl"))}
 
 
-def test_the_demo_ends_well_and_shows_every_artifact(demo: object) -> None:
-    finished = demo.finished  # type: ignore[attr-defined]
+def test_the_demo_ends_well_and_shows_every_artifact(demo: Demo) -> None:
+    finished = demo.finished
     assert finished.code == 0, finished
     table = finished.out[finished.out.index("Benchmark:") :]
     for name in {*ARTIFACTS, "model.keras"}:
@@ -59,8 +59,8 @@ def test_quantized_files_are_small(rows: dict[str, Row]) -> None:
         assert rows[f"int8.{kind}"].size < 0.32 * rows[f"float32.{kind}"].size
 
 
-def test_the_run_directory_is_as_documented(demo: object) -> None:
-    run: RunDirectory = demo.run  # type: ignore[attr-defined]
+def test_the_run_directory_is_as_documented(demo: Demo) -> None:
+    run: RunDirectory = demo.run
     names = {path.name for path in run.path.iterdir()}
     assert names >= {"run.json", "splits.json", "model.keras", "history.csv", "artifacts", "bench", "logs", "data"}
     assert not list(run.path.rglob(".partial-*"))
@@ -72,8 +72,8 @@ def test_the_run_directory_is_as_documented(demo: object) -> None:
     assert model.top1 == pytest.approx(manifest.metrics["test_top1"], abs=0.004)
 
 
-def test_predict_answers_with_the_exported_file_alone(demo: object, tmp_path: Path) -> None:
-    run: RunDirectory = demo.run  # type: ignore[attr-defined]
+def test_predict_answers_with_the_exported_file_alone(demo: Demo, tmp_path: Path) -> None:
+    run: RunDirectory = demo.run
     shutil.copy(run.artifacts / "int8.tflite", tmp_path / "mine.tflite")
     splits = run.splits()
     paths = splits.paths(splits.test)[:40]
@@ -84,8 +84,8 @@ def test_predict_answers_with_the_exported_file_alone(demo: object, tmp_path: Pa
     assert sum(right) >= 0.9 * len(paths)
 
 
-def test_exporting_and_benchmarking_again_say_what_to_do(demo: object, tmp_path: Path) -> None:
-    run: RunDirectory = demo.run  # type: ignore[attr-defined]
+def test_exporting_and_benchmarking_again_say_what_to_do(demo: Demo, tmp_path: Path) -> None:
+    run: RunDirectory = demo.run
     folder = tmp_path / "again"
     shutil.copytree(run.path.resolve(), folder / "runs" / "copied")
     copied = RunDirectory(folder / "runs" / "copied")

@@ -60,6 +60,13 @@ def test_a_file_cut_off_anywhere_is_an_error(copied: Path, name: str, kept: floa
         read_artifact(copied / name)
 
 
+def test_an_edited_sidecar_beside_is_an_error(copied: Path) -> None:
+    beside = path_beside(copied / "float32.tflite")
+    beside.write_text(beside.read_text().replace('"cat"', '"Katze"'))
+    with pytest.raises(ArtifactError, match="does not match '.*': it was edited"):
+        read_artifact(copied / "float32.tflite")
+
+
 def test_absent_files_and_foreign_suffixes_are_errors(tmp_path: Path) -> None:
     with pytest.raises(
         ArtifactError, match=r"cannot read model '.*gone.onnx': No such file.*'tledge export' makes one"

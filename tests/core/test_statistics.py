@@ -20,13 +20,25 @@ def test_percentiles_are_samples_by_nearest_rank() -> None:
     assert percentile(samples, 50)[0] == 50
     assert percentile(samples, 90)[0] == 90
     assert percentile(samples, 99)[0] == 99
-    assert percentile(np.array([7.0]), 90) == (7.0, (7.0, 7.0))
+    assert percentile(np.array([7.0]), 90) == (7.0, None)
 
 
-def test_intervals_hold_the_true_percentile_as_often_as_they_say() -> None:
+@pytest.mark.parametrize(("percent", "count"), [(50, 100), (90, 100), (90, 400), (99, 600), (99, 2000)])
+def test_intervals_hold_the_true_percentile_as_often_as_they_say(percent: int, count: int) -> None:
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(1000):
-        _, (low, high) = percentile(rng.exponential(size=400), 90)
-        held += low <= -np.log(0.1) <= high
-    assert 930 <= held <= 985
+        _, interval = percentile(rng.exponential(size=count), percent)
+        assert interval is not None
+        held += interval[0] <= -np.log(1 - percent / 100) <= interval[1]
+    assert 930 <= held <= 999
+
+
+@pytest.mark.parametrize("count", [1, 100, 300])
+def test_too_few_samples_bound_no_high_percentile(count: int) -> None:
+    assert percentile(np.arange(1.0, count + 1), 99)[1] is None
+
+
+def test_a_rate_of_all_or_nothing_ends_at_the_end() -> None:
+    assert wilson_interval(300, 300)[1] == 1.0
+    assert wilson_interval(0, 300)[0] == 0.0

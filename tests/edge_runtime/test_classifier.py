@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -5,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support import modules_after, random_images, stripes
+from support import TINY_SIDECAR, modules_after, random_images, stripes
 
+from tledge.core.artifact import write_artifact
 from tledge.core.errors import ArtifactError, ImageError, MissingExtraError, OptionError, TargetError, UnknownNameError
 from tledge.edge_runtime import Classifier, Prediction, Target, targets_of_this_machine
 from tledge.edge_runtime import runtime as runtime_module
@@ -115,6 +117,21 @@ def test_a_whole_sidecar_in_a_broken_model_is_an_error(tiny_artifacts: Path, tmp
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ArtifactError):
         Classifier(tmp_path / name).logits(random_images(1, 16))
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "change", [{"input_size": (16, 8)}, {"class_names": ("a", "b")}, {"class_names": tuple("abcd")}]
+)
+def test_a_sidecar_that_does_not_fit_its_model_is_an_error(
+    tiny_artifacts: Path, tmp_path: Path, name: str, change: dict[str, Any]
+) -> None:
+    plain = (tiny_artifacts / ("plain.keras" if name.endswith("keras") else name)).read_bytes()
+    if name.endswith("tflite"):
+        plain = plain[: plain.index(b"PK\x03\x04")]
+    write_artifact(tmp_path / name, plain, dataclasses.replace(TINY_SIDECAR, **change))
+    with pytest.raises(ArtifactError, match="the sidecar of '.*' does not match its model: it tells of"):
+        Classifier(tmp_path / name)
 
 
 def test_a_copied_file_works_alone(tiny_artifacts: Path, tmp_path: Path) -> None:

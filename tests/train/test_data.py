@@ -1,3 +1,4 @@
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from support import write_stripes
 
 from tledge.core.errors import DataError
 from tledge.core.progress import Progress
+from tledge.core.splits import Sample
 from tledge.train.dataset import Dataset, read_dataset
 from tledge.train.digits import write_digits
 from tledge.train.splitting import draw_splits
@@ -111,8 +113,34 @@ def test_three_photos_of_a_class_are_enough_and_two_are_not(tmp_path: Path) -> N
     splits = draw_splits(read(root), seed=0)
     assert [len(splits.samples(split)) for split in ("train", "validation", "test")] == [2, 2, 2]
     (root / "upright" / "000.jpg").unlink()
-    with pytest.raises(DataError, match="too few images of class 'upright' in '.*': 2; 3 or more are needed"):
+    with pytest.raises(DataError, match="too few different images of class 'upright' in '.*': 2; 3 or more"):
         draw_splits(read(root), seed=0)
+
+
+def test_copies_of_a_photo_stay_in_one_split_and_in_one_class(tmp_path: Path) -> None:
+    root = write_stripes(tmp_path / "photos", per_class=8)
+    for index in range(30):
+        shutil.copy(root / "across" / "000.jpg", root / "across" / f"copy{index}.jpg")
+    for seed in range(5):
+        splits = draw_splits(read(root), seed)
+        held = [split for split in ("train", "validation", "test") if _holds_copies(splits.samples(split))]
+        assert len(held) == 1
+    shutil.copy(root / "across" / "000.jpg", root / "upright" / "x.jpg")
+    with pytest.raises(
+        DataError, match=r"the same image is in two classes: 'across/000.jpg' \(across\) and 'upright/x"
+    ):
+        read(root)
+
+
+def _holds_copies(samples: tuple[Sample, ...]) -> bool:
+    return any(Path(sample.path).name.startswith(("copy", "000")) and sample.label == 0 for sample in samples)
+
+
+def test_names_that_are_no_text_are_named(tmp_path: Path) -> None:
+    root = write_stripes(tmp_path / "photos", per_class=3)
+    shutil.copy(root / "across" / "000.jpg", os.fsencode(root / "across") + b"/caf\xe9.jpg")
+    with pytest.raises(DataError, match=r"caf\\xe9.jpg' is not UTF-8; rename the file"):
+        read(root)
 
 
 def test_the_built_in_digits_are_the_1797_images(tmp_path: Path) -> None:

@@ -110,6 +110,13 @@ def test_bad_options_leave_nothing_behind(photos: Path, tmp_path: Path) -> None:
     assert not runs.exists() or not list(runs.iterdir())
 
 
+def test_a_folder_called_digits_is_not_the_built_in_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stripes(tmp_path / "digits", per_class=4)
+    monkeypatch.chdir(tmp_path)
+    manifest = train(data="digits", weights="none", image_size=32, epochs=1, runs=tmp_path / "runs")
+    assert manifest.class_names == ("across", "upright")
+
+
 def test_a_loss_that_is_no_number_stops_and_leaves_nothing(tmp_path: Path) -> None:
     import keras
 

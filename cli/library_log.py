@@ -1,0 +1,60 @@
+"""The libraries' own logging, kept away from the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import IO
+
+from tledge.core import atomic
+
+
+class LibraryLog:
+    """Takes over file descriptors 1 and 2, so that even C++ code writes its logs to a file.
+
+    What is meant for the user goes through ``out`` and ``err``, copies of the original two.
+    """
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._saved = (os.dup(1), os.dup(2))
+        self.out: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+        self.err: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+        try:
+            handle, name = tempfile.mkstemp(prefix="tledge-", suffix=".log")
+        except OSError:  # no writable temporary folder: do without a log rather than without an answer
+            handle, name = os.open(os.devnull, os.O_WRONLY), ""
+        self.path = Path(name) if name else None
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        os.close(handle)
+
+    def record(self, error: BaseException) -> None:
+        """Writes an error with its traceback to the log."""
+        traceback.print_exception(error, file=sys.stderr)
+
+    def close(self, keep_as: Path | None, keep: bool) -> None:
+        """Gives the descriptors back; the log is moved to ``keep_as``, kept where it is, or deleted."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, saved in zip((1, 2), self._saved, strict=True):
+            os.dup2(saved, descriptor)
+            os.close(saved)
+        for stream in (self.out, self.err):
+            try:
+                stream.close()
+            except OSError:  # the reader of a pipe has gone
+                continue
+        if self.path is None:
+            return
+        try:
+            if keep_as is not None and keep_as.parent.parent.is_dir():
+                atomic.write_bytes(keep_as, self.path.read_bytes())
+            if not keep:
+                self.path.unlink(missing_ok=True)
+        except OSError:  # the log is no result: a full disk must not hide how the command ended
+            return

@@ -1,0 +1,200 @@
+"""Rounding weights to the integer grid so that each layer's outputs stay, not each weight. Imports Keras.
+
+Rounding every weight to the nearest integer lets errors add up wherever inputs are correlated, as pixels are: in
+the first convolution of MobileNetV2 it costs more agreement than quantizing all activations. Here each weight
+is rounded in turn, and its error is made up for by those that are not rounded yet and by the bias, weighted by
+how the layer's inputs correlate on the calibration images.
+
+Source: Frantar et al., GPTQ, arXiv 2210.17323 (equations 2 and 3 and section 3.3, step 3), after Optimal Brain
+Quantization, arXiv 2208.11580. Convolutions are matrix products over patches; a depthwise one is one per channel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core.images import Pixels
+
+LARGEST_FAN_IN = 1152
+"""Layers that sum over more inputs keep nearest rounding: their errors average out, and their correlation
+matrix would take minutes to invert."""
+
+PATCHES = 24
+"""Patches that are looked at in each calibration image."""
+
+DAMPING = 0.01
+"""Added to the diagonal of the correlation matrix, as a fraction of its mean."""
+
+BATCH = 16
+
+Floats = npt.NDArray[np.float64]
+
+
+def round_weights(model: Any, calibration: Pixels, levels: int) -> Any:
+    """A copy of a model with its batch norms folded and its kernels rounded to an integer grid.
+
+    A converter that quantizes kernels symmetrically per output channel, with the largest weight of a channel at
+    ``levels``, finds every weight on its grid and rounds nothing.
+
+    Args:
+        model: a flat ``keras.Model`` from float32 pixel values (N, height, width, 3).
+        calibration: uint8 (n, height, width, 3).
+        levels: the largest integer of the grid: 127 for int8.
+
+    Returns:
+        A ``keras.Model`` of the same graph.
+    """
+    rounded = keras.models.clone_model(model)
+    rounded.set_weights(model.get_weights())
+    _fold_batch_norms(rounded)
+    norm_after = _norms_by_producer(rounded)
+    layers = [layer for layer in rounded.layers if _is_rounded(layer) and (layer.use_bias or layer.name in norm_after)]
+    correlations = _correlate_inputs(rounded, layers, calibration)
+    for layer in layers:
+        kernel, shift = _round_kernel(layer, correlations.pop(layer.name), levels)
+        _set_kernel(layer, kernel, shift, norm_after.get(layer.name))
+    return rounded
+
+
+def _is_rounded(layer: Any) -> bool:
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+    if type(layer) not in kinds:
+        return False
+    if getattr(layer, "dilation_rate", (1, 1)) != (1, 1) or getattr(layer, "groups", 1) != 1:
+        return False
+    kernel = layer.get_weights()[0]
+    fan_in = kernel[..., 0, 0].size if isinstance(layer, keras.layers.DepthwiseConv2D) else kernel[..., 0].size
+    return bool(fan_in <= LARGEST_FAN_IN)
+
+
+def _norms_by_producer(model: Any) -> dict[str, Any]:
+    """The batch norm that is the only one to take a layer's output, by that layer's name."""
+    found = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center:
+            producer = layer.input._keras_history.operation
+            if len(producer._outbound_nodes) == 1:
+                found[producer.name] = layer
+    return found
+
+
+def _fold_batch_norms(model: Any) -> None:
+    """Moves the scale of each batch norm into the kernel before it; the norm keeps a bias and nothing else."""
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+    for name, norm in _norms_by_producer(model).items():
+        layer = model.get_layer(name)
+        if type(layer) not in kinds:
+            continue
+        gamma, beta, mean, variance = norm.get_weights()
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        kernel, *bias = layer.get_weights()
+        offset = bias[0] if bias else np.zeros_like(mean)
+        folded = kernel * (scale[:, np.newaxis] if isinstance(layer, keras.layers.DepthwiseConv2D) else scale)
+        layer.set_weights([folded, *(np.zeros_like(values) for values in bias)])
+        unit = np.ones_like(mean)
+        norm.set_weights([unit, beta + (offset - mean) * scale, 0 * unit, (1 - norm.epsilon) * unit])
+
+
+def _set_kernel(layer: Any, kernel: Any, shift: Any, norm: Any) -> None:
+    """Sets a kernel; what is added to the layer's output goes into its bias, or that of its batch norm."""
+    _, *bias = layer.get_weights()
+    layer.set_weights([kernel, *(values + shift for values in bias)])
+    if not bias:
+        gamma, beta, mean, variance = norm.get_weights()
+        norm.set_weights([gamma, beta + shift, mean, variance])
+
+
+def _correlate_inputs(model: Any, layers: list[Any], calibration: Pixels) -> dict[str, Floats]:
+    """How the inputs of each layer correlate, the constant 1 that its bias multiplies among them.
+
+    Returns:
+        By layer name, (groups, fan-in + 1, fan-in + 1); a depthwise convolution has a group per channel, others one.
+    """
+    rng = np.random.default_rng(0)
+    taps = keras.Model(model.input, [layer.input for layer in layers])
+    taps.jit_compile = False  # compiling for a few batches does not pay
+    sums: dict[str, Floats] = {}
+    for start in range(0, len(calibration), BATCH):
+        values = taps.predict_on_batch(calibration[start : start + BATCH].astype(np.float32))
+        for layer, value in zip(layers, values, strict=True):
+            samples = _sample(layer, np.asarray(value), rng)
+            with_one = np.concatenate([samples, np.ones_like(samples[:, :, :1])], axis=2)
+            sums[layer.name] = sums.get(layer.name, 0.0) + with_one.transpose(0, 2, 1) @ with_one
+    return {name: _damp(total / total[:, -1:, -1:]) for name, total in sums.items()}
+
+
+def _damp(correlation: Floats) -> Floats:
+    """Raises the diagonal of the inputs a little, so that the matrix can be inverted."""
+    inputs = np.arange(correlation.shape[1] - 1)
+    mean = correlation[:, inputs, inputs].mean(axis=1, keepdims=True)
+    correlation[:, inputs, inputs] += DAMPING * mean + np.finfo(np.float32).tiny
+    return correlation
+
+
+def _sample(layer: Any, value: npt.NDArray[np.float32], rng: np.random.Generator) -> Floats:
+    """Random patches of what goes into a layer: (groups, samples, fan-in)."""
+    if isinstance(layer, keras.layers.Dense):
+        return value[np.newaxis].astype(np.float64)
+    kernel, stride = np.array(layer.kernel_size), np.array(layer.strides)
+    size = np.array(value.shape[1:3])
+    if layer.padding == "same":  # as TensorFlow pads: the odd pixel comes after
+        outputs = -(-size // stride)
+        total = np.maximum((outputs - 1) * stride + kernel - size, 0)
+        before = total // 2
+        value = np.pad(value, ((0, 0), *zip(before, total - before, strict=True), (0, 0)))
+    else:
+        outputs = (size - kernel) // stride + 1
+    images = np.arange(len(value))[:, np.newaxis, np.newaxis, np.newaxis]
+    chosen = rng.integers(0, outputs, (len(value), PATCHES, 2)) * stride
+    rows = chosen[:, :, 0, np.newaxis, np.newaxis] + np.arange(kernel[0])[:, np.newaxis]
+    columns = chosen[:, :, 1, np.newaxis, np.newaxis] + np.arange(kernel[1])
+    patches = value[images, rows, columns].astype(np.float64)  # (images, PATCHES, height, width, channels)
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return np.ascontiguousarray(patches.reshape(-1, kernel.prod(), value.shape[-1]).transpose(2, 0, 1))
+    samples: Floats = patches.reshape(1, -1, kernel.prod() * value.shape[-1])
+    return samples
+
+
+def _round_kernel(layer: Any, correlation: Floats, levels: int) -> tuple[Any, Any]:
+    """A layer's kernel on the grid, and what its bias has to make up for, (output channels,)."""
+    kernel = layer.get_weights()[0]
+    if isinstance(layer, keras.layers.DepthwiseConv2D):  # (height, width, channels, multiplier)
+        by_group = kernel.reshape(-1, *kernel.shape[2:]).transpose(1, 0, 2)
+        rounded, shift = _round(by_group.astype(np.float64), correlation, levels)
+        rounded = rounded.transpose(1, 0, 2)
+    else:
+        by_group = kernel.reshape(1, -1, kernel.shape[-1])
+        rounded, shift = _round(by_group.astype(np.float64), correlation, levels)
+    return rounded.reshape(kernel.shape).astype(np.float32), shift.reshape(-1).astype(np.float32)
+
+
+def _round(weights: Floats, correlation: Floats, levels: int) -> tuple[Floats, Floats]:
+    """Rounds weights (groups, fan-in, out), the largest inputs first.
+
+    Returns:
+        The rounded weights, and what the bias (groups, out) makes up for.
+    """
+    groups, fan_in, out = weights.shape
+    every = np.arange(groups)[:, np.newaxis]
+    order = np.argsort(-np.diagonal(correlation, axis1=1, axis2=2)[:, :fan_in], axis=1, kind="stable")
+    with_bias = np.concatenate([order, np.full((groups, 1), fan_in)], axis=1)  # it comes last and takes what is left
+    ordered = correlation[every[..., np.newaxis], with_bias[:, :, np.newaxis], with_bias[:, np.newaxis]]
+    inverse = np.linalg.inv(ordered)
+    upper = np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2).transpose(0, 2, 1)
+    remaining = np.concatenate([weights[every, order], np.zeros((groups, 1, out))], axis=1)
+    scale = np.maximum(np.abs(weights).max(axis=1) / levels, np.finfo(np.float32).tiny)
+    # The largest weight of a channel defines its grid, and stays.
+    pinned = np.arange(fan_in)[:, np.newaxis] == np.abs(remaining[:, :fan_in]).argmax(axis=1)[:, np.newaxis]
+    ends = np.sign(remaining[:, :fan_in]) * levels
+    rounded = np.empty_like(weights)
+    for place in range(fan_in):
+        integers = np.clip(np.rint(remaining[:, place] / scale), -levels, levels)
+        integers = np.where(pinned[:, place], ends[:, place], integers)
+        rounded[every[:, 0], order[:, place]] = integers * scale
+        error = (remaining[:, place] - integers * scale) / upper[:, place, place, np.newaxis]
+        remaining[:, place + 1 :] -= upper[:, place, place + 1 :, np.newaxis] * error[:, np.newaxis]
+    return rounded, remaining[:, -1]

@@ -1,0 +1,78 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from support import stripes
+
+keras = pytest.importorskip("keras")
+
+IMAGES = np.stack([stripes(bool(index % 2), index, (16, 16)) for index in range(48)])
+
+
+def on_grid(kernel: Any, axes: tuple[int, ...], levels: int) -> Any:
+    """The kernel rounded to the nearest point of each output channel's grid."""
+    scale = np.abs(kernel).max(axis=axes, keepdims=True) / levels
+    return np.rint(kernel / scale) * scale
+
+
+def kernels(model: Any) -> list[tuple[Any, tuple[int, ...]]]:
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            found.append((layer.get_weights()[0], (0, 1)))
+        elif isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            kernel = layer.get_weights()[0]
+            found.append((kernel, tuple(range(kernel.ndim - 1))))
+    return found
+
+
+@pytest.fixture
+def trained_like_model(tiny_keras_model: Any) -> Any:
+    """The tiny model with batch norms that do something."""
+    model = keras.models.clone_model(tiny_keras_model)
+    model.set_weights(tiny_keras_model.get_weights())
+    rng = np.random.default_rng(5)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 2, values.shape) for values in layer.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize("levels", [127, 64])
+def test_every_kernel_is_on_the_grid_that_a_converter_makes(trained_like_model: Any, levels: int) -> None:
+    from tledge.export.weight_rounding import round_weights
+
+    for kernel, axes in kernels(round_weights(trained_like_model, IMAGES, levels)):
+        np.testing.assert_allclose(kernel, on_grid(kernel, axes, levels), rtol=1e-5, atol=1e-7)
+
+
+def test_outputs_stay_closer_than_by_rounding_to_the_nearest(trained_like_model: Any) -> None:
+    from tledge.export.weight_rounding import _fold_batch_norms, round_weights
+
+    held_out = np.stack([stripes(bool(index % 2), 500 + index, (16, 16)) for index in range(32)]).astype(np.float32)
+    expected = trained_like_model.predict(held_out, verbose=0)
+    nearest = keras.models.clone_model(trained_like_model)
+    nearest.set_weights(trained_like_model.get_weights())
+    _fold_batch_norms(nearest)
+    np.testing.assert_allclose(nearest.predict(held_out, verbose=0), expected, rtol=1e-3, atol=1e-3)
+    levels = 15  # coarse, so that the errors are large
+    for layer in nearest.layers:
+        if layer.weights and not isinstance(layer, keras.layers.BatchNormalization):
+            kernel, *rest = layer.get_weights()
+            axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else tuple(range(kernel.ndim - 1))
+            layer.set_weights([on_grid(kernel, axes, levels), *rest])
+    rounded = round_weights(trained_like_model, IMAGES, levels)
+
+    def error(model: Any) -> float:
+        return float(np.sqrt(np.mean((model.predict(held_out, verbose=0) - expected) ** 2)))
+
+    assert error(rounded) < 0.6 * error(nearest)
+
+
+def test_the_model_itself_stays_as_it_was(trained_like_model: Any) -> None:
+    from tledge.export.weight_rounding import round_weights
+
+    before = trained_like_model.get_weights()
+    round_weights(trained_like_model, IMAGES, 127)
+    for old, new in zip(before, trained_like_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -79,7 +79,7 @@ class _Cell:
 def bench(
     *,
     run: str | Path | None = None,
-    targets: Sequence[str] = (),
+    targets: str | Sequence[str] = (),
     seconds: float = 2.0,
     runs: str | Path = DEFAULT_RUNS,
     progress: Progress | None = None,
@@ -111,7 +111,7 @@ def bench(
     directory.check_model(reference.sha256)
     splits.check_unchanged(splits.test)
     artifacts = [reference, *(_read_own(path, reference) for path in directory.exported())]
-    cells, skipped = _plan(artifacts, targets)
+    cells, skipped = _plan(artifacts, [targets] if isinstance(targets, str) else targets)
     measured: list[tuple[_Cell, CellResult]] = []
     with progress.step("Benchmark", len(cells), "cells") as step:
         for cell in cells:

@@ -33,10 +33,10 @@ class Row:
     p99: float
 
     @property
-    def top1_half_width(self) -> float:
-        """The larger distance from ``top1`` to an end of its interval."""
+    def top1_text(self) -> str:
+        """Top-1 with its interval, for people: "0.973 (0.948–0.986)"."""
         low, high = self.top1_interval
-        return max(self.top1 - low, high - self.top1)
+        return f"{self.top1:.3f} ({low:.3f}–{high:.3f})"
 
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""
@@ -73,7 +73,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     for row in rows:
         agreement = "–" if row.agreement is None else f"{row.agreement:.3f}"
         lines.append(
-            f"| {row.artifact} | {row.target} | {row.size / 1e6:.1f} MB | {row.top1:.3f} ±{row.top1_half_width:.3f} |"
+            f"| {row.artifact} | {row.target} | {row.size / 1e6:.1f} MB | {row.top1_text} |"
             f" {agreement} | {row.p50:.2f} | {row.p90:.2f} | {row.p99:.2f} |"
         )
     return "\n".join(lines) + "\n"

@@ -57,12 +57,16 @@ def executing(as_json: bool) -> Iterator[Terminal]:
 
 
 def _explain(error: OSError) -> str:
-    where = f" '{error.filename2 or error.filename}'" if error.filename else ""
+    reason = error.strerror or str(error)
+    if not error.filename:
+        return f"cannot write: {reason}; free some space or write elsewhere"
     advice = {
         errno.ENOSPC: "free some space, or choose another disk with --runs",
         errno.EDQUOT: "free some space, or choose another disk with --runs",
         errno.EROFS: "the disk is read-only; choose another one with --runs",
         errno.EACCES: "check the permissions, or choose another folder with --runs",
         errno.EPERM: "check the permissions, or choose another folder with --runs",
+        errno.EEXIST: "it is a file where a folder is needed; choose another name with --runs",
+        errno.ENOTDIR: "a part of it is a file, not a folder; choose another name with --runs",
     }.get(error.errno or 0, "check the disk and try again")
-    return f"cannot read or write{where}: {error.strerror or error}; {advice}"
+    return f"cannot read or write '{error.filename2 or error.filename}': {reason}; {advice}"

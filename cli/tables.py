@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tledge.export import ExportedArtifact
 
 BEST = "bold green"
+WIDE = 96
+"""Columns from which the whole table of a benchmark fits."""
 
 
 def format_size(size: int) -> str:
@@ -29,29 +31,36 @@ def exported_table(artifacts: Sequence[ExportedArtifact]) -> Any:
     return table
 
 
-def bench_table(rows: Sequence[Row]) -> Any:
-    """What a benchmark measured: a Rich table with the best of each column marked."""
+def bench_table(rows: Sequence[Row], width: int) -> Any:
+    """What a benchmark measured: a Rich table with the best of each column marked.
+
+    Args:
+        rows: one for each cell.
+        width: columns of the terminal; a narrow one gets neither intervals nor the 99th percentile.
+    """
+    wide = width >= WIDE
+    percentiles = ("p50", "p90", "p99") if wide else ("p50", "p90")
     table = plain_table(
         ("artifact", "left"),
         ("target", "left"),
         ("size", "right"),
-        ("test top-1 (95%)", "right"),
+        ("test top-1 (95%)" if wide else "top-1", "left"),
         ("agrees", "right"),
-        ("p50 ms", "right"),
-        ("p90 ms", "right"),
-        ("p99 ms", "right"),
+        *((f"{name} ms", "right") for name in percentiles),
     )
     smallest = min(row.size for row in rows)
-    fastest = {name: min(getattr(row, name) for row in rows) for name in ("p50", "p90", "p99")}
+    fastest = {name: min(getattr(row, name) for row in rows) for name in percentiles}
     for row in rows:
         table.add_row(
             row.artifact,
             row.target,
             _mark(format_size(row.size), row.size == smallest),
-            f"{row.top1:.3f} ±{row.top1_half_width:.3f}",
-            "" if row.agreement is None else f"{row.agreement:.3f}",
+            row.top1_text if wide else f"{row.top1:.3f}",
+            "–" if row.agreement is None else f"{row.agreement:.3f}",
             *(_mark(f"{getattr(row, name):.2f}", getattr(row, name) == best) for name, best in fastest.items()),
         )
+    table.caption = "* the best of its column; agrees: with the Keras model, on the test images"
+    table.caption_justify = "left"
     return table
 
 

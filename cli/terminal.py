@@ -45,6 +45,16 @@ class Terminal:
         if not self.as_json:
             self._out.print(content)
 
+    @property
+    def width(self) -> int:
+        """Columns that results may take."""
+        return self._out.width
+
+    def print_command(self, command: str) -> None:
+        """Prints the command to go on with, on one line however narrow the terminal is."""
+        if not self.as_json:
+            self._out.print(f"Next: {command}", soft_wrap=True)
+
     def heading(self, text: str) -> None:
         """Prints the title of one of several parts."""
         from rich.text import Text

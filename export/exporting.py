@@ -55,8 +55,8 @@ class ExportedArtifact:
 def export(
     *,
     run: str | Path | None = None,
-    quantize: Sequence[str] = (),
-    formats: Sequence[str] = (),
+    quantize: str | Sequence[str] = (),
+    formats: str | Sequence[str] = (),
     calibration_images: int = 200,
     overwrite: bool = False,
     runs: str | Path = DEFAULT_RUNS,
@@ -81,8 +81,8 @@ def export(
         TledgeError: no such run, recipe or format, an artifact that exists, or a model that cannot be converted.
     """
     progress = progress or Progress()
-    recipes = parse_recipes(quantize or [recipe.name for recipe in RECIPES])
-    kinds = _load_formats(formats)
+    recipes = parse_recipes(_as_list(quantize) or [recipe.name for recipe in RECIPES])
+    kinds = _load_formats(_as_list(formats))
     directory = find_run(run, Path(runs))
     jobs, kept = _plan(directory, kinds, recipes, named=bool(quantize), overwrite=overwrite)
     artifacts = [_describe(artifact, kept=True) for artifact in kept]
@@ -90,6 +90,10 @@ def export(
         artifacts += _convert_all(directory, jobs, calibration_images, progress)
     order = [recipe.name for recipe in RECIPES]
     return sorted(artifacts, key=lambda item: (list(kinds).index(item.format), order.index(item.recipe)))
+
+
+def _as_list(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _load_formats(names: Sequence[str]) -> dict[str, Format]:

@@ -5,7 +5,7 @@
 | float32 | float32            | float32                           |             |
 | float16 | float16            | float32                           |             |
 | dynamic | int8               | float32, integers at run time     |             |
-| int8    | int8, per channel  | int8 (TFLite) or uint8 (ONNX)     | yes         |
+| int8    | int8, per channel; 7 bits in ONNX | int8 (TFLite) or uint8 (ONNX) | yes |
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def parse_recipes(names: Iterable[str]) -> list[Recipe]:
     """
     wanted = {name.strip() for part in names for name in part.split(",") if name.strip()}
     known = [recipe.name for recipe in RECIPES]
-    for name in sorted(wanted):
+    for name in sorted(wanted) or [""]:
         if name not in known:
             raise UnknownNameError("recipe", name, known)
     return [recipe for recipe in RECIPES if recipe.name in wanted]

@@ -29,7 +29,7 @@ PATCHES = 24
 DAMPING = 0.01
 """Added to the diagonal of the correlation matrix, as a fraction of its mean."""
 
-BATCH = 16
+BATCH = 8
 
 Floats = npt.NDArray[np.float64]
 

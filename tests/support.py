@@ -43,7 +43,7 @@ class Finished:
 def tledge(*arguments: object, cwd: Path, env: dict[str, str] | None = None, timeout: float = 900) -> Finished:
     """Runs the command line as a user does."""
     done = subprocess.run(
-        [sys.executable, "-c", "from tledge.cli.main import main; main()", *map(str, arguments)],
+        [sys.executable, "-P", "-c", "from tledge.cli.main import main; main()", *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,

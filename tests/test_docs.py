@@ -94,5 +94,5 @@ def test_no_machine_and_no_registry_is_named() -> None:
     assert "README.md" in tracked.split()
     for name in tracked.split():
         content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
-        assert not re.search(rb"https?://[^ )\"]*/(simple|packages)/|index-url", content), name
+        assert not re.search(rb"https?://[^ )\"]*/(simple|packages)/|index[-]url", content), name
         assert Path(name).suffix not in {".h5", ".keras", ".tflite", ".onnx"}, name

@@ -26,7 +26,7 @@ from tledge.train.backbone import BACKBONES
 from tledge.train.dataset import Dataset, read_dataset
 from tledge.train.settings import Settings
 from tledge.train.splitting import draw_splits
-from tledge.train.weights import IMAGENET, NONE
+from tledge.train.weights import IMAGENET, NONE, check_weights_file
 
 DISTRIBUTIONS = ("tledge", "keras", "tensorflow", "jax", "numpy", "pillow")
 """Whose versions a run records."""
@@ -126,6 +126,8 @@ def _check(
         **given,
     )
     backbone.check_image_size(settings.image_size)
+    if probe and weights != IMAGENET:
+        check_weights_file(Path(weights))
     if settings.resize not in RESIZE_RULES:
         raise UnknownNameError("resize rule", settings.resize, RESIZE_RULES)
     for name in ("epochs", "batch_size"):

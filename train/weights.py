@@ -55,12 +55,17 @@ def _reason(error: Exception) -> str:
     return str(error).rsplit("-- ", 1)[-1] or type(error).__name__
 
 
-def _read(backbone: Backbone, image_size: int, path: Path) -> Any:
+def check_weights_file(path: Path) -> None:
+    """Raises WeightsError where there is no such file."""
     if not path.is_file():
         raise WeightsError(
-            f"no weights file '{path}'; --weights takes imagenet, none, or a .weights.h5, .h5 or .keras file of"
-            f" {backbone.application} without its head"
+            f"no weights file '{path}'; --weights takes imagenet, none, or a .weights.h5, .h5 or .keras file of the"
+            " backbone without its head"
         )
+
+
+def _read(backbone: Backbone, image_size: int, path: Path) -> Any:
+    check_weights_file(path)
     network = backbone.build(image_size, None)
     try:
         network.load_weights(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +46,8 @@ def run(
         show(terminal, record)
         if any(item.failed for item in record.skipped):
             raise typer.Exit(1)
-        terminal.print(f"Next: tledge predict {directory.artifacts / 'int8.tflite'} PHOTO...")
+        smallest = min(directory.exported(), key=lambda path: path.stat().st_size)
+        terminal.print_command(f"tledge predict {shlex.quote(str(smallest))} PHOTO...")
 
 
 def to_json(record: BenchRecord) -> dict[str, Any]:
@@ -63,7 +65,8 @@ def show(terminal: Terminal, record: BenchRecord) -> None:
     """Prints what a benchmark measured."""
     from tledge.bench import summarize
 
-    terminal.print(bench_table(summarize(record.measurements)))
+    terminal.print(bench_table(summarize(record.measurements), terminal.width))
     for item in record.skipped:
-        terminal.print(f"Not measured: {item.artifact} {item.target}: {item.reason}")
+        where = f"{item.artifact} on {item.target}" if item.target else item.artifact
+        terminal.print(f"Not measured: {where}: {item.reason}")
     terminal.print(f"\nReport: {record.report}")

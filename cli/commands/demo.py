@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from tledge.cli.commands import bench as bench_command
 from tledge.cli.commands import export as export_command
 from tledge.cli.commands import train as train_command
@@ -40,4 +42,5 @@ def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
         )
         latest = RunDirectory(runs / LATEST)
         photo = min((latest.data / "7").glob("*.png"))
-        terminal.print(f"Next: tledge predict {latest.artifacts / 'int8.tflite'} {photo}")
+        paths = (latest.artifacts / "int8.tflite", photo)
+        terminal.print_command(f"tledge predict {' '.join(shlex.quote(str(path)) for path in paths)}")

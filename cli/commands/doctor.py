@@ -10,7 +10,7 @@ from tledge.cli.options import Json
 from tledge.cli.tables import plain_table
 
 EXTRAS = {
-    "": ("tledge", "numpy", "pillow", "typer", "ai-edge-litert"),
+    "": ("tledge", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
     "onnx": ("onnxruntime",),
     "train": ("tensorflow", "keras", "scikit-learn"),
     "export": ("tf2onnx", "onnx", "sympy", "tensorflow-model-optimization", "tf_keras"),

@@ -52,7 +52,7 @@ def run(
         )
         terminal.print_json([artifact.to_dict() for artifact in artifacts])
         show(terminal, directory, artifacts)
-        terminal.print("Next: tledge bench")
+        terminal.print_command("tledge bench")
 
 
 def show(terminal: Terminal, directory: RunDirectory, artifacts: Sequence[ExportedArtifact]) -> None:

@@ -44,7 +44,7 @@ def run(
                 except ImageError as error:
                     unreadable += 1
                     terminal.print_json({"image": path, "error": str(error)})
-                    terminal.print(f"{path!s:<{width}}   {error}")
+                    terminal.print(str(error))
                     continue
                 began = time.perf_counter()
                 predictions = classifier.classify(pixels, top=top)

@@ -66,7 +66,7 @@ def run(
         terminal.log_to = directory.logs / "train.log"
         terminal.print_json({"run": directory.path, **manifest.to_dict()})
         show(terminal, directory, manifest)
-        terminal.print("Next: tledge export --quantize int8")
+        terminal.print_command("tledge export --quantize int8")
 
 
 def show(terminal: Terminal, directory: RunDirectory, manifest: RunManifest) -> None:

@@ -29,6 +29,8 @@ class OnnxRuntimeSession(Session):
             options.intra_op_num_threads = target.threads
             options.inter_op_num_threads = 1
         provider = PROVIDERS[target.device]
+        if target.device != "cpu":  # else what the GPU cannot do would run on the CPU without a word
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
             session: Any = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:
@@ -41,7 +43,7 @@ class OnnxRuntimeSession(Session):
             )
         (image,) = session.get_inputs()
         (logits,) = session.get_outputs()
-        if image.type != "tensor(uint8)" or len(image.shape) != 4 or len(logits.shape) != 2:
+        if image.type != "tensor(uint8)" or image.shape[3:] != [3] or len(logits.shape) != 2:
             raise ArtifactError(
                 f"'{model}' is not an image classifier as tledge exports it: input {image.type} {image.shape}, output"
                 f" {logits.shape}; expected tensor(uint8) [batch, height, width, 3] and [batch, classes]"
@@ -49,9 +51,14 @@ class OnnxRuntimeSession(Session):
         self._session = session
         self._input: str = image.name
         self._output: str = logits.name
+        self.input_size = (image.shape[1], image.shape[2])
+        self.classes = logits.shape[1]
 
     def run(self, images: Pixels) -> Logits:
-        (logits,) = self._session.run([self._output], {self._input: images})
+        try:
+            (logits,) = self._session.run([self._output], {self._input: images})
+        except Exception as error:
+            raise ArtifactError(f"ONNX Runtime cannot run the model: {error}; copy or export it again") from error
         return np.asarray(logits, np.float32)
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ def run(
     fresh process, through the code that runs on the device. Writes bench/results.jsonl and bench/report.md.
     """
     with executing(json) as terminal:
-        from tledge.bench import bench
+        from tledge.bench import bench, summarize
 
         directory = find_run(run, runs)
         terminal.log_to = directory.logs / "bench.log"
@@ -46,8 +46,10 @@ def run(
         show(terminal, record)
         if any(item.failed for item in record.skipped):
             raise typer.Exit(1)
-        smallest = min(directory.exported(), key=lambda path: path.stat().st_size)
-        terminal.print_command(f"tledge predict {shlex.quote(str(smallest))} PHOTO...")
+        exported = [row for row in summarize(record.measurements) if not row.target.startswith("keras")]
+        if exported:
+            fastest = directory.artifacts / min(exported, key=lambda row: row.p50).artifact
+            terminal.print_command(f"tledge predict {shlex.quote(str(fastest))} PHOTO...")
 
 
 def to_json(record: BenchRecord) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Backbone:
             as Keras layers, so that it becomes part of the graph.
         minimum_image_size: the least height and width, in pixels.
         default_image_size: what the published weights were trained at, in pixels.
+        full_learning_rate: the highest learning rate for training every layer from random weights.
         reference: the paper.
     """
 
@@ -30,6 +31,7 @@ class Backbone:
     preprocess: Callable[[Any], Any]
     minimum_image_size: int
     default_image_size: int
+    full_learning_rate: float
     reference: str
 
     def check_image_size(self, image_size: int) -> None:

@@ -58,7 +58,7 @@ def train(
         resize: "crop" or "stretch".
         epochs: the most that a phase takes; without it, 100 for a linear probe and 15 for full training.
         batch_size: images a step.
-        learning_rate: the highest one; without it, 1e-3 for a linear probe and 3e-3 for full training.
+        learning_rate: the highest one; without it, 1e-3 for a linear probe and the backbone's own for full training.
         seed: of the splits, the initial weights and the shuffling.
         skip_broken: leave broken images out instead of failing.
         runs: the folder in which the run directory is made.
@@ -122,7 +122,7 @@ def _check(
         built_in=built_in,
         image_size=image_size,
         epochs=(100 if probe else 15) if epochs is None else epochs,
-        learning_rate=(1e-3 if probe else 3e-3) if learning_rate is None else learning_rate,
+        learning_rate=(1e-3 if probe else backbone.full_learning_rate) if learning_rate is None else learning_rate,
         **given,
     )
     backbone.check_image_size(settings.image_size)

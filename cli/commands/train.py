@@ -33,7 +33,8 @@ def run(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 32,
     learning_rate: Annotated[
-        float | None, typer.Option(help="The highest.  [default: 0.001 for a linear probe, 0.003 from random weights]")
+        float | None,
+        typer.Option(help="The highest.  [default: 0.001 for a linear probe, the backbone's own from random weights]"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the splits, the initial weights and the shuffling.")] = 0,
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave broken photos out.")] = False,

@@ -8,5 +8,6 @@ BACKBONE = Backbone(
     preprocess=scale_to_plus_minus_one,
     minimum_image_size=32,
     default_image_size=224,
+    full_learning_rate=3e-3,
     reference="Sandler et al. 2018, arXiv 1801.04381",
 )

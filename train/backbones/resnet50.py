@@ -8,5 +8,6 @@ BACKBONE = Backbone(
     preprocess=subtract_mean_bgr,
     minimum_image_size=32,
     default_image_size=224,
+    full_learning_rate=1e-3,
     reference="He et al. 2015, arXiv 1512.03385",
 )

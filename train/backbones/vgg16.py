@@ -8,5 +8,6 @@ BACKBONE = Backbone(
     preprocess=subtract_mean_bgr,
     minimum_image_size=32,
     default_image_size=224,
+    full_learning_rate=3e-4,  # without batch norms, it stays at chance at ten times that
     reference="Simonyan and Zisserman 2014, arXiv 1409.1556",
 )

@@ -17,8 +17,8 @@ from tledge.bench.cell import CellResult, Specification, Timing
 from tledge.bench.metrics import to_measurements
 from tledge.bench.summary import summarize, to_markdown
 from tledge.core import atomic
-from tledge.core.artifact import Artifact, read_artifact
-from tledge.core.errors import ArtifactError, MeasurementError, OptionError
+from tledge.core.artifact import Artifact, read_artifact, read_exported
+from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.measurement import Measurement, write_results
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, find_run
@@ -110,7 +110,7 @@ def bench(
     reference = read_artifact(directory.model)
     directory.check_model(reference.sha256)
     splits.check_unchanged(splits.test)
-    artifacts = [reference, *(_read_own(path, reference) for path in directory.exported())]
+    artifacts = [reference, *(read_exported(path, reference) for path in directory.exported())]
     cells, skipped = _plan(artifacts, [targets] if isinstance(targets, str) else targets)
     measured: list[tuple[_Cell, CellResult]] = []
     with progress.step("Benchmark", len(cells), "cells") as step:
@@ -124,16 +124,6 @@ def bench(
     if not measured:
         raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
     return _write(directory, splits, measured, skipped, timing)
-
-
-def _read_own(path: Path, reference: Artifact) -> Artifact:
-    artifact = read_artifact(path)
-    if artifact.sidecar.source_sha256 != reference.sha256:
-        raise ArtifactError(
-            f"'{path}' was exported from another model (run {artifact.sidecar.source_run}); export this run again with"
-            " --overwrite, or remove the file"
-        )
-    return artifact
 
 
 def _plan(artifacts: Sequence[Artifact], wanted: Sequence[str]) -> tuple[list[_Cell], list[Skipped]]:

@@ -104,6 +104,21 @@ def read_artifact(path: Path) -> Artifact:
     return artifact
 
 
+def read_exported(path: Path, source: Artifact) -> Artifact:
+    """Reads an artifact that must have been exported from the Keras model ``source``.
+
+    Raises:
+        ArtifactError: it cannot be read, or was exported from another model.
+    """
+    artifact = read_artifact(path)
+    if artifact.sidecar.source_sha256 != source.sha256:
+        raise ArtifactError(
+            f"'{path}' was exported from another model (run {artifact.sidecar.source_run}); export this run again with"
+            " --overwrite, or remove the file"
+        )
+    return artifact
+
+
 def _check_beside(artifact: Artifact) -> None:
     """Raises ArtifactError unless the sidecar beside the model is that of this very file."""
     beside = path_beside(artifact.path)

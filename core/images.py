@@ -56,11 +56,15 @@ def decode(path: Path) -> Image.Image:
     Raises:
         ImageError: no such file, no permission, empty, cut off, too large, or not an image.
     """
+    return decode_bytes(read_content(path), name=str(path))
+
+
+def read_content(path: Path) -> bytes:
+    """An image file's bytes, not decoded. Raises ImageError."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read image '{path}': {error.strerror or error}") from error
-    return decode_bytes(content, name=str(path))
 
 
 def decode_bytes(content: bytes, name: str = "<bytes>") -> Image.Image:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tledge.core.artifact import Artifact, move_artifact, read_artifact, write_artifact
+from tledge.core.artifact import Artifact, move_artifact, read_artifact, read_exported, write_artifact
 from tledge.core.environment import installed_versions
 from tledge.core.errors import ArtifactError, ConversionError, OptionError, TledgeError
 from tledge.core.extras import require
@@ -125,15 +125,8 @@ def _plan(
             elif wanted and named:
                 raise ArtifactError(f"'{path}' exists; pass --overwrite to replace it")
             else:
-                kept.append(_read_own(path, source))
+                kept.append(read_exported(path, source))
     return jobs, kept
-
-
-def _read_own(path: Path, source: Artifact) -> Artifact:
-    artifact = read_artifact(path)
-    if artifact.sidecar.source_sha256 != source.sha256:
-        raise ArtifactError(f"'{path}' was exported from another model; pass --overwrite to replace it, or remove it")
-    return artifact
 
 
 def _convert_all(

@@ -141,10 +141,7 @@ def _find(root: Path) -> dict[str, list[Path]]:
 
 
 def _sha256_of_readable(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot read image '{path}': {error.strerror or error}") from error
+    content = images.read_content(path)
     images.decode_bytes(content, name=str(path))
     return hashlib.sha256(content).hexdigest()
 

@@ -84,10 +84,11 @@ def export(
     recipes = parse_recipes(_as_list(quantize) or [recipe.name for recipe in RECIPES])
     kinds = _load_formats(_as_list(formats))
     directory = find_run(run, Path(runs))
-    jobs, kept = _plan(directory, kinds, recipes, named=bool(quantize), overwrite=overwrite)
+    source = read_artifact(directory.model)
+    jobs, kept = _plan(directory, source, kinds, recipes, named=bool(quantize), overwrite=overwrite)
     artifacts = [_describe(artifact, kept=True) for artifact in kept]
     if jobs:
-        artifacts += _convert_all(directory, jobs, calibration_images, progress)
+        artifacts += _convert_all(directory, source, jobs, calibration_images, progress)
     order = [recipe.name for recipe in RECIPES]
     return sorted(artifacts, key=lambda item: (list(kinds).index(item.format), order.index(item.recipe)))
 
@@ -105,12 +106,17 @@ def _load_formats(names: Sequence[str]) -> dict[str, Format]:
 
 
 def _plan(
-    directory: RunDirectory, formats: dict[str, Format], recipes: list[Recipe], *, named: bool, overwrite: bool
+    directory: RunDirectory,
+    source: Artifact,
+    formats: dict[str, Format],
+    recipes: list[Recipe],
+    *,
+    named: bool,
+    overwrite: bool,
 ) -> tuple[list[tuple[Path, Format, Recipe]], list[Artifact]]:
     """What to convert, and which artifacts are there and stay: those that were not asked for by name."""
     jobs: list[tuple[Path, Format, Recipe]] = []
     kept: list[Artifact] = []
-    source = read_artifact(directory.model)
     for suffix, kind in formats.items():
         for recipe in recipes:
             if recipe.name not in kind.recipes:
@@ -130,7 +136,11 @@ def _plan(
 
 
 def _convert_all(
-    directory: RunDirectory, jobs: list[tuple[Path, Format, Recipe]], calibration_images: int, progress: Progress
+    directory: RunDirectory,
+    source: Artifact,
+    jobs: list[tuple[Path, Format, Recipe]],
+    calibration_images: int,
+    progress: Progress,
 ) -> list[ExportedArtifact]:
     import keras
 
@@ -139,7 +149,6 @@ def _convert_all(
             f"exporting needs Keras on TensorFlow; it runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
         )
     manifest = directory.manifest()
-    source = read_artifact(directory.model)
     directory.check_model(source.sha256)
     model = keras.saving.load_model(directory.model, compile=False)
     pixels, record = None, None

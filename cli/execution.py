@@ -36,8 +36,8 @@ def executing(as_json: bool) -> Iterator[Terminal]:
     except TledgeError as error:
         log.record(error)
         terminal.fail(str(error))
-    except KeyboardInterrupt:
-        terminal.fail("interrupted; nothing half-written is left")
+    except KeyboardInterrupt as interrupt:
+        terminal.fail(f"interrupted; {interrupt or 'nothing half-written is left'}")
     except BrokenPipeError:
         pass
     except OSError as error:

@@ -93,23 +93,41 @@ class _Lines(Progress):
     def note(self, label: str, text: str) -> None:
         from rich.text import Text
 
-        self._terminal.print(Text.assemble((f"{label:<9} ", "bold"), text))
+        self._terminal.print(Text.assemble((f"{label:<9} ", "bold"), text.replace("\n", f"\n{'':<10}")))
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
-        step = _Counted()
+        step = _Counted(self._terminal, label)
         yield step
         self._terminal.error_console.print(f"{label}: {step.count:,} {unit}  {step.detail}".rstrip())
 
 
 class _Counted(Step):
-    def __init__(self) -> None:
+    def __init__(self, terminal: Terminal, label: str) -> None:
+        self._terminal = terminal
+        self._label = label
         self.count = 0
         self.detail = ""
 
     def advance(self, count: int = 1, detail: str = "") -> None:
         self.count += count
         self.detail = detail or self.detail
+
+    def mark(self, detail: str) -> None:
+        self._terminal.error_console.print(f"{self._label}: {detail}")
+
+
+def _rate_columns(unit: str) -> tuple[Any, ...]:
+    """The unit; of photos, of which there are many a second, also the rate."""
+    from rich import progress as bars
+    from rich.text import Text
+
+    class Rate(bars.ProgressColumn):
+        def render(self, task: bars.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f} img/s" if speed else "", style="progress.data.speed")
+
+    return (Rate(),) if unit in ("photos", "images") else (bars.TextColumn(unit),)
 
 
 class _Bars(_Lines):
@@ -120,10 +138,10 @@ class _Bars(_Lines):
         from rich import progress as bars
 
         columns = (
-            bars.TextColumn("{task.description:<24}"),
-            bars.BarColumn(bar_width=24),
+            bars.TextColumn("{task.description:<22}"),
+            bars.BarColumn(bar_width=14),
             bars.MofNCompleteColumn(),
-            bars.TextColumn(unit),
+            *(_rate_columns(unit)),
             bars.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             bars.TextColumn("{task.fields[detail]}", markup=False),
         )
@@ -133,6 +151,9 @@ class _Bars(_Lines):
             class BarStep(Step):
                 def advance(self, count: int = 1, detail: str = "") -> None:
                     shown.update(task, advance=count, detail=detail or shown.tasks[0].fields["detail"])
+
+                def mark(self, detail: str) -> None:
+                    shown.update(task, detail=detail)
 
             yield BarStep()
             if not shown.tasks[0].finished:  # stopped early, by its own decision

@@ -23,6 +23,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMES = 12
+"""Known names that an error lists."""
+
 
 class TledgeError(Exception):
     """Base of every error that a user can cause and mend."""
@@ -42,7 +45,8 @@ class UnknownNameError(TledgeError):
         nearest = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
         suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
         plural = kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
-        super().__init__(f"unknown {kind} '{received}'.{suggestion} {plural.capitalize()}: {', '.join(names)}")
+        shown = ", ".join(names[:MOST_NAMES]) + (f", … ({len(names)} in all)" if len(names) > MOST_NAMES else "")
+        super().__init__(f"unknown {kind} '{received}'.{suggestion} {plural.capitalize()}: {shown}")
 
 
 class OptionError(TledgeError):

@@ -24,6 +24,10 @@ class DataRecord:
         images: how many there are of each class, by class name.
         splits: how many there are in each split.
         skipped: broken files that were left out, on the user's word.
+        contradicted: files that were left out because the same photo stands in another class.
+        leaking: photos that were left out because the user's own folders have them, or near-duplicates of them, in
+            another split.
+        near_duplicates: photos that are nearly the same as another one; such stay in one split.
     """
 
     source: str
@@ -31,6 +35,15 @@ class DataRecord:
     images: Mapping[str, int]
     splits: Mapping[str, int]
     skipped: tuple[str, ...] = ()
+    contradicted: tuple[str, ...] = ()
+    leaking: tuple[str, ...] = ()
+    near_duplicates: int = 0
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> DataRecord:
+        """Reads what ``dataclasses.asdict`` gave. Raises TypeError if it cannot."""
+        lists = {name: tuple(fields.get(name, ())) for name in ("skipped", "contradicted", "leaking")}
+        return cls(**{**fields, **lists})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +76,11 @@ class RunManifest:
         data: what it was trained on.
         device: the backend and device that trained.
         versions: installed distributions.
-        metrics: final figures; ``top1`` (with the ends of its 95% interval) and ``loss`` of the
-            validation and test split, ``seconds_training``.
+        metrics: final figures; ``top1`` (with the ends of its 95% interval), ``loss`` and ``calibration_error`` of
+            the validation and test split, ``probe_validation_top1`` after the linear probe, ``best_epoch``
+            whose weights were kept (0 for those of the linear probe), ``best_epoch_share`` how much of them is
+            that epoch's (the rest is the linear probe's), ``temperature`` that the logits were divided by,
+            ``seconds_training``, ``peak_memory`` in bytes.
         model_sha256: of ``model.keras``.
     """
 
@@ -96,14 +112,13 @@ class RunManifest:
     def from_dict(cls, fields: Mapping[str, Any]) -> RunManifest:
         """Reads what ``to_dict`` gave. Raises KeyError, TypeError or ValueError if it cannot."""
         height, width = fields["input_size"]
-        data = fields["data"]
         return cls(
             **{
                 **fields,
                 "weights": WeightsRecord(**fields["weights"]),
                 "class_names": tuple(fields["class_names"]),
                 "input_size": (int(height), int(width)),
-                "data": DataRecord(**{**data, "skipped": tuple(data["skipped"])}),
+                "data": DataRecord.from_dict(fields["data"]),
             }
         )
 

@@ -12,6 +12,9 @@ class Step:
     def advance(self, count: int = 1, detail: str = "") -> None:
         """``count`` more units are done; ``detail`` is the newest figure worth showing."""
 
+    def mark(self, detail: str) -> None:
+        """A part of it is done that is worth a line of its own where lines are all there is ("epoch 3/8 …")."""
+
 
 class Progress:
     """Silent; the command line overrides both methods."""

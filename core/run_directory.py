@@ -1,8 +1,10 @@
 """A run directory: where training, export and benchmarks meet.
 
 runs/20261123-101500-mobilenet_v2-cats_vs_dogs/
-  run.json  splits.json  model.keras  history.csv  artifacts/  bench/  logs/
+  run.json  splits.json  model.keras  history.csv  evaluation.json  model_card.md  figures/
+  artifacts/  bench/  logs/
 runs/latest -> the newest finished run
+runs/.cache/ features and data sets that runs share
 """
 
 from __future__ import annotations
@@ -42,6 +44,38 @@ class RunDirectory:
     @property
     def history(self) -> Path:
         return self.path / "history.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """The test split class by class."""
+        return self.path / "evaluation.json"
+
+    @property
+    def model_card(self) -> Path:
+        return self.path / "model_card.md"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def last_good_model(self) -> Path:
+        """The best weights of a training that failed."""
+        return self.path / "last_good.keras"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a resumed training needs; gone when it is finished."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def cache(self) -> Path:
+        """What runs of one folder share, and can be removed at any time."""
+        return self.path.parent / ".cache"
 
     @property
     def data(self) -> Path:

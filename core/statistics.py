@@ -55,3 +55,18 @@ def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float,
     if low < 1 or high > count:
         return value, None
     return value, (float(ordered[low - 1]), float(ordered[high - 1]))
+
+
+def expected_calibration_error(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int = 15) -> float:
+    """By how much scores are off from the fraction that is right: the mean over bins of equal width, weighted by size.
+
+    Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, arXiv 1706.04599, equation 3.
+
+    Args:
+        scores: (n,) the probability that was given to each first answer, above 0 to 1.
+        right: (n,) whether it was right.
+        bins: how many.
+    """
+    places = np.clip(np.ceil(scores * bins).astype(np.intp) - 1, 0, bins - 1)
+    gaps = np.bincount(places, weights=scores - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(scores))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -77,12 +78,30 @@ def stripes(vertical: bool, seed: int, size: tuple[int, int] = (48, 64)) -> Pixe
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def write_stripes(root: Path, per_class: int, suffix: str = ".jpg") -> Path:
-    """A folder of two classes, ``across`` and ``upright``."""
+def blobs(seed: int) -> Image.Image:
+    """Something like a photo: blobs of colour of all sizes, with grain."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        np.asarray(
+            Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).resize(
+                (200, 150), Image.Resampling.BICUBIC
+            ),
+            float,
+        )
+        for side in (3, 6, 12, 40)
+    ]
+    mixed = np.average(layers, axis=0, weights=[4, 3, 2, 1]) * 1.4 - 50 + rng.normal(0, 5, (150, 200, 3))
+    return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+
+
+def write_stripes(root: Path, per_class: int, suffix: str = ".jpg", first: int = 0) -> Path:
+    """A folder of two classes, ``across`` and ``upright``; other photos for each ``first``."""
     for name, vertical in (("across", False), ("upright", True)):
         (root / name).mkdir(parents=True)
         for index in range(per_class):
-            Image.fromarray(stripes(vertical, seed=index + 1000 * vertical)).save(root / name / f"{index:03d}{suffix}")
+            Image.fromarray(stripes(vertical, seed=first + index + 1000 * vertical)).save(
+                root / name / f"{index:03d}{suffix}"
+            )
     return root
 
 
@@ -111,3 +130,26 @@ TINY_SIDECAR = Sidecar(
     source_sha256="0" * 64,
     versions={"tledge": "0"},
 )
+
+
+def write_random_weights(path: Path, backbone: str, alpha: float = 1.0) -> Path:
+    """A file of a backbone's weights, random ones, always the same, with the batch norms' statistics that suit them."""
+    import keras
+
+    from tledge.train.backbone import BACKBONES
+
+    keras.utils.set_random_seed(0)
+    network = BACKBONES.load(backbone).build(32, None, alpha)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    images = [stripes(seed % 2 == 0, seed, size=(32, 32)) for seed in range(32)]
+    network(np.stack(images).astype(np.float32) / 127.5 - 1, training=True)
+    network.save_weights(path)
+    return path
+
+
+def rows_of(history: Path) -> list[dict[str, str]]:
+    """``history.csv`` without what a clock says."""
+    with history.open() as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]

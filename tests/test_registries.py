@@ -1,5 +1,6 @@
 """What holds for every registered name of every registry."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -28,6 +29,13 @@ def test_backbones_name_a_keras_application_and_their_paper(name: str) -> None:
     assert callable(getattr(keras.applications, backbone.application))
     assert "arXiv" in backbone.reference
     assert backbone.minimum_image_size <= backbone.default_image_size
+    network = backbone.build(64, None)
+    names = [layer.name for layer in network.layers]
+    places = [names.index(stage) for stage in backbone.stages]
+    assert places == sorted(places)
+    assert not any(layer.weights for layer in network.layers[: places[0]]), "the first stage has the first weights"
+    with_width = "alpha" in inspect.signature(getattr(keras.applications, backbone.application)).parameters
+    assert bool(backbone.widths) == with_width
 
 
 @pytest.mark.parametrize("name", FORMATS.names())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from tledge.core.errors import OptionError
+from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.registry import Registry
 
 LARGEST_IMAGE_SIZE = 1024
 """Pixels; above it a training batch fits no ordinary machine."""
+
+LARGEST_ALPHA = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,10 @@ class Backbone:
         minimum_image_size: the least height and width, in pixels.
         default_image_size: what the published weights were trained at, in pixels.
         full_learning_rate: the highest learning rate for training every layer from random weights.
+        stages: the layers at which its stages begin, from the image on: where the feature map is halved.
+        widths: the width multipliers (``--alpha``) that there are ImageNet weights of; empty where the family has
+            one width.
+        options: what else its function in ``keras.applications`` is called with.
         reference: the paper.
     """
 
@@ -32,7 +38,10 @@ class Backbone:
     minimum_image_size: int
     default_image_size: int
     full_learning_rate: float
+    stages: tuple[str, ...]
     reference: str
+    widths: tuple[float, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def check_image_size(self, image_size: int) -> None:
         """Raises OptionError where the network cannot take images of that height and width."""
@@ -43,33 +52,78 @@ class Backbone:
                 f" {self.default_image_size})"
             )
 
-    def build(self, image_size: int, weights: str | None) -> Any:
+    def check_alpha(self, alpha: float, imagenet: bool) -> None:
+        """Raises OptionError where the family does not have that width, or not the ImageNet weights that are wanted.
+
+        Args:
+            alpha: the width multiplier.
+            imagenet: whether its ImageNet weights are wanted.
+        """
+        if not self.widths:
+            if alpha != 1.0:
+                raise OptionError(f"{self.application} has one width; received --alpha {alpha:g}: leave it out")
+            return
+        if imagenet and alpha not in self.widths:
+            raise OptionError(
+                f"there are no ImageNet weights of {self.application} at --alpha {alpha:g}; choose one of"
+                f" {', '.join(f'{width:g}' for width in self.widths)}, or pass --weights FILE or --weights none"
+            )
+        if not 0 < alpha <= LARGEST_ALPHA:
+            raise OptionError(f"--alpha must be above 0 and at most {LARGEST_ALPHA:g}; received {alpha:g}")
+
+    def first_layer_of(self, stage: int | str) -> str:
+        """The layer at which fine-tuning from ``stage`` begins.
+
+        Args:
+            stage: from 1, counted from the image; or the name of any layer of the network.
+
+        Raises:
+            OptionError: no stage of that number.
+            UnknownNameError: a name that is no layer of the network, which is built (with random weights) to see.
+        """
+        if isinstance(stage, str) and not stage.isdigit():
+            layers = [layer.name for layer in self.build(self.default_image_size, None).layers[1:]]
+            if stage not in layers:
+                raise UnknownNameError("stage", stage, (*map(str, range(1, len(self.stages) + 1)), *layers))
+            return stage
+        number = int(stage)
+        if not 1 <= number <= len(self.stages):
+            raise OptionError(
+                f"{self.application} has no stage {number}; --fine-tune-from takes 1 to {len(self.stages)}"
+                f" ({', '.join(self.stages)}) or the name of a layer"
+            )
+        return self.stages[number - 1]
+
+    def build(self, image_size: int, weights: str | None, alpha: float = 1.0) -> Any:
         """Builds the network on its own, without its head and its preprocessing.
 
         Args:
             image_size: height and width in pixels.
             weights: "imagenet" (downloaded by Keras) or None for random ones.
+            alpha: the width multiplier, where the family has one.
 
         Returns:
             A ``keras.Model`` from (N, image_size, image_size, 3) to a feature map (N, h, w, channels).
         """
-        return self._construct(input_shape=(image_size, image_size, 3), weights=weights)
+        return self._construct(alpha, input_shape=(image_size, image_size, 3), weights=weights)
 
-    def connect(self, image: Any) -> Any:
+    def connect(self, image: Any, alpha: float = 1.0) -> Any:
         """Continues a graph: preprocessing, then the network with random weights.
 
         Args:
             image: a symbolic Keras tensor of RGB pixel values 0 to 255, (N, height, width, 3).
+            alpha: the width multiplier, where the family has one.
 
         Returns:
             The symbolic feature map, (N, h, w, channels).
         """
-        return self._construct(input_tensor=self.preprocess(image), weights=None).output
+        return self._construct(alpha, input_tensor=self.preprocess(image), weights=None).output
 
-    def _construct(self, **options: Any) -> Any:
+    def _construct(self, alpha: float, **options: Any) -> Any:
         import keras
 
-        return getattr(keras.applications, self.application)(include_top=False, **options)
+        width = {"alpha": alpha} if self.widths else {}
+        return getattr(keras.applications, self.application)(include_top=False, **width, **self.options, **options)
 
 
 BACKBONES = Registry[Backbone]("tledge.train.backbones", "backbone", "BACKBONE", Backbone)

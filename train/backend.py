@@ -1,17 +1,92 @@
-"""What differs between Keras' backends: the only file that asks which one it is. Imports Keras."""
+"""What differs between Keras' backends: the only file that asks which one it is. Imports Keras.
+
+One training step can be shared by several devices and hosts, each of which takes its part of the batch: on TensorFlow
+through ``tf.distribute``, on JAX through ``keras.distribution``, several hosts through JAX's distributed runtime.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
 import keras
 
+from tledge.core.errors import OptionError
 from tledge.core.loading import usable_cores
 
 _NAMES = {"tensorflow": "TensorFlow", "jax": "JAX"}
 
 
+def prepare(devices: int | None, hosts: int = 1, host: int = 0, coordinator: str | None = None) -> None:
+    """Sets up what can only be set before the backend has computed anything.
+
+    Args:
+        devices: how many each host shall have; on a CPU, so many virtual ones are made of its cores.
+        hosts: how many hosts train together.
+        host: which one this is, from 0.
+        coordinator: "address:port" of the first one.
+
+    Raises:
+        OptionError: the backend cannot do that, or the other hosts do not answer.
+    """
+    if hosts > 1:
+        if keras.backend.backend() != "jax":
+            raise OptionError(
+                f"several hosts train together on JAX; Keras runs on {_name()} here: set KERAS_BACKEND=jax"
+            )
+        _join_hosts(hosts, host, str(coordinator))
+    if devices is not None and devices > 1:
+        _split_cpu(devices)
+    if keras.backend.backend() == "tensorflow" and device_kind() == "CPU":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()  # a resumed run must end like the undisturbed one
+
+
+def _join_hosts(hosts: int, host: int, coordinator: str) -> None:
+    import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # of hosts without GPUs
+    try:
+        keras.distribution.initialize(job_addresses=coordinator, num_processes=hosts, process_id=host)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise OptionError(f"host {host} of {hosts} cannot meet the others at {coordinator}: {reason}") from error
+
+
+def _split_cpu(devices: int) -> None:
+    try:
+        if keras.backend.backend() == "jax":
+            import jax  # which is not asked for its devices here: that would settle how many there are
+
+            jax.config.update("jax_num_cpu_devices", devices)
+        elif device_kind() == "CPU":
+            import tensorflow as tf
+
+            virtual = [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], virtual)
+    except RuntimeError as error:
+        raise OptionError(
+            f"--devices {devices} must be set before {_name()} computes anything in this process; start a new one"
+        ) from error
+
+
+def _name() -> str:
+    backend = str(keras.backend.backend())
+    return _NAMES.get(backend, backend)
+
+
 def device_kind() -> str:
     """What the backend computes on: "CPU", "GPU" or "TPU"."""
-    return str(keras.distribution.list_devices()[0]).split(":")[0].upper()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf  # whose own list, unlike Keras', leaves the devices as they are until they are used
+
+        kinds = {device.device_type for device in tf.config.list_physical_devices()}
+        return next((kind for kind in ("TPU", "GPU") if kind in kinds), "CPU")
+    import jax
+
+    return str(jax.default_backend()).upper()
 
 
 def use_xla() -> bool:
@@ -22,7 +97,80 @@ def use_xla() -> bool:
     return keras.backend.backend() == "jax" or device_kind() != "CPU"
 
 
-def describe_device() -> str:
-    """The backend and device for a person ("TensorFlow on CPU (2 cores)")."""
+def describe_device(devices: int, hosts: int = 1) -> str:
+    """The backend and devices for a person ("TensorFlow on CPU (2 cores)")."""
     cores = f" ({usable_cores()} cores)" if device_kind() == "CPU" else ""
-    return f"{_NAMES.get(keras.backend.backend(), keras.backend.backend())} on {device_kind()}{cores}"
+    count = f"{devices} x " if devices > 1 else ""
+    others = f", {hosts} hosts" if hosts > 1 else ""
+    return f"{_name()} on {count}{device_kind()}{cores}{others}"
+
+
+class Devices:
+    """The devices that share each batch of a training.
+
+    Args:
+        count: how many of this host; None for every GPU or TPU, or one CPU.
+        hosts: how many hosts train together.
+
+    Raises:
+        OptionError: there are not so many.
+    """
+
+    def __init__(self, count: int | None, hosts: int = 1) -> None:
+        found = _local_devices()
+        if count is None:
+            count = 1 if device_kind() == "CPU" else len(found)
+        if count > len(found):
+            raise OptionError(f"--devices {count}: this machine has {len(found)} ({', '.join(found)})")
+        self.count = count
+        self._shared = count > 1 or hosts > 1
+        self._strategy: Any = None
+        self._distribution: Any = None
+        if not self._shared:
+            return
+        if keras.backend.backend() == "jax":
+            every = keras.distribution.list_devices(device_kind().lower())
+            self._distribution = keras.distribution.DataParallel(
+                devices=every if hosts > 1 else every[:count], auto_shard_dataset=False
+            )
+        else:
+            import tensorflow as tf
+
+            self._strategy = tf.distribute.MirroredStrategy(found[:count])
+
+    def building(self) -> AbstractContextManager[Any]:
+        """Models that are built, compiled and restored in this block keep their variables on all devices."""
+        if self._strategy is not None:
+            return self._strategy.scope()  # type: ignore[no-any-return]
+        return self.fitting()
+
+    def fitting(self) -> AbstractContextManager[Any]:
+        """A model that was built on all devices is trained in this block."""
+        return _distributing(self._distribution) if self._distribution is not None else nullcontext()
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """Within :meth:`fitting`, a block in which this host computes on its own, with a model of its own."""
+        return _distributing(None) if self._distribution is not None else nullcontext()
+
+
+def _local_devices() -> list[str]:
+    kind = device_kind()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return [device.name.replace("/device:", "") for device in tf.config.list_logical_devices(kind)]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [f"{kind}:{device.id}" for device in jax.local_devices()]
+    return [str(name) for name in keras.distribution.list_devices()]
+
+
+@contextmanager
+def _distributing(distribution: Any) -> Iterator[None]:
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(distribution)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)

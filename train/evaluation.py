@@ -1,55 +1,124 @@
-"""What a trained Keras model reaches on a split."""
+"""What a trained Keras model reaches on a split, class by class. Imports Keras."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from tledge.core.loading import batches
-from tledge.core.progress import Progress
+from tledge.core.progress import Step
 from tledge.core.splits import Splits
+from tledge.core.statistics import expected_calibration_error, wilson_interval
+from tledge.train.inference import run_over
 from tledge.train.settings import Settings
 
 
 @dataclass(frozen=True)
-class Score:
-    """Figures of one split.
+class Evaluation:
+    """Figures of one split, all from its logits.
 
     Attributes:
-        top1: the fraction of images whose largest logit is their class's.
-        loss: mean cross-entropy.
-        images: how many.
+        logits: float64 (photos, classes).
+        labels: (photos,).
     """
 
-    top1: float
-    loss: float
-    images: int
+    logits: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.intp]
+
+    @cached_property
+    def top1(self) -> float:
+        """The fraction of photos whose largest logit is their class's."""
+        return float(np.mean(self._predicted == self.labels))
+
+    @cached_property
+    def top1_interval(self) -> tuple[float, float]:
+        """The 95% Wilson interval of ``top1``."""
+        return wilson_interval(int(np.count_nonzero(self._predicted == self.labels)), len(self.labels))
+
+    @cached_property
+    def loss(self) -> float:
+        """Mean cross-entropy."""
+        of_the_label = self._log_probabilities[np.arange(len(self.labels)), self.labels]
+        return float(-np.mean(of_the_label))
+
+    @cached_property
+    def temperature(self) -> float:
+        """What the logits are to be divided by for the least loss; 1 where no answer is wrong, which bounds nothing.
+
+        Source: Guo et al., On calibration of modern neural networks, arXiv 1706.04599, section 4.2.
+        """
+        from scipy.optimize import minimize_scalar
+
+        if self.top1 == 1:
+            return 1.0
+        found = minimize_scalar(lambda power: self.at_temperature(2**power).loss, bounds=(-2, 2), method="bounded")
+        return float(2**found.x)
+
+    @property
+    def calibrated_loss(self) -> float:
+        """The loss at the best temperature: unlike the plain one, it does not depend on how sure the model is trained
+        to be, only on how well it tells photos apart.
+        """
+        return self.at_temperature(self.temperature).loss
+
+    def at_temperature(self, temperature: float) -> Evaluation:
+        """The same with all logits divided by ``temperature``."""
+        return Evaluation(self.logits / temperature, self.labels)
+
+    @cached_property
+    def calibration_error(self) -> float:
+        """By how much the score of the first answer is off from how often it is right, see ``core.statistics``."""
+        scores = np.exp(self._log_probabilities.max(axis=1))
+        return expected_calibration_error(scores, self._predicted == self.labels)
+
+    @cached_property
+    def confusion(self) -> npt.NDArray[np.intp]:
+        """(classes, classes): how many photos of the row's class were taken for the column's."""
+        classes = self.logits.shape[1]
+        pairs = np.bincount(self.labels * classes + self._predicted, minlength=classes * classes)
+        matrix: npt.NDArray[np.intp] = pairs.reshape(classes, classes)
+        return matrix
+
+    @cached_property
+    def precision(self) -> npt.NDArray[np.float64]:
+        """(classes,): of the photos that were taken for a class, the fraction that is of it; NaN where none was."""
+        return _fractions(np.diag(self.confusion), self.confusion.sum(axis=0))
+
+    @cached_property
+    def recall(self) -> npt.NDArray[np.float64]:
+        """(classes,): of the photos of a class, the fraction that was taken for it; NaN where there are none."""
+        return _fractions(np.diag(self.confusion), self.confusion.sum(axis=1))
+
+    @cached_property
+    def _predicted(self) -> npt.NDArray[np.intp]:
+        predicted: npt.NDArray[np.intp] = self.logits.argmax(axis=1)
+        return predicted
+
+    @cached_property
+    def _log_probabilities(self) -> npt.NDArray[np.float64]:
+        shifted = self.logits - self.logits.max(axis=1, keepdims=True)
+        result: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return result
 
 
-def evaluate(model: Any, splits: Splits, split: str, settings: Settings, progress: Progress) -> Score:
+def evaluate(model: Any, splits: Splits, split: str, settings: Settings, step: Step | None = None) -> Evaluation:
     """Runs a model over a split.
 
     Args:
         model: a ``keras.Model`` from pixel values to logits.
-        splits: the images.
+        splits: the photos.
         split: "train", "validation" or "test".
         settings: of the run.
-        progress: is told of it.
+        step: is told of it.
     """
     samples = splits.samples(split)
-    labels = np.array([sample.label for sample in samples])
-    parts = []
-    with progress.step(f"Evaluate: {split}", len(samples), "images") as step:
-        for batch in batches(splits.paths(samples), settings.input_size, settings.resize, settings.batch_size):
-            parts.append(np.asarray(model.predict_on_batch(batch.astype(np.float32)), np.float64))
-            step.advance(len(batch))
-    logits = np.concatenate(parts)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return Score(
-        top1=float(np.mean(logits.argmax(axis=1) == labels)),
-        loss=float(-np.mean(log_probabilities[np.arange(len(labels)), labels])),
-        images=len(samples),
-    )
+    logits = np.concatenate(list(run_over(model, splits.paths(samples), settings, step)))
+    return Evaluation(logits.astype(np.float64), np.array([sample.label for sample in samples], np.intp))
+
+
+def _fractions(part: npt.NDArray[np.intp], whole: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    fractions: npt.NDArray[np.float64] = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return fractions

@@ -1,113 +1,81 @@
-"""Linear probe: the backbone stays frozen, its features are computed once, and the head is trained on them.
+"""Linear probe: the backbone stays frozen, its features are computed once, and the head is fitted to them.
 
 Imports Keras.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
-from tledge.core.loading import batches
-from tledge.core.progress import Progress
+from tledge.core.progress import Progress, Step
 from tledge.core.splits import Sample, Splits
-from tledge.train.backend import use_xla
-from tledge.train.epochs import Epoch, Recorder
+from tledge.train.feature_cache import FeatureCache, FeatureKey, Features, fingerprint_of
+from tledge.train.head import INVERSE_STRENGTHS, fit_head
+from tledge.train.history import Epoch
 from tledge.train.model import features_of
 from tledge.train.settings import Settings
 
-PHASE = "linear probe"
-PATIENCE = 10
-"""Epochs without a better validation loss after which the head is done."""
 
-L2 = 0.03
-"""The weight of the kernel's squared length in the loss: there are about as many features as images."""
-
-Features = npt.NDArray[np.float32]
-
-
-def train_linear_probe(model: Any, splits: Splits, settings: Settings, progress: Progress) -> list[Epoch]:
-    """Trains the layer ``logits`` of a classifier and nothing else.
+def train_linear_probe(
+    model: Any,
+    splits: Splits,
+    settings: Settings,
+    *,
+    class_weights: Features,
+    weights_sha256: str,
+    cache: Path,
+    progress: Progress,
+) -> tuple[Epoch, ...]:
+    """Fits the layer ``logits`` of a classifier and nothing else.
 
     Args:
-        model: as ``train.model.assemble`` builds it; its head's weights are replaced.
-        splits: the images.
+        model: as ``train.model.assemble`` builds it, with the backbone's weights; its head's weights are replaced.
+        splits: the photos.
         settings: of the run.
+        class_weights: (classes,), the weight of a photo of each class.
+        weights_sha256: of the backbone's weights.
+        cache: the folder in which features are kept.
         progress: is told of it.
 
     Returns:
-        The epochs of the head.
+        A row for each fit of the head.
     """
     backbone = features_of(model)
-    computed: list[Features] = []
-    total = len(splits.train) + len(splits.validation)
-    with progress.step("Linear probe: features", total, "images") as step:
-        for samples in (splits.train, splits.validation):
-            parts: list[Features] = []
-            for batch in batches(splits.paths(samples), settings.input_size, settings.resize, settings.batch_size):
-                parts.append(backbone.predict_on_batch(batch.astype(np.float32)))
-                step.advance(len(batch))
-            computed.append(np.concatenate(parts))
-    train, validation = computed
-    with progress.step("Linear probe: head", settings.epochs, "epochs") as step:
-        recorder = Recorder(PHASE, step)
-        kernel, bias = _fit_head(
-            (train, _labels(splits.train)),
-            (validation, _labels(splits.validation)),
-            classes=len(splits.class_names),
-            settings=settings,
-            recorder=recorder,
+    store = FeatureCache(cache)
+
+    def key(samples: tuple[Sample, ...]) -> FeatureKey:
+        return FeatureKey(
+            data=fingerprint_of(samples),
+            backbone=settings.backbone,
+            alpha=settings.alpha,
+            weights=weights_sha256,
+            image_size=settings.image_size,
+            resize=settings.resize,
+            backend=keras.backend.backend(),
         )
-    model.get_layer("logits").set_weights([kernel, bias])
-    return recorder.epochs
 
-
-def _labels(samples: Sequence[Sample]) -> npt.NDArray[np.int32]:
-    return np.array([sample.label for sample in samples], np.int32)
-
-
-def _fit_head(
-    train: tuple[Features, npt.NDArray[np.int32]],
-    validation: tuple[Features, npt.NDArray[np.int32]],
-    *,
-    classes: int,
-    settings: Settings,
-    recorder: Recorder,
-) -> tuple[Features, Features]:
-    """The best kernel (channels, classes) and bias (classes,) by validation loss.
-
-    The head learns on standardized features, since those of VGG are hundreds of times larger than those of
-    MobileNet; mean and deviation are then folded into its weights.
-    """
-    mean = train[0].mean(axis=0)
-    deviation = train[0].std(axis=0)
-    deviation = np.maximum(deviation, 0.01 * deviation.mean() + np.finfo(np.float32).tiny)  # for channels that are dead
-    head = keras.Sequential(
-        [
-            keras.Input(train[0].shape[1:]),
-            keras.layers.Dense(classes, kernel_initializer="zeros", kernel_regularizer=keras.regularizers.L2(L2)),
-        ]
-    )
-    head.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="top1")],
-        jit_compile=use_xla(),
-    )
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True)
-    head.fit(
-        (train[0] - mean) / deviation,
-        train[1],
-        validation_data=((validation[0] - mean) / deviation, validation[1]),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        callbacks=[recorder, stop],
-        verbose=0,
-    )
-    kernel, bias = head.get_weights()
-    folded = kernel / deviation[:, np.newaxis]
-    return folded, bias - mean @ folded
+    keys = {samples: key(samples) for samples in (splits.train, splits.validation)}
+    missing = sum(store.missing(key, samples) for samples, key in keys.items())
+    described = progress.step("Linear probe: features", missing, "photos") if missing else nullcontext(Step())
+    with described as step:
+        train, validation = (
+            store.compute(key, samples, backbone=backbone, splits=splits, settings=settings, step=step)
+            for samples, key in keys.items()
+        )
+    if missing == 0:
+        progress.note("Features", "from the cache of an earlier run")
+    store.prune()
+    with progress.step("Linear probe: head", len(INVERSE_STRENGTHS), "fits") as step:
+        head, history = fit_head(
+            train,
+            validation,
+            class_weights=class_weights,
+            passes=settings.probe_epochs,
+            on_fit=lambda row: step.advance(1, f"loss {row.val_loss:.3f}  val top-1 {row.val_top1:.3f}"),
+        )
+    model.get_layer("logits").set_weights([head.kernel, head.bias])
+    return history

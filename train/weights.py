@@ -16,13 +16,16 @@ IMAGENET = "imagenet"
 NONE = "none"
 
 
-def build_with_weights(backbone: Backbone, image_size: int, weights: str) -> tuple[Any, WeightsRecord]:
+def build_with_weights(
+    backbone: Backbone, image_size: int, weights: str, alpha: float = 1.0
+) -> tuple[Any, WeightsRecord]:
     """Builds a backbone with its weights.
 
     Args:
         backbone: which.
         image_size: height and width in pixels.
         weights: "imagenet", "none", or a file that ``keras.Model.load_weights`` takes.
+        alpha: the width multiplier.
 
     Returns:
         The ``keras.Model`` of the backbone, and where its weights came from.
@@ -31,14 +34,17 @@ def build_with_weights(backbone: Backbone, image_size: int, weights: str) -> tup
         WeightsError: no such file, a file of another network, or no network to download from.
     """
     if weights == NONE:
-        return backbone.build(image_size, None), WeightsRecord(source=NONE)
-    network = _download(backbone, image_size) if weights == IMAGENET else _read(backbone, image_size, Path(weights))
+        return backbone.build(image_size, None, alpha), WeightsRecord(source=NONE)
+    if weights == IMAGENET:
+        network = _download(backbone, image_size, alpha)
+    else:
+        network = _read(backbone, image_size, Path(weights), alpha)
     return network, WeightsRecord(source=weights, sha256=_sha256_of_weights(network))
 
 
-def _download(backbone: Backbone, image_size: int) -> Any:
+def _download(backbone: Backbone, image_size: int, alpha: float) -> Any:
     try:
-        return backbone.build(image_size, IMAGENET)
+        return backbone.build(image_size, IMAGENET, alpha)
     except Exception as error:
         url = re.search(r"https?://\S+/([\w.-]+\.h5)", str(error))
         if url is None and not isinstance(error, OSError):
@@ -64,9 +70,9 @@ def check_weights_file(path: Path) -> None:
         )
 
 
-def _read(backbone: Backbone, image_size: int, path: Path) -> Any:
+def _read(backbone: Backbone, image_size: int, path: Path, alpha: float) -> Any:
     check_weights_file(path)
-    network = backbone.build(image_size, None)
+    network = backbone.build(image_size, None, alpha)
     try:
         network.load_weights(path)
     except (ValueError, OSError, KeyError, TypeError) as error:

@@ -12,9 +12,12 @@ from tledge.cli.tables import plain_table
 EXTRAS = {
     "": ("tledge", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
     "onnx": ("onnxruntime",),
-    "train": ("tensorflow", "keras", "scikit-learn"),
+    "train": ("tensorflow", "keras", "scipy", "scikit-learn", "matplotlib"),
+    "jax": ("jax",),
+    "tfds": ("tensorflow-datasets",),
+    "tensorboard": ("tensorboardX",),
     "export": ("tf2onnx", "onnx", "sympy", "tensorflow-model-optimization", "tf_keras"),
-    "bench": ("psutil", "jinja2", "matplotlib"),
+    "bench": ("psutil", "jinja2"),
 }
 """The distributions that the base install and each extra bring."""
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tledge.core.statistics import percentile, wilson_interval
+from tledge.core.statistics import expected_calibration_error, percentile, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,12 @@ def test_too_few_samples_bound_no_high_percentile(count: int) -> None:
 def test_a_rate_of_all_or_nothing_ends_at_the_end() -> None:
     assert wilson_interval(300, 300)[1] == 1.0
     assert wilson_interval(0, 300)[0] == 0.0
+
+
+def test_the_calibration_error_is_the_gap_of_each_bin_by_its_size() -> None:
+    scores = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
+    right = np.array([True, True, True, False, True, False])
+    assert expected_calibration_error(scores, right, bins=10) == pytest.approx((4 * 0.2 + 2 * 0.05) / 6)
+    sure = np.ones(5)
+    assert expected_calibration_error(sure, np.ones(5, bool)) == 0
+    assert expected_calibration_error(sure, np.zeros(5, bool)) == 1

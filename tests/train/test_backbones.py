@@ -14,20 +14,25 @@ from tledge.train.weights import build_with_weights
 
 keras = pytest.importorskip("keras")
 
-KERAS_MODULE = {"mobilenet_v2": "mobilenet_v2", "resnet50": "resnet50", "vgg16": "vgg16"}
+KERAS_MODULE = {"resnet50": "resnet", "resnet101": "resnet", "resnet50_v2": "resnet_v2"}
+"""The module of keras.applications that has a backbone's preprocessing, where it is not called like the backbone."""
 
 
 @pytest.mark.parametrize("name", BACKBONES.names())
 def test_preprocessing_is_in_the_graph_and_is_that_of_keras(name: str) -> None:
-    from tledge.train.model import assemble, features_of
+    from tledge.train.model import assemble, features_of, take_weights
 
     backbone = BACKBONES.load(name)
     size = backbone.minimum_image_size
     network = backbone.build(size, None)
-    model = assemble(backbone, network, size, classes=3)
+    model = assemble(backbone, size, classes=3)
+    take_weights(model, network)
     pixels = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.float32)
     preprocess = importlib.import_module(f"keras.applications.{KERAS_MODULE.get(name, name)}").preprocess_input
-    expected = network.predict(preprocess(pixels.copy()), verbose=0).mean(axis=(1, 2))
+    expects = (
+        pixels / 127.5 - 1 if name.startswith("mobilenet_v3") else preprocess(pixels.copy())
+    )  # V3's own is a layer
+    expected = network.predict(expects, verbose=0).mean(axis=(1, 2))
     features = features_of(model).predict(pixels, verbose=0)
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     assert model.input.name == "image"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import write_stripes
+from support import write_random_weights, write_stripes
 
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import DataError, OptionError, TledgeError, UnknownNameError, WeightsError
@@ -12,6 +12,7 @@ from tledge.core.run_directory import RunDirectory, find_run
 from tledge.edge_runtime import Classifier
 from tledge.train import train
 from tledge.train.backbone import BACKBONES
+from tledge.train.settings import Options
 
 pytest.importorskip("keras")
 
@@ -19,18 +20,15 @@ pytest.importorskip("keras")
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of VGG16's weights, random ones: even those tell stripes apart."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "random.weights.h5"
-    BACKBONES.load("vgg16").build(32, None).save_weights(path)
-    return path
+    return write_random_weights(tmp_path_factory.mktemp("weights") / "random.weights.h5", "vgg16")
 
 
 @pytest.fixture(scope="module")
 def probed(photos: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     runs = tmp_path_factory.mktemp("probed")
-    manifest = train(data=photos, backbone="vgg16", weights=str(weights), image_size=48, runs=runs, seed=1)
+    manifest = train(
+        data=photos, backbone="vgg16", weights=str(weights), image_size=48, runs=runs, seed=1, fine_tune=False
+    )
     return RunDirectory(runs / manifest.name)
 
 
@@ -74,7 +72,9 @@ def test_the_history_has_a_row_an_epoch(probed: RunDirectory) -> None:
 
 
 def test_the_same_seed_gives_the_same_model(probed: RunDirectory, photos: Path, weights: Path, tmp_path: Path) -> None:
-    again = train(data=photos, backbone="vgg16", weights=str(weights), image_size=48, runs=tmp_path, seed=1)
+    again = train(
+        data=photos, backbone="vgg16", weights=str(weights), image_size=48, runs=tmp_path, seed=1, fine_tune=False
+    )
     with Classifier(probed.model) as first, Classifier(tmp_path / again.name / "model.keras") as second:
         images = np.stack([first.load(path) for path in sorted((photos / "across").iterdir())[:4]])
         np.testing.assert_array_equal(first.logits(images), second.logits(images))
@@ -89,7 +89,12 @@ def test_the_head_does_not_depend_on_the_scale_of_the_features(photos: Path, tmp
     first.set_weights([weight * 1000 for weight in first.get_weights()])
     vgg16.save_weights(tmp_path / "loud.weights.h5")
     manifest = train(
-        data=photos, backbone="vgg16", weights=str(tmp_path / "loud.weights.h5"), image_size=32, runs=tmp_path / "runs"
+        data=photos,
+        backbone="vgg16",
+        weights=str(tmp_path / "loud.weights.h5"),
+        image_size=32,
+        runs=tmp_path / "runs",
+        fine_tune=False,
     )
     assert manifest.metrics["test_top1"] >= 0.9
 
@@ -100,9 +105,37 @@ def test_bad_options_leave_nothing_behind(photos: Path, tmp_path: Path) -> None:
         train(data=photos, backbone="mobilnet_v2", runs=runs)
     with pytest.raises(UnknownNameError, match="unknown resize rule 'squash'"):
         train(data=photos, resize="squash", runs=runs)
-    for options in ({"image_size": 16}, {"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"seed": -1}):
-        with pytest.raises(OptionError):
-            train(data=photos, runs=runs, **options)
+    wrong: list[tuple[Options, str]] = [
+        ({"image_size": 16}, "cannot take images of 16 px"),
+        ({"epochs": 0}, "--epochs must be 1 or more; received 0"),
+        ({"batch_size": 0}, "--batch-size must be 1 or more; received 0"),
+        ({"learning_rate": 0.0}, "--learning-rate must be above 0 and at most 1; received 0.0"),
+        ({"seed": -1}, "--seed must be between 0"),
+        ({"patience": 0}, "--patience must be 1 or more"),
+        ({"warm_up": 1.0}, "--warm-up must be between 0 and 0.9"),
+        ({"label_smoothing": -0.1}, "--label-smoothing must be between 0 and 0.9"),
+        ({"weight_decay": 2.0}, "--weight-decay must be between 0 and 1.0"),
+        ({"test_fraction": 0.6}, "--test-fraction must be between 0.01 and 0.45"),
+        ({"crop": 0.0}, "--crop must be between 0.1 and 1"),
+        ({"alpha": 0.7}, "no ImageNet weights of MobileNetV2 at --alpha 0.7; choose one of 0.35, 0.5,"),
+        ({"alpha": -1.0, "weights": "none"}, "--alpha must be above 0"),
+        ({"alpha": 0.5, "backbone": "vgg16"}, "VGG16 has one width; received --alpha 0.5"),
+        ({"fine_tune": True, "weights": "none"}, "--fine-tune needs pretrained weights"),
+        ({"fine_tune_from": "6"}, "has no stage 6; --fine-tune-from takes 1 to 5"),
+        ({"devices": 0}, "--devices must be 1 or more"),
+        ({"batch_size": 30, "devices": 4}, "cannot be shared by 1 hosts x 4 devices: choose a multiple of 4"),
+        ({"hosts": 2}, "several hosts need both --hosts COUNT and --coordinator"),
+        ({"host": 1}, "--host must be between 0 and 0; received 1"),
+    ]
+    for options, message in wrong:
+        with pytest.raises(OptionError, match=message):
+            train(**{"data": photos, "runs": runs, **options})  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="unknown precision 'float64'"):
+        train(data=photos, precision="float64", runs=runs)
+    with pytest.raises(UnknownNameError, match="unknown stage 'block_6_expnd'. Did you mean 'block_6_expand'"):
+        train(data=photos, fine_tune_from="block_6_expnd", runs=runs)
+    with pytest.raises(TypeError, match="train\\(\\) takes no epoch"):
+        train(data=photos, epoch=3, runs=runs)  # type: ignore[call-arg]
     with pytest.raises(WeightsError, match="no weights file"):
         train(data=photos, weights=str(tmp_path / "none.h5"), image_size=32, runs=runs)
     with pytest.raises(DataError):
@@ -118,14 +151,11 @@ def test_a_folder_called_digits_is_not_the_built_in_data(tmp_path: Path, monkeyp
 
 
 def test_a_loss_that_is_no_number_stops_and_leaves_nothing(tmp_path: Path) -> None:
-    import keras
-
     photos = write_stripes(tmp_path / "photos", per_class=4)
     network = BACKBONES.load("mobilenet_v2").build(32, None)
     conv = network.get_layer("Conv_1")
     conv.set_weights([weight * np.nan for weight in conv.get_weights()])
     network.save_weights(tmp_path / "nan.weights.h5")
-    with pytest.raises(TledgeError, match="the loss became nan in epoch 1 of the linear probe"):
+    with pytest.raises(TledgeError, match="the loss became nan in the linear probe: the backbone's features are not"):
         train(data=photos, weights=str(tmp_path / "nan.weights.h5"), image_size=32, runs=tmp_path / "runs")
-    assert list((tmp_path / "runs").iterdir()) == []
-    keras.backend.clear_session()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [".cache"]

@@ -9,5 +9,13 @@ BACKBONE = Backbone(
     minimum_image_size=32,
     default_image_size=224,
     full_learning_rate=3e-3,
+    stages=(
+        "Conv1",
+        "block_1_expand",
+        "block_3_expand",
+        "block_6_expand",
+        "block_13_expand",
+    ),
+    widths=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
     reference="Sandler et al. 2018, arXiv 1801.04381",
 )

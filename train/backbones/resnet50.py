@@ -9,5 +9,12 @@ BACKBONE = Backbone(
     minimum_image_size=32,
     default_image_size=224,
     full_learning_rate=1e-3,
+    stages=(
+        "conv1_conv",
+        "conv2_block1_1_conv",
+        "conv3_block1_1_conv",
+        "conv4_block1_1_conv",
+        "conv5_block1_1_conv",
+    ),
     reference="He et al. 2015, arXiv 1512.03385",
 )

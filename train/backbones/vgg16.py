@@ -9,5 +9,12 @@ BACKBONE = Backbone(
     minimum_image_size=32,
     default_image_size=224,
     full_learning_rate=3e-4,  # without batch norms, it stays at chance at ten times that
+    stages=(
+        "block1_conv1",
+        "block2_conv1",
+        "block3_conv1",
+        "block4_conv1",
+        "block5_conv1",
+    ),
     reference="Simonyan and Zisserman 2014, arXiv 1409.1556",
 )

@@ -1,0 +1,186 @@
+"""The ways in which photos with their classes lie in a folder.
+
+* one folder per class: ``photos/cat/1.jpg``;
+* folders ``train``, ``val`` and ``test`` (or some of them) that hold one folder per class each;
+* the Oxford-IIIT Pet layout: ``images/*.jpg`` and ``annotations/{trainval,test}.txt``, a line of which is
+  ``NAME CLASS-ID SPECIES BREED-ID``; the class is the name without its last number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tledge.core import images
+from tledge.core.errors import DataError
+
+EXPECTED = (
+    "one folder per class with .jpg, .png, .webp or .bmp files (photos/cat/1.jpg, photos/dog/2.jpg), such folders"
+    " below train/, val/ and test/, or images/ and annotations/ as Oxford-IIIT Pet ships them"
+)
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLIT_FOLDERS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
+"""How people call the folders of the splits."""
+
+UNDECIDED = ""
+"""Of a photo for which the layout names no split."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The photos that a folder holds, not read yet.
+
+    Attributes:
+        class_names: sorted.
+        files: (path, index of its class, split that the layout puts it in or ``UNDECIDED``), sorted by class and path.
+    """
+
+    class_names: tuple[str, ...]
+    files: tuple[tuple[Path, int, str], ...]
+
+
+def find_photos(root: Path) -> Found:
+    """Finds out which layout a folder has, and lists its photos.
+
+    Raises:
+        DataError: no such folder, no photos in it, fewer than two classes, or a layout that contradicts itself.
+    """
+    if not root.exists():
+        raise DataError(f"no such folder: '{root}'; --data takes {EXPECTED}")
+    if not root.is_dir():
+        raise DataError(f"'{root}' is a file, not a folder; --data takes {EXPECTED}")
+    try:
+        if (root / "annotations" / "trainval.txt").is_file() and (root / "images").is_dir():
+            found = _oxford_pets(root)
+        elif splits := _split_folders(root):
+            found = _split(root, splits)
+        else:
+            found = _classes(root)
+    except OSError as error:
+        raise DataError(
+            f"cannot read folder '{error.filename or root}': {error.strerror}; check its permissions"
+        ) from error
+    for path, _, _ in found.files:
+        if not _is_text(path):
+            raise DataError(f"the name of {os.fsencode(path)!r} is not UTF-8; rename the file or folder")
+    return found
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _classes(root: Path) -> Found:
+    found = {folder.name: images.images_below(folder) for folder in _folders(root)}
+    loose = sum(images.is_image_name(entry) for entry in root.iterdir())
+    if not any(found.values()):
+        raise DataError(
+            f"no images in the class folders of '{root}': found {_contents(root, loose)}; expected {EXPECTED}"
+        )
+    empty = [name for name, paths in found.items() if not paths]
+    if empty:
+        raise DataError(
+            f"no image in {abridged([repr(name) for name in empty])} of '{root}'; every folder there is taken for a"
+            " class: add images or remove the folder"
+        )
+    if len(found) < 2:
+        (name,) = found
+        raise DataError(f"only one class in '{root}': '{name}'; a classifier needs two or more: {EXPECTED}")
+    if loose:
+        raise DataError(
+            f"{loose} images lie in '{root}' beside the class folders {abridged(list(found))}; move them into a class"
+        )
+    return Found(
+        tuple(found),
+        tuple((path, label, UNDECIDED) for label, paths in enumerate(found.values()) for path in paths),
+    )
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split, if that is what all the folders here are; a class may well be called "train"."""
+    folders = _folders(root)
+    if len(folders) < 2 or "train" not in {folder.name for folder in folders}:
+        return {}
+    if not all(folder.name in SPLIT_FOLDERS and _folders(folder) for folder in folders):
+        return {}
+    splits: dict[str, Path] = {}
+    for folder in folders:
+        split = SPLIT_FOLDERS[folder.name]
+        if split in splits:
+            raise DataError(f"'{splits[split].name}' and '{folder.name}' in '{root}' mean the same; merge them")
+        splits[split] = folder
+    return splits
+
+
+def _split(root: Path, folders: dict[str, Path]) -> Found:
+    found = {split: _classes(folder) for split, folder in folders.items()}
+    class_names = found[TRAIN].class_names
+    for split, part in found.items():
+        odd = sorted(set(part.class_names) ^ set(class_names))
+        if odd:
+            raise DataError(
+                f"'{folders[split].name}' and '{folders[TRAIN].name}' in '{root}' do not hold the same classes:"
+                f" {abridged(odd)} in one of them only; add its photos or remove the folder"
+            )
+    files = [(path, label, split) for split, part in found.items() for path, label, _ in part.files]
+    return Found(class_names, tuple(sorted(files, key=lambda file: (file[1], file[0]))))
+
+
+def _oxford_pets(root: Path) -> Found:
+    lists = {UNDECIDED: root / "annotations" / "trainval.txt", TEST: root / "annotations" / "test.txt"}
+    named: list[tuple[Path, str, str]] = []
+    for split, path in lists.items():
+        if not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            name = line.split()[0]
+            class_name, _, index = name.rpartition("_")
+            if not class_name or not index.isdigit():
+                raise DataError(
+                    f"'{path}' line {number} names no photo: received {name[:40]!r}; expected lines such as"
+                    " 'Abyssinian_100 1 1 1'"
+                )
+            named.append((root / "images" / f"{name}.jpg", class_name, split))
+    absent = [path.name for path, _, _ in named if not path.is_file()]
+    if absent:
+        raise DataError(
+            f"{len(absent)} photos that the lists in '{root / 'annotations'}' name are not in '{root / 'images'}':"
+            f" {abridged(absent)}; put them back or take their lines out"
+        )
+    class_names = tuple(sorted({class_name for _, class_name, _ in named}, key=str.lower))
+    if len(class_names) < 2:
+        raise DataError(
+            f"the lists in '{root / 'annotations'}' name {len(class_names)} classes; a classifier needs two or more"
+        )
+    labels = {name: label for label, name in enumerate(class_names)}
+    files = [(path, labels[class_name], split) for path, class_name, split in named]
+    return Found(class_names, tuple(sorted(files, key=lambda file: (file[1], file[0]))))
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _contents(root: Path, loose_images: int) -> str:
+    if loose_images:
+        return f"{loose_images} images outside of any class folder"
+    suffixes = Counter(
+        Path(name).suffix.lower() or "nameless" for _, _, names in os.walk(root) for name in names
+    ).most_common(3)
+    return ", ".join(f"{count} {suffix} files" for suffix, count in suffixes) or "nothing"
+
+
+def abridged(names: Iterable[str], most: int = 5) -> str:
+    """The first names of a list, as an error shows them."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")

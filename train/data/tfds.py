@@ -1,0 +1,111 @@
+"""Image classification sets of tensorflow-datasets: ``--data tfds:cats_vs_dogs``.
+
+A set is written once as plain files, as they were encoded, in folders of splits and classes; from there on it is like
+any other folder, so the files that a run was trained on can be shown to an artifact, one by one, on any machine.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tledge.core.errors import DataError
+from tledge.core.extras import require
+from tledge.core.progress import Progress, Step
+from tledge.train.data.layouts import SPLIT_FOLDERS, TRAIN
+
+PREFIX = "tfds:"
+
+_SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
+
+
+def write_tfds(name: str, folder: Path, progress: Progress) -> Path:
+    """Writes a set's photos as files, unless an earlier run did.
+
+    Args:
+        name: as tensorflow-datasets takes it: "cats_vs_dogs", "oxford_iiit_pet:4.0.0".
+        folder: where such sets are kept.
+        progress: is told of the writing.
+
+    Returns:
+        A folder with one folder per class, or with such folders below ``train``, ``validation`` and ``test`` where the
+        set has these splits.
+
+    Raises:
+        MissingExtraError: tensorflow-datasets is not installed.
+        DataError: no such set, it cannot be downloaded, or it does not hold images with one class each.
+    """
+    require("tensorflow_datasets", extra="tfds", purpose=f"data '{PREFIX}{name}'")
+    import tensorflow_datasets as tfds
+
+    builder = _build(tfds, name)
+    image, label = _features(tfds, builder, name)
+    complete = folder / str(builder.info.full_name).replace("/", "-")
+    if complete.is_dir():
+        return complete
+    splits = {split: SPLIT_FOLDERS[split] for split in builder.info.splits if split in SPLIT_FOLDERS}
+    if TRAIN not in splits:
+        raise DataError(f"'{PREFIX}{name}' has no split 'train'; it has {', '.join(builder.info.splits)}")
+    class_names = [re.sub(r"[/\0]", "_", class_name) for class_name in builder.info.features[label].names]
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
+        whole = Path(temporary) / "whole"
+        total = sum(builder.info.splits[split].num_examples for split in splits)
+        with progress.step(f"Write {PREFIX}{name}", total, "photos") as step:
+            for split, kind in splits.items():
+                examples = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})
+                pairs = ((bytes(item[image]), int(item[label])) for item in tfds.as_numpy(examples))
+                _write(_unlabelled_left_out(pairs), class_names, whole / kind if len(splits) > 1 else whole, step)
+        whole.rename(complete)
+    return complete
+
+
+def _build(tfds: Any, name: str) -> Any:
+    try:
+        builder = tfds.builder(name)
+        builder.download_and_prepare()
+    except tfds.core.DatasetNotFoundError as error:
+        raise DataError(
+            f"tensorflow-datasets knows no set '{name}'; --data {PREFIX}NAME takes those of its catalog, for instance"
+            f" {PREFIX}cats_vs_dogs"
+        ) from error
+    except Exception as error:  # whatever a download can meet, and versions that do not exist
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise DataError(
+            f"cannot prepare '{PREFIX}{name}': {reason}; prepare it where there is a network and set TFDS_DATA_DIR"
+        ) from error
+    return builder
+
+
+def _features(tfds: Any, builder: Any, name: str) -> tuple[str, str]:
+    """The keys of the image and of its class."""
+    features = builder.info.features
+    found = {
+        kind: [key for key, feature in features.items() if type(feature) is kind]
+        for kind in (tfds.features.Image, tfds.features.ClassLabel)
+    }
+    for key in builder.info.supervised_keys or ():
+        for kind, keys in found.items():
+            if key in keys:
+                found[kind] = [key]
+    image, label = found.values()
+    if not image or not label:
+        raise DataError(f"'{PREFIX}{name}' is no image classification set: it holds {', '.join(features)}")
+    return image[0], "label" if "label" in label else label[0]
+
+
+def _unlabelled_left_out(pairs: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+    """Test splits without public answers have the label -1."""
+    return (pair for pair in pairs if pair[1] >= 0)
+
+
+def _write(pairs: Iterable[tuple[bytes, int]], class_names: list[str], folder: Path, step: Step) -> None:
+    for name in class_names:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, (content, label) in enumerate(pairs):
+        suffix = next((suffix for start, suffix in _SUFFIXES if content.startswith(start)), ".jpg")
+        (folder / class_names[label] / f"{number:07d}{suffix}").write_bytes(content)
+        step.advance()

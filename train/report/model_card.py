@@ -1,0 +1,175 @@
+"""``model_card.md``: what data, settings, versions and limits stand behind a model.
+
+Source of the form: Mitchell et al., Model cards for model reporting, arXiv 1810.03993.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from tledge.core import atomic
+from tledge.core.manifest import RunManifest
+from tledge.train.backbone import BACKBONES
+from tledge.train.evaluation import Evaluation
+from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
+from tledge.train.settings import Settings
+
+MOST_LISTED = 40
+"""Classes that have a row of their own."""
+
+FEW = 30
+"""Photos of a class in the test split below which its figures say little."""
+
+
+def write_model_card(
+    path: Path,
+    manifest: RunManifest,
+    settings: Settings,
+    *,
+    epochs: Sequence[Epoch],
+    evaluation: Evaluation,
+    figures: Sequence[tuple[str, Path]],
+) -> None:
+    """Writes the card.
+
+    Args:
+        path: where to.
+        manifest: of the finished run.
+        settings: of the run.
+        epochs: its history.
+        evaluation: on the test split.
+        figures: pictures, each with its alternative text.
+    """
+    low, high = evaluation.top1_interval
+    sections = [
+        f"# {manifest.name}",
+        f"A classifier of photos into {_listed(manifest.class_names)}: {settings.backbone}"
+        f"{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''} at {settings.image_size} px.",
+        f"**Test top-1 {evaluation.top1:.3f}** (95% interval {low:.3f} to {high:.3f},"
+        f" {len(evaluation.labels):,} photos that it never learned from). Calibration error"
+        f" {evaluation.calibration_error:.3f}: by so much its scores are off from how often it is right.",
+        *(f"![{text}]({picture.relative_to(path.parent).as_posix()})" for text, picture in figures),
+        "## By class",
+        _class_table(manifest, evaluation),
+        "## Data",
+        _bullets(_data(manifest)),
+        "## Training",
+        _bullets(_training(manifest, settings, epochs)),
+        "## Limits",
+        _bullets(_limits(manifest, settings, evaluation)),
+        "## Versions",
+        _bullets([f"{name} {version}" for name, version in sorted(manifest.versions.items())]),
+        f"SHA-256 of `model.keras`: `{manifest.model_sha256}`",
+    ]
+    atomic.write_text(path, "\n\n".join(sections) + "\n")
+
+
+def _class_table(manifest: RunManifest, evaluation: Evaluation) -> str:
+    counts = evaluation.confusion.sum(axis=1)
+    order = sorted(range(len(counts)), key=lambda label: (evaluation.recall[label], label))
+    rows = ["| class | test photos | precision | recall | most often taken for |", "|---|---:|---:|---:|---|"]
+    for label in order[:MOST_LISTED]:
+        row = evaluation.confusion[label].copy()
+        row[label] = 0
+        other = f"{_cell(manifest.class_names[row.argmax()])} ({row.max()})" if row.max() else "—"
+        precision, recall = (_fraction(values[label]) for values in (evaluation.precision, evaluation.recall))
+        rows.append(f"| {_cell(manifest.class_names[label])} | {counts[label]:,} | {precision} | {recall} | {other} |")
+    if len(order) > MOST_LISTED:
+        rows.append("")
+        rows.append(f"The {MOST_LISTED} classes with the lowest recall; all {len(order)} are in `evaluation.json`.")
+    return "\n".join(rows)
+
+
+def _data(manifest: RunManifest) -> list[str]:
+    data = manifest.data
+    splits = " · ".join(f"{split} {count:,}" for split, count in data.splits.items())
+    facts = [
+        f"`{data.source}`: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
+        f"fingerprint `{data.fingerprint}`; which photo is in which split: `splits.json`",
+        f"near-duplicates: {data.near_duplicates:,}, each kept in one split with the photo that it resembles",
+    ]
+    for names, reason in (
+        (data.skipped, "could not be read"),
+        (data.contradicted, "stood in two classes, byte for byte the same"),
+        (data.leaking, "had a near-duplicate in another split"),
+    ):
+        if names:
+            facts.append(f"{len(names):,} left out because they {reason}: {_listed(names)}")
+    return facts
+
+
+def _training(manifest: RunManifest, settings: Settings, epochs: Sequence[Epoch]) -> list[str]:
+    weights = manifest.weights
+    facts = [
+        f"weights to begin with: {weights.source}{f' (SHA-256 `{weights.sha256}`)' if weights.sha256 else ''};"
+        f" reference: {BACKBONES.load(settings.backbone).reference}",
+        f"device: {manifest.device}; precision {settings.precision}; seed {settings.seed}",
+    ]
+    counts = {phase: sum(row.phase == phase for row in epochs) for phase in (PROBE, FINE_TUNE, FULL)}
+    if counts[PROBE]:
+        top1 = manifest.metrics["probe_validation_top1"]
+        facts.append(f"linear probe: {counts[PROBE]} penalties tried, validation top-1 {top1:.3f}")
+    for phase in (FINE_TUNE, FULL):
+        if not counts[phase]:
+            continue
+        reached = (
+            f"from stage {settings.fine_tune_from} on, batch norms in inference mode; "
+            if phase == FINE_TUNE
+            else "every layer; "
+        )
+        best, share = round(manifest.metrics["best_epoch"]), manifest.metrics["best_epoch_share"]
+        mixed = f", mixed with {1 - share:.0%} of the linear probe's" if share < 1 else ""
+        kept = f"the weights of epoch {best} are kept{mixed}" if best else "the linear probe was better and is kept"
+        facts.append(
+            f"{phase}: {reached}{counts[phase]} epochs, AdamW, highest learning rate {settings.learning_rate:g}, batch"
+            f" size {settings.batch_size}, label smoothing {settings.label_smoothing:g}; {kept}"
+        )
+        facts.append(f"augmentation: {_augmentation(settings)}")
+    return facts
+
+
+def _augmentation(settings: Settings) -> str:
+    if not settings.augment:
+        return "none"
+    return (
+        f"{'mirrored, ' if settings.flip else ''}cropped to {settings.crop:.0%} of a side or more, turned by up to"
+        f" {settings.rotation:g} degrees, brightness, contrast and saturation changed by up to {settings.colour:.0%}"
+    )
+
+
+def _limits(manifest: RunManifest, settings: Settings, evaluation: Evaluation) -> list[str]:
+    counts = evaluation.confusion.sum(axis=1)
+    few = [name for label, name in enumerate(manifest.class_names) if counts[label] < FEW]
+    facts = [
+        "It gives one of its classes to whatever it is shown; a photo of none of them is no exception.",
+        f"Photos are brought to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; what"
+        " is lost in that cannot be seen.",
+        "The figures are those of photos like the training photos: other cameras, light or places can be harder.",
+        "Nothing here says how it stands up to attacks; `tledge bench` measures the files that ship.",
+    ]
+    if few:
+        facts.append(f"Fewer than {FEW} test photos of {_listed(few)}: figures of these classes say little.")
+    shares = manifest.data.images.values()
+    if max(shares) > 3 * min(shares):
+        weighed = "weigh more in training" if settings.class_weights else "do not weigh more in training"
+        facts.append(f"Classes are unbalanced ({min(shares):,} to {max(shares):,} photos); rare ones {weighed}.")
+    return facts
+
+
+def _bullets(facts: Sequence[str]) -> str:
+    return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _fraction(value: float) -> str:
+    return "—" if math.isnan(value) else f"{value:.3f}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -168,7 +168,10 @@ class Fitting:
             warmup_steps=rising,
         )
         optimizer = keras.optimizers.AdamW(
-            schedule, weight_decay=settings.weight_decay, use_ema=True, ema_momentum=_average_over(steps)
+            schedule,
+            weight_decay=settings.weight_decay,
+            use_ema=settings.fine_tune,  # else the batch norms' statistics would not be those of the averages
+            ema_momentum=_average_over(steps),
         )
         optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
         learner.compile(
@@ -230,7 +233,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         if self._failure or not math.isfinite(loss):
             self._fail(loss)
             return
-        weights = _averaged_weights(self.model)
+        weights = _averaged_weights(self.model) if self._fitting.settings.fine_tune else self.model.get_weights()
         with self._fitting.devices.alone():
             self._local.set_weights(weights)
             found = self._evaluate()

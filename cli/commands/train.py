@@ -75,11 +75,15 @@ def run(
     augment: Annotated[bool, typer.Option(help="Change training photos at random.")] = True,
     flip: Annotated[bool | None, typer.Option(help="Mirror every second photo.  [default: on; off for digits]")] = None,
     crop: Annotated[
-        float | None, typer.Option(help="The least share of a photo's side that is kept.  [default: 0.7; 0.85]")
+        float | None,
+        typer.Option(help="The least share of a photo's side that is kept.  [default: 0.7; 0.9 for digits]"),
     ] = None,
-    rotation: Annotated[float | None, typer.Option(help="The largest angle, degrees.  [default: 10; 8]")] = None,
+    rotation: Annotated[
+        float | None, typer.Option(help="The largest angle, degrees.  [default: 10; 5 for digits]")
+    ] = None,
     colour: Annotated[
-        float | None, typer.Option(help="Most change of brightness, contrast and saturation.  [default: 0.2; 0]")
+        float | None,
+        typer.Option(help="Most change of brightness, contrast and saturation.  [default: 0.2; 0 for digits]"),
     ] = None,
     class_weights: Annotated[bool, typer.Option(help="Let photos of rare classes weigh more.")] = True,
     validation_fraction: Annotated[

@@ -14,7 +14,13 @@ from tledge.train.weights import build_with_weights
 
 keras = pytest.importorskip("keras")
 
-KERAS_MODULE = {"resnet50": "resnet", "resnet101": "resnet", "resnet50_v2": "resnet_v2"}
+KERAS_MODULE = {
+    "mobilenet_v3_large": "mobilenet_v3",
+    "mobilenet_v3_small": "mobilenet_v3",
+    "resnet50": "resnet",
+    "resnet101": "resnet",
+    "resnet50_v2": "resnet_v2",
+}
 """The module of keras.applications that has a backbone's preprocessing, where it is not called like the backbone."""
 
 

@@ -80,5 +80,5 @@ class Augmentation:
 UNCHANGED = Augmentation(flip=False, crop=1.0, rotation=0.0, colour=0.0)
 """Every photo as it is."""
 
-SMALL_AND_UPRIGHT = Augmentation(flip=False, crop=0.85, rotation=8.0, colour=0.0)
+SMALL_AND_UPRIGHT = Augmentation(flip=False, crop=0.9, rotation=5.0, colour=0.0)
 """For written characters, which a mirror would turn into others."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from tledge.core.errors import ImageError, UnknownNameError
 
@@ -92,8 +92,9 @@ def decode_bytes(content: bytes, name: str = "<bytes>") -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """An upright RGB copy of an image of any mode; transparency is laid over white."""
-    upright = ImageOps.exif_transpose(image)
+    """An image of any mode as an upright RGB one, itself if it is one; transparency is laid over white."""
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image  # which would copy an upright one, too
     if upright.mode == "RGB":
         return upright
     if upright.mode.startswith("I") or upright.mode == "F":

@@ -19,7 +19,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 FINE_TUNE_FROM = "3"
 """The stage that fine-tuning begins with by default: all but the first convolutions, which see edges and colours."""
 
-EPOCHS = {"fine-tune": 8, "full": 15}
+EPOCHS = {"fine-tune": 6, "full": 15}
 PROBE_EPOCHS = 100
 FINE_TUNE_LEARNING_RATE = 1e-4
 
@@ -202,7 +202,7 @@ def settle(options: Options) -> Settings:
         warm_up=options.get("warm_up", 0.1),
         weight_decay=options.get("weight_decay", 1e-4),
         label_smoothing=_given(options, "label_smoothing", 0.1 if pretrained else 0.0),
-        patience=_given(options, "patience", 5 if pretrained else epochs),
+        patience=_given(options, "patience", 3 if pretrained else epochs),
         augment=options.get("augment", True),
         flip=_given(options, "flip", usual.flip),
         crop=_given(options, "crop", usual.crop),

@@ -75,14 +75,15 @@ class Backbone:
         """The layer at which fine-tuning from ``stage`` begins.
 
         Args:
-            stage: from 1, counted from the image; or the name of any layer of the network.
+            stage: from 1, counted from the image; or the name of any layer of the network that has weights.
 
         Raises:
             OptionError: no stage of that number.
             UnknownNameError: a name that is no layer of the network, which is built (with random weights) to see.
         """
         if isinstance(stage, str) and not stage.isdigit():
-            layers = [layer.name for layer in self.build(self.default_image_size, None).layers[1:]]
+            # Layers without weights have names that Keras counts up, others in each model.
+            layers = [layer.name for layer in self.build(self.default_image_size, None).layers if layer.weights]
             if stage not in layers:
                 raise UnknownNameError("stage", stage, (*map(str, range(1, len(self.stages) + 1)), *layers))
             return stage

@@ -51,7 +51,7 @@ def _join_hosts(hosts: int, host: int, coordinator: str) -> None:
     try:
         keras.distribution.initialize(job_addresses=coordinator, num_processes=hosts, process_id=host)
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise OptionError(f"host {host} of {hosts} cannot meet the others at {coordinator}: {reason}") from error
 
 
@@ -159,11 +159,9 @@ def _local_devices() -> list[str]:
         import tensorflow as tf
 
         return [device.name.replace("/device:", "") for device in tf.config.list_logical_devices(kind)]
-    if keras.backend.backend() == "jax":
-        import jax
+    import jax
 
-        return [f"{kind}:{device.id}" for device in jax.local_devices()]
-    return [str(name) for name in keras.distribution.list_devices()]
+    return [f"{kind}:{device.id}" for device in jax.local_devices()]
 
 
 @contextmanager

@@ -25,11 +25,13 @@ class Begun:
         settings: what it was told.
         data: its photos, as ``run.json`` will record them.
         created: when, ISO 8601 with offset.
+        backend: of Keras: "tensorflow" or "jax".
     """
 
     settings: Settings
     data: DataRecord
     created: str
+    backend: str
 
     def save(self, run: RunDirectory) -> None:
         """Marks a run as one that can be resumed."""
@@ -38,6 +40,7 @@ class Begun:
             "settings": self.settings.to_dict(),
             "data": asdict(self.data),
             "created": self.created,
+            "backend": self.backend,
         }
         atomic.write_json(_path(run), content)
 
@@ -53,6 +56,7 @@ class Begun:
                 settings=Settings.from_dict(content["settings"]),
                 data=DataRecord.from_dict(content["data"]),
                 created=str(content["created"]),
+                backend=str(content["backend"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"cannot read '{path}': {error}; remove '{run.path}' and train again") from error
@@ -83,6 +87,8 @@ def find_unfinished(runs: Path, name: str | Path | None) -> RunDirectory:
             raise RunError(f"no unfinished run in '{runs}': there is nothing to resume; leave --resume out")
         return unfinished[0]
     path = Path(name) if Path(name).is_dir() else runs / name
+    if path.name in ("", ".."):
+        path = path.resolve()
     run = RunDirectory(path)
     if run.manifest_path.exists():
         raise RunError(f"'{path}' is finished: there is nothing to resume; leave --resume out")

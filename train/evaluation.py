@@ -44,25 +44,27 @@ class Evaluation:
         of_the_label = self._log_probabilities[np.arange(len(self.labels)), self.labels]
         return float(-np.mean(of_the_label))
 
-    @cached_property
+    @property
     def temperature(self) -> float:
         """What the logits are to be divided by for the least loss; 1 where no answer is wrong, which bounds nothing.
 
         Source: Guo et al., On calibration of modern neural networks, arXiv 1706.04599, section 4.2.
         """
-        from scipy.optimize import minimize_scalar
-
-        if self.top1 == 1:
-            return 1.0
-        found = minimize_scalar(lambda power: self.at_temperature(2**power).loss, bounds=(-2, 2), method="bounded")
-        return float(2**found.x)
+        return 1.0 if self.top1 == 1 else self._best_temperature
 
     @property
     def calibrated_loss(self) -> float:
         """The loss at the best temperature: unlike the plain one, it does not depend on how sure the model is trained
         to be, only on how well it tells photos apart.
         """
-        return self.at_temperature(self.temperature).loss
+        return self.at_temperature(self._best_temperature).loss
+
+    @cached_property
+    def _best_temperature(self) -> float:
+        from scipy.optimize import minimize_scalar
+
+        found = minimize_scalar(lambda power: self.at_temperature(2**power).loss, bounds=(-2, 2), method="bounded")
+        return float(2**found.x)
 
     def at_temperature(self, temperature: float) -> Evaluation:
         """The same with all logits divided by ``temperature``."""

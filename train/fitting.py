@@ -118,6 +118,7 @@ class Fitting:
             augmentation=settings.augmentation,
             class_weights=self.class_weights,
             host=(settings.host, settings.hosts),
+            shares=self.devices.count * settings.hosts,
         )
         with self.devices.building():
             learner = self._build_learner(model, batches.steps)
@@ -197,7 +198,6 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._local = model
         self._step = step
         self._batches = batches
-        self._seen = 0
         if begun is None:
             self.history = fitting.earlier
             self._start = self._best = model.get_weights()
@@ -220,7 +220,6 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._began = time.perf_counter()
         self.loaded.epoch = epoch
-        self._seen = 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if batch % LOOK_EVERY == 0 and not math.isfinite(float((logs or {})["loss"])):

@@ -92,7 +92,8 @@ def fit_head(
         history.append(Epoch(PROBE, len(history) + 1, loss, top1, val_loss, val_top1, seconds))
         on_fit(history[-1])
         candidates.append((val_loss, weights, strength))
-        if all(earlier[0] <= val_loss for earlier in candidates[-1 - PATIENCE : -1]) and len(candidates) > PATIENCE:
+        losses = [candidate[0] for candidate in candidates]
+        if len(losses) - 1 - losses.index(min(losses)) == PATIENCE:
             break
     _, weights, strength = min(candidates, key=lambda candidate: candidate[0])
     return Head(*objective.fold(weights), strength), tuple(history)

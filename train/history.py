@@ -21,9 +21,9 @@ class Epoch:
         epoch: from 1, within the phase; of the linear probe, one fit of the head with one penalty.
         loss, top1: mean weighted cross-entropy and the fraction that is right, on the training split as it was learned
             from: augmented and with smoothed labels where the phase has that.
-        val_loss, val_top1: the same on the validation split as it is: neither augmented nor smoothed. In epochs over
-            the photos the loss is that at the best temperature (see ``Evaluation.calibrated_loss``), by which epochs,
-            and fine-tuning and the linear probe, are compared.
+        val_loss, val_top1: on the validation split as it is: neither augmented nor smoothed. In epochs over the
+            photos the loss is unweighted and that at the best temperature (see ``Evaluation.calibrated_loss``), by
+            which epochs, and fine-tuning and the linear probe, are compared.
         seconds: wall time.
     """
 

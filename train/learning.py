@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tledge.core.errors import TrainingError
+from tledge.core.errors import OptionError, RunError, TrainingError
 from tledge.core.manifest import WeightsRecord
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
@@ -63,9 +63,15 @@ def learn(run: RunDirectory, begun: Begun, splits: Splits, progress: Progress) -
         OptionError, WeightsError: the devices or the weights that were asked for are not there.
     """
     settings = begun.settings
+    if begun.backend != keras.backend.backend():
+        raise RunError(
+            f"'{run.path}' was begun on {begun.backend}, and Keras runs on {keras.backend.backend()} here: set"
+            f" KERAS_BACKEND={begun.backend}"
+        )
     prepare(settings.devices, settings.hosts, settings.host, settings.coordinator)
     keras.utils.set_random_seed(settings.seed)
     devices = Devices(settings.devices, settings.hosts)
+    _check_shares(devices.count * settings.hosts, settings.batch_size, len(splits.train))
     model, weights = _build(begun, len(splits.class_names))
     device = describe_device(devices.count, settings.hosts)
     width = f" x {settings.alpha:g}" if settings.alpha != 1 else ""
@@ -74,7 +80,8 @@ def learn(run: RunDirectory, begun: Begun, splits: Splits, progress: Progress) -
         f"{settings.backbone}{width} · weights {settings.weights} · {model.count_params() / 1e6:.1f} M parameters ·"
         f" {settings.image_size} px · {device}",
     )
-    begun.save(run)
+    if settings.hosts == 1:
+        begun.save(run)
     began = time.perf_counter()
     checkpoint = run.checkpoints / "epoch.npz"
     state = Checkpoint.load(checkpoint)
@@ -101,7 +108,7 @@ def learn(run: RunDirectory, begun: Begun, splits: Splits, progress: Progress) -
             settings=settings,
             class_weights=class_weights,
             devices=devices,
-            checkpoint=checkpoint if settings.host == 0 else None,
+            checkpoint=checkpoint if settings.hosts == 1 else None,
             earlier=history,
             on_epoch=events.write,
         ).run(model, state, progress)
@@ -119,6 +126,15 @@ def learn(run: RunDirectory, begun: Begun, splits: Splits, progress: Progress) -
         share=share,
         seconds=round(time.perf_counter() - began, 2),
     )
+
+
+def _check_shares(shares: int, batch_size: int, photos: int) -> None:
+    if batch_size % shares:
+        raise OptionError(
+            f"--batch-size {batch_size} cannot be shared by {shares} devices: choose a multiple, or fewer --devices"
+        )
+    if photos < shares:
+        raise OptionError(f"{photos} training photos cannot be shared by {shares} devices: choose fewer --devices")
 
 
 def _build(begun: Begun, classes: int) -> tuple[Any, WeightsRecord]:

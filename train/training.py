@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Unpack
 
-from tledge.core.errors import TrainingError
+from tledge.core.errors import OptionError, TrainingError
 from tledge.core.extras import keras_backend, require
 from tledge.core.manifest import DataRecord, RunManifest
 from tledge.core.progress import Progress
@@ -24,6 +24,8 @@ from tledge.train.data.splitting import DrawnSplits, draw_splits
 from tledge.train.data.tfds import PREFIX, write_tfds
 from tledge.train.report.tensorboard import check_tensorboard
 from tledge.train.settings import Options, Settings, settle
+
+BACKENDS = ("tensorflow", "jax")
 
 
 def train(
@@ -70,10 +72,16 @@ def train(
         record = _record_data(dataset, drawn, settings)
         progress.note("Data", _describe_data(record))
         created = datetime.now().astimezone().isoformat(timespec="seconds")
-        return _finish(directory, Begun(settings=settings, data=record, created=created), progress)
+        return _finish(
+            directory, Begun(settings=settings, data=record, created=created, backend=keras_backend()), progress
+        )
 
 
 def _check_installed(settings: Settings) -> None:
+    if keras_backend() not in BACKENDS:
+        raise OptionError(
+            f"training runs on {' or '.join(BACKENDS)}; Keras is set to {keras_backend()}: set KERAS_BACKEND=tensorflow"
+        )
     require("keras", keras_backend(), "scipy", "matplotlib", extra="train", purpose="training")
     if settings.tensorboard:
         check_tensorboard()
@@ -103,7 +111,8 @@ def _keeping_what_can_be_resumed(directory: RunDirectory) -> Iterator[None]:
         if isinstance(error, TrainingError):  # it would fail the same way again
             shutil.rmtree(directory.checkpoints, ignore_errors=True)
         if is_unfinished(directory) and isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"'{directory.path}' goes on with 'tledge train --resume'") from error
+            elsewhere = "" if directory.path.parent == DEFAULT_RUNS else f" --runs {directory.path.parent}"
+            raise KeyboardInterrupt(f"'{directory.path}' goes on with 'tledge train --resume{elsewhere}'") from error
         if not is_unfinished(directory) and not directory.last_good_model.exists():
             shutil.rmtree(directory.path, ignore_errors=True)
         raise

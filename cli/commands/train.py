@@ -117,7 +117,11 @@ def run(
 
         options = {name: value for name, value in context.params.items() if name not in WITH_RESUME}
         if resume:
+            from tledge.train.begun import find_unfinished
+
             _refuse_options(context, options)
+            unfinished = find_unfinished(runs, run)
+            run, runs = str(unfinished.path), unfinished.path.parent
         elif run is not None:
             raise OptionError("--run names the run to go on with; give it together with --resume")
         manifest = train(

@@ -242,3 +242,24 @@ def test_a_large_group_of_near_duplicates_goes_to_training(tmp_path: Path) -> No
     splits = draw_splits(read(root), seed=0).splits
     assert _holds_copies(splits.train)
     assert len([sample for sample in splits.test if sample.label == 0]) >= 1
+
+
+def test_a_validation_folder_that_is_the_test_folder_is_refused(tmp_path: Path) -> None:
+    for split, start in (("train", 0), ("test", 100), ("val", 100)):
+        write_stripes(tmp_path / split, per_class=6, first=start)
+    with pytest.raises(
+        DataError, match="the validation split of '.*' has no photo of across, upright left, once 12 with"
+    ):
+        draw_splits(read(tmp_path), seed=0)
+
+
+def test_copies_of_a_blank_photo_stay_together(tmp_path: Path) -> None:
+    root = write_stripes(tmp_path / "photos", per_class=6)
+    for index in range(6):
+        Image.new("RGB", (30, 30), "white").save(root / "across" / f"copy{index}.png")
+    dataset = read(root)
+    assert dataset.near_duplicates >= 5
+    for seed in range(4):
+        splits = draw_splits(dataset, seed).splits
+        sides = {split for split in ("train", "validation", "test") for s in splits.samples(split) if "copy" in s.path}
+        assert len(sides) == 1

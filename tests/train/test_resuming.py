@@ -127,7 +127,7 @@ def test_photos_that_changed_meanwhile_stop_it(photos: Path, tmp_path: Path, mon
 
     with monkeypatch.context() as patched:
         patched.setattr(learning.Fitting, "run", interrupt)
-        with pytest.raises(KeyboardInterrupt, match="goes on with 'tledge train --resume'"):
+        with pytest.raises(KeyboardInterrupt, match="goes on with 'tledge train --resume --runs "):
             train(data=copied, weights="none", backbone="mobilenet", alpha=0.25, image_size=32, runs=tmp_path / "runs")
     os.utime(copied / "across" / "000.jpg")
     (copied / "across" / "000.jpg").write_bytes((copied / "across" / "001.jpg").read_bytes())

@@ -96,3 +96,17 @@ def test_batches_that_are_asked_for_again_are_the_same(splits: Splits) -> None:
         first = [loaded[index] for index in (0, 1, 0, 4, 2)]
     np.testing.assert_array_equal(first[0][0], first[2][0])
     np.testing.assert_array_equal(first[4][0], take(make(splits), 3)[2][0])
+
+
+def test_without_augmentation_photos_are_as_they_are_evaluated(splits: Splits) -> None:
+    from tledge.core.images import load
+
+    batches = make(splits, augmentation=UNCHANGED)
+    ((pixels, _, _),) = take(batches, 1)
+    paths = splits.paths(splits.train)
+    expected = [load(paths[place], (24, 24), "crop") for place in batches.places(0, 0)]
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_each_device_gets_as_many_photos(splits: Splits) -> None:
+    assert make(splits, batch_size=500, shares=3).photos == 54

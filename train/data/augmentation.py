@@ -15,6 +15,9 @@ from PIL import Image, ImageEnhance
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 
+EDGE = 3
+"""Pixels more than are needed of a turned photo: its corners are cut off where they are rounded to whole ones."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
@@ -57,8 +60,9 @@ class Augmentation:
         units = image.width / width, image.height / height
         across, down = (min(units), min(units)) if resize == "crop" else units
         turned = math.radians(abs(angle))
-        outer_width = width * math.cos(turned) + height * math.sin(turned)
-        outer_height = width * math.sin(turned) + height * math.cos(turned)
+        margin = EDGE if angle else 0
+        outer_width = (width + margin) * math.cos(turned) + (height + margin) * math.sin(turned)
+        outer_height = (width + margin) * math.sin(turned) + (height + margin) * math.cos(turned)
         scale = min(scale, image.width / (outer_width * across), image.height / (outer_height * down))
         box_width, box_height = outer_width * across * scale, outer_height * down * scale
         left = float(rng.uniform()) * max(0.0, image.width - box_width)
@@ -78,7 +82,7 @@ class Augmentation:
 
 
 UNCHANGED = Augmentation(flip=False, crop=1.0, rotation=0.0, colour=0.0)
-"""Every photo as it is."""
+"""Every photo as it is evaluated: :class:`~tledge.train.data.training_batches.TrainingBatches` changes nothing then."""
 
 SMALL_AND_UPRIGHT = Augmentation(flip=False, crop=0.9, rotation=5.0, colour=0.0)
 """For written characters, which a mirror would turn into others."""

@@ -136,10 +136,15 @@ def _in_two_classes(samples: list[Sample]) -> set[str]:
 
 
 def _group(checked: list[_Checked], look_for_near_duplicates: bool) -> npt.NDArray[np.intp]:
-    if look_for_near_duplicates and checked:
-        return group_near_duplicates(np.stack([item.thumbnail for item in checked]))
     first: dict[str, int] = {}
-    return np.array([first.setdefault(item.sample.sha256, place) for place, item in enumerate(checked)], np.intp)
+    same = np.array([first.setdefault(item.sample.sha256, place) for place, item in enumerate(checked)], np.intp)
+    if not look_for_near_duplicates or not checked:
+        return same
+    groups = group_near_duplicates(np.stack([item.thumbnail for item in checked]))
+    for place in np.flatnonzero(same != np.arange(len(same))):  # of one colour, they have nothing to correlate
+        one, other = groups[same[place]], groups[place]
+        groups[groups == max(one, other)] = min(one, other)
+    return groups
 
 
 def _describe_broken(broken: list[tuple[str, ImageError]]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from tledge.core.errors import DataError
 from tledge.core.splits import Sample, Splits
 from tledge.train.data.dataset import Dataset
-from tledge.train.data.layouts import TEST, TRAIN, UNDECIDED, VALIDATION
+from tledge.train.data.layouts import TEST, TRAIN, UNDECIDED, VALIDATION, abridged
 
 _SIDES = (TEST, VALIDATION, TRAIN)
 """Of near-duplicates that the user's own folders have on two sides, the first of these keeps its photo."""
@@ -73,6 +73,7 @@ def draw_splits(
             raise DataError(_describe_too_few(dataset, name, len(groups), list(to_draw)))
         for split, samples in _draw([groups[index] for index in rng.permutation(len(groups))], to_draw).items():
             placed[split] += samples
+    _refuse_gaps(dataset, placed, len(leaking))
     splits = Splits(
         root=dataset.root,
         class_names=dataset.class_names,
@@ -81,6 +82,19 @@ def draw_splits(
         test=tuple(placed[TEST]),
     )
     return DrawnSplits(splits, tuple(dataset.samples[place].path for place in sorted(leaking)))
+
+
+def _refuse_gaps(dataset: Dataset, placed: dict[str, list[Sample]], leaking: int) -> None:
+    """Raises DataError where a split of the user's own has lost all photos of a class."""
+    for split, samples in placed.items():
+        missing = set(range(len(dataset.class_names))) - {sample.label for sample in samples}
+        if missing:
+            names = abridged(dataset.class_names[label] for label in sorted(missing))
+            raise DataError(
+                f"the {split} split of '{dataset.root}' has no photo of {names} left, once {leaking} with a"
+                " near-duplicate in another split are left out: give it photos of its own, or remove its folder and let it"
+                " be drawn"
+            )
 
 
 def _draw(groups: Sequence[list[Sample]], fractions: dict[str, float]) -> dict[str, list[Sample]]:

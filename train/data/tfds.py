@@ -58,8 +58,9 @@ def write_tfds(name: str, folder: Path, progress: Progress) -> Path:
             for split, kind in splits.items():
                 examples = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})
                 pairs = ((bytes(item[image]), int(item[label])) for item in tfds.as_numpy(examples))
-                _write(_unlabelled_left_out(pairs), class_names, whole / kind if len(splits) > 1 else whole, step)
-        whole.rename(complete)
+                _write(_unlabelled_left_out(pairs), class_names, whole / kind, step)
+        alone = [path.name for path in whole.iterdir()] == [TRAIN]  # a test split without answers has left nothing
+        (whole / TRAIN if alone else whole).rename(complete)
     return complete
 
 
@@ -103,9 +104,8 @@ def _unlabelled_left_out(pairs: Iterable[tuple[bytes, int]]) -> Iterator[tuple[b
 
 
 def _write(pairs: Iterable[tuple[bytes, int]], class_names: list[str], folder: Path, step: Step) -> None:
-    for name in class_names:
-        (folder / name).mkdir(parents=True, exist_ok=True)
     for number, (content, label) in enumerate(pairs):
         suffix = next((suffix for start, suffix in _SUFFIXES if content.startswith(start)), ".jpg")
+        (folder / class_names[label]).mkdir(parents=True, exist_ok=True)
         (folder / class_names[label] / f"{number:07d}{suffix}").write_bytes(content)
         step.advance()

@@ -17,7 +17,7 @@ from tledge.core.errors import TledgeError
 from tledge.core.images import Pixels
 from tledge.core.loading import usable_cores
 from tledge.core.splits import Splits
-from tledge.train.data.augmentation import Augmentation
+from tledge.train.data.augmentation import UNCHANGED, Augmentation
 
 AHEAD = 2
 """Batches that are worked on beyond the one that is asked for."""
@@ -43,6 +43,7 @@ class TrainingBatches:
         augmentation: how photos are changed.
         class_weights: (classes,), the weight of a photo of each class.
         host: (index, count) of the hosts that share the batches; each reads its own part of every batch.
+        shares: devices of all hosts; each gets as many photos of a batch.
     """
 
     splits: Splits
@@ -53,11 +54,12 @@ class TrainingBatches:
     augmentation: Augmentation
     class_weights: Floats
     host: tuple[int, int] = (0, 1)
+    shares: int = 1
 
     @property
     def photos(self) -> int:
         """Photos of a batch, over all hosts."""
-        return min(self.batch_size, len(self.splits.train))
+        return min(self.batch_size, len(self.splits.train)) // self.shares * self.shares
 
     @property
     def steps(self) -> int:
@@ -91,8 +93,10 @@ class TrainingBatches:
 
     def load(self, epoch: int, place: int) -> Pixels:
         """One photo as it is in that epoch, uint8 (height, width, 3)."""
-        rng = np.random.default_rng([self.seed, epoch, place])
         path = self.splits.root / self.splits.train[place].path
+        if self.augmentation == UNCHANGED:
+            return images.load(path, self.size, self.resize)
+        rng = np.random.default_rng([self.seed, epoch, place])
         return self.augmentation.apply(images.decode(path), self.size, self.resize, rng)
 
 

@@ -92,8 +92,8 @@ def _refuse_gaps(dataset: Dataset, placed: dict[str, list[Sample]], leaking: int
             names = abridged(dataset.class_names[label] for label in sorted(missing))
             raise DataError(
                 f"the {split} split of '{dataset.root}' has no photo of {names} left, once {leaking} with a"
-                " near-duplicate in another split are left out: give it photos of its own, or remove its folder and let it"
-                " be drawn"
+                " near-duplicate in another split are left out: give it photos of its own, or remove its folder and"
+                " let it be drawn"
             )
 
 

@@ -119,7 +119,7 @@ class LoadedBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._labels = np.array([sample.label for sample in batches.splits.train])
         self._pool = pool
         self._lock = Lock()
-        self._begun: dict[tuple[int, int], list[Future[Pixels]]] = {}
+        self._begun: dict[tuple[int, int], tuple[npt.NDArray[np.intp], list[Future[Pixels]]]] = {}
 
     def __len__(self) -> int:
         return self._batches.steps
@@ -130,18 +130,18 @@ class LoadedBatches(keras.utils.PyDataset):  # type: ignore[misc]
             for step in range(AHEAD + 1):
                 epochs, later = divmod(index + step, len(self))
                 self._begin(self.epoch + epochs, later)
-            futures = self._begun.pop(wanted)
+            places, futures = self._begun.pop(wanted)
         try:
             pixels = np.stack([future.result() for future in futures]).astype(np.float32)
         except TledgeError as error:
             self.failure = error
             raise
-        labels = self._labels[self._batches.places(*wanted)]
+        labels = self._labels[places]
         weights = self._batches.class_weights
         return pixels, np.eye(len(weights), dtype=np.float32)[labels], weights[labels]
 
     def _begin(self, epoch: int, index: int) -> None:
         if (epoch, index) not in self._begun:
-            self._begun[epoch, index] = [
-                self._pool.submit(self._batches.load, epoch, int(place)) for place in self._batches.places(epoch, index)
-            ]
+            places = self._batches.places(epoch, index)
+            futures = [self._pool.submit(self._batches.load, epoch, int(place)) for place in places]
+            self._begun[epoch, index] = places, futures

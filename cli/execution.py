@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import typer
 
+from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import TledgeError
@@ -25,11 +26,13 @@ def executing(as_json: bool) -> Iterator[Terminal]:
         "TF_FORCE_GPU_ALLOW_GROWTH", "true"
     )  # the cells of a benchmark share the GPU with this process
     log = LibraryLog()
-    terminal = Terminal(log, as_json)
+    interrupts = Interrupts()
+    terminal = Terminal(log, as_json, interrupts)
     keep = False
     failed = True
     try:
-        yield terminal
+        with interrupts.heeded():
+            yield terminal
         failed = False
     except typer.Exit:
         raise

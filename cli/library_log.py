@@ -12,6 +12,14 @@ from typing import IO
 from tledge.core import atomic
 
 
+def silence_last_words() -> None:
+    """Ends what reaches standard error: all is said, and TensorFlow logs how it is torn down."""
+    sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
 class LibraryLog:
     """Takes over file descriptors 1 and 2, so that even C++ code writes its logs to a file.
 

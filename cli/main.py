@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Annotated
 
 import typer
 
 from tledge.cli.commands import bench, demo, doctor, export, predict, train
+from tledge.cli.library_log import silence_last_words
 
 app = typer.Typer(
     name="tledge",
@@ -39,4 +41,5 @@ def _root(
 
 def main() -> None:
     """The entry point of the installed command."""
+    atexit.register(silence_last_words)
     app()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.core.progress import Progress, Step
 
@@ -22,10 +23,11 @@ class Terminal:
 
     Attributes:
         as_json: results are for a machine; nothing but JSON goes to standard output.
+        interrupts: whether a person has asked to stop.
         log_to: where the libraries' log is kept once there is a run directory.
     """
 
-    def __init__(self, log: LibraryLog, as_json: bool) -> None:
+    def __init__(self, log: LibraryLog, as_json: bool, interrupts: Interrupts) -> None:
         from rich.console import Console
 
         def console(stream: IO[str]) -> Console:
@@ -36,6 +38,7 @@ class Terminal:
             )
 
         self.as_json = as_json
+        self.interrupts = interrupts
         self.log_to: Path | None = None
         self._out = console(log.out)
         self._err = console(log.err)
@@ -75,7 +78,7 @@ class Terminal:
     def progress(self) -> Progress:
         """Progress that this terminal shows: bars on a terminal, single lines elsewhere, nothing with ``--json``."""
         if self.as_json:
-            return Progress()
+            return _Silent(self)
         return _Bars(self) if self._err.is_terminal else _Lines(self)
 
     @property
@@ -84,11 +87,30 @@ class Terminal:
         return self._err
 
 
-class _Lines(Progress):
-    """One line per finished step."""
+class _Silent(Progress):
+    """Nothing is shown, but Ctrl-C is heeded."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
+
+    @contextmanager
+    def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
+        yield _Stoppable(self._terminal)
+
+
+class _Stoppable(Step):
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        self._terminal.interrupts.stop_if_asked()
+
+
+class _Lines(_Silent):
+    """One line per finished step."""
 
     def note(self, label: str, text: str) -> None:
         from rich.text import Text
@@ -102,14 +124,15 @@ class _Lines(Progress):
         self._terminal.error_console.print(f"{label}: {step.count:,} {unit}  {step.detail}".rstrip())
 
 
-class _Counted(Step):
+class _Counted(_Stoppable):
     def __init__(self, terminal: Terminal, label: str) -> None:
-        self._terminal = terminal
+        super().__init__(terminal)
         self._label = label
         self.count = 0
         self.detail = ""
 
     def advance(self, count: int = 1, detail: str = "") -> None:
+        super().advance(count, detail)
         self.count += count
         self.detail = detail or self.detail
 
@@ -148,13 +171,14 @@ class _Bars(_Lines):
         with bars.Progress(*columns, console=self._terminal.error_console) as shown:
             task = shown.add_task(label, total=total, detail="")
 
-            class BarStep(Step):
+            class BarStep(_Stoppable):
                 def advance(self, count: int = 1, detail: str = "") -> None:
+                    super().advance(count, detail)
                     shown.update(task, advance=count, detail=detail or shown.tasks[0].fields["detail"])
 
                 def mark(self, detail: str) -> None:
                     shown.update(task, detail=detail)
 
-            yield BarStep()
+            yield BarStep(self._terminal)
             if not shown.tasks[0].finished:  # stopped early, by its own decision
                 shown.update(task, total=shown.tasks[0].completed)

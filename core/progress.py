@@ -15,6 +15,12 @@ class Step:
     def mark(self, detail: str) -> None:
         """A part of it is done that is worth a line of its own where lines are all there is ("epoch 3/8 …")."""
 
+    def stop_if_asked(self) -> None:
+        """Raises KeyboardInterrupt if a person has asked to stop and a library lost the exception.
+
+        ``advance`` does so too.
+        """
+
 
 class Progress:
     """Silent; the command line overrides both methods."""

@@ -134,14 +134,18 @@ class Fitting:
             if first < settings.epochs and not keeper.out_of_patience:
                 with self.devices.fitting(), batches.loading() as loaded:
                     keeper.loaded = loaded
-                    learner.fit(
-                        loaded,
-                        initial_epoch=first,
-                        epochs=settings.epochs,
-                        shuffle=False,  # they are already
-                        callbacks=[keeper],
-                        verbose=0,
-                    )
+                    try:
+                        learner.fit(
+                            loaded,
+                            initial_epoch=first,
+                            epochs=settings.epochs,
+                            shuffle=False,  # they are already
+                            callbacks=[keeper],
+                            verbose=0,
+                        )
+                    except Exception:
+                        step.stop_if_asked()  # TensorFlow makes an error of its own of a Ctrl-C between two batches
+                        raise
         return keeper.conclude()
 
     def _build_learner(self, model: Any, steps: int) -> Any:

@@ -18,6 +18,7 @@ from tledge.bench.metrics import to_measurements
 from tledge.bench.summary import summarize, to_markdown
 from tledge.core import atomic
 from tledge.core.artifact import Artifact, read_artifact, read_exported
+from tledge.core.cpu import mismatch
 from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.measurement import Measurement, write_results
 from tledge.core.progress import Progress
@@ -111,6 +112,9 @@ def bench(
     directory.check_model(reference.sha256)
     splits.check_unchanged(splits.test)
     artifacts = [reference, *(read_exported(path, reference) for path in directory.exported())]
+    for artifact in artifacts:
+        if mismatch(artifact.sidecar.cpu):
+            progress.note("Warning", f"{artifact.name}: {mismatch(artifact.sidecar.cpu)}")
     cells, skipped = _plan(artifacts, [targets] if isinstance(targets, str) else targets)
     measured: list[tuple[_Cell, CellResult]] = []
     with progress.step("Benchmark", len(cells), "cells") as step:

@@ -11,9 +11,13 @@ import numpy.typing as npt
 
 from tledge.bench.cell import CellResult, Timing
 from tledge.core.artifact import Artifact
+from tledge.core.cpu import mismatch
 from tledge.core.measurement import Measurement
 from tledge.core.statistics import percentile, wilson_interval
 from tledge.edge_runtime.target import Target
+
+WRONG_CPU = "wrong_cpu"
+"""The flag of accuracies that are those of this machine and not of the CPU that the artifact was exported for."""
 
 Classes = npt.NDArray[np.intp]
 
@@ -46,6 +50,7 @@ def to_measurements(
         *,
         interval: tuple[float, float] | None = None,
         params: Mapping[str, Any] | None = None,
+        flags: tuple[str, ...] = (),
     ) -> Measurement:
         return Measurement(
             artifact=artifact.name,
@@ -58,13 +63,20 @@ def to_measurements(
             interval=interval,
             params=params or {},
             environment=result.environment_id,
+            flags=flags,
         )
 
     def rate(metric: str, hits: npt.NDArray[np.bool_]) -> Measurement:
         count = int(hits.sum())
         interval = wilson_interval(count, len(hits))
         return measurement(
-            metric, "accuracy", count / len(hits), len(hits), interval=interval, params={"split": "test"}
+            metric,
+            "accuracy",
+            count / len(hits),
+            len(hits),
+            interval=interval,
+            params={"split": "test"},
+            flags=(WRONG_CPU,) if mismatch(artifact.sidecar.cpu) else (),
         )
 
     def latency(percent: int) -> Measurement:

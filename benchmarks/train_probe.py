@@ -54,7 +54,7 @@ def seconds_of_forward_pass(model: Any, splits: Splits, settings: Settings) -> f
     """Every training photo once through the backbone."""
     features = features_of(model)
     began = time.perf_counter()
-    for _ in run_over(features, splits.paths(splits.train), settings):
+    for _ in run_over(features, splits.paths(splits.train), size=settings.input_size, resize=settings.resize):
         continue
     return time.perf_counter() - began
 
@@ -73,7 +73,7 @@ def time_probe(model: Any, splits: Splits, settings: Settings) -> tuple[float, f
             progress=Progress(),
         )
         taken = time.perf_counter() - began
-    return taken, evaluate(model, splits, "validation", settings).top1
+    return taken, evaluate(model, splits, "validation", size=settings.input_size, resize=settings.resize).top1
 
 
 def time_epochs(model: Any, splits: Splits, settings: Settings) -> tuple[float, float]:
@@ -92,7 +92,7 @@ def time_epochs(model: Any, splits: Splits, settings: Settings) -> tuple[float, 
         began = time.perf_counter()
         model.fit(loaders[0], validation_data=loaders[1], epochs=EPOCHS, verbose=0)
         taken = time.perf_counter() - began
-    return taken, evaluate(model, splits, "validation", settings).top1
+    return taken, evaluate(model, splits, "validation", size=settings.input_size, resize=settings.resize).top1
 
 
 def _keras_loader(splits: Splits, split: str, folder: Path, settings: Settings) -> Any:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.terminal import Terminal
+from tledge.core.cpu import CpuWarning
 from tledge.core.errors import TledgeError
 
 
@@ -31,7 +34,7 @@ def executing(as_json: bool) -> Iterator[Terminal]:
     keep = False
     failed = True
     try:
-        with interrupts.heeded():
+        with interrupts.heeded(), _warnings_shown(terminal):
             yield terminal
         failed = False
     except typer.Exit:
@@ -57,6 +60,24 @@ def executing(as_json: bool) -> Iterator[Terminal]:
         log.close(terminal.log_to, keep)
     if failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _warnings_shown(terminal: Terminal) -> Iterator[None]:
+    """Shows our own warnings as a line each; those of libraries go to their log."""
+    show = warnings.showwarning
+
+    def heed(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, CpuWarning):
+            terminal.warn(str(message))
+        else:
+            show(message, category, *rest, **more)
+
+    warnings.showwarning = heed
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def _explain(error: OSError) -> str:

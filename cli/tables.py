@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tledge.bench import Row
     from tledge.export import ExportedArtifact
+    from tledge.export.exported import Search
 
 BEST = "bold green"
 WIDE = 96
@@ -19,15 +20,92 @@ def format_size(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
-def exported_table(artifacts: Sequence[ExportedArtifact]) -> Any:
-    """What an export made: a Rich table."""
+def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
+    """What an export made: a Rich table.
+
+    Args:
+        artifacts: in the order of the rows.
+        width: columns of the terminal; a narrow one gets neither differences nor delegation.
+    """
+    wide = width >= WIDE
+    sparse = any(item.compressed_size is not None for item in artifacts)
+    more = (("largest diff.", "right"), ("SNR dB", "right"), ("XNNPACK", "right")) if wide else ()
     table = plain_table(
-        ("artifact", "left"), ("recipe", "left"), ("size", "right"), ("of float32", "right"), ("", "left")
+        ("artifact", "left"),
+        ("size", "right"),
+        ("of float32", "right"),
+        *((("compressed", "right"),) if sparse else ()),
+        ("agrees", "right"),
+        ("val top-1", "left"),
+        *more,
+        ("", "left"),
     )
     baseline = {item.format: item.size for item in artifacts if item.recipe == "float32"}
     for item in artifacts:
         share = f"{item.size / baseline[item.format]:.2f}" if item.format in baseline else ""
-        table.add_row(item.path.name, item.recipe, format_size(item.size), share, "kept as it was" if item.kept else "")
+        compressed = format_size(item.compressed_size) if item.compressed_size is not None else ""
+        cells = [item.path.name, format_size(item.size), share, *([compressed] if sparse else [])]
+        parity = item.parity
+        if parity is None:
+            table.add_row(*cells, "", "", *([""] * len(more)), "kept as it was")
+            continue
+        change = parity.top1 - parity.keras_top1
+        details = (
+            f"{parity.largest_difference:.1e}",
+            "" if parity.signal_to_noise is None else f"{parity.signal_to_noise:.0f}",
+            _delegated(item),
+        )
+        notes = f"{len(item.float_layers)} layers in float32" if item.float_layers else ""
+        table.add_row(
+            *cells, f"{parity.agreement:.3f}", f"{parity.top1:.3f} ({change:+.3f})", *(details if wide else ()), notes
+        )
+    compared = next((item.parity for item in artifacts if item.parity is not None), None)
+    if compared is not None:
+        table.caption = f"agrees: with the Keras model, on {compared.images} {compared.split} photos; (change from it)"
+        table.caption_justify = "left"
+    return table
+
+
+def _delegated(item: ExportedArtifact) -> str:
+    """How many of a TFLite file's nodes XNNPACK computes."""
+    if item.delegation is None:
+        return ""
+    nodes = item.delegation.nodes
+    return f"{nodes - len(item.delegation.undelegated)}/{nodes}"
+
+
+def trials_table(search: Search) -> Any:
+    """What a contract's search tried: a Rich table."""
+    table = plain_table(
+        ("recipe", "left"), ("points lost", "right"), ("size", "right"), ("ms, 1 thread", "right"), ("", "left")
+    )
+    for trial in search.trials:
+        name = f"{trial.recipe}, {len(trial.float_layers)} in float32" if trial.float_layers else trial.recipe
+        stem = f"{trial.recipe}-mixed" if trial.float_layers else trial.recipe
+        verdict = "kept" if trial.kept else "loses too much"
+        chosen = trial.kept and search.chosen == f"{stem}.{search.format}"
+        table.add_row(
+            name,
+            f"{trial.drop:.2f}",
+            format_size(trial.size),
+            "" if trial.latency is None else f"{trial.latency:.2f}",
+            "chosen" if chosen else verdict,
+        )
+    return table
+
+
+SHOWN_LAYERS = 12
+
+
+def sensitivity_table(search: Search) -> Any:
+    """The layers that lose most when they alone are quantized: a Rich table."""
+    table = plain_table(("most sensitive layers", "left"), ("noise alone", "right"), ("stays", "left"))
+    (last,) = search.trials[-1:]
+    for name, noise in search.sensitivity[:SHOWN_LAYERS]:
+        table.add_row(name, f"{noise:.1e}", "float32" if name in last.float_layers else "int8")
+    if len(search.sensitivity) > SHOWN_LAYERS:
+        table.caption = f"{len(search.sensitivity) - SHOWN_LAYERS} more in artifacts/export.json"
+        table.caption_justify = "left"
     return table
 
 

@@ -72,8 +72,15 @@ class Terminal:
 
     def fail(self, message: str) -> None:
         """Prints an error on standard error."""
+        self._say(message, "bold red")
+
+    def warn(self, message: str) -> None:
+        """Prints a warning on standard error."""
+        self._say(f"warning: {message}", "yellow")
+
+    def _say(self, message: str, style: str) -> None:
         one_line = " ".join(message.split())
-        self._err.print(f"tledge: {one_line}", style="bold red" if self._err.is_terminal else "", soft_wrap=True)
+        self._err.print(f"tledge: {one_line}", style=style if self._err.is_terminal else "", soft_wrap=True)
 
     def progress(self) -> Progress:
         """Progress that this terminal shows: bars on a terminal, single lines elsewhere, nothing with ``--json``."""

@@ -8,6 +8,7 @@
     │   └── ImageError        one file that is no readable image
     ├── TrainingError         a training that cannot go on
     ├── WeightsError          pretrained weights that cannot be had or do not fit
+    ├── ModelError            a Keras file that cannot be taken
     ├── RunError              a run directory that is absent or unfinished
     ├── ArtifactError         a model file or sidecar that cannot be trusted
     ├── ConversionError       a model that a format or recipe cannot take
@@ -81,6 +82,10 @@ class TrainingError(TledgeError):
 
 class WeightsError(TledgeError):
     """Pretrained weights that cannot be had or do not fit the backbone."""
+
+
+class ModelError(TledgeError):
+    """A Keras file that is none, that could run anything, or that is no image classifier."""
 
 
 class RunError(TledgeError):

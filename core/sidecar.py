@@ -43,6 +43,9 @@ class Sidecar:
         source_run: the name of the run that the model comes from.
         source_sha256: SHA-256 of the Keras model that it was converted from; empty for that model itself.
         calibration: what it was calibrated on, if it was.
+        cpu: the CPUs that its integers are right on, one of ``core.cpu.CPUS``.
+        float_layers: layers of a quantized model that stay float32.
+        sparsity: the fraction of its kernels' weights that was pruned to zero.
         versions: the libraries that made it, by distribution name.
     """
 
@@ -53,6 +56,9 @@ class Sidecar:
     source_run: str
     source_sha256: str = ""
     calibration: Calibration | None = None
+    cpu: str = "any"
+    float_layers: tuple[str, ...] = ()
+    sparsity: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
@@ -105,6 +111,9 @@ class Sidecar:
                 source_run=str(fields["source_run"]),
                 source_sha256=str(fields.get("source_sha256", "")),
                 calibration=Calibration(**calibration) if calibration else None,
+                cpu=str(fields.get("cpu", "any")),
+                float_layers=tuple(str(layer) for layer in fields.get("float_layers", ())),
+                sparsity=float(fields.get("sparsity", 0.0)),
                 versions=dict(fields.get("versions", {})),
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from tledge.core import images
 from tledge.core.artifact import read_artifact
+from tledge.core.cpu import CpuWarning, mismatch
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.images import Pixels
 from tledge.core.sidecar import Sidecar
@@ -45,6 +47,9 @@ class Classifier:
         ArtifactError: the file is absent, cut off, without a sidecar or not matching the one beside it.
         TargetError: this machine does not have the target, or it cannot take this format.
         MissingExtraError: the runtime's library is not installed.
+
+    Warns:
+        CpuWarning: the artifact was exported for another CPU, and answers differently on this one.
     """
 
     def __init__(self, artifact: str | Path, target: str | Target | None = None) -> None:
@@ -59,6 +64,9 @@ class Classifier:
                 f"{self.target.runtime} cannot run '{artifact}': it takes .{' and .'.join(runtime.formats)} files;"
                 f" try --target {default_target(self.artifact.format)}"
             )
+        difference = mismatch(self.sidecar.cpu)
+        if difference:
+            warnings.warn(f"'{artifact}': {difference}", CpuWarning, stacklevel=2)
         self._session = runtime.load(self.artifact.path, self.target)
         told, found = (self.input_size, len(self.class_names)), (self._session.input_size, self._session.classes)
         if told != found:

@@ -1,5 +1,6 @@
 """Export: a run's Keras model to TFLite and ONNX artifacts, quantized by named recipes."""
 
-from tledge.export.exporting import ExportedArtifact, export
+from tledge.export.exported import ExportedArtifact, ExportRecord
+from tledge.export.exporting import export
 
-__all__ = ["ExportedArtifact", "export"]
+__all__ = ["ExportRecord", "ExportedArtifact", "export"]

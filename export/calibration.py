@@ -38,7 +38,7 @@ def load_calibration(
     """
     if images < 1:
         raise OptionError(f"--calibration-images must be 1 or more; received {images}")
-    chosen = _choose(splits.train, images, seed)
+    chosen = choose_balanced(splits.train, images, seed)
     splits.check_unchanged(chosen)
     loaded: list[Pixels] = []
     with progress.step("Calibration images", len(chosen), "images") as step:
@@ -49,8 +49,8 @@ def load_calibration(
     return np.concatenate(loaded), Calibration(images=len(chosen), split="train", fingerprint=fingerprint)
 
 
-def _choose(samples: tuple[Sample, ...], images: int, seed: int) -> tuple[Sample, ...]:
-    """Takes from the classes in turn."""
+def choose_balanced(samples: tuple[Sample, ...], images: int, seed: int) -> tuple[Sample, ...]:
+    """Takes samples from the classes in turn, at random within each; all where there are fewer than ``images``."""
     of_class: dict[int, list[Sample]] = defaultdict(list)
     for place in np.random.default_rng(seed).permutation(len(samples)):
         of_class[samples[place].label].append(samples[place])

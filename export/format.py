@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tledge.core.images import Pixels
 from tledge.core.registry import Registry
 from tledge.export.recipes import Recipe
+
+if TYPE_CHECKING:
+    from tledge.export.weight_rounding import CalibratedModel
+
+
+class Quantizer(ABC):
+    """A model that is ready to be quantized again and again, with other layers left in float32 each time."""
+
+    @abstractmethod
+    def quantize(self, float_layers: frozenset[str]) -> bytes:
+        """Makes a model file.
+
+        Args:
+            float_layers: names of the Keras layers that stay float32.
+        """
 
 
 class Format(ABC):
@@ -24,20 +38,30 @@ class Format(ABC):
     distributions: tuple[str, ...]
 
     @abstractmethod
-    def convert(self, model: Any, recipe: Recipe, calibration: Pixels | None) -> bytes:
+    def convert(self, model: Any, recipe: Recipe, calibration: CalibratedModel | None, cpu: str = "any") -> bytes:
         """Converts a Keras model.
 
         Args:
             model: a ``keras.Model`` from ``image``, float32 RGB pixel values 0 to 255 (N, height, width, 3), to
                 ``logits`` (N, classes).
             recipe: one of ``recipes``.
-            calibration: uint8 (n, height, width, 3) if the recipe is calibrated, else None.
+            calibration: of the same model, if the recipe is calibrated.
+            cpu: one of ``core.cpu.CPUS``.
 
         Returns:
             A model file from ``image``, uint8, to ``logits``, float32.
 
         Raises:
             ConversionError: the model holds what the format cannot express.
+        """
+
+    @abstractmethod
+    def quantizer(self, calibration: CalibratedModel, cpu: str = "any") -> Quantizer:
+        """The recipe ``int8``, ready to be made with some layers in float32.
+
+        Args:
+            calibration: the model with its calibration images.
+            cpu: one of ``core.cpu.CPUS``.
         """
 
 

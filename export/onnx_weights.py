@@ -48,13 +48,13 @@ def store_as_int8(model: Any) -> Any:
     Args:
         model: an ``onnx.ModelProto``, changed in place and returned.
     """
-    output_axis = {node.input[1]: _output_axis(node) for node in model.graph.node if node.op_type in _PRODUCTS}
+    axes = {node.input[1]: output_axis(node) for node in model.graph.node if node.op_type in _PRODUCTS}
     restoring = []
     for weight, values in _float_weights(model):
-        if weight.name not in output_axis:
+        if weight.name not in axes:
             continue
         name = weight.name
-        axis = output_axis[name] % values.ndim
+        axis = axes[name] % values.ndim
         others = tuple(other for other in range(values.ndim) if other != axis)
         scale = np.maximum(np.abs(values).max(axis=others, keepdims=True) / 127, np.finfo(np.float32).tiny)
         rounded = np.rint(values / scale).astype(np.int8)
@@ -67,7 +67,7 @@ def store_as_int8(model: Any) -> Any:
     return _prepend(model, restoring)
 
 
-def _output_axis(node: onnx.NodeProto) -> int:
+def output_axis(node: onnx.NodeProto) -> int:
     """The axis of a product's weight that its output channels are counted along."""
     transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
     return 0 if node.op_type == "Conv" or transposed else -1

@@ -1,11 +1,13 @@
 """Quantization recipes, named as users type them after ``--quantize``.
 
-| recipe  | weights            | activations                       | calibration |
-|---------|--------------------|-----------------------------------|-------------|
-| float32 | float32            | float32                           |             |
-| float16 | float16            | float32                           |             |
-| dynamic | int8               | float32, integers at run time     |             |
-| int8    | int8, per channel; 7 bits in ONNX | int8 (TFLite) or uint8 (ONNX) | yes |
+| recipe  | weights           | activations                            | calibration | agreement, at least |
+|---------|-------------------|----------------------------------------|-------------|---------------------|
+| float32 | float32           | float32                                |             | 1.000               |
+| float16 | float16           | float32                                |             | 0.999               |
+| dynamic | int8              | float32, integers at run time (TFLite) |             | 0.990               |
+| int16x8 | int8, per channel | int16 (TFLite)                         | yes         | 0.990               |
+| int8    | int8, per channel | int8 (TFLite) or uint8 (ONNX)          | yes         | 0.980               |
+| qat     | the same, trained with fake quantization | the same        | training    | 0.950               |
 """
 
 from __future__ import annotations
@@ -22,15 +24,33 @@ class Recipe:
 
     Attributes:
         name: as users type it.
+        floor: an artifact is refused where even the upper end of the 95% interval of its agreement with the Keras
+            model lies below.
         calibrated: it takes the ranges of its activations from calibration images.
+        trained: its weights learn to be integers, which takes minutes: it is made only when asked for by name.
     """
 
     name: str
+    floor: float = 0.0
     calibrated: bool = False
+    trained: bool = False
 
 
-RECIPES = (Recipe("float32"), Recipe("float16"), Recipe("dynamic"), Recipe("int8", calibrated=True))
+RECIPES = (
+    Recipe("float32", 1.0),
+    Recipe("float16", 0.999),
+    Recipe("dynamic", 0.99),
+    Recipe("int16x8", 0.99, calibrated=True),
+    Recipe("int8", 0.98, calibrated=True),
+    Recipe("qat", 0.95, calibrated=True, trained=True),
+)
 """From the largest artifact to the smallest."""
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises UnknownNameError."""
+    (recipe,) = parse_recipes([name])
+    return recipe
 
 
 def parse_recipes(names: Iterable[str]) -> list[Recipe]:

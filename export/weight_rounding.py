@@ -11,6 +11,7 @@ Quantization, arXiv 2208.11580. Convolutions are matrix products over patches; a
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core.images import Pixels
+from tledge.export.equalization import equalize
 
 LARGEST_FAN_IN = 1152
 """Layers that sum over more inputs keep nearest rounding: their errors average out, and their correlation
@@ -34,30 +36,61 @@ BATCH = 8
 Floats = npt.NDArray[np.float64]
 
 
-def round_weights(model: Any, calibration: Pixels, levels: int) -> Any:
-    """A copy of a model with its batch norms folded and its kernels rounded to an integer grid.
+class CalibratedModel:
+    """A model and the images that its integers are chosen on.
 
-    A converter that quantizes kernels symmetrically per output channel, with the largest weight of a channel at
-    ``levels``, finds every weight on its grid and rounds nothing.
+    What is expensive, running the images through the model, is done once, when a rounded model is first asked for.
 
     Args:
         model: a flat ``keras.Model`` from float32 pixel values (N, height, width, 3).
-        calibration: uint8 (n, height, width, 3).
-        levels: the largest integer of the grid: 127 for int8.
+        pixels: uint8 (n, height, width, 3).
 
-    Returns:
-        A ``keras.Model`` of the same graph.
+    Attributes:
+        pixels: the calibration images.
     """
-    rounded = keras.models.clone_model(model)
-    rounded.set_weights(model.get_weights())
-    _fold_batch_norms(rounded)
-    norm_after = _norms_by_producer(rounded)
-    layers = [layer for layer in rounded.layers if _is_rounded(layer) and (layer.use_bias or layer.name in norm_after)]
-    correlations = _correlate_inputs(rounded, layers, calibration)
-    for layer in layers:
-        kernel, shift = _round_kernel(layer, correlations.pop(layer.name), levels)
-        _set_kernel(layer, kernel, shift, norm_after.get(layer.name))
-    return rounded
+
+    def __init__(self, model: Any, pixels: Pixels) -> None:
+        self._model = model
+        self.pixels = pixels
+
+    def rounded(self, levels: int) -> Any:
+        """A copy of the model with its batch norms folded and its kernels rounded to an integer grid.
+
+        A converter that quantizes kernels symmetrically per output channel, with the largest weight of a channel at
+        ``levels``, finds every weight on its grid and rounds nothing.
+
+        Args:
+            levels: the largest integer of the grid: 127 for int8.
+
+        Returns:
+            A ``keras.Model`` of the same graph.
+        """
+        prepared, correlations = self._prepared
+        rounded = _copy(prepared)
+        norm_after = _norms_by_producer(rounded)
+        for name, correlation in correlations.items():
+            layer = rounded.get_layer(name)
+            kernel, shift = _round_kernel(layer, correlation, levels)
+            _set_kernel(layer, kernel, shift, norm_after.get(name))
+        return rounded
+
+    @cached_property
+    def _prepared(self) -> tuple[Any, dict[str, Floats]]:
+        """The model with batch norms folded and channels equalized, and how the inputs of its layers correlate."""
+        prepared = _copy(self._model)
+        _fold_batch_norms(prepared)
+        norm_after = _norms_by_producer(prepared)
+        equalize(prepared, self.pixels, norm_after)
+        layers = [
+            layer for layer in prepared.layers if _is_rounded(layer) and (layer.use_bias or layer.name in norm_after)
+        ]
+        return prepared, _correlate_inputs(prepared, layers, self.pixels)
+
+
+def _copy(model: Any) -> Any:
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _is_rounded(layer: Any) -> bool:
@@ -120,7 +153,7 @@ def _correlate_inputs(model: Any, layers: list[Any], calibration: Pixels) -> dic
     sums: dict[str, Floats] = {}
     for start in range(0, len(calibration), BATCH):
         values = taps.predict_on_batch(calibration[start : start + BATCH].astype(np.float32))
-        for layer, value in zip(layers, values, strict=True):
+        for layer, value in zip(layers, values if isinstance(values, list) else [values], strict=True):
             samples = _sample(layer, np.asarray(value), rng)
             with_one = np.concatenate([samples, np.ones_like(samples[:, :, :1])], axis=2)
             sums[layer.name] = sums.get(layer.name, 0.0) + with_one.transpose(0, 2, 1) @ with_one

@@ -14,6 +14,7 @@ from tledge.core.splits import Splits
 from tledge.train.begun import Begun
 from tledge.train.evaluation import Evaluation, evaluate
 from tledge.train.history import PROBE, write_history
+from tledge.train.inference import ResizeRule
 from tledge.train.learning import Learned
 from tledge.train.report.evaluation_record import write_evaluation
 from tledge.train.report.figures import draw_confusion, draw_curves
@@ -36,11 +37,12 @@ def conclude(run: RunDirectory, begun: Begun, splits: Splits, learned: Learned, 
     """
     settings = begun.settings
     found: dict[str, Evaluation] = {}
+    rule: ResizeRule = {"size": settings.input_size, "resize": settings.resize}
     with progress.step("Evaluate", len(splits.validation) + len(splits.test), "photos") as step:
-        plain = evaluate(learned.model, splits, "validation", settings, step)
+        plain = evaluate(learned.model, splits, "validation", **rule, step=step)
         _divide_logits(learned.model, plain.temperature)
         found["validation"] = plain.at_temperature(plain.temperature)
-        found["test"] = evaluate(learned.model, splits, "test", settings, step)
+        found["test"] = evaluate(learned.model, splits, "test", **rule, step=step)
     write_history(run.history, learned.history)
     manifest = RunManifest(
         name=run.path.name,
@@ -56,7 +58,7 @@ def conclude(run: RunDirectory, begun: Begun, splits: Splits, learned: Learned, 
         device=learned.device,
         versions=installed_versions(DISTRIBUTIONS),
         metrics={**_metrics(learned, found), "temperature": plain.temperature},
-        model_sha256=save_model(run.model, learned.model, splits.class_names, settings, run.path.name),
+        model_sha256=save_model(run.model, learned.model, splits.class_names, source_run=run.path.name, **rule),
     )
     write_evaluation(run.evaluation, found["test"], splits.class_names)
     curves, confusion = run.figures / "training.png", run.figures / "confusion.png"
@@ -84,14 +86,7 @@ def _metrics(learned: Learned, found: dict[str, Evaluation]) -> dict[str, float]
         "best_epoch_share": learned.share,
     }
     for split, evaluation in found.items():
-        low, high = evaluation.top1_interval
-        metrics |= {
-            f"{split}_top1": evaluation.top1,
-            f"{split}_top1_low": low,
-            f"{split}_top1_high": high,
-            f"{split}_loss": evaluation.loss,
-            f"{split}_calibration_error": evaluation.calibration_error,
-        }
+        metrics |= evaluation.to_metrics(split)
     probed = [row for row in learned.history if row.phase == PROBE]
     if probed:
         metrics["probe_validation_top1"] = min(probed, key=lambda row: row.val_loss).val_top1

@@ -13,7 +13,6 @@ from tledge.core.progress import Step
 from tledge.core.splits import Splits
 from tledge.core.statistics import expected_calibration_error, wilson_interval
 from tledge.train.inference import run_over
-from tledge.train.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,17 @@ class Evaluation:
         scores = np.exp(self._log_probabilities.max(axis=1))
         return expected_calibration_error(scores, self._predicted == self.labels)
 
+    def to_metrics(self, split: str) -> dict[str, float]:
+        """The figures of ``run.json``, each under the split's name."""
+        low, high = self.top1_interval
+        return {
+            f"{split}_top1": self.top1,
+            f"{split}_top1_low": low,
+            f"{split}_top1_high": high,
+            f"{split}_loss": self.loss,
+            f"{split}_calibration_error": self.calibration_error,
+        }
+
     @cached_property
     def confusion(self) -> npt.NDArray[np.intp]:
         """(classes, classes): how many photos of the row's class were taken for the column's."""
@@ -106,18 +116,21 @@ class Evaluation:
         return result
 
 
-def evaluate(model: Any, splits: Splits, split: str, settings: Settings, step: Step | None = None) -> Evaluation:
+def evaluate(
+    model: Any, splits: Splits, split: str, *, size: tuple[int, int], resize: str, step: Step | None = None
+) -> Evaluation:
     """Runs a model over a split.
 
     Args:
         model: a ``keras.Model`` from pixel values to logits.
         splits: the photos.
         split: "train", "validation" or "test".
-        settings: of the run.
+        size: (height, width) that photos get.
+        resize: the rule by which they get it.
         step: is told of it.
     """
     samples = splits.samples(split)
-    logits = np.concatenate(list(run_over(model, splits.paths(samples), settings, step)))
+    logits = np.concatenate(list(run_over(model, splits.paths(samples), size=size, resize=resize, step=step)))
     return Evaluation(logits.astype(np.float64), np.array([sample.label for sample in samples], np.intp))
 
 

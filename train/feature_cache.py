@@ -121,7 +121,9 @@ class FeatureCache:
         for start, path in self._paths(key, len(samples)):
             if not path.exists():
                 photos = splits.paths(tuple(samples[start : start + SHARD]))
-                features = np.concatenate(list(run_over(backbone, photos, settings, step)))
+                features = np.concatenate(
+                    list(run_over(backbone, photos, size=settings.input_size, resize=settings.resize, step=step))
+                )
                 with atomic.replacing(path) as temporary:
                     np.save(temporary, features)
             files.append(path)

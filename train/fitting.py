@@ -279,7 +279,10 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         return [(1 - share) * start + share * best for start, best in zip(self._start, self._best, strict=True)]
 
     def _evaluate(self) -> Evaluation:
-        return evaluate(self._local, self._fitting.splits, "validation", self._fitting.settings)
+        settings = self._fitting.settings
+        return evaluate(
+            self._local, self._fitting.splits, "validation", size=settings.input_size, resize=settings.resize
+        )
 
     def _save(self, path: Path) -> None:
         Checkpoint(

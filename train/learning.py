@@ -150,6 +150,14 @@ def _keep_last_good(run: RunDirectory, model: Any, begun: Begun, splits: Splits,
     """Saves the best weights of a training that failed; returns what to say of it."""
     if best_epoch == 0 and not begun.settings.pretrained:
         return ""
-    save_model(run.last_good_model, model, splits.class_names, begun.settings, source_run=run.path.name)
+    settings = begun.settings
+    save_model(
+        run.last_good_model,
+        model,
+        splits.class_names,
+        size=settings.input_size,
+        resize=settings.resize,
+        source_run=run.path.name,
+    )
     whose = f"epoch {best_epoch}" if best_epoch else "the linear probe"
     return f"; the last good weights, those of {whose}, are in '{run.last_good_model}'"

@@ -11,20 +11,22 @@ import keras
 from tledge.core.artifact import write_artifact
 from tledge.core.environment import installed_versions
 from tledge.core.sidecar import Sidecar
-from tledge.train.settings import Settings
 
 DISTRIBUTIONS = ("tledge", "keras", "tensorflow", "jax", "numpy", "pillow", "scipy")
 """Whose versions a run records."""
 
 
-def save_model(path: Path, model: Any, class_names: tuple[str, ...], settings: Settings, source_run: str) -> str:
+def save_model(
+    path: Path, model: Any, class_names: tuple[str, ...], *, size: tuple[int, int], resize: str, source_run: str
+) -> str:
     """Writes a ``.keras`` file with its sidecar, without the optimizer's state.
 
     Args:
         path: where to.
         model: the classifier.
         class_names: the label of each logit.
-        settings: of the run.
+        size: (height, width) of the images that it takes.
+        resize: the rule by which they get it.
         source_run: the run's name.
 
     Returns:
@@ -36,8 +38,8 @@ def save_model(path: Path, model: Any, class_names: tuple[str, ...], settings: S
         content = plain.read_bytes()
     sidecar = Sidecar(
         class_names=class_names,
-        input_size=settings.input_size,
-        resize=settings.resize,
+        input_size=size,
+        resize=resize,
         recipe="float32",
         source_run=source_run,
         versions=installed_versions(DISTRIBUTIONS),

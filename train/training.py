@@ -69,8 +69,8 @@ def train(
     with _run_directory(settings, Path(runs), progress) as (directory, dataset):
         drawn = draw_splits(dataset, settings.seed, settings.validation_fraction, settings.test_fraction)
         drawn.splits.save(directory.splits_path)
-        record = _record_data(dataset, drawn, settings)
-        progress.note("Data", _describe_data(record))
+        record = record_data(dataset, drawn, settings.data)
+        progress.note("Data", describe_data(record))
         created = datetime.now().astimezone().isoformat(timespec="seconds")
         return _finish(
             directory, Begun(settings=settings, data=record, created=created, backend=keras_backend()), progress
@@ -141,9 +141,10 @@ def _finish(directory: RunDirectory, begun: Begun, progress: Progress) -> RunMan
     return manifest
 
 
-def _record_data(dataset: Dataset, drawn: DrawnSplits, settings: Settings) -> DataRecord:
+def record_data(dataset: Dataset, drawn: DrawnSplits, source: str) -> DataRecord:
+    """What ``run.json`` says of the photos; ``source`` is the folder as the user gave it."""
     return DataRecord(
-        source=settings.data,
+        source=source,
         fingerprint=dataset.fingerprint,
         images=dataset.count_by_class,
         splits={split: len(drawn.splits.samples(split)) for split in SPLITS},
@@ -154,7 +155,8 @@ def _record_data(dataset: Dataset, drawn: DrawnSplits, settings: Settings) -> Da
     )
 
 
-def _describe_data(record: DataRecord) -> str:
+def describe_data(record: DataRecord) -> str:
+    """The same for a person, in lines."""
     counts = record.images
     shown = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:6])
     if len(counts) > 6:

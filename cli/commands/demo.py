@@ -27,16 +27,16 @@ def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
         directory = RunDirectory(runs / manifest.name)
         terminal.log_to = directory.logs / "demo.log"
         train_command.show(terminal, directory, manifest)
-        terminal.heading("Export: to TFLite and ONNX, by four recipes")
-        artifacts = export(run=directory.path, runs=runs, progress=terminal.progress())
-        export_command.show(terminal, directory, artifacts)
+        terminal.heading("Export: to TFLite and ONNX, by every recipe but qat")
+        exported = export(run=directory.path, runs=runs, progress=terminal.progress())
+        export_command.show(terminal, directory, exported)
         terminal.heading("Benchmark: every artifact on every target of this machine")
         record = bench(run=directory.path, runs=runs, progress=terminal.progress())
         bench_command.show(terminal, record)
         terminal.print_json(
             {
                 "train": {"run": directory.path, **manifest.to_dict()},
-                "export": [artifact.to_dict() for artifact in artifacts],
+                "export": exported.to_dict(),
                 "bench": bench_command.to_json(record),
             }
         )

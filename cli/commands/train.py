@@ -79,7 +79,7 @@ def run(
         typer.Option(help="The least share of a photo's side that is kept.  [default: 0.7; 0.9 for digits]"),
     ] = None,
     rotation: Annotated[
-        float | None, typer.Option(help="The largest angle, degrees.  [default: 10; 5 for digits]")
+        float | None, typer.Option(help="The largest angle, degrees.  [default: 10; 0 for digits]")
     ] = None,
     colour: Annotated[
         float | None,

@@ -40,14 +40,14 @@ def trained_like_model(tiny_keras_model: Any) -> Any:
 
 @pytest.mark.parametrize("levels", [127, 64])
 def test_every_kernel_is_on_the_grid_that_a_converter_makes(trained_like_model: Any, levels: int) -> None:
-    from tledge.export.weight_rounding import round_weights
+    from tledge.export.weight_rounding import CalibratedModel
 
-    for kernel, axes in kernels(round_weights(trained_like_model, IMAGES, levels)):
+    for kernel, axes in kernels(CalibratedModel(trained_like_model, IMAGES).rounded(levels)):
         np.testing.assert_allclose(kernel, on_grid(kernel, axes, levels), rtol=1e-5, atol=1e-7)
 
 
 def test_outputs_stay_closer_than_by_rounding_to_the_nearest(trained_like_model: Any) -> None:
-    from tledge.export.weight_rounding import _fold_batch_norms, round_weights
+    from tledge.export.weight_rounding import CalibratedModel, _fold_batch_norms
 
     held_out = np.stack([stripes(bool(index % 2), 500 + index, (16, 16)) for index in range(32)]).astype(np.float32)
     expected = trained_like_model.predict(held_out, verbose=0)
@@ -61,7 +61,7 @@ def test_outputs_stay_closer_than_by_rounding_to_the_nearest(trained_like_model:
             kernel, *rest = layer.get_weights()
             axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else tuple(range(kernel.ndim - 1))
             layer.set_weights([on_grid(kernel, axes, levels), *rest])
-    rounded = round_weights(trained_like_model, IMAGES, levels)
+    rounded = CalibratedModel(trained_like_model, IMAGES).rounded(levels)
 
     def error(model: Any) -> float:
         return float(np.sqrt(np.mean((model.predict(held_out, verbose=0) - expected) ** 2)))
@@ -70,9 +70,29 @@ def test_outputs_stay_closer_than_by_rounding_to_the_nearest(trained_like_model:
 
 
 def test_the_model_itself_stays_as_it_was(trained_like_model: Any) -> None:
-    from tledge.export.weight_rounding import round_weights
+    from tledge.export.weight_rounding import CalibratedModel
 
     before = trained_like_model.get_weights()
-    round_weights(trained_like_model, IMAGES, 127)
+    CalibratedModel(trained_like_model, IMAGES).rounded(127)
     for old, new in zip(before, trained_like_model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_channels_of_a_depthwise_convolution_use_the_whole_range_and_mean_the_same(tiny_keras_model: Any) -> None:
+    from tledge.export.equalization import HEADROOM, equalize
+    from tledge.export.weight_rounding import _fold_batch_norms, _norms_by_producer
+
+    model = keras.models.clone_model(tiny_keras_model)
+    model.set_weights(tiny_keras_model.get_weights())
+    depthwise = next(layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D))
+    before = keras.Model(model.input, depthwise.input)
+    _fold_batch_norms(model)
+    pixels = IMAGES.astype(np.float32)
+    expected, narrow = model.predict(pixels, verbose=0), before.predict(pixels, verbose=0).max(axis=(0, 1, 2))
+    equalize(model, IMAGES, _norms_by_producer(model))
+    wide = before.predict(pixels, verbose=0).max(axis=(0, 1, 2))
+    alive = (narrow > 0.4) & (narrow < 5)
+    assert alive.sum() > 3
+    np.testing.assert_allclose(wide[alive], 6 / HEADROOM, rtol=1e-3)
+    assert wide.max() <= 6 + 1e-5
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), expected, rtol=1e-3, atol=1e-4)

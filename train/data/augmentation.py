@@ -84,5 +84,5 @@ class Augmentation:
 UNCHANGED = Augmentation(flip=False, crop=1.0, rotation=0.0, colour=0.0)
 """Every photo as it is evaluated: :class:`~tledge.train.data.training_batches.TrainingBatches` changes nothing then."""
 
-SMALL_AND_UPRIGHT = Augmentation(flip=False, crop=0.9, rotation=5.0, colour=0.0)
-"""For written characters, which a mirror would turn into others."""
+SMALL_AND_UPRIGHT = Augmentation(flip=False, crop=0.9, rotation=0.0, colour=0.0)
+"""For written characters of few pixels: a mirror makes others of them, and a turned crop has to leave an edge out."""

@@ -1,0 +1,146 @@
+"""Accuracy as a contract: the smallest artifact that loses no more top-1 than is allowed.
+
+Every 8-bit recipe is tried. Where none keeps the contract, layers of ``int8`` stay in float32, the most sensitive
+ones first and one more in each trial, until it does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tledge.core.artifact import Artifact
+from tledge.core.errors import ConversionError
+from tledge.export.exported import ExportedArtifact, Search, Trial
+from tledge.export.format import FORMATS, Quantizer
+from tledge.export.making import ArtifactMaker, translated
+from tledge.export.parity import Reference
+from tledge.export.recipes import Recipe, find_recipe
+from tledge.export.timing import median_latencies
+
+SENSITIVITY_IMAGES = 32
+
+SAME_SIZE = 1.05
+"""Artifacts of up to so many times the smallest one's size are told apart by their latency."""
+
+
+def search(
+    maker: ArtifactMaker, kind: str, candidates: Sequence[Recipe], max_drop: float
+) -> tuple[ExportedArtifact, Search]:
+    """Finds and puts in place the artifact of one format that keeps a contract.
+
+    Args:
+        maker: of the run.
+        kind: the format.
+        candidates: the recipes to try.
+        max_drop: points of top-1 that it may lose against the Keras model on the validation split.
+
+    Raises:
+        ConversionError: nothing keeps it.
+    """
+    began = time.perf_counter()
+    folder = maker.directory.artifacts
+    with ExitStack() as stack:
+        trials: list[tuple[Artifact, Trial]] = []
+
+        def attempt(content: bytes, recipe: Recipe, float_layers: tuple[str, ...]) -> Trial:
+            name = f"{recipe.name}-mixed" if float_layers else recipe.name
+            artifact = stack.enter_context(maker.aside(folder / f"{name}.{kind}", content, recipe, float_layers))
+            drop = maker.validation.compare(artifact.path).drop
+            trial = Trial(
+                recipe=recipe.name,
+                float_layers=float_layers,
+                drop=drop,
+                size=artifact.size,
+                latency=None,
+                kept=drop <= max_drop + 1e-9,
+            )
+            trials.append((artifact, trial))
+            return trial
+
+        with maker.progress.step(f"Contract for {kind}", len(candidates), "recipes") as step:
+            for recipe in candidates:
+                trial = attempt(maker.convert(kind, recipe), recipe, ())
+                step.advance(1, f"{recipe.name} loses {trial.drop:.2f} points")
+        sensitivity: tuple[tuple[str, float], ...] = ()
+        if not any(trial.kept for _, trial in trials):
+            quantizer = _quantizer(maker, kind)
+            sensitivity = _measure_sensitivity(maker, kind, quantizer)
+            int8 = find_recipe("int8")
+            with maker.progress.step(f"Layers in float for {kind}", len(sensitivity), "layers") as step:
+                for count in range(1, len(sensitivity) + 1):
+                    layers = tuple(name for name, _ in sensitivity[:count])
+                    content = translated(kind, "int8", partial(quantizer.quantize, frozenset(layers)))
+                    trial = attempt(content, int8, layers)
+                    step.advance(1, f"{count} in float lose {trial.drop:.2f} points")
+                    if trial.kept:
+                        break
+        keeping = [place for place, (_, trial) in enumerate(trials) if trial.kept]
+        if not keeping:
+            least = min(trial.drop for _, trial in trials)
+            raise ConversionError(
+                f"no {kind} artifact in 8 bits loses at most {max_drop:g} points of top-1 on"
+                f" {len(maker.splits.validation)} validation photos; the best loses {least:.2f}:"
+                " allow more, or export --quantize float16"
+            )
+        latencies = median_latencies([trials[place][0].path for place in keeping])
+        timed = [trial for _, trial in trials]
+        for place, latency in zip(keeping, latencies, strict=True):
+            timed[place] = Trial(**{**vars(timed[place]), "latency": latency})
+        best = _best(timed, keeping)
+        path = folder / trials[best][0].name
+        exported = maker.put_in_place(trials[best][0], path, seconds=time.perf_counter() - began)
+    return exported, Search(
+        format=kind,
+        max_drop=max_drop,
+        images=len(maker.splits.validation),
+        trials=tuple(timed),
+        sensitivity=sensitivity,
+        chosen=path.name,
+    )
+
+
+def _quantizer(maker: ArtifactMaker, kind: str) -> Quantizer:
+    return FORMATS.load(kind).quantizer(maker.calibrated, maker.terms.cpu)
+
+
+def _best(trials: Sequence[Trial], keeping: Sequence[int]) -> int:
+    """The smallest, and of those that are hardly larger the fastest."""
+    smallest = min(trials[place].size for place in keeping)
+    small = [place for place in keeping if trials[place].size <= SAME_SIZE * smallest]
+    return min(small, key=lambda place: trials[place].latency or 0.0)
+
+
+def _measure_sensitivity(maker: ArtifactMaker, kind: str, quantizer: Quantizer) -> tuple[tuple[str, float], ...]:
+    """By layer, the noise in the logits where it is the only one in integers; the largest first."""
+    layers = [layer.name for layer in maker.model.layers if _has_kernel(layer)]
+    everything = frozenset(layers)
+    reference = maker.reference.first(SENSITIVITY_IMAGES)
+    found: dict[str, float] = {}
+    with maker.progress.step(f"Sensitivity for {kind}", len(layers), "layers") as step:
+        for name in layers:
+            content = translated(kind, "int8", partial(quantizer.quantize, everything - {name}))
+            with maker.aside(_place(maker, kind), content, find_recipe("int8")) as artifact:
+                found[name] = _noise(reference, artifact.path)
+            step.advance(1, name)
+    return tuple(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _place(maker: ArtifactMaker, kind: str) -> Path:
+    return maker.directory.artifacts / f"sensitivity.{kind}"
+
+
+def _has_kernel(layer: object) -> bool:
+    import keras
+
+    return isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense)
+
+
+def _noise(reference: Reference, artifact: Path) -> float:
+    ratio = reference.compare(artifact).signal_to_noise
+    return 0.0 if ratio is None else float(np.power(10.0, -ratio / 10))

@@ -1,0 +1,74 @@
+"""How much of a TFLite file XNNPACK computes, by asking LiteRT.
+
+An operator that XNNPACK does not take runs in LiteRT's own kernels, which are slower and often use one thread, and
+each one between others splits what XNNPACK can fuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tledge.core.errors import ArtifactError
+
+DELEGATE = "DELEGATE"
+"""The name of the node that stands for what a delegate has taken."""
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """What XNNPACK takes of a model.
+
+    Attributes:
+        nodes: the operators of the model.
+        partitions: the runs of operators that XNNPACK computes in one go: 1 where it takes all.
+        undelegated: the names of the operators that it leaves to LiteRT's kernels, in the order of the graph, one per
+            operator: ``("CAST",)``.
+    """
+
+    nodes: int
+    partitions: int
+    undelegated: tuple[str, ...]
+
+
+def find_undelegated(path: Path) -> Delegation:
+    """Loads a TFLite file as the edge runtime does and reads which operators XNNPACK has taken.
+
+    LiteRT keeps the nodes of the file and appends one per partition of the delegate, with the tensors that go into and
+    come out of it: what lies between is the delegate's.
+
+    Raises:
+        ArtifactError: LiteRT cannot load the file.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_path=str(path))
+        interpreter.allocate_tensors()
+        operators = interpreter._get_ops_details()
+    except (ValueError, RuntimeError) as error:
+        raise ArtifactError(f"LiteRT cannot load '{path}': {error}; copy or export it again") from error
+    partitions = [operator for operator in operators if operator["op_name"] == DELEGATE]
+    nodes = [operator for operator in operators if operator["op_name"] != DELEGATE]
+    producers = {int(tensor): node for node in nodes for tensor in node["outputs"]}
+    taken = {index for partition in partitions for index in _between(partition, producers)}
+    return Delegation(
+        nodes=len(nodes),
+        partitions=len(partitions),
+        undelegated=tuple(node["op_name"] for node in nodes if node["index"] not in taken),
+    )
+
+
+def _between(partition: Mapping[str, Any], producers: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    """The nodes that lead from the inputs of a partition to its outputs."""
+    given = {int(tensor) for tensor in partition["inputs"]}
+    found: set[int] = set()
+    pending: Sequence[int] = [int(tensor) for tensor in partition["outputs"]]
+    while pending:
+        wanted = {tensor for tensor in pending if tensor not in given and tensor in producers}
+        nodes = [producers[tensor] for tensor in wanted if producers[tensor]["index"] not in found]
+        found.update(node["index"] for node in nodes)
+        pending = [int(tensor) for node in nodes for tensor in node["inputs"]]
+    return found

@@ -1,0 +1,96 @@
+"""Channels brought to one range before they are quantized together. Imports Keras.
+
+A tensor of activations has one scale for all its channels. After the first convolution of MobileNetV2 some channels
+reach 6 and others 0.5, which are then left with 20 of 255 steps, and the depthwise convolution that follows amplifies
+just these. Scaling such a channel up in the convolution before, and down in the depthwise one, changes nothing in
+floats and uses all steps. The depthwise weights have a scale for each channel anyway: nothing is lost there.
+
+Source: Nagel et al., Data-free quantization through weight equalization and bias correction, arXiv 1906.04721,
+section 4.1; here by the activations' ranges on the calibration images, and with a ReLU6 only as far as it does not cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from tledge.core.images import Pixels
+
+HEADROOM = 1.1
+"""How far above its largest calibrated value a channel may go before it is cut off."""
+
+LARGEST_FACTOR = 16.0
+
+BATCH = 16
+
+
+def equalize(model: Any, calibration: Pixels, norms: dict[str, Any]) -> None:
+    """Equalizes the inputs of the depthwise convolutions that follow a convolution and a ReLU, in place.
+
+    Args:
+        model: a flat ``keras.Model`` whose batch norms are folded: what is left of them adds a bias.
+        calibration: uint8 (n, height, width, 3).
+        norms: the batch norm behind a layer, by that layer's name.
+    """
+    chains = list(_chains(model, norms))
+    if not chains:
+        return
+    taps = keras.Model(model.input, [relu.output for _, relu, _ in chains])
+    taps.jit_compile = False
+    largest = [np.zeros(depthwise.get_weights()[0].shape[2]) for _, _, depthwise in chains]
+    for start in range(0, len(calibration), BATCH):
+        found = taps.predict_on_batch(calibration[start : start + BATCH].astype(np.float32))
+        for place, values in enumerate(found if isinstance(found, list) else [found]):
+            largest[place] = np.maximum(largest[place], np.asarray(values).max(axis=(0, 1, 2)))
+    for (producer, relu, depthwise), reached in zip(chains, largest, strict=True):
+        limit = _limit(relu)
+        ceiling = reached.max() if limit is None else limit
+        factors = np.ones_like(reached)
+        alive = reached > 0
+        factors[alive] = np.clip(ceiling / (HEADROOM * reached[alive]), 1.0, LARGEST_FACTOR)
+        _scale_outputs(producer, norms.get(producer.name), factors.astype(np.float32))
+        kernel, *bias = depthwise.get_weights()
+        depthwise.set_weights([kernel / factors.astype(np.float32)[:, np.newaxis], *bias])
+
+
+def _chains(model: Any, norms: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """(convolution, ReLU, depthwise convolution) that follow one another with nothing else in between."""
+    for depthwise in model.layers:
+        if type(depthwise) is not keras.layers.DepthwiseConv2D:
+            continue
+        relu = _only_producer(depthwise)
+        if relu is not None and not isinstance(relu, keras.layers.ReLU):  # the padding of a strided convolution
+            relu = _only_producer(relu) if isinstance(relu, keras.layers.ZeroPadding2D) else None
+        if relu is None or not isinstance(relu, keras.layers.ReLU) or relu.negative_slope or relu.threshold:
+            continue
+        before = _only_producer(relu)
+        norm = before if isinstance(before, keras.layers.BatchNormalization) else None
+        producer = before if norm is None else _only_producer(norm)
+        if producer is None or type(producer) not in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D):
+            continue
+        if norm is None or norms.get(producer.name) is norm:
+            yield producer, relu, depthwise
+
+
+def _only_producer(layer: Any) -> Any | None:
+    """The layer before one, if it has no other consumer."""
+    if isinstance(layer.input, list):
+        return None
+    producer = layer.input._keras_history.operation
+    return producer if len(producer._outbound_nodes) == 1 else None
+
+
+def _limit(relu: Any) -> float | None:
+    return None if relu.max_value is None else float(relu.max_value)
+
+
+def _scale_outputs(layer: Any, norm: Any | None, factors: Any) -> None:
+    kernel, *bias = layer.get_weights()
+    along = factors.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else factors
+    layer.set_weights([kernel * along, *(values * factors for values in bias)])
+    if norm is not None:
+        gamma, beta, mean, variance = norm.get_weights()
+        norm.set_weights([gamma, beta * factors, mean * factors, variance])

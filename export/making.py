@@ -1,0 +1,267 @@
+"""Making artifacts of one run's model: converted, written aside, compared with the Keras model, put in place."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tledge.core.artifact import Artifact, move_artifact, write_artifact
+from tledge.core.environment import installed_versions
+from tledge.core.errors import ConversionError, OptionError, TledgeError
+from tledge.core.progress import Progress
+from tledge.core.run_directory import RunDirectory
+from tledge.core.sidecar import Calibration, Sidecar
+from tledge.core.splits import Sample
+from tledge.export.calibration import choose_balanced, load_calibration
+from tledge.export.delegation import find_undelegated
+from tledge.export.exported import ExportedArtifact, describe
+from tledge.export.format import FORMATS
+from tledge.export.parity import Parity, Reference
+from tledge.export.recipes import Recipe, find_recipe
+
+if TYPE_CHECKING:
+    from tledge.export.tfmot_training import Quantized
+    from tledge.export.weight_rounding import CalibratedModel
+
+PARITY_IMAGES = 200
+"""Validation photos that each artifact is compared with the Keras model on."""
+
+
+class RefusedError(ConversionError):
+    """An artifact that answers too differently from its Keras model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What artifacts are made with.
+
+    Attributes:
+        calibration_images: photos of the training split that calibrated recipes take.
+        cpu: one of ``core.cpu.CPUS``.
+        sparsity: the fraction of weights to prune; 0 for none.
+        allow_drop: artifacts below their recipe's floor are kept all the same.
+    """
+
+    calibration_images: int = 200
+    cpu: str = "any"
+    sparsity: float = 0.0
+    allow_drop: bool = False
+
+
+class ArtifactMaker:
+    """Makes the artifacts of one run; what several of them need is made once.
+
+    Args:
+        directory: the run.
+        source: its Keras model.
+        terms: what artifacts are made with.
+        progress: is told of it.
+
+    Raises:
+        TledgeError: Keras does not run on TensorFlow, or the model is not the run's.
+    """
+
+    def __init__(self, directory: RunDirectory, source: Artifact, terms: Terms, progress: Progress) -> None:
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            raise OptionError(
+                f"exporting needs Keras on TensorFlow; it runs on {keras.backend.backend()}: set"
+                " KERAS_BACKEND=tensorflow"
+            )
+        directory.check_model(source.sha256)
+        self.directory = directory
+        self.source = source
+        self.terms = terms
+        self.progress = progress
+        self.splits = directory.splits()
+        self.manifest = directory.manifest()
+        self._trained: Any = keras.saving.load_model(directory.model, compile=False)
+        self._trained.jit_compile = False  # XLA is many times slower on a CPU
+
+    @cached_property
+    def model(self) -> Any:
+        """What is exported: the run's model, pruned if that was asked for."""
+        if not self.terms.sparsity:
+            return self._trained
+        from tledge.export.tfmot_training import prune, with_weights
+
+        pruned = prune(self._trained, self.splits, sparsity=self.terms.sparsity, **self._training)
+        self.progress.note(
+            "Pruned", f"{pruned.sparsity:.1%} of the weights of {len(pruned.pruned)} convolutions and dense layers"
+        )
+        return with_weights(self._trained, pruned.weights)
+
+    @cached_property
+    def calibrated(self) -> CalibratedModel:
+        """The model with its calibration images."""
+        return self._calibrate(self.model)
+
+    @cached_property
+    def validation(self) -> Reference:
+        """The whole validation split, with what the run's model says of it."""
+        return self._refer(self.splits.validation)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """A class-balanced sample of the validation split, with what the run's model says of it."""
+        return self._refer(choose_balanced(self.splits.validation, PARITY_IMAGES, self.manifest.seed))
+
+    def prepare(self, recipes: Iterable[Recipe]) -> None:
+        """Does first what these recipes need and takes long, each with a progress bar of its own."""
+        wanted = list(recipes)
+        _ = self.model
+        if any(recipe.calibrated for recipe in wanted):
+            _ = self._calibration
+        if any(recipe.trained for recipe in wanted):
+            _ = self._quantized
+
+    def make(self, path: Path, recipe: Recipe) -> ExportedArtifact:
+        """Makes an artifact and puts it in place.
+
+        Raises:
+            RefusedError: it is too far from the Keras model; nothing was put in place.
+            TledgeError: it cannot be made.
+        """
+        began = time.perf_counter()
+        content = self.convert(path.suffix[1:], recipe)
+        with self.aside(path, content, recipe) as artifact:
+            return self.put_in_place(artifact, path, seconds=time.perf_counter() - began)
+
+    def convert(self, kind: str, recipe: Recipe) -> bytes:
+        """A model file without a sidecar, of the format ``kind``. Raises ConversionError."""
+        if recipe.trained:
+            trained = self._quantized
+            if kind == "tflite":
+                return trained.tflite
+            from tledge.export.tfmot_training import with_weights
+
+            calibrated: CalibratedModel | None = self._calibrate(with_weights(self.model, trained.weights))
+        else:
+            calibrated = self.calibrated if recipe.calibrated else None
+        convert = FORMATS.load(kind).convert
+        return translated(kind, recipe.name, lambda: convert(self.model, recipe, calibrated, self.terms.cpu))
+
+    @contextmanager
+    def aside(
+        self, path: Path, content: bytes, recipe: Recipe, float_layers: tuple[str, ...] = ()
+    ) -> Iterator[Artifact]:
+        """A model file with its sidecar, beside where it is to be; gone after the block unless it was moved."""
+        from tledge.export.tflite_metadata import add_metadata
+
+        class_names = self.source.sidecar.class_names
+        if path.suffix == ".tflite":
+            content = add_metadata(content, class_names, name=path.stem)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+            yield write_artifact(Path(folder) / path.name, content, self._describe(path, recipe, float_layers))
+
+    def put_in_place(self, artifact: Artifact, path: Path, seconds: float) -> ExportedArtifact:
+        """Compares an artifact that lies aside with the Keras model, and moves it.
+
+        Raises:
+            RefusedError: it is too far from the Keras model.
+        """
+        parity = self.reference.compare(artifact.path)
+        recipe = artifact.sidecar.recipe
+        self._check_floor(path.name, recipe, parity)
+        moved = move_artifact(artifact, path)
+        return describe(
+            moved,
+            kept=False,
+            parity=parity,
+            delegation=find_undelegated(path) if path.suffix == ".tflite" else None,
+            sparse=bool(self.terms.sparsity),
+            seconds=seconds,
+        )
+
+    def _check_floor(self, name: str, recipe_name: str, parity: Parity) -> None:
+        recipe = find_recipe("qat" if self.terms.sparsity else recipe_name)  # pruned weights were trained as well
+        if parity.agreement_high < recipe.floor and not self.terms.allow_drop:
+            advice = "qat, int16x8 or float16" if recipe.calibrated else "another recipe"
+            raise RefusedError(
+                f"{name} agrees with the Keras model on {parity.agreement:.3f} of {parity.images} {parity.split}"
+                f" photos, {recipe_name} has to on {recipe.floor:.3f}: it was not kept; try {advice}, more"
+                " --calibration-images, or --max-drop; or pass --allow-drop to keep it"
+            )
+
+    @cached_property
+    def _calibration(self) -> tuple[Any, Calibration]:
+        return load_calibration(
+            self.splits,
+            images=self.terms.calibration_images,
+            seed=self.manifest.seed,
+            size=self.manifest.input_size,
+            resize=self.manifest.resize,
+            progress=self.progress,
+        )
+
+    @cached_property
+    def _quantized(self) -> Quantized:
+        from tledge.export.tfmot_training import train_quantized
+
+        return train_quantized(self.model, self.splits, **self._training)
+
+    @property
+    def _training(self) -> dict[str, Any]:
+        return {
+            "size": self.manifest.input_size,
+            "resize": self.manifest.resize,
+            "seed": self.manifest.seed,
+            "flip": bool(self.manifest.config.get("flip", False)),
+            "progress": self.progress,
+        }
+
+    def _calibrate(self, model: Any) -> CalibratedModel:
+        from tledge.export.weight_rounding import CalibratedModel
+
+        return CalibratedModel(model, self._calibration[0])
+
+    def _refer(self, samples: tuple[Sample, ...]) -> Reference:
+        return Reference.of_model(
+            self._trained,
+            self.splits,
+            "validation",
+            samples,
+            size=self.manifest.input_size,
+            resize=self.manifest.resize,
+        )
+
+    def _describe(self, path: Path, recipe: Recipe, float_layers: tuple[str, ...]) -> Sidecar:
+        source = self.source.sidecar
+        kind = path.suffix[1:]
+        return Sidecar(
+            class_names=source.class_names,
+            input_size=source.input_size,
+            resize=source.resize,
+            recipe=recipe.name,
+            source_run=source.source_run,
+            source_sha256=self.source.sha256,
+            calibration=self._calibration[1] if recipe.calibrated else None,
+            cpu=self.terms.cpu if recipe.calibrated and kind == "onnx" else "any",
+            float_layers=float_layers,
+            sparsity=self.terms.sparsity,
+            versions=installed_versions(("tledge", *FORMATS.load(kind).distributions)),
+        )
+
+
+def translated(kind: str, recipe: str, convert: Callable[[], bytes]) -> bytes:
+    """What a converter gives; what it raises becomes a ConversionError."""
+    try:
+        return convert()
+    except TledgeError:
+        raise
+    except Exception as error:  # the converters' exception classes share no base
+        raise ConversionError(
+            f"{kind} cannot express this model in {recipe}: {_first_line(error)}; try another recipe or format"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

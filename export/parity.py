@@ -1,0 +1,140 @@
+"""How far an artifact is from the Keras model that it was exported from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core.loading import batches
+from tledge.core.splits import Sample, Splits
+from tledge.core.statistics import wilson_interval
+from tledge.edge_runtime import Classifier
+
+BATCH_SIZE = 32
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """An artifact's answers beside those of the Keras model, on the same photos.
+
+    Attributes:
+        split: where the photos are from.
+        images: how many.
+        agreement: the fraction that both give the same class.
+        agreement_high: the upper end of its 95% Wilson interval.
+        largest_difference: between two logits of the same photo and class.
+        signal_to_noise: of the logits, in dB: their power over that of the differences; None where there is none.
+        top1: of the artifact.
+        keras_top1: of the Keras model.
+        recall_change: by class name, how much the fraction of its photos that are recognized has changed; classes
+            without a photo are left out.
+    """
+
+    split: str
+    images: int
+    agreement: float
+    agreement_high: float
+    largest_difference: float
+    signal_to_noise: float | None
+    top1: float
+    keras_top1: float
+    recall_change: Mapping[str, float]
+
+    @property
+    def drop(self) -> float:
+        """Points of top-1 (hundredths) that the artifact has lost; negative where it is better."""
+        return 100 * (self.keras_top1 - self.top1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Photos with what the Keras model says of them.
+
+    Attributes:
+        splits: that they are from.
+        split: "validation" or another name.
+        samples: the photos.
+        size: (height, width).
+        resize: the resize rule.
+        logits: float32 (photos, classes), of the Keras model.
+    """
+
+    splits: Splits
+    split: str
+    samples: tuple[Sample, ...]
+    size: tuple[int, int]
+    resize: str
+    logits: Logits
+
+    @classmethod
+    def of_model(
+        cls, model: Any, splits: Splits, split: str, samples: tuple[Sample, ...], *, size: tuple[int, int], resize: str
+    ) -> Reference:
+        """Runs a Keras model over photos.
+
+        Args:
+            model: from float32 RGB pixel values 0 to 255 (N, height, width, 3) to logits.
+            splits, split, samples, size, resize: as the attributes.
+
+        Raises:
+            RunError, ImageError: a photo is gone, another one, or unreadable.
+        """
+        splits.check_unchanged(samples)
+        found = [
+            np.asarray(model.predict_on_batch(pixels.astype(np.float32)), np.float32)
+            for pixels in batches(splits.paths(samples), size, resize, BATCH_SIZE)
+        ]
+        return cls(splits, split, samples, size, resize, np.concatenate(found))
+
+    def first(self, images: int) -> Reference:
+        """The first so many photos of it."""
+        return Reference(self.splits, self.split, self.samples[:images], self.size, self.resize, self.logits[:images])
+
+    def compare(self, artifact: Path) -> Parity:
+        """Runs an artifact over the same photos, as a device would.
+
+        Raises:
+            ArtifactError: it cannot be loaded or run.
+        """
+        with Classifier(artifact) as classifier:
+            loaded = batches(self.splits.paths(self.samples), self.size, self.resize, BATCH_SIZE)
+            logits = np.concatenate([classifier.logits(pixels) for pixels in loaded])
+        return self.compare_logits(logits)
+
+    def compare_logits(self, logits: Logits) -> Parity:
+        """Compares logits of the same photos, float32 (photos, classes)."""
+        ours, theirs = logits.argmax(axis=1), self.logits.argmax(axis=1)
+        labels = np.array([sample.label for sample in self.samples])
+        difference = logits.astype(np.float64) - self.logits
+        noise = float(np.square(difference).sum())
+        signal = float(np.square(self.logits.astype(np.float64)).sum())
+        finite = np.isfinite(noise)
+        changes = {
+            name: float(np.mean(ours[labels == label] == label) - np.mean(theirs[labels == label] == label))
+            for label, name in enumerate(self.splits.class_names)
+            if np.any(labels == label)
+        }
+        agreeing = int(np.count_nonzero((ours == theirs) & np.isfinite(logits).all(axis=1)))
+        return Parity(
+            split=self.split,
+            images=len(labels),
+            agreement=agreeing / len(labels),
+            agreement_high=wilson_interval(agreeing, len(labels))[1],
+            largest_difference=float(np.abs(difference).max()) if finite else math.inf,
+            signal_to_noise=10 * math.log10(signal / noise) if finite and noise and signal else None,
+            top1=float(np.mean(ours == labels)),
+            keras_top1=float(np.mean(theirs == labels)),
+            recall_change=changes,
+        )

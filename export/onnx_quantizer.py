@@ -51,7 +51,8 @@ class OnnxQuantizer(Quantizer):
         self._model = model
         self._levels = levels
         graph = _Graph(model)
-        self._ranges = _observe(model, sorted(graph.integer_tensors(graph.convolutions(frozenset()))), calibration)
+        integers = graph.integer_tensors(graph.convolutions(frozenset()))
+        self._ranges = _observe(model, sorted(integers), graph.pixel_tensors(integers), calibration)
 
     def quantize(self, float_layers: frozenset[str]) -> bytes:
         model = onnx.ModelProto.FromString(self._model.SerializeToString())
@@ -117,6 +118,15 @@ class _Graph:
                     found |= set(node.output)
             grown = len(found) > before
         return found - self._outputs
+
+    def pixel_tensors(self, integers: set[str]) -> set[str]:
+        """Those that hold the image's pixels, scaled, whose range is that of 8-bit images."""
+        found = {value.name for value in self._model.graph.input}
+        for node in self._model.graph.node:
+            inputs = {name for name in node.input if name not in self._weights}
+            if node.op_type in ("Cast", "Mul", "Add", "Sub", "Div", "Transpose") and inputs and inputs <= found:
+                found |= set(node.output)
+        return found & integers
 
     def _activated(self, name: str) -> str:
         """The tensor itself, or what its only consumer, a ReLU, makes of it."""
@@ -213,8 +223,8 @@ class _Graph:
         return self._model
 
 
-def _observe(model: Any, names: list[str], calibration: Pixels) -> dict[str, Range]:
-    """The best range of each tensor on the calibration images."""
+def _observe(model: Any, names: list[str], pixels: set[str], calibration: Pixels) -> dict[str, Range]:
+    """The best range of each tensor on the calibration images; of ``pixels`` the one that 0 to 255 have."""
     import onnxruntime
 
     watched = onnx.ModelProto.FromString(model.SerializeToString())
@@ -228,6 +238,8 @@ def _observe(model: Any, names: list[str], calibration: Pixels) -> dict[str, Ran
     def values(batch: Pixels) -> dict[str, npt.NDArray[np.float32]]:
         return dict(zip(names, session.run(names, {image: batch}), strict=True))
 
+    darkest = np.zeros_like(calibration[:1])
+    extremes = session.run(names, {image: np.concatenate([darkest, darkest + 255])})
     batches = [calibration[start : start + BATCH] for start in range(0, len(calibration), BATCH)]
     observed = {name: Range(0.0, 0.0) for name in names}
     for batch in batches:
@@ -236,4 +248,6 @@ def _observe(model: Any, names: list[str], calibration: Pixels) -> dict[str, Ran
     for batch in batches:
         for name, found in values(batch).items():
             histograms[name].add(found)
-    return {name: histogram.best_range() for name, histogram in histograms.items()}
+    return {name: histogram.best_range() for name, histogram in histograms.items()} | {
+        name: Range(0.0, 0.0).widened(values) for name, values in zip(names, extremes, strict=True) if name in pixels
+    }

@@ -80,6 +80,7 @@ class CalibratedModel:
         prepared = _copy(self._model)
         _fold_batch_norms(prepared)
         norm_after = _norms_by_producer(prepared)
+        _centre_pixels(prepared, norm_after)
         equalize(prepared, self.pixels, norm_after)
         layers = [
             layer for layer in prepared.layers if _is_rounded(layer) and (layer.use_bias or layer.name in norm_after)
@@ -130,6 +131,29 @@ def _fold_batch_norms(model: Any) -> None:
         layer.set_weights([folded, *(np.zeros_like(values) for values in bias)])
         unit = np.ones_like(mean)
         norm.set_weights([unit, beta + (offset - mean) * scale, 0 * unit, (1 - norm.epsilon) * unit])
+
+
+def _centre_pixels(model: Any, norm_after: dict[str, Any]) -> None:
+    """Moves the zero of scaled pixels to that of a whole pixel value, so that 8-bit integers can hold them exactly.
+
+    Pixels between -1 and 1 are (p - 127.5) / 127.5: no integer stands for 127.5, and each pixel would be off by half a
+    step. (p - 128) / 127.5 is exact; what is missing, 0.5 / 127.5, the first convolution's bias adds. Where that pads
+    with zeros, they are half a step off instead.
+    """
+    for layer in model.layers:
+        consumers = [node.operation for node in layer._outbound_nodes]
+        if not isinstance(layer, keras.layers.Rescaling) or len(consumers) != 1:
+            continue
+        (conv,) = consumers
+        scale, offset = np.float64(layer.scale), np.float64(layer.offset)
+        if type(conv) is not keras.layers.Conv2D or scale.ndim or offset.ndim or not scale:
+            continue
+        if not (conv.use_bias or conv.name in norm_after):
+            continue
+        centred = -np.rint(-offset / scale) * scale
+        kernel = conv.get_weights()[0]
+        layer.offset = float(centred)
+        _set_kernel(conv, kernel, (offset - centred) * kernel.sum(axis=(0, 1, 2)), norm_after.get(conv.name))
 
 
 def _set_kernel(layer: Any, kernel: Any, shift: Any, norm: Any) -> None:

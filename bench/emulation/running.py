@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from tledge.bench.emulation.machine import TIMEOUT, EmulatedMachine, describe_en
 from tledge.bench.emulation.root import prepare
 from tledge.core.artifact import Artifact, read_artifact
 from tledge.core.errors import MeasurementError, OptionError
+from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
 from tledge.core.loading import usable_cores
 from tledge.core.progress import Progress, Step
@@ -75,6 +77,7 @@ def emulated_logits(artifact: Path, images: Pixels, board: str | Board, *, progr
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "images.npy", images)
+        _copy_unchanged(read, folder / read.name)
         with (
             progress.step(f"{read.name} on {machine.board.name}", len(images), "images") as step,
             _started(machine, read, len(images), folder) as parts,
@@ -92,6 +95,13 @@ def _check_images(artifact: Artifact, images: Pixels) -> None:
         )
 
 
+def _copy_unchanged(artifact: Artifact, copy: Path) -> None:
+    """Copies the file that was read, so that an export meanwhile gives no two processes different models."""
+    shutil.copyfile(artifact.path, copy)
+    if sha256_of_file(copy) != artifact.sha256:
+        raise MeasurementError(f"'{artifact.path}' was changed while it was read; run this again when it is finished")
+
+
 @contextmanager
 def _started(machine: EmulatedMachine, artifact: Artifact, count: int, folder: Path) -> Iterator[list[_Part]]:
     """A process for each core, each with its share of the images; none outlives the block."""
@@ -100,7 +110,7 @@ def _started(machine: EmulatedMachine, artifact: Artifact, count: int, folder: P
     try:
         for first, last in pairwise(bounds):
             errors, result = folder / f"{first}.txt", folder / f"{first}.npy"
-            arguments = (artifact.path.absolute(), TARGETS[artifact.format], folder / "images.npy", first, last, result)
+            arguments = (folder / artifact.name, TARGETS[artifact.format], folder / "images.npy", first, last, result)
             with errors.open("wb") as file:
                 process = subprocess.Popen(
                     machine.command([guest.__file__, *map(str, arguments)]),

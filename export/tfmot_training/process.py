@@ -46,9 +46,9 @@ def run_child(folder: Path, *, label: str, images: int, progress: Progress) -> N
         try:
             for line in child.stdout or ():
                 failure = _heed(line, step) or failure
-        finally:
-            if child.poll() is None and sys.exc_info()[0] is not None:
-                child.kill()
+        except BaseException:  # Ctrl-C above all
+            child.kill()
+            raise
     printed = log.read_text(errors="replace")
     sys.stderr.write(printed)  # for the log
     if failure:

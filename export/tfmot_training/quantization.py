@@ -143,9 +143,7 @@ def quantize(scheme: Scheme) -> Any:
         annotated.set_weights(plain.get_weights())
         quantized = _quantization.quantize_apply(annotated, scheme=_OwnScheme())
     for layer in quantized.layers:
-        if isinstance(layer, tf_keras.layers.InputLayer):
-            continue
-        if isinstance(layer.layer, tf_keras.layers.BatchNormalization):
+        if isinstance(getattr(layer, "layer", None), tf_keras.layers.BatchNormalization):
             layer.layer.trainable = False  # its statistics stay
     return quantized
 

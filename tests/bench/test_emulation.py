@@ -46,14 +46,17 @@ def pi5(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedMachine]:
 
 @pytest.fixture(scope="module")
 def int8(tiny_keras_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model as int8.tflite."""
-    from tledge.export.format import FORMATS
-    from tledge.export.recipes import parse_recipes
+    """The tiny model as int8.tflite, by TensorFlow's own converter."""
+    import tensorflow as tf
 
-    (recipe,) = parse_recipes(["int8"])
-    content = FORMATS.load("tflite").convert(tiny_keras_model, recipe, random_images(30, 16, seed=9))
+    pixels = random_images(30, 16, seed=9).astype(np.float32)
+    converter = tf.lite.TFLiteConverter.from_keras_model(tiny_keras_model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[np.newaxis]] for image in pixels)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
     path = tmp_path_factory.mktemp("int8") / "int8.tflite"
-    write_artifact(path, content, TINY_SIDECAR)
+    write_artifact(path, converter.convert(), TINY_SIDECAR)
     return path
 
 

@@ -15,7 +15,12 @@ from tledge.export.recipes import RECIPES, Recipe, parse_recipes
 
 pytest.importorskip("tensorflow")
 
-PAIRS = [(name, recipe) for name in FORMATS.names() for recipe in RECIPES if recipe.name in FORMATS.load(name).recipes and not recipe.trained]
+PAIRS = [
+    (name, recipe)
+    for name in FORMATS.names()
+    for recipe in RECIPES
+    if recipe.name in FORMATS.load(name).recipes and not recipe.trained
+]
 
 
 @pytest.fixture(scope="module")

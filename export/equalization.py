@@ -19,7 +19,7 @@ import numpy as np
 
 from tledge.core.images import Pixels
 
-HEADROOM = 1.1
+HEADROOM = 1.25
 """How far above its largest calibrated value a channel may go before it is cut off."""
 
 LARGEST_FACTOR = 16.0

@@ -14,21 +14,24 @@ Source of the representation: https://onnxruntime.ai/docs/performance/model-opti
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
 from tledge.export.format import Quantizer
-from tledge.export.onnx_weights import output_axis
-from tledge.export.ranges import Histogram, Range
+from tledge.export.onnx_weights import PRODUCTS, output_axis
+from tledge.export.ranges import Range, observe
 
-BATCH = 8
+if TYPE_CHECKING:
+    from tledge.export.weight_rounding import CalibratedModel
 
 CLIPPING = ("Relu", "Clip")
 """Activations that a range of integers can express by itself."""
@@ -42,22 +45,29 @@ class OnnxQuantizer(Quantizer):
     """A model with the ranges of its activations.
 
     Args:
-        model: an ``onnx.ModelProto`` from uint8 ``image`` to float32 ``logits``, batch norms folded.
-        calibration: uint8 (n, height, width, 3).
+        calibration: the Keras model with its calibration images.
+        convert: from a Keras model to an ``onnx.ModelProto`` from uint8 ``image`` to float32 ``logits``, batch norms
+            folded.
         levels: the largest integer of a weight, 1 to 127.
     """
 
-    def __init__(self, model: Any, calibration: Pixels, levels: int) -> None:
-        self._model = model
+    def __init__(self, calibration: CalibratedModel, convert: Callable[[Any], Any], levels: int) -> None:
+        self._calibration = calibration
+        self._convert = convert
         self._levels = levels
-        graph = _Graph(model)
+        self._keras = calibration.rounded(levels)
+        self._model = convert(self._keras)
+        graph = _Graph(self._model)
         integers = graph.integer_tensors(graph.convolutions(frozenset()))
-        self._ranges = _observe(model, sorted(integers), graph.pixel_tensors(integers), calibration)
+        self._ranges = _observe(self._model, sorted(integers), graph.pixel_tensors(integers), calibration.pixels)
 
     def quantize(self, float_layers: frozenset[str]) -> bytes:
         model = onnx.ModelProto.FromString(self._model.SerializeToString())
+        floats = frozenset(self._node_of(layer) for layer in float_layers)
+        if floats:
+            _take_weights(model, self._unrounded, floats)
         graph = _Graph(model)
-        convolutions = graph.convolutions(float_layers)
+        convolutions = graph.convolutions(floats)
         integers = graph.integer_tensors(convolutions)
         ranges = dict(self._ranges)
         for node in graph.moving(integers):
@@ -67,9 +77,42 @@ class OnnxQuantizer(Quantizer):
             graph.pass_through_integers(name, ranges[name])
         for node in convolutions:
             graph.store_weights(node, self._levels, taken[node.name])
-        graph.store_head(self._levels, float_layers)
+        graph.store_head(self._levels, floats)
         content: bytes = graph.finish().SerializeToString()
         return content
+
+    @cached_property
+    def _unrounded(self) -> Any:
+        return self._convert(self._calibration.unrounded)
+
+    def _node_of(self, layer: str) -> str:
+        """The name of the node that a Keras layer became. Raises ConversionError where there is none."""
+        if layer not in self._nodes:
+            raise ConversionError(
+                f"layer '{layer}' is not found in the ONNX model, so it cannot stay float32; its layers:"
+                f" {', '.join(self._nodes)}"
+            )
+        return self._nodes[layer]
+
+    @cached_property
+    def _nodes(self) -> dict[str, str]:
+        """Nodes by Keras layer: those with the same weights. Of names, tf2onnx and its optimizers keep only some."""
+        weights = {weight.name: numpy_helper.to_array(weight) for weight in self._model.graph.initializer}
+        free = {node.name: weights[node.input[1]] for node in _products(self._model)}
+        found = {}
+        for layer in self._keras.layers:
+            kernel = _onnx_kernel(layer)
+            same = [
+                name
+                for name, values in free.items()
+                if kernel is not None
+                and values.shape == kernel.shape
+                and np.allclose(values, kernel, rtol=1e-3, atol=1e-4 * np.abs(kernel).max())
+            ]
+            if same:
+                found[layer.name] = same[0]
+                del free[same[0]]
+        return found
 
 
 class _Graph:
@@ -87,20 +130,9 @@ class _Graph:
         self._after: dict[str, list[Any]] = {}
         self._first: list[Any] = []
 
-    def convolutions(self, float_layers: frozenset[str]) -> list[Any]:
-        """Those that compute in integers."""
-        return [
-            node
-            for node in self._model.graph.node
-            if node.op_type == "Conv" and node.input[1] in self._weights and not self._names(node, float_layers)
-        ]
-
-    def _names(self, node: Any, layers: frozenset[str]) -> bool:
-        """Whether a node was made from one of these Keras layers; tf2onnx keeps their names in those of weights and
-        nodes ("PartitionedCall/functional_1/Conv1_1/convolution"), of which Keras' name scopes end in a number.
-        """
-        parts = {part for name in (node.input[1], node.name) for part in re.split(r"[/:;]", name)}
-        return any(re.sub(r"_\d+$", "", part) in layers or part in layers for part in parts)
+    def convolutions(self, floats: frozenset[str]) -> list[Any]:
+        """Those that compute in integers: all but the nodes ``floats``."""
+        return [node for node in _products(self._model) if node.op_type == "Conv" and node.name not in floats]
 
     def integer_tensors(self, convolutions: list[Any]) -> set[str]:
         """The activations that are represented by integers: between convolutions, sums and what moves values."""
@@ -170,12 +202,10 @@ class _Graph:
             rounded = np.clip(np.rint(bias / unit), -limit, limit).astype(np.int32)
             node.input[2] = self._restore(f"{node.name}_bias", rounded, unit.astype(np.float32), axis=0)
 
-    def store_head(self, levels: int, float_layers: frozenset[str]) -> None:
+    def store_head(self, levels: int, floats: frozenset[str]) -> None:
         """Stores the weights of matrix products, which are computed in float32, as int8."""
-        for node in self._model.graph.node:
-            if node.op_type not in ("MatMul", "Gemm") or node.input[1] not in self._weights:
-                continue
-            if not self._names(node, float_layers):
+        for node in _products(self._model):
+            if node.op_type != "Conv" and node.name not in floats:
                 self._store_int8(node, levels)
 
     def _store_int8(self, node: Any, levels: int) -> npt.NDArray[np.float32]:
@@ -223,6 +253,35 @@ class _Graph:
         return self._model
 
 
+def _products(model: Any) -> list[Any]:
+    """The nodes that multiply by weights."""
+    weights = {weight.name for weight in model.graph.initializer}
+    return [node for node in model.graph.node if node.op_type in PRODUCTS and node.input[1] in weights]
+
+
+def _onnx_kernel(layer: Any) -> npt.NDArray[np.float32] | None:
+    """A layer's kernel as ONNX has it: (out, in, height, width), or (in, out) of a dense layer."""
+    import keras
+
+    if not isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
+        return None
+    kernel: npt.NDArray[np.float32] = layer.get_weights()[0]
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return kernel.transpose(2, 3, 0, 1).reshape(-1, 1, *kernel.shape[:2])
+    return kernel.transpose(3, 2, 0, 1) if isinstance(layer, keras.layers.Conv2D) else kernel
+
+
+def _take_weights(model: Any, other: Any, names: frozenset[str]) -> None:
+    """Gives some nodes the weights and biases that they have in another model of the same graph."""
+    values = {weight.name: weight for weight in other.graph.initializer}
+    for node, theirs in zip(_products(model), _products(other), strict=True):
+        for place, name in enumerate(theirs.input[1:] if node.name in names else (), start=1):
+            weight = onnx.TensorProto.FromString(values[name].SerializeToString())
+            weight.name = f"{node.name}_{place}_unrounded"
+            model.graph.initializer.append(weight)
+            node.input[place] = weight.name
+
+
 def _observe(model: Any, names: list[str], pixels: set[str], calibration: Pixels) -> dict[str, Range]:
     """The best range of each tensor on the calibration images; of ``pixels`` the one that 0 to 255 have."""
     import onnxruntime
@@ -240,14 +299,6 @@ def _observe(model: Any, names: list[str], pixels: set[str], calibration: Pixels
 
     darkest = np.zeros_like(calibration[:1])
     extremes = session.run(names, {image: np.concatenate([darkest, darkest + 255])})
-    batches = [calibration[start : start + BATCH] for start in range(0, len(calibration), BATCH)]
-    observed = {name: Range(0.0, 0.0) for name in names}
-    for batch in batches:
-        observed = {name: observed[name].widened(found) for name, found in values(batch).items()}
-    histograms = {name: Histogram(seen) for name, seen in observed.items()}
-    for batch in batches:
-        for name, found in values(batch).items():
-            histograms[name].add(found)
-    return {name: histogram.best_range() for name, histogram in histograms.items()} | {
-        name: Range(0.0, 0.0).widened(values) for name, values in zip(names, extremes, strict=True) if name in pixels
+    return observe(values, calibration) | {
+        name: Range(0.0, 0.0).widened(found) for name, found in zip(names, extremes, strict=True) if name in pixels
     }

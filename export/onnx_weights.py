@@ -18,7 +18,8 @@ from tledge.core.errors import ConversionError
 SMALLEST_STORED = 256
 """Weights with fewer numbers stay float32: storing them smaller saves nothing."""
 
-_PRODUCTS = ("Conv", "Gemm", "MatMul")
+PRODUCTS = ("Conv", "Gemm", "MatMul")
+"""Operators whose second input is weights."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,7 +49,7 @@ def store_as_int8(model: Any) -> Any:
     Args:
         model: an ``onnx.ModelProto``, changed in place and returned.
     """
-    axes = {node.input[1]: output_axis(node) for node in model.graph.node if node.op_type in _PRODUCTS}
+    axes = {node.input[1]: output_axis(node) for node in model.graph.node if node.op_type in PRODUCTS}
     restoring = []
     for weight, values in _float_weights(model):
         if weight.name not in axes:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from tledge.core.images import Pixels
+
+BATCH = 8
 BINS = 2048
 LEVELS = 255
 """Steps of an 8-bit integer from its least to its greatest value."""
 
 SHARES = np.linspace(0.3, 1.0, 71)
 """Of each end of the observed range, where to look for the best place to cut."""
+
+
+Values = npt.NDArray[np.float32]
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Range:
     low: float
     high: float
 
-    def widened(self, values: npt.NDArray[np.float32]) -> Range:
+    def widened(self, values: Values) -> Range:
         """The range with some values included."""
         return Range(min(self.low, float(values.min())), max(self.high, float(values.max())))
 
@@ -54,7 +63,7 @@ class Histogram:
     observed: Range
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
-    def add(self, values: npt.NDArray[np.float32]) -> None:
+    def add(self, values: Values) -> None:
         """Counts some values, all of which lie in the observed range."""
         width = max(self.observed.high - self.observed.low, float(np.finfo(np.float32).tiny))
         places = ((values.reshape(-1) - self.observed.low) * np.float32(BINS / width)).astype(np.int32)
@@ -82,6 +91,26 @@ class Histogram:
         errors = below[:, np.newaxis] + above[np.newaxis] + rounded * steps**2 / 12
         row, column = np.unravel_index(errors.argmin(), errors.shape)
         return Range(float(lows[row]), float(highs[column]))
+
+
+def observe(values: Callable[[Pixels], Mapping[Name, Values]], calibration: Pixels) -> dict[Name, Range]:
+    """The best range of each tensor on the calibration images.
+
+    Args:
+        values: runs a float model over uint8 (n, height, width, 3) and gives tensors by name; it is called with each
+            image twice.
+        calibration: uint8 (n, height, width, 3).
+    """
+    batches = [calibration[start : start + BATCH] for start in range(0, len(calibration), BATCH)]
+    observed: dict[Name, Range] = {}
+    for batch in batches:
+        for name, found in values(batch).items():
+            observed[name] = observed.get(name, Range(0.0, 0.0)).widened(found)
+    histograms = {name: Histogram(seen) for name, seen in observed.items()}
+    for batch in batches:
+        for name, found in values(batch).items():
+            histograms[name].add(found)
+    return {name: histogram.best_range() for name, histogram in histograms.items()}
 
 
 def _squares_beyond(

@@ -19,13 +19,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tledge.core.embedding import LABELS
 from tledge.core.errors import ConversionError
+from tledge.export.tflite_file import pack_model, unpack_model
 
 ENTRY = "TFLITE_METADATA"
 PARSER_VERSION = "1.0.0"
 """The oldest reader that knows all that is written here."""
-
-ALIGNMENT = 16
-"""Of the constants of a model, in bytes: ``force_align`` of Buffer.data in schema.fbs. Python's ``Pack`` forgets it."""
 
 _TENSOR_AXIS_LABELS = 2  # AssociatedFileType
 _RGB = 1  # ColorSpaceType
@@ -63,41 +61,6 @@ def add_metadata(model: bytes, class_names: Sequence[str], *, name: str = "", de
     content = _write_metadata(name or "image classifier", description, (height, width))
     _set_entry(unpacked, np.frombuffer(content, np.uint8))
     return pack_model(unpacked)
-
-
-def unpack_model(model: bytes) -> Any:
-    """A TFLite file as a ``ModelT`` of LiteRT's schema, whose constants are views of its bytes.
-
-    Raises:
-        ConversionError: its constants lie outside the FlatBuffer, as those over 2 GB do.
-    """
-    unpacked = schema.ModelT.InitFromPackedBuf(model)
-    if any(buffer.offset > 1 for buffer in unpacked.buffers):
-        raise ConversionError("a TFLite model over 2 GB cannot be rewritten; export a smaller backbone")
-    return unpacked
-
-
-def pack_model(model: Any) -> bytes:
-    """A ``ModelT`` as a TFLite file, its constants aligned for reading through a memory map."""
-    model.buffers = [_AlignedBuffer(data=buffer.data) for buffer in model.buffers]
-    size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
-    builder = flatbuffers.Builder(size + 2**20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    def Pack(self, builder: Any) -> int:  # noqa: N802 - the name that ModelT calls
-        if self.data is None:
-            return int(super().Pack(builder))
-        data = np.asarray(self.data, np.uint8).tobytes()
-        builder.StartVector(1, len(data), ALIGNMENT)
-        builder.head -= len(data)
-        builder.Bytes[builder.head : builder.head + len(data)] = data
-        vector = builder.EndVector()
-        schema.BufferStart(builder)
-        schema.BufferAddData(builder, vector)
-        return int(schema.BufferEnd(builder))
 
 
 def _set_entry(model: Any, content: Any) -> None:

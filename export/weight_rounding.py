@@ -74,6 +74,11 @@ class CalibratedModel:
             _set_kernel(layer, kernel, shift, norm_after.get(name))
         return rounded
 
+    @property
+    def unrounded(self) -> Any:
+        """The same graph with the weights that ``rounded`` begins with: for layers that stay float32."""
+        return self._prepared[0]
+
     @cached_property
     def _prepared(self) -> tuple[Any, dict[str, Floats]]:
         """The model with batch norms folded and channels equalized, and how the inputs of its layers correlate."""

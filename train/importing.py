@@ -61,6 +61,7 @@ def import_model(
     if resize not in RESIZE_RULES:
         raise UnknownNameError("resize rule", resize, RESIZE_RULES)
     model, runs = Path(model), Path(runs)
+    _check_file(model, trust)
     dataset = read_dataset(Path(data), progress, skip_broken)
     drawn = draw_splits(dataset, seed, validation_fraction, test_fraction)
     stem = re.sub(r"[^\w-]+", "_", model.stem)
@@ -76,6 +77,12 @@ def import_model(
         raise
     directory.mark_latest()
     return directory.manifest()
+
+
+def _check_file(model: Path, trust: bool) -> None:
+    from tledge.train.keras_file import check_keras_file
+
+    check_keras_file(model, trust)
 
 
 def _import(

@@ -43,9 +43,7 @@ def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", tr
     """
     if input_range not in INPUT_RANGES:
         raise UnknownNameError("input range", input_range, INPUT_RANGES)
-    config = _read_config(path)
-    if not trust:
-        _refuse_code(path, config)
+    check_keras_file(path, trust)
     try:
         loaded = keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:  # Keras raises whatever a layer's constructor does
@@ -63,6 +61,13 @@ def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", tr
         raise ModelError(f"'{path}' cannot be brought to one flat graph: {_first_line(error)}") from error
     model.jit_compile = False
     return model
+
+
+def check_keras_file(path: Path, trust: bool) -> None:
+    """Raises ModelError if a file is no Keras model, or if loading or running it could run code of its own."""
+    config = _read_config(path)
+    if not trust:
+        _refuse_code(path, config)
 
 
 def _read_config(path: Path) -> Any:

@@ -49,8 +49,7 @@ class Onnx(Format):
     def quantizer(self, calibration: CalibratedModel, cpu: str = "any") -> Quantizer:
         from tledge.export.onnx_quantizer import OnnxQuantizer
 
-        levels = LEVELS[cpu]
-        return OnnxQuantizer(_to_onnx(calibration.rounded(levels)), calibration.pixels, levels)
+        return OnnxQuantizer(calibration, _to_onnx, LEVELS[cpu])
 
 
 def _to_onnx(model: Any) -> Any:

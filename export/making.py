@@ -23,7 +23,7 @@ from tledge.export.delegation import find_undelegated
 from tledge.export.exported import ExportedArtifact, describe
 from tledge.export.format import FORMATS
 from tledge.export.parity import Parity, Reference
-from tledge.export.recipes import Recipe, find_recipe
+from tledge.export.recipes import LARGEST_DROP, Recipe, find_recipe
 
 if TYPE_CHECKING:
     from tledge.export.tfmot_training import Quantized
@@ -87,16 +87,22 @@ class ArtifactMaker:
 
     @cached_property
     def model(self) -> Any:
-        """What is exported: the run's model, pruned if that was asked for."""
+        """What is exported and compared with: the run's model, pruned if that was asked for."""
         if not self.terms.sparsity:
             return self._trained
         from tledge.export.tfmot_training import prune, with_weights
 
-        pruned = prune(self._trained, self.splits, sparsity=self.terms.sparsity, **self._training)
+        found = prune(self._trained, self.splits, sparsity=self.terms.sparsity, **self._training)
+        pruned = with_weights(self._trained, found.weights)
+        pruned.jit_compile = False
+        samples = choose_balanced(self.splits.validation, PARITY_IMAGES, self.manifest.seed)
+        parity = self._refer(self._trained, samples).compare_logits(self._refer(pruned, samples).logits)
         self.progress.note(
-            "Pruned", f"{pruned.sparsity:.1%} of the weights of {len(pruned.pruned)} convolutions and dense layers"
+            "Pruned",
+            f"{found.sparsity:.1%} of the weights of {len(found.pruned)} convolutions and dense layers; validation"
+            f" top-1 {parity.top1:.3f}, before {parity.keras_top1:.3f} ({parity.images} photos)",
         )
-        return with_weights(self._trained, pruned.weights)
+        return pruned
 
     @cached_property
     def calibrated(self) -> CalibratedModel:
@@ -105,13 +111,13 @@ class ArtifactMaker:
 
     @cached_property
     def validation(self) -> Reference:
-        """The whole validation split, with what the run's model says of it."""
-        return self._refer(self.splits.validation)
+        """The whole validation split, with what the Keras model says of it."""
+        return self._refer(self.model, self.splits.validation)
 
     @cached_property
     def reference(self) -> Reference:
-        """A class-balanced sample of the validation split, with what the run's model says of it."""
-        return self._refer(choose_balanced(self.splits.validation, PARITY_IMAGES, self.manifest.seed))
+        """A class-balanced sample of the validation split, with what the Keras model says of it."""
+        return self._refer(self.model, choose_balanced(self.splits.validation, PARITY_IMAGES, self.manifest.seed))
 
     def prepare(self, recipes: Iterable[Recipe]) -> None:
         """Does first what these recipes need and takes long, each with a progress bar of its own."""
@@ -182,13 +188,18 @@ class ArtifactMaker:
         )
 
     def _check_floor(self, name: str, recipe_name: str, parity: Parity) -> None:
-        recipe = find_recipe("qat" if self.terms.sparsity else recipe_name)  # pruned weights were trained as well
-        if parity.agreement_high < recipe.floor and not self.terms.allow_drop:
-            advice = "qat, int16x8 or float16" if recipe.calibrated else "another recipe"
+        recipe = find_recipe(recipe_name)
+        ratio, floor = parity.signal_to_noise, recipe.floor
+        wrong = []
+        if parity.drop > LARGEST_DROP:
+            wrong.append(f"it loses {parity.drop:.1f} points of top-1, {LARGEST_DROP:g} are allowed")
+        if floor is not None and ratio is not None and not ratio >= floor:
+            wrong.append(f"its logits are {ratio:.0f} dB above their noise, {recipe_name} has to reach {floor:g}")
+        if wrong and not self.terms.allow_drop:
+            advice = "--max-drop, more --calibration-images, or float16" if recipe.calibrated else "another recipe"
             raise RefusedError(
-                f"{name} agrees with the Keras model on {parity.agreement:.3f} of {parity.images} {parity.split}"
-                f" photos, {recipe_name} has to on {recipe.floor:.3f}: it was not kept; try {advice}, more"
-                " --calibration-images, or --max-drop; or pass --allow-drop to keep it"
+                f"{name} was not kept: on {parity.images} {parity.split} photos {' and '.join(wrong)} (agreement with"
+                f" Keras {parity.agreement:.3f}); try {advice}; or pass --allow-drop to keep it"
             )
 
     @cached_property
@@ -223,9 +234,9 @@ class ArtifactMaker:
 
         return CalibratedModel(model, self._calibration[0])
 
-    def _refer(self, samples: tuple[Sample, ...]) -> Reference:
+    def _refer(self, model: Any, samples: tuple[Sample, ...]) -> Reference:
         return Reference.of_model(
-            self._trained,
+            model,
             self.splits,
             "validation",
             samples,

@@ -273,13 +273,17 @@ def _onnx_kernel(layer: Any) -> npt.NDArray[np.float32] | None:
 
 def _take_weights(model: Any, other: Any, names: frozenset[str]) -> None:
     """Gives some nodes the weights and biases that they have in another model of the same graph."""
-    values = {weight.name: weight for weight in other.graph.initializer}
+    mine, its = (
+        {weight.name: numpy_helper.to_array(weight) for weight in one.graph.initializer} for one in (model, other)
+    )
     for node, theirs in zip(_products(model), _products(other), strict=True):
-        for place, name in enumerate(theirs.input[1:] if node.name in names else (), start=1):
-            weight = onnx.TensorProto.FromString(values[name].SerializeToString())
-            weight.name = f"{node.name}_{place}_unrounded"
-            model.graph.initializer.append(weight)
-            node.input[place] = weight.name
+        if node.name not in names:
+            continue
+        for place, name in enumerate(node.input[1:], start=1):
+            # A bias of zeros is left out where rounding did not have to make up for anything.
+            values = its[theirs.input[place]] if place < len(theirs.input) else np.zeros_like(mine[name])
+            node.input[place] = f"{node.name}_{place}_unrounded"
+            model.graph.initializer.append(numpy_helper.from_array(values, node.input[place]))
 
 
 def _observe(model: Any, names: list[str], pixels: set[str], calibration: Pixels) -> dict[str, Range]:

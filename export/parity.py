@@ -29,9 +29,10 @@ class Parity:
         split: where the photos are from.
         images: how many.
         agreement: the fraction that both give the same class.
-        agreement_high: the upper end of its 95% Wilson interval.
+        agreement_interval: its 95% Wilson interval.
         largest_difference: between two logits of the same photo and class.
-        signal_to_noise: of the logits, in dB: their power over that of the differences; None where there is none.
+        signal_to_noise: in dB, the power of the logits over that of the differences, of each photo's the mean taken
+            off, which no answer depends on; None where there is no difference.
         top1: of the artifact.
         keras_top1: of the Keras model.
         recall_change: by class name, how much the fraction of its photos that are recognized has changed; classes
@@ -41,7 +42,7 @@ class Parity:
     split: str
     images: int
     agreement: float
-    agreement_high: float
+    agreement_interval: tuple[float, float]
     largest_difference: float
     signal_to_noise: float | None
     top1: float
@@ -118,8 +119,8 @@ class Reference:
         ours, theirs = logits.argmax(axis=1), self.logits.argmax(axis=1)
         labels = np.array([sample.label for sample in self.samples])
         difference = logits.astype(np.float64) - self.logits
-        noise = float(np.square(difference).sum())
-        signal = float(np.square(self.logits.astype(np.float64)).sum())
+        noise = float(np.square(_centred(difference)).sum())
+        signal = float(np.square(_centred(self.logits.astype(np.float64))).sum())
         finite = np.isfinite(noise)
         changes = {
             name: float(np.mean(ours[labels == label] == label) - np.mean(theirs[labels == label] == label))
@@ -131,10 +132,15 @@ class Reference:
             split=self.split,
             images=len(labels),
             agreement=agreeing / len(labels),
-            agreement_high=wilson_interval(agreeing, len(labels))[1],
+            agreement_interval=wilson_interval(agreeing, len(labels)),
             largest_difference=float(np.abs(difference).max()) if finite else math.inf,
             signal_to_noise=10 * math.log10(signal / noise) if finite and noise and signal else None,
             top1=float(np.mean(ours == labels)),
             keras_top1=float(np.mean(theirs == labels)),
             recall_change=changes,
         )
+
+
+def _centred(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    centred: npt.NDArray[np.float64] = logits - logits.mean(axis=1, keepdims=True)
+    return centred

@@ -1,13 +1,13 @@
 """Quantization recipes, named as users type them after ``--quantize``.
 
-| recipe  | weights           | activations                            | calibration | agreement, at least |
-|---------|-------------------|----------------------------------------|-------------|---------------------|
-| float32 | float32           | float32                                |             | 1.000               |
-| float16 | float16           | float32                                |             | 0.999               |
-| dynamic | int8              | float32, integers at run time (TFLite) |             | 0.990               |
-| int16x8 | int8, per channel | int16 (TFLite)                         | yes         | 0.990               |
-| int8    | int8, per channel | int8 (TFLite) or uint8 (ONNX)          | yes         | 0.980               |
-| qat     | the same, trained with fake quantization | the same        | training    | 0.950               |
+| recipe  | weights           | activations                            | calibration | signal to noise, at least |
+|---------|-------------------|----------------------------------------|-------------|---------------------------|
+| float32 | float32           | float32                                |             | 60 dB                     |
+| float16 | float16           | float32                                |             | 30 dB                     |
+| int16x8 | int8, per channel | int16 (TFLite)                         | yes         | 20 dB                     |
+| int8    | int8, per channel | int8 (TFLite) or uint8 (ONNX)          | yes         | 15 dB                     |
+| dynamic | int8              | float32, integers at run time (TFLite) |             | 15 dB                     |
+| qat     | as int8, trained with fake quantization | the same         | training    |                           |
 """
 
 from __future__ import annotations
@@ -24,27 +24,31 @@ class Recipe:
 
     Attributes:
         name: as users type it.
-        floor: an artifact is refused where even the upper end of the 95% interval of its agreement with the Keras
-            model lies below.
+        floor: an artifact is refused whose logits have a lower signal-to-noise ratio against the Keras model's, in dB.
+            A ratio says the same of an easy task as of a hard one, where a model hardly prefers one class and the
+            slightest noise changes its mind; None where training has changed the answers.
         calibrated: it takes the ranges of its activations from calibration images.
         trained: its weights learn to be integers, which takes minutes: it is made only when asked for by name.
     """
 
     name: str
-    floor: float = 0.0
+    floor: float | None = None
     calibrated: bool = False
     trained: bool = False
 
 
 RECIPES = (
-    Recipe("float32", 1.0),
-    Recipe("float16", 0.999),
-    Recipe("dynamic", 0.99),
-    Recipe("int16x8", 0.99, calibrated=True),
-    Recipe("int8", 0.98, calibrated=True),
-    Recipe("qat", 0.95, calibrated=True, trained=True),
+    Recipe("float32", 60),
+    Recipe("float16", 30),
+    Recipe("int16x8", 20, calibrated=True),
+    Recipe("int8", 15, calibrated=True),
+    Recipe("dynamic", 15),
+    Recipe("qat", calibrated=True, trained=True),
 )
-"""From the largest artifact to the smallest."""
+"""In the order that they are shown in."""
+
+LARGEST_DROP = 5.0
+"""Points of top-1 (hundredths) that an artifact of any recipe may lose."""
 
 
 def find_recipe(name: str) -> Recipe:

@@ -69,7 +69,6 @@ class TFLiteQuantizer(Quantizer):
 
     @cached_property
     def _unrounded(self) -> Any:
-
         return unpack_model(make_converter(_numbered(self._calibration.unrounded)).convert())
 
     def _outputs(self, layers: Iterable[str]) -> list[str]:

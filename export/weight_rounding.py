@@ -249,13 +249,15 @@ def _round(weights: Floats, correlation: Floats, levels: int) -> tuple[Floats, F
     upper = np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2).transpose(0, 2, 1)
     remaining = np.concatenate([weights[every, order], np.zeros((groups, 1, out))], axis=1)
     scale = np.maximum(np.abs(weights).max(axis=1) / levels, np.finfo(np.float32).tiny)
-    # The largest weight of a channel defines its grid, and stays.
+    # The largest weight of a channel defines its grid, and stays; so does a 0, which pruning has made.
     pinned = np.arange(fan_in)[:, np.newaxis] == np.abs(remaining[:, :fan_in]).argmax(axis=1)[:, np.newaxis]
+    pruned = remaining[:, :fan_in] == 0
     ends = np.sign(remaining[:, :fan_in]) * levels
     rounded = np.empty_like(weights)
     for place in range(fan_in):
         integers = np.clip(np.rint(remaining[:, place] / scale), -levels, levels)
         integers = np.where(pinned[:, place], ends[:, place], integers)
+        integers = np.where(pruned[:, place], 0, integers)
         rounded[every[:, 0], order[:, place]] = integers * scale
         error = (remaining[:, place] - integers * scale) / upper[:, place, place, np.newaxis]
         remaining[:, place + 1 :] -= upper[:, place, place + 1 :, np.newaxis] * error[:, np.newaxis]

@@ -227,12 +227,11 @@ def _range_variable(wrapper: Any, end: str) -> Any:
 
 
 def convert(graph: Graph) -> bytes:
-    """Converts a graph of ``to_integers`` to TFLite: uint8 ``image`` to float32 ``logits``, int8 inside."""
+    """Converts a graph of ``to_integers`` to TFLite: float32 ``image`` to float32 ``logits``, int8 inside."""
     from tledge.export.concrete_function import freeze
 
     function = freeze(build(graph), "float32", batch=1)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], tf.Module())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.inference_input_type = tf.uint8
     converted: bytes = converter.convert()
     return converted

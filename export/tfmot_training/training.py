@@ -109,6 +109,8 @@ def train_quantized(
     )
     calibration = min(CALIBRATION_IMAGES, len(job.train.paths))
     images = calibration + epochs * len(job.train.paths) + (epochs + 1) * len(job.validation.paths)
+    from tledge.export.tflite_graph import finish
+
     with tempfile.TemporaryDirectory(prefix="tledge-qat-") as name:
         folder = Path(name)
         graph = describe(model, "the recipe qat")
@@ -117,7 +119,7 @@ def train_quantized(
         run_child(folder, label="Quantization-aware training", images=images, progress=progress)
         outcome = Outcome.load(folder)
         return Quantized(
-            tflite=(folder / TFLITE).read_bytes(),
+            tflite=finish((folder / TFLITE).read_bytes()),
             weights=load_weights(folder / TRAINED),
             ranges=outcome.ranges,
             history=outcome.history,

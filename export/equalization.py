@@ -11,49 +11,46 @@ section 4.1; here by the activations' ranges on the calibration images, and with
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
-
-from tledge.core.images import Pixels
+import numpy.typing as npt
 
 HEADROOM = 1.25
 """How far above its largest calibrated value a channel may go before it is cut off."""
 
 LARGEST_FACTOR = 16.0
 
-BATCH = 16
+Factors = npt.NDArray[np.float32]
 
 
-def equalize(model: Any, calibration: Pixels, norms: dict[str, Any]) -> None:
+def equalize(model: Any, norms: dict[str, Any], largest: Mapping[str, Factors]) -> dict[str, Factors]:
     """Equalizes the inputs of the depthwise convolutions that follow a convolution and a ReLU, in place.
 
     Args:
         model: a flat ``keras.Model`` whose batch norms are folded: what is left of them adds a bias.
-        calibration: uint8 (n, height, width, 3).
         norms: the batch norm behind a layer, by that layer's name.
+        largest: (channels,) the largest input of each layer on the calibration images, by its name.
+
+    Returns:
+        By the name of the depthwise convolution, (channels,), what its inputs were multiplied by.
     """
-    chains = list(_chains(model, norms))
-    if not chains:
-        return
-    taps = keras.Model(model.input, [relu.output for _, relu, _ in chains])
-    taps.jit_compile = False
-    largest = [np.zeros(depthwise.get_weights()[0].shape[2]) for _, _, depthwise in chains]
-    for start in range(0, len(calibration), BATCH):
-        found = taps.predict_on_batch(calibration[start : start + BATCH].astype(np.float32))
-        for place, values in enumerate(found if isinstance(found, list) else [found]):
-            largest[place] = np.maximum(largest[place], np.asarray(values).max(axis=(0, 1, 2)))
-    for (producer, relu, depthwise), reached in zip(chains, largest, strict=True):
-        limit = _limit(relu)
-        ceiling = reached.max() if limit is None else limit
+    found = {}
+    for producer, relu, depthwise in _chains(model, norms):
+        if depthwise.name not in largest:
+            continue
+        reached = largest[depthwise.name]
+        ceiling = reached.max() if relu.max_value is None else float(relu.max_value)
         factors = np.ones_like(reached)
         alive = reached > 0
         factors[alive] = np.clip(ceiling / (HEADROOM * reached[alive]), 1.0, LARGEST_FACTOR)
-        _scale_outputs(producer, norms.get(producer.name), factors.astype(np.float32))
+        _scale_outputs(producer, norms.get(producer.name), factors)
         kernel, *bias = depthwise.get_weights()
-        depthwise.set_weights([kernel / factors.astype(np.float32)[:, np.newaxis], *bias])
+        depthwise.set_weights([kernel / factors[:, np.newaxis], *bias])
+        found[depthwise.name] = factors
+    return found
 
 
 def _chains(model: Any, norms: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
@@ -83,11 +80,7 @@ def _only_producer(layer: Any) -> Any | None:
     return producer if len(producer._outbound_nodes) == 1 else None
 
 
-def _limit(relu: Any) -> float | None:
-    return None if relu.max_value is None else float(relu.max_value)
-
-
-def _scale_outputs(layer: Any, norm: Any | None, factors: Any) -> None:
+def _scale_outputs(layer: Any, norm: Any | None, factors: Factors) -> None:
     kernel, *bias = layer.get_weights()
     along = factors.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else factors
     layer.set_weights([kernel * along, *(values * factors for values in bias)])

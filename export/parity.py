@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tledge.core.loading import batches
+from tledge.core.images import Pixels
+from tledge.core.loading import batches, usable_cores
 from tledge.core.splits import Sample, Splits
 from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.runtime import default_target
+from tledge.edge_runtime.target import Target
 
 BATCH_SIZE = 32
 
@@ -109,9 +115,22 @@ class Reference:
         Raises:
             ArtifactError: it cannot be loaded or run.
         """
-        with Classifier(artifact) as classifier:
+        with ExitStack() as stack:
+            # One thread each: operators without a parallel kernel would leave the other cores idle.
+            idle = Queue[Classifier]()
+            for _ in range(usable_cores()):
+                idle.put(stack.enter_context(Classifier(artifact, target=one_thread(artifact))))
+
+            def classify(pixels: Pixels) -> Logits:
+                classifier = idle.get()
+                try:
+                    return classifier.logits(pixels)
+                finally:
+                    idle.put(classifier)
+
             loaded = batches(self.splits.paths(self.samples), self.size, self.resize, BATCH_SIZE)
-            logits = np.concatenate([classifier.logits(pixels) for pixels in loaded])
+            with ThreadPoolExecutor(usable_cores()) as pool:
+                logits = np.concatenate(list(pool.map(classify, loaded)))
         return self.compare_logits(logits)
 
     def compare_logits(self, logits: Logits) -> Parity:
@@ -139,6 +158,12 @@ class Reference:
             keras_top1=float(np.mean(theirs == labels)),
             recall_change=changes,
         )
+
+
+def one_thread(artifact: Path) -> Target:
+    """The CPU target with one thread that takes a model file."""
+    usual = default_target(artifact.suffix.removeprefix("."))
+    return Target(usual.runtime, usual.device, 1)
 
 
 def _centred(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

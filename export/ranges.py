@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -64,10 +64,23 @@ class Histogram:
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
     def add(self, values: Values) -> None:
-        """Counts some values, all of which lie in the observed range."""
+        """Counts some values; where they pass the observed range, that grows and what was counted is counted anew."""
+        grown = self.observed.widened(values)
+        if grown != self.observed:
+            centres = self._edges[:-1] + np.diff(self._edges) / 2
+            counts, self.observed, self.counts = self.counts, grown, np.zeros(BINS, np.int64)
+            np.add.at(self.counts, self._places(centres), counts)
+        self.counts += np.bincount(self._places(values.reshape(-1)), minlength=BINS)
+
+    @property
+    def _edges(self) -> npt.NDArray[np.float64]:
+        return np.linspace(self.observed.low, self.observed.high, BINS + 1)
+
+    def _places(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         width = max(self.observed.high - self.observed.low, float(np.finfo(np.float32).tiny))
-        places = ((values.reshape(-1) - self.observed.low) * np.float32(BINS / width)).astype(np.int32)
-        self.counts += np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS)
+        places = ((values - self.observed.low) * np.float32(BINS / width)).astype(np.int32)
+        clipped: npt.NDArray[np.int32] = np.clip(places, 0, BINS - 1)
+        return clipped
 
     def best_range(self) -> Range:
         """The range with the least squared error of an 8-bit integer: what is cut off, and what is rounded.
@@ -76,8 +89,7 @@ class Histogram:
 
         Source: Nagel et al., A white paper on neural network quantization, arXiv 2106.08295, section 3.1 (MSE).
         """
-        edges = np.linspace(self.observed.low, self.observed.high, BINS + 1)
-        values = (edges[:-1] + edges[1:]) / 2
+        values = (self._edges[:-1] + self._edges[1:]) / 2
         lows, highs = self.observed.low * SHARES, self.observed.high * SHARES
         if self.observed.low == 0:
             lows = lows[-1:]
@@ -98,18 +110,13 @@ def observe(values: Callable[[Pixels], Mapping[Name, Values]], calibration: Pixe
 
     Args:
         values: runs a float model over uint8 (n, height, width, 3) and gives tensors by name; it is called with each
-            image twice.
+            image once.
         calibration: uint8 (n, height, width, 3).
     """
-    batches = [calibration[start : start + BATCH] for start in range(0, len(calibration), BATCH)]
-    observed: dict[Name, Range] = {}
-    for batch in batches:
-        for name, found in values(batch).items():
-            observed[name] = observed.get(name, Range(0.0, 0.0)).widened(found)
-    histograms = {name: Histogram(seen) for name, seen in observed.items()}
-    for batch in batches:
-        for name, found in values(batch).items():
-            histograms[name].add(found)
+    histograms: dict[Name, Histogram] = {}
+    for start in range(0, len(calibration), BATCH):
+        for name, found in values(calibration[start : start + BATCH]).items():
+            histograms.setdefault(name, Histogram(Range(0.0, 0.0))).add(found)
     return {name: histogram.best_range() for name, histogram in histograms.items()}
 
 

@@ -40,9 +40,9 @@ class Recipe:
 RECIPES = (
     Recipe("float32", 60),
     Recipe("float16", 30),
+    Recipe("dynamic", 15),
     Recipe("int16x8", 20, calibrated=True),
     Recipe("int8", 15, calibrated=True),
-    Recipe("dynamic", 15),
     Recipe("qat", calibrated=True, trained=True),
 )
 """In the order that they are shown in."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from tledge.core.errors import ConversionError
 from tledge.edge_runtime import Classifier
+from tledge.export.parity import one_thread
 
 ROUNDS = 40
 
@@ -37,11 +38,8 @@ def median_latencies(artifacts: Sequence[Path]) -> list[float]:
 
 
 def _measure(artifacts: Sequence[Path]) -> list[float]:
-    runtimes = {"tflite": "litert", "onnx": "onnxruntime"}
     with ExitStack() as stack:
-        classifiers = [
-            stack.enter_context(Classifier(path, target=f"{runtimes[path.suffix[1:]]}:cpu:1")) for path in artifacts
-        ]
+        classifiers = [stack.enter_context(Classifier(path, target=one_thread(path))) for path in artifacts]
         samples = np.empty((ROUNDS, len(classifiers)))
         for row in samples:
             for place, classifier in enumerate(classifiers):

@@ -86,11 +86,15 @@ class CalibratedModel:
         _fold_batch_norms(prepared)
         norm_after = _norms_by_producer(prepared)
         _centre_pixels(prepared, norm_after)
-        equalize(prepared, self.pixels, norm_after)
         layers = [
             layer for layer in prepared.layers if _is_rounded(layer) and (layer.use_bias or layer.name in norm_after)
         ]
-        return prepared, _correlate_inputs(prepared, layers, self.pixels)
+        correlations, largest = _observe_inputs(prepared, layers, self.pixels)
+        for name, factors in equalize(prepared, norm_after, largest).items():
+            along = np.append(np.ones(correlations[name].shape[1] - 1), 0)  # the constant 1 stays
+            grown = factors[:, np.newaxis] ** along
+            correlations[name] *= grown[:, :, np.newaxis] * grown[:, np.newaxis]
+        return prepared, correlations
 
 
 def _copy(model: Any) -> Any:
@@ -170,23 +174,29 @@ def _set_kernel(layer: Any, kernel: Any, shift: Any, norm: Any) -> None:
         norm.set_weights([gamma, beta + shift, mean, variance])
 
 
-def _correlate_inputs(model: Any, layers: list[Any], calibration: Pixels) -> dict[str, Floats]:
-    """How the inputs of each layer correlate, the constant 1 that its bias multiplies among them.
+def _observe_inputs(
+    model: Any, layers: list[Any], calibration: Pixels
+) -> tuple[dict[str, Floats], dict[str, npt.NDArray[np.float32]]]:
+    """How each layer's inputs correlate, the constant 1 that its bias multiplies among them, and how large they get.
 
     Returns:
-        By layer name, (groups, fan-in + 1, fan-in + 1); a depthwise convolution has a group per channel, others one.
+        By layer name, (groups, fan-in + 1, fan-in + 1), where a depthwise convolution has a group per channel, others
+        one; and (channels,), the largest value.
     """
     rng = np.random.default_rng(0)
     taps = keras.Model(model.input, [layer.input for layer in layers])
     taps.jit_compile = False  # compiling for a few batches does not pay
     sums: dict[str, Floats] = {}
+    largest: dict[str, npt.NDArray[np.float32]] = {}
     for start in range(0, len(calibration), BATCH):
         values = taps.predict_on_batch(calibration[start : start + BATCH].astype(np.float32))
         for layer, value in zip(layers, values if isinstance(values, list) else [values], strict=True):
             samples = _sample(layer, np.asarray(value), rng)
             with_one = np.concatenate([samples, np.ones_like(samples[:, :, :1])], axis=2)
             sums[layer.name] = sums.get(layer.name, 0.0) + with_one.transpose(0, 2, 1) @ with_one
-    return {name: _damp(total / total[:, -1:, -1:]) for name, total in sums.items()}
+            reached = np.asarray(value).reshape(-1, value.shape[-1]).max(axis=0)
+            largest[layer.name] = np.maximum(largest.get(layer.name, reached), reached)
+    return {name: _damp(total / total[:, -1:, -1:]) for name, total in sums.items()}, largest
 
 
 def _damp(correlation: Floats) -> Floats:

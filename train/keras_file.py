@@ -96,8 +96,8 @@ def _refuse_code(path: Path, config: Any) -> None:
         custom = module is not None and str(module).split(".")[0] not in ("keras", "builtins")
         registered = str(part.get("registered_name") or "")
         function = name == "function" and module == "builtins"
-        if name in RUNS_CODE or custom or ">" in registered or function:
-            what = registered or (part.get("config") if function else name)
+        if name in RUNS_CODE or custom or ">" in registered + name or function:
+            what = part.get("config") if function else registered or name
             raise ModelError(
                 f"'{path}' holds {what!r}, code of its own that could do anything on this machine: it was not loaded."
                 " Replace it by Keras' own layers; or, if you trust whoever made the file, pass --trust-model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,14 @@ class Onnx(Format):
 
 def _to_onnx(model: Any) -> Any:
     """An ``onnx.ModelProto`` from uint8 ``image`` (batch, height, width, 3) to float32 ``logits``."""
+    import onnx
+
+    return onnx.ModelProto.FromString(_convert(model))
+
+
+@functools.lru_cache(maxsize=1)
+def _convert(model: Any) -> bytes:
+    """The same, serialized; kept, since three recipes begin with it."""
     import tf2onnx
 
     from tledge.export.concrete_function import freeze
@@ -62,7 +71,8 @@ def _to_onnx(model: Any) -> Any:
     converted, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
-    return _fold_batch_norms(converted)
+    content: bytes = _fold_batch_norms(converted).SerializeToString()
+    return content
 
 
 def _fold_batch_norms(model: Any) -> Any:

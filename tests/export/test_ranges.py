@@ -5,8 +5,9 @@ from tledge.export.ranges import Histogram, Range, observe
 
 
 def histogram(values: np.ndarray) -> Histogram:
-    found = Histogram(Range(0.0, 0.0).widened(values))
-    found.add(values)
+    found = Histogram(Range(0.0, 0.0))
+    for part in np.array_split(values, 3):
+        found.add(part)
     return found
 
 
@@ -45,4 +46,4 @@ def test_every_image_is_looked_at_in_bounded_batches() -> None:
         return {"pixels": batch.astype(np.float32)}
 
     assert observe(values, images)["pixels"] == Range(0.0, 19.0)
-    assert sizes == [8, 8, 4] * 2
+    assert sizes == [8, 8, 4]

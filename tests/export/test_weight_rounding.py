@@ -89,7 +89,8 @@ def test_channels_of_a_depthwise_convolution_use_the_whole_range_and_mean_the_sa
     _fold_batch_norms(model)
     pixels = IMAGES.astype(np.float32)
     expected, narrow = model.predict(pixels, verbose=0), before.predict(pixels, verbose=0).max(axis=(0, 1, 2))
-    equalize(model, IMAGES, _norms_by_producer(model))
+    factors = equalize(model, _norms_by_producer(model), {depthwise.name: narrow})[depthwise.name]
+    assert factors.max() > 1
     wide = before.predict(pixels, verbose=0).max(axis=(0, 1, 2))
     alive = (narrow > 0.4) & (narrow < 5)
     assert alive.sum() > 3

@@ -1,0 +1,186 @@
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import check_one_line_error, random_images, tledge
+
+from tledge.core.artifact import read_artifact
+from tledge.core.errors import ModelError, TledgeError, UnknownNameError
+from tledge.core.run_directory import RunDirectory
+from tledge.train import import_model
+
+keras = pytest.importorskip("keras")
+
+IMAGES = random_images(8, 24)
+
+
+def save(path: Path, *layers: Any) -> Path:
+    keras.utils.set_random_seed(4)
+    keras.Sequential([keras.Input((24, 24, 3)), *layers]).save(path)
+    return path
+
+
+def answers(path: Path, classes: int, **options: Any) -> Any:
+    from tledge.train.keras_file import read_keras_file
+
+    return read_keras_file(path, classes, **options).predict(IMAGES.astype(np.float32), verbose=0)
+
+
+def softmax(logits: Any) -> Any:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_softmax_comes_off_and_a_nested_model_is_flattened(tmp_path: Path, suffix: str) -> None:
+    inner = keras.Sequential([keras.Input((24, 24, 3)), keras.layers.Conv2D(4, 3), keras.layers.ReLU()], name="inner")
+    path = save(
+        tmp_path / f"model{suffix}",
+        keras.layers.RandomFlip(),
+        keras.layers.Rescaling(1 / 255),
+        inner,
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.5),
+        keras.layers.Dense(3, activation="softmax"),
+    )
+    expected = keras.saving.load_model(path, compile=False).predict(IMAGES.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(softmax(answers(path, 3)), expected, atol=1e-6)
+    from tledge.train.keras_file import read_keras_file
+
+    model = read_keras_file(path, 3)
+    assert [type(layer).__name__ for layer in model.layers] == [
+        "InputLayer",
+        "Rescaling",
+        "Conv2D",
+        "ReLU",
+        "Flatten",
+        "Dense",
+    ]
+    assert (model.input.name, model.layers[-1].name) == ("image", "logits")
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_output_becomes_two_logits(tmp_path: Path, activation: str | None) -> None:
+    path = save(tmp_path / "m.keras", keras.layers.Flatten(), keras.layers.Dense(1, activation=activation))
+    expected = keras.saving.load_model(path, compile=False).predict(IMAGES.astype(np.float32), verbose=0)[:, 0]
+    found = answers(path, 2)
+    probability = softmax(found)[:, 1] if activation else found[:, 1] - found[:, 0]
+    np.testing.assert_allclose(probability, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "scale", "offset"), [("0..1", 1 / 255, 0.0), ("-1..1", 1 / 127.5, -1.0)])
+def test_pixels_are_brought_to_the_range_that_the_model_takes(
+    tmp_path: Path, name: str, scale: float, offset: float
+) -> None:
+    path = save(tmp_path / "m.keras", keras.layers.Flatten(), keras.layers.Dense(2))
+    model = keras.saving.load_model(path, compile=False)
+    expected = model.predict(IMAGES.astype(np.float32) * scale + offset, verbose=0)
+    np.testing.assert_allclose(answers(path, 2, input_range=name), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(UnknownNameError, match=r"unknown input range '0..2'"):
+        answers(path, 2, input_range="0..2")
+
+
+def _lambda(path: Path) -> Path:
+    return save(path, keras.layers.Lambda(lambda x: x / 255), keras.layers.Flatten(), keras.layers.Dense(2))
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class Twice(keras.layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return 2 * inputs
+
+
+@keras.saving.register_keras_serializable(package="mine")
+def cubed(x: Any) -> Any:
+    return x**3
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (_lambda, "Lambda"),
+        (lambda path: save(path, Twice(), keras.layers.Flatten(), keras.layers.Dense(2)), "mine>Twice"),
+        (lambda path: save(path, keras.layers.Flatten(), keras.layers.Dense(2, activation=cubed)), "cubed"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_code_in_a_file_is_not_loaded(
+    tmp_path: Path, make: Callable[[Path], Path], what: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path / f"m{suffix}")
+    loaded = []
+    monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: loaded.append(1))
+    with pytest.raises(ModelError, match="it was not loaded.*--trust-model") as error:
+        answers(path, 2)
+    assert what.rsplit(">", maxsplit=1)[-1] in str(error.value)
+    assert not loaded
+
+
+def test_a_trusted_file_is_loaded(tmp_path: Path) -> None:
+    path = _lambda(tmp_path / "m.keras")
+    assert answers(path, 2, trust=True).shape == (8, 2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "what"),
+    [
+        ((keras.layers.Flatten(), keras.layers.Dense(5)), "tells 5 classes apart, the data has 3"),
+        ((keras.layers.Flatten(), keras.layers.Dense(3, activation="sigmoid")), "independent sigmoids"),
+        ((keras.layers.Conv2D(3, 3),), "ends in Conv2D"),
+        ((keras.layers.Flatten(), keras.layers.Dense(3, activation="relu")), "ends in Dense"),
+    ],
+)
+def test_what_is_no_classifier_of_these_classes_is_refused(tmp_path: Path, layers: Any, what: str) -> None:
+    with pytest.raises(ModelError, match=what):
+        answers(save(tmp_path / "m.keras", *layers), 3)
+
+
+def test_what_does_not_take_one_rgb_image_is_refused(tmp_path: Path) -> None:
+    for shape, what in (((24, 24, 1), "not one RGB image"), ((None, None, 3), "images of any size")):
+        image = keras.Input(shape)
+        keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(image))).save(
+            tmp_path / "m.keras"
+        )
+        with pytest.raises(ModelError, match=what):
+            answers(tmp_path / "m.keras", 3)
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.keras").write_text("no zip")
+    (tmp_path / "text.h5").write_text("no hdf5")
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
+        archive.writestr("metadata.json", "{}")
+    for name in ("text.keras", "text.h5", "empty.keras"):
+        with pytest.raises(ModelError, match="no whole Keras model"):
+            answers(tmp_path / name, 2)
+    with pytest.raises(ModelError, match="no model"):
+        answers(tmp_path / "gone.keras", 2)
+
+
+def test_a_model_and_its_photos_become_a_run(tmp_path: Path, photos: Path) -> None:
+    path = save(tmp_path / "mine.keras", keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax"))
+    manifest = import_model(model=path, data=photos, runs=tmp_path / "runs")
+    run = RunDirectory(tmp_path / "runs" / "latest")
+    assert run.manifest() == manifest
+    assert manifest.class_names == ("across", "upright")
+    assert manifest.config["input_range"] == "0..255"
+    assert manifest.data.splits == {"train": 56, "validation": 12, "test": 12}
+    artifact = read_artifact(run.model)
+    assert (artifact.sha256, artifact.sidecar.input_size) == (manifest.model_sha256, (24, 24))
+    assert json.loads(run.evaluation.read_text())["top1"] == manifest.metrics["test_top1"]
+
+
+def test_a_model_that_cannot_be_taken_leaves_no_run(tmp_path: Path, photos: Path) -> None:
+    path = save(tmp_path / "m.keras", keras.layers.Flatten(), keras.layers.Dense(7))
+    with pytest.raises(TledgeError, match="7 classes"):
+        import_model(model=path, data=photos, runs=tmp_path / "runs")
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_the_command_line_says_what_goes_together(tmp_path: Path) -> None:
+    check_one_line_error(tledge("export", "--model", "m.keras", cwd=tmp_path), "--model needs --data")
+    check_one_line_error(tledge("export", "--data", "photos", cwd=tmp_path), "--data goes with --model")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import chain, zip_longest
+from itertools import islice, zip_longest
 
 import numpy as np
 
@@ -52,7 +52,9 @@ def load_calibration(
 def choose_balanced(samples: tuple[Sample, ...], images: int, seed: int) -> tuple[Sample, ...]:
     """Takes samples from the classes in turn, at random within each; all where there are fewer than ``images``."""
     of_class: dict[int, list[Sample]] = defaultdict(list)
-    for place in np.random.default_rng(seed).permutation(len(samples)):
+    rng = np.random.default_rng(seed)
+    for place in rng.permutation(len(samples)):
         of_class[samples[place].label].append(samples[place])
-    turns = chain.from_iterable(zip_longest(*(of_class[label] for label in sorted(of_class))))
-    return tuple(sample for sample in turns if sample is not None)[:images]
+    turns = zip_longest(*(of_class[label] for label in sorted(of_class)))
+    mixed = (turn[place] for turn in turns for place in rng.permutation(len(turn)))  # no class is always the first
+    return tuple(islice((sample for sample in mixed if sample is not None), images))

@@ -18,6 +18,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from tledge.export.folded_norms import FOLDED, is_linear, scale_outputs
+
 HEADROOM = 1.25
 """How far above its largest calibrated value a channel may go before it is cut off."""
 
@@ -46,7 +48,7 @@ def equalize(model: Any, norms: dict[str, Any], largest: Mapping[str, Factors]) 
         factors = np.ones_like(reached)
         alive = reached > 0
         factors[alive] = np.clip(ceiling / (HEADROOM * reached[alive]), 1.0, LARGEST_FACTOR)
-        _scale_outputs(producer, norms.get(producer.name), factors)
+        scale_outputs(producer, norms.get(producer.name), factors)
         kernel, *bias = depthwise.get_weights()
         depthwise.set_weights([kernel / factors[:, np.newaxis], *bias])
         found[depthwise.name] = factors
@@ -66,7 +68,7 @@ def _chains(model: Any, norms: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]
         before = _only_producer(relu)
         norm = before if isinstance(before, keras.layers.BatchNormalization) else None
         producer = before if norm is None else _only_producer(norm)
-        if producer is None or type(producer) not in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D):
+        if producer is None or type(producer) not in FOLDED or not is_linear(producer):
             continue
         if norm is None or norms.get(producer.name) is norm:
             yield producer, relu, depthwise
@@ -78,12 +80,3 @@ def _only_producer(layer: Any) -> Any | None:
         return None
     producer = layer.input._keras_history.operation
     return producer if len(producer._outbound_nodes) == 1 else None
-
-
-def _scale_outputs(layer: Any, norm: Any | None, factors: Factors) -> None:
-    kernel, *bias = layer.get_weights()
-    along = factors.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else factors
-    layer.set_weights([kernel * along, *(values * factors for values in bias)])
-    if norm is not None:
-        gamma, beta, mean, variance = norm.get_weights()
-        norm.set_weights([gamma, beta * factors, mean * factors, variance])

@@ -290,6 +290,8 @@ def _observe(model: Any, names: list[str], pixels: set[str], calibration: Pixels
     """The best range of each tensor on the calibration images; of ``pixels`` the one that 0 to 255 have."""
     import onnxruntime
 
+    if not names:
+        return {}
     watched = onnx.ModelProto.FromString(model.SerializeToString())
     present = {value.name for value in watched.graph.output}
     watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)

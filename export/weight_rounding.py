@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from tledge.core.images import Pixels
 from tledge.export.equalization import equalize
+from tledge.export.folded_norms import add_to_outputs, fold_batch_norms, norms_by_producer
 
 LARGEST_FAN_IN = 1152
 """Layers that sum over more inputs keep nearest rounding: their errors average out, and their correlation
@@ -67,11 +68,12 @@ class CalibratedModel:
         """
         prepared, correlations = self._prepared
         rounded = _copy(prepared)
-        norm_after = _norms_by_producer(rounded)
+        norm_after = norms_by_producer(rounded)
         for name, correlation in correlations.items():
             layer = rounded.get_layer(name)
             kernel, shift = _round_kernel(layer, correlation, levels)
-            _set_kernel(layer, kernel, shift, norm_after.get(name))
+            layer.set_weights([kernel, *layer.get_weights()[1:]])
+            add_to_outputs(layer, norm_after.get(name), shift)
         return rounded
 
     @property
@@ -83,8 +85,7 @@ class CalibratedModel:
     def _prepared(self) -> tuple[Any, dict[str, Floats]]:
         """The model with batch norms folded and channels equalized, and how the inputs of its layers correlate."""
         prepared = _copy(self._model)
-        _fold_batch_norms(prepared)
-        norm_after = _norms_by_producer(prepared)
+        norm_after = fold_batch_norms(prepared)
         _centre_pixels(prepared, norm_after)
         layers = [
             layer for layer in prepared.layers if _is_rounded(layer) and (layer.use_bias or layer.name in norm_after)
@@ -114,34 +115,6 @@ def _is_rounded(layer: Any) -> bool:
     return bool(fan_in <= LARGEST_FAN_IN)
 
 
-def _norms_by_producer(model: Any) -> dict[str, Any]:
-    """The batch norm that is the only one to take a layer's output, by that layer's name."""
-    found = {}
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center:
-            producer = layer.input._keras_history.operation
-            if len(producer._outbound_nodes) == 1:
-                found[producer.name] = layer
-    return found
-
-
-def _fold_batch_norms(model: Any) -> None:
-    """Moves the scale of each batch norm into the kernel before it; the norm keeps a bias and nothing else."""
-    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-    for name, norm in _norms_by_producer(model).items():
-        layer = model.get_layer(name)
-        if type(layer) not in kinds:
-            continue
-        gamma, beta, mean, variance = norm.get_weights()
-        scale = gamma / np.sqrt(variance + norm.epsilon)
-        kernel, *bias = layer.get_weights()
-        offset = bias[0] if bias else np.zeros_like(mean)
-        folded = kernel * (scale[:, np.newaxis] if isinstance(layer, keras.layers.DepthwiseConv2D) else scale)
-        layer.set_weights([folded, *(np.zeros_like(values) for values in bias)])
-        unit = np.ones_like(mean)
-        norm.set_weights([unit, beta + (offset - mean) * scale, 0 * unit, (1 - norm.epsilon) * unit])
-
-
 def _centre_pixels(model: Any, norm_after: dict[str, Any]) -> None:
     """Moves the zero of scaled pixels to that of a whole pixel value, so that 8-bit integers can hold them exactly.
 
@@ -162,16 +135,7 @@ def _centre_pixels(model: Any, norm_after: dict[str, Any]) -> None:
         centred = -np.rint(-offset / scale) * scale
         kernel = conv.get_weights()[0]
         layer.offset = float(centred)
-        _set_kernel(conv, kernel, (offset - centred) * kernel.sum(axis=(0, 1, 2)), norm_after.get(conv.name))
-
-
-def _set_kernel(layer: Any, kernel: Any, shift: Any, norm: Any) -> None:
-    """Sets a kernel; what is added to the layer's output goes into its bias, or that of its batch norm."""
-    _, *bias = layer.get_weights()
-    layer.set_weights([kernel, *(values + shift for values in bias)])
-    if not bias:
-        gamma, beta, mean, variance = norm.get_weights()
-        norm.set_weights([gamma, beta + shift, mean, variance])
+        add_to_outputs(conv, norm_after.get(conv.name), (offset - centred) * kernel.sum(axis=(0, 1, 2)))
 
 
 def _observe_inputs(
@@ -183,6 +147,8 @@ def _observe_inputs(
         By layer name, (groups, fan-in + 1, fan-in + 1), where a depthwise convolution has a group per channel, others
         one; and (channels,), the largest value.
     """
+    if not layers:
+        return {}, {}
     rng = np.random.default_rng(0)
     taps = keras.Model(model.input, [layer.input for layer in layers])
     taps.jit_compile = False  # compiling for a few batches does not pay
@@ -210,7 +176,7 @@ def _damp(correlation: Floats) -> Floats:
 def _sample(layer: Any, value: npt.NDArray[np.float32], rng: np.random.Generator) -> Floats:
     """Random patches of what goes into a layer: (groups, samples, fan-in)."""
     if isinstance(layer, keras.layers.Dense):
-        return value[np.newaxis].astype(np.float64)
+        return value.reshape(1, -1, value.shape[-1]).astype(np.float64)
     kernel, stride = np.array(layer.kernel_size), np.array(layer.strides)
     size = np.array(value.shape[1:3])
     if layer.padding == "same":  # as TensorFlow pads: the odd pixel comes after

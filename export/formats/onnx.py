@@ -27,7 +27,7 @@ class Onnx(Format):
     """https://onnx.ai"""
 
     recipes = ("float32", "float16", "dynamic", "int8", "qat")
-    modules = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "sympy")
+    modules = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
     distributions = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
 
     def convert(self, model: Any, recipe: Recipe, calibration: CalibratedModel | None, cpu: str = "any") -> bytes:
@@ -78,11 +78,15 @@ def _convert(model: Any) -> bytes:
 def _fold_batch_norms(model: Any) -> Any:
     """Folds the batch norms into the convolutions; tf2onnx leaves those of depthwise ones as Mul and Add."""
     import onnx
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "folded.onnx")
-        quant_pre_process(model, path)
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = path
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         folded = onnx.load(path)
     used = {node.domain for node in folded.graph.node}
     imports = [opset for opset in folded.opset_import if opset.domain in used]

@@ -47,13 +47,14 @@ def test_every_kernel_is_on_the_grid_that_a_converter_makes(trained_like_model: 
 
 
 def test_outputs_stay_closer_than_by_rounding_to_the_nearest(trained_like_model: Any) -> None:
-    from tledge.export.weight_rounding import CalibratedModel, _fold_batch_norms
+    from tledge.export.folded_norms import fold_batch_norms
+    from tledge.export.weight_rounding import CalibratedModel
 
     held_out = np.stack([stripes(bool(index % 2), 500 + index, (16, 16)) for index in range(32)]).astype(np.float32)
     expected = trained_like_model.predict(held_out, verbose=0)
     nearest = keras.models.clone_model(trained_like_model)
     nearest.set_weights(trained_like_model.get_weights())
-    _fold_batch_norms(nearest)
+    fold_batch_norms(nearest)
     np.testing.assert_allclose(nearest.predict(held_out, verbose=0), expected, rtol=1e-3, atol=1e-3)
     levels = 15  # coarse, so that the errors are large
     for layer in nearest.layers:
@@ -80,16 +81,16 @@ def test_the_model_itself_stays_as_it_was(trained_like_model: Any) -> None:
 
 def test_channels_of_a_depthwise_convolution_use_the_whole_range_and_mean_the_same(tiny_keras_model: Any) -> None:
     from tledge.export.equalization import HEADROOM, equalize
-    from tledge.export.weight_rounding import _fold_batch_norms, _norms_by_producer
+    from tledge.export.folded_norms import fold_batch_norms
 
     model = keras.models.clone_model(tiny_keras_model)
     model.set_weights(tiny_keras_model.get_weights())
     depthwise = next(layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D))
     before = keras.Model(model.input, depthwise.input)
-    _fold_batch_norms(model)
+    norms = fold_batch_norms(model)
     pixels = IMAGES.astype(np.float32)
     expected, narrow = model.predict(pixels, verbose=0), before.predict(pixels, verbose=0).max(axis=(0, 1, 2))
-    factors = equalize(model, _norms_by_producer(model), {depthwise.name: narrow})[depthwise.name]
+    factors = equalize(model, norms, {depthwise.name: narrow})[depthwise.name]
     assert factors.max() > 1
     wide = before.predict(pixels, verbose=0).max(axis=(0, 1, 2))
     alive = (narrow > 0.4) & (narrow < 5)
@@ -97,3 +98,44 @@ def test_channels_of_a_depthwise_convolution_use_the_whole_range_and_mean_the_sa
     np.testing.assert_allclose(wide[alive], 6 / HEADROOM, rtol=1e-3)
     assert wide.max() <= 6 + 1e-5
     np.testing.assert_allclose(model.predict(pixels, verbose=0), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [keras.layers.Conv2D(6, 3, activation="relu"), keras.layers.BatchNormalization()],
+        lambda: [keras.layers.Conv2D(6, 3), keras.layers.BatchNormalization(scale=False), keras.layers.ReLU()],
+        lambda: [keras.layers.Conv2D(6, 3, use_bias=False), keras.layers.BatchNormalization(center=False)],
+        lambda: [keras.layers.DepthwiseConv2D(3, depth_multiplier=2), keras.layers.BatchNormalization()],
+        lambda: [keras.layers.Conv2D(6, 3, activation="tanh"), keras.layers.ReLU(), keras.layers.DepthwiseConv2D(3)],
+        lambda: [keras.layers.Dense(6, use_bias=False), keras.layers.BatchNormalization()],
+        lambda: [keras.layers.Flatten(), keras.layers.Dense(2000), keras.layers.Dense(8)],
+    ],
+)
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+def test_any_plain_graph_means_the_same_before_it_is_rounded_and_nearly_so_after(layers: Any, name: str) -> None:
+    from tledge.export.format import FORMATS
+    from tledge.export.recipes import find_recipe
+    from tledge.export.weight_rounding import CalibratedModel
+
+    keras.utils.set_random_seed(2)
+    image = keras.Input((16, 16, 3), name="image")
+    value = keras.layers.Rescaling(1 / 255)(image)
+    for layer in layers():
+        value = layer(value)
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Flatten()(value)))
+    rng = np.random.default_rng(5)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 2, values.shape) for values in layer.get_weights()])
+    expected = model.predict(IMAGES.astype(np.float32), verbose=0)
+    calibrated = CalibratedModel(model, IMAGES)
+    found = calibrated.unrounded.predict(IMAGES.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * expected.std())
+    content = FORMATS.load(name).convert(model, find_recipe("int8"), calibrated)
+    if name == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        answers = session.run(None, {"image": IMAGES})[0]
+        assert np.square(answers - expected).mean() < 0.02 * expected.var()

@@ -17,6 +17,9 @@ from tledge.cli.terminal import Terminal
 from tledge.core.cpu import CpuWarning
 from tledge.core.errors import TledgeError
 
+INTERRUPTED = "interrupted; nothing half-written is left"
+"""Also where a library made another error of a Ctrl-C."""
+
 
 @contextmanager
 def executing(as_json: bool) -> Iterator[Terminal]:
@@ -39,11 +42,11 @@ def executing(as_json: bool) -> Iterator[Terminal]:
         failed = False
     except typer.Exit:
         raise
+    except KeyboardInterrupt as interrupt:
+        terminal.fail(f"interrupted; {interrupt}" if str(interrupt) else INTERRUPTED)
     except TledgeError as error:
         log.record(error)
-        terminal.fail(str(error))
-    except KeyboardInterrupt as interrupt:
-        terminal.fail(f"interrupted; {interrupt or 'nothing half-written is left'}")
+        terminal.fail(INTERRUPTED if interrupts.asked else str(error))
     except BrokenPipeError:
         pass
     except OSError as error:
@@ -54,8 +57,9 @@ def executing(as_json: bool) -> Iterator[Terminal]:
         terminal.fail("out of memory; try a smaller --batch-size or --image-size")
     except Exception as error:  # noqa: BLE001 - what a room did not foresee is still one line, never a traceback
         log.record(error)
-        keep = True
-        terminal.fail(f"internal error: {type(error).__name__}: {error}; please report it with the log {log.path}")
+        keep = not interrupts.asked
+        report = f"internal error: {type(error).__name__}: {error}; please report it with the log {log.path}"
+        terminal.fail(INTERRUPTED if interrupts.asked else report)
     finally:
         log.close(terminal.log_to, keep)
     if failed:

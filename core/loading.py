@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +25,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def map_ahead(function: Callable[[A], B], items: Sequence[A], ahead: int) -> Iterator[B]:
+def map_ahead(function: Callable[[A], B], items: Iterable[A], ahead: int) -> Iterator[B]:
     """Applies ``function`` in threads, yields results in order, at most ``ahead`` of them waiting.
 
     An exception of ``function`` is raised where its result would have been yielded.

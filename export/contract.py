@@ -6,8 +6,9 @@ ones first and one more in each trial, until it does.
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,15 @@ from tledge.core.artifact import Artifact
 from tledge.core.errors import ConversionError
 from tledge.export.exported import ExportedArtifact, Search, Trial
 from tledge.export.format import FORMATS, Quantizer
-from tledge.export.making import ArtifactMaker, translated
+from tledge.export.making import ArtifactMaker, faults, translated
 from tledge.export.parity import Reference
 from tledge.export.recipes import Recipe, find_recipe
 from tledge.export.timing import median_latencies
 
 SENSITIVITY_IMAGES = 32
+
+CHECKED_ALREADY = 100.0
+"""Points of top-1 on the sample of the validation split, where the whole of it has been looked at."""
 
 SAME_SIZE = 1.05
 """Artifacts of up to so many times the smallest one's size are told apart by their latency."""
@@ -46,67 +50,78 @@ def search(
     began = time.perf_counter()
     folder = maker.directory.artifacts
     with ExitStack() as stack:
-        trials: list[tuple[Artifact, Trial]] = []
+        trials: list[Trial] = []
+        keeping: dict[int, Artifact] = {}
 
         def attempt(content: bytes, recipe: Recipe, float_layers: tuple[str, ...]) -> Trial:
             name = f"{recipe.name}-mixed" if float_layers else recipe.name
-            artifact = stack.enter_context(maker.aside(folder / f"{name}.{kind}", content, recipe, float_layers))
-            drop = maker.validation.compare(artifact.path).drop
-            trial = Trial(
-                recipe=recipe.name,
-                float_layers=float_layers,
-                drop=drop,
-                size=artifact.size,
-                latency=None,
-                kept=drop <= max_drop + 1e-9,
+            aside = ExitStack()
+            artifact = aside.enter_context(maker.aside(folder / f"{name}.{kind}", content, recipe, float_layers))
+            size = artifact.size
+            with aside:  # what does not keep the contract goes at once
+                parity = maker.validation.compare(artifact.path)
+                kept = not faults(recipe, parity, max_drop)
+                if kept:
+                    keeping[len(trials)] = artifact
+                    stack.push(aside.pop_all())
+            trials.append(
+                Trial(
+                    recipe=recipe.name,
+                    float_layers=float_layers,
+                    drop=parity.drop,
+                    size=size,
+                    latency=None,
+                    kept=kept,
+                )
             )
-            trials.append((artifact, trial))
-            return trial
+            return trials[-1]
 
         with maker.progress.step(f"Contract for {kind}", len(candidates), "recipes") as step:
             for recipe in candidates:
-                trial = attempt(maker.convert(kind, recipe), recipe, ())
-                step.advance(1, f"{recipe.name} loses {trial.drop:.2f} points")
-        sensitivity: tuple[tuple[str, float], ...] = ()
-        if not any(trial.kept for _, trial in trials):
-            quantizer = _quantizer(maker, kind)
-            sensitivity = _measure_sensitivity(maker, kind, quantizer)
-            int8 = find_recipe("int8")
-            with maker.progress.step(f"Layers in float for {kind}", len(sensitivity), "layers") as step:
-                for count in range(1, len(sensitivity) + 1):
-                    layers = tuple(name for name, _ in sensitivity[:count])
-                    content = translated(kind, "int8", partial(quantizer.quantize, frozenset(layers)))
-                    trial = attempt(content, int8, layers)
-                    step.advance(1, f"{count} in float lose {trial.drop:.2f} points")
-                    if trial.kept:
-                        break
-        keeping = [place for place, (_, trial) in enumerate(trials) if trial.kept]
+                try:
+                    trial = attempt(maker.convert(kind, recipe), recipe, ())
+                    step.advance(1, f"{recipe.name} loses {trial.drop:.2f} points")
+                except ConversionError as error:  # a recipe that cannot express this model is none to choose
+                    step.advance(1, f"{recipe.name} left out: {error}")
+        sensitivity = () if keeping else _leave_in_float(maker, kind, attempt)
         if not keeping:
-            least = min(trial.drop for _, trial in trials)
+            least = f"; the best loses {min(trial.drop for trial in trials):.2f}" if trials else ""
             raise ConversionError(
                 f"no {kind} artifact in 8 bits loses at most {max_drop:g} points of top-1 on"
-                f" {len(maker.splits.validation)} validation photos; the best loses {least:.2f}:"
-                " allow more, or export --quantize float16"
+                f" {len(maker.splits.validation)} validation photos{least}: allow more, or export --quantize float16"
             )
-        latencies = median_latencies([trials[place][0].path for place in keeping])
-        timed = [trial for _, trial in trials]
+        latencies = median_latencies([artifact.path for artifact in keeping.values()])
         for place, latency in zip(keeping, latencies, strict=True):
-            timed[place] = Trial(**{**vars(timed[place]), "latency": latency})
-        best = _best(timed, keeping)
-        path = folder / trials[best][0].name
-        exported = maker.put_in_place(trials[best][0], path, seconds=time.perf_counter() - began)
+            trials[place] = dataclasses.replace(trials[place], latency=latency)
+        best = keeping[_best(trials, tuple(keeping))]
+        exported = maker.put_in_place(
+            best, folder / best.name, seconds=time.perf_counter() - began, largest_drop=CHECKED_ALREADY
+        )
     return exported, Search(
         format=kind,
         max_drop=max_drop,
         images=len(maker.splits.validation),
-        trials=tuple(timed),
+        trials=tuple(trials),
         sensitivity=sensitivity,
-        chosen=path.name,
+        chosen=exported.path.name,
     )
 
 
-def _quantizer(maker: ArtifactMaker, kind: str) -> Quantizer:
-    return FORMATS.load(kind).quantizer(maker.calibrated, maker.terms.cpu)
+def _leave_in_float(
+    maker: ArtifactMaker, kind: str, attempt: Callable[[bytes, Recipe, tuple[str, ...]], Trial]
+) -> tuple[tuple[str, float], ...]:
+    """Tries int8 with one more layer in float32 each time, until it keeps the contract; returns the sensitivities."""
+    quantizer = FORMATS.load(kind).quantizer(maker.calibrated, maker.terms.cpu)
+    sensitivity = _measure_sensitivity(maker, kind, quantizer)
+    with maker.progress.step(f"Layers in float for {kind}", len(sensitivity), "layers") as step:
+        for count in range(1, len(sensitivity) + 1):
+            layers = tuple(name for name, _ in sensitivity[:count])
+            content = translated(kind, "int8", partial(quantizer.quantize, frozenset(layers)))
+            trial = attempt(content, find_recipe("int8"), layers)
+            step.advance(1, f"{count} in float lose {trial.drop:.2f} points")
+            if trial.kept:
+                break
+    return sensitivity
 
 
 def _best(trials: Sequence[Trial], keeping: Sequence[int]) -> int:

@@ -65,28 +65,32 @@ def export(
         same.
 
     Raises:
-        RefusedError: an artifact answers too differently; the others were made.
+        RefusedError: an artifact cannot be made or answers too differently; the others were made.
         TledgeError: no such run, recipe or format, an artifact that exists, or a model that cannot be converted.
     """
     progress = progress or Progress()
-    kinds = _load_formats(_as_list(formats))
-    named = parse_recipes(_as_list(quantize)) if quantize else []
-    recipes = _recipes_by_format(kinds, named, searched=max_drop is not None)
-    _check(cpu, max_drop, sparsity)
+    kinds, named, recipes = check_request(quantize, formats, cpu=cpu, max_drop=max_drop, sparsity=sparsity)
     directory = find_run(run, Path(runs))
     source = read_artifact(directory.model)
     terms = Terms(calibration_images=calibration_images, cpu=cpu, sparsity=sparsity, allow_drop=allow_drop)
     if max_drop is not None:
         baselines = {kind: [BASELINE] for kind in kinds}
-        jobs, kept = _plan(directory, source, baselines, set(), overwrite=False, sparsity=0.0)
+        jobs, kept = _plan(directory, source, baselines, set(), overwrite=False, sparsity=0.0, cpu=cpu)
         _check_free(directory, kinds, recipes, overwrite)
     else:
         jobs, kept = _plan(
-            directory, source, recipes, {recipe.name for recipe in named}, overwrite=overwrite, sparsity=sparsity
+            directory,
+            source,
+            recipes,
+            {recipe.name for recipe in named},
+            overwrite=overwrite,
+            sparsity=sparsity,
+            cpu=cpu,
         )
     artifacts = [describe(artifact, kept=True) for artifact in kept]
     searches: list[Search] = []
     refused: list[str] = []
+    left_out: list[str] = []
     if jobs or max_drop is not None:
         maker = ArtifactMaker(directory, source, terms, progress)
         maker.prepare(recipe for kind in kinds for recipe in recipes[kind])
@@ -94,21 +98,57 @@ def export(
             for path, recipe in jobs:
                 try:
                     artifacts.append(maker.make(path, recipe))
-                except RefusedError as error:
+                    step.advance(1, path.name)
+                except RefusedError as error:  # the others are made all the same
                     refused.append(str(error))
-                step.advance(1, path.name)
+                    step.advance(1, f"{path.name} refused")
+                except ConversionError as error:
+                    left_out.append(str(error))
+                    step.advance(1, f"{path.name} left out")
+        if named:
+            refused += left_out
+        else:  # all recipes that can be made were asked for
+            for reason in left_out:
+                progress.note("Left out", reason)
         for kind in kinds if max_drop is not None else ():
-            artifact, found = search(maker, kind, recipes[kind], max_drop or 0.0)
-            artifacts.append(artifact)
-            searches.append(found)
+            try:
+                artifact, found = search(maker, kind, recipes[kind], max_drop or 0.0)
+                artifacts.append(artifact)
+                searches.append(found)
+            except ConversionError as error:
+                refused.append(str(error))
     order = [recipe.name for recipe in RECIPES]
     artifacts.sort(key=lambda item: (kinds.index(item.format), order.index(item.recipe), item.path.name))
     record = ExportRecord(artifacts=tuple(artifacts), searches=tuple(searches))
     if artifacts:
         atomic.write_json(directory.artifacts / RECORD, record.to_dict())
     if refused:
-        raise RefusedError("; ".join(refused))
+        made = ", ".join(item.path.name for item in artifacts if not item.kept)
+        raise RefusedError("; ".join(refused) + (f" (made: {made})" if made else ""))
     return record
+
+
+def check_request(
+    quantize: str | Sequence[str] = (),
+    formats: str | Sequence[str] = (),
+    *,
+    cpu: str = "any",
+    max_drop: float | None = None,
+    sparsity: float = 0.0,
+) -> tuple[list[str], list[Recipe], dict[str, list[Recipe]]]:
+    """Checks what can be checked of a request before there is a run.
+
+    Returns:
+        The formats, the recipes that were named, and those to make of each format.
+
+    Raises:
+        TledgeError: what ``export`` would raise for the same.
+    """
+    kinds = _load_formats(_as_list(formats))
+    named = parse_recipes(_as_list(quantize)) if quantize else []
+    recipes = _recipes_by_format(kinds, named, searched=max_drop is not None)
+    _check(cpu, max_drop, sparsity)
+    return kinds, named, recipes
 
 
 def _as_list(names: str | Sequence[str]) -> list[str]:
@@ -161,6 +201,7 @@ def _plan(
     *,
     overwrite: bool,
     sparsity: float,
+    cpu: str,
 ) -> tuple[list[tuple[Path, Recipe]], list[Artifact]]:
     """What to convert, and which artifacts are there and stay: those that were not asked for by name."""
     jobs: list[tuple[Path, Recipe]] = []
@@ -176,8 +217,17 @@ def _plan(
             elif recipe.name in named:
                 raise ArtifactError(f"'{path}' exists; pass --overwrite to replace it")
             else:
-                kept.append(read_exported(path, source))
+                kept.append(_keep(path, source, recipe, cpu))
     return jobs, kept
+
+
+def _keep(path: Path, source: Artifact, recipe: Recipe, cpu: str) -> Artifact:
+    artifact = read_exported(path, source)
+    if recipe.calibrated and path.suffix == ".onnx" and artifact.sidecar.cpu != cpu:
+        raise ArtifactError(
+            f"'{path}' exists and is for {artifact.sidecar.cpu}, not for {cpu}; pass --overwrite to replace it"
+        )
+    return artifact
 
 
 def _check_free(

@@ -168,15 +168,16 @@ class ArtifactMaker:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
             yield write_artifact(Path(folder) / path.name, content, self._describe(path, recipe, float_layers))
 
-    def put_in_place(self, artifact: Artifact, path: Path, seconds: float) -> ExportedArtifact:
+    def put_in_place(
+        self, artifact: Artifact, path: Path, *, seconds: float, largest_drop: float = LARGEST_DROP
+    ) -> ExportedArtifact:
         """Compares an artifact that lies aside with the Keras model, and moves it.
 
         Raises:
             RefusedError: it is too far from the Keras model.
         """
         parity = self.reference.compare(artifact.path)
-        recipe = artifact.sidecar.recipe
-        self._check_floor(path.name, recipe, parity)
+        self._check_floor(path.name, artifact.sidecar.recipe, parity, largest_drop)
         moved = move_artifact(artifact, path)
         return describe(
             moved,
@@ -187,14 +188,9 @@ class ArtifactMaker:
             seconds=seconds,
         )
 
-    def _check_floor(self, name: str, recipe_name: str, parity: Parity) -> None:
+    def _check_floor(self, name: str, recipe_name: str, parity: Parity, largest_drop: float) -> None:
         recipe = find_recipe(recipe_name)
-        ratio, floor = parity.signal_to_noise, recipe.floor
-        wrong = []
-        if parity.drop > LARGEST_DROP:
-            wrong.append(f"it loses {parity.drop:.1f} points of top-1, {LARGEST_DROP:g} are allowed")
-        if floor is not None and ratio is not None and not ratio >= floor:
-            wrong.append(f"its logits are {ratio:.0f} dB above their noise, {recipe_name} has to reach {floor:g}")
+        wrong = faults(recipe, parity, largest_drop)
         if wrong and not self.terms.allow_drop:
             advice = "--max-drop, more --calibration-images, or float16" if recipe.calibrated else "another recipe"
             raise RefusedError(
@@ -247,6 +243,8 @@ class ArtifactMaker:
     def _describe(self, path: Path, recipe: Recipe, float_layers: tuple[str, ...]) -> Sidecar:
         source = self.source.sidecar
         kind = path.suffix[1:]
+        # The ranges of a trained TFLite file were learnt with its weights.
+        uses_photos = recipe.calibrated and not (recipe.trained and kind == "tflite")
         return Sidecar(
             class_names=source.class_names,
             input_size=source.input_size,
@@ -254,12 +252,29 @@ class ArtifactMaker:
             recipe=recipe.name,
             source_run=source.source_run,
             source_sha256=self.source.sha256,
-            calibration=self._calibration[1] if recipe.calibrated else None,
+            calibration=self._calibration[1] if uses_photos else None,
             cpu=self.terms.cpu if recipe.calibrated and kind == "onnx" else "any",
             float_layers=float_layers,
             sparsity=self.terms.sparsity,
             versions=installed_versions(("tledge", *FORMATS.load(kind).distributions)),
         )
+
+
+def faults(recipe: Recipe, parity: Parity, largest_drop: float) -> list[str]:
+    """What speaks against an artifact, for a person.
+
+    Args:
+        recipe: of the artifact.
+        parity: with the Keras model.
+        largest_drop: points of top-1 that it may lose; a single photo is never too much.
+    """
+    found = []
+    if parity.drop > largest_drop + 1e-9 and (parity.lost > 1.5 or largest_drop < LARGEST_DROP):
+        found.append(f"it loses {parity.drop:.1f} points of top-1, {largest_drop:g} are allowed")
+    ratio, floor = parity.signal_to_noise, recipe.floor
+    if floor is not None and ratio is not None and ratio < floor:
+        found.append(f"its logits are {ratio:.0f} dB above their noise, {recipe.name} has to reach {floor:g}")
+    return found
 
 
 def translated(kind: str, recipe: str, convert: Callable[[], bytes]) -> bytes:

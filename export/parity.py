@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
-from tledge.core.loading import batches, usable_cores
+from tledge.core.loading import batches, map_ahead, usable_cores
 from tledge.core.splits import Sample, Splits
 from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime import Classifier
@@ -54,6 +54,11 @@ class Parity:
     top1: float
     keras_top1: float
     recall_change: Mapping[str, float]
+
+    @property
+    def lost(self) -> float:
+        """Photos that the Keras model recognizes, less those that the artifact does."""
+        return self.images * (self.keras_top1 - self.top1)
 
     @property
     def drop(self) -> float:
@@ -118,7 +123,7 @@ class Reference:
         with ExitStack() as stack:
             # One thread each: operators without a parallel kernel would leave the other cores idle.
             idle = Queue[Classifier]()
-            for _ in range(usable_cores()):
+            for _ in range(min(usable_cores(), -(-len(self.samples) // BATCH_SIZE))):
                 idle.put(stack.enter_context(Classifier(artifact, target=one_thread(artifact))))
 
             def classify(pixels: Pixels) -> Logits:
@@ -129,31 +134,36 @@ class Reference:
                     idle.put(classifier)
 
             loaded = batches(self.splits.paths(self.samples), self.size, self.resize, BATCH_SIZE)
-            with ThreadPoolExecutor(usable_cores()) as pool:
-                logits = np.concatenate(list(pool.map(classify, loaded)))
+            logits = np.concatenate(list(map_ahead(classify, loaded, ahead=usable_cores())))
         return self.compare_logits(logits)
 
     def compare_logits(self, logits: Logits) -> Parity:
-        """Compares logits of the same photos, float32 (photos, classes)."""
+        """Compares logits of the same photos, float32 (photos, classes).
+
+        Raises:
+            ConversionError: some are no numbers.
+        """
+        broken = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
+        if broken:
+            raise ConversionError(f"the logits of {broken} of {len(logits)} photos are no numbers; try another recipe")
         ours, theirs = logits.argmax(axis=1), self.logits.argmax(axis=1)
         labels = np.array([sample.label for sample in self.samples])
         difference = logits.astype(np.float64) - self.logits
         noise = float(np.square(_centred(difference)).sum())
         signal = float(np.square(_centred(self.logits.astype(np.float64))).sum())
-        finite = np.isfinite(noise)
         changes = {
             name: float(np.mean(ours[labels == label] == label) - np.mean(theirs[labels == label] == label))
             for label, name in enumerate(self.splits.class_names)
             if np.any(labels == label)
         }
-        agreeing = int(np.count_nonzero((ours == theirs) & np.isfinite(logits).all(axis=1)))
+        agreeing = int(np.count_nonzero(ours == theirs))
         return Parity(
             split=self.split,
             images=len(labels),
             agreement=agreeing / len(labels),
             agreement_interval=wilson_interval(agreeing, len(labels)),
-            largest_difference=float(np.abs(difference).max()) if finite else math.inf,
-            signal_to_noise=10 * math.log10(signal / noise) if finite and noise and signal else None,
+            largest_difference=float(np.abs(difference).max()),
+            signal_to_noise=10 * math.log10(signal / noise) if noise and signal else None,
             top1=float(np.mean(ours == labels)),
             keras_top1=float(np.mean(theirs == labels)),
             recall_change=changes,

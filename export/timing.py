@@ -20,6 +20,8 @@ from tledge.edge_runtime import Classifier
 from tledge.export.parity import one_thread
 
 ROUNDS = 40
+SECONDS = 600.0
+"""After which the process is taken for stuck."""
 
 
 def median_latencies(artifacts: Sequence[Path]) -> list[float]:
@@ -28,8 +30,8 @@ def median_latencies(artifacts: Sequence[Path]) -> list[float]:
     Raises:
         ConversionError: an artifact does not run in a process of its own.
     """
-    command = [sys.executable, "-m", "tledge.export.timing", *map(str, artifacts)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-m", "tledge.export.timing", *map(str, artifacts)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     if done.returncode:
         reason = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
         raise ConversionError(f"the exported artifacts do not run in a process of their own: {reason}")

@@ -91,7 +91,7 @@ def _import(
     from tledge.train.backend import describe_device
     from tledge.train.evaluation import evaluate
     from tledge.train.inference import ResizeRule
-    from tledge.train.keras_file import LIKE_CHANCE, read_keras_file
+    from tledge.train.keras_file import read_keras_file
     from tledge.train.report.evaluation_record import write_evaluation
     from tledge.train.report.figures import draw_confusion
     from tledge.train.saving import DISTRIBUTIONS, save_model
@@ -104,11 +104,11 @@ def _import(
     progress.note("Model", f"{path.name} · {model.count_params() / 1e6:.1f} M parameters · {width} x {height} px")
     with progress.step("Evaluate", len(splits.validation) + len(splits.test), "photos") as step:
         found = {split: evaluate(model, splits, split, **rule, step=step) for split in ("validation", "test")}
-    if found["test"].top1 < LIKE_CHANCE / classes:
+    if found["test"].top1_interval[0] <= 1 / classes:
         progress.note(
             "Warning",
-            f"the model is right on {found['test'].top1:.3f} of the test photos, hardly more than a guess: if it takes"
-            " other pixel values than 0 to 255, pass --input-range 0..1 or -1..1",
+            f"the model is right on {found['test'].top1:.3f} of the test photos, which may be no more than a guess:"
+            " if it takes other pixel values than 0 to 255, pass --input-range 0..1 or -1..1",
         )
     write_evaluation(directory.evaluation, found["test"], splits.class_names)
     draw_confusion(directory.figures / "confusion.png", found["test"].confusion, splits.class_names)

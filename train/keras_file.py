@@ -18,8 +18,12 @@ INPUT_RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.
 
 RUNS_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "__lambda__")
 
-LIKE_CHANCE = 1.5
-"""A model that is right less often than this many times a guess was given images that it does not understand."""
+OWN_MODULES = ("layers", "models", "initializers", "regularizers", "constraints", "dtype_policies", "ops")
+"""Of ``keras`` and ``keras.src``: what a model that runs no code is made of."""
+
+OTHER_CLASSES = (("keras", "DTypePolicy"), ("keras", "Functional"), ("keras", "Sequential"), ("builtins", "slice"))
+
+READS_FILES = ("StringLookup", "IntegerLookup", "TextVectorization")
 
 
 def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", trust: bool = False) -> Any:
@@ -55,8 +59,8 @@ def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", tr
     scale, offset = INPUT_RANGES[input_range]
     value = image if input_range == "0..255" else keras.layers.Rescaling(scale, offset, name="to_input_range")(image)
     try:
-        features, head = _split_head(path, loaded, value)
-        model = keras.Model(image, _logits(path, features, head, classes))
+        features, head, end = _split_head(path, loaded, value)
+        model = keras.Model(image, _logits(path, features, head, end, classes=classes))
     except ValueError as error:
         raise ModelError(f"'{path}' cannot be brought to one flat graph: {_first_line(error)}") from error
     model.jit_compile = False
@@ -91,17 +95,25 @@ def _read_config(path: Path) -> Any:
 
 def _refuse_code(path: Path, config: Any) -> None:
     """Raises ModelError if loading or running a model would run code that is not Keras' own."""
-    for part in _described_objects(config):
+    for part in _described_objects({key: value for key, value in config.items() if key != "compile_config"}):
         name, module = str(part["class_name"]), part.get("module")
-        custom = module is not None and str(module).split(".")[0] not in ("keras", "builtins")
         registered = str(part.get("registered_name") or "")
-        function = name == "function" and module == "builtins"
-        if name in RUNS_CODE or custom or ">" in registered + name or function:
-            what = part.get("config") if function else registered or name
+        function = name == "function"
+        plain = name.isidentifier() and name not in (*RUNS_CODE, *READS_FILES) and not function
+        if not plain or ">" in registered or not _is_own(module, name):
+            what = part.get("config") if function else registered if ">" in registered else name
             raise ModelError(
-                f"'{path}' holds {what!r}, code of its own that could do anything on this machine: it was not loaded."
-                " Replace it by Keras' own layers; or, if you trust whoever made the file, pass --trust-model"
+                f"'{path}' holds {what!r}, which could do anything on this machine: it was not loaded. Replace it by"
+                " Keras' own layers; or, if you trust whoever made the file, pass --trust-model"
             )
+
+
+def _is_own(module: Any, name: str) -> bool:
+    """Whether a class is one of Keras' own that only computes; older files name no modules."""
+    if module is None or (module, name) in OTHER_CLASSES:
+        return True
+    parts = [part for part in str(module).split(".") if part != "src"]
+    return parts[0] == "keras" and len(parts) > 1 and parts[1] in OWN_MODULES
 
 
 def _described_objects(config: Any) -> Iterator[dict[str, Any]]:
@@ -124,9 +136,8 @@ def _check_input(path: Path, model: Any) -> tuple[int, int]:
     return int(shape[1]), int(shape[2])
 
 
-def _split_head(path: Path, model: Any, value: Any) -> tuple[Any, Any]:
-    """What goes into the last layer that has weights, symbolically, and that layer; a softmax after it is dropped."""
-    head: list[Any] = []
+def _split_head(path: Path, model: Any, value: Any) -> tuple[Any, Any, str]:
+    """What goes into the last layer that has weights, symbolically, that layer, and the activation at the very end."""
 
     def follow(operation: Any) -> Any:
         if isinstance(operation, keras.Model):
@@ -140,21 +151,27 @@ def _split_head(path: Path, model: Any, value: Any) -> tuple[Any, Any]:
         if not hasattr(function, "_run_through_graph"):
             raise ModelError(f"'{path}' is a subclassed model: its graph cannot be read; save a functional one")
         outputs = function._run_through_graph([taken], operation_fn=follow)
-        return outputs[0] if isinstance(outputs, list | tuple) else outputs
+        if isinstance(outputs, list | tuple) and len(outputs) == 1:
+            outputs = outputs[0]
+        if not isinstance(outputs, keras.KerasTensor):
+            raise ModelError(f"'{path}' gives several outputs ('{part.name}'), not one row of numbers a photo")
+        return outputs
 
     outputs = run(model, value)
+    if len(outputs.shape) != 2:
+        raise ModelError(f"'{path}' gives {outputs.shape}, not one row of numbers a photo: (None, classes)")
     last = outputs._keras_history.operation
-    if isinstance(last, keras.layers.Softmax) or (
-        isinstance(last, keras.layers.Activation) and _activation(last) in ("softmax", "sigmoid", "linear")
-    ):
-        last = last.input._keras_history.operation if not isinstance(last.input, list) else last
-    head.append(last)
+    end = "softmax" if isinstance(last, keras.layers.Softmax) else ""
+    if isinstance(last, keras.layers.Activation) and _activation(last) in ("softmax", "sigmoid", "linear"):
+        end = _activation(last)
+    if end:
+        last = last._inbound_nodes[-1].input_tensors[0]._keras_history.operation
     if type(last) is not keras.layers.Dense or _activation(last) not in ("softmax", "sigmoid", "linear"):
         raise ModelError(
             f"'{path}' ends in {type(last).__name__} '{last.name}', not in one Dense layer of logits or probabilities:"
             " it is no image classifier that tledge knows"
         )
-    return last._inbound_nodes[-1].input_tensors[0], head[0]
+    return last._inbound_nodes[-1].input_tensors[0], last, end or _activation(last)
 
 
 def _does_nothing(operation: Any) -> bool:
@@ -164,7 +181,7 @@ def _does_nothing(operation: Any) -> bool:
     return own and (name.startswith("Random") or "Dropout" in name or name in ("GaussianNoise", "InputLayer"))
 
 
-def _logits(path: Path, features: Any, head: Any, classes: int) -> Any:
+def _logits(path: Path, features: Any, head: Any, end: str, *, classes: int) -> Any:
     """The logits of all classes, by a copy of the head without its softmax."""
     kernel, *bias = head.get_weights()
     units = kernel.shape[-1]
@@ -176,7 +193,7 @@ def _logits(path: Path, features: Any, head: Any, classes: int) -> Any:
             f"'{path}' tells {units} classes apart, the data has {classes} folders of photos: give the data that it was"
             " trained on"
         )
-    elif _activation(head) == "sigmoid":
+    elif end == "sigmoid":
         raise ModelError(f"'{path}' ends in {units} independent sigmoids (several labels a photo), not in one class")
     dense = keras.layers.Dense(classes, use_bias=bool(bias), name="logits", dtype="float32")
     logits = dense(features)

@@ -16,7 +16,7 @@ EXTRAS = {
     "jax": ("jax",),
     "tfds": ("tensorflow-datasets",),
     "tensorboard": ("tensorboardX",),
-    "export": ("tf2onnx", "onnx", "sympy", "tensorflow-model-optimization", "tf_keras"),
+    "export": ("tf2onnx", "onnx", "tensorflow-model-optimization", "tf_keras"),
     "bench": ("psutil", "jinja2"),
 }
 """The distributions that the base install and each extra bring."""

@@ -71,14 +71,15 @@ def run(
     run over 200 validation photos and compared with the Keras model before it counts as exported.
     """
     with executing(json) as terminal:
-        from tledge.export import export
+        from tledge.export import check_request, export
 
         if model is not None:
+            check_request(quantize or (), format or (), cpu=cpu, max_drop=max_drop, sparsity=sparsity)
             run = str(
                 _import(terminal, model, data, run, runs, input_range=input_range, resize=resize, trust=trust_model)
             )
-        elif data is not None:
-            raise OptionError("--data goes with --model; a run knows its own photos")
+        elif data is not None or trust_model or (input_range, resize) != ("0..255", "stretch"):
+            raise OptionError("--data, --input-range, --resize and --trust-model go with --model; a run knows its own")
         directory = find_run(run, runs)
         terminal.log_to = directory.logs / "export.log"
         record = export(

@@ -70,7 +70,11 @@ def test_a_contract_that_nothing_keeps_is_an_error(run: RunDirectory, monkeypatc
     make_worse(monkeypatch, {"onnx": 50.0})
     with pytest.raises(ConversionError, match=r"no onnx artifact in 8 bits loses at most 0.5 points.*float16"):
         export(quantize="int8", max_drop=0.5, formats="onnx", calibration_images=6, runs=run.path.parent)
-    assert {path.name for path in run.artifacts.iterdir()} == {"float32.onnx", "float32.onnx.json"}
+    assert {path.name for path in run.artifacts.iterdir()} == {
+        "float32.onnx",
+        "float32.onnx.json",
+        "export.json",
+    }
 
 
 def test_what_a_contract_would_replace_is_not_replaced_unasked(run: RunDirectory) -> None:

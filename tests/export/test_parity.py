@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tledge.core.errors import ConversionError
 from tledge.core.splits import Sample, Splits
 from tledge.export.parity import Reference
 
@@ -36,7 +37,8 @@ def test_what_changed_is_counted_by_class_and_in_decibels(reference: Reference) 
     assert parity.recall_change == {"a": -0.5, "b": 0.0}
 
 
-def test_logits_that_are_no_numbers_agree_with_nothing(reference: Reference) -> None:
-    parity = reference.compare_logits(np.full_like(reference.logits, np.nan))
-    assert parity.agreement == 0.0
-    assert parity.largest_difference == float("inf")
+def test_logits_that_are_no_numbers_are_an_error(reference: Reference) -> None:
+    logits = reference.logits.copy()
+    logits[1, 0] = np.nan
+    with pytest.raises(ConversionError, match="the logits of 1 of 4 photos are no numbers"):
+        reference.compare_logits(logits)

@@ -130,13 +130,66 @@ def test_a_trusted_file_is_loaded(tmp_path: Path) -> None:
     [
         ((keras.layers.Flatten(), keras.layers.Dense(5)), "tells 5 classes apart, the data has 3"),
         ((keras.layers.Flatten(), keras.layers.Dense(3, activation="sigmoid")), "independent sigmoids"),
-        ((keras.layers.Conv2D(3, 3),), "ends in Conv2D"),
+        ((keras.layers.GlobalAveragePooling2D(),), "ends in GlobalAveragePooling2D"),
+        ((keras.layers.Dense(3),), "not one row of numbers a photo"),
+        ((keras.layers.Flatten(), keras.layers.Dense(3), keras.layers.Activation("sigmoid")), "independent sigmoids"),
         ((keras.layers.Flatten(), keras.layers.Dense(3, activation="relu")), "ends in Dense"),
     ],
 )
 def test_what_is_no_classifier_of_these_classes_is_refused(tmp_path: Path, layers: Any, what: str) -> None:
     with pytest.raises(ModelError, match=what):
         answers(save(tmp_path / "m.keras", *layers), 3)
+
+
+def test_a_model_with_its_softmax_around_it_is_taken(tmp_path: Path) -> None:
+    inner = save(tmp_path / "inner.keras", keras.layers.Flatten(), keras.layers.Dense(3))
+    model = keras.Sequential([keras.saving.load_model(inner, compile=False), keras.layers.Softmax()])
+    model(IMAGES.astype(np.float32))
+    model.save(tmp_path / "around.keras")
+    np.testing.assert_allclose(answers(tmp_path / "around.keras", 3), answers(inner, 3), rtol=1e-5, atol=1e-4)
+
+
+def test_two_outputs_are_refused(tmp_path: Path) -> None:
+    image = keras.Input((24, 24, 3))
+    flat = keras.layers.Flatten()(image)
+    outputs = [keras.layers.Dense(3)(flat), keras.layers.Dense(3)(flat)]
+    for number, given in enumerate((outputs, {"a": outputs[0], "b": outputs[1]})):
+        keras.Model(image, given).save(tmp_path / f"{number}.keras")
+        with pytest.raises(ModelError, match="gives several outputs"):
+            answers(tmp_path / f"{number}.keras", 3)
+
+
+def test_a_loss_of_ones_own_is_no_danger(tmp_path: Path) -> None:
+    @keras.saving.register_keras_serializable(package="mine")
+    def loss(wanted: Any, given: Any) -> Any:
+        return given - wanted
+
+    model = keras.Sequential([keras.Input((24, 24, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.compile("sgd", loss)
+    model.save(tmp_path / "m.keras")
+    assert answers(tmp_path / "m.keras", 3).shape == (8, 3)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"module": "keras", "class_name": "layers.Lambda", "config": {}},
+        {"module": "keras.utils", "class_name": "function", "config": "get_file"},
+        {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}},
+        {"module": "os.path", "class_name": "join", "config": {}},
+    ],
+)
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, part: dict[str, Any]) -> None:
+    path = save(tmp_path / "m.keras", keras.layers.Flatten(), keras.layers.Dense(2))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    config["config"]["layers"].append(part)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, "config.json": json.dumps(config)}.items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelError, match="it was not loaded"):
+        answers(path, 2)
 
 
 def test_what_does_not_take_one_rgb_image_is_refused(tmp_path: Path) -> None:
@@ -183,4 +236,4 @@ def test_a_model_that_cannot_be_taken_leaves_no_run(tmp_path: Path, photos: Path
 
 def test_the_command_line_says_what_goes_together(tmp_path: Path) -> None:
     check_one_line_error(tledge("export", "--model", "m.keras", cwd=tmp_path), "--model needs --data")
-    check_one_line_error(tledge("export", "--data", "photos", cwd=tmp_path), "--data goes with --model")
+    check_one_line_error(tledge("export", "--data", "photos", cwd=tmp_path), "go with --model")

@@ -24,6 +24,9 @@ WRONG_ROOT = b"\xff\xff\xff\x7f"
 """Where a TFLite file says that its first table is: far outside of it."""
 
 
+TFLITE = ("float32", "float16", "dynamic", "int16x8", "int8")
+"""The recipes that the demo exports to TFLite."""
+
 pytestmark = pytest.mark.slow  # they work on copies of the demo's run
 
 
@@ -87,7 +90,7 @@ def test_rows_say_what_was_measured(run: RunDirectory) -> None:
     record = bench(runs=run.path.parent, targets=["litert:cpu:1", "keras:cpu"], seconds=0.05)
     assert read_results(run.bench / "results.jsonl") == list(record.measurements)
     artifacts = {item.artifact for item in record.measurements}
-    assert artifacts == {"model.keras", *(f"{name}.tflite" for name in ("float32", "float16", "dynamic", "int8"))}
+    assert artifacts == {"model.keras", *(f"{name}.tflite" for name in TFLITE)}
     labels = np.array([sample.label for sample in run.splits().test])
     for row in summarize(record.measurements):
         samples = run.bench / "samples" / f"{row.artifact}@{row.target.replace(':', '-')}.npz"
@@ -118,6 +121,7 @@ def test_a_cell_that_fails_is_recorded_and_the_others_are_kept(run: RunDirectory
     assert {row.artifact for row in summarize(record.measurements)} == {
         "float32.tflite",
         "dynamic.tflite",
+        "int16x8.tflite",
         "int8.tflite",
     }
     assert not (run.bench / "samples" / "float16.tflite@litert-cpu-1.npz").exists()

@@ -14,7 +14,8 @@ from tledge.core.run_directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 
-ARTIFACTS = {f"{recipe}.{kind}" for recipe in ("float32", "float16", "dynamic", "int8") for kind in ("tflite", "onnx")}
+BOTH = ("float32", "float16", "dynamic", "int8")
+ARTIFACTS = {f"{recipe}.{kind}" for recipe in BOTH for kind in ("tflite", "onnx")} | {"int16x8.tflite"}
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def bench(
     artifacts = [reference, *(read_exported(path, reference) for path in directory.exported())]
     for artifact in artifacts:
         if mismatch(artifact.sidecar.cpu):
-            progress.note("Warning", f"{artifact.name}: {mismatch(artifact.sidecar.cpu)}")
+            progress.warn(f"{artifact.name}: {mismatch(artifact.sidecar.cpu)}")
     cells, skipped = _plan(artifacts, [targets] if isinstance(targets, str) else targets)
     measured: list[tuple[_Cell, CellResult]] = []
     with progress.step("Benchmark", len(cells), "cells") as step:

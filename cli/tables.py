@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from tledge.export.exported import Search
 
 BEST = "bold green"
+WIDEST = 112
+"""Columns from which the whole table of an export fits."""
+
 WIDE = 96
 """Columns from which the whole table of a benchmark fits."""
 
@@ -25,11 +28,11 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
 
     Args:
         artifacts: in the order of the rows.
-        width: columns of the terminal; a narrow one gets neither differences nor delegation.
+        width: columns of the terminal; one that is not wide gets neither differences nor delegation.
     """
-    wide = width >= WIDE
+    wide = width >= WIDEST
     sparse = any(item.compressed_size is not None for item in artifacts)
-    more = (("largest diff.", "right"), ("SNR dB", "right"), ("XNNPACK", "right")) if wide else ()
+    more = (("largest diff.", "right"), ("XNNPACK", "right")) if wide else ()
     table = plain_table(
         ("artifact", "left"),
         ("size", "right"),
@@ -37,6 +40,7 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
         *((("compressed", "right"),) if sparse else ()),
         ("agrees", "right"),
         ("val top-1", "left"),
+        ("SNR dB", "right"),
         *more,
         ("", "left"),
     )
@@ -47,17 +51,19 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
         cells = [item.path.name, format_size(item.size), share, *([compressed] if sparse else [])]
         parity = item.parity
         if parity is None:
-            table.add_row(*cells, "", "", *([""] * len(more)), "kept as it was")
+            table.add_row(*cells, "", "", "", *([""] * len(more)), "unchanged")
             continue
         change = parity.top1 - parity.keras_top1
-        details = (
-            f"{parity.largest_difference:.1e}",
-            "" if parity.signal_to_noise is None else f"{parity.signal_to_noise:.0f}",
-            _delegated(item),
-        )
+        ratio = "" if parity.signal_to_noise is None else f"{parity.signal_to_noise:.0f}"
+        details = (f"{parity.largest_difference:.1e}", _delegated(item))
         notes = f"{len(item.float_layers)} layers in float32" if item.float_layers else ""
         table.add_row(
-            *cells, f"{parity.agreement:.3f}", f"{parity.top1:.3f} ({change:+.3f})", *(details if wide else ()), notes
+            *cells,
+            f"{parity.agreement:.3f}",
+            f"{parity.top1:.3f} ({change:+.3f})",
+            ratio,
+            *(details if wide else ()),
+            notes,
         )
     compared = next((item.parity for item in artifacts if item.parity is not None), None)
     if compared is not None:
@@ -82,7 +88,7 @@ def trials_table(search: Search) -> Any:
     for trial in search.trials:
         name = f"{trial.recipe}, {len(trial.float_layers)} in float32" if trial.float_layers else trial.recipe
         stem = f"{trial.recipe}-mixed" if trial.float_layers else trial.recipe
-        verdict = "kept" if trial.kept else "loses too much"
+        verdict = "within it" if trial.kept else "too far off"
         chosen = trial.kept and search.chosen == f"{stem}.{search.format}"
         table.add_row(
             name,

@@ -95,10 +95,13 @@ class Terminal:
 
 
 class _Silent(Progress):
-    """Nothing is shown, but Ctrl-C is heeded."""
+    """Only warnings are shown, on standard error, and Ctrl-C is heeded."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
+
+    def warn(self, text: str) -> None:
+        self._terminal.warn(text)
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:

@@ -28,6 +28,9 @@ class Progress:
     def note(self, label: str, text: str) -> None:
         """Says one finished fact ("Data", "photos/: 2,000 images")."""
 
+    def warn(self, text: str) -> None:
+        """Says what a person should know before trusting a result; also where only machines are told of results."""
+
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
         """Long work of ``total`` units ("images", "epochs"); shown while the block runs."""

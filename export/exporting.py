@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from tledge.core import atomic
@@ -10,7 +12,8 @@ from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.cpu import CPUS
 from tledge.core.errors import ArtifactError, ConversionError, OptionError, UnknownNameError
 from tledge.core.extras import require
-from tledge.core.progress import Progress
+from tledge.core.fingerprint import sha256_of_file
+from tledge.core.progress import Progress, Step
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, find_run
 from tledge.export.contract import search
 from tledge.export.exported import RECORD, ExportRecord, Search, describe
@@ -94,7 +97,7 @@ def export(
     if jobs or max_drop is not None:
         maker = ArtifactMaker(directory, source, terms, progress)
         maker.prepare(recipe for kind in kinds for recipe in recipes[kind])
-        with progress.step("Export", len(jobs), "artifacts") as step:
+        with progress.step("Export", len(jobs), "artifacts") if jobs else nullcontext(Step()) as step:
             for path, recipe in jobs:
                 try:
                     artifacts.append(maker.make(path, recipe))
@@ -121,11 +124,28 @@ def export(
     artifacts.sort(key=lambda item: (kinds.index(item.format), order.index(item.recipe), item.path.name))
     record = ExportRecord(artifacts=tuple(artifacts), searches=tuple(searches))
     if artifacts:
-        atomic.write_json(directory.artifacts / RECORD, record.to_dict())
+        _write_record(directory.artifacts, record)
     if refused:
         made = ", ".join(item.path.name for item in artifacts if not item.kept)
         raise RefusedError("; ".join(refused) + (f" (made: {made})" if made else ""))
     return record
+
+
+def _write_record(folder: Path, record: ExportRecord) -> None:
+    """Writes ``export.json``, which goes on saying what earlier exports said of files that are as they were."""
+    path = folder / RECORD
+    content = record.to_dict()
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        told = {item["sha256"]: {**item, "kept": True} for item in earlier["artifacts"]}
+        searches = {search["format"]: search for search in earlier["searches"]}
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or another version's
+        told, searches = {}, {}
+    told |= {item["sha256"]: item for item in content["artifacts"] if not item["kept"] or item["sha256"] not in told}
+    there = {sha256_of_file(found): found for kind in FORMATS.names() for found in sorted(folder.glob(f"*.{kind}"))}
+    searches |= {search["format"]: search for search in content["searches"]}
+    artifacts = [told[sha256] for sha256 in there if sha256 in told]
+    atomic.write_json(path, {**content, "artifacts": artifacts, "searches": list(searches.values())})
 
 
 def check_request(
@@ -172,8 +192,8 @@ def _recipes_by_format(kinds: Sequence[str], named: Sequence[Recipe], searched: 
         for recipe in named:
             if recipe.name not in has:
                 raise ConversionError(
-                    f"{kind} has no recipe '{recipe.name}'; it has {', '.join(has)}: choose another, or the --format"
-                    " that has it"
+                    f"{kind} has no recipe '{recipe.name}'; it has {', '.join(has)}: choose another, or --format"
+                    f" {','.join(name for name in FORMATS.names() if recipe.name in FORMATS.load(name).recipes)}"
                 )
         usual = [
             recipe for recipe in RECIPES if recipe.name in (CANDIDATES if searched else has) and not recipe.trained

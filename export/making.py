@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tledge.core.artifact import Artifact, move_artifact, write_artifact
+from tledge.core.cpu import mismatch
 from tledge.core.environment import installed_versions
 from tledge.core.errors import ConversionError, OptionError, TledgeError
 from tledge.core.progress import Progress
@@ -177,7 +178,7 @@ class ArtifactMaker:
             RefusedError: it is too far from the Keras model.
         """
         parity = self.reference.compare(artifact.path)
-        self._check_floor(path.name, artifact.sidecar.recipe, parity, largest_drop)
+        self._check_floor(path, artifact.sidecar, parity, largest_drop)
         moved = move_artifact(artifact, path)
         return describe(
             moved,
@@ -188,14 +189,20 @@ class ArtifactMaker:
             seconds=seconds,
         )
 
-    def _check_floor(self, name: str, recipe_name: str, parity: Parity, largest_drop: float) -> None:
-        recipe = find_recipe(recipe_name)
+    def _check_floor(self, path: Path, sidecar: Sidecar, parity: Parity, largest_drop: float) -> None:
+        recipe = find_recipe(sidecar.recipe)
         wrong = faults(recipe, parity, largest_drop)
-        if wrong and not self.terms.allow_drop:
+        if mismatch(sidecar.cpu):
+            self.progress.warn(
+                f"{path.name} is for {sidecar.cpu}: 8-bit products saturate on this CPU, so these figures are not those"
+                " of the device, and it was not held to a floor"
+            )
+        elif wrong and not self.terms.allow_drop:
+            stays = "; the file that was there stays" if path.exists() else ""
             advice = "--max-drop, more --calibration-images, or float16" if recipe.calibrated else "another recipe"
             raise RefusedError(
-                f"{name} was not kept: on {parity.images} {parity.split} photos {' and '.join(wrong)} (agreement with"
-                f" Keras {parity.agreement:.3f}); try {advice}; or pass --allow-drop to keep it"
+                f"{path.name} was not kept: on {parity.images} {parity.split} photos {' and '.join(wrong)} (agreement"
+                f" with Keras {parity.agreement:.3f}); try {advice}; or pass --allow-drop to keep it{stays}"
             )
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tledge.core.cpu import CpuWarning
 from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
 from tledge.core.loading import batches, map_ahead, usable_cores
@@ -120,7 +122,8 @@ class Reference:
         Raises:
             ArtifactError: it cannot be loaded or run.
         """
-        with ExitStack() as stack:
+        with ExitStack() as stack, warnings.catch_warnings():
+            warnings.simplefilter("ignore", CpuWarning)  # whoever asked for another CPU's file knows
             # One thread each: operators without a parallel kernel would leave the other cores idle.
             idle = Queue[Classifier]()
             for _ in range(min(usable_cores(), -(-len(self.samples) // BATCH_SIZE))):

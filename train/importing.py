@@ -76,6 +76,7 @@ def import_model(
         shutil.rmtree(directory.path, ignore_errors=True)
         raise
     directory.mark_latest()
+    progress.note("Run", f"{directory.path}, now the latest")
     return directory.manifest()
 
 
@@ -105,8 +106,7 @@ def _import(
     with progress.step("Evaluate", len(splits.validation) + len(splits.test), "photos") as step:
         found = {split: evaluate(model, splits, split, **rule, step=step) for split in ("validation", "test")}
     if found["test"].top1_interval[0] <= 1 / classes:
-        progress.note(
-            "Warning",
+        progress.warn(
             f"the model is right on {found['test'].top1:.3f} of the test photos, which may be no more than a guess:"
             " if it takes other pixel values than 0 to 255, pass --input-range 0..1 or -1..1",
         )

@@ -33,7 +33,8 @@ def run(
         float | None,
         typer.Option(
             help="Points of top-1 that may be lost on the validation photos (0.5): finds the smallest 8-bit artifact"
-            " that keeps to it, with the most sensitive layers left in float32 if need be."
+            " that keeps to it (of the recipes of --quantize, if given), with the most sensitive layers left in float32"
+            " if need be."
         ),
     ] = None,
     sparsity: Annotated[

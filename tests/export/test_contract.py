@@ -99,6 +99,10 @@ def test_an_artifact_that_answers_too_differently_is_refused_and_the_others_are_
     assert {path.name for path in run.artifacts.glob("*.onnx")} == {"float32.onnx", "float16.onnx"}
     record = export(quantize="int8", allow_drop=True, **options)
     assert [item.path.name for item in record.artifacts] == ["float32.onnx", "int8.onnx"]
+    told = json.loads((run.artifacts / "export.json").read_text())["artifacts"]
+    assert [Path(item["path"]).name for item in told] == ["float16.onnx", "float32.onnx", "int8.onnx"]
+    assert all(item["parity"]["images"] == 1 for item in told)
+    assert [item["kept"] for item in told] == [True, True, False]
 
 
 def test_options_that_cannot_be(run: RunDirectory) -> None:
@@ -122,7 +126,6 @@ def test_a_file_for_arm_says_so_and_warns_on_a_cpu_that_saturates(
     from tledge.core import cpu
     from tledge.edge_runtime import Classifier
 
-    monkeypatch.setattr(cpu, "saturates", lambda: False)
     artifacts = export(quantize="int8", cpu="arm", calibration_images=6, runs=run.path.parent).artifacts
     told = {item.path.name: read_artifact(item.path).sidecar.cpu for item in artifacts}
     assert told == {"float32.tflite": "any", "int8.tflite": "any", "float32.onnx": "any", "int8.onnx": "arm"}

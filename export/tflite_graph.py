@@ -72,13 +72,33 @@ def _take_pixels(model: Any) -> None:
 
 
 def open_batch(model: Any) -> None:
-    """Frees the batch size that is written into each RESHAPE: its first length is then found from the others."""
+    """Frees the batch size that is written into each RESHAPE: its first length is then found from the others.
+
+    Where feature maps are one pixel large, the converter lets the batch go before a sum, (160,) for (1, 1, 1, 160):
+    there it is put back.
+    """
+    graph = model.subgraphs[0]
     for operator, (values, shape, *_) in _operators(model, "RESHAPE"):
         lengths = _constant(model, shape)
-        if lengths is not None and lengths.size and lengths.min() > 0 and _constant(model, values) is None:
-            opened = np.concatenate([[-1], lengths[1:]]).astype(np.int32)
-            _set_constant(model, shape, opened)
-            operator.builtinOptions = schema.ReshapeOptionsT(newShape=opened)
+        if lengths is None or not lengths.size or lengths.min() < 1 or _constant(model, values) is not None:
+            continue
+        output = int(operator.outputs[0])
+        if lengths[0] == 1 and lengths.size > 1:
+            opened = np.array([-1, *lengths[1:]], np.int32)
+        elif lengths.size == 1 and _is_only_summed(model, output):
+            opened = np.array([-1, 1, 1, lengths[0]], np.int32)
+            graph.tensors[output].shape = np.array([1, 1, 1, lengths[0]], np.int32)
+        else:
+            continue
+        _set_constant(model, shape, opened)
+        graph.tensors[operator.inputs[1]].shape = np.array([opened.size], np.int32)
+        operator.builtinOptions = schema.ReshapeOptionsT(newShape=opened)
+
+
+def _is_only_summed(model: Any, tensor: int) -> bool:
+    consumers = [operator for operator in model.subgraphs[0].operators if tensor in operator.inputs]
+    sums = [operator for operator, _ in _operators(model, "ADD", "SUB", "MUL") if tensor in operator.inputs]
+    return len(sums) == len(consumers) > 0
 
 
 def _narrow_biases(model: Any) -> None:

@@ -126,7 +126,8 @@ def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
     reach to the one largest value there is.
     """
     model = unpack_model(calibrated)
-    open_batch(model)
+    opened = unpack_model(calibrated)
+    open_batch(opened)
     graph = model.subgraphs[0]
     scaled = _pixel_tensors(model)
     wanted = [
@@ -135,7 +136,7 @@ def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
         if index not in scaled and _has_range(tensor) and model.buffers[tensor.buffer].data is None
     ]
     interpreter = Interpreter(
-        model_content=pack_model(model),
+        model_content=pack_model(opened),
         num_threads=usable_cores(),
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
@@ -143,8 +144,14 @@ def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
     image = int(graph.inputs[0])
 
     def values(batch: Pixels) -> dict[int, npt.NDArray[np.float32]]:
-        interpreter.resize_tensor_input(image, batch.shape)
-        interpreter.allocate_tensors()
+        try:
+            interpreter.resize_tensor_input(image, batch.shape)
+            interpreter.allocate_tensors()
+        except RuntimeError:  # the batch size is written into the graph in a way that is not known here
+            if len(batch) == 1:
+                raise
+            singles = [values(batch[place : place + 1]) for place in range(len(batch))]
+            return {index: np.concatenate([found[index].reshape(-1) for found in singles]) for index in wanted}
         interpreter.set_tensor(image, batch.astype(np.float32))
         interpreter.invoke()
         return {index: interpreter.get_tensor(index) for index in wanted}

@@ -97,7 +97,10 @@ def test_exporting_and_benchmarking_again_say_what_to_do(demo: Demo, tmp_path: P
     shutil.rmtree(copied.artifacts)
     check_one_line_error(tledge("bench", cwd=folder), "no artifacts in", "tledge export --quantize int8")
     done = tledge("export", "--quantize", "int8", "--format", "tflite", "--json", cwd=folder)
-    assert [(item["recipe"], item["kept"]) for item in json.loads(done.out)] == [("float32", False), ("int8", False)]
+    assert [(item["recipe"], item["kept"]) for item in json.loads(done.out)["artifacts"]] == [
+        ("float32", False),
+        ("int8", False),
+    ]
     done = tledge("bench", "--target", "litert:cpu:1", "--seconds", "0.1", "--json", cwd=folder)
     assert [row["artifact"] for row in json.loads(done.out)["rows"]] == ["float32.tflite", "int8.tflite"]
     check_one_line_error(tledge("bench", "--run", "gone", cwd=folder), "no run 'gone'")

@@ -293,3 +293,21 @@ def test_layers_stay_in_float32_by_their_keras_names(tiny_keras_model: Any, cali
     assert found["CONV_2D"] == [kind.INT8, kind.INT8, kind.INT32, kind.INT8]
     with pytest.raises(ConversionError, match="layer 'none' is not found"):
         quantizer.quantize(frozenset({"none"}))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_batch_runs_through_feature_maps_of_one_pixel(recipe: str) -> None:
+    import keras
+
+    from tledge.export.weight_rounding import CalibratedModel
+
+    keras.utils.set_random_seed(6)
+    image = keras.Input((16, 16, 3), name="image")
+    x = keras.layers.Conv2D(8, 3, strides=16, padding="same", activation="relu")(image)
+    y = keras.layers.Conv2D(8, 1, use_bias=False)(keras.layers.ReLU(6.0)(keras.layers.Conv2D(24, 1)(x)))
+    x = keras.layers.Conv2D(12, 1, activation="relu")(keras.layers.Add()([x, y]))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+    converted = convert(model, recipe, CalibratedModel(model, random_images(12, 16)))
+    images = random_images(8, 16, seed=1)
+    np.testing.assert_allclose(logits(converted, images, batch=4), logits(converted, images), rtol=1e-5, atol=1e-5)

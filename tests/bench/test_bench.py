@@ -157,7 +157,7 @@ def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDir
     (skipped,) = told["skipped"]
     assert skipped["failed"]
     assert "was ended by SIGKILL" in skipped["reason"]
-    assert len(told["rows"]) == 3
+    assert len(told["rows"]) == 4
 
 
 def test_agreement_is_with_the_answers_of_an_earlier_benchmark(run: RunDirectory) -> None:

@@ -122,7 +122,7 @@ def test_the_file_holds_integers_alone(interpreter: Any) -> None:
     names = [details["op_name"] for details in interpreter._get_ops_details() if details["op_name"] != "DELEGATE"]
     assert (names[0], names[-1]) == ("DEQUANTIZE", "DEQUANTIZE")
     assert sorted(names[1:-1]) == sorted(
-        ["CONV_2D"] * 4 + ["DEPTHWISE_CONV_2D"] * 3 + ["ADD", "MAX_POOL_2D", "MEAN", "FULLY_CONNECTED"]
+        ["QUANTIZE"] + ["CONV_2D"] * 4 + ["DEPTHWISE_CONV_2D"] * 3 + ["ADD", "MAX_POOL_2D", "MEAN", "FULLY_CONNECTED"]
     )
     (image,), (logits,) = interpreter.get_input_details(), interpreter.get_output_details()
     assert (image["dtype"], image["quantization"]) == (np.uint8, (1.0, 0))

@@ -129,7 +129,8 @@ def test_the_file_holds_integers_alone(interpreter: Any) -> None:
     assert logits["dtype"] is np.float32
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["logits"]}}
     floats = [tensor for tensor in interpreter.get_tensor_details() if tensor["dtype"] is np.float32]
-    assert [tensor["index"] for tensor in floats] == [logits["index"]]
+    between = interpreter._get_ops_details()[0]["outputs"][0]  # the pixel values, from uint8 and to int8
+    assert [tensor["index"] for tensor in floats] == [between, logits["index"]]
 
 
 def test_its_integers_are_the_trained_weights_rounded(interpreter: Any, quantized: Quantized, model: Any) -> None:

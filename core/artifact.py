@@ -1,7 +1,7 @@
 """An artifact: a model file with its sidecar inside, and the same sidecar beside it.
 
 The one beside (``int8.tflite.json``) adds the SHA-256 of the whole model file. A lone model file works; where
-both are there and the hash does not match, nothing is loaded.
+both are there and the hash does not match, nothing is loaded. A model made elsewhere has only the one beside it.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def read_artifact(path: Path) -> Artifact:
     """Reads a model file's sidecar, and checks the file against the sidecar beside it if there is one.
 
     Raises:
-        ArtifactError: no such file, empty, cut off, of an unknown format, without a sidecar, or not matching
-            the one beside it.
+        ArtifactError: no such file, empty, cut off, of an unknown format, without a sidecar inside or beside it, or not
+            matching the one beside it.
     """
     model_format = embedding.format_of(path)
     try:
@@ -93,14 +93,33 @@ def read_artifact(path: Path) -> Artifact:
         raise ArtifactError(
             f"cannot read model '{path}': {error.strerror or error}; 'tledge export' makes one"
         ) from error
+    beside = path_beside(path)
     if inside is None:
-        raise ArtifactError(
-            f"'{path}' holds no sidecar: it was cut off in copying or not made by 'tledge export'; copy it again"
-            " or export it from its run"
-        )
+        if not beside.exists():
+            raise ArtifactError(
+                f"'{path}' holds no sidecar: it was cut off in copying or not made by 'tledge export'; copy it again or"
+                " export it from its run; a model made elsewhere is described with 'tledge adopt'"
+            )
+        adopted, recorded = _read_beside(beside)
+        artifact = Artifact(path, model_format, adopted)
+        _check_sha256(artifact, recorded)
+        return artifact
     artifact = Artifact(path, model_format, Sidecar.from_json(inside, str(path)))
-    if path_beside(path).exists():
-        _check_beside(artifact)
+    if beside.exists():
+        told, recorded = _read_beside(beside)
+        _check_sha256(artifact, recorded)
+        if told != artifact.sidecar:
+            raise ArtifactError(
+                f"'{beside.name}' does not match '{path}': it was edited, and the sidecar inside the file was not;"
+                " delete the one beside, or export anew"
+            )
+    return artifact
+
+
+def adopt(path: Path, sidecar: Sidecar) -> Artifact:
+    """Writes the sidecar of a model that was made elsewhere beside its file, which stays as it is."""
+    artifact = Artifact(path, embedding.format_of(path), sidecar)
+    atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})
     return artifact
 
 
@@ -112,28 +131,27 @@ def read_exported(path: Path, source: Artifact) -> Artifact:
     """
     artifact = read_artifact(path)
     if artifact.sidecar.source_sha256 != source.sha256:
-        raise ArtifactError(
-            f"'{path}' was exported from another model (run {artifact.sidecar.source_run}); export this run again with"
-            " --overwrite, or remove the file"
-        )
+        source_run = artifact.sidecar.source_run
+        origin = f"was exported from another model (run {source_run})" if source_run else "was made elsewhere"
+        raise ArtifactError(f"'{path}' {origin}; export this run again with --overwrite, or remove the file")
     return artifact
 
 
-def _check_beside(artifact: Artifact) -> None:
-    """Raises ArtifactError unless the sidecar beside the model is that of this very file."""
-    beside = path_beside(artifact.path)
+def _read_beside(beside: Path) -> tuple[Sidecar, str]:
+    """The sidecar beside a model, and the SHA-256 of the file that it was written for. Raises ArtifactError."""
     try:
         fields = json.loads(beside.read_text(encoding="utf-8"))
         recorded = str(fields.pop("artifact_sha256"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"cannot read sidecar '{beside}': {error}; export anew, or delete it") from error
+    return Sidecar.from_dict(fields, str(beside)), recorded
+
+
+def _check_sha256(artifact: Artifact, recorded: str) -> None:
+    """Raises ArtifactError unless the sidecar beside the model is that of this very file."""
     if recorded != artifact.sha256:
         raise ArtifactError(
-            f"'{beside.name}' does not match '{artifact.path}': it records SHA-256 {recorded[:12]}…, the file has"
-            f" {artifact.sha256[:12]}…: the file was changed, cut off or swapped; copy both again or export anew"
-        )
-    if Sidecar.from_dict(fields, str(beside)) != artifact.sidecar:
-        raise ArtifactError(
-            f"'{beside.name}' does not match '{artifact.path}': it was edited, and the sidecar inside the file was not;"
-            " delete the one beside, or export anew"
+            f"'{path_beside(artifact.path).name}' does not match '{artifact.path}': it records SHA-256"
+            f" {recorded[:12]}…, the file has {artifact.sha256[:12]}…: the file was changed, cut off or swapped; copy"
+            " both again or export anew"
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from tledge.core.errors import ArtifactError
 from tledge.core.images import RESIZE_RULES
+from tledge.core.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 1
 
@@ -33,7 +34,7 @@ class Sidecar:
     """What is written inside and beside an artifact.
 
     The model takes RGB pixel values 0 to 255, shape (N, height, width, 3), and gives logits (N, classes);
-    its own preprocessing is in the graph.
+    its own preprocessing is in the graph. Where it is not, ``preprocessing`` says what comes before and after.
 
     Attributes:
         class_names: the label of each logit, in order.
@@ -47,6 +48,7 @@ class Sidecar:
         float_layers: layers of a quantized model that stay float32.
         sparsity: the fraction of its kernels' weights that was pruned to zero.
         versions: the libraries that made it, by distribution name.
+        preprocessing: of a model that was made elsewhere; None of our own.
     """
 
     class_names: tuple[str, ...]
@@ -60,6 +62,7 @@ class Sidecar:
     float_layers: tuple[str, ...] = ()
     sparsity: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,6 +106,7 @@ class Sidecar:
         try:
             height, width = (int(length) for length in fields["input_size"])
             calibration = fields.get("calibration")
+            preprocessing = fields.get("preprocessing")
             sidecar = cls(
                 class_names=tuple(str(label) for label in fields["class_names"]),
                 input_size=(height, width),
@@ -115,6 +119,7 @@ class Sidecar:
                 float_layers=tuple(str(layer) for layer in fields.get("float_layers", ())),
                 sparsity=float(fields.get("sparsity", 0.0)),
                 versions=dict(fields.get("versions", {})),
+                preprocessing=Preprocessing.from_dict(preprocessing) if preprocessing else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the sidecar in '{name}' lacks or garbles a field: {error}; export again") from error

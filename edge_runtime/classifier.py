@@ -14,11 +14,13 @@ import numpy.typing as npt
 from tledge.core import images
 from tledge.core.artifact import read_artifact
 from tledge.core.cpu import CpuWarning, mismatch
-from tledge.core.errors import ArtifactError, OptionError
+from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.sidecar import Sidecar
-from tledge.edge_runtime.runtime import Logits, default_target, resolve
+from tledge.edge_runtime.adapter import Adapter
+from tledge.edge_runtime.runtime import default_target, resolve
 from tledge.edge_runtime.target import Target
+from tledge.edge_runtime.tensor import Logits
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Classifier:
     Args:
         artifact: a model file with its sidecar inside ("int8.tflite").
         target: "runtime:device:threads"; without one, the CPU with every core that this process may use.
+        batch: images that LiteRT computes at once, of which ``logits`` then takes multiples; other runtimes take any
+            number anyway.
 
     Raises:
         ArtifactError: the file is absent, cut off, without a sidecar or not matching the one beside it.
@@ -52,7 +56,7 @@ class Classifier:
         CpuWarning: the artifact was exported for another CPU, and answers differently on this one.
     """
 
-    def __init__(self, artifact: str | Path, target: str | Target | None = None) -> None:
+    def __init__(self, artifact: str | Path, target: str | Target | None = None, *, batch: int = 1) -> None:
         self.artifact = read_artifact(Path(artifact))
         if target is None:
             target = default_target(self.artifact.format)
@@ -67,13 +71,9 @@ class Classifier:
         difference = mismatch(self.sidecar.cpu)
         if difference:
             warnings.warn(f"'{artifact}': {difference}", CpuWarning, stacklevel=2)
-        self._session = runtime.load(self.artifact.path, self.target)
-        told, found = (self.input_size, len(self.class_names)), (self._session.input_size, self._session.classes)
-        if told != found:
-            raise ArtifactError(
-                f"the sidecar of '{artifact}' does not match its model: it tells of {told[0]} pixels and {told[1]}"
-                f" classes, the model has {found[0]} and {found[1]}; export it again"
-            )
+        self._session = runtime.load(self.artifact.path, self.target, batch)
+        self._adapter = Adapter(self.artifact.path, self.sidecar, self._session.image, self._session.output)
+        self._expected = (*self.input_size, 3)
 
     @property
     def sidecar(self) -> Sidecar:
@@ -84,6 +84,11 @@ class Classifier:
     def class_names(self) -> tuple[str, ...]:
         """The label of each logit."""
         return self.sidecar.class_names
+
+    @property
+    def provider(self) -> str:
+        """What runs the model, as its runtime says ("XNNPACK", "CUDAExecutionProvider")."""
+        return self._session.provider
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -106,13 +111,12 @@ class Classifier:
         Raises:
             OptionError: another dtype or shape.
         """
-        expected = (*self.input_size, 3)
-        if batch.dtype != np.uint8 or batch.shape[1:] != expected or len(batch) == 0:
+        if batch.dtype != np.uint8 or batch.shape[1:] != self._expected or len(batch) == 0:
             raise OptionError(
-                f"logits() takes uint8 pixels of shape (N, {', '.join(map(str, expected))}), N at least 1; received"
-                f" {batch.dtype} {batch.shape}"
+                f"logits() takes uint8 pixels of shape (N, {', '.join(map(str, self._expected))}), N at least 1;"
+                f" received {batch.dtype} {batch.shape}"
             )
-        return self._session.run(np.ascontiguousarray(batch))
+        return self._adapter.to_logits(self._session.run(self._adapter.to_tensor(batch)))
 
     def probabilities(self, batch: Pixels) -> npt.NDArray[np.float32]:
         """The softmax of :meth:`logits`: float32 (N, classes), rows summing to 1."""

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from tledge.core.errors import MissingExtraError, TargetError
+from tledge.core.errors import ArtifactError, MissingExtraError, TargetError
 from tledge.core.extras import require
-from tledge.core.images import Pixels
 from tledge.core.loading import usable_cores
 from tledge.core.registry import Registry
 from tledge.edge_runtime.target import Target
-
-Logits = npt.NDArray[np.float32]
+from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
 
 class Session(ABC):
     """A model that is loaded on a target.
 
     Attributes:
-        input_size: (height, width) of the images that it takes.
-        classes: how many logits it gives.
+        image: the tensor that it takes.
+        output: the tensor that it gives.
+        provider: what runs it, as the runtime says once it is loaded ("XNNPACK", "CPUExecutionProvider").
     """
 
-    input_size: tuple[int, int]
-    classes: int
+    image: TensorSpec
+    output: TensorSpec
+    provider: str
 
     @abstractmethod
-    def run(self, images: Pixels) -> Logits:
+    def run(self, images: Tensor) -> Tensor:
         """Runs the model.
 
         Args:
-            images: uint8 (N, height, width, 3), RGB, contiguous, of the model's input size.
+            images: N images along the first axis, contiguous, of the dtype and the other lengths of ``image``.
 
         Returns:
-            float32 (N, classes).
+            N answers along the first axis, of the dtype of ``output``.
 
         Raises:
             ArtifactError: the runtime cannot run the model.
@@ -84,15 +82,18 @@ class Runtime(ABC):
         """The devices that the runtime knows, and which of them this machine has."""
 
     @abstractmethod
-    def load(self, model: Path, target: Target) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
         """Loads a model file.
 
         Args:
             model: of one of ``formats``.
             target: a device that this machine has, thread count filled in.
+            batch: images that it computes at once, where the runtime wants to know that beforehand; ``run`` then
+                takes multiples of it.
 
         Raises:
-            ArtifactError: the file cannot be loaded.
+            ArtifactError: the file cannot be loaded, or is not of one input and one output.
+            TargetError: the device does not take the model.
         """
 
     def missing(self) -> str:
@@ -146,6 +147,23 @@ def targets_of_this_machine() -> list[Target]:
         if not runtime.missing():
             found += [resolve(Target(name, device.name))[1] for device in runtime.devices() if not device.missing]
     return found
+
+
+def the_only(kind: str, tensors: Sequence[TensorSpec], model: Path) -> TensorSpec:
+    """The one input or output of an image classifier.
+
+    Args:
+        kind: "input" or "output".
+        tensors: all of them.
+        model: the file.
+
+    Raises:
+        ArtifactError: there are several, or none.
+    """
+    if len(tensors) != 1:
+        listed = "; ".join(map(str, tensors)) or "none"
+        raise ArtifactError(f"'{model}' is no image classifier: expected one {kind}, found {len(tensors)}: {listed}")
+    return tensors[0]
 
 
 def default_target(model_format: str) -> Target:

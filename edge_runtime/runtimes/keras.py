@@ -9,14 +9,14 @@ import numpy as np
 
 from tledge.core.errors import ArtifactError
 from tledge.core.extras import keras_backend, require
-from tledge.core.images import Pixels
 from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Logits, Runtime, Session
+from tledge.edge_runtime.runtime import Device, Runtime, Session
 from tledge.edge_runtime.target import Target
+from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
 
 class KerasSession(Session):
-    """A Keras model in inference mode, compiled by its backend."""
+    """A Keras model in inference mode, compiled by its backend; it takes pixel values as bytes, too."""
 
     def __init__(self, model: Path, target: Target) -> None:
         import keras
@@ -28,12 +28,17 @@ class KerasSession(Session):
         except Exception as error:
             raise ArtifactError(f"Keras cannot load '{model}': {error}; copy or train it again") from error
 
+        if not isinstance(self._model.input, keras.KerasTensor) or not isinstance(
+            self._model.output, keras.KerasTensor
+        ):
+            raise ArtifactError(f"'{model}' is no image classifier: expected one input and one output")
+        self.image = TensorSpec(self._model.input.name, self._model.input_shape, np.dtype(np.uint8))
+        self.output = TensorSpec(self._model.output.name, self._model.output_shape, np.dtype(np.float32))
+        self.provider = f"{keras_backend()} {_device_of(self._model)}"
         # TensorFlow's XLA is many times slower than its own kernels on a CPU; JAX has nothing else.
-        self.input_size = tuple(self._model.input_shape[1:3])
-        self.classes = self._model.output_shape[-1]
         self._model.jit_compile = keras_backend() == "jax" or target.device != "cpu"
 
-    def run(self, images: Pixels) -> Logits:
+    def run(self, images: Tensor) -> Tensor:
         import keras
 
         with keras.device(self._device):
@@ -59,8 +64,19 @@ class Keras(Runtime):
     def devices(self) -> list[Device]:
         return [Device("cpu"), Device("gpu", _why_no_gpu())]
 
-    def load(self, model: Path, target: Target) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
         return KerasSession(model, target)
+
+
+def _device_of(model: Any) -> str:
+    """Where the model's weights lie, by their backend ("cpu:0")."""
+    if not model.weights:
+        return "cpu:0"
+    value = model.weights[0].value
+    place = value.device
+    if isinstance(place, str):  # TensorFlow: /job:localhost/replica:0/task:0/device:CPU:0
+        return place.rpartition("device:")[2].lower()
+    return f"{place.platform}:{place.id}"
 
 
 def _why_no_gpu() -> str:

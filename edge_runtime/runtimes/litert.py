@@ -1,56 +1,138 @@
-"""LiteRT: TFLite models through its interpreter and XNNPACK, on the CPU."""
+"""LiteRT: TFLite models through its interpreter and XNNPACK on the CPU, and through its compiled model on a GPU."""
 
 from __future__ import annotations
 
+import ctypes.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tledge.core.errors import ArtifactError
-from tledge.core.images import Pixels
-from tledge.edge_runtime.runtime import Device, Logits, Runtime, Session
+from tledge.core.errors import ArtifactError, OptionError, TargetError
+from tledge.edge_runtime.nvidia import has_nvidia_driver
+from tledge.edge_runtime.runtime import Device, Runtime, Session, the_only
 from tledge.edge_runtime.target import Target
+from tledge.edge_runtime.tensor import Tensor, TensorSpec
+
+DELEGATE = "DELEGATE"
+"""The name of the node that stands for what a delegate has taken."""
+
+GPU_NODES = "dev/dri/renderD*"
+"""The device files of GPUs that have a driver of the Linux kernel's."""
 
 
 class LiteRTSession(Session):
-    """An interpreter at batch 1, as it runs on a device: N images are N invocations."""
+    """An interpreter at a fixed batch, as it runs on a device: N images are N invocations at batch 1."""
 
-    def __init__(self, model: Path, threads: int | None) -> None:
+    def __init__(self, model: Path, threads: int | None, batch: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
             interpreter = Interpreter(model_path=str(model), num_threads=threads)
+            self.image = the_only("input", [_spec(item) for item in interpreter.get_input_details()], model)
+            self.output = the_only("output", [_spec(item) for item in interpreter.get_output_details()], model)
+            self._input, self._output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+            lengths = self.image.lengths(batch)
+            if batch > 1 or None in self.image.shape:
+                interpreter.resize_tensor_input(self._input["index"], lengths)
             interpreter.allocate_tensors()
+            names = {operator["op_name"] for operator in interpreter._get_ops_details()}
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"LiteRT cannot load '{model}': {error}; copy or export it again") from error
-        (image,) = interpreter.get_input_details()
-        (logits,) = interpreter.get_output_details()
-        if image["dtype"] is not np.uint8 or image["shape"][-1:].tolist() != [3] or len(logits["shape"]) != 2:
-            raise ArtifactError(
-                f"'{model}' is not an image classifier as tledge exports it: input {image['dtype'].__name__}"
-                f" {list(image['shape'])}, output {list(logits['shape'])}; expected uint8 [1, height, width, 3] and"
-                " [1, classes]"
-            )
-        self._interpreter = interpreter
-        self._input = image["index"]
-        self._output = logits["index"]
-        height, width = (int(length) for length in image["shape"][1:3])
-        self.input_size = (height, width)
-        self.classes = int(logits["shape"][1])
+        self.provider = "XNNPACK" if DELEGATE in names else "LiteRT kernels"
+        self._batch = batch
+        self._interpreter: Any = interpreter
+        self._place, self._result = self._input["index"], self._output["index"]
+        self._open = None in self.image.shape[1:]
+        self._lengths = lengths
 
-    def run(self, images: Pixels) -> Logits:
-        logits = np.empty((len(images), self.classes), np.float32)
+    def run(self, images: Tensor) -> Tensor:
+        interpreter, batch = self._interpreter, self._batch
         try:
-            for index in range(len(images)):
-                self._interpreter.set_tensor(self._input, images[index : index + 1])
-                self._interpreter.invoke()
-                logits[index] = self._interpreter.get_tensor(self._output)[0]
+            if self._open and images.shape[1:] != self._lengths[1:]:
+                self._lengths = (batch, *images.shape[1:])
+                interpreter.resize_tensor_input(self._place, self._lengths)
+                interpreter.allocate_tensors()
+            if len(images) == batch:  # the hot path: get_tensor copies, so nothing else has to
+                interpreter.set_tensor(self._place, images)
+                interpreter.invoke()
+                answer: Tensor = interpreter.get_tensor(self._result)
+                return answer
+            if len(images) % batch:
+                raise OptionError(f"this session takes multiples of {batch} images; received {len(images)}")
+            answers = []
+            for start in range(0, len(images), batch):
+                interpreter.set_tensor(self._place, images[start : start + batch])
+                interpreter.invoke()
+                answers.append(interpreter.get_tensor(self._result))
+            return np.concatenate(answers)
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
-        return logits
 
     def close(self) -> None:
         self._interpreter = None
+
+
+class LiteRTCompiledSession(Session):
+    """LiteRT's compiled model, held to one accelerator: what that cannot compute is an error."""
+
+    def __init__(self, model: Path, target: Target, batch: int) -> None:
+        from ai_edge_litert.compiled_model import CompiledModel
+        from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+
+        if batch != 1:
+            raise ArtifactError(f"'{target}' runs one image at a time; received batches of {batch}")
+        wanted = HardwareAccelerator[target.device.upper()]
+        try:
+            compiled = CompiledModel.from_file(str(model), hardware_accel=wanted)
+            whole = compiled.is_fully_accelerated()
+        except (ValueError, RuntimeError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise TargetError(
+                f"target '{target}' does not take '{model}': {first}; LiteRT's accelerator found no GPU that answers,"
+                " or has no kernel for a layer of the model; take litert:cpu"
+            ) from error
+        if target.device != "cpu" and not whole:
+            raise TargetError(f"target '{target}' takes only a part of '{model}'; the rest would run on the CPU")
+        (signature,) = compiled.get_signature_list()
+        inputs, outputs = (
+            [_spec(item) for item in details.values()]
+            for details in (compiled.get_input_tensor_details(signature), compiled.get_output_tensor_details(signature))
+        )
+        self.image, self.output = the_only("input", inputs, model), the_only("output", outputs, model)
+        self.provider = f"LiteRT {wanted.name}"
+        self._compiled: Any = compiled
+        self._inputs, self._outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
+        self._shape = [length or 1 for length in self.output.shape]
+
+    def run(self, images: Tensor) -> Tensor:
+        answers = []
+        try:
+            for place in range(len(images)):
+                self._inputs[0].write(images[place : place + 1])
+                self._compiled.run_by_index(0, self._inputs, self._outputs)
+                answer = self._outputs[0].read(int(np.prod(self._shape)), self.output.dtype)
+                answers.append(answer.reshape(self._shape))
+        except (ValueError, RuntimeError) as error:
+            raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
+        return np.concatenate(answers)
+
+    def close(self) -> None:
+        self._inputs = self._outputs = self._compiled = None
+
+
+def _spec(details: Mapping[str, Any]) -> TensorSpec:
+    """A tensor of an interpreter or a compiled model, as their details tell of it."""
+    lengths = details.get("shape_signature", details["shape"])
+    scale, zero_point = details.get("quantization", (0.0, 0))
+    return TensorSpec(
+        name=str(details["name"]),
+        shape=tuple(None if length < 0 else int(length) for length in lengths),
+        dtype=np.dtype(details["dtype"]),
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
 
 
 class LiteRT(Runtime):
@@ -61,10 +143,21 @@ class LiteRT(Runtime):
     distributions = ("ai-edge-litert",)
 
     def devices(self) -> list[Device]:
-        return [Device("cpu")]
+        return [Device("cpu"), Device("gpu", _why_no_gpu())]
 
-    def load(self, model: Path, target: Target) -> Session:
-        return LiteRTSession(model, target.threads)
+    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
+        if target.device == "gpu":
+            return LiteRTCompiledSession(model, target, batch)
+        return LiteRTSession(model, target.threads, batch)
+
+
+def _why_no_gpu() -> str:
+    """Why LiteRT's GPU accelerator, which draws on Vulkan, cannot answer here."""
+    if not any(Path("/").glob(GPU_NODES)) and not has_nvidia_driver():
+        return f"no GPU with a driver (no /{GPU_NODES}, no NVIDIA driver)"
+    if ctypes.util.find_library("vulkan") is None:
+        return "no Vulkan loader, which LiteRT's GPU accelerator needs (apt-get install libvulkan1 mesa-vulkan-drivers)"
+    return ""
 
 
 RUNTIME = LiteRT()

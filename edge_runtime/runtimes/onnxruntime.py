@@ -1,4 +1,4 @@
-"""ONNX Runtime: ONNX models on the CPU, and on an NVIDIA GPU through its CUDA execution provider."""
+"""ONNX Runtime: ONNX models on the CPU, and on an NVIDIA GPU through its CUDA and TensorRT execution providers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from tledge.core.errors import ArtifactError, TargetError
-from tledge.core.images import Pixels
+from tledge.core.errors import ArtifactError, OptionError, TargetError
 from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Logits, Runtime, Session
+from tledge.edge_runtime.runtime import Device, Runtime, Session, the_only
 from tledge.edge_runtime.target import Target
+from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 """The execution provider behind each device."""
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(int8)": np.dtype(np.int8),
+    "tensor(int32)": np.dtype(np.int32),
+    "tensor(int64)": np.dtype(np.int64),
+}
+"""The element types of images and answers, by ONNX Runtime's names."""
 
 
 class OnnxRuntimeSession(Session):
@@ -35,34 +46,43 @@ class OnnxRuntimeSession(Session):
             session: Any = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:
             raise ArtifactError(f"ONNX Runtime cannot load '{model}': {error}; copy or export it again") from error
-        running = session.get_providers()
-        if running[0] != provider:  # it falls back to the CPU without an error
+        self.provider = session.get_providers()[0]
+        if self.provider != provider:  # it falls back to the CPU without an error
             raise TargetError(
                 f"target '{target}' is not on this machine: asked for {provider}, ONNX Runtime fell back to"
-                f" {running[0]}: check the GPU driver and the CUDA and cuDNN libraries"
+                f" {self.provider}: check the GPU driver and the libraries of CUDA, cuDNN and TensorRT"
             )
-        (image,) = session.get_inputs()
-        (logits,) = session.get_outputs()
-        if image.type != "tensor(uint8)" or image.shape[3:] != [3] or len(logits.shape) != 2:
-            raise ArtifactError(
-                f"'{model}' is not an image classifier as tledge exports it: input {image.type} {image.shape}, output"
-                f" {logits.shape}; expected tensor(uint8) [batch, height, width, 3] and [batch, classes]"
-            )
+        self.image = the_only("input", [_spec(item, model) for item in session.get_inputs()], model)
+        self.output = the_only("output", [_spec(item, model) for item in session.get_outputs()], model)
         self._session = session
-        self._input: str = image.name
-        self._output: str = logits.name
-        self.input_size = (image.shape[1], image.shape[2])
-        self.classes = logits.shape[1]
+        self._names = [self.output.name]
+        self._batch = self.image.shape[0] if self.image.shape else None
 
-    def run(self, images: Pixels) -> Logits:
+    def run(self, images: Tensor) -> Tensor:
+        batch = self._batch
+        if batch is None or batch == len(images):
+            return self._run(images)
+        if len(images) % batch:
+            raise OptionError(f"this model takes multiples of {batch} images; received {len(images)}")
+        parts = range(0, len(images), batch)
+        return np.concatenate([self._run(images[start : start + batch]) for start in parts])
+
+    def _run(self, images: Tensor) -> Tensor:
         try:
-            (logits,) = self._session.run([self._output], {self._input: images})
+            answers: list[Tensor] = self._session.run(self._names, {self.image.name: images})
         except Exception as error:
             raise ArtifactError(f"ONNX Runtime cannot run the model: {error}; copy or export it again") from error
-        return np.asarray(logits, np.float32)
+        return answers[0]
 
     def close(self) -> None:
         self._session = None
+
+
+def _spec(tensor: Any, model: Path) -> TensorSpec:
+    if tensor.type not in DTYPES:
+        raise ArtifactError(f"'{model}' is no image classifier: its tensor '{tensor.name}' is of type {tensor.type}")
+    lengths = tuple(length if isinstance(length, int) else None for length in tensor.shape)  # else a name, or nothing
+    return TensorSpec(tensor.name, lengths, DTYPES[tensor.type])
 
 
 class OnnxRuntime(Runtime):
@@ -74,17 +94,23 @@ class OnnxRuntime(Runtime):
     extra = "onnx"
 
     def devices(self) -> list[Device]:
-        import onnxruntime
+        return [
+            Device("cpu"),
+            Device("cuda", _why_not("cuda", "CUDA")),
+            Device("tensorrt", _why_not("tensorrt", "TensorRT")),
+        ]
 
-        missing = ""
-        if PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
-            missing = "no CUDA provider in this onnxruntime (pip uninstall onnxruntime; pip install 'tledge[cuda]')"
-        elif not has_nvidia_driver():  # the provider was compiled in, which says nothing of this machine
-            missing = NO_NVIDIA_DRIVER
-        return [Device("cpu"), Device("cuda", missing)]
-
-    def load(self, model: Path, target: Target) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
         return OnnxRuntimeSession(model, target)
+
+
+def _why_not(device: str, called: str) -> str:
+    import onnxruntime
+
+    if PROVIDERS[device] not in onnxruntime.get_available_providers():
+        also = " and NVIDIA's tensorrt" if device == "tensorrt" else ""
+        return f"no {called} provider in this onnxruntime (pip uninstall onnxruntime; pip install 'tledge[cuda]'{also})"
+    return "" if has_nvidia_driver() else NO_NVIDIA_DRIVER  # the provider was compiled in, which says nothing of here
 
 
 RUNTIME = OnnxRuntime()

@@ -17,7 +17,7 @@ from tledge.core.artifact import write_artifact
 from tledge.core.errors import MeasurementError, OptionError, TargetError, UnknownNameError
 from tledge.core.images import Pixels
 from tledge.edge_runtime import Classifier
-from tledge.edge_runtime.runtime import Logits
+from tledge.edge_runtime.tensor import Logits
 
 WRONG_ROOT = b"\xff\xff\xff\x7f"
 """Where a TFLite file says that its first table is: far outside of it."""

@@ -1,0 +1,131 @@
+"""From photos to a model's input tensor, and from its output tensor to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tledge.core.errors import ArtifactError
+from tledge.core.images import Pixels
+from tledge.core.preprocessing import Preprocessing
+from tledge.core.sidecar import Sidecar
+from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
+
+_LEAST = 1e-7  # a probability below it is taken for it, so that its logarithm is finite
+_LUMINANCE = np.array([19595, 38470, 7471], np.uint32)  # ITU-R BT.601 in 1/65536, as Pillow's mode "L" has it
+
+
+class Adapter:
+    """Adapts a model's tensors to the contract of all classifiers: uint8 RGB photos in, logits out.
+
+    Args:
+        model: the file, for errors.
+        sidecar: what it says of itself.
+        image: the tensor that it takes.
+        output: the tensor that it gives.
+
+    Raises:
+        ArtifactError: the tensors are not what the sidecar says.
+    """
+
+    def __init__(self, model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec) -> None:
+        self._output = output
+        preprocessing = sidecar.preprocessing
+        _check(model, sidecar, image, output)
+        self._own = preprocessing is None
+        if preprocessing is not None:
+            self._preprocessing = preprocessing
+            self._tables = _tables(preprocessing, image)
+            self._finish = _FINISHES[preprocessing.output]
+
+    def to_tensor(self, photos: Pixels) -> Tensor:
+        """Photos as the model's input.
+
+        Args:
+            photos: uint8 (N, height, width, 3), RGB.
+
+        Returns:
+            A contiguous array of the dtype and layout of the model's input; the photos themselves where that is theirs.
+        """
+        if self._own:
+            return np.ascontiguousarray(photos)
+        colour = self._preprocessing.colour
+        if colour == "grey":
+            weighted = photos.astype(np.uint32) @ _LUMINANCE
+            photos = ((weighted + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
+        elif colour == "bgr":
+            photos = photos[..., ::-1]
+        tensor = np.stack([table[photos[..., channel]] for channel, table in enumerate(self._tables)], axis=-1)
+        if self._preprocessing.layout == "nchw":
+            tensor = tensor.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(tensor)
+
+    def to_logits(self, answers: Tensor) -> Logits:
+        """The model's output as logits: float32 (N, classes)."""
+        if self._own:
+            return answers if answers.dtype == np.float32 else answers.astype(np.float32)
+        return self._finish(self._output.to_real(answers.reshape(len(answers), -1)))
+
+
+def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec) -> None:
+    """Raises ArtifactError unless the tensors are what the sidecar says."""
+    preprocessing = sidecar.preprocessing
+    height, width = sidecar.input_size
+    if preprocessing is None:
+        lengths, dtype = (height, width, 3), np.dtype(np.uint8)
+        if image.dtype != dtype or image.shape[3:] != (3,) or len(output.shape) != 2:
+            raise ArtifactError(
+                f"'{model}' is not an image classifier as tledge exports it: input {image}, output {output}; expected"
+                " uint8 [?, height, width, 3] and [?, classes]; a model made elsewhere is described with 'tledge adopt'"
+            )
+    else:
+        channels = preprocessing.channels
+        lengths = (height, width, channels) if preprocessing.layout == "nhwc" else (channels, height, width)
+    given = image.shape[1:]
+    fits = len(given) == 3 and all(found in (None, told) for found, told in zip(given, lengths, strict=True))
+    answers = output.answers
+    single = preprocessing is not None and preprocessing.output in ("sigmoid", "logit")
+    classes = 2 if single and answers == 1 else answers
+    if not fits or classes not in (0, len(sidecar.class_names)):
+        raise ArtifactError(
+            f"the sidecar of '{model}' does not match its model: it tells of an input of {list(lengths)} and"
+            f" {len(sidecar.class_names)} classes, the model has {image} and {output}; export or adopt it again"
+        )
+
+
+def _tables(preprocessing: Preprocessing, image: TensorSpec) -> list[Tensor]:
+    """What each pixel value becomes, for each channel: (256,) of the input's dtype."""
+    low, high = preprocessing.input_range
+    values = low + (high - low) * np.arange(256) / 255
+    means = preprocessing.mean or (0.0,) * preprocessing.channels
+    deviations = preprocessing.std or (1.0,) * preprocessing.channels
+    tables = [(values - mean) / deviation for mean, deviation in zip(means, deviations, strict=True)]
+    if np.issubdtype(image.dtype, np.integer):
+        bounds = np.iinfo(image.dtype)
+        if image.scale:
+            tables = [table / image.scale + image.zero_point for table in tables]
+        tables = [np.clip(np.rint(table), bounds.min, bounds.max) for table in tables]
+    return [table.astype(image.dtype) for table in tables]
+
+
+def _from_probabilities(values: Logits) -> Logits:
+    return np.log(np.maximum(values, np.float32(_LEAST)))
+
+
+def _from_sigmoid(values: Logits) -> Logits:
+    clipped = np.clip(values, np.float32(_LEAST), np.float32(1 - _LEAST))
+    return _from_logit(np.log(clipped / (1 - clipped)))
+
+
+def _from_logit(values: Logits) -> Logits:
+    return np.concatenate([np.zeros_like(values), values], axis=1)
+
+
+_FINISHES: dict[str, Callable[[Logits], Logits]] = {
+    "logits": lambda values: values,
+    "probabilities": _from_probabilities,
+    "sigmoid": _from_sigmoid,
+    "logit": _from_logit,
+}

@@ -19,8 +19,15 @@ UNITS: Mapping[str, str] = {
     "latency_p50": "ms",
     "latency_p90": "ms",
     "latency_p99": "ms",
+    "latency_p90_bound": "ms",
+    "latency_ratio": "ratio",
+    "cold_start": "ms",
     "load_time": "ms",
+    "throughput": "images/s",
+    "energy": "mJ/image",
+    "peak_memory": "bytes",
     "file_size": "bytes",
+    "mcnemar": "p",
 }
 """The unit of every metric."""
 
@@ -33,7 +40,8 @@ class Measurement:
         artifact: the file's name.
         artifact_sha256: of the whole file.
         target: "litert:cpu:2".
-        scenario: "accuracy", "single-stream" or "static".
+        scenario: "accuracy", "single-stream", "offline", "cold-start", "energy", "static", or "comparison" with another
+            artifact of the same benchmark.
         metric: a key of ``UNITS``.
         value: in the unit of the metric; rates are fractions.
         n: how many samples stand behind the value.

@@ -57,6 +57,37 @@ def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float,
     return value, (float(ordered[low - 1]), float(ordered[high - 1]))
 
 
+def early_stopping_estimate(
+    latencies: npt.NDArray[np.float64], percent: float = 90.0, confidence: float = 0.99
+) -> float | None:
+    """A latency below which at least ``percent`` of all queries stay, at a confidence, whatever their distribution.
+
+    Source: MLPerf Inference's early stopping criterion for the single-stream scenario, as LoadGen 5 and 6 have it: with
+    t the most overlatency queries of n that the binomial distribution allows, the t-th highest latency.
+
+    Args:
+        latencies: (n,), of n queries.
+        percent: above 0 and below 100.
+        confidence: above 0 and below 1.
+
+    Returns:
+        The estimate, never below the percentile itself; None where there are too few queries for any (below 64 for the
+        90th percentile at 99%).
+    """
+    count = len(latencies)
+    above = 1 - percent / 100
+    log_odds = math.log(above) - math.log1p(-above)
+    logarithm = count * math.log1p(-above)  # of the probability of no query above
+    total, allowed = 0.0, -1
+    for overlatency in range(count + 1):
+        total += math.exp(logarithm)
+        if total > 1 - confidence:
+            break
+        allowed = overlatency
+        logarithm += math.log((count - overlatency) / (overlatency + 1)) + log_odds if overlatency < count else 0.0
+    return float(np.sort(latencies)[count - allowed]) if allowed >= 1 else None
+
+
 def expected_calibration_error(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int = 15) -> float:
     """By how much scores are off from the fraction that is right: the mean over bins of equal width, weighted by size.
 

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from tledge.core.statistics import expected_calibration_error, percentile, wilson_interval
+from tledge.core.statistics import (
+    early_stopping_estimate,
+    expected_calibration_error,
+    percentile,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,14 @@ def test_the_calibration_error_is_the_gap_of_each_bin_by_its_size() -> None:
     sure = np.ones(5)
     assert expected_calibration_error(sure, np.ones(5, bool)) == 0
     assert expected_calibration_error(sure, np.zeros(5, bool)) == 1
+
+
+@pytest.mark.parametrize(("queries", "discarded"), [(64, 0), (2048, 172), (4776846, 476158)])
+def test_the_early_stopping_estimate_discards_as_many_as_loadgen(queries: int, discarded: int) -> None:
+    """The numbers stand in published summaries of LoadGen: "Would discard 172 highest latency queries"."""
+    latencies = np.arange(queries, dtype=float)
+    assert early_stopping_estimate(latencies) == queries - 1 - discarded
+
+
+def test_too_few_queries_have_no_early_stopping_estimate() -> None:
+    assert early_stopping_estimate(np.arange(63.0)) is None

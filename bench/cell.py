@@ -1,15 +1,8 @@
-"""One cell: one artifact on one target, in a process that holds nothing but that runtime.
-
-The benchmark starts ``python -m tledge.bench.cell SPECIFICATION RESULT`` for each.
-"""
+"""A cell, one artifact on one target: what its processes are told, and what they measured."""
 
 from __future__ import annotations
 
-import gc
-import importlib
 import json
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,159 +11,218 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tledge.bench.conditions import Conditions
 from tledge.core.atomic import replacing
-from tledge.core.environment import read_environment
-from tledge.core.errors import TledgeError
-from tledge.core.images import Pixels
-from tledge.core.loading import batches
-from tledge.edge_runtime import Classifier, Target
-from tledge.edge_runtime.runtime import RUNTIMES, Logits
+from tledge.edge_runtime.tensor import Logits
 
-ACCURACY_BATCH = 16
-TIMED_IMAGES = 32
-"""Different images that the timed queries go through in turn."""
+Samples = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How single images are timed.
+    """How a round of a cell is timed.
 
     Attributes:
         warm_up: untimed queries before the timed ones.
         minimum_queries: timed queries, at least.
         minimum_seconds: duration of the timed queries, at least.
+        batch_sizes: images a call in the offline scenario.
+        batch_seconds: duration of each of its batch sizes, at least.
     """
 
     warm_up: int
     minimum_queries: int
     minimum_seconds: float
+    batch_sizes: tuple[int, ...] = ()
+    batch_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Specification:
-    """What a cell has to do.
+    """What the process of one round has to do.
 
     Attributes:
         artifact: the model file.
         target: "runtime:device:threads".
-        images: the test images, in order.
-        timing: how single images are timed.
+        bare: the file has no sidecar: it is timed on random input.
+        timed_images: the images of the timed queries, which go through them in turn; random pixels without any.
+        images: the images to classify after that, in order.
+        timing: how it is timed.
     """
 
     artifact: str
     target: str
+    bare: bool
+    timed_images: tuple[str, ...]
     images: tuple[str, ...]
     timing: Timing
 
     def save(self, path: Path) -> None:
-        """Writes it for the cell's process."""
+        """Writes it for the process."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Specification:
         """Reads what ``save`` wrote."""
         fields = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**fields, "images": tuple(fields["images"]), "timing": Timing(**fields["timing"])})
+        timing = fields.pop("timing")
+        return cls(
+            artifact=fields["artifact"],
+            target=fields["target"],
+            bare=fields["bare"],
+            timed_images=tuple(fields["timed_images"]),
+            images=tuple(fields["images"]),
+            timing=Timing(**{**timing, "batch_sizes": tuple(timing["batch_sizes"])}),
+        )
 
 
-@dataclass(frozen=True)
-class CellResult:
-    """What a cell measured.
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What one fresh process measured.
 
     Attributes:
-        logits: float32 (images, classes), of the test images in order.
         latencies: float64 (queries,), ms, one image each, in order.
+        throughputs: float64 (batch sizes,), images a second; NaN where the model does not take that batch.
+        logits: float32 (images, classes), of the images in order; (0, 0) where none were to be classified.
         load_time: ms from the model file to a loaded session, the runtime's library being imported already.
+        answered: when the first answer was there, in ns of the monotonic clock, which all processes share.
+        peak_memory: bytes, of the process after its timed queries, above the interpreter with NumPy and Pillow.
+        energy: mJ an image; NaN where the machine does not tell.
+        energy_source: who tells: "rapl" or "pmic"; empty where nobody does.
+        conditions: how the machine was meanwhile.
+        provider: what ran the model, as its runtime says.
+        artifact_sha256: of the file that was measured.
+        environment: the record of the machine, by its field names.
+        environment_id: the record's id.
+    """
+
+    latencies: Samples
+    throughputs: Samples
+    logits: Logits
+    load_time: float
+    answered: int
+    peak_memory: float
+    energy: float
+    energy_source: str
+    conditions: Conditions
+    provider: str
+    artifact_sha256: str
+    environment: dict[str, Any]
+    environment_id: str
+
+    def save(self, path: Path) -> None:
+        """Writes an ``.npz`` for the benchmark."""
+        arrays = ("latencies", "throughputs", "logits")
+        rest = {name: value for name, value in vars(self).items() if name not in (*arrays, "conditions")}
+        record = json.dumps({**rest, "conditions": self.conditions.to_dict()})
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, record=record, **{name: getattr(self, name) for name in arrays})
+
+    @classmethod
+    def load(cls, path: Path) -> Round:
+        """Reads what ``save`` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            record = json.loads(str(arrays["record"]))
+            conditions = Conditions(**record.pop("conditions"))
+            logits, latencies = arrays["logits"], arrays["latencies"]
+            throughputs = arrays["throughputs"]
+        return cls(logits=logits, latencies=latencies, throughputs=throughputs, conditions=conditions, **record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """What a cell measured in all its rounds: the raw samples that stay beside the results.
+
+    Attributes:
+        logits: float32 (images, classes), of the images in order; (0, 0) where none were classified.
+        latencies: float64 (queries,), ms, one image each, of all rounds in order.
+        rounds: int64 (queries,), the round of each query, from 0.
+        load_times, cold_starts: float64 (rounds,), ms.
+        peak_memories: float64 (rounds,), bytes.
+        energies: float64 (rounds,), mJ an image; NaN where the machine does not tell.
+        energy_source: who tells; empty where nobody does.
+        batch_sizes: int64 (batch sizes,).
+        throughputs: float64 (rounds, batch sizes), images a second; NaN where the model does not take that batch.
+        conditions: how the machine was in each round.
+        provider: what ran the model, as its runtime says.
         artifact_sha256: of the file that was measured.
         environment: the record of the machine, by its field names.
         environment_id: the record's id.
     """
 
     logits: Logits
-    latencies: npt.NDArray[np.float64]
-    load_time: float
+    latencies: Samples
+    rounds: npt.NDArray[np.int64]
+    load_times: Samples
+    cold_starts: Samples
+    peak_memories: Samples
+    energies: Samples
+    energy_source: str
+    batch_sizes: npt.NDArray[np.int64]
+    throughputs: Samples
+    conditions: tuple[Conditions, ...]
+    provider: str
     artifact_sha256: str
     environment: dict[str, Any]
     environment_id: str
 
+    @property
+    def yardsticks(self) -> Samples:
+        """float64 (rounds,), ms that the fixed piece of work took."""
+        return np.array([item.yardstick for item in self.conditions])
+
+    @property
+    def by_round(self) -> list[Samples]:
+        """The latencies of each round, ms."""
+        return [self.latencies[self.rounds == number] for number in range(len(self.conditions))]
+
+    @classmethod
+    def join(cls, rounds: Sequence[Round], cold_starts: Sequence[float], batch_sizes: Sequence[int]) -> CellResult:
+        """One cell's rounds in order; the logits and the environment are those of the first.
+
+        Args:
+            rounds: at least one.
+            cold_starts: ms from the start of each round's process to its first answer.
+            batch_sizes: those of the offline scenario.
+        """
+        first = rounds[0]
+        return cls(
+            logits=first.logits,
+            latencies=np.concatenate([item.latencies for item in rounds]),
+            rounds=np.repeat(np.arange(len(rounds)), [len(item.latencies) for item in rounds]),
+            load_times=np.array([item.load_time for item in rounds]),
+            cold_starts=np.array(cold_starts, np.float64),
+            peak_memories=np.array([item.peak_memory for item in rounds]),
+            energies=np.array([item.energy for item in rounds]),
+            energy_source=first.energy_source,
+            batch_sizes=np.array(batch_sizes, np.int64),
+            throughputs=np.stack([item.throughputs for item in rounds]),
+            conditions=tuple(item.conditions for item in rounds),
+            provider=first.provider,
+            artifact_sha256=first.artifact_sha256,
+            environment=first.environment,
+            environment_id=first.environment_id,
+        )
+
     def save(self, path: Path) -> None:
-        """Writes an ``.npz``: the raw samples that stay beside the results."""
-        record = json.dumps({"id": self.environment_id, "record": self.environment})
+        """Writes an ``.npz``."""
+        record = {
+            "provider": self.provider,
+            "artifact_sha256": self.artifact_sha256,
+            "environment": self.environment,
+            "environment_id": self.environment_id,
+            "energy_source": self.energy_source,
+            "conditions": [item.to_dict() for item in self.conditions],
+        }
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                logits=self.logits,
-                latencies=self.latencies,
-                load_time=self.load_time,
-                artifact_sha256=self.artifact_sha256,
-                environment=record,
-            )
+            np.savez_compressed(file, allow_pickle=False, record=np.array(json.dumps(record)), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> CellResult:
-        """Reads what ``save`` wrote."""
+        """Reads what ``save`` wrote. Raises OSError, KeyError, TypeError or ValueError if it cannot."""
         with np.load(path, allow_pickle=False) as arrays:
-            environment = json.loads(str(arrays["environment"]))
-            return cls(
-                logits=arrays["logits"],
-                latencies=arrays["latencies"],
-                load_time=float(arrays["load_time"]),
-                artifact_sha256=str(arrays["artifact_sha256"]),
-                environment=environment["record"],
-                environment_id=environment["id"],
-            )
-
-
-def measure(specification: Specification) -> CellResult:
-    """Runs one cell in this process: load, classify the test images, then time single images."""
-    target = Target.parse(specification.target)
-    for module in RUNTIMES.load(target.runtime).modules:
-        importlib.import_module(module)  # its own time is not the model's
-    began = time.perf_counter_ns()
-    with Classifier(specification.artifact, target=specification.target) as classifier:
-        load_time = (time.perf_counter_ns() - began) / 1e6
-        images = [Path(image) for image in specification.images]
-        logits = _classify_all(classifier, images)
-        latencies = _time_single_stream(classifier, images[:TIMED_IMAGES], specification.timing)
-        environment = read_environment(RUNTIMES.load(classifier.target.runtime).distributions)
-        sha256 = classifier.artifact.sha256
-    return CellResult(logits, latencies, load_time, sha256, environment.to_dict(), environment.id)
-
-
-def _classify_all(classifier: Classifier, images: Sequence[Path]) -> Logits:
-    loaded = batches(images, classifier.input_size, classifier.sidecar.resize, ACCURACY_BATCH)
-    return np.concatenate([classifier.logits(batch) for batch in loaded])
-
-
-def _time_single_stream(classifier: Classifier, images: Sequence[Path], timing: Timing) -> npt.NDArray[np.float64]:
-    """Milliseconds of each query: one decoded image in, logits out, the next one only after that."""
-    queries: list[Pixels] = [classifier.load(image)[np.newaxis] for image in images]
-    for index in range(timing.warm_up):
-        classifier.logits(queries[index % len(queries)])
-    gc.collect()
-    gc.disable()
-    latencies: list[int] = []
-    clock = time.perf_counter_ns
-    began = clock()
-    while len(latencies) < timing.minimum_queries or clock() - began < timing.minimum_seconds * 1e9:
-        query = queries[len(latencies) % len(queries)]
-        start = clock()
-        classifier.logits(query)
-        latencies.append(clock() - start)
-    gc.enable()
-    return np.array(latencies, np.float64) / 1e6
-
-
-def main() -> int:
-    """Runs the cell that the first argument describes and writes the second."""
-    specification, result = (Path(argument) for argument in sys.argv[1:3])
-    try:
-        measure(Specification.load(specification)).save(result)
-    except TledgeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+            record = json.loads(str(arrays["record"]))
+            samples = {name: arrays[name] for name in arrays.files if name != "record"}
+        conditions = tuple(Conditions(**item) for item in record.pop("conditions"))
+        return cls(conditions=conditions, **samples, **record)

@@ -9,86 +9,169 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tledge.bench.cell import CellResult, Timing
-from tledge.core.artifact import Artifact
+from tledge.bench.cell import CellResult, Samples, Timing
+from tledge.bench.flags import NOISY, RANDOM_INPUT, THROTTLED, WRONG_CPU
+from tledge.bench.plan import Cell
+from tledge.core.comparisons import latency_ratio, mcnemar
 from tledge.core.cpu import mismatch
 from tledge.core.measurement import Measurement
-from tledge.core.statistics import percentile, wilson_interval
-from tledge.edge_runtime.target import Target
-
-WRONG_CPU = "wrong_cpu"
-"""The flag of accuracies that are those of this machine and not of the CPU that the artifact was exported for."""
+from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
 
 Classes = npt.NDArray[np.intp]
+Interval = tuple[float, float]
 
 
-def to_measurements(
-    artifact: Artifact,
-    target: Target,
-    result: CellResult,
-    timing: Timing,
-    *,
-    labels: Classes,
-    expected: Classes | None,
-) -> list[Measurement]:
+class CellMetrics:
     """The measurements of one cell.
 
     Args:
-        artifact: what ran.
-        target: where.
+        cell: what ran where.
         result: its raw samples.
-        timing: how it was timed.
-        labels: (images,), the class of each test image.
-        expected: (images,), the class that the Keras model gives; None where that could not run.
+        timing: how each round was timed.
+        labels: (images,), the class of each test image; empty where none were classified.
     """
 
-    def measurement(
+    def __init__(self, cell: Cell, result: CellResult, timing: Timing, labels: Classes) -> None:
+        self._cell = cell
+        self._result = result
+        self._timing = timing
+        self._labels = labels
+        self._classes = result.logits.argmax(axis=1) if len(result.logits) else np.empty(0, np.intp)
+        self._timed_flags = self._find_flags()
+
+    def all(self, expected: Classes | None) -> list[Measurement]:
+        """Everything but comparisons.
+
+        Args:
+            expected: (images,), the class that the Keras model gives; None where that is not known.
+        """
+        return [*self._static(), *self._accuracy(expected), *self._latencies(), *self._other_times()]
+
+    def against(self, baseline: CellMetrics) -> list[Measurement]:
+        """Latency and top-1 against another artifact on the same target, measured in the same rounds."""
+        name = baseline._cell.model.name
+        mine, other = self._result, baseline._result
+        paired = len(mine.by_round) == len(other.by_round)
+        ratio, interval = latency_ratio(mine.by_round, other.by_round, paired=paired)
+        flags = tuple(sorted({*self._timed_flags, *baseline._timed_flags}))
+        compared = [
+            self._measurement(
+                "latency_ratio", "comparison", ratio, len(mine.latencies), interval, {"against": name}, flags
+            )
+        ]
+        if len(self._classes) and len(self._classes) == len(baseline._classes):
+            right, others = self._classes == self._labels, baseline._classes == self._labels
+            only_mine, only_other = int((right & ~others).sum()), int((others & ~right).sum())
+            params = {"against": name, "only_this_right": only_mine, "only_baseline_right": only_other}
+            p_value = mcnemar(only_mine, only_other)
+            compared.append(self._measurement("mcnemar", "comparison", p_value, len(right), None, params))
+        return compared
+
+    def _static(self) -> list[Measurement]:
+        result = self._result
+        size = self._cell.model.path.stat().st_size
+        memory = float(np.median(result.peak_memories))
+        return [
+            self._measurement("file_size", "static", size, 1),
+            self._measurement("load_time", "static", float(np.median(result.load_times)), len(result.load_times)),
+            self._measurement("peak_memory", "static", memory, len(result.peak_memories)),
+        ]
+
+    def _accuracy(self, expected: Classes | None) -> list[Measurement]:
+        if not len(self._classes):
+            return []
+        rates = [self._rate("top1", self._classes == self._labels)]
+        if expected is not None:
+            rates.append(self._rate("agreement", self._classes == expected))
+        return rates
+
+    def _rate(self, metric: str, hits: npt.NDArray[np.bool_]) -> Measurement:
+        count = int(hits.sum())
+        artifact = self._cell.model.artifact
+        wrong = artifact is not None and mismatch(artifact.sidecar.cpu)
+        interval = wilson_interval(count, len(hits))
+        flags = (WRONG_CPU,) if wrong else ()
+        return self._measurement(metric, "accuracy", count / len(hits), len(hits), interval, {"split": "test"}, flags)
+
+    def _latencies(self) -> list[Measurement]:
+        latencies, params = self._result.latencies, self._timing_params()
+        found = []
+        for percent in (50, 90, 99):
+            value, interval = percentile(latencies, percent)
+            found.append(self._timed(f"latency_p{percent}", "single-stream", value, len(latencies), interval, params))
+        bound = early_stopping_estimate(latencies)
+        if bound is not None:
+            found.append(self._timed("latency_p90_bound", "single-stream", bound, len(latencies), None, params))
+        return found
+
+    def _other_times(self) -> list[Measurement]:
+        result = self._result
+        starts = result.cold_starts
+        found = [self._timed("cold_start", "cold-start", float(np.median(starts)), len(starts), None, {})]
+        for size, samples in zip(result.batch_sizes, result.throughputs.T, strict=True):
+            if not np.isnan(samples).any():
+                value, params = float(np.median(samples)), {"batch": int(size)}
+                found.append(self._timed("throughput", "offline", value, len(samples), _spread(samples), params))
+        if result.energy_source:
+            joules, source = float(np.median(result.energies)), {"source": result.energy_source}
+            found.append(self._timed("energy", "energy", joules, len(result.energies), None, source))
+        return found
+
+    def _timing_params(self) -> dict[str, Any]:
+        timing, rounds = asdict(self._timing), len(self._result.by_round)
+        return {**{name: timing[name] for name in ("warm_up", "minimum_queries", "minimum_seconds")}, "rounds": rounds}
+
+    def _find_flags(self) -> tuple[str, ...]:
+        """What speaks against trusting what was timed."""
+        conditions = self._result.conditions
+        found: dict[str, bool] = {
+            NOISY: any(item.noisy for item in conditions),
+            THROTTLED: any(item.throttled for item in conditions),
+            RANDOM_INPUT: self._cell.model.artifact is None or not len(self._labels),
+        }
+        return tuple(flag for flag, holds in found.items() if holds)
+
+    def _timed(  # noqa: PLR0917 - the fields of a measurement, in their order
+        self, metric: str, scenario: str, value: float, n: int, interval: Interval | None, params: Mapping[str, Any]
+    ) -> Measurement:
+        return self._measurement(metric, scenario, value, n, interval, params, self._timed_flags)
+
+    def _measurement(  # noqa: PLR0917
+        self,
         metric: str,
         scenario: str,
         value: float,
         n: int,
-        *,
-        interval: tuple[float, float] | None = None,
+        interval: Interval | None = None,
         params: Mapping[str, Any] | None = None,
         flags: tuple[str, ...] = (),
     ) -> Measurement:
         return Measurement(
-            artifact=artifact.name,
-            artifact_sha256=result.artifact_sha256,
-            target=str(target),
+            artifact=self._cell.model.name,
+            artifact_sha256=self._result.artifact_sha256,
+            target=str(self._cell.target),
             scenario=scenario,
             metric=metric,
             value=value,
             n=n,
             interval=interval,
-            params=params or {},
-            environment=result.environment_id,
+            params={"provider": self._result.provider, **(params or {})},
+            environment=self._result.environment_id,
             flags=flags,
         )
 
-    def rate(metric: str, hits: npt.NDArray[np.bool_]) -> Measurement:
-        count = int(hits.sum())
-        interval = wilson_interval(count, len(hits))
-        return measurement(
-            metric,
-            "accuracy",
-            count / len(hits),
-            len(hits),
-            interval=interval,
-            params={"split": "test"},
-            flags=(WRONG_CPU,) if mismatch(artifact.sidecar.cpu) else (),
-        )
 
-    def latency(percent: int) -> Measurement:
-        value, interval = percentile(result.latencies, percent)
-        name, queries = f"latency_p{percent}", len(result.latencies)
-        return measurement(name, "single-stream", value, queries, interval=interval, params=asdict(timing))
+def _spread(samples: Samples) -> Interval | None:
+    """The lowest and the highest of several rounds; None of one."""
+    return (float(samples.min()), float(samples.max())) if len(samples) > 1 else None
 
-    predicted = result.logits.argmax(axis=1)
-    return [
-        measurement("file_size", "static", artifact.size, 1),
-        measurement("load_time", "static", result.load_time, 1),
-        rate("top1", predicted == labels),
-        *([] if expected is None else [rate("agreement", predicted == expected)]),
-        *(latency(percent) for percent in (50, 90, 99)),
-    ]
+
+def find_baseline(cell: Cell, cells: list[Cell]) -> Cell | None:
+    """What a cell is compared with: on its target, float32 of its format, or the first where there is none.
+
+    None for that one itself, and for a Keras model, which is not what ships.
+    """
+    rivals = [item for item in cells if item.target == cell.target and item.model.format == cell.model.format]
+    floats = [item for item in rivals if item.model.artifact and item.model.artifact.sidecar.recipe == "float32"]
+    baseline = (floats or rivals)[0]
+    return None if baseline == cell or cell.model.format == "keras" else baseline

@@ -8,34 +8,62 @@ from typing import Any
 
 from tledge.core.measurement import Measurement
 
+Interval = tuple[float, float]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a table shows of one cell.
+    """What a table shows of one cell; None where it was not measured.
 
     Attributes:
         artifact: the file's name.
         target: "litert:cpu:2".
+        provider: what ran it, as its runtime says ("XNNPACK").
         size: bytes.
         top1: fraction of the test images, with its 95% interval.
-        agreement: fraction on which it gives the Keras model's class; None where that could not run here.
+        agreement: fraction on which it gives the Keras model's class.
         p50, p90, p99: latency in ms.
+        p90_bound: ms under which 90% of the queries stay at 99% confidence.
+        throughput: images a second, of the best batch size.
+        throughput_batch: that batch size.
+        cold_start, load_time: ms.
+        peak_memory: bytes.
+        energy: mJ an image.
+        baseline: the artifact on the same target that the ratio and the test are against.
+        ratio: p50 as a multiple of the baseline's, with its 95% interval.
+        mcnemar_p: of top-1 being that of the baseline.
+        flags: what speaks against trusting a number of the row, see ``bench.flags``.
     """
 
     artifact: str
     target: str
     size: int
-    top1: float
-    top1_interval: tuple[float, float]
-    agreement: float | None
-    p50: float
-    p90: float
-    p99: float
+    provider: str = ""
+    top1: float | None = None
+    top1_interval: Interval | None = None
+    agreement: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    p90_bound: float | None = None
+    throughput: float | None = None
+    throughput_batch: int | None = None
+    cold_start: float | None = None
+    load_time: float | None = None
+    peak_memory: float | None = None
+    energy: float | None = None
+    baseline: str = ""
+    ratio: float | None = None
+    ratio_interval: Interval | None = None
+    mcnemar_p: float | None = None
+    flags: tuple[str, ...] = ()
 
     @property
     def top1_text(self) -> str:
         """Top-1 with its interval, for people: "0.973 (0.948–0.986)"."""
-        low, high = self.top1_interval
+        if self.top1 is None:
+            return "–"
+        low, high = self.top1_interval or (0.0, 1.0)
         return f"{self.top1:.3f} ({low:.3f}–{high:.3f})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,35 +73,44 @@ class Row:
 
 def summarize(measurements: Iterable[Measurement]) -> list[Row]:
     """The rows of a table, in the order in which the cells first appear."""
-    cells: dict[tuple[str, str], dict[str, Measurement]] = {}
+    cells: dict[tuple[str, str], list[Measurement]] = {}
     for item in measurements:
-        cells.setdefault((item.artifact, item.target), {})[item.metric] = item
-    return [
-        Row(
-            artifact=artifact,
-            target=target,
-            size=int(of["file_size"].value),
-            top1=of["top1"].value,
-            top1_interval=of["top1"].interval or (0.0, 1.0),
-            agreement=of["agreement"].value if "agreement" in of else None,
-            p50=of["latency_p50"].value,
-            p90=of["latency_p90"].value,
-            p99=of["latency_p99"].value,
-        )
-        for (artifact, target), of in cells.items()
-    ]
+        cells.setdefault((item.artifact, item.target), []).append(item)
+    return [_row(artifact, target, items) for (artifact, target), items in cells.items()]
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
-    """The table in GitHub's Markdown."""
-    lines = [
-        "| artifact | target | size | test top-1 (95% interval) | agrees with Keras | p50 ms | p90 ms | p99 ms |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        agreement = "–" if row.agreement is None else f"{row.agreement:.3f}"
-        lines.append(
-            f"| {row.artifact} | {row.target} | {row.size / 1e6:.1f} MB | {row.top1_text} |"
-            f" {agreement} | {row.p50:.2f} | {row.p90:.2f} | {row.p99:.2f} |"
-        )
-    return "\n".join(lines) + "\n"
+def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
+    of = {item.metric: item for item in items}
+    fastest = max((item for item in items if item.metric == "throughput"), key=lambda item: item.value, default=None)
+
+    def value(metric: str) -> float | None:
+        return of[metric].value if metric in of else None
+
+    def interval(metric: str) -> Interval | None:
+        return of[metric].interval if metric in of else None
+
+    compared = next((item for item in items if item.scenario == "comparison"), None)
+    return Row(
+        artifact=artifact,
+        target=target,
+        size=int(value("file_size") or 0),
+        provider=str(items[0].params.get("provider", "")),
+        top1=value("top1"),
+        top1_interval=interval("top1"),
+        agreement=value("agreement"),
+        p50=value("latency_p50"),
+        p90=value("latency_p90"),
+        p99=value("latency_p99"),
+        p90_bound=value("latency_p90_bound"),
+        throughput=None if fastest is None else fastest.value,
+        throughput_batch=None if fastest is None else int(fastest.params["batch"]),
+        cold_start=value("cold_start"),
+        load_time=value("load_time"),
+        peak_memory=value("peak_memory"),
+        energy=value("energy"),
+        baseline="" if compared is None else str(compared.params["against"]),
+        ratio=value("latency_ratio"),
+        ratio_interval=interval("latency_ratio"),
+        mcnemar_p=value("mcnemar"),
+        flags=tuple(sorted({flag for item in items for flag in item.flags})),
+    )

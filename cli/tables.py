@@ -6,16 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tledge.bench import Row
     from tledge.export import ExportedArtifact
     from tledge.export.exported import Search
 
-BEST = "bold green"
 WIDEST = 112
 """Columns from which the whole table of an export fits."""
-
-WIDE = 96
-"""Columns from which the whole table of a benchmark fits."""
 
 
 def format_size(size: int) -> str:
@@ -113,46 +108,6 @@ def sensitivity_table(search: Search) -> Any:
         table.caption = f"{len(search.sensitivity) - SHOWN_LAYERS} more in artifacts/export.json"
         table.caption_justify = "left"
     return table
-
-
-def bench_table(rows: Sequence[Row], width: int) -> Any:
-    """What a benchmark measured: a Rich table with the best of each column marked.
-
-    Args:
-        rows: one for each cell.
-        width: columns of the terminal; a narrow one gets neither intervals nor the 99th percentile.
-    """
-    wide = width >= WIDE
-    percentiles = ("p50", "p90", "p99") if wide else ("p50", "p90")
-    table = plain_table(
-        ("artifact", "left"),
-        ("target", "left"),
-        ("size", "right"),
-        ("test top-1 (95%)" if wide else "top-1", "left"),
-        ("agrees", "right"),
-        *((f"{name} ms", "right") for name in percentiles),
-    )
-    smallest = min(row.size for row in rows)
-    fastest = {name: min(getattr(row, name) for row in rows) for name in percentiles}
-    for row in rows:
-        table.add_row(
-            row.artifact,
-            row.target,
-            _mark(format_size(row.size), row.size == smallest),
-            row.top1_text if wide else f"{row.top1:.3f}",
-            "–" if row.agreement is None else f"{row.agreement:.3f}",
-            *(_mark(f"{getattr(row, name):.2f}", getattr(row, name) == best) for name, best in fastest.items()),
-        )
-    table.caption = "* the best of its column; agrees: with the Keras model, on the test images"
-    table.caption_justify = "left"
-    return table
-
-
-def _mark(text: str, best: bool) -> Any:
-    """The best of a column stands between asterisks, and in colour where there is colour."""
-    from rich.text import Text
-
-    return Text(f"*{text}*", BEST) if best else Text(f"{text} ")
 
 
 def plain_table(*columns: tuple[str, Any]) -> Any:

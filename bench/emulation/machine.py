@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,11 +76,3 @@ def run_python(
         raise MeasurementError(
             f"Python on the emulated {machine.board.name} gave no answer for {seconds:.0f} s"
         ) from error
-
-
-def describe_end(code: int, printed: str) -> str:
-    """How an emulated program ended, for an error: "ended with exit code 1: no such file"."""
-    last = (printed.strip().splitlines() or ["it printed nothing"])[-1]
-    if code < 0:
-        return f"was ended by {signal.Signals(-code).name}: {last}"
-    return f"ended with exit code {code}: {last}"

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from tledge.bench.emulation.boards import SYSTEM_FILES, Board, find_board
 from tledge.bench.emulation.cache import building, entry
-from tledge.bench.emulation.machine import EmulatedMachine, describe_end, run_python
+from tledge.bench.emulation.machine import EmulatedMachine, run_python
 from tledge.bench.emulation.programs import call, find_programs
+from tledge.bench.endings import describe_end
 from tledge.core.environment import installed_versions
 from tledge.core.errors import TargetError
 from tledge.core.progress import Progress

@@ -18,16 +18,18 @@ import numpy as np
 
 from tledge.bench.emulation import guest
 from tledge.bench.emulation.boards import Board
-from tledge.bench.emulation.machine import TIMEOUT, EmulatedMachine, describe_end
+from tledge.bench.emulation.machine import TIMEOUT, EmulatedMachine
 from tledge.bench.emulation.root import prepare
+from tledge.bench.endings import describe_end
 from tledge.core.artifact import Artifact, read_artifact
 from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
 from tledge.core.loading import usable_cores
 from tledge.core.progress import Progress, Step
-from tledge.edge_runtime.runtime import RUNTIMES, Logits
+from tledge.edge_runtime.runtime import RUNTIMES
 from tledge.edge_runtime.target import Target
+from tledge.edge_runtime.tensor import Logits
 
 TARGETS = {"tflite": Target("litert", "cpu", 1), "onnx": Target("onnxruntime", "cpu", 1)}
 """The target that runs each format under emulation: one thread, since the images are shared out among processes."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tledge.cli.bench_table import bench_table
 from tledge.cli.execution import executing
 from tledge.cli.options import Json, Run, Runs
-from tledge.cli.tables import bench_table
 from tledge.cli.terminal import Terminal
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
 
@@ -18,38 +19,81 @@ if TYPE_CHECKING:
 
 
 def run(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Model files to measure.  [default: the artifacts of a run]"),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="With files: photos to judge them by, one folder per class.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="With files: where the results go.  [default: bench-results]")
+    ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
             help="runtime:device:threads, as in litert:cpu:2; may be repeated.  [default: all of this machine]"
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How long each cell is timed, at least.")] = 2.0,
+    rigor: Annotated[
+        str, typer.Option(help="quick, or mlperf: 60 s and 1,024 queries in each round, as MLPerf Mobile has it.")
+    ] = "quick",
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="How long each cell is timed in all, at least.  [default: 2; of mlperf, 180]"),
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(help="In how many fresh processes each cell is timed.  [default: 5; of mlperf, 3]")
+    ] = None,
+    batch_sizes: Annotated[str, typer.Option(help="Images a call, of which the throughput is measured.")] = "1,8",
     run: Run = None,
     runs: Runs = DEFAULT_RUNS,
     json: Json = False,
 ) -> None:
-    """Measure a run's artifacts on this machine.
+    """Measure a run's artifacts, or model files, on this machine.
 
-    Test accuracy, agreement with the Keras model, and latency of each artifact on each target, each in a
-    fresh process, through the code that runs on the device. Writes bench/results.jsonl and bench/report.md.
+    Test accuracy, agreement with the Keras model, latency, throughput, memory and start of each artifact on each
+    target, in fresh processes, all in turn, through the code that runs on the device. Writes bench/results.jsonl,
+    bench/report.html and bench/report.md into the run.
     """
     with executing(json) as terminal:
         from tledge.bench import bench, summarize
 
-        directory = find_run(run, runs)
-        terminal.log_to = directory.logs / "bench.log"
+        if not files:
+            terminal.log_to = find_run(run, runs).logs / "bench.log"
         record = bench(
-            run=directory.path, targets=target or (), seconds=seconds, runs=runs, progress=terminal.progress()
+            run=run,
+            files=files or (),
+            data=data,
+            output=output,
+            targets=target or (),
+            rigor=rigor,
+            seconds=seconds,
+            rounds=rounds,
+            batch_sizes=_parse_sizes(batch_sizes),
+            runs=runs,
+            progress=terminal.progress(),
         )
         terminal.print_json(to_json(record))
         show(terminal, record)
         if any(item.failed for item in record.skipped):
             raise typer.Exit(1)
         exported = [row for row in summarize(record.measurements) if not row.target.startswith("keras")]
-        if exported:
-            fastest = directory.artifacts / min(exported, key=lambda row: row.p50).artifact
+        if exported and record.settings.run:
+            fastest = find_run(run, runs).artifacts / min(exported, key=lambda row: row.p50 or 0).artifact
             terminal.print_command(f"tledge predict {shlex.quote(str(fastest))} PHOTO...")
+
+
+def _parse_sizes(text: str) -> tuple[int, ...]:
+    """Numbers with commas between, as in "1,8"."""
+    from tledge.core.errors import OptionError
+
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise OptionError(
+            f"--batch-sizes takes whole numbers with commas between, as in 1,8; received '{text}'"
+        ) from error
 
 
 def to_json(record: BenchRecord) -> dict[str, Any]:
@@ -58,6 +102,7 @@ def to_json(record: BenchRecord) -> dict[str, Any]:
 
     return {
         "results": record.results,
+        "report": record.report,
         "rows": [row.to_dict() for row in summarize(record.measurements)],
         "skipped": [vars(item) for item in record.skipped],
     }
@@ -66,8 +111,12 @@ def to_json(record: BenchRecord) -> dict[str, Any]:
 def show(terminal: Terminal, record: BenchRecord) -> None:
     """Prints what a benchmark measured."""
     from tledge.bench import summarize
+    from tledge.bench.flags import MEANINGS
 
-    terminal.print(bench_table(summarize(record.measurements), terminal.width))
+    rows = summarize(record.measurements)
+    terminal.print(bench_table(rows, terminal.width))
+    for flag in sorted({flag for row in rows for flag in row.flags}):
+        terminal.print(f"⚠ {flag.replace('_', ' ')}: {MEANINGS[flag]}")
     for item in record.skipped:
         where = f"{item.artifact} on {item.target}" if item.target else item.artifact
         terminal.print(f"Not measured: {where}: {item.reason}")

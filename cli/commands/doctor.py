@@ -17,7 +17,7 @@ EXTRAS = {
     "tfds": ("tensorflow-datasets",),
     "tensorboard": ("tensorboardX",),
     "export": ("tf2onnx", "onnx", "tensorflow-model-optimization", "tf_keras"),
-    "bench": ("psutil", "jinja2"),
+    "bench": ("jinja2", "pyarrow"),
 }
 """The distributions that the base install and each extra bring."""
 

@@ -13,7 +13,8 @@ import pytest
 from support import Demo, Finished, check_one_line_error, tledge
 
 from tledge.bench import bench, summarize
-from tledge.bench.cell import CellResult, Specification, Timing, measure
+from tledge.bench.cell import CellResult, Round, Specification, Timing
+from tledge.bench.measuring import measure
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import ArtifactError, MeasurementError, OptionError, RunError, TargetError
 from tledge.core.measurement import read_results
@@ -44,8 +45,10 @@ def specification(artifact: Path, images: list[Path], target: str = "litert:cpu:
     return Specification(
         artifact=str(artifact),
         target=target,
+        bare=False,
+        timed_images=tuple(map(str, images[:4])),
         images=tuple(map(str, images)),
-        timing=Timing(warm_up=2, minimum_queries=12, minimum_seconds=0.01),
+        timing=Timing(warm_up=2, minimum_queries=12, minimum_seconds=0.01, batch_sizes=(1, 4), batch_seconds=0.01),
     )
 
 
@@ -59,10 +62,20 @@ def test_a_cell_measures_the_artifact_through_the_classifier(
     np.testing.assert_array_equal(result.logits, expected)
     assert len(result.latencies) >= 12
     assert (result.latencies > 0).all()
+    assert (result.throughputs > 0).all()
+    assert result.provider == "XNNPACK"
+    assert result.peak_memory > 1e6
     assert result.environment["packages"].keys() >= {"ai-edge-litert", "numpy"}
-    result.save(tmp_path / "cell.npz")
+    result.save(tmp_path / "round.npz")
+    again = Round.load(tmp_path / "round.npz")
+    joined = CellResult.join([result, again], [50.0, 60.0], (1, 4))
+    joined.save(tmp_path / "cell.npz")
     loaded = CellResult.load(tmp_path / "cell.npz")
-    np.testing.assert_array_equal(loaded.latencies, result.latencies)
+    for first, second in zip(loaded.by_round, (result.latencies, result.latencies), strict=True):
+        np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(loaded.logits, expected)
+    assert loaded.throughputs.shape == (2, 2)
+    assert loaded.conditions == (result.conditions, result.conditions)
     assert loaded.environment == json.loads(json.dumps(result.environment))
 
 
@@ -74,7 +87,15 @@ def test_the_process_of_a_cell_holds_nothing_but_its_runtime(
 ) -> None:
     specification(tiny_artifacts / name, sorted((photos / "across").iterdir())[:3], target).save(tmp_path / "cell.json")
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "tledge.bench.cell", tmp_path / "cell.json", tmp_path / "cell.npz"],
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-m",
+            "tledge.bench.measuring",
+            tmp_path / "cell.json",
+            tmp_path / "cell.npz",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -87,7 +108,7 @@ def test_the_process_of_a_cell_holds_nothing_but_its_runtime(
 
 def test_rows_say_what_was_measured(run: RunDirectory) -> None:
     shutil.rmtree(run.bench)
-    record = bench(runs=run.path.parent, targets=["litert:cpu:1", "keras:cpu"], seconds=0.05)
+    record = bench(runs=run.path.parent, targets=["litert:cpu:1", "keras:cpu"], seconds=0.05, rounds=2)
     assert read_results(run.bench / "results.jsonl") == list(record.measurements)
     artifacts = {item.artifact for item in record.measurements}
     assert artifacts == {"model.keras", *(f"{name}.tflite" for name in TFLITE)}
@@ -98,7 +119,16 @@ def test_rows_say_what_was_measured(run: RunDirectory) -> None:
             assert row.top1 == np.mean(raw["logits"].argmax(axis=1) == labels)
             assert row.p50 == np.sort(raw["latencies"])[(len(raw["latencies"]) + 1) // 2 - 1]
         assert row.p50 <= row.p90 <= row.p99
+        assert row.p90 <= row.p90_bound
+        assert row.cold_start > row.load_time > 0
+        assert row.peak_memory > 1e6
+        assert row.throughput > 0
         assert row.top1_interval[0] < row.top1 <= row.top1_interval[1]
+        baseline = {"keras:cpu": ""}.get(row.target, "float32.tflite")
+        assert row.baseline == ("" if row.artifact == "float32.tflite" else baseline)
+        if row.baseline:
+            assert row.ratio_interval[0] < row.ratio < row.ratio_interval[1]
+            assert 0 < row.mcnemar_p <= 1
     by_name = {item.artifact: item for item in record.measurements if item.metric == "file_size"}
     int8 = read_artifact(run.artifacts / "int8.tflite")
     assert by_name["int8.tflite"].value == int8.size
@@ -106,7 +136,7 @@ def test_rows_say_what_was_measured(run: RunDirectory) -> None:
     for item in record.measurements:
         environment = json.loads((run.bench / "environments" / f"{item.environment}.json").read_text())
         assert environment["cpu"]
-    report = record.report.read_text()
+    report = record.folder.markdown.read_text()
     assert all(f"| {name} |" in report for name in artifacts)
 
 
@@ -114,7 +144,7 @@ def test_a_cell_that_fails_is_recorded_and_the_others_are_kept(run: RunDirectory
     content = (run.artifacts / "float16.tflite").read_bytes()
     (run.artifacts / "float16.tflite").write_bytes(WRONG_ROOT + content[4:])
     (run.artifacts / "float16.tflite.json").unlink()
-    record = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01)
+    record = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
     (skipped,) = record.skipped
     assert (skipped.artifact, skipped.target) == ("float16.tflite", "litert:cpu:1")
     assert "ended with exit code" in skipped.reason
@@ -133,7 +163,7 @@ def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDir
     def kill_the_first_cell(bench_process: psutil.Process) -> None:
         while not killed.is_set() and bench_process.is_running():
             for child in bench_process.children():
-                if "tledge.bench.cell" in child.cmdline():
+                if "tledge.bench.measuring" in child.cmdline():
                     child.kill()
                     killed.set()
                     return
@@ -141,7 +171,7 @@ def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDir
 
     command = [sys.executable, "-c", "from tledge.cli.main import main; main()", "bench", "--json"]
     process = subprocess.Popen(
-        [*command, "--target", "litert:cpu:1", "--seconds", "0.3"],
+        [*command, "--target", "litert:cpu:1", "--seconds", "0.3", "--rounds", "2"],
         cwd=run.path.parents[1],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -161,18 +191,18 @@ def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDir
 
 
 def test_agreement_is_with_the_answers_of_an_earlier_benchmark(run: RunDirectory) -> None:
-    both = bench(runs=run.path.parent, targets=["litert:cpu:1", "litert", "litert:cpu:1"], seconds=0.01)
+    both = bench(runs=run.path.parent, targets=["litert:cpu:1", "litert", "litert:cpu:1"], seconds=0.01, rounds=1)
     rows = summarize(both.measurements)
     assert len({(row.artifact, row.target) for row in rows}) == len(rows)
     assert {row.agreement is not None for row in rows} == {True}
     (run.bench / "samples" / "model.keras@keras-cpu.npz").unlink()
-    alone = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01)
+    alone = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
     assert {row.agreement for row in summarize(alone.measurements)} == {None}
 
 
 def test_files_of_the_user_are_not_taken_for_libraries(run: RunDirectory) -> None:
     (run.path.parents[1] / "random.py").write_text("raise SystemExit('imported')")
-    done = tledge("bench", "--target", "litert:cpu:1", "--seconds", "0.01", cwd=run.path.parents[1])
+    done = tledge("bench", "--target", "litert:cpu:1", "--seconds", "0.01", "--rounds", "1", cwd=run.path.parents[1])
     assert done.code == 0, done
 
 
@@ -201,7 +231,7 @@ def test_what_cannot_be_measured_is_an_error(run: RunDirectory) -> None:
         bench(runs=runs, seconds=0)
     for path in run.artifacts.glob("*.onnx*"):
         path.unlink()
-    with pytest.raises(OptionError, match=r"nothing to run on 'onnxruntime:cpu:\d+': this run has no .onnx file"):
+    with pytest.raises(OptionError, match=r"nothing to run on 'onnxruntime:cpu:\d+': there is no .onnx file"):
         bench(runs=runs, targets=["onnxruntime:cpu"])
     sidecar = json.loads((run.artifacts / "int8.tflite.json").read_text())
     (run.artifacts / "int8.tflite.json").write_text(json.dumps({**sidecar, "artifact_sha256": "0" * 64}))
@@ -222,7 +252,7 @@ def test_a_failed_benchmark_leaves_the_old_results(run: RunDirectory) -> None:
     for path in run.artifacts.glob("*.tflite"):
         path.write_bytes(WRONG_ROOT + path.read_bytes()[4:])
     with pytest.raises(MeasurementError, match="no cell could be measured: .* ended with exit code"):
-        bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01)
+        bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
     assert (run.bench / "results.jsonl").read_bytes() == before
 
 
@@ -230,7 +260,7 @@ def test_without_keras_the_rest_is_measured(run: RunDirectory) -> None:
     hidden = Path(__file__).parent / "without_keras"
     shutil.rmtree(run.bench)
     env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(hidden), os.environ.get("PYTHONPATH")]))}
-    done: Finished = tledge("bench", "--seconds", "0.01", "--json", cwd=run.path.parents[1], env=env)
+    done: Finished = tledge("bench", "--seconds", "0.01", "--rounds", "1", "--json", cwd=run.path.parents[1], env=env)
     assert done.code == 0, done
     told = json.loads(done.out)
     assert {row["artifact"].split(".")[1] for row in told["rows"]} == {"tflite", "onnx"}
@@ -238,7 +268,7 @@ def test_without_keras_the_rest_is_measured(run: RunDirectory) -> None:
     (skipped,) = told["skipped"]
     assert skipped["artifact"] == "model.keras"
     assert "pip install 'tledge[train]'" in skipped["reason"]
-    shown = tledge("bench", "--seconds", "0.01", cwd=run.path.parents[1], env=env).out
+    shown = tledge("bench", "--seconds", "0.01", "--rounds", "1", cwd=run.path.parents[1], env=env).out
     assert "Not measured: model.keras" in shown
     assert "pip install 'tledge[train]'" in shown
     check_one_line_error(tledge("bench", "--target", "keras:cpu", cwd=run.path.parents[1], env=env), "tledge[train]")

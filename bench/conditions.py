@@ -1,0 +1,163 @@
+"""How the machine was while something was timed: what else ran on it, its clock, its heat."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+BUSY = 0.05
+"""Others' share of the machine's processor time from which a measurement is noisy."""
+
+STOLEN = 0.02
+"""The share that the host gave to other guests from which it is noisy."""
+
+SLOWED = 1.1
+"""How many times the yardstick's best time makes a measurement noisy; on a quiet machine it varies by 2 or 3%."""
+
+_IDLE, _IOWAIT, _STEAL = 3, 4, 7  # columns of /proc/stat: proc(5)
+_THROTTLED_NOW = 0xF  # under-voltage, frequency capped, throttled, soft temperature limit: vcgencmd get_throttled
+_YARDSTICK_BYTES = bytes(4 << 20)
+_YARDSTICK_TIMES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """The machine during one round of one cell; None where the system does not tell.
+
+    Attributes:
+        load: the share of all cores' time that other processes used, 0 to 1.
+        steal: the share that the host gave to other guests, 0 to 1.
+        mhz: the clock of core 0 at the end.
+        governor: its frequency governor; empty where the system does not tell.
+        temperature: of the hottest sensor at the end, degrees Celsius.
+        throttled: whether the clock was held down for heat or low voltage.
+        yardstick: ms that a fixed piece of work took on one thread, before and after: the machine's own speed.
+        slowed: that was clearly more than in the best round of the benchmark.
+    """
+
+    load: float | None
+    steal: float | None
+    mhz: float | None
+    governor: str
+    temperature: float | None
+    throttled: bool | None
+    yardstick: float
+    slowed: bool = False
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing that is known speaks against what was timed meanwhile."""
+        return not self.noisy and not self.throttled
+
+    @property
+    def noisy(self) -> bool:
+        """Something else used the processor, or the host, unseen from here, gave less of it."""
+        return (self.load or 0.0) > BUSY or (self.steal or 0.0) > STOLEN or self.slowed
+
+    def held_against(self, best: float) -> Conditions:
+        """The same, judged by the yardstick of the benchmark's best round."""
+        return replace(self, slowed=self.yardstick > SLOWED * best)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold."""
+        return asdict(self)
+
+
+def time_yardstick() -> float:
+    """Times a fixed piece of work on one thread, hashing 4 MiB: the median of five, in ms."""
+    times = []
+    for _ in range(_YARDSTICK_TIMES):
+        began = time.perf_counter_ns()
+        sha256(_YARDSTICK_BYTES)
+        times.append(time.perf_counter_ns() - began)
+    return median(times) / 1e6
+
+
+class Watch:
+    """Watches the machine from its making to ``end``; costs nothing in between.
+
+    Args:
+        root: where ``/proc`` and ``/sys`` are.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self._yardstick = time_yardstick()
+        self._throttles = self._count_throttles()
+        self._own = time.process_time()
+        self._ticks = self._read_ticks()
+
+    def end(self) -> Conditions:
+        """How the machine was since the watch was made."""
+        ticks, own = self._read_ticks(), time.process_time() - self._own
+        throttles = self._count_throttles()
+        load = steal = None
+        if ticks is not None and self._ticks is not None:
+            spent = [now - before for now, before in zip(ticks, self._ticks, strict=True)]
+            whole = sum(spent) or 1
+            per_second = os.sysconf("SC_CLK_TCK")
+            busy = whole - spent[_IDLE] - spent[_IOWAIT] - spent[_STEAL]
+            load = max(0.0, (busy - own * per_second) / whole)
+            steal = spent[_STEAL] / whole
+        throttled = None
+        if throttles is not None and self._throttles is not None:
+            throttled = throttles > self._throttles
+        held_down = _read_vcgencmd()
+        if held_down is not None:
+            throttled = bool(throttled) or held_down
+        cpu = self._root / "sys/devices/system/cpu/cpu0/cpufreq"
+        clock = _read_number(cpu / "scaling_cur_freq")
+        return Conditions(
+            load=load,
+            steal=steal,
+            mhz=None if clock is None else clock / 1000,
+            governor=_read_text(cpu / "scaling_governor"),
+            temperature=self._read_temperature(),
+            throttled=throttled,
+            yardstick=(self._yardstick + time_yardstick()) / 2,
+        )
+
+    def _read_ticks(self) -> list[int] | None:
+        """Clock ticks of all cores by use, the first eight columns of /proc/stat."""
+        fields = _read_text(self._root / "proc/stat").split("\n", 1)[0].split()
+        return [int(field) for field in fields[1:9]] if len(fields) >= 9 else None
+
+    def _count_throttles(self) -> int | None:
+        """How often x86 cores were throttled since the machine started."""
+        counters = self._root.glob("sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
+        counts = [count for count in map(_read_number, counters) if count is not None]
+        return int(sum(counts)) if counts else None
+
+    def _read_temperature(self) -> float | None:
+        zones = self._root.glob("sys/class/thermal/thermal_zone*/temp")
+        degrees = [value / 1000 for value in map(_read_number, zones) if value is not None]
+        return max(degrees, default=None)
+
+
+def _read_vcgencmd() -> bool | None:
+    """Whether a Raspberry Pi says that it is held down just now; None on another machine."""
+    try:
+        done = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607 - where it stands differs by system
+        return bool(int(done.stdout.strip().partition("=")[2], 16) & _THROTTLED_NOW)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _read_number(path: Path) -> float | None:
+    try:
+        return float(_read_text(path))
+    except ValueError:
+        return None

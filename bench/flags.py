@@ -1,0 +1,18 @@
+"""What speaks against trusting a number, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NOISY = "noisy"
+THROTTLED = "throttled"
+WRONG_CPU = "wrong_cpu"
+RANDOM_INPUT = "random_input"
+
+MEANINGS: Mapping[str, str] = {
+    NOISY: "other programs, or other guests of the same host, used the processor while this was timed, twice in a row",
+    THROTTLED: "the processor was slowed down, for heat or low voltage, while this was timed, twice in a row",
+    WRONG_CPU: "the file was exported for another CPU, on which its answers differ from these",
+    RANDOM_INPUT: "timed on random pixels, for want of photos or of a sidecar",
+}
+"""The sentence behind each flag."""

@@ -1,0 +1,55 @@
+"""Starting the process of one round, and reading what it measured."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tledge.bench.cell import Round, Specification
+from tledge.bench.endings import describe_end
+from tledge.core.errors import MeasurementError
+
+TIMEOUT = 3600.0
+"""Seconds after which a round is taken for stuck."""
+
+
+def measure_in_own_process(specification: Specification, name: str) -> tuple[Round, float]:
+    """Runs one round in a fresh process.
+
+    Args:
+        specification: what it has to do.
+        name: what errors call it.
+
+    Returns:
+        What it measured, and the ms from its start to its first answer.
+
+    Raises:
+        MeasurementError: it ended in an error, was killed, or hangs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        told, result = Path(folder) / "round.json", Path(folder) / "round.npz"
+        specification.save(told)
+        began = time.monotonic_ns()
+        try:
+            finished = subprocess.run(
+                # -P: a file of the user's that is called like a library must not be imported instead of it.
+                [sys.executable, "-P", "-m", "tledge.bench.measuring", str(told), str(result)],
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MeasurementError(f"{name} gave no answer for {TIMEOUT:.0f} s") from error
+        if finished.stderr:
+            sys.stderr.write(f"--- {name}\n{finished.stderr}")  # for the log
+        if finished.returncode != 0:
+            raise MeasurementError(f"{name} {describe_end(finished.returncode, finished.stderr)}")
+        measured = Round.load(result)
+    return measured, (measured.answered - began) / 1e6

@@ -1,0 +1,38 @@
+"""One benchmark at a time on a machine: two would time each other."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tledge.core.progress import Progress
+
+NAME = "tledge-bench.lock"
+
+
+@contextmanager
+def alone_on_this_machine(progress: Progress, folder: Path | None = None) -> Iterator[None]:
+    """Waits until no other benchmark of this machine runs, and keeps others waiting during the block.
+
+    Args:
+        progress: is told what is waited for.
+        folder: where all benchmarks look for the lock; the system's folder for temporary files without it.
+    """
+    path = (folder or Path(tempfile.gettempdir())) / NAME
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode(errors="replace").strip()
+            progress.note("Waiting", f"another benchmark runs on this machine (process {holder}); this one begins then")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)  # which frees the lock, as the end of the process does

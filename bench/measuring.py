@@ -1,0 +1,194 @@
+"""One round of a cell, in a process that holds nothing but its runtime.
+
+The benchmark starts ``python -m tledge.bench.measuring SPECIFICATION RESULT`` for each.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tledge.bench.cell import Round, Samples, Specification, Timing
+from tledge.bench.conditions import Watch
+from tledge.bench.energy import EnergyMeter, find_meter
+from tledge.core.environment import read_environment
+from tledge.core.errors import ArtifactError, TledgeError
+from tledge.core.fingerprint import sha256_of_file
+from tledge.core.loading import batches
+from tledge.edge_runtime import Classifier, Target
+from tledge.edge_runtime.bare import BareModel
+from tledge.edge_runtime.runtime import RUNTIMES
+from tledge.edge_runtime.tensor import Logits
+
+ACCURACY_BATCH = 16
+RANDOM_QUERIES = 4
+"""Different random inputs that the timed queries go through in turn, where there are no photos."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A model that is loaded, and what it is timed on.
+
+    Attributes:
+        run: answers one query.
+        queries: arrays of one image each, as ``run`` takes them.
+        target: in full.
+        provider: what runs it.
+        load_time: ms.
+        close: frees it.
+    """
+
+    run: Callable[[Any], Any]
+    queries: Sequence[Any]
+    target: Target
+    provider: str
+    load_time: float
+    close: Callable[[], None]
+
+
+def measure(specification: Specification) -> Round:
+    """Runs one round in this process: load, answer, time single images, then batches, then classify the images."""
+    bare_memory = _read_memory("VmRSS")
+    timing = specification.timing
+    target = Target.parse(specification.target)
+    for module in RUNTIMES.load(target.runtime).modules:
+        importlib.import_module(module)  # its own time is not the model's
+    loaded = _load(specification)
+    loaded.run(loaded.queries[0])
+    answered = time.monotonic_ns()
+    watch = Watch()
+    meter = find_meter()
+    latencies, energy = _time_single_stream(loaded, timing, meter)
+    conditions = watch.end()
+    peak_memory = _read_memory("VmHWM") - bare_memory
+    logits = np.empty((0, 0), np.float32)
+    if specification.images:
+        logits = _classify_all(specification)
+    loaded.close()
+    environment = read_environment(RUNTIMES.load(loaded.target.runtime).distributions)
+    return Round(
+        latencies=latencies,
+        throughputs=np.array([_time_batches(specification, size, latencies) for size in timing.batch_sizes]),
+        logits=logits,
+        load_time=loaded.load_time,
+        answered=answered,
+        peak_memory=float(peak_memory),
+        energy=energy,
+        energy_source="" if meter is None else meter.source,
+        conditions=conditions,
+        provider=loaded.provider,
+        artifact_sha256=sha256_of_file(Path(specification.artifact)),
+        environment=environment.to_dict(),
+        environment_id=environment.id,
+    )
+
+
+def _load(specification: Specification, batch: int = 1) -> _Loaded:
+    """Loads the model; its queries hold ``batch`` images each."""
+    model: Classifier | BareModel
+    began = time.perf_counter_ns()
+    if specification.bare:
+        model = BareModel(Path(specification.artifact), specification.target, batch=batch)
+        load_time = (time.perf_counter_ns() - began) / 1e6
+        queries = [model.random_input(seed, batch) for seed in range(RANDOM_QUERIES)]
+        return _Loaded(model.run, queries, model.target, model.provider, load_time, model.close)
+    model = Classifier(specification.artifact, target=specification.target, batch=batch)
+    load_time = (time.perf_counter_ns() - began) / 1e6
+    images = [model.load(image)[np.newaxis] for image in specification.timed_images] or [
+        np.random.default_rng(seed).integers(0, 256, (1, *model.input_size, 3), np.uint8)
+        for seed in range(RANDOM_QUERIES)
+    ]
+    if batch > 1:
+        images = [np.concatenate([images[index % len(images)] for index in range(batch)])]
+    return _Loaded(model.logits, images, model.target, model.provider, load_time, model.close)
+
+
+def _time_single_stream(loaded: _Loaded, timing: Timing, meter: EnergyMeter | None) -> tuple[Samples, float]:
+    """Milliseconds of each query, the next one only after the answer of the last, and mJ of a query, or NaN."""
+    run, queries = loaded.run, loaded.queries
+    for index in range(timing.warm_up):
+        run(queries[index % len(queries)])
+    latencies: list[int] = []
+    clock = time.perf_counter_ns
+    gc.collect()
+    gc.disable()
+    if meter is not None:
+        meter.start()
+    began = clock()
+    while len(latencies) < timing.minimum_queries or clock() - began < timing.minimum_seconds * 1e9:
+        query = queries[len(latencies) % len(queries)]
+        start = clock()
+        run(query)
+        latencies.append(clock() - start)
+        if meter is not None:
+            meter.sample()
+    joules = np.nan if meter is None else meter.stop()
+    gc.enable()
+    return np.array(latencies, np.float64) / 1e6, 1e3 * joules / len(latencies)
+
+
+def _time_batches(specification: Specification, size: int, latencies: Samples) -> float:
+    """Images a second in batches of a size; NaN where the model does not take it."""
+    if size == 1:
+        return 1e3 / float(latencies.mean())
+    try:
+        loaded = _load(specification, batch=size)
+        (query,) = loaded.queries[:1]
+        loaded.run(query)
+        calls = 0
+        began = time.perf_counter_ns()
+        while calls < 2 or time.perf_counter_ns() - began < specification.timing.batch_seconds * 1e9:
+            loaded.run(query)
+            calls += 1
+        elapsed = time.perf_counter_ns() - began
+        loaded.close()
+    except ArtifactError as error:
+        print(f"batches of {size}: {error}", file=sys.stderr)
+        return float("nan")
+    return calls * size * 1e9 / elapsed
+
+
+def _classify_all(specification: Specification) -> Logits:
+    with Classifier(specification.artifact, target=specification.target) as classifier:
+        images = [Path(image) for image in specification.images]
+        loaded = batches(images, classifier.input_size, classifier.sidecar.resize, ACCURACY_BATCH)
+        return np.concatenate([classifier.logits(batch) for batch in loaded])
+
+
+def _read_memory(field: str) -> int:
+    """Bytes of this process's memory: ``VmRSS`` now, or ``VmHWM`` at its highest.
+
+    Not by getrusage on Linux: its maximum begins with that of the process that started this one.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest if sys.platform == "darwin" else highest * 1024
+
+
+def main() -> int:
+    """Runs the round that the first argument describes and writes the second."""
+    specification, result = (Path(argument) for argument in sys.argv[1:3])
+    try:
+        measure(Specification.load(specification)).save(result)
+    except TledgeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

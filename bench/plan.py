@@ -1,0 +1,60 @@
+"""Which artifact is measured where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tledge.bench.record import Skipped
+from tledge.bench.subject import Model
+from tledge.core.errors import OptionError
+from tledge.edge_runtime.runtime import RUNTIMES, resolve, targets_of_this_machine
+from tledge.edge_runtime.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One model file on one target; equal to itself only."""
+
+    model: Model
+    target: Target
+
+    @property
+    def name(self) -> str:
+        """What people call it: "int8.tflite on litert:cpu:2"."""
+        return f"{self.model.name} on {self.target}"
+
+    @property
+    def file_name(self) -> str:
+        """What its raw samples are called."""
+        return f"{self.model.name.replace('/', '_')}@{str(self.target).replace(':', '-')}.npz"
+
+
+def plan(models: Sequence[Model], wanted: Sequence[str]) -> tuple[list[Cell], list[Skipped]]:
+    """Pairs models with all targets that take them, of those asked for or of this machine.
+
+    Raises:
+        TledgeError: a target that is none, that this machine does not have, or that takes none of the models.
+    """
+    asked = list(dict.fromkeys(resolve(Target.parse(text))[1] for text in wanted))
+    chosen = asked or targets_of_this_machine()
+    cells = [
+        Cell(model, target)
+        for model in models
+        for target in chosen
+        if model.format in RUNTIMES.load(target.runtime).formats
+    ]
+    if wanted:
+        for target in chosen:
+            if target not in {cell.target for cell in cells}:
+                formats = " or .".join(RUNTIMES.load(target.runtime).formats)
+                raise OptionError(f"nothing to run on '{target}': there is no .{formats} file; export one")
+        return cells, []
+    placed = {cell.model.name for cell in cells}
+    return cells, [Skipped(model.name, "", _why_no_target(model)) for model in models if model.name not in placed]
+
+
+def _why_no_target(model: Model) -> str:
+    takers = [RUNTIMES.load(name) for name in RUNTIMES.names()]
+    reasons = [runtime.missing() for runtime in takers if model.format in runtime.formats]
+    return "; ".join(reasons) or f"no runtime takes .{model.format} files"

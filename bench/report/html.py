@@ -1,0 +1,138 @@
+"""``report.html``: one file that opens from disk and asks nobody for anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tledge.bench.flags import MEANINGS
+from tledge.bench.report import figures
+from tledge.bench.report.answers import agreements
+from tledge.bench.report.columns import Column, shown
+from tledge.bench.report.conclusions import conclude
+from tledge.bench.report.data import ReportData
+from tledge.bench.report.wording import duration_text, flag_text, size_text
+from tledge.bench.summary import Row
+from tledge.core import atomic
+from tledge.core.extras import require
+
+
+def write_html(data: ReportData, path: Path) -> None:
+    """Writes the report as a page.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
+    require("jinja2", extra="bench", purpose="report.html")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("tledge.bench.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    atomic.write_text(path, environment.get_template("report.html").render(_context(data)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cell:
+    """A number of the table.
+
+    Attributes:
+        value: what it is sorted by; None where it was not measured.
+        text, detail: what is shown, and what stands small beneath it.
+        best: it is the best of its column.
+    """
+
+    value: float | None
+    text: str
+    detail: str
+    best: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RoundConditions:
+    """The machine during one cell, over all rounds: what is not known is empty."""
+
+    artifact: str
+    target: str
+    load: str
+    steal: str
+    clock: str
+    governor: str
+    temperature: str
+    throttled: str
+    yardsticks: str
+
+
+def _context(data: ReportData) -> dict[str, Any]:
+    """What the template needs, by the names that it uses."""
+    scatter, front = figures.accuracy_and_latency(data)
+    columns = shown(data.rows)
+    flags = sorted({flag for row in data.rows for flag in row.flags})
+    styles = files("tledge.bench.report")
+    return {
+        "css": styles.joinpath("report.css").read_text(encoding="utf-8"),
+        "script": styles.joinpath("report.js").read_text(encoding="utf-8"),
+        "data": data,
+        "settings": data.settings,
+        "began": data.settings.began[:16].replace("T", " "),
+        "conclusions": conclude(data),
+        "columns": columns,
+        "table": [(row, [_cell(column, row, data) for column in columns]) for row in data.rows],
+        "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in flags],
+        "meanings": MEANINGS,
+        "flag_text": flag_text,
+        "size_text": size_text,
+        "markers": figures.target_markers(data),
+        "scatter": scatter,
+        "front": front,
+        "latencies": figures.latency_distributions(data),
+        "costs": figures.costs(data),
+        "throughput": figures.throughput(data),
+        "confusions": figures.confusions(data),
+        "agreements": agreements(data),
+        "robustness": figures.robustness(data),
+        "conditions": _conditions(data),
+    }
+
+
+def _cell(column: Column, row: Row, data: ReportData) -> _Cell:
+    value = column.value(row)
+    if value is None:
+        return _Cell(value=None, text="–", detail="", best=False)
+    return _Cell(value=value, text=column.text(value), detail=column.detail(row), best=column.is_best(row, data.rows))
+
+
+def _conditions(data: ReportData) -> list[_RoundConditions]:
+    found = []
+    for (artifact, target), result in data.results.items():
+        rounds = result.conditions
+        throttled = [item.throttled for item in rounds if item.throttled is not None]
+        found.append(
+            _RoundConditions(
+                artifact=artifact,
+                target=target,
+                load=_range([None if item.load is None else 100 * item.load for item in rounds], "%"),
+                steal=_range([None if item.steal is None else 100 * item.steal for item in rounds], "%"),
+                clock=_range([item.mhz for item in rounds], " MHz", digits=0),
+                governor=", ".join(dict.fromkeys(item.governor for item in rounds if item.governor)),
+                temperature=_range([item.temperature for item in rounds], " °C", digits=0),
+                throttled=f"{sum(throttled)} of {len(throttled)}" if throttled else "",
+                yardsticks=" · ".join(duration_text(item.yardstick) for item in rounds),
+            )
+        )
+    return found
+
+
+def _range(values: list[float | None], unit: str, *, digits: int = 1) -> str:
+    """ "0.3–1.2%"; empty where nothing is known."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    low, high = f"{min(known):.{digits}f}", f"{max(known):.{digits}f}"
+    return f"{low}{unit}" if low == high else f"{low}–{high}{unit}"

@@ -1,0 +1,91 @@
+"""``report.md``: the conclusions and the table, for a pull request on GitHub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tledge.bench.flags import MEANINGS
+from tledge.bench.report.columns import Column, shown
+from tledge.bench.report.conclusions import conclude
+from tledge.bench.report.data import ReportData
+from tledge.bench.report.wording import flag_text
+from tledge.bench.summary import Row
+from tledge.core import atomic
+
+
+def write_markdown(data: ReportData, path: Path) -> None:
+    """Writes the report in GitHub's Markdown."""
+    atomic.write_text(path, markdown(data))
+
+
+def markdown(data: ReportData) -> str:
+    """The report in GitHub's Markdown."""
+    parts = [
+        f"# Benchmark of {_plain(data.title)}",
+        "\n".join(f"- {_plain(sentence)}" for sentence in conclude(data)),
+        _table(data),
+        "\\* the best of its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
+        _skipped(data),
+        _machines(data),
+        "Do it again, from the folder of this file: `tledge bench --repeat results.jsonl`",
+        "\n".join(f"[^{flag}]: {_plain(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in _flags(data)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(data: ReportData) -> str:
+    columns = [column for column in shown(data.rows) if column.brief]
+    headings = ["Artifact", "Target", *(f"{column.heading} {column.unit}".strip() for column in columns)]
+    lines = [_line(headings), "|---|---|" + "---:|" * len(columns)]
+    for row in data.rows:
+        notes = "".join(f"[^{flag}]" for flag in row.flags)
+        lines.append(
+            _line([f"{_plain(row.artifact)}{notes}", row.target, *(_cell(column, row, data) for column in columns)])
+        )
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(column: Column, row: Row, data: ReportData) -> str:
+    value = column.value(row)
+    if value is None:
+        return "–"
+    text = f"**{column.text(value)}**\\*" if column.is_best(row, data.rows) else column.text(value)
+    detail = column.detail(row)
+    return f"{text} ({_plain(detail)})" if detail else text
+
+
+def _skipped(data: ReportData) -> str:
+    if not data.settings.skipped:
+        return ""
+    lines = [
+        f"- {_plain(item.artifact)}{f' on {item.target}' if item.target else ''}"
+        f"{' failed' if item.failed else ''}: {_plain(item.reason)}"
+        for item in data.settings.skipped
+    ]
+    return "\n".join(["Not measured:", "", *lines])
+
+
+def _machines(data: ReportData) -> str:
+    settings = data.settings
+    machines = [
+        f"{machine.cpu}, {machine.usable_cores} of {machine.cores} cores, {machine.os}"
+        for machine in data.environments.values()
+    ]
+    photos = f", {settings.images:,} photos" if settings.images else ""
+    how = f"{settings.began[:16].replace('T', ' ')}, rigor {settings.rigor}, {settings.rounds} rounds a cell{photos}"
+    return _plain(" · ".join([*dict.fromkeys(machines), how, f"tledge {settings.version}"]))
+
+
+def _flags(data: ReportData) -> list[str]:
+    return sorted({flag for row in data.rows for flag in row.flags})
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    for sign in "\\`*_<>[]|":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

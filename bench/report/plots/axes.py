@@ -1,0 +1,61 @@
+"""Axes with their grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tledge.bench.report.plots.scale import Linear, Log, tick_texts
+from tledge.bench.report.plots.svg import element, line, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """The rectangle that data is drawn in, px; y grows downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def draw_axes(frame: Frame, across: Linear | Log, up: Linear, across_title: str, up_title: str) -> str:
+    """A grid with numbers below and to the left.
+
+    Args:
+        frame: what it fills; there are 54 px to its left and 46 px below it.
+        across: the horizontal scale.
+        up: the vertical one.
+        across_title, up_title: what the scales are, with their units.
+    """
+    below = draw_axis_below(frame, across, across_title)
+    ticks = up.ticks(max(int((frame.bottom - frame.top) / 44), 3))
+    beside = [
+        mark
+        for tick, said in zip(ticks, tick_texts(ticks), strict=True)
+        for mark in (
+            line(frame.left, up(tick), frame.right, up(tick), class_="grid"),
+            text(frame.left - 8, up(tick) + 4, said, class_="tick", text_anchor="end"),
+        )
+    ]
+    middle = (frame.top + frame.bottom) / 2
+    title = text(
+        12, middle, up_title, class_="axis-title", text_anchor="middle", transform=f"rotate(-90 12 {middle:g})"
+    )
+    return element("g", below, *beside, title, class_="axes")
+
+
+def draw_axis_below(frame: Frame, across: Linear | Log, title: str) -> str:
+    """Vertical lines of a grid with numbers below, and what they are."""
+    ticks = across.ticks(max(int((frame.right - frame.left) / 62), 3))
+    marks = [
+        mark
+        for tick, said in zip(ticks, tick_texts(ticks, alike=isinstance(across, Linear)), strict=True)
+        for mark in (
+            line(across(tick), frame.top, across(tick), frame.bottom, class_="grid"),
+            text(across(tick), frame.bottom + 17, said, class_="tick", text_anchor="middle"),
+        )
+    ]
+    marks.append(
+        text((frame.left + frame.right) / 2, frame.bottom + 37, title, class_="axis-title", text_anchor="middle")
+    )
+    return element("g", *marks, class_="axis")

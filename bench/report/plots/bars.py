@@ -1,0 +1,92 @@
+"""Bars from zero, their label above and their value at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tledge.bench.report.plots.scale import Linear
+from tledge.bench.report.plots.svg import Drawing, element, note, shorten, text, text_width
+
+_LABEL, _BAR, _GAP, _BETWEEN = 17.0, 14.0, 3.0, 10.0  # px
+_WIDE, _ASIDE = 600.0, 250.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One number.
+
+    Attributes:
+        value: what its length says, at least 0.
+        text: is written at its end, with the unit.
+        name: tells it from the others of its group; empty where it is alone.
+        best: no other bar of the plot is better.
+    """
+
+    value: float
+    text: str
+    name: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Bars under one label."""
+
+    label: str
+    bars: tuple[Bar, ...]
+
+
+def draw_bars(groups: Sequence[Group], *, name: str, title: str, width: float) -> Drawing:
+    """Horizontal bars, all on one scale.
+
+    Args:
+        groups: at least one bar in all.
+        name: unique in the page.
+        title: what the numbers are.
+        width: px; labels stand beside the bars where it is wide, else above them.
+    """
+    bars = [bar for group in groups for bar in group.bars]
+    wide = width >= _WIDE
+    aside = _ASIDE if wide else 0.0
+    names = max(text_width(bar.name) for bar in bars)
+    start = aside + (names + 8 if names else 0.0)
+    room = max(text_width(_written(bar)) for bar in bars) + 10
+    across = Linear(0.0, max(bar.value for bar in bars) or 1.0, start, width - room)
+    y, marks = 0.0, []
+    for group in groups:
+        marks.append(text(0, y + 12, shorten(group.label, aside - 12 if wide else width), class_="label"))
+        y += 0.0 if wide else _LABEL
+        for bar in group.bars:
+            marks.append(_draw_bar(bar, group.label, across, y, aside))
+            y += _BAR + _GAP
+        y += _BETWEEN
+    said = "; ".join(
+        f"{group.label}: " + ", ".join(f"{bar.name} {_written(bar)}".strip() for bar in group.bars) for group in groups
+    )
+    return Drawing(
+        name=name, width=width, height=y - _BETWEEN + 2, title=title, description=f"{said}.", body="".join(marks)
+    )
+
+
+def _written(bar: Bar) -> str:
+    return f"{bar.text} · best" if bar.best else bar.text
+
+
+def _draw_bar(bar: Bar, label: str, across: Linear, y: float, names: float) -> str:
+    end = across(bar.value)
+    return element(
+        "g",
+        text(names, y + 11, bar.name, class_="label muted") if bar.name else "",
+        element(
+            "rect",
+            note(f"{label}: {bar.name} {_written(bar)}"),
+            x=across.start,
+            y=y,
+            width=max(end - across.start, 1.0),
+            height=_BAR,
+            rx=2,
+        ),
+        text(max(end, across.start + 1) + 6, y + 11, _written(bar), class_="label value"),
+        class_="bar best" if bar.best else "bar",
+    )

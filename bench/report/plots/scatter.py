@@ -1,0 +1,165 @@
+"""Accuracy against latency: points with their intervals, and the front of those that nothing beats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tledge.bench.report.plots.axes import Frame, draw_axes
+from tledge.bench.report.plots.labels import Box, place
+from tledge.bench.report.plots.markers import Marker
+from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log
+from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text, text_width
+
+Interval = tuple[float, float]
+Segment = tuple[float, float, float, float]
+"""From (x1, y1) to (x2, y2), px."""
+
+_RADIUS = 6.0
+_LINE_HEIGHT = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One cell.
+
+    Attributes:
+        label: is written beside it.
+        latency: ms, with its 95% interval where it has one.
+        top1: a fraction, with its 95% interval.
+        marker: the sign of its target.
+        explanation: is shown when the mouse rests on it.
+    """
+
+    label: str
+    latency: float
+    latency_interval: Interval | None
+    top1: float
+    top1_interval: Interval | None
+    marker: Marker
+    explanation: str
+
+
+def pareto_front(points: Sequence[Point]) -> list[int]:
+    """Which points no other one beats in latency without losing top-1, nor the reverse: by latency, fastest first.
+
+    Of points that are equal in both, all are on the front.
+    """
+    front: list[int] = []
+    best = -1.0
+    for index in sorted(range(len(points)), key=lambda number: (points[number].latency, -points[number].top1)):
+        twin = front and points[index].latency == points[front[-1]].latency and points[index].top1 == best
+        if points[index].top1 > best or twin:
+            front.append(index)
+            best = points[index].top1
+    return front
+
+
+def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing:
+    """Top-1 over latency on a logarithmic axis.
+
+    Args:
+        points: at least one.
+        name: unique in the page.
+        width: px.
+    """
+    height = min(max(width * 0.5, 360.0), 460.0)
+    frame = Frame(left=54, top=14, right=width - 16, bottom=height - 46)
+    across = Log(
+        *padded_log(
+            min(low for point in points for low in _ends(point.latency, point.latency_interval)),
+            max(high for point in points for high in _ends(point.latency, point.latency_interval)),
+            0.09,
+        ),
+        frame.left,
+        frame.right,
+    )
+    lowest, highest = padded(
+        min(low for point in points for low in _ends(point.top1, point.top1_interval)),
+        max(high for point in points for high in _ends(point.top1, point.top1_interval)),
+        0.06,
+    )
+    up = Linear(max(lowest, -0.01), min(highest, 1.01), frame.bottom, frame.top)
+    front = pareto_front(points)
+    body = [
+        draw_axes(frame, across, up, "latency p50 of one image, ms (logarithmic) – left is better", "test top-1"),
+        _draw_front(_front([points[index] for index in front], across, up, frame)),
+        *(_draw_whiskers(point, across, up) for point in points),
+        *_draw_points(points, front, across, up, frame),
+    ]
+    best = ", ".join(f"{points[index].label} ({points[index].explanation})" for index in front)
+    return Drawing(
+        name=name,
+        width=width,
+        height=height,
+        title="Test top-1 against latency",
+        description=f"{len(points)} points. On the Pareto front, from fast to accurate: {best}.",
+        body="".join(body),
+    )
+
+
+def _ends(value: float, interval: Interval | None) -> Interval:
+    return interval or (value, value)
+
+
+def _front(front: Sequence[Point], across: Log, up: Linear, frame: Frame) -> list[Segment]:
+    """Steps: what is reached at most within a latency."""
+    x, y = across(front[0].latency), up(front[0].top1)
+    steps = [(x, frame.bottom, x, y)]
+    for point in front[1:]:
+        right, top = across(point.latency), up(point.top1)
+        steps += [(x, y, right, y), (right, y, right, top)]
+        x, y = right, top
+    return [*steps, (x, y, frame.right, y)]
+
+
+def _draw_front(segments: Sequence[Segment]) -> str:
+    (x, y, _, _), *_ = segments
+    path = "".join(f"L{x2:.1f},{y2:.1f}" for _, _, x2, y2 in segments)
+    return element("path", d=f"M{x:.1f},{y:.1f}{path}", class_="front")
+
+
+def _whiskers(point: Point, across: Log, up: Linear) -> list[Segment]:
+    x, y = across(point.latency), up(point.top1)
+    segments = []
+    if point.top1_interval:
+        low, high = (up(end) for end in point.top1_interval)
+        segments += [(x, low, x, high), (x - 3, low, x + 3, low), (x - 3, high, x + 3, high)]
+    if point.latency_interval:
+        low, high = (across(end) for end in point.latency_interval)
+        segments += [(low, y, high, y), (low, y - 3, low, y + 3), (high, y - 3, high, y + 3)]
+    return segments
+
+
+def _draw_whiskers(point: Point, across: Log, up: Linear) -> str:
+    lines = [line(*segment) for segment in _whiskers(point, across, up)]
+    return element("g", *lines, class_=f"whisker {point.marker.colour}") if lines else ""
+
+
+def _thin(segments: Sequence[Segment]) -> list[Box]:
+    """What lines cover."""
+    return [Box(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1) for x1, y1, x2, y2 in segments]
+
+
+def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up: Linear, frame: Frame) -> list[str]:
+    places = [(across(point.latency), up(point.top1)) for point in points]
+    names = [shorten(point.label, (frame.right - frame.left) / 2) for point in points]
+    inside = Box(frame.left + 2, frame.top + 2, frame.right, frame.bottom - 2)
+    obstacles = [Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in places]
+    obstacles += [box for point in points for box in _thin(_whiskers(point, across, up))]
+    obstacles += _thin(_front([points[index] for index in front], across, up, frame))
+    boxes = place(places, [text_width(name) for name in names], _LINE_HEIGHT, inside, obstacles)
+    leaders, labels = [], []
+    for (x, y), name, box in zip(places, names, boxes, strict=True):
+        near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
+        if (near[0] - x) ** 2 + (near[1] - y) ** 2 > 14**2:
+            leaders.append(line(x, y, *near, class_="leader"))
+        anchor, at = ("end", box.right) if box.right < x else ("start", box.left)
+        if box.left < x < box.right:
+            anchor, at = "middle", (box.left + box.right) / 2
+        labels.append(text(at, box.bottom - 4, name, class_="label", text_anchor=anchor))
+    signs = [
+        point.marker.draw(x, y, _RADIUS, note(f"{point.label}: {point.explanation}"), hollow=index not in set(front))
+        for index, (point, (x, y)) in enumerate(zip(points, places, strict=True))
+    ]
+    return [*leaders, *signs, *labels]

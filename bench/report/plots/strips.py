@@ -1,0 +1,170 @@
+"""Distributions of latencies: a row a cell, its silhouette above the line and its rounds below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.bench.report.plots.axes import Frame, draw_axis_below
+from tledge.bench.report.plots.markers import Marker
+from tledge.bench.report.plots.scale import Log, padded_log
+from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text
+from tledge.bench.report.wording import duration_text
+
+Samples = npt.NDArray[np.float64]
+_WIDE = 600.0
+_HILL, _ROUNDS = 26.0, 22.0  # px above and below the line of a row
+_STEP = 2.0  # px between the points of a silhouette
+_SMOOTHING = 2.5  # px, the standard deviation of the kernel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """One cell's latencies.
+
+    Attributes:
+        label: its artifact.
+        target: where it ran.
+        rounds: the latencies of each round, ms; at least one each.
+        percentiles: p50, p90 and p99 of all, ms.
+        marker: the sign of its target.
+    """
+
+    label: str
+    target: str
+    rounds: Sequence[Samples]
+    percentiles: tuple[float, float, float]
+    marker: Marker
+
+
+def silhouette(samples: Samples, across: Log) -> tuple[Samples, Samples]:
+    """How densely samples stand along a scale: pixels, and the density there as a share of the highest.
+
+    Samples beyond the ends of the scale count at its ends.
+    """
+    left, right = across.start, across.end
+    edges = np.arange(left, right + _STEP, _STEP)
+    pixels = left + np.log(samples / across.low) / np.log(across.high / across.low) * (right - left)
+    counts, _ = np.histogram(np.clip(pixels, edges[0], edges[-1]), bins=edges)
+    reach = np.arange(-6, 7) * _STEP
+    smooth = np.convolve(counts, np.exp(-0.5 * (reach / _SMOOTHING) ** 2), mode="same")
+    return (edges[:-1] + edges[1:]) / 2, smooth / smooth.max()
+
+
+def draw_strips(strips: Sequence[Strip], *, name: str, width: float) -> Drawing:
+    """All cells on one logarithmic scale.
+
+    Args:
+        strips: at least one.
+        name: unique in the page.
+        width: px; labels stand beside the rows where it is wide, else above them.
+    """
+    wide = width >= _WIDE
+    row = _HILL + _ROUNDS + (10 if wide else 40)
+    frame = Frame(left=180 if wide else 10, top=10, right=width - (170 if wide else 10), bottom=10 + row * len(strips))
+    across = _scale(strips, frame)
+    rows = [
+        _draw_strip(strip, across, frame.top + row * (number + 1) - _ROUNDS - 4, wide, width)
+        for number, strip in enumerate(strips)
+    ]
+    said = "; ".join(f"{strip.label} on {strip.target}: {_said(strip)}" for strip in strips)
+    return Drawing(
+        name=name,
+        width=width,
+        height=frame.bottom + 46,
+        title="Latency of single images",
+        description=f"Milliseconds. {said}.",
+        body=draw_axis_below(frame, across, "latency of one image, ms (logarithmic)") + "".join(rows),
+    )
+
+
+def _scale(strips: Sequence[Strip], frame: Frame) -> Log:
+    """From the fastest query to the slowest, unless that is four times as slow as any 99th percentile."""
+    lowest = min(float(samples.min()) for strip in strips for samples in strip.rounds)
+    slowest = max(float(samples.max()) for strip in strips for samples in strip.rounds)
+    highest = min(slowest, 4 * max(strip.percentiles[2] for strip in strips))
+    return Log(*padded_log(lowest, highest, 0.03), frame.left, frame.right)
+
+
+def _said(strip: Strip) -> str:
+    return " · ".join(
+        f"p{percent} {duration_text(value)}" for percent, value in zip((50, 90, 99), strip.percentiles, strict=True)
+    )
+
+
+def _draw_strip(strip: Strip, across: Log, base: float, wide: bool, width: float) -> str:
+    pixels, heights = silhouette(np.concatenate(list(strip.rounds)), across)
+    kept = np.flatnonzero(heights > 0.004)
+    first, last = kept[0], kept[-1] + 1
+    outline = "".join(
+        f"L{x:.0f},{base - _HILL * share:.1f}" for x, share in zip(pixels[first:last], heights[first:last], strict=True)
+    )
+    ends = pixels[first], pixels[last - 1]
+    hill = f"M{ends[0]:.0f},{base:.1f}{outline}L{ends[1]:.0f},{base:.1f}Z"
+    if wide:
+        words = [
+            text(0, base - 8, shorten(strip.label, 172), class_="label strong"),
+            text(0, base + 8, shorten(strip.target, 172), class_="label muted"),
+            text(
+                width,
+                base - 8,
+                f"p50 {duration_text(strip.percentiles[0])} ms",
+                class_="label strong",
+                text_anchor="end",
+            ),
+            text(
+                width,
+                base + 8,
+                f"p90 {duration_text(strip.percentiles[1])} · p99 {duration_text(strip.percentiles[2])}",
+                class_="label muted",
+                text_anchor="end",
+            ),
+        ]
+    else:
+        words = [
+            text(0, base - _HILL - 21, shorten(f"{strip.label} · {strip.target}", width), class_="label strong"),
+            text(0, base - _HILL - 5, f"{_said(strip)} ms", class_="label muted"),
+        ]
+    marks = [
+        _draw_percentile(across(value), base, *sign) for value, sign in zip(strip.percentiles, _SIGNS, strict=True)
+    ]
+    return element(
+        "g",
+        line(across.start, base, across.end, base, class_="base"),
+        element("path", note(f"{strip.label} on {strip.target}: {_said(strip)} ms"), d=hill, class_="hill"),
+        *marks,
+        *_draw_rounds(strip, across, base),
+        *words,
+        class_=f"strip {strip.marker.colour}",
+    )
+
+
+_SIGNS = (("p50", 1.0), ("p90", 0.62), ("p99", 0.38))
+
+
+def _draw_percentile(x: float, base: float, name: str, share: float) -> str:
+    """The higher the line, the lower the percentile; that of the median is thick."""
+    return line(x, base, x, base - _HILL * share, class_=f"percentile {name}")
+
+
+def _draw_rounds(strip: Strip, across: Log, base: float) -> list[str]:
+    """A line from the 10th to the 90th percentile of each round, and a dot at its median."""
+    apart = min(5.0, (_ROUNDS - 4) / len(strip.rounds))
+    marks = []
+    for number, samples in enumerate(strip.rounds):
+        y = base + 4 + apart * (number + 0.5)
+        low, middle, high = (min(float(value), across.high) for value in np.percentile(samples, (10, 50, 90)))
+        said = f"round {number + 1}: median {duration_text(middle)} ms, 80% from {duration_text(low)} to {duration_text(high)}"
+        marks.append(
+            element(
+                "g",
+                note(said),
+                line(across(low), y, across(high), y),
+                element("circle", cx=across(middle), cy=y, r=min(2.0, apart / 2)),
+                class_="round",
+            )
+        )
+    return marks

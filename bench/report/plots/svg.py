@@ -1,0 +1,95 @@
+"""Elements of SVG, and a drawing with its name and description for who does not see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+TEXT_SIZE = 12.0
+"""Pixels of a plot's text, as long as the drawing is as wide as it says."""
+
+_CHARACTER = 0.58  # of the text size: the mean width of a character of a wide sans serif font
+
+
+def element(name: str, *children: str, **attributes: str | float | None) -> str:
+    """One element.
+
+    Args:
+        name: of the element.
+        children: its content, as markup.
+        attributes: by name, with ``_`` for ``-`` and ``class_`` for ``class``; those that are None are left out.
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return f"<{name}{written}>{''.join(children)}</{name}>" if children else f"<{name}{written}/>"
+
+
+def text(x: float, y: float, content: str, **attributes: str | float | None) -> str:
+    """Text whose baseline begins at (x, y)."""
+    return element("text", escape(content), x=x, y=y, **attributes)
+
+
+def line(x1: float, y1: float, x2: float, y2: float, **attributes: str | float | None) -> str:
+    """A straight line."""
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, **attributes)
+
+
+def note(content: str) -> str:
+    """What is shown of the element that holds it when the mouse rests on it."""
+    return element("title", escape(content))
+
+
+def text_width(content: str, size: float = TEXT_SIZE) -> float:
+    """About how wide text is, px; rather too wide than too narrow."""
+    return len(content) * _CHARACTER * size
+
+
+def shorten(content: str, width: float, size: float = TEXT_SIZE) -> str:
+    """Text that is no wider than ``width`` px, the middle left out where it was."""
+    room = max(int(width / (_CHARACTER * size)), 3)
+    if len(content) <= room:
+        return content
+    head = (room - 1) // 2
+    return f"{content[:head]}…{content[len(content) - (room - 1 - head) :]}"
+
+
+def _value(value: str | float) -> str:
+    return escape(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A plot.
+
+    Attributes:
+        name: unique in the page; names its parts.
+        width, height: px.
+        title: what it is.
+        description: what it shows, in words that replace it.
+        body: markup.
+    """
+
+    name: str
+    width: float
+    height: float
+    title: str
+    description: str
+    body: str
+
+    def __str__(self) -> str:
+        """The ``<svg>`` element, which scales with the page."""
+        return element(
+            "svg",
+            element("title", escape(self.title), id=f"{self.name}-title"),
+            element("desc", escape(self.description), id=f"{self.name}-description"),
+            self.body,
+            xmlns="http://www.w3.org/2000/svg",
+            id=self.name,
+            viewBox=f"0 0 {self.width:g} {self.height:g}",
+            role="img",
+            aria_labelledby=f"{self.name}-title",
+            aria_describedby=f"{self.name}-description",
+        )

@@ -1,0 +1,110 @@
+"""What a benchmark measured, as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tledge.cli.tables import format_size, plain_table
+
+if TYPE_CHECKING:
+    from tledge.bench import Row
+
+BEST = "bold green"
+DOUBTFUL = "yellow"
+WIDE = 100
+"""Columns from which intervals and the 99th percentile fit."""
+
+WIDEST = 118
+"""Columns from which memory and starts fit, too."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of numbers.
+
+    Attributes:
+        heading: with its unit.
+        value: of a row; None where it was not measured.
+        text: of a value.
+        best: ``min`` or ``max``, of which the best is marked; None marks nothing.
+        least_width: columns of the terminal from which it is shown.
+    """
+
+    heading: str
+    value: Callable[[Row], float | None]
+    text: Callable[[float], str]
+    best: Callable[[list[float]], float] | None = min
+    least_width: int = 0
+
+
+COLUMNS = (
+    _Column("size", lambda row: row.size, lambda value: format_size(int(value))),
+    _Column("agrees", lambda row: row.agreement, lambda value: f"{value:.3f}", None),
+    _Column("p50 ms", lambda row: row.p50, lambda value: f"{value:.2f}"),
+    _Column("p90 ms", lambda row: row.p90, lambda value: f"{value:.2f}"),
+    _Column("p99 ms", lambda row: row.p99, lambda value: f"{value:.2f}", least_width=WIDE),
+    _Column("images/s", lambda row: row.throughput, lambda value: f"{value:,.0f}", max),
+    _Column("memory", lambda row: row.peak_memory, lambda value: f"{value / 1e6:.0f} MB", least_width=WIDEST),
+    _Column("mJ/image", lambda row: row.energy, lambda value: f"{value:.1f}"),
+)
+
+
+def bench_table(rows: Sequence[Row], width: int) -> Any:
+    """What a benchmark measured: a Rich table with the best of each column marked.
+
+    Args:
+        rows: one for each cell.
+        width: columns of the terminal; a narrow one gets neither intervals nor all columns.
+    """
+    wide = width >= WIDE
+    judged = any(row.top1 is not None for row in rows)
+    shown = [
+        column
+        for column in COLUMNS
+        if width >= column.least_width and any(column.value(row) is not None for row in rows)
+    ]
+    size, *others = shown
+    table = plain_table(
+        ("artifact", "left"),
+        ("target", "left"),
+        (size.heading, "right"),
+        *((("test top-1 (95%)" if wide else "top-1", "left"),) if judged else ()),
+        *((column.heading, "right") for column in others),
+        *((("", "left"),) if any(row.flags for row in rows) else ()),
+    )
+    best = {column.heading: _best(column, rows) for column in shown}
+    for row in rows:
+        cells = [_cell(column, row, best[column.heading]) for column in shown]
+        if judged:
+            top1 = "–" if row.top1 is None else f"{row.top1:.3f}"
+            cells.insert(1, row.top1_text if wide else top1)
+        table.add_row(row.artifact, row.target, *cells, _flags(row))
+    table.caption = "* the best of its column; images/s: of the best batch size" + (
+        "; agrees: with the Keras model" if any(row.agreement is not None for row in rows) else ""
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _best(column: _Column, rows: Sequence[Row]) -> float | None:
+    values = [value for value in map(column.value, rows) if value is not None]
+    return None if column.best is None or len(rows) == 1 else column.best(values)
+
+
+def _cell(column: _Column, row: Row, best: float | None) -> Any:
+    """A number; the best of its column stands between asterisks, and in colour where there is colour."""
+    from rich.text import Text
+
+    value = column.value(row)
+    if value is None:
+        return Text("– ")
+    text = column.text(value)
+    return Text(f"*{text}*", BEST) if value == best else Text(f"{text} ")
+
+
+def _flags(row: Row) -> Any:
+    from rich.text import Text
+
+    return Text(f"⚠ {', '.join(flag.replace('_', ' ') for flag in row.flags)}" if row.flags else "", DOUBTFUL)

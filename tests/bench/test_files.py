@@ -1,0 +1,188 @@
+"""Benchmarks of model files on their own, as on a device that has no run."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import psutil
+import pytest
+from PIL import Image
+from support import check_one_line_error, stripes, tledge
+
+from tledge.bench import BenchRecord, bench, summarize
+from tledge.bench.record import BenchSettings
+from tledge.core.errors import ArtifactError, DataError, OptionError
+from tledge.core.measurement import read_results
+from tledge.edge_runtime import Classifier
+
+CLASSES = ("cat", "dog", "emu")
+
+
+@pytest.fixture
+def files(tiny_artifacts: Path, tmp_path: Path) -> Path:
+    """A folder with the tiny artifacts, the sidecars inside, as copied to a device."""
+    for name in ("float32.tflite", "float32.onnx"):
+        shutil.copy(tiny_artifacts / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Seven photos a class."""
+    for number, name in enumerate(CLASSES):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(7):
+            pixels = stripes(vertical=number == 1, seed=10 * number + index, size=(16, 16))
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
+    return tmp_path / "photos"
+
+
+def test_files_are_judged_by_photos_in_folders(files: Path, labelled: Path) -> None:
+    record = bench(
+        files=[files / "float32.tflite", files / "float32.onnx"],
+        data=labelled,
+        output=files / "out",
+        targets=["litert:cpu:1", "onnxruntime:cpu:1"],
+        seconds=0.02,
+        rounds=2,
+    )
+    assert record.results == files / "out" / "results.jsonl"
+    rows = {row.artifact: row for row in summarize(read_results(record.results))}
+    with Classifier(files / "float32.tflite", target="litert:cpu:1") as classifier:
+        right = [
+            classifier.classify(path)[0].label == name
+            for name in CLASSES
+            for path in sorted((labelled / name).iterdir())
+        ]
+    assert rows["float32.tflite"].top1 == np.mean(right)
+    assert {row.agreement for row in rows.values()} == {None}
+    assert {row.baseline for row in rows.values()} == {""}
+    assert rows["float32.onnx"].provider == "CPUExecutionProvider"
+    settings = BenchSettings.load(files / "out")
+    assert settings == record.settings
+    assert settings.images == 21
+    assert settings.data == str(labelled)
+    assert record.folder.labels() == tuple(np.repeat([0, 1, 2], 7))
+
+
+def test_a_file_without_sidecar_is_timed(tiny_artifacts: Path, tmp_path: Path) -> None:
+    model = onnx.load(tiny_artifacts / "float32.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "stranger.onnx")
+    done = tledge(
+        "bench", "stranger.onnx", "--seconds", "0.02", "--rounds", "1", "--batch-sizes", "1,2", "--json", cwd=tmp_path
+    )
+    assert done.code == 0, done
+    (row,) = json.loads(done.out)["rows"]
+    assert row["top1"] is None
+    assert row["p50"] > 0
+    assert "random_input" in row["flags"]
+    assert (tmp_path / "bench-results" / "results.jsonl").exists()
+    shown = tledge("bench", "stranger.onnx", "--seconds", "0.02", "--rounds", "1", cwd=tmp_path)
+    assert "top-1" not in shown.out
+    assert "random pixels" in shown.out
+    check_one_line_error(
+        tledge("bench", "stranger.onnx", "--data", ".", cwd=tmp_path), "has no sidecar", "tledge adopt stranger.onnx"
+    )
+
+
+def test_files_called_alike_are_told_apart(files: Path) -> None:
+    for folder in ("a", "b"):
+        (files / folder).mkdir()
+        shutil.copy(files / "float32.tflite", files / folder / "float32.tflite")
+    record = bench(
+        files=[files / "a" / "float32.tflite", files / "b" / "float32.tflite"],
+        output=files / "out",
+        targets="litert:cpu:1",
+        seconds=0.01,
+        rounds=1,
+    )
+    names = [row.artifact for row in summarize(record.measurements)]
+    assert len(set(names)) == 2
+    assert len(list(record.folder.samples.iterdir())) == 2
+
+
+def test_what_files_cannot_be_measured_by_is_an_error(files: Path, labelled: Path, tmp_path: Path) -> None:
+    model = files / "float32.tflite"
+    with pytest.raises(ArtifactError, match="no model file"):
+        bench(files=[files / "gone.tflite"])
+    with pytest.raises(OptionError, match="both files and --run"):
+        bench(files=[model], run="x")
+    with pytest.raises(OptionError, match="goes with model files"):
+        bench(data=labelled)
+    with pytest.raises(DataError, match="no folder"):
+        bench(files=[model], data=tmp_path / "gone")
+    (labelled / "yak").mkdir()
+    with pytest.raises(DataError, match="folders of no class of the model: yak"):
+        bench(files=[model], data=labelled)
+    (labelled / "yak").rmdir()
+    shutil.rmtree(labelled / "emu")
+    with pytest.raises(DataError, match="has no photo of emu"):
+        bench(files=[model], data=labelled)
+    with pytest.raises(OptionError, match="--rounds must be"):
+        bench(files=[model], rounds=0)
+    with pytest.raises(OptionError, match="--batch-sizes must be"):
+        bench(files=[model], batch_sizes=[0])
+
+
+def test_what_was_measured_before_ctrl_c_is_kept(files: Path) -> None:
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from tledge.cli.main import main; main()"
+    )
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            code,
+            "bench",
+            "float32.tflite",
+            "float32.onnx",
+            "--seconds",
+            "0.5",
+            "--rounds",
+            "90",
+        ],
+        cwd=files,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    seen: set[int] = set()
+    parent = psutil.Process(process.pid)
+    while len(seen) < 4:  # both files at least once
+        seen |= {child.pid for child in parent.children()}
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert err.splitlines()[-1].startswith("tledge: interrupted; what was measured until then is in 'bench-results/")
+    settings = BenchSettings.load(files / "bench-results")
+    assert settings.interrupted
+    assert {row.artifact for row in summarize(read_results(files / "bench-results" / "results.jsonl"))} == {
+        "float32.tflite",
+        "float32.onnx",
+    }
+
+
+def test_results_that_stood_there_are_set_aside(files: Path) -> None:
+    def measure() -> BenchRecord:
+        return bench(
+            files=[files / "float32.tflite"], output=files / "out", targets="litert:cpu:1", seconds=0.01, rounds=1
+        )
+
+    first = measure()
+    content = first.results.read_bytes()
+    second = measure()
+    (earlier,) = (files / "out" / "earlier").iterdir()
+    assert (earlier / "results.jsonl").read_bytes() == content
+    assert second.results.read_bytes() != content
+    assert BenchSettings.load(earlier).began == first.settings.began
+    assert not list((files / "out").glob(".partial-*"))

@@ -1,10 +1,11 @@
 """Our single-stream scenario against MLPerf's LoadGen on the same artifact, alternating in one run.
 
-    python benchmarks/loadgen.py [--run runs/latest] [--artifact int8.tflite] [--target litert:cpu:1] [--rounds 7]
+    python benchmarks/loadgen.py [--run runs/latest] [--artifact int8.tflite] [--target litert:cpu:1] [--rounds 15]
 
 Both answer a query by ``Classifier.logits`` on the same test photos, after 10 queries that warm up; each round of each
 is a fresh process, and every other round begins with the other one. Our percentiles are those of ``tledge bench``;
-LoadGen's are read from its summary. To be within 3% of one another.
+LoadGen's are read from its summary. Rounds are many and short, because on a shared machine a burst of other work spoils
+one or two. To be within 3% of one another.
 """
 
 from __future__ import annotations
@@ -97,8 +98,8 @@ def main() -> None:
     parser.add_argument("--run")
     parser.add_argument("--artifact", action="append", help="of the run; float32 and int8 of both formats without it")
     parser.add_argument("--target", help="one core of the artifact's runtime without it")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--queries", type=int, default=1023, help="a round")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--queries", type=int, default=303, help="a round")
     parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.measure:

@@ -13,14 +13,17 @@ from tledge.bench.cell import CellResult, Timing
 from tledge.bench.lock import alone_on_this_machine
 from tledge.bench.metrics import CellMetrics, Classes, find_baseline
 from tledge.bench.plan import Cell, plan
+from tledge.bench.profiling import Profile
+from tledge.bench.profiling import profile as profile_cell
 from tledge.bench.record import BenchSettings, Skipped
 from tledge.bench.results_folder import REFERENCE, ResultsFolder, write
 from tledge.bench.rigor import RIGORS, WARM_UP
 from tledge.bench.rounds import Outcome, Rounds
 from tledge.bench.subject import Subject, of_files, of_run
+from tledge.core import atomic
 from tledge.core.cpu import mismatch
 from tledge.core.environment import installed_versions
-from tledge.core.errors import MeasurementError, OptionError, UnknownNameError
+from tledge.core.errors import MeasurementError, OptionError, TledgeError, UnknownNameError
 from tledge.core.extras import is_installed
 from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress
@@ -38,11 +41,15 @@ class BenchRecord:
         folder: where it stands.
         settings: what was measured and how.
         measurements: the rows of ``results.jsonl``.
+        conclusions: what they say, in sentences.
+        profiles: where the time goes in each artifact, where that was asked for.
     """
 
     folder: ResultsFolder
     settings: BenchSettings
     measurements: tuple[Measurement, ...]
+    conclusions: tuple[str, ...]
+    profiles: tuple[Profile, ...] = ()
 
     @property
     def results(self) -> Path:
@@ -71,6 +78,7 @@ def bench(
     seconds: float | None = None,
     rounds: int | None = None,
     batch_sizes: Sequence[int] = (1, 8),
+    profile: bool = False,
     runs: str | Path = DEFAULT_RUNS,
     progress: Progress | None = None,
 ) -> BenchRecord:
@@ -86,6 +94,7 @@ def bench(
         seconds: least duration of a cell's timed queries, of all rounds together.
         rounds: fresh processes a cell.
         batch_sizes: images a call in the offline scenario.
+        profile: also find the slowest operators of each artifact, by its runtime's own profiler.
         runs: the folder of runs.
         progress: is told what happens.
 
@@ -118,6 +127,7 @@ def bench(
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     with alone_on_this_machine(progress):
         outcome = Rounds(subject, cells, count, timing, progress).run()
+        profiles = _profile(list(outcome.results), progress) if profile and not outcome.interrupted else ()
     if not outcome.results:
         if outcome.interrupted:
             raise KeyboardInterrupt("nothing was measured yet")
@@ -141,7 +151,7 @@ def bench(
         skipped=(*skipped, *outcome.skipped),
         interrupted=outcome.interrupted,
     )
-    record = _write(subject, settings, outcome, timing, progress)
+    record = _write(subject, settings, outcome, timing, profiles, progress)
     if outcome.interrupted:
         raise KeyboardInterrupt(f"what was measured until then is in '{record.results}'")
     return record
@@ -181,8 +191,27 @@ def _warn_of_other_cpus(subject: Subject, progress: Progress) -> None:
             progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
 
 
-def _write(
-    subject: Subject, settings: BenchSettings, outcome: Outcome, timing: Timing, progress: Progress
+def _profile(cells: Sequence[Cell], progress: Progress) -> tuple[Profile, ...]:
+    """Where the time goes in each cell whose runtime has a profiler."""
+    profiles = []
+    profiled = [cell for cell in cells if cell.target.runtime != "keras"]
+    with progress.step("Profile", len(profiled), "cells") as step:
+        for cell in profiled:
+            try:
+                profiles.append(profile_cell(cell.model.path, str(cell.target)))
+            except TledgeError as error:
+                progress.warn(f"{cell.name} was not profiled: {error}")
+            step.advance(1, cell.name)
+    return tuple(profiles)
+
+
+def _write(  # noqa: PLR0917 - all that a benchmark knows
+    subject: Subject,
+    settings: BenchSettings,
+    outcome: Outcome,
+    timing: Timing,
+    profiles: tuple[Profile, ...],
+    progress: Progress,
 ) -> BenchRecord:
     folder = ResultsFolder(subject.folder)
     results = {cell.file_name: result for cell, result in outcome.results.items()}
@@ -192,8 +221,10 @@ def _write(
     measurements = _measurements(subject, outcome.results, reference, timing)
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
-    _write_reports(folder, subject, progress)
-    return BenchRecord(folder, settings, tuple(measurements))
+        if profiles:
+            atomic.write_json(fresh.profiles, [item.to_dict() for item in profiles])
+    conclusions = _write_reports(folder, subject, progress)
+    return BenchRecord(folder, settings, tuple(measurements), conclusions, profiles)
 
 
 def _find_reference(subject: Subject, results: dict[Cell, CellResult], folder: ResultsFolder) -> CellResult | None:
@@ -222,8 +253,9 @@ def _measurements(
     return found
 
 
-def _write_reports(folder: ResultsFolder, subject: Subject, progress: Progress) -> None:
-    from tledge.bench.report import load, write_html, write_markdown
+def _write_reports(folder: ResultsFolder, subject: Subject, progress: Progress) -> tuple[str, ...]:
+    """Writes the reports that the installed libraries can make, and returns what they conclude."""
+    from tledge.bench.report import conclude, load, write_html, write_markdown
 
     data = load(folder, title=subject.title)
     write_markdown(data, folder.markdown)
@@ -231,3 +263,4 @@ def _write_reports(folder: ResultsFolder, subject: Subject, progress: Progress) 
         write_html(data, folder.html)
     else:
         progress.note("Report", "report.html needs jinja2: pip install 'tledge[bench]'")
+    return tuple(conclude(data))

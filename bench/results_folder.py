@@ -4,6 +4,7 @@ bench/
   results.jsonl   one measurement a line
   run.json        what was measured and how
   photos.json     the photos that were classified, and their labels
+  profile.json    the operators of each artifact, where that was asked for
   report.md  report.html
   samples/        each cell's raw samples, and the Keras model's answers
   environments/   the machines
@@ -45,6 +46,10 @@ class ResultsFolder:
     @property
     def photos(self) -> Path:
         return self.path / "photos.json"
+
+    @property
+    def profiles(self) -> Path:
+        return self.path / "profile.json"
 
     @property
     def markdown(self) -> Path:

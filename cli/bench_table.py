@@ -10,6 +10,7 @@ from tledge.cli.tables import format_size, plain_table
 
 if TYPE_CHECKING:
     from tledge.bench import Row
+    from tledge.bench.profiling import Profile
 
 BEST = "bold green"
 DOUBTFUL = "yellow"
@@ -18,6 +19,12 @@ WIDE = 100
 
 WIDEST = 118
 """Columns from which memory and starts fit, too."""
+
+
+SLOWEST = 8
+"""Operators that a profile shows."""
+
+NAME_WIDTH = 60
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,21 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
         "; agrees: with the Keras model" if any(row.agreement is not None for row in rows) else ""
     )
     table.caption_justify = "left"
+    return table
+
+
+def profile_table(profile: Profile) -> Any:
+    """The slowest operators of an artifact: a Rich table."""
+    table = plain_table(
+        (f"{profile.artifact} on {profile.target}", "left"), ("operator", "left"), ("ms", "right"), ("share", "right")
+    )
+    for item in profile.operators[:SLOWEST]:
+        table.add_row(item.name[:NAME_WIDTH], item.kind, f"{item.milliseconds:.3f}", f"{item.share:.1%}")
+    rest = profile.operators[SLOWEST:]
+    if rest:
+        share = sum(item.share for item in rest)
+        table.caption = f"{len(rest)} more operators take {share:.0%}; all are in profile.json"
+        table.caption_justify = "left"
     return table
 
 

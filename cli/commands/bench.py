@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tledge.cli.bench_table import bench_table
+from tledge.cli.bench_table import bench_table, profile_table
 from tledge.cli.execution import executing
 from tledge.cli.options import Json, Run, Runs
 from tledge.cli.terminal import Terminal
@@ -46,6 +46,7 @@ def run(
         int | None, typer.Option(help="In how many fresh processes each cell is timed.  [default: 5; of mlperf, 3]")
     ] = None,
     batch_sizes: Annotated[str, typer.Option(help="Images a call, of which the throughput is measured.")] = "1,8",
+    profile: Annotated[bool, typer.Option(help="Also show the slowest operators of each artifact.")] = False,
     run: Run = None,
     runs: Runs = DEFAULT_RUNS,
     json: Json = False,
@@ -71,6 +72,7 @@ def run(
             seconds=seconds,
             rounds=rounds,
             batch_sizes=_parse_sizes(batch_sizes),
+            profile=profile,
             runs=runs,
             progress=terminal.progress(),
         )
@@ -104,7 +106,9 @@ def to_json(record: BenchRecord) -> dict[str, Any]:
         "results": record.results,
         "report": record.report,
         "rows": [row.to_dict() for row in summarize(record.measurements)],
+        "conclusions": record.conclusions,
         "skipped": [vars(item) for item in record.skipped],
+        "profiles": [item.to_dict() for item in record.profiles],
     }
 
 
@@ -117,7 +121,11 @@ def show(terminal: Terminal, record: BenchRecord) -> None:
     terminal.print(bench_table(rows, terminal.width))
     for flag in sorted({flag for row in rows for flag in row.flags}):
         terminal.print(f"⚠ {flag.replace('_', ' ')}: {MEANINGS[flag]}")
+    for sentence in record.conclusions:
+        terminal.print(sentence)
     for item in record.skipped:
         where = f"{item.artifact} on {item.target}" if item.target else item.artifact
         terminal.print(f"Not measured: {where}: {item.reason}")
+    for found in record.profiles:
+        terminal.print(profile_table(found))
     terminal.print(f"\nReport: {record.report}")

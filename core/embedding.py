@@ -67,7 +67,7 @@ def extract(path: Path, model_format: str, member: str) -> bytes | None:
         if not head:
             raise ArtifactError(f"'{path}' is empty (0 bytes): copy or export it again")
         if model_format == "onnx":
-            return _extract_property(file, path, member)
+            return _read_properties(file, path).get(member)
         if model_format == "tflite" and head[4:8] != b"TFL3":
             raise ArtifactError(f"'{path}' is no TFLite model (it begins with {head!r}): copy or export it again")
         try:
@@ -79,6 +79,13 @@ def extract(path: Path, model_format: str, member: str) -> bytes | None:
             if model_format == "tflite":
                 return None
             raise ArtifactError(f"'{path}' is no whole .keras file ({error}): copy or train it again") from error
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """All metadata properties of an ONNX file. Raises ArtifactError if it is not one."""
+    with path.open("rb") as file:
+        found = _read_properties(file, path)
+    return {name: content.decode("utf-8", "replace") for name, content in found.items()}
 
 
 def _encode_property(name: str, content: bytes) -> bytes:
@@ -99,10 +106,10 @@ def _encode_varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _extract_property(file: BinaryIO, path: Path, wanted: str) -> bytes | None:
+def _read_properties(file: BinaryIO, path: Path) -> dict[str, bytes]:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    found: bytes | None = None
+    found: dict[str, bytes] = {}
     try:
         while file.tell() < size:
             number, wire, length = _read_header(file)
@@ -110,8 +117,7 @@ def _extract_property(file: BinaryIO, path: Path, wanted: str) -> bytes | None:
                 raise ValueError("a field runs past the end of the file")
             if number == _METADATA_PROPS and wire == _LENGTH:
                 entry = _read_entry(file.read(length))
-                if entry.get(1) == wanted.encode():
-                    found = entry.get(2, b"")
+                found[entry.get(1, b"").decode("utf-8", "replace")] = entry.get(2, b"")
             else:
                 file.seek(length, io.SEEK_CUR)
     except ValueError as error:

@@ -13,6 +13,7 @@ from tledge.core.errors import ArtifactError, ImageError, MissingExtraError, Opt
 from tledge.edge_runtime import Classifier, Prediction, Target, targets_of_this_machine
 from tledge.edge_runtime import runtime as runtime_module
 from tledge.edge_runtime.classifier import softmax
+from tledge.edge_runtime.runtimes.litert import LiteRTCompiledSession
 
 FILES = ["float32.tflite", "float32.onnx", "float32.keras"]
 
@@ -101,6 +102,45 @@ def test_targets_that_are_not_there_say_why(tiny_artifacts: Path) -> None:
     if "keras:gpu" not in here:
         with pytest.raises(TargetError, match="'keras:gpu' is not on this machine: "):
             Classifier(tiny_artifacts / "float32.keras", target="keras:gpu")
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [("onnxruntime:tensorrt", "no TensorRT provider"), ("litert:gpu", "no GPU with a driver|no Vulkan")],
+)
+def test_a_gpu_that_is_not_there_is_an_error_not_a_cpu(tiny_artifacts: Path, target: str, reason: str) -> None:
+    if target in {str(found) for found in targets_of_this_machine()}:
+        pytest.skip(f"{target} is on this machine")
+    name = "float32.onnx" if target.startswith("onnx") else "float32.tflite"
+    with pytest.raises(TargetError, match=f"'{target}' is not on this machine: ({reason})"):
+        Classifier(tiny_artifacts / name, target=target)
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [("float32.tflite", "XNNPACK"), ("float32.onnx", "CPUExecutionProvider"), ("float32.keras", "tensorflow cpu:0")],
+)
+def test_what_runs_is_read_back(tiny_artifacts: Path, name: str, provider: str) -> None:
+    assert Classifier(tiny_artifacts / name).provider == provider
+
+
+def test_the_compiled_model_answers_as_the_interpreter(tiny_artifacts: Path) -> None:
+    """It runs on GPUs, through the same code as here on the CPU."""
+    images = random_images(3, 16)
+    session = LiteRTCompiledSession(tiny_artifacts / "float32.tflite", Target("litert", "cpu"), 1)
+    expected = Classifier(tiny_artifacts / "float32.tflite", target="litert:cpu:1").logits(images)
+    np.testing.assert_allclose(session.run(images), expected, atol=1e-5)
+    assert session.image.dtype == np.uint8
+    session.close()
+
+
+def test_litert_computes_a_batch_at_once(tiny_artifacts: Path) -> None:
+    images = random_images(8, 16)
+    expected = Classifier(tiny_artifacts / "float32.tflite").logits(images)
+    batched = Classifier(tiny_artifacts / "float32.tflite", batch=4)
+    np.testing.assert_allclose(batched.logits(images), expected, atol=1e-5)
+    with pytest.raises(OptionError, match="takes multiples of 4 images; received 3"):
+        batched.logits(images[:3])
 
 
 def test_a_runtime_that_is_not_installed_names_its_extra(tiny_artifacts: Path, monkeypatch: pytest.MonkeyPatch) -> None:

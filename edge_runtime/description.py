@@ -1,0 +1,160 @@
+"""What must be known of a model that was made elsewhere, as a person writes it: the options of ``tledge adopt``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tledge.core.errors import OptionError, UnknownNameError
+from tledge.core.images import RESIZE_RULES
+from tledge.core.preprocessing import COLOURS, LAYOUTS, OUTPUTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What is known of a model; None where it is not.
+
+    Attributes:
+        labels: the class of each output.
+        layout: the order of the input's axes: one of ``core.preprocessing.LAYOUTS``.
+        input_size: (height, width).
+        colour: one of ``core.preprocessing.COLOURS``.
+        input_range: what the pixel values 0 and 255 become.
+        mean, std: what is then subtracted and divided by: one for each channel, one for all, or none.
+        output: one of ``core.preprocessing.OUTPUTS``.
+        resize: one of ``core.images.RESIZE_RULES``.
+    """
+
+    labels: tuple[str, ...] | None = None
+    layout: str | None = None
+    input_size: tuple[int, int] | None = None
+    colour: str | None = None
+    input_range: tuple[float, float] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    output: str | None = None
+    resize: str | None = None
+
+    def answered(self, name: str, text: str) -> Description:
+        """The same with one field of ``FIELDS`` read from text. Raises OptionError or UnknownNameError."""
+        return replace(self, **{name: FIELDS[name].read(text)})
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a description, as a person is asked for it.
+
+    Attributes:
+        option: of the command line.
+        question: what to ask.
+        example: what an answer looks like.
+        read: reads the answer. Raises OptionError or UnknownNameError.
+        default: what holds where nobody says; None where there is no such thing.
+    """
+
+    option: str
+    question: str
+    example: str
+    read: Callable[[str], Any]
+    default: str | None = None
+
+
+def read_labels(text: str) -> tuple[str, ...]:
+    """The labels in a file, one a line.
+
+    Raises:
+        OptionError: no such file, or none in it.
+    """
+    path = Path(text)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise OptionError(
+            f"cannot read the labels in '{text}': {reason}; expected a text file, one class a line"
+        ) from (error)
+    labels = trim_labels(lines)
+    if not all(labels) or not labels:
+        where = f"line {labels.index('') + 1} is empty" if labels else "the file is empty"
+        raise OptionError(f"no labels in '{text}': {where}; expected one class a line")
+    return labels
+
+
+def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """Labels without the spaces around them, and without empty lines at the end."""
+    labels = [line.strip() for line in lines]
+    while labels and not labels[-1]:
+        labels.pop()
+    return tuple(labels)
+
+
+def read_range(text: str) -> tuple[float, float]:
+    """Reads "-1..1" as (-1.0, 1.0). Raises OptionError."""
+    try:
+        low, high = (float(part) for part in text.split(".."))
+        if low < high and abs(low) + abs(high) < float("inf"):
+            return low, high
+    except ValueError:
+        pass
+    raise OptionError(f"no input range: '{text}'; expected what pixels 0 and 255 become, as in 0..255, 0..1 or -1..1")
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Reads "96x128" as (96, 128). Raises OptionError."""
+    parts = text.lower().split("x")
+    if len(parts) in (1, 2) and all(part.isdecimal() and int(part) > 0 for part in parts):
+        return int(parts[0]), int(parts[-1])
+    raise OptionError(f"no input size: '{text}'; expected HEIGHTxWIDTH, as in 96x96")
+
+
+def _read_numbers(name: str, example: str) -> Callable[[str], tuple[float, ...]]:
+    def read(text: str) -> tuple[float, ...]:
+        parts = [part for part in text.split(",") if part.strip()]
+        try:
+            return tuple(float(part) for part in parts)
+        except ValueError as error:
+            raise OptionError(
+                f"no {name}: '{text}'; expected one number, or one for each channel: {example}"
+            ) from error
+
+    return read
+
+
+def _read_one_of(kind: str, known: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in known:
+            raise UnknownNameError(kind, text, known)
+        return text
+
+    return read
+
+
+MEAN, STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
+
+FIELDS: dict[str, Field] = {
+    "labels": Field("--labels", "The file of labels, one class a line", "labels.txt", read_labels),
+    "layout": Field("--layout", "The order of the input's axes: nhwc or nchw", "nchw", _read_one_of("layout", LAYOUTS)),
+    "input_size": Field("--input-size", "The input's size, HEIGHTxWIDTH", "96x96", read_size),
+    "colour": Field("--colour", "Its channels: rgb, bgr or grey", "rgb", _read_one_of("colour", COLOURS), "rgb"),
+    "input_range": Field(
+        "--input-range", "What the pixel values 0 and 255 become, before mean and std", "0..1", read_range
+    ),
+    "mean": Field("--mean", "The mean then subtracted, one or one a channel", MEAN, _read_numbers("mean", MEAN), ""),
+    "std": Field("--std", "The deviation then divided by, likewise", STD, _read_numbers("std", STD), ""),
+    "output": Field(
+        "--output",
+        "What it gives: logits or probabilities; of one output: sigmoid or logit",
+        "logits",
+        _read_one_of("output", OUTPUTS),
+    ),
+    "resize": Field(
+        "--resize",
+        "How photos get that size: stretch or crop",
+        "crop",
+        _read_one_of("resize rule", RESIZE_RULES),
+        "stretch",
+    ),
+}
+"""The fields of a description, in the order in which they are asked for."""

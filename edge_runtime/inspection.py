@@ -1,0 +1,228 @@
+"""What a model file that was made elsewhere says of itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tledge.core import embedding
+from tledge.core.errors import ArtifactError, OptionError
+from tledge.edge_runtime.bare import BareModel
+from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.tensor import Logits, TensorSpec
+from tledge.edge_runtime.tflite_metadata import read_metadata
+
+CHANNELS = (1, 3)
+PROBES = 8
+"""Random inputs that tell probabilities from logits."""
+
+COMMON_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+"""What models are trained on; a quantized input that spans one of them was."""
+
+ROUNDING = 0.02
+"""What is taken for rounding: of a range, as a part of its width; of a sum of probabilities."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model file says of itself.
+
+    Attributes:
+        path: the file.
+        image: the tensor that it takes.
+        output: the tensor that it gives.
+        about: what its metadata calls it; empty where it has none.
+        told: what it says of how to use it.
+        sources: where in the file that stands, by the names of the fields of ``told`` ("its shape").
+    """
+
+    path: Path
+    image: TensorSpec
+    output: TensorSpec
+    about: str = ""
+    told: Description = field(default_factory=Description)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspection:
+    """Reads what a model file says: names, shapes, dtypes, quantization, metadata, and whether it gives probabilities.
+
+    Args:
+        model: a TFLite or ONNX file.
+        input_size: (height, width), for one that leaves it open.
+
+    Raises:
+        ArtifactError: no such file, one that no runtime can load, or no image classifier.
+        OptionError: a Keras file, or one that tledge exported.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    if model.is_file():
+        _check_foreign(model)
+    loaded = BareModel(model)
+    try:
+        image, output = loaded.image, loaded.output
+        _check_classifier(model, image, output)
+        told: dict[str, tuple[Any, str]] = {}
+        layout = layout_of(image)
+        if layout is not None:
+            told["layout"] = layout, "its shape"
+            height, width, channels = lengths_by(layout, image)
+            if height is not None and width is not None:
+                told["input_size"] = (height, width), "its shape"
+            if channels == 1:
+                told["colour"] = "grey", "its shape"
+        about = _read_metadata_of(model, loaded.target.runtime, told)
+        span = span_of(image)
+        common = next((known for known in COMMON_RANGES if span and _is_about(span, known)), None)
+        if common is not None and "input_range" not in told:
+            told["input_range"] = common, "its quantization" if image.scale else "its dtype"
+        kind = _kind_of_output(loaded, layout, input_size)
+        if kind is not None:
+            told["output"] = kind
+    finally:
+        loaded.close()
+    description = Description(**{name: value for name, (value, _) in told.items()})
+    return Inspection(model, image, output, about, description, {name: source for name, (_, source) in told.items()})
+
+
+def layout_of(image: TensorSpec) -> str | None:
+    """The order of the axes, "nhwc" or "nchw", where only one of them leaves one or three channels."""
+    last, second = image.shape[3] in CHANNELS, image.shape[1] in CHANNELS
+    return None if last == second else "nhwc" if last else "nchw"
+
+
+def lengths_by(layout: str, image: TensorSpec) -> tuple[int | None, int | None, int | None]:
+    """(height, width, channels) of an input, None where they are open."""
+    _, first, second, third = image.shape
+    return (first, second, third) if layout == "nhwc" else (second, third, first)
+
+
+def span_of(tensor: TensorSpec) -> tuple[float, float] | None:
+    """The real values that an integer tensor can hold; None of a tensor of floats."""
+    if not np.issubdtype(tensor.dtype, np.integer):
+        return None
+    bounds = np.iinfo(tensor.dtype)
+    scale = tensor.scale or 1.0
+    return (bounds.min - tensor.zero_point) * scale, (bounds.max - tensor.zero_point) * scale
+
+
+def are_probabilities(values: Logits, output: TensorSpec) -> bool:
+    """Whether rows of real values (N, classes) are each from 0 to 1 and together 1, up to their rounding."""
+    return are_fractions(values) and bool(np.all(np.abs(values.sum(axis=1) - 1) <= sum_tolerance(output)))
+
+
+def are_fractions(values: Logits) -> bool:
+    """Whether all values are from 0 to 1, up to rounding."""
+    return bool(np.all((values >= -1e-3) & (values <= 1 + 1e-3)))
+
+
+def sum_tolerance(output: TensorSpec) -> float:
+    """How far from 1 the sum of an output's probabilities may be: each of a quantized one is rounded by half a step."""
+    return max(ROUNDING, output.scale * max(output.answers, 1) / 2)
+
+
+def _check_foreign(model: Path) -> None:
+    """Raises OptionError for files that need no adopting."""
+    model_format = embedding.format_of(model)
+    if model_format == "keras":
+        raise OptionError(f"'{model}' is a Keras file: 'tledge export --model {model} --data PHOTOS' makes a run of it")
+    if embedding.extract(model, model_format, embedding.SIDECAR) is not None:
+        raise OptionError(f"'{model}' was exported by tledge and needs no adopting: its sidecar is inside it")
+
+
+def _check_classifier(model: Path, image: TensorSpec, output: TensorSpec) -> None:
+    """Raises ArtifactError unless the tensors can be those of an image classifier."""
+    problem = ""
+    if len(image.shape) != 4 or not {image.shape[1], image.shape[3]} & {1, 3, None}:
+        problem = "expected an input of four axes, one of them 1 or 3 channels"
+    elif image.shape[0] not in (None, 1):
+        problem = f"it takes batches of {image.shape[0]} only; convert it for single images"
+    elif image.dtype not in (np.uint8, np.int8, np.float16, np.float32):
+        problem = "expected an input of uint8, int8, float16 or float32"
+    elif not np.issubdtype(output.dtype, np.floating) and not output.scale:
+        problem = "its output is integers of no scale, such as class numbers; expected logits or probabilities"
+    elif output.shape and output.shape[0] not in (None, 1):
+        problem = "its output has no batch axis"
+    if problem:
+        raise ArtifactError(f"'{model}' is no image classifier: {problem}; input {image}, output {output}")
+
+
+def _read_metadata_of(model: Path, runtime: str, told: dict[str, tuple[Any, str]]) -> str:
+    """Adds what the metadata says to ``told``; returns what it calls the model."""
+    if runtime != "litert":
+        properties = embedding.read_properties(model)
+        labels = _labels_from(properties)
+        if labels:
+            told["labels"] = labels, "its metadata"
+        return properties.get("description", "")
+    metadata = read_metadata(model)
+    labels = trim_labels(metadata.labels)
+    if labels:
+        told["labels"] = labels, "its metadata"
+    if metadata.colour:
+        told.setdefault("colour", (metadata.colour, "its metadata"))
+    if metadata.mean and len(metadata.mean) == len(metadata.std) and min(metadata.std) > 0:
+        if len(metadata.mean) == 1:  # the same as a range, and shorter
+            (mean,), (std,) = metadata.mean, metadata.std
+            told["input_range"] = ((0 - mean) / std, (255 - mean) / std), "its metadata"
+        else:
+            told["input_range"] = (0.0, 255.0), "its metadata"
+            told["mean"], told["std"] = (metadata.mean, "its metadata"), (metadata.std, "its metadata")
+    return metadata.description
+
+
+def _labels_from(properties: Mapping[str, str]) -> tuple[str, ...]:
+    """The labels in ONNX metadata properties: lines, or a mapping from number to name as Ultralytics writes it."""
+    if embedding.LABELS in properties:
+        return trim_labels(properties[embedding.LABELS].splitlines())
+    try:
+        names = ast.literal_eval(properties.get("names", ""))
+    except (ValueError, SyntaxError):
+        return ()
+    if isinstance(names, dict):
+        names = [names.get(index) for index in range(len(names))]
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+def _is_about(span: tuple[float, float], known: tuple[float, float]) -> bool:
+    allowed = ROUNDING * (known[1] - known[0])
+    return all(abs(found - wanted) <= allowed for found, wanted in zip(span, known, strict=True))
+
+
+def _kind_of_output(
+    loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
+) -> tuple[str, str] | None:
+    """What the output is, and what tells so; None where nothing does.
+
+    Rows that each add up to 1 are probabilities, and values outside 0 to 1 are none. A lone value inside tells nothing.
+    """
+    answers = loaded.output.answers
+    span = span_of(loaded.output)
+    if answers == 1 and span and _is_about(span, (0.0, 1.0)):
+        return "sigmoid", "its quantization"
+    if None in loaded.image.shape[1:] and (layout is None or input_size is None):
+        return None
+    values = _probe(loaded, layout, input_size)
+    if values.shape[1] > 1 and are_probabilities(values, loaded.output):
+        return "probabilities", "its answers"
+    if not are_fractions(values):
+        return "logits" if values.shape[1] > 1 else "logit", "its answers"
+    return None
+
+
+def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
+    """Real values that the model gives for random inputs: (PROBES, outputs)."""
+    lengths = None
+    if None in loaded.image.shape[1:] and layout is not None and input_size is not None:
+        channels = lengths_by(layout, loaded.image)[2] or 3
+        lengths = (*input_size, channels) if layout == "nhwc" else (channels, *input_size)
+    rows = []
+    for seed in range(PROBES):
+        image = loaded.random_input(seed, lengths=lengths)
+        rows.append(loaded.output.to_real(loaded.run(image)).reshape(1, -1))
+    return np.concatenate(rows)

@@ -1,0 +1,155 @@
+"""What a TFLite file says of its input in TensorFlow Lite Metadata, and the labels that come with it.
+
+``export/tflite_metadata.py`` writes the same. Sources: metadata_schema.fbs (tflite-support,
+tensorflow_lite_support/metadata), whose slots the numbers below are; schema.fbs (LiteRT).
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_ENTRY = b"TFLITE_METADATA"
+_SUBGRAPHS, _DESCRIPTION, _NAME = 3, 1, 0  # ModelMetadata
+_INPUTS, _OUTPUTS = 2, 3  # SubGraphMetadata
+_CONTENT, _PROCESS_UNITS, _FILES = 3, 4, 6  # TensorMetadata
+_KIND, _VALUE = 0, 1  # Content and ProcessUnit: a union and its type
+_IMAGE_PROPERTIES, _NORMALIZATION = 2, 1  # members of those unions
+_COLOURS = {1: "rgb", 2: "grey"}  # ColorSpaceType
+_LABEL_FILES = (2, 3)  # AssociatedFileType: the labels of an axis, of a value
+
+
+@dataclass(frozen=True)
+class TFLiteMetadata:
+    """What the metadata says; empty where it does not.
+
+    Attributes:
+        description: what the model is.
+        colour: "rgb" or "grey".
+        mean, std: of NormalizationOptions: a pixel value v becomes (v - mean) / std; one for all channels or each.
+        labels: the class of each output.
+    """
+
+    description: str = ""
+    colour: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+def read_metadata(model: Path) -> TFLiteMetadata:
+    """The metadata of a TFLite file; nothing of what is absent or garbled, since the model runs without it."""
+    try:
+        content = _find_entry(model.read_bytes())
+        root = _root(content) if content else None
+        if root is None:
+            return TFLiteMetadata(labels=_read_labels(model, None))
+        graph = next(iter(root.tables(_SUBGRAPHS)), None)
+        image = next(iter(graph.tables(_INPUTS)), None) if graph else None
+        answer = next(iter(graph.tables(_OUTPUTS)), None) if graph else None
+        mean, std = _normalization(image) if image else ((), ())
+        return TFLiteMetadata(
+            description=root.text(_DESCRIPTION) or root.text(_NAME),
+            colour=_colour(image) if image else "",
+            mean=mean,
+            std=std,
+            labels=_read_labels(model, answer),
+        )
+    except (struct.error, IndexError, ValueError, TypeError, zipfile.BadZipFile):
+        return TFLiteMetadata()
+
+
+class _Table:
+    """A table of a FlatBuffer, read by the slots of its fields."""
+
+    def __init__(self, content: bytes, position: int) -> None:
+        from flatbuffers.table import Table  # type: ignore[import-untyped]
+
+        self._content = content
+        self._table: Any = Table(content, position)
+
+    def _place(self, slot: int) -> int:
+        """Where a field is; 0 where it is not given."""
+        offset: int = self._table.Offset(4 + 2 * slot)
+        return offset and offset + int(self._table.Pos)
+
+    def text(self, slot: int) -> str:
+        place = self._place(slot)
+        return bytes(self._table.String(place)).decode("utf-8", "replace") if place else ""
+
+    def number(self, slot: int) -> int:
+        """An enumeration of one byte."""
+        place = self._place(slot)
+        return self._content[place] if place else 0
+
+    def table(self, slot: int) -> _Table | None:
+        place = self._place(slot)
+        return _Table(self._content, int(self._table.Indirect(place))) if place else None
+
+    def tables(self, slot: int) -> list[_Table]:
+        offset = self._place(slot) and self._place(slot) - int(self._table.Pos)
+        if not offset:
+            return []
+        start = int(self._table.Vector(offset))
+        return [
+            _Table(self._content, int(self._table.Indirect(start + 4 * index)))
+            for index in range(int(self._table.VectorLen(offset)))
+        ]
+
+    def floats(self, slot: int) -> tuple[float, ...]:
+        offset = self._place(slot) and self._place(slot) - int(self._table.Pos)
+        if not offset:
+            return ()
+        start, count = int(self._table.Vector(offset)), int(self._table.VectorLen(offset))
+        return tuple(float(value) for value in np.frombuffer(self._content, "<f4", count, start))
+
+
+def _root(content: bytes) -> _Table:
+    return _Table(content, struct.unpack_from("<I", content)[0])
+
+
+def _find_entry(model: bytes) -> bytes:
+    """The buffer that the model's metadata entry names; empty where there is none."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    root = schema.Model.GetRootAs(model, 0)
+    for index in range(root.MetadataLength()):
+        if root.Metadata(index).Name() == _ENTRY:
+            buffer = root.Buffers(root.Metadata(index).Buffer())
+            return b"" if buffer.DataIsNone() else bytes(buffer.DataAsNumpy())
+    return b""
+
+
+def _colour(image: _Table) -> str:
+    content = image.table(_CONTENT)
+    if content is None or content.number(_KIND) != _IMAGE_PROPERTIES:
+        return ""
+    properties = content.table(_VALUE)
+    return _COLOURS.get(properties.number(0), "") if properties else ""
+
+
+def _normalization(image: _Table) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    for unit in image.tables(_PROCESS_UNITS):
+        options = unit.table(_VALUE)
+        if unit.number(_KIND) == _NORMALIZATION and options is not None:
+            return options.floats(0), options.floats(1)
+    return (), ()
+
+
+def _read_labels(model: Path, answer: _Table | None) -> tuple[str, ...]:
+    """The labels in the ZIP that is appended to the file: those that the output names, or the only text file."""
+    if not zipfile.is_zipfile(model):
+        return ()
+    with zipfile.ZipFile(model) as archive:
+        names = [item.text(0) for item in answer.tables(_FILES) if item.number(2) in _LABEL_FILES] if answer else []
+        names = [name for name in names if name in archive.namelist()] or [
+            name for name in archive.namelist() if name.endswith(".txt")
+        ]
+        if len(names) != 1:
+            return ()
+        return tuple(archive.read(names[0]).decode("utf-8", "replace").splitlines())

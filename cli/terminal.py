@@ -5,6 +5,7 @@ own logging, which goes to a file.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,24 @@ class Terminal:
         if self.as_json:
             self._out.file.write(json.dumps(content, ensure_ascii=False, allow_nan=False, default=str) + "\n")
             self._out.file.flush()
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person is there to answer."""
+        return not self.as_json and self._err.is_terminal and sys.stdin.isatty()
+
+    def ask(self, question: str, default: str | None) -> str:
+        """What a person answers to a question; ``default`` for an empty answer.
+
+        Raises:
+            KeyboardInterrupt: they ended the input instead.
+        """
+        hint = "" if default is None else f" [{default or 'none'}]"
+        self._err.print(f"{question}{hint}: ", end="", soft_wrap=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise KeyboardInterrupt
+        return answer.strip() or default or ""
 
     def fail(self, message: str) -> None:
         """Prints an error on standard error."""

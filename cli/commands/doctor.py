@@ -54,7 +54,7 @@ def run(json: Json = False) -> None:
         terminal.print(f"System    {machine.os} · {machine.machine} · Python {machine.python}\n")
         terminal.print(_package_table(packages))
         terminal.print()
-        terminal.print(_target_table(targets))
+        terminal.print(_target_lines(targets))
 
 
 def _targets() -> list[_TargetState]:
@@ -82,8 +82,8 @@ def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) 
     return table
 
 
-def _target_table(targets: list[_TargetState]) -> Any:
-    table = plain_table(("target", "left"), ("on this machine", "left"))
-    for target in targets:
-        table.add_row(target.name, f"no: {target.missing}" if target.missing else "yes")
-    return table
+def _target_lines(targets: list[_TargetState]) -> str:
+    """A line for each target; no table, which would cut the commands that bring the missing ones."""
+    width = max(len(target.name) for target in targets)
+    lines = [f"{target.name:<{width}}  {f'no: {target.missing}' if target.missing else 'yes'}" for target in targets]
+    return "\n".join([f"{'target':<{width}}  on this machine", *lines])

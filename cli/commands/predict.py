@@ -17,7 +17,7 @@ FULL_LABEL_WIDTH = 24
 
 
 def run(
-    artifact: Annotated[Path, typer.Argument(help="A model file that 'tledge export' made.")],
+    artifact: Annotated[Path, typer.Argument(help="A model file of 'tledge export' or described by 'tledge adopt'.")],
     sources: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or folders of them.")],
     target: Annotated[
         str | None, typer.Option(help="runtime:device:threads.  [default: the CPU, all cores of this process]")

@@ -1,0 +1,115 @@
+"""``tledge adopt`` as a user runs it."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from foreign_models import IMAGENET_MEAN, write_onnx
+from PIL import Image
+from support import check_one_line_error, stripes, tledge
+
+from tledge.core.artifact import path_beside, read_artifact
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A foreign model of four classes, with its labels and a photo beside it."""
+    (tmp_path / "labels.txt").write_text("north\neast\nsouth\nwest\n")
+    Image.fromarray(stripes(vertical=True, seed=1)).save(tmp_path / "photo.png")
+    return write_onnx(tmp_path / "model.onnx")
+
+
+def test_options_describe_a_model_that_predict_then_takes(model: Path) -> None:
+    folder = model.parent
+    told = ["--labels", "labels.txt", "--input-range", "-1..1", "--output", "logits", "--photo", "photo.png"]
+    done = tledge("adopt", "model.onnx", *told, cwd=folder)
+    assert done.code == 0, done
+    for part in ("[1, 3, 24, 24]", "nchw", "its shape", "-1..1", "given", "assumed; --colour says otherwise"):
+        assert part in done.out, part
+    assert done.out.splitlines()[-1] == "Next: tledge bench model.onnx"
+    said = json.loads(tledge("predict", "model.onnx", "photo.png", "--json", cwd=folder).out)
+    best = said["predictions"][0]
+    assert f"photo.png   {best['label']} {best['score']:.3f}" in done.out
+
+
+def test_json_holds_the_sidecar_and_where_it_is_from(model: Path) -> None:
+    mean = ",".join(map(str, IMAGENET_MEAN))
+    told = ["--labels", "labels.txt", "--input-range", "0..1", "--mean", mean, "--std", "0.25", "--json"]
+    done = tledge("adopt", "model.onnx", *told, cwd=model.parent)
+    record = json.loads(done.out)
+    assert tuple(record["sidecar"]["preprocessing"]["mean"]) == IMAGENET_MEAN
+    assert record["sidecar"]["preprocessing"]["std"] == [0.25] * 3
+    assert record["sources"]["mean"] == "given"
+    assert record["sources"]["output"] == "its answers"
+    assert record["predictions"] == []
+
+
+def test_without_a_terminal_one_error_names_all_that_is_missing(model: Path) -> None:
+    done = tledge("adopt", "model.onnx", cwd=model.parent)
+    check_one_line_error(done, "does not say how to use it", "--labels", "--input-range")
+    assert not path_beside(model).exists()
+
+
+def test_what_is_garbled_is_one_line(model: Path) -> None:
+    folder = model.parent
+    check_one_line_error(tledge("adopt", "model.onnx", "--input-range", "1..0", cwd=folder), "no input range: '1..0'")
+    check_one_line_error(tledge("adopt", "model.onnx", "--layout", "nhwv", cwd=folder), "Did you mean 'nhwc'")
+    check_one_line_error(tledge("adopt", "gone.onnx", cwd=folder), "no model file 'gone.onnx'")
+    check_one_line_error(tledge("adopt", "labels.txt", cwd=folder), "'labels.txt' is no model file")
+    told = ["--labels", "labels.txt", "--input-range", "0..1", "--photo", "labels.txt"]
+    check_one_line_error(tledge("adopt", "model.onnx", *told, cwd=folder), "not a readable image")
+    assert not path_beside(model).exists()
+
+
+def test_at_a_terminal_it_asks_and_asks_again(model: Path) -> None:
+    answers = ["gone.txt", "labels.txt", "", "0..1", "0.5", "", ""]  # labels twice, colour, range, mean, std, resize
+    screen = _converse(["adopt", "model.onnx"], answers, model.parent)
+    for part in ("one class a line", "cannot read the labels in 'gone.txt'", "[rgb]", "[none]", "Saved in"):
+        assert part in screen, screen
+    preprocessing = read_artifact(model).sidecar.preprocessing
+    assert preprocessing is not None
+    assert (preprocessing.input_range, preprocessing.mean, preprocessing.std) == ((0, 1), (0.5, 0.5, 0.5), ())
+    assert read_artifact(model).sidecar.class_names == ("north", "east", "south", "west")
+
+
+def _converse(arguments: list[str], answers: list[str], folder: Path, patience: float = 120) -> str:
+    """Runs the command line on a terminal, answering each question; returns what was on the screen."""
+    ours, theirs = pty.openpty()
+    code = "from tledge.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", code, *arguments],
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    screen, waiting, ends = "", list(answers), time.monotonic() + patience
+    answered = 0
+    try:
+        while time.monotonic() < ends:
+            if select.select([ours], [], [], 0.2)[0]:
+                try:
+                    content = os.read(ours, 4096)
+                except OSError:  # the other end is closed
+                    break
+                if not content:
+                    break
+                screen += content.decode("utf-8", "replace")
+            if waiting and screen[answered:].rstrip("\n").endswith(": "):
+                answered = len(screen)
+                os.write(ours, f"{waiting.pop(0)}\n".encode())
+        assert process.wait(10) == 0, screen
+    finally:
+        process.kill()
+        os.close(ours)
+    assert not waiting, screen
+    return screen

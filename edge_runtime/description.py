@@ -146,7 +146,7 @@ FIELDS: dict[str, Field] = {
     "output": Field(
         "--output",
         "What it gives: logits or probabilities; of one output: sigmoid or logit",
-        "logits",
+        "logits or sigmoid",
         _read_one_of("output", OUTPUTS),
     ),
     "resize": Field(

@@ -33,7 +33,7 @@ class EnergyMeter(ABC):
 
     @abstractmethod
     def stop(self) -> float:
-        """Joules since ``start``."""
+        """Joules since ``start``; NaN where the meter did not answer."""
 
 
 class RaplMeter(EnergyMeter):
@@ -77,11 +77,13 @@ class PmicMeter(EnergyMeter):
         self._read()
 
     def sample(self) -> None:
-        if time.monotonic() - self._readings[-1][0] >= PMIC_INTERVAL:
+        if not self._readings or time.monotonic() - self._readings[-1][0] >= PMIC_INTERVAL:
             self._read()
 
     def stop(self) -> float:
         self._read()
+        if len(self._readings) < 2:
+            return float("nan")
         pairs = zip(self._readings, self._readings[1:], strict=False)
         return sum((end - begin) * (power + later) / 2 for (begin, power), (end, later) in pairs)
 
@@ -111,7 +113,7 @@ def read_pmic_watts() -> float | None:
     """The sum over a Raspberry Pi 5's rails of current times voltage; None on another machine."""
     try:
         done = subprocess.run(["vcgencmd", "pmic_read_adc"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607 - where it stands differs by system
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError, ValueError):
         return None
     amperes = dict(re.findall(r"(\w+)_A current\(\d+\)=([\d.]+)A", done.stdout))
     volts = dict(re.findall(r"(\w+)_V volt\(\d+\)=([\d.]+)V", done.stdout))

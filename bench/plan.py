@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tledge.bench.record import Skipped
+from tledge.bench.results_folder import samples_name
 from tledge.bench.subject import Model
 from tledge.core.errors import OptionError
 from tledge.edge_runtime.runtime import RUNTIMES, resolve, targets_of_this_machine
@@ -27,7 +28,7 @@ class Cell:
     @property
     def file_name(self) -> str:
         """What its raw samples are called."""
-        return f"{self.model.name.replace('/', '_')}@{str(self.target).replace(':', '-')}.npz"
+        return samples_name(self.model.name, str(self.target))
 
 
 def plan(models: Sequence[Model], wanted: Sequence[str]) -> tuple[list[Cell], list[Skipped]]:

@@ -122,6 +122,11 @@ class ResultsFolder:
             path.replace(folder / path.name)
 
 
+def samples_name(artifact: str, target: str) -> str:
+    """What the file of a cell's raw samples is called."""
+    return f"{artifact.replace('/', '_')}@{target.replace(':', '-')}.npz"
+
+
 def write(
     folder: ResultsFolder,
     settings: BenchSettings,

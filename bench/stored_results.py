@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tledge.bench.cell import CellResult
 from tledge.bench.record import BenchSettings
-from tledge.bench.results_folder import ResultsFolder
+from tledge.bench.results_folder import ResultsFolder, samples_name
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
 from tledge.core.measurement import Measurement, read_results
@@ -102,11 +102,6 @@ def read_stored(path: Path) -> StoredResults:
     found = tuple(_read_cell(folder, *name, items) for name, items in cells.items())
     settings = _read_settings(folder, found)
     return StoredResults(path=path, cells=found, settings=settings, labels=_read_labels(folder))
-
-
-def samples_name(artifact: str, target: str) -> str:
-    """What a cell's raw samples are called."""
-    return f"{artifact.replace('/', '_')}@{target.replace(':', '-')}.npz"
 
 
 def _read_cell(folder: ResultsFolder, artifact: str, target: str, items: Sequence[Measurement]) -> StoredCell:

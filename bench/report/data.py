@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tledge.bench.cell import CellResult
 from tledge.bench.record import BenchSettings
-from tledge.bench.results_folder import REFERENCE, ResultsFolder
+from tledge.bench.results_folder import REFERENCE, ResultsFolder, samples_name
 from tledge.bench.summary import Row, summarize
 from tledge.core.environment import Environment
 from tledge.core.measurement import Measurement, read_results
@@ -83,7 +83,7 @@ def load(folder: ResultsFolder, *, title: str) -> ReportData:
     """
     measurements = tuple(read_results(folder.results))
     cells = dict.fromkeys((item.artifact, item.target) for item in measurements)
-    found = {cell: _read_samples(_samples_path(folder, *cell)) for cell in cells}
+    found = {cell: _read_samples(folder.samples / samples_name(*cell)) for cell in cells}
     return ReportData(
         title=title,
         settings=BenchSettings.load(folder.path),
@@ -92,10 +92,6 @@ def load(folder: ResultsFolder, *, title: str) -> ReportData:
         labels=folder.labels(),
         reference=_read_samples(folder.samples / REFERENCE),
     )
-
-
-def _samples_path(folder: ResultsFolder, artifact: str, target: str) -> Path:
-    return folder.samples / f"{artifact.replace('/', '_')}@{target.replace(':', '-')}.npz"
 
 
 def _read_samples(path: Path) -> CellResult | None:

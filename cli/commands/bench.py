@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tledge.cli.bench_table import bench_table, profile_table
+from tledge.cli.comparison_table import comparison_table
 from tledge.cli.execution import executing
 from tledge.cli.options import Json, Run, Runs
 from tledge.cli.terminal import Terminal
@@ -16,6 +17,9 @@ from tledge.core.run_directory import DEFAULT_RUNS, find_run
 
 if TYPE_CHECKING:
     from tledge.bench import BenchRecord
+
+GATE_BROKEN = 3
+"""The exit code where a condition of --fail-on holds."""
 
 
 def run(
@@ -46,6 +50,22 @@ def run(
         int | None, typer.Option(help="In how many fresh processes each cell is timed.  [default: 5; of mlperf, 3]")
     ] = None,
     batch_sizes: Annotated[str, typer.Option(help="Images a call, of which the throughput is measured.")] = "1,8",
+    against: Annotated[
+        Path | None, typer.Option(help="An earlier results.jsonl, or its folder, to compare with, row by row.")
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A condition that ends it with exit code 3: 'top1 < 0.97', 'int8.tflite: p90_ms > 1.1x' (of"
+            " --against); may be repeated."
+        ),
+    ] = None,
+    repeat: Annotated[
+        Path | None, typer.Option(help="A results.jsonl whose benchmark is to be done again as it was.")
+    ] = None,
+    export: Annotated[
+        list[str] | None, typer.Option(help="Also write the measurements as csv or parquet; may be repeated.")
+    ] = None,
     profile: Annotated[bool, typer.Option(help="Also show the slowest operators of each artifact.")] = False,
     run: Run = None,
     runs: Runs = DEFAULT_RUNS,
@@ -57,33 +77,76 @@ def run(
     target, in fresh processes, all in turn, through the code that runs on the device. Writes bench/results.jsonl,
     bench/report.html and bench/report.md into the run.
     """
+    asked = {
+        "run": run,
+        "files": files or (),
+        "data": data,
+        "output": output,
+        "targets": target or (),
+        "seconds": seconds,
+        "rounds": rounds,
+    }
     with executing(json) as terminal:
-        from tledge.bench import bench, summarize
+        from tledge.bench import bench
+        from tledge.bench.comparison import compare
+        from tledge.bench.gate import check, parse
+        from tledge.bench.repeating import read_repetition
+        from tledge.bench.stored_results import read_stored
+        from tledge.bench.tabular import check_export
+        from tledge.bench.tabular import export as export_table
 
-        if not files:
-            terminal.log_to = find_run(run, runs).logs / "bench.log"
-        record = bench(
-            run=run,
-            files=files or (),
-            data=data,
-            output=output,
-            targets=target or (),
-            rigor=rigor,
-            seconds=seconds,
-            rounds=rounds,
-            batch_sizes=_parse_sizes(batch_sizes),
-            profile=profile,
-            runs=runs,
-            progress=terminal.progress(),
-        )
-        terminal.print_json(to_json(record))
+        for name in export or ():
+            check_export(name)
+        conditions = parse(fail_on or (), compared=against is not None)
+        before = None if against is None else read_stored(against)
+        repetition = None if repeat is None else read_repetition(repeat)
+        if repetition is None:
+            arguments: dict[str, Any] = {**asked, "rigor": rigor, "batch_sizes": _parse_sizes(batch_sizes)}
+        else:
+            _check_nothing_else_asked(asked)
+            arguments = dict(repetition.arguments)
+        if not arguments.get("files"):
+            terminal.log_to = find_run(arguments.get("run"), runs).logs / "bench.log"
+        record = bench(**arguments, profile=profile, runs=runs, progress=terminal.progress())
+        tables = [export_table(record.measurements, name, record.folder.path) for name in export or ()]
+        stored = read_stored(record.results)
+        comparison = None if before is None else compare(stored, before)
+        gate = check(conditions, stored, comparison)
+        told = {"exports": tables, "comparison": comparison and comparison.to_dict(), "gate": vars(gate)}
+        terminal.print_json({**to_json(record), **told})
         show(terminal, record)
+        for path in tables:
+            terminal.print(f"Table: {path}")
+        if repetition is not None:
+            for line in repetition.differences(record.settings) or ["the same files and photos as then"]:
+                terminal.print(f"Repeated: {line}")
+        if comparison is not None:
+            terminal.print(comparison_table(comparison, terminal.width))
+        for line in (*gate.violations, *gate.unjudged):
+            terminal.print(f"Failed: {line}")
         if any(item.failed for item in record.skipped):
             raise typer.Exit(1)
-        exported = [row for row in summarize(record.measurements) if not row.target.startswith("keras")]
-        if exported and record.settings.run:
-            fastest = find_run(run, runs).artifacts / min(exported, key=lambda row: row.p50 or 0).artifact
-            terminal.print_command(f"tledge predict {shlex.quote(str(fastest))} PHOTO...")
+        if not gate.passed:
+            raise typer.Exit(GATE_BROKEN)
+        _print_next(terminal, record)
+
+
+def _check_nothing_else_asked(asked: dict[str, Any]) -> None:
+    """Raises OptionError where an option would change what --repeat is to repeat."""
+    from tledge.core.errors import OptionError
+
+    given = [name for name, value in asked.items() if value]
+    if given:
+        raise OptionError(f"--repeat takes everything from the earlier benchmark; leave out: {', '.join(given)}")
+
+
+def _print_next(terminal: Terminal, record: BenchRecord) -> None:
+    from tledge.bench import summarize
+
+    exported = [row for row in summarize(record.measurements) if not row.target.startswith("keras")]
+    if exported and record.settings.run:
+        fastest = record.folder.path.parent / "artifacts" / min(exported, key=lambda row: row.p50 or 0).artifact
+        terminal.print_command(f"tledge predict {shlex.quote(str(fastest))} PHOTO...")
 
 
 def _parse_sizes(text: str) -> tuple[int, ...]:

@@ -11,6 +11,9 @@ from tledge.cli.execution import executing
 from tledge.cli.options import Json, Runs
 from tledge.core.run_directory import DEFAULT_RUNS, LATEST, RunDirectory
 
+DEMO_ROUNDS = 3
+"""Fewer than a benchmark has by default: the demo is to end soon."""
+
 
 def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
     """Train, export and benchmark on built-in handwritten digits.
@@ -31,7 +34,7 @@ def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
         exported = export(run=directory.path, runs=runs, progress=terminal.progress())
         export_command.show(terminal, directory, exported)
         terminal.heading("Benchmark: every artifact on every target of this machine")
-        record = bench(run=directory.path, runs=runs, progress=terminal.progress())
+        record = bench(run=directory.path, rounds=DEMO_ROUNDS, runs=runs, progress=terminal.progress())
         bench_command.show(terminal, record)
         terminal.print_json(
             {

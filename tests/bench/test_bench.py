@@ -137,7 +137,7 @@ def test_rows_say_what_was_measured(run: RunDirectory) -> None:
         environment = json.loads((run.bench / "environments" / f"{item.environment}.json").read_text())
         assert environment["cpu"]
     report = record.folder.markdown.read_text()
-    assert all(f"| {name} |" in report for name in artifacts)
+    assert all(f"\n| {name}" in report for name in artifacts)
 
 
 def test_a_cell_that_fails_is_recorded_and_the_others_are_kept(run: RunDirectory) -> None:

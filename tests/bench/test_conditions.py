@@ -12,7 +12,6 @@ import pytest
 
 from tledge.bench import bench, summarize
 from tledge.bench.conditions import Conditions, Watch
-from tledge.bench.energy import PmicMeter, RaplMeter, find_meter, read_pmic_watts
 from tledge.bench.lock import NAME, alone_on_this_machine
 from tledge.core.progress import Progress
 
@@ -121,41 +120,3 @@ def test_a_second_benchmark_waits_for_the_first(tmp_path: Path) -> None:
     thread.join(timeout=30)
     assert entered.is_set()
     assert (tmp_path / NAME).read_text() == str(os.getpid())
-
-
-def test_rapl_counters_are_read_over_their_end(tmp_path: Path) -> None:
-    for number, value in enumerate((900, 5000)):
-        package = tmp_path / f"sys/class/powercap/intel-rapl:{number}"
-        write(package / "energy_uj", value)
-        write(package / "max_energy_range_uj", 1000 if number == 0 else 10**9)
-    write(tmp_path / "sys/class/powercap/intel-rapl:0:0/energy_uj", 7)  # a part of package 0
-    meter = find_meter(tmp_path)
-    assert isinstance(meter, RaplMeter)
-    meter.start()
-    write(tmp_path / "sys/class/powercap/intel-rapl:0/energy_uj", 100)
-    write(tmp_path / "sys/class/powercap/intel-rapl:1/energy_uj", 2005000)
-    assert meter.stop() == pytest.approx((200 + 2000000) / 1e6)
-    assert meter.source == "rapl"
-
-
-def test_the_pmic_of_a_raspberry_pi_is_summed_over_rails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_meter(tmp_path) is None
-    program = tmp_path / "vcgencmd"
-    lines = [
-        "3V7_WL_SW_A current(0)=0.10000000A",
-        "VDD_CORE_A current(7)=2.00000000A",
-        "3V7_WL_SW_V volt(8)=3.70000000V",
-        "VDD_CORE_V volt(15)=0.90000000V",
-        "EXT5V_V volt(24)=5.10000000V",
-    ]
-    program.write_text("#!/bin/sh\n" + "".join(f"echo '     {line}'\n" for line in lines))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert read_pmic_watts() == pytest.approx(0.1 * 3.7 + 2 * 0.9)
-    meter = find_meter(tmp_path)
-    assert isinstance(meter, PmicMeter)
-    meter.start()
-    meter.sample()
-    joules = meter.stop()
-    elapsed = meter._readings[-1][0] - meter._readings[0][0]
-    assert joules == pytest.approx(2.17 * elapsed)

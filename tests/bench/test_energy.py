@@ -110,7 +110,7 @@ def test_a_raspberry_pis_energy_is_its_power_over_time(tmp_path: Path, monkeypat
     assert meter.stop() == pytest.approx(1 * (1 + 3) / 2 + 2 * 3)
 
 
-@pytest.mark.parametrize("script", ["exit 1", "echo 'Command not registered'"])
+@pytest.mark.parametrize("script", ["exit 1", "echo 'Command not registered'", "printf '\\377'"])
 def test_another_machines_vcgencmd_is_no_meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     make_vcgencmd(tmp_path / "bin", monkeypatch, script)
     assert find_meter(tmp_path) is None

@@ -107,6 +107,29 @@ COLUMNS = (
         best=max,
     ),
     Column(
+        heading="p50 ratio",
+        explanation="median latency as a multiple of the baseline's on the same target, with its 95% interval; the"
+        " baseline stands beneath",
+        value=lambda row: row.ratio,
+        text=lambda value: f"{value:.2f}×",
+        detail=lambda row: "\n".join([_interval(row.ratio_interval, 2), f"of {row.baseline}"]).strip(),
+        best=None,
+    ),
+    Column(
+        heading="McNemar",
+        unit="p",
+        explanation="probability of a difference in top-1 from the baseline at least as large, were there none",
+        value=lambda row: row.mcnemar_p,
+        text=p_text,
+        best=None,
+    ),
+    Column(
+        heading="Memory",
+        explanation="the process at its peak, above the bare interpreter with NumPy and Pillow",
+        value=lambda row: row.peak_memory,
+        text=size_text,
+    ),
+    Column(
         heading="Cold start",
         unit="ms",
         explanation="from the start of the process to its first answer",
@@ -123,33 +146,11 @@ COLUMNS = (
         brief=False,
     ),
     Column(
-        heading="Memory",
-        explanation="the process at its peak, above the bare interpreter with NumPy and Pillow",
-        value=lambda row: row.peak_memory,
-        text=size_text,
-    ),
-    Column(
         heading="Energy",
         unit="mJ/image",
         explanation="as the machine reports it",
         value=lambda row: row.energy,
         text=lambda value: f"{value:.1f}",
-    ),
-    Column(
-        heading="p50 ratio",
-        explanation="median latency as a multiple of the baseline's on the same target, with its 95% interval; the"
-        " baseline stands beneath",
-        value=lambda row: row.ratio,
-        text=lambda value: f"{value:.2f}×",
-        detail=lambda row: "\n".join([_interval(row.ratio_interval, 2), f"of {row.baseline}"]).strip(),
-        best=None,
-    ),
-    Column(
-        heading="McNemar p",
-        explanation="probability of a difference in top-1 from the baseline at least as large, were there none",
-        value=lambda row: row.mcnemar_p,
-        text=p_text,
-        best=None,
     ),
 )
 

@@ -38,7 +38,7 @@ def _fastest(compared: list[tuple[Row, Row]], target: str) -> str:
 
 
 def speed_text(row: Row) -> str:
-    """ "1.34× faster (1.30–1.38)", "1.20× slower (1.11–1.29)" or "not different in latency (0.98–1.03)"."""
+    """How a row compares: "1.34× faster (1.30–1.38)", "1.20× slower (…)" or "not different in latency (…)"."""
     if row.ratio is None or row.ratio_interval is None:
         return ""
     low, high = row.ratio_interval

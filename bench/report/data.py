@@ -15,6 +15,7 @@ from tledge.bench.record import BenchSettings
 from tledge.bench.results_folder import REFERENCE, ResultsFolder, samples_name
 from tledge.bench.summary import Row, summarize
 from tledge.core.environment import Environment
+from tledge.core.errors import MeasurementError
 from tledge.core.measurement import Measurement, read_results
 
 Classes = npt.NDArray[np.intp]
@@ -96,4 +97,9 @@ def load(folder: ResultsFolder, *, title: str) -> ReportData:
 
 def _read_samples(path: Path) -> CellResult | None:
     """Raw samples; None where somebody took them away: the report then shows what it can without them."""
-    return CellResult.load(path) if path.exists() else None
+    try:
+        return CellResult.load(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error

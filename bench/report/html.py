@@ -130,7 +130,7 @@ def _conditions(data: ReportData) -> list[_RoundConditions]:
 
 
 def _range(values: list[float | None], unit: str, *, digits: int = 1) -> str:
-    """ "0.3–1.2%"; empty where nothing is known."""
+    """The lowest and the highest, "0.3–1.2%"; empty where nothing is known."""
     known = [value for value in values if value is not None]
     if not known:
         return ""

@@ -34,7 +34,7 @@ def flag_text(flag: str) -> str:
 
 
 def listed(words: list[str], most: int = 6) -> str:
-    """ "a, b and c", or "a, b and 4 more"."""
+    """Words as a list: "a, b and c", or "a, b and 4 more"."""
     if len(words) > most:
         return f"{', '.join(words[:most])} and {len(words) - most} more"
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

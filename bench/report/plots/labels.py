@@ -62,10 +62,7 @@ def _beside(point: tuple[float, float], distance: float, direction: float, width
     """A box whose nearest edge or corner is at a distance from a point."""
     across, down = math.cos(math.radians(direction)), math.sin(math.radians(direction))
     x, y = point[0] + distance * across, point[1] + distance * down
-    if abs(across) < 0.2:
-        left = x - width / 2
-    else:
-        left = x if across > 0 else x - width
+    left = x - width * (0.5 if abs(across) < 0.2 else across < 0)
     top = y - height / 2 + (height / 2) * down
     return Box(left, top, left + width, top + height)
 

@@ -13,7 +13,7 @@ Counts = npt.NDArray[np.int64]
 MOST_NAMED = 20
 """Classes up to which each has its name and each field its number."""
 
-_LARGEST_FIELD = 64.0
+_LARGEST_FIELD = 56.0
 
 
 def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title: str, width: float) -> Drawing:
@@ -24,7 +24,7 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
         class_names: in the order of both.
         name: unique in the page.
         title: of what.
-        width: px.
+        width: px, at most.
     """
     classes = len(class_names)
     named = classes <= MOST_NAMED
@@ -32,7 +32,7 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
     left = min(longest, width * 0.3) + 28 if named else 24.0
     side = min((width - left) / classes, _LARGEST_FIELD)
     turned = named and longest > side - 4
-    top = (min(longest, 90.0) + 26 if turned else 42.0) if named else 24.0
+    top = (min(longest, 90.0) + 32 if turned else 42.0) if named else 24.0
     right, bottom = left + side * classes, top + side * classes
     marks = [
         text((left + right) / 2, 12, "answer", class_="axis-title", text_anchor="middle"),
@@ -74,7 +74,7 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
     right_ones, wrong = int(np.trace(counts)), int(counts.sum() - np.trace(counts))
     return Drawing(
         name=name,
-        width=width,
+        width=right + 2,
         height=bottom + 4,
         title=title,
         description=f"{right_ones} of {right_ones + wrong} right. {_said(counts, class_names)}",
@@ -86,10 +86,10 @@ def _draw_names(class_names: Sequence[str], left: float, top: float, side: float
     names = []
     for number, name in enumerate(class_names):
         middle = (number + 0.5) * side
-        names.append(text(left - 6, top + middle + 4, shorten(name, left - 30), class_="tick", text_anchor="end"))
+        names.append(text(left - 6, top + middle + 4, shorten(name, left - 28), class_="tick", text_anchor="end"))
         if turned:
             x, y = left + middle + 4, top - 6
-            names.append(text(x, y, shorten(name, top - 26), class_="tick", transform=f"rotate(-90 {x:.1f} {y:.1f})"))
+            names.append(text(x, y, shorten(name, top - 32), class_="tick", transform=f"rotate(-90 {x:.1f} {y:.1f})"))
         else:
             names.append(text(left + middle, top - 7, name, class_="tick", text_anchor="middle"))
     return names

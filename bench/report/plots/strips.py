@@ -157,7 +157,8 @@ def _draw_rounds(strip: Strip, across: Log, base: float) -> list[str]:
     for number, samples in enumerate(strip.rounds):
         y = base + 4 + apart * (number + 0.5)
         low, middle, high = (min(float(value), across.high) for value in np.percentile(samples, (10, 50, 90)))
-        said = f"round {number + 1}: median {duration_text(middle)} ms, 80% from {duration_text(low)} to {duration_text(high)}"
+        most = f"80% from {duration_text(low)} to {duration_text(high)}"
+        said = f"round {number + 1}: median {duration_text(middle)} ms, {most}"
         marks.append(
             element(
                 "g",

@@ -30,13 +30,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_every_module_and_template_and_nothing_else(wheel: Path) -> None:
     rooms = {path.parent for path in ROOT.glob("*/py.typed")}
     expected = {
         f"tledge/{path.relative_to(ROOT).as_posix()}"
         for room in rooms
         for path in room.rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix in {".py", ".css", ".html", ".js"} or path.name == "py.typed"
     }
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -71,6 +71,12 @@ def test_the_base_install_is_small_and_classifies(wheel: Path, tiny_artifacts: P
     done = run("predict", tiny_artifacts / "float32.tflite", "photo.jpg", "--json")
     assert done.returncode == 0, done
     assert json.loads(done.stdout)["predictions"][0]["label"] in {"cat", "dog", "emu"}
+    done = run("bench", tiny_artifacts / "float32.tflite", "--seconds", "0.02", "--rounds", "1", "--json")
+    assert done.returncode == 0, done
+    told = json.loads(done.stdout)
+    assert told["rows"][0]["p50"] > 0
+    assert told["report"].endswith("report.md")
+    assert "report.html needs jinja2: pip install 'tledge[bench]'" in done.stderr
     done = run("predict", tiny_artifacts / "float32.onnx", "photo.jpg")
     assert done.returncode == 1
     assert "onnxruntime, not installed here: pip install 'tledge[onnx]'" in done.stderr

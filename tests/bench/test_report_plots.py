@@ -1,0 +1,210 @@
+"""Plots stand on their numbers."""
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tledge.bench.report.plots.bars import Bar, Group, draw_bars
+from tledge.bench.report.plots.curves import Curve, draw_curves
+from tledge.bench.report.plots.labels import Box, place
+from tledge.bench.report.plots.markers import Marker
+from tledge.bench.report.plots.matrix import draw_matrix, largest_confusions
+from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log, tick_texts
+from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
+from tledge.bench.report.plots.strips import Strip, draw_strips, silhouette
+from tledge.bench.report.plots.svg import Drawing, shorten, text_width
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parse(drawing: Drawing) -> ET.Element:
+    return ET.fromstring(str(drawing))
+
+
+def of_class(drawing: Drawing, word: str) -> list[ET.Element]:
+    return [item for item in parse(drawing).iter() if word in item.get("class", "").split()]
+
+
+def centre(marker: ET.Element) -> tuple[float, float]:
+    corners = np.array([pair.split(",") for pair in marker.attrib["points"].split()], float)
+    return tuple(corners.mean(axis=0))
+
+
+def point(label: str, latency: float, top1: float, number: int = 0) -> Point:
+    return Point(
+        label=label,
+        latency=latency,
+        latency_interval=(latency * 0.99, latency * 1.01),
+        top1=top1,
+        top1_interval=(top1 - 0.02, top1 + 0.01),
+        marker=Marker(number),
+        explanation="litert:cpu:2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("scale", "most", "expected"),
+    [
+        (Linear(0.0, 1.0, 0, 100), 6, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (Linear(0.93, 0.992, 0, 100), 4, [0.94, 0.96, 0.98]),
+        (Linear(-3.0, 3.0, 0, 100), 3, [-2, 0, 2]),
+        (Log(0.9, 80.0, 0, 100), 7, [1, 2, 5, 10, 20, 50]),
+        (Log(0.9, 900.0, 0, 100), 4, [1, 10, 100]),
+        (Log(2.8, 4.4, 0, 100), 5, [3, 3.5, 4]),
+        (Log(3.90, 4.01, 0, 100), 4, [3.9, 3.95, 4.0]),
+    ],
+)
+def test_ticks_are_round_numbers_within_the_scale(scale: Linear | Log, most: int, expected: list[float]) -> None:
+    assert scale.ticks(most) == pytest.approx(expected)
+
+
+def test_scales_put_values_where_they_belong() -> None:
+    assert [Linear(0.0, 10.0, 100.0, 0.0)(value) for value in (0, 2.5, 10)] == [100, 75, 0]
+    log = Log(1.0, 100.0, 0.0, 200.0)
+    assert [log(value) for value in (1, 10, 100)] == pytest.approx([0, 100, 200])
+    assert padded(5.0, 5.0, 0.1) == (4.5, 5.5)
+    assert padded_log(2.0, 2.0, 0.1) == pytest.approx((2 / 1.1, 2.2))
+    assert tick_texts([0.9, 0.95, 1.0]) == ["0.90", "0.95", "1.00"]
+    assert tick_texts([0.5, 1, 1000], alike=False) == ["0.5", "1", "1,000"]
+
+
+def test_the_pareto_front_is_what_nothing_beats() -> None:
+    points = [
+        point("slow and best", 5.0, 0.99),
+        point("fast and worst", 1.0, 0.90),
+        point("beaten in both", 4.0, 0.89),
+        point("as accurate, slower", 3.0, 0.95),
+        point("between", 2.0, 0.95),
+        point("as fast, less accurate", 1.0, 0.88),
+        point("its twin", 2.0, 0.95),
+    ]
+    assert [points[index].label for index in pareto_front(points)] == [
+        "fast and worst",
+        "between",
+        "its twin",
+        "slow and best",
+    ]
+
+
+@pytest.mark.parametrize("width", [350.0, 960.0])
+def test_points_stand_where_their_values_say(width: float) -> None:
+    points = [point("a", 1.0, 0.90), point("b", 10.0, 0.98, 1), point("c", 100.0, 0.94, 2)]
+    drawing = draw_scatter(points, name="plot", width=width)
+    places = [centre(marker) for marker in of_class(drawing, "marker")]
+    across, down = np.array(places).T
+    assert across[1] - across[0] == pytest.approx(across[2] - across[1], abs=0.2)
+    assert (down[0] - down[2]) == pytest.approx(down[2] - down[1], abs=0.2)
+    assert down[1] < down[0], "more accurate is higher"
+    assert [("hollow" in item.attrib["class"]) for item in of_class(drawing, "marker")] == [False, False, True]
+    whiskers = of_class(drawing, "whisker")
+    assert len(whiskers) == 3
+    upright = next(iter(whiskers[0]))
+    assert float(upright.attrib["y2"]) < down[0] < float(upright.attrib["y1"])
+    assert "On the Pareto front, from fast to accurate: a (litert:cpu:2), b (litert:cpu:2)." in drawing.description
+
+
+def test_a_single_point_without_intervals_is_drawn() -> None:
+    lone = replace(point("a", 1.0, 1.0), latency_interval=None, top1_interval=None)
+    assert len(of_class(draw_scatter([lone], name="plot", width=350), "marker")) == 1
+
+
+def test_no_label_covers_another() -> None:
+    rng = np.random.default_rng(1)
+    points = [(300 + float(x), 100 + float(y)) for x, y in rng.normal(0, 25, (9, 2))]
+    obstacles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
+    frame = Box(0, 0, 700, 300)
+    boxes = place(points, [90.0] * 9, 15, frame, obstacles)
+    for number, box in enumerate(boxes):
+        assert box.overlap(frame) == pytest.approx(box.area)
+        assert all(box.overlap(other) == 0 for other in [*boxes[:number], *obstacles])
+
+
+@pytest.mark.parametrize("width", [350.0, 960.0])
+def test_a_strip_shows_where_the_queries_are_and_every_round(width: float) -> None:
+    rng = np.random.default_rng(0)
+    rounds = [1 + rng.gamma(2, 0.05, 100), 1.2 + rng.gamma(2, 0.05, 100), 1 + rng.gamma(2, 0.05, 100)]
+    strip = Strip(label="a", target="t", rounds=rounds, percentiles=(1.1, 1.3, 1.5), marker=Marker(0))
+    slow = replace(strip, rounds=[10 * samples for samples in rounds], percentiles=(11.0, 13.0, 15.0))
+    drawing = draw_strips([strip, slow], name="plot", width=width)
+    assert len(of_class(drawing, "hill")) == 2
+    shown = of_class(drawing, "round")
+    assert len(shown) == 6
+    first, second, third = (float(item.find(f"{SVG}circle").attrib["cx"]) for item in shown[:3])  # type: ignore[union-attr]
+    assert second > max(first, third), "the slower round stands to the right"
+    marks = [float(item.attrib["x1"]) for item in of_class(drawing, "percentile")]
+    apart = np.array(marks[3:]) - np.array(marks[:3])
+    assert apart == pytest.approx([apart[0]] * 3, abs=0.05), "ten times is the same way everywhere"
+
+
+def test_a_silhouette_is_highest_where_most_queries_are() -> None:
+    scale = Log(1.0, 100.0, 0.0, 200.0)
+    pixels, heights = silhouette(np.array([10.0] * 50 + [30.0] * 20 + [1000.0]), scale)
+    assert pixels[heights.argmax()] == pytest.approx(scale(10.0), abs=2)
+    assert heights[np.abs(pixels - scale(30.0)).argmin()] == pytest.approx(0.4, abs=0.05)
+    assert heights[-1] > 0, "what is beyond the axis counts at its end"
+    assert heights[np.abs(pixels - scale(60.0)).argmin()] == 0
+
+
+@pytest.mark.parametrize("width", [350.0, 960.0])
+def test_bars_are_as_long_as_their_values(width: float) -> None:
+    groups = [
+        Group("one", (Bar(value=50, text="50", name="batch 1"), Bar(value=100, text="100", name="batch 8", best=True))),
+        Group("two", (Bar(value=0, text="0", name="batch 1"),)),
+    ]
+    drawing = draw_bars(groups, name="plot", title="Throughput", width=width)
+    lengths = [float(item.attrib["width"]) for item in parse(drawing).iter(f"{SVG}rect")]
+    assert lengths[1] == pytest.approx(2 * lengths[0], rel=1e-3)
+    assert lengths[2] == 1
+    assert drawing.description == "one: batch 1 50, batch 8 100 · best; two: batch 1 0."
+    (best,) = of_class(drawing, "best")
+    assert "100 · best" in [item.text for item in best.iter(f"{SVG}text")]
+
+
+def test_a_matrix_shows_every_count_and_its_share() -> None:
+    counts = np.array([[8, 2, 0], [0, 5, 0], [1, 0, 0]])
+    drawing = draw_matrix(counts, ["cat", "dog", "emu"], name="plot", title="Confusion", width=350)
+    fields = [rect for rect in parse(drawing).iter(f"{SVG}rect") if "style" in rect.attrib]
+    shares = [float(re.sub("--share:", "", rect.attrib["style"])) for rect in fields]
+    assert shares == [0.8, 0.2, 0, 0, 1, 0, 1, 0, 0]
+    assert [rect.attrib["class"] for rect in fields[:4]] == ["right", "wrong", "wrong", "wrong"]
+    assert drawing.description == "13 of 16 right. Mistaken most often: cat for dog 2, emu for cat 1."
+
+
+def test_a_matrix_of_many_classes_is_compact_and_the_largest_confusions_are_listed() -> None:
+    counts = 10 * np.eye(37, dtype=np.int64)
+    counts[3, 7], counts[20, 1] = 4, 6
+    drawing = draw_matrix(counts, [f"class {i}" for i in range(37)], name="plot", title="Confusion", width=350)
+    assert len([rect for rect in parse(drawing).iter(f"{SVG}rect") if "style" in rect.attrib]) == 39
+    assert [item.text for item in parse(drawing).iter(f"{SVG}text")] == ["answer", "true class"]
+    assert largest_confusions(counts, 12) == [(20, 1, 6), (3, 7, 4)]
+
+
+def test_curves_go_through_their_points() -> None:
+    curve = Curve("a", ((0.0, 1.0), (4.0, 0.5), (8.0, 0.0)), Marker(1))
+    drawing = draw_curves([curve], name="plot", title="PGD", across_title="eps", up_title="top-1", width=350)
+    (x0, y0), (x1, y1), (x2, y2) = (centre(marker) for marker in of_class(drawing, "marker"))
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.3)
+    assert y1 - y0 == pytest.approx(y2 - y1, abs=0.3)
+    assert y0 < y2
+
+
+def test_42_series_differ_in_colour_or_shape() -> None:
+    assert len({Marker(number).draw(0, 0, 5) for number in range(42)}) == 42
+
+
+def test_names_that_are_too_long_lose_their_middle() -> None:
+    name = "mobilenet_v2_1.00_160-dynamic.tflite"
+    assert shorten(name, 1000) == name
+    short = shorten(name, 120)
+    assert text_width(short) <= 120
+    assert short.startswith("mobi")
+    assert short.endswith(".tflite")
+
+
+def test_what_stands_in_a_drawing_is_escaped() -> None:
+    drawing = draw_bars([Group("<b>&", (Bar(value=1, text='"1"'),))], name="plot", title="<i>", width=350)
+    assert parse(drawing).find(f"{SVG}title").text == "<i>"  # type: ignore[union-attr]
+    assert "<b>" not in str(drawing)

@@ -101,7 +101,10 @@ class OnnxRuntime(Runtime):
         ]
 
     def load(self, model: Path, target: Target, batch: int = 1) -> Session:
-        return OnnxRuntimeSession(model, target)
+        session = OnnxRuntimeSession(model, target)
+        if batch > 1 and session.image.shape[:1] not in ((None,), (batch,)):
+            raise ArtifactError(f"'{model}' computes batches of {session.image.shape[0]} only, not of {batch}")
+        return session
 
 
 def _why_not(device: str, called: str) -> str:

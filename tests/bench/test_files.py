@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import psutil
 import pytest
+from foreign_models import write_onnx
 from PIL import Image
 from support import check_one_line_error, stripes, tledge
 
@@ -90,6 +91,12 @@ def test_a_file_without_sidecar_is_timed(tiny_artifacts: Path, tmp_path: Path) -
     check_one_line_error(
         tledge("bench", "stranger.onnx", "--data", ".", cwd=tmp_path), "has no sidecar", "tledge adopt stranger.onnx"
     )
+
+
+def test_a_batch_that_a_model_does_not_take_has_no_throughput(tmp_path: Path) -> None:
+    model = write_onnx(tmp_path / "fixed.onnx", batch=1)
+    record = bench(files=[model], output=tmp_path / "out", seconds=0.02, rounds=1, batch_sizes=[1, 4])
+    assert [item.params["batch"] for item in record.measurements if item.metric == "throughput"] == [1]
 
 
 def test_files_called_alike_are_told_apart(files: Path) -> None:

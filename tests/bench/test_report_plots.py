@@ -122,6 +122,14 @@ def test_no_label_covers_another() -> None:
         assert all(box.overlap(other) == 0 for other in [*boxes[:number], *obstacles])
 
 
+def test_a_label_is_nearest_to_its_own_point() -> None:
+    points = [(100.0, 100.0), (112.0, 100.0), (124.0, 100.0)]
+    obstacles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
+    boxes = place(points, [90.0] * 3, 15, Box(0, 0, 400, 200), obstacles)
+    for point, box in zip(points, boxes, strict=True):
+        assert min(points, key=box.distance) == point
+
+
 @pytest.mark.parametrize("width", [350.0, 960.0])
 def test_a_strip_shows_where_the_queries_are_and_every_round(width: float) -> None:
     rng = np.random.default_rng(0)

@@ -22,7 +22,7 @@ def draw_axes(frame: Frame, across: Linear | Log, up: Linear, across_title: str,
     """A grid with numbers below and to the left.
 
     Args:
-        frame: what it fills; there are 54 px to its left and 46 px below it.
+        frame: what it fills; there are 62 px to its left and 46 px below it.
         across: the horizontal scale.
         up: the vertical one.
         across_title, up_title: what the scales are, with their units.
@@ -39,7 +39,7 @@ def draw_axes(frame: Frame, across: Linear | Log, up: Linear, across_title: str,
     ]
     middle = (frame.top + frame.bottom) / 2
     title = text(
-        12, middle, up_title, class_="axis-title", text_anchor="middle", transform=f"rotate(-90 12 {middle:g})"
+        11, middle, up_title, class_="axis-title", text_anchor="middle", transform=f"rotate(-90 11 {middle:g})"
     )
     return element("g", below, *beside, title, class_="axes")
 

@@ -22,14 +22,21 @@ class Box:
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(width, 0.0) * max(height, 0.0)
 
+    def distance(self, point: tuple[float, float]) -> float:
+        """From its edge to a point; 0 inside."""
+        x, y = min(max(point[0], self.left), self.right), min(max(point[1], self.top), self.bottom)
+        return math.dist(point, (x, y))
+
     @property
     def area(self) -> float:
         """Width times height."""
         return (self.right - self.left) * (self.bottom - self.top)
 
 
-_DISTANCES = (11.0, 18.0, 28.0, 40.0, 54.0, 70.0, 90.0, 112.0)
-_DIRECTIONS = (0, 315, 45, 180, 225, 135, 270, 90, 292, 68, 248, 112)  # degrees clockwise from the right
+_CROSSED = 7.0  # px from a point, within which a leader seems to end there
+_MISTAKEN = 40.0  # px² of overlap that are as bad
+_DISTANCES = (11.0, 18.0, 28.0, 40.0, 54.0, 70.0, 90.0, 112.0, 136.0)
+_DIRECTIONS = (0, 315, 45, 180, 225, 135, 270, 90, *range(15, 360, 15))  # degrees clockwise from the right
 
 
 def place(
@@ -52,7 +59,8 @@ def place(
             for distance in _DISTANCES
             for direction in _DIRECTIONS
         ]
-        costs = [_cost(box, taken, frame) for box in candidates]
+        others = [point for point in points if point != points[index]]
+        costs = [_cost(box, taken, frame) + _confusion(box, points[index], others) for box in candidates]
         placed[index] = candidates[costs.index(min(costs))]
         taken.append(placed[index])
     return [placed[index] for index in range(len(points))]
@@ -65,6 +73,16 @@ def _beside(point: tuple[float, float], distance: float, direction: float, width
     left = x - width * (0.5 if abs(across) < 0.2 else across < 0)
     top = y - height / 2 + (height / 2) * down
     return Box(left, top, left + width, top + height)
+
+
+def _confusion(box: Box, own: tuple[float, float], others: Sequence[tuple[float, float]]) -> float:
+    """How far a label could be taken for that of another point: one that is nearer, or on the way to its own."""
+    x, y = min(max(own[0], box.left), box.right), min(max(own[1], box.top), box.bottom)
+    length = math.dist(own, (x, y))
+    way = [(own[0] + (x - own[0]) * share, own[1] + (y - own[1]) * share) for share in (0.25, 0.5, 0.75, 1.0)]
+    nearer = sum(box.distance(other) < length for other in others)
+    crossed = sum(min(math.dist(step, other) for step in way) < _CROSSED for other in others)
+    return _MISTAKEN * (nearer + crossed)
 
 
 def _cost(box: Box, taken: Sequence[Box], frame: Box) -> float:

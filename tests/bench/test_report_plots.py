@@ -122,12 +122,16 @@ def test_no_label_covers_another() -> None:
         assert all(box.overlap(other) == 0 for other in [*boxes[:number], *obstacles])
 
 
-def test_a_label_is_nearest_to_its_own_point() -> None:
-    points = [(100.0, 100.0), (112.0, 100.0), (124.0, 100.0)]
+def test_no_label_can_be_taken_for_that_of_another_point() -> None:
+    points = [(248, 226), (251, 226), (272, 226), (274, 226), (277, 226), (265, 202), (282, 250), (152, 202)]
     obstacles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
-    boxes = place(points, [90.0] * 3, 15, Box(0, 0, 400, 200), obstacles)
-    for point, box in zip(points, boxes, strict=True):
-        assert min(points, key=box.distance) == point
+    obstacles += [Box(x - 1, y - 110, x + 1, y + 150) for x, y in points]  # whiskers
+    boxes = place(points, [95.0] * len(points), 15, Box(60, 0, 900, 460), obstacles)
+    for (x, y), box in zip(points, boxes, strict=True):
+        near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
+        leader = np.linspace((x, y), near, 30)
+        others = [other for other in points if np.hypot(other[0] - x, other[1] - y) > 12]
+        assert all(np.hypot(*(leader - other).T).min() > 6 for other in others), "a leader passes another point by"
 
 
 @pytest.mark.parametrize("width", [350.0, 960.0])

@@ -76,11 +76,11 @@ def _beside(point: tuple[float, float], distance: float, direction: float, width
 
 
 def _confusion(box: Box, own: tuple[float, float], others: Sequence[tuple[float, float]]) -> float:
-    """How far a label could be taken for that of another point: one that is nearer, or on the way to its own."""
+    """How far a label could be taken for that of another point: one that is as near, or on the way to its own."""
     x, y = min(max(own[0], box.left), box.right), min(max(own[1], box.top), box.bottom)
     length = math.dist(own, (x, y))
     way = [(own[0] + (x - own[0]) * share, own[1] + (y - own[1]) * share) for share in (0.25, 0.5, 0.75, 1.0)]
-    nearer = sum(box.distance(other) < length for other in others)
+    nearer = sum(box.distance(other) < length + 1 for other in others)
     crossed = sum(min(math.dist(step, other) for step in way) < _CROSSED for other in others)
     return _MISTAKEN * (nearer + crossed)
 

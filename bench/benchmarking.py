@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -112,11 +113,14 @@ def bench(
         raise UnknownNameError("rigor", rigor, RIGORS)
     chosen = RIGORS[rigor]
     count = chosen.rounds if rounds is None else rounds
-    seconds = chosen.seconds if seconds is None else seconds
+    if seconds is not None and chosen.fixed:
+        raise OptionError(f"--rigor {rigor} has durations of its own; leave --seconds {seconds:g} out")
+    whole = count / chosen.rounds if chosen.fixed else 1.0
+    seconds, queries = whole * chosen.seconds if seconds is None else seconds, math.ceil(whole * chosen.queries)
     _check(seconds, count, batch_sizes)
     timing = Timing(
         warm_up=WARM_UP,
-        minimum_queries=-(-chosen.queries // count),
+        minimum_queries=-(-queries // count),
         minimum_seconds=seconds / count,
         batch_sizes=tuple(batch_sizes),
         batch_seconds=min(chosen.batch_seconds, seconds / count),
@@ -127,31 +131,33 @@ def bench(
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     with alone_on_this_machine(progress):
         outcome = Rounds(subject, cells, count, timing, progress).run()
-        profiles = _profile(list(outcome.results), progress) if profile and not outcome.interrupted else ()
-    if not outcome.results:
-        if outcome.interrupted:
-            raise KeyboardInterrupt("nothing was measured yet")
-        raise MeasurementError(f"no cell could be measured: {outcome.skipped[0].reason}")
-    settings = BenchSettings(
-        version=installed_versions(["tledge"]).get("tledge", ""),
-        began=began,
-        run=subject.run,
-        files=tuple(str(Path(path).resolve()) for path in files),
-        data=subject.data,
-        artifacts={cell.model.name: result.artifact_sha256 for cell, result in outcome.results.items()},
-        targets=tuple(dict.fromkeys(str(cell.target) for cell in cells)),
-        rigor=rigor,
-        rounds=count,
-        seconds=seconds,
-        queries=chosen.queries,
-        batch_sizes=tuple(batch_sizes),
-        images=len(subject.photos),
-        class_names=subject.class_names,
-        photos=subject.fingerprint,
-        skipped=(*skipped, *outcome.skipped),
-        interrupted=outcome.interrupted,
-    )
-    record = _write(subject, settings, outcome, timing, profiles, progress)
+        skipped += outcome.skipped
+        if not outcome.results:
+            if outcome.interrupted:
+                raise KeyboardInterrupt("nothing was measured yet")
+            raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
+        settings = BenchSettings(
+            version=installed_versions(["tledge"]).get("tledge", ""),
+            began=began,
+            run=subject.run,
+            files=tuple(str(Path(path).resolve()) for path in files),
+            data=subject.data,
+            artifacts={cell.model.name: result.artifact_sha256 for cell, result in outcome.results.items()},
+            targets=tuple(dict.fromkeys(str(cell.target) for cell in cells)),
+            rigor=rigor,
+            rounds=count,
+            seconds=seconds,
+            queries=queries,
+            batch_sizes=tuple(batch_sizes),
+            images=len(subject.photos),
+            class_names=subject.class_names,
+            photos=subject.fingerprint,
+            skipped=tuple(skipped),
+            interrupted=outcome.interrupted,
+        )
+        record = _write(subject, settings, outcome, timing, progress)
+        if profile and not outcome.interrupted:
+            record = replace(record, profiles=_profile(list(outcome.results), record.folder, progress))
     if outcome.interrupted:
         raise KeyboardInterrupt(f"what was measured until then is in '{record.results}'")
     return record
@@ -191,8 +197,8 @@ def _warn_of_other_cpus(subject: Subject, progress: Progress) -> None:
             progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
 
 
-def _profile(cells: Sequence[Cell], progress: Progress) -> tuple[Profile, ...]:
-    """Where the time goes in each cell whose runtime has a profiler."""
+def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> tuple[Profile, ...]:
+    """Where the time goes in each cell whose runtime has a profiler; also written as ``profile.json``."""
     profiles = []
     profiled = [cell for cell in cells if cell.target.runtime != "keras"]
     with progress.step("Profile", len(profiled), "cells") as step:
@@ -202,29 +208,23 @@ def _profile(cells: Sequence[Cell], progress: Progress) -> tuple[Profile, ...]:
             except TledgeError as error:
                 progress.warn(f"{cell.name} was not profiled: {error}")
             step.advance(1, cell.name)
+    atomic.write_json(folder.profiles, [item.to_dict() for item in profiles])
     return tuple(profiles)
 
 
-def _write(  # noqa: PLR0917 - all that a benchmark knows
-    subject: Subject,
-    settings: BenchSettings,
-    outcome: Outcome,
-    timing: Timing,
-    profiles: tuple[Profile, ...],
-    progress: Progress,
+def _write(
+    subject: Subject, settings: BenchSettings, outcome: Outcome, timing: Timing, progress: Progress
 ) -> BenchRecord:
     folder = ResultsFolder(subject.folder)
     results = {cell.file_name: result for cell, result in outcome.results.items()}
     reference = _find_reference(subject, outcome.results, folder)
-    if reference is not None:
-        results.setdefault(REFERENCE, reference)
+    if reference is not None and not any(reference is result for result in outcome.results.values()):
+        results[REFERENCE] = reference  # carried over
     measurements = _measurements(subject, outcome.results, reference, timing)
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
-        if profiles:
-            atomic.write_json(fresh.profiles, [item.to_dict() for item in profiles])
     conclusions = _write_reports(folder, subject, progress)
-    return BenchRecord(folder, settings, tuple(measurements), conclusions, profiles)
+    return BenchRecord(folder, settings, tuple(measurements), conclusions)
 
 
 def _find_reference(subject: Subject, results: dict[Cell, CellResult], folder: ResultsFolder) -> CellResult | None:
@@ -234,7 +234,7 @@ def _find_reference(subject: Subject, results: dict[Cell, CellResult], folder: R
             return result
     for model in subject.models:
         if subject.run and model.format == "keras" and model.artifact is not None:
-            return folder.reference(model.artifact.sha256, len(subject.photos))
+            return folder.reference(model.artifact.sha256, subject.fingerprint)
     return None
 
 
@@ -243,7 +243,8 @@ def _measurements(
 ) -> list[Measurement]:
     labels = np.array(subject.labels, np.intp)
     expected: Classes | None = None if reference is None else reference.logits.argmax(axis=1)
-    metrics = {cell: CellMetrics(cell, result, timing, labels) for cell, result in results.items()}
+    photos = "test" if subject.run else "given"
+    metrics = {cell: CellMetrics(cell, result, timing, labels, photos) for cell, result in results.items()}
     found: list[Measurement] = []
     for cell, of in metrics.items():
         found += of.all(expected)

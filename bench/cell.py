@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Specification:
         artifact: the model file.
         target: "runtime:device:threads".
         bare: the file has no sidecar: it is timed on random input.
-        timed_images: the images of the timed queries, which go through them in turn; random pixels without any.
+        pixels: an ``.npy`` file of the timed queries' photos, uint8 (photos, height, width, 3); random pixels without.
         images: the images to classify after that, in order.
         timing: how it is timed.
     """
@@ -53,7 +54,7 @@ class Specification:
     artifact: str
     target: str
     bare: bool
-    timed_images: tuple[str, ...]
+    pixels: str
     images: tuple[str, ...]
     timing: Timing
 
@@ -70,7 +71,7 @@ class Specification:
             artifact=fields["artifact"],
             target=fields["target"],
             bare=fields["bare"],
-            timed_images=tuple(fields["timed_images"]),
+            pixels=fields["pixels"],
             images=tuple(fields["images"]),
             timing=Timing(**{**timing, "batch_sizes": tuple(timing["batch_sizes"])}),
         )
@@ -120,13 +121,11 @@ class Round:
 
     @classmethod
     def load(cls, path: Path) -> Round:
-        """Reads what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            record = json.loads(str(arrays["record"]))
-            conditions = Conditions(**record.pop("conditions"))
-            logits, latencies = arrays["logits"], arrays["latencies"]
-            throughputs = arrays["throughputs"]
-        return cls(logits=logits, latencies=latencies, throughputs=throughputs, conditions=conditions, **record)
+        """Reads what ``save`` wrote. Raises OSError, KeyError, TypeError or ValueError if it cannot."""
+        arrays = _read_arrays(path)
+        record = json.loads(str(arrays.pop("record")))
+        conditions = Conditions(**record.pop("conditions"))
+        return cls(conditions=conditions, **arrays, **record)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,15 +213,23 @@ class CellResult:
             "energy_source": self.energy_source,
             "conditions": [item.to_dict() for item in self.conditions],
         }
-        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        arrays: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, record=np.array(json.dumps(record)), **arrays)
+            np.savez_compressed(file, record=json.dumps(record), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> CellResult:
         """Reads what ``save`` wrote. Raises OSError, KeyError, TypeError or ValueError if it cannot."""
-        with np.load(path, allow_pickle=False) as arrays:
-            record = json.loads(str(arrays["record"]))
-            samples = {name: arrays[name] for name in arrays.files if name != "record"}
+        samples = _read_arrays(path)
+        record = json.loads(str(samples.pop("record")))
         conditions = tuple(Conditions(**item) for item in record.pop("conditions"))
         return cls(conditions=conditions, **samples, **record)
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    """The arrays of an ``.npz``. Raises OSError or ValueError."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (zipfile.BadZipFile, EOFError) as error:  # cut off
+        raise ValueError(f"'{path}' is no whole .npz: {error}") from error

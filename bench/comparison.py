@@ -11,19 +11,13 @@ import numpy as np
 
 from tledge.bench.change import METRICS, Change, Drift, find_change
 from tledge.bench.environment_changes import find_changes
-from tledge.bench.flags import MEANINGS, NOISY, THROTTLED
+from tledge.bench.flags import MEANINGS, UNTIMELY
 from tledge.bench.matching import is_unchanged, match
 from tledge.bench.stored_results import CellName, StoredCell, StoredResults
-from tledge.core.comparisons import mcnemar, verdict
+from tledge.core.comparisons import SIGNIFICANT, mcnemar, verdict
 from tledge.core.errors import MeasurementError
 
 BETTER, WORSE = "better", "worse"
-SIGNIFICANT = 0.05
-"""The p-value below which a difference in top-1 is said to be one."""
-
-UNTIMELY = (NOISY, THROTTLED, "emulated")
-"""Flags with which a latency says nothing of another benchmark's."""
-
 UNCHANGED = "the same file with the same software on the same kind of machine: what differs is the machine's"
 
 
@@ -169,7 +163,7 @@ def _compare_row(
         other_machine=other_machine,
         no_latency_verdict=reason,
         mcnemar_p=p_value,
-        same_photos=p_value is not None or _same_photos(old, new),
+        same_photos=_same_photos(old, new),
     )
 
 

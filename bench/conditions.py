@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,9 @@ STOLEN = 0.02
 
 SLOWED = 1.1
 """How many times the yardstick's best time makes a measurement noisy; on a quiet machine it varies by 2 or 3%."""
+
+SETTLING = 0.05
+"""Seconds for which a runtime's threads may go on spinning after its last query."""
 
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7  # columns of /proc/stat: proc(5)
 _THROTTLED_NOW = 0xF  # under-voltage, frequency capped, throttled, soft temperature limit: vcgencmd get_throttled
@@ -90,6 +94,7 @@ class Watch:
         self._root = root
         self._yardstick = time_yardstick()
         self._throttles = self._count_throttles()
+        self._held_down = _read_vcgencmd()
         self._own = time.process_time()
         self._ticks = self._read_ticks()
 
@@ -97,6 +102,7 @@ class Watch:
         """How the machine was since the watch was made."""
         ticks, own = self._read_ticks(), time.process_time() - self._own
         throttles = self._count_throttles()
+        time.sleep(SETTLING)
         load = steal = None
         if ticks is not None and self._ticks is not None:
             spent = [now - before for now, before in zip(ticks, self._ticks, strict=True)]
@@ -110,7 +116,7 @@ class Watch:
             throttled = throttles > self._throttles
         held_down = _read_vcgencmd()
         if held_down is not None:
-            throttled = bool(throttled) or held_down
+            throttled = bool(throttled) or held_down or bool(self._held_down)
         cpu = self._root / "sys/devices/system/cpu/cpu0/cpufreq"
         clock = _read_number(cpu / "scaling_cur_freq")
         return Conditions(
@@ -124,15 +130,20 @@ class Watch:
         )
 
     def _read_ticks(self) -> list[int] | None:
-        """Clock ticks of all cores by use, the first eight columns of /proc/stat."""
-        fields = _read_text(self._root / "proc/stat").split("\n", 1)[0].split()
-        return [int(field) for field in fields[1:9]] if len(fields) >= 9 else None
+        """Clock ticks by use, the first eight columns of /proc/stat, of the cores that this process may use."""
+        lines = [line.split() for line in _read_text(self._root / "proc/stat").splitlines() if line.startswith("cpu")]
+        own = {f"cpu{core}" for core in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
+        chosen = [fields for fields in lines if fields[0] in own] or lines[:1]
+        if not chosen or any(len(fields) < 9 for fields in chosen):
+            return None
+        return [sum(int(fields[column]) for fields in chosen) for column in range(1, 9)]
 
     def _count_throttles(self) -> int | None:
-        """How often x86 cores were throttled since the machine started."""
+        """How often x86 cores were throttled, or this container held to its share of the processor, so far."""
         counters = self._root.glob("sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
         counts = [count for count in map(_read_number, counters) if count is not None]
-        return int(sum(counts)) if counts else None
+        held = re.search(r"^nr_throttled (\d+)$", _read_text(self._root / "sys/fs/cgroup/cpu.stat"), re.MULTILINE)
+        return int(sum(counts)) + int(held[1] if held else 0) if counts or held else None
 
     def _read_temperature(self) -> float | None:
         zones = self._root.glob("sys/class/thermal/thermal_zone*/temp")

@@ -29,7 +29,7 @@ class EnergyMeter(ABC):
         """Begins."""
 
     def sample(self) -> None:  # noqa: B027 - a meter that knows energy has nothing to do
-        """To be called between two timed queries, for a meter that knows power and not energy."""
+        """To be called often, beside what is measured, for a meter that knows power and not energy."""
 
     @abstractmethod
     def stop(self) -> float:
@@ -102,7 +102,7 @@ def find_meter(root: Path = Path("/")) -> EnergyMeter | None:
     packages = sorted(
         path
         for path in root.glob("sys/class/powercap/intel-rapl:*")
-        if path.name.count(":") == 1 and _is_readable(path / "energy_uj")  # its parts have a second number
+        if path.name.count(":") == 1 and _is_package(path) and _is_readable(path / "energy_uj")
     )
     if packages:
         return RaplMeter(packages)
@@ -119,6 +119,14 @@ def read_pmic_watts() -> float | None:
     volts = dict(re.findall(r"(\w+)_V volt\(\d+\)=([\d.]+)V", done.stdout))
     rails = amperes.keys() & volts.keys()
     return sum(float(amperes[rail]) * float(volts[rail]) for rail in rails) if rails else None
+
+
+def _is_package(domain: Path) -> bool:
+    """Not a part of one, nor the whole platform ("psys"), which holds the packages."""
+    try:
+        return (domain / "name").read_text(encoding="ascii").startswith("package")
+    except (OSError, ValueError):
+        return False
 
 
 def _is_readable(counter: Path) -> bool:

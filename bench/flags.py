@@ -9,9 +9,13 @@ THROTTLED = "throttled"
 WRONG_CPU = "wrong_cpu"
 RANDOM_INPUT = "random_input"
 
+UNTIMELY = (NOISY, THROTTLED, "emulated")
+"""Flags with which a latency is not compared."""
+
 MEANINGS: Mapping[str, str] = {
     NOISY: "other programs, or other guests of the same host, used the processor while this was timed, twice in a row",
-    THROTTLED: "the processor was slowed down, for heat or low voltage, while this was timed, twice in a row",
+    THROTTLED: "the processor was held down, for heat, low voltage or a container's limit, while this was"
+    " timed, twice in a row",
     WRONG_CPU: "the file was exported for another CPU, on which its answers differ from these",
     RANDOM_INPUT: "timed on random pixels, for want of photos or of a sidecar",
 }

@@ -46,7 +46,7 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 _FORM = re.compile(
-    r"(?:(?P<rows>\S+):\s+)?(?P<metric>\w+)\s*(?P<operator>[<>]=?)\s*(?P<limit>\d+(?:\.\d+)?)(?P<relative>x?)"
+    r"(?:(?P<rows>.+?):\s+)?(?P<metric>\w+)\s*(?P<operator>[<>]=?)\s*(?P<limit>\d+(?:\.\d+)?)(?P<relative>x?)"
 )
 
 
@@ -172,7 +172,17 @@ def check(conditions: Sequence[Condition], results: StoredResults, comparison: C
                 unjudged.append(f"'{condition.text}' was not judged of {cell.name}: {reason}")
             elif broken:
                 violations.append(f"{cell.name}: {broken}")
+    if conditions and comparison is not None:
+        unjudged += [
+            f"{artifact} on {target} was measured before and is not there now" for artifact, target in _gone(comparison)
+        ]
     return GateResult(tuple(violations), tuple(unjudged), checked)
+
+
+def _gone(comparison: Comparison) -> list[tuple[str, str]]:
+    """The artifacts that only the benchmark before has; a target that was not asked for now is no loss."""
+    artifacts = {row.artifact for row in comparison.rows} | {artifact for artifact, _ in comparison.only_new}
+    return [cell for cell in comparison.only_old if cell[0] not in artifacts]
 
 
 def _judge(condition: Condition, cell: StoredCell, comparison: Comparison | None) -> tuple[str, str]:
@@ -188,6 +198,8 @@ def _judge(condition: Condition, cell: StoredCell, comparison: Comparison | None
     change = None if row is None else row.changes.get(metric)
     if row is None or change is None or change.old is None or change.new is None:
         return "", "the benchmark before has no such row"
+    if metric == "top1" and not row.same_photos:
+        return "", "the benchmark before classified other photos"
     if condition.metric == DROP:
         drop = change.old - change.new
         broken = f"top1 fell by {drop:.4f}, from {change.old:.4f} to {change.new:.4f} ({condition.text})"

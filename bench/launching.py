@@ -13,8 +13,8 @@ from tledge.bench.cell import Round, Specification
 from tledge.bench.endings import describe_end
 from tledge.core.errors import MeasurementError
 
-TIMEOUT = 3600.0
-"""Seconds after which a round is taken for stuck."""
+TIMEOUT = 12 * 3600.0
+"""Seconds after which a round is taken for stuck; one of them classifies all test photos, on whatever device."""
 
 
 def measure_in_own_process(specification: Specification, name: str) -> tuple[Round, float]:
@@ -30,26 +30,34 @@ def measure_in_own_process(specification: Specification, name: str) -> tuple[Rou
     Raises:
         MeasurementError: it ended in an error, was killed, or hangs.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        told, result = Path(folder) / "round.json", Path(folder) / "round.npz"
-        specification.save(told)
-        began = time.monotonic_ns()
-        try:
-            finished = subprocess.run(
-                # -P: a file of the user's that is called like a library must not be imported instead of it.
-                [sys.executable, "-P", "-m", "tledge.bench.measuring", str(told), str(result)],
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise MeasurementError(f"{name} gave no answer for {TIMEOUT:.0f} s") from error
-        if finished.stderr:
-            sys.stderr.write(f"--- {name}\n{finished.stderr}")  # for the log
-        if finished.returncode != 0:
-            raise MeasurementError(f"{name} {describe_end(finished.returncode, finished.stderr)}")
-        measured = Round.load(result)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return _run(specification, name, Path(folder))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise MeasurementError(f"{name} could not be measured: {error}") from error
+
+
+def _run(specification: Specification, name: str, folder: Path) -> tuple[Round, float]:
+    told, result = folder / "round.json", folder / "round.npz"
+    specification.save(told)
+    began = time.monotonic_ns()
+    try:
+        finished = subprocess.run(
+            # -P: a file of the user's that is called like a library must not be imported instead of it.
+            [sys.executable, "-P", "-m", "tledge.bench.measuring", str(told), str(result)],
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MeasurementError(f"{name} gave no answer for {TIMEOUT / 3600:.0f} hours") from error
+    if finished.stderr:
+        sys.stderr.write(f"--- {name}\n{finished.stderr}")  # for the log
+    if finished.returncode != 0:
+        raise MeasurementError(f"{name} {describe_end(finished.returncode, finished.stderr)}")
+    measured = Round.load(result)
     return measured, (measured.answered - began) / 1e6

@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tledge.core.progress import Progress
@@ -23,7 +23,7 @@ def alone_on_this_machine(progress: Progress, folder: Path | None = None) -> Ite
         folder: where all benchmarks look for the lock; the system's folder for temporary files without it.
     """
     path = (folder or Path(tempfile.gettempdir())) / NAME
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = _open(path)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,8 +31,21 @@ def alone_on_this_machine(progress: Progress, folder: Path | None = None) -> Ite
             holder = os.pread(handle, 32, 0).decode(errors="replace").strip()
             progress.note("Waiting", f"another benchmark runs on this machine (process {holder}); this one begins then")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # of another user: it may be locked, not written
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(handle)  # which frees the lock, as the end of the process does
+
+
+def _open(path: Path) -> int:
+    """Opens the lock file that all users share, and no link that somebody put in its place."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        handle = os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        return os.open(path, flags | os.O_RDONLY)
+    with suppress(OSError):  # another user's
+        os.fchmod(handle, 0o666)
+    return handle

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from tledge.bench.energy import EnergyMeter, find_meter
 from tledge.core.environment import read_environment
 from tledge.core.errors import ArtifactError, TledgeError
 from tledge.core.fingerprint import sha256_of_file
+from tledge.core.images import Pixels
 from tledge.core.loading import batches
 from tledge.edge_runtime import Classifier, Target
 from tledge.edge_runtime.bare import BareModel
@@ -30,6 +32,12 @@ from tledge.edge_runtime.runtime import RUNTIMES
 from tledge.edge_runtime.tensor import Logits
 
 ACCURACY_BATCH = 16
+SAMPLING_INTERVAL = 0.05
+"""Seconds between two looks at a meter of energy."""
+
+ENERGY_SECONDS = 1.0
+"""Duration of the phase in which energy is measured, at least."""
+
 RANDOM_QUERIES = 4
 """Different random inputs that the timed queries go through in turn, where there are no photos."""
 
@@ -66,18 +74,18 @@ def measure(specification: Specification) -> Round:
     loaded.run(loaded.queries[0])
     answered = time.monotonic_ns()
     watch = Watch()
-    meter = find_meter()
-    latencies, energy = _time_single_stream(loaded, timing, meter)
-    conditions = watch.end()
+    latencies = _time_single_stream(loaded, timing)
     peak_memory = _read_memory("VmHWM") - bare_memory
-    logits = np.empty((0, 0), np.float32)
-    if specification.images:
-        logits = _classify_all(specification)
+    conditions = watch.end()
+    meter = find_meter()
+    energy = float("nan") if meter is None else _measure_energy(loaded, timing, meter)
     loaded.close()
+    throughputs = np.array([_time_batches(specification, size, latencies) for size in timing.batch_sizes])
+    logits = _classify_all(specification) if specification.images else np.empty((0, 0), np.float32)
     environment = read_environment(RUNTIMES.load(loaded.target.runtime).distributions)
     return Round(
         latencies=latencies,
-        throughputs=np.array([_time_batches(specification, size, latencies) for size in timing.batch_sizes]),
+        throughputs=throughputs,
         logits=logits,
         load_time=loaded.load_time,
         answered=answered,
@@ -103,7 +111,7 @@ def _load(specification: Specification, batch: int = 1) -> _Loaded:
         return _Loaded(model.run, queries, model.target, model.provider, load_time, model.close)
     model = Classifier(specification.artifact, target=specification.target, batch=batch)
     load_time = (time.perf_counter_ns() - began) / 1e6
-    images = [model.load(image)[np.newaxis] for image in specification.timed_images] or [
+    images = _photos(specification) or [
         np.random.default_rng(seed).integers(0, 256, (1, *model.input_size, 3), np.uint8)
         for seed in range(RANDOM_QUERIES)
     ]
@@ -112,8 +120,16 @@ def _load(specification: Specification, batch: int = 1) -> _Loaded:
     return _Loaded(model.logits, images, model.target, model.provider, load_time, model.close)
 
 
-def _time_single_stream(loaded: _Loaded, timing: Timing, meter: EnergyMeter | None) -> tuple[Samples, float]:
-    """Milliseconds of each query, the next one only after the answer of the last, and mJ of a query, or NaN."""
+def _photos(specification: Specification) -> list[Pixels]:
+    """The photos of the timed queries, decoded beforehand: each uint8 (1, height, width, 3)."""
+    if not specification.pixels:
+        return []
+    pixels: Pixels = np.load(specification.pixels)
+    return [pixels[place : place + 1] for place in range(len(pixels))]
+
+
+def _time_single_stream(loaded: _Loaded, timing: Timing) -> Samples:
+    """Milliseconds of each query, the next one only after the answer of the last."""
     run, queries = loaded.run, loaded.queries
     for index in range(timing.warm_up):
         run(queries[index % len(queries)])
@@ -121,19 +137,35 @@ def _time_single_stream(loaded: _Loaded, timing: Timing, meter: EnergyMeter | No
     clock = time.perf_counter_ns
     gc.collect()
     gc.disable()
-    if meter is not None:
-        meter.start()
     began = clock()
     while len(latencies) < timing.minimum_queries or clock() - began < timing.minimum_seconds * 1e9:
         query = queries[len(latencies) % len(queries)]
         start = clock()
         run(query)
         latencies.append(clock() - start)
-        if meter is not None:
-            meter.sample()
-    joules = np.nan if meter is None else meter.stop()
     gc.enable()
-    return np.array(latencies, np.float64) / 1e6, 1e3 * joules / len(latencies)
+    return np.array(latencies, np.float64) / 1e6
+
+
+def _measure_energy(loaded: _Loaded, timing: Timing, meter: EnergyMeter) -> float:
+    """The mJ of a query, in a phase of its own, since reading a meter takes time; NaN where it did not answer."""
+    done = Event()
+
+    def sample() -> None:
+        while not done.wait(SAMPLING_INTERVAL):
+            meter.sample()
+
+    sampler = Thread(target=sample)
+    count = 0
+    meter.start()
+    sampler.start()
+    began = time.perf_counter_ns()
+    while time.perf_counter_ns() - began < max(timing.minimum_seconds, ENERGY_SECONDS) * 1e9:
+        loaded.run(loaded.queries[count % len(loaded.queries)])
+        count += 1
+    done.set()
+    sampler.join()
+    return 1e3 * meter.stop() / count
 
 
 def _time_batches(specification: Specification, size: int, latencies: Samples) -> float:
@@ -158,10 +190,15 @@ def _time_batches(specification: Specification, size: int, latencies: Samples) -
 
 
 def _classify_all(specification: Specification) -> Logits:
+    """The logits of all images. Raises ArtifactError where one is no number: its class would be a matter of chance."""
     with Classifier(specification.artifact, target=specification.target) as classifier:
         images = [Path(image) for image in specification.images]
         loaded = batches(images, classifier.input_size, classifier.sidecar.resize, ACCURACY_BATCH)
-        return np.concatenate([classifier.logits(batch) for batch in loaded])
+        logits = np.concatenate([classifier.logits(batch) for batch in loaded])
+    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    if broken:
+        raise ArtifactError(f"'{specification.artifact}' gives logits that are no numbers for {broken} images")
+    return logits
 
 
 def _read_memory(field: str) -> int:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tledge.bench.cell import CellResult, Samples, Timing
+from tledge.bench.cell import CellResult, Timing
 from tledge.bench.flags import NOISY, RANDOM_INPUT, THROTTLED, WRONG_CPU
 from tledge.bench.plan import Cell
-from tledge.core.comparisons import latency_ratio, mcnemar
+from tledge.core.comparisons import latency_ratio, mcnemar, rounds_interval
 from tledge.core.cpu import mismatch
 from tledge.core.measurement import Measurement
 from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
@@ -29,13 +29,15 @@ class CellMetrics:
         result: its raw samples.
         timing: how each round was timed.
         labels: (images,), the class of each test image; empty where none were classified.
+        photos: which they are: "test", or "given" where nobody knows what else they were used for.
     """
 
-    def __init__(self, cell: Cell, result: CellResult, timing: Timing, labels: Classes) -> None:
+    def __init__(self, cell: Cell, result: CellResult, timing: Timing, labels: Classes, photos: str = "test") -> None:
         self._cell = cell
         self._result = result
         self._timing = timing
         self._labels = labels
+        self._photos = photos
         self._classes = result.logits.argmax(axis=1) if len(result.logits) else np.empty(0, np.intp)
         self._timed_flags = self._find_flags()
 
@@ -91,18 +93,26 @@ class CellMetrics:
         wrong = artifact is not None and mismatch(artifact.sidecar.cpu)
         interval = wilson_interval(count, len(hits))
         flags = (WRONG_CPU,) if wrong else ()
-        return self._measurement(metric, "accuracy", count / len(hits), len(hits), interval, {"split": "test"}, flags)
+        return self._measurement(
+            metric, "accuracy", count / len(hits), len(hits), interval, {"split": self._photos}, flags
+        )
 
     def _latencies(self) -> list[Measurement]:
         latencies, params = self._result.latencies, self._timing_params()
         found = []
         for percent in (50, 90, 99):
-            value, interval = percentile(latencies, percent)
+            value, interval = self._percentile(percent)
             found.append(self._timed(f"latency_p{percent}", "single-stream", value, len(latencies), interval, params))
         bound = early_stopping_estimate(latencies)
         if bound is not None:
             found.append(self._timed("latency_p90_bound", "single-stream", bound, len(latencies), None, params))
         return found
+
+    def _percentile(self, percent: int) -> tuple[float, Interval | None]:
+        """A percentile of all queries, with its interval over rounds: they differ more than the queries of one tell."""
+        value = percentile(self._result.latencies, percent)[0]
+        interval = rounds_interval(np.array([percentile(item, percent)[0] for item in self._result.by_round]))
+        return value, None if interval is None else (min(interval[0], value), max(interval[1], value))
 
     def _other_times(self) -> list[Measurement]:
         result = self._result
@@ -111,10 +121,13 @@ class CellMetrics:
         for size, samples in zip(result.batch_sizes, result.throughputs.T, strict=True):
             if not np.isnan(samples).any():
                 value, params = float(np.median(samples)), {"batch": int(size)}
-                found.append(self._timed("throughput", "offline", value, len(samples), _spread(samples), params))
-        if result.energy_source:
-            joules, source = float(np.median(result.energies)), {"source": result.energy_source}
-            found.append(self._timed("energy", "energy", joules, len(result.energies), None, source))
+                found.append(
+                    self._timed("throughput", "offline", value, len(samples), rounds_interval(samples), params)
+                )
+        energies = result.energies[np.isfinite(result.energies)]
+        if len(energies):
+            source = {"source": result.energy_source}
+            found.append(self._timed("energy", "energy", float(np.median(energies)), len(energies), None, source))
         return found
 
     def _timing_params(self) -> dict[str, Any]:
@@ -161,17 +174,21 @@ class CellMetrics:
         )
 
 
-def _spread(samples: Samples) -> Interval | None:
-    """The lowest and the highest of several rounds; None of one."""
-    return (float(samples.min()), float(samples.max())) if len(samples) > 1 else None
-
-
 def find_baseline(cell: Cell, cells: list[Cell]) -> Cell | None:
     """What a cell is compared with: on its target, float32 of its format, or the first where there is none.
 
     None for that one itself, and for a Keras model, which is not what ships.
     """
-    rivals = [item for item in cells if item.target == cell.target and item.model.format == cell.model.format]
+    rivals = [
+        item
+        for item in cells
+        if (item.target, item.model.format, _source(item)) == (cell.target, cell.model.format, _source(cell))
+    ]
     floats = [item for item in rivals if item.model.artifact and item.model.artifact.sidecar.recipe == "float32"]
     baseline = (floats or rivals)[0]
     return None if baseline == cell or cell.model.format == "keras" else baseline
+
+
+def _source(cell: Cell) -> str:
+    """The Keras model that a file was exported from; empty for one that was made elsewhere."""
+    return "" if cell.model.artifact is None else cell.model.artifact.sidecar.source_sha256

@@ -9,6 +9,7 @@ from typing import Any
 
 from tledge.bench.record import BenchSettings
 from tledge.bench.results_folder import EARLIER
+from tledge.bench.rigor import RIGORS
 from tledge.core.errors import MeasurementError
 from tledge.core.measurement import read_results
 
@@ -56,7 +57,7 @@ def read_repetition(results: Path) -> Repetition:
     arguments: dict[str, Any] = {
         "targets": settings.targets,
         "rigor": settings.rigor,
-        "seconds": settings.seconds,
+        "seconds": None if RIGORS[settings.rigor].fixed else settings.seconds,
         "rounds": settings.rounds,
         "batch_sizes": settings.batch_sizes,
     }

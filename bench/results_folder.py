@@ -80,14 +80,18 @@ class ResultsFolder:
         except (OSError, ValueError, TypeError) as error:
             raise MeasurementError(f"cannot read '{self.photos}': {error}; benchmark again") from error
 
-    def reference(self, model_sha256: str, photos: int) -> CellResult | None:
-        """The Keras model's answers as an earlier benchmark of the very same model recorded them."""
-        path = self.samples / REFERENCE
+    def reference(self, model_sha256: str, photos: str) -> CellResult | None:
+        """The Keras model's answers as an earlier benchmark of the very same model and photos recorded them.
+
+        Args:
+            model_sha256: of the model.
+            photos: their fingerprint.
+        """
         try:
-            result = CellResult.load(path)
-        except (OSError, KeyError, TypeError, ValueError):  # none, or of an earlier tledge
+            result, settings = CellResult.load(self.samples / REFERENCE), BenchSettings.load(self.path)
+        except (OSError, KeyError, TypeError, ValueError, MeasurementError):  # none, or of an earlier tledge
             return None
-        return result if result.artifact_sha256 == model_sha256 and len(result.logits) == photos else None
+        return result if result.artifact_sha256 == model_sha256 and settings.photos == photos else None
 
     @contextmanager
     def replaced(self) -> Iterator[ResultsFolder]:
@@ -96,11 +100,13 @@ class ResultsFolder:
         fresh = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.path))
         try:
             yield ResultsFolder(fresh)
-            self._set_aside()
-            for path in fresh.iterdir():
-                path.replace(self.path / path.name)
-        finally:
+        except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        self._set_aside()  # from here on nothing is deleted: whatever ends this leaves the new results in ``fresh``
+        for path in fresh.iterdir():
+            path.replace(self.path / path.name)
+        fresh.rmdir()
 
     def _set_aside(self) -> None:
         """Moves what stands here to ``earlier/``."""

@@ -15,12 +15,14 @@ class Rigor:
         seconds: least duration of a cell's timed queries, of all rounds together.
         queries: least number of a cell's timed queries, of all rounds together.
         batch_seconds: least duration of each batch size of the offline scenario in a round.
+        fixed: seconds and queries are those of each round times the rounds, and nobody's choice.
     """
 
     rounds: int
     seconds: float
     queries: int
     batch_seconds: float
+    fixed: bool = False
 
 
 WARM_UP = 10
@@ -28,7 +30,7 @@ WARM_UP = 10
 
 RIGORS: Mapping[str, Rigor] = {
     "quick": Rigor(rounds=5, seconds=2.0, queries=100, batch_seconds=0.2),
-    "mlperf": Rigor(rounds=3, seconds=180.0, queries=3072, batch_seconds=10.0),
+    "mlperf": Rigor(rounds=3, seconds=180.0, queries=3072, batch_seconds=10.0, fixed=True),
 }
 """``mlperf`` keeps the 60 s and 1,024 queries of MLPerf Mobile's single-stream scenario in each of its rounds.
 

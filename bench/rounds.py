@@ -6,8 +6,12 @@ round to round.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
 
 from tledge.bench.cell import CellResult, Round, Specification, Timing
 from tledge.bench.launching import measure_in_own_process
@@ -15,18 +19,15 @@ from tledge.bench.plan import Cell
 from tledge.bench.record import Skipped
 from tledge.bench.subject import Subject
 from tledge.core.errors import MeasurementError
+from tledge.core.loading import batches
 from tledge.core.progress import Progress, Step
 
 TIMED_IMAGES = 32
 """Different images that the timed queries go through in turn."""
 
 
-@dataclass
-class _Measured:
-    """A cell's rounds so far, and the ms from each process's start to its first answer."""
-
-    rounds: list[Round] = field(default_factory=list)
-    cold_starts: list[float] = field(default_factory=list)
+Timed = tuple[Round, float]
+"""A round, and the ms from its process's start to its first answer."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,30 @@ class Rounds:
         self._count = count
         self._timing = timing
         self._progress = progress
-        self._measured = {cell: _Measured() for cell in cells}
+        self._measured: dict[Cell, list[Timed]] = {cell: [] for cell in cells}
         self._failed: dict[Cell, str] = {}
+        self._pixels: dict[tuple[object, ...], str] = {}
 
     def run(self) -> Outcome:
         """Measures all rounds; those of a machine that was not quiet once more."""
         interrupted = False
-        try:
-            with self._progress.step("Benchmark", len(self._cells) * self._count, "rounds") as step:
-                for number in range(self._count):
-                    for cell in self._cells if number % 2 == 0 else reversed(self._cells):
-                        self._measure(cell, number, step)
-            self._repeat_unquiet()
-        except KeyboardInterrupt:
-            interrupted = True
-        measured = {cell: found for cell, found in self._measured.items() if found.rounds and cell not in self._failed}
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                self._decode_timed_photos(Path(folder))
+                with self._progress.step("Benchmark", len(self._cells) * self._count, "rounds") as step:
+                    for number in range(self._count):
+                        for cell in self._cells if number % 2 == 0 else reversed(self._cells):
+                            self._measure(cell, number, step)
+                self._repeat_unquiet()
+            except KeyboardInterrupt:
+                interrupted = True
+        self._hold_against_the_best()
+        measured = {cell: found for cell, found in self._measured.items() if found and cell not in self._failed}
         sizes = self._timing.batch_sizes
-        results = {cell: CellResult.join(found.rounds, found.cold_starts, sizes) for cell, found in measured.items()}
+        results = {
+            cell: CellResult.join([item for item, _ in found], [start for _, start in found], sizes)
+            for cell, found in measured.items()
+        }
         skipped = [
             Skipped(
                 cell.model.name,
@@ -93,21 +101,19 @@ class Rounds:
     def _measure(self, cell: Cell, number: int, step: Step) -> None:
         if cell not in self._failed:
             try:
-                measured, cold_start = measure_in_own_process(self._specify(cell, classify=number == 0), cell.name)
-                self._measured[cell].rounds.append(measured)
-                self._measured[cell].cold_starts.append(cold_start)
+                specification = self._specify(cell, classify=number == 0)
+                self._measured[cell].append(measure_in_own_process(specification, cell.name))
             except MeasurementError as error:
                 self._failed[cell] = str(error)
         step.advance(1, f"{cell.name} failed" if cell in self._failed else cell.name)
 
     def _specify(self, cell: Cell, *, classify: bool) -> Specification:
-        bare = cell.model.artifact is None
         photos = tuple(str(path) for path in self._subject.photos)
         return Specification(
             artifact=str(cell.model.path),
             target=str(cell.target),
-            bare=bare,
-            timed_images=() if bare else photos[:TIMED_IMAGES],
+            bare=cell.model.artifact is None,
+            pixels=self._pixels.get(_form(cell), ""),
             images=photos if classify else (),
             timing=self._timing,
         )
@@ -117,36 +123,61 @@ class Rounds:
         self._hold_against_the_best()
         again = [
             (cell, number)
-            for cell in self._cells
+            for cell, found in self._measured.items()
             if cell not in self._failed
-            for number, measured in enumerate(self._measured[cell].rounds)
+            for number, (measured, _) in enumerate(found)
             if not measured.conditions.quiet
         ]
         if not again:
             return
+        best = self._best_yardstick()
         with self._progress.step("Repeat noisy", len(again), "rounds") as step:
             for cell, number in again:
+                known, _ = self._measured[cell][number]
                 try:
-                    measured, cold_start = measure_in_own_process(self._specify(cell, classify=False), cell.name)
-                except MeasurementError as error:
-                    self._failed[cell] = str(error)
+                    measured, start = measure_in_own_process(self._specify(cell, classify=False), cell.name)
+                except MeasurementError as error:  # the round that is there stays, with its flag
+                    step.advance(1, f"{cell.name}: {error}")
                     continue
-                known = self._measured[cell]
-                if _disturbance(measured) < _disturbance(known.rounds[number]):
-                    known.rounds[number] = replace(measured, logits=known.rounds[number].logits)
-                    known.cold_starts[number] = cold_start
+                if _disturbance(measured, best) < _disturbance(known, best):
+                    self._measured[cell][number] = replace(measured, logits=known.logits), start
                 step.advance(1, cell.name)
-        self._hold_against_the_best()
+
+    def _decode_timed_photos(self, folder: Path) -> None:
+        """Decodes the photos of the timed queries once, for all that take them in the same form."""
+        photos = self._subject.photos[:TIMED_IMAGES]
+        for cell in self._cells:
+            artifact, form = cell.model.artifact, _form(cell)
+            if artifact is None or not photos or form in self._pixels:
+                continue
+            path = folder / f"{len(self._pixels)}.npy"
+            loaded = batches(photos, artifact.sidecar.input_size, artifact.sidecar.resize, len(photos))
+            np.save(path, next(loaded))
+            self._pixels[form] = str(path)
+
+    def _best_yardstick(self) -> float:
+        rounds = [measured for found in self._measured.values() for measured, _ in found]
+        return min((measured.conditions.yardstick for measured in rounds), default=0.0)
 
     def _hold_against_the_best(self) -> None:
         """Judges each round by the yardstick of the best one."""
-        rounds = [measured for found in self._measured.values() for measured in found.rounds]
-        best = min((measured.conditions.yardstick for measured in rounds), default=0.0)
+        best = self._best_yardstick()
         for found in self._measured.values():
-            found.rounds[:] = [replace(item, conditions=item.conditions.held_against(best)) for item in found.rounds]
+            found[:] = [(replace(item, conditions=item.conditions.held_against(best)), start) for item, start in found]
 
 
-def _disturbance(measured: Round) -> tuple[bool, float, float]:
-    """What is smaller was disturbed less."""
-    conditions = measured.conditions
-    return bool(conditions.throttled), (conditions.load or 0.0) + (conditions.steal or 0.0), conditions.yardstick
+def _form(cell: Cell) -> tuple[object, ...]:
+    """What decides how photos are decoded for a cell."""
+    artifact = cell.model.artifact
+    return () if artifact is None else (artifact.sidecar.input_size, artifact.sidecar.resize)
+
+
+def _disturbance(measured: Round, best: float) -> tuple[bool, bool, float]:
+    """What is smaller was disturbed less.
+
+    Args:
+        measured: a round.
+        best: the yardstick of the benchmark's best round.
+    """
+    conditions = measured.conditions.held_against(best)
+    return not conditions.quiet, bool(conditions.throttled), (conditions.load or 0.0) + (conditions.steal or 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +103,7 @@ def of_files(files: Sequence[Path], data: Path | None, folder: Path) -> Subject:
         OptionError: photos were given and a file has no sidecar, or other classes than the first.
         DataError: the folder holds no photos of a class, or a folder of no class.
     """
+    files = list({path.resolve(): path for path in files}.values())
     models = tuple(
         Model(path, name, read_artifact(path) if _has_sidecar(path) else None)
         for path, name in zip(files, _names(files), strict=True)
@@ -154,14 +154,23 @@ def _has_sidecar(path: Path) -> bool:
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """The files' names, with their folders where two are called alike."""
-    often = Counter(path.name for path in files)
-    return [path.name if often[path.name] == 1 else str(path) for path in files]
+    """The files' names, with their folder where two are called alike, or with all folders where it must be."""
+    for name in (lambda path: path.name, lambda path: f"{path.resolve().parent.name}/{path.name}"):
+        names = [name(path) for path in files]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path.resolve()) for path in files]
 
 
 def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, ...], tuple[int, ...]]:
     if not data.is_dir():
         raise DataError(f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg)")
+    odd = sorted(name for name in set(class_names) if class_names.count(name) > 1 or Path(name).name != name)
+    if odd:
+        raise DataError(
+            f"'{odd[0]}' is the label of several classes, or no name of a folder: photos in folders cannot say which is"
+            " meant; give each class a label of its own"
+        )
     strangers = sorted(
         path.name
         for path in data.iterdir()
@@ -185,7 +194,8 @@ def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, 
 
 def _check_every_class(labels: Sequence[int], class_names: Sequence[str], where: str) -> None:
     """Raises DataError where a class has no photo: a top-1 over the others would pass for one over all."""
-    missing = [name for label, name in enumerate(class_names) if label not in set(labels)]
+    found = set(labels)
+    missing = [name for label, name in enumerate(class_names) if label not in found]
     if missing:
         raise DataError(
             f"{where} has no photo of {', '.join(missing[:5])}{' …' * (len(missing) > 5)}: its top-1 would leave"

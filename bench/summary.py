@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tledge.bench.flags import UNTIMELY
+from tledge.core.comparisons import verdict
 from tledge.core.measurement import Measurement
 
 Interval = tuple[float, float]
@@ -65,6 +67,11 @@ class Row:
             return "–"
         low, high = self.top1_interval or (0.0, 1.0)
         return f"{self.top1:.3f} ({low:.3f}–{high:.3f})"
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is "faster" or "slower" than the baseline: only where the interval says so and no flag forbids."""
+        return "" if set(self.flags) & set(UNTIMELY) else verdict(self.ratio_interval)
 
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""

@@ -15,6 +15,9 @@ FASTER, SLOWER = "faster", "slower"
 MARGIN = 0.02
 """A ratio within 1 ± this is no difference that anybody cares for, however surely it is known."""
 
+SIGNIFICANT = 0.05
+"""The p-value below which a difference in top-1 is said to be one."""
+
 _STUDENT = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
     2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
@@ -69,6 +72,19 @@ def latency_ratio(
         return math.exp(centre), None
     half = _quantile(freedom) * math.sqrt(variance)
     return math.exp(centre), (math.exp(centre - half), math.exp(centre + half))
+
+
+def rounds_interval(values: Samples) -> Interval | None:
+    """The 95% interval of what rounds measured, Student's on their logarithms; None of one round.
+
+    Args:
+        values: (rounds,), above 0.
+    """
+    if len(values) < 2:
+        return None
+    centre, variance, freedom = _mean(np.log(values))
+    half = _quantile(freedom) * math.sqrt(variance)
+    return math.exp(centre - half), math.exp(centre + half)
 
 
 def verdict(interval: Interval | None, margin: float = MARGIN) -> str:

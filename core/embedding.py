@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from tledge.core.errors import ArtifactError
 SIDECAR = "tledge.json"
 LABELS = "labels.txt"
 FORMATS = ("tflite", "onnx", "keras")
+LARGEST_MEMBER = 16 << 20  # bytes of a sidecar or a list of labels; a ZIP can promise any number
 
 _METADATA_PROPS = 14  # onnx.proto: ModelProto.metadata_props, a repeated StringStringEntryProto
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # Protocol Buffers wire types
@@ -72,13 +74,26 @@ def extract(path: Path, model_format: str, member: str) -> bytes | None:
             raise ArtifactError(f"'{path}' is no TFLite model (it begins with {head!r}): copy or export it again")
         try:
             with zipfile.ZipFile(file) as archive:
-                return archive.read(member)
+                return read_member(archive, member)
         except KeyError:
             return None
-        except (zipfile.BadZipFile, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             if model_format == "tflite":
                 return None
             raise ArtifactError(f"'{path}' is no whole .keras file ({error}): copy or train it again") from error
+
+
+def read_member(archive: zipfile.ZipFile, member: str) -> bytes:
+    """One member of a ZIP that a stranger may have made.
+
+    Raises:
+        KeyError: there is none of that name.
+        zipfile.BadZipFile: it says that it is larger than any sidecar or list of labels.
+    """
+    size = archive.getinfo(member).file_size
+    if size > LARGEST_MEMBER:
+        raise zipfile.BadZipFile(f"'{member}' holds {size:,} bytes")
+    return archive.read(member)
 
 
 def read_properties(path: Path) -> dict[str, str]:

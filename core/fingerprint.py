@@ -21,5 +21,5 @@ def sha256_of_records(records: Iterable[tuple[str, ...]]) -> str:
     """
     digest = hashlib.sha256()
     for record in sorted(records):
-        digest.update("\0".join(record).encode() + b"\n")
+        digest.update("\0".join(record).encode(errors="surrogateescape") + b"\n")
     return digest.hexdigest()

@@ -82,6 +82,8 @@ class Measurement:
         kept["interval"] = (float(interval[0]), float(interval[1])) if interval else None
         kept["flags"] = tuple(kept.get("flags", ()))
         measurement = cls(**kept)
+        if isinstance(measurement.value, bool) or not isinstance(measurement.value, int | float):
+            raise ValueError(f"a value that is no number: {measurement.value!r}")
         if measurement.metric not in UNITS:
             raise ValueError(f"unknown metric '{measurement.metric}'")
         return measurement
@@ -100,11 +102,11 @@ def read_results(path: Path) -> list[Measurement]:
         MeasurementError: absent, empty or garbled.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise MeasurementError(f"cannot read results '{path}': {error}; 'tledge bench' makes them") from error
     measurements = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines if lines != [""] else [], start=1):
         try:
             measurements.append(Measurement.from_dict(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:

@@ -44,8 +44,8 @@ class Classifier:
     Args:
         artifact: a model file with its sidecar inside ("int8.tflite").
         target: "runtime:device:threads"; without one, the CPU with every core that this process may use.
-        batch: images that LiteRT computes at once, of which ``logits`` then takes multiples; other runtimes take any
-            number anyway.
+        batch: images that the model computes at once, of which ``logits`` then takes multiples. At 1, any number of
+            images is taken.
 
     Raises:
         ArtifactError: the file is absent, cut off, without a sidecar or not matching the one beside it.

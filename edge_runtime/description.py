@@ -83,10 +83,13 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 
 def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Labels without the spaces around them, and without empty lines at the end."""
+    """Labels without the spaces around them, and without empty lines at the end. Raises OptionError."""
     labels = [line.strip() for line in lines]
     while labels and not labels[-1]:
         labels.pop()
+    unprintable = [label for label in labels if not label.isprintable()]
+    if unprintable:
+        raise OptionError(f"a label with control characters: {unprintable[0]!r}; write it in plain text")
     return tuple(labels)
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tledge.core.embedding import read_member
 
 _ENTRY = b"TFLITE_METADATA"
 _SUBGRAPHS, _DESCRIPTION, _NAME = 3, 1, 0  # ModelMetadata
@@ -60,7 +63,16 @@ def read_metadata(model: Path) -> TFLiteMetadata:
             std=std,
             labels=_read_labels(model, answer),
         )
-    except (struct.error, IndexError, ValueError, TypeError, zipfile.BadZipFile):
+    except (
+        struct.error,
+        IndexError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
         return TFLiteMetadata()
 
 
@@ -152,4 +164,4 @@ def _read_labels(model: Path, answer: _Table | None) -> tuple[str, ...]:
         ]
         if len(names) != 1:
             return ()
-        return tuple(archive.read(names[0]).decode("utf-8", "replace").splitlines())
+        return tuple(read_member(archive, names[0]).decode("utf-8", "replace").splitlines())

@@ -71,12 +71,10 @@ def test_the_base_install_is_small_and_classifies(wheel: Path, tiny_artifacts: P
     done = run("predict", tiny_artifacts / "float32.tflite", "photo.jpg", "--json")
     assert done.returncode == 0, done
     assert json.loads(done.stdout)["predictions"][0]["label"] in {"cat", "dog", "emu"}
-    done = run("bench", tiny_artifacts / "float32.tflite", "--seconds", "0.02", "--rounds", "1", "--json")
+    done = run("bench", tiny_artifacts / "float32.tflite", "--seconds", "0.02", "--rounds", "1")
     assert done.returncode == 0, done
-    told = json.loads(done.stdout)
-    assert told["rows"][0]["p50"] > 0
-    assert told["report"].endswith("report.md")
-    assert "report.html needs jinja2: pip install 'tledge[bench]'" in done.stderr
+    assert "report.html needs jinja2: pip install 'tledge[bench]'" in done.stdout
+    assert "Report: bench-results/report.md" in done.stdout
     done = run("predict", tiny_artifacts / "float32.onnx", "photo.jpg")
     assert done.returncode == 1
     assert "onnxruntime, not installed here: pip install 'tledge[onnx]'" in done.stderr

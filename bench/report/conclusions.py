@@ -5,10 +5,7 @@ from __future__ import annotations
 from tledge.bench.report.data import ReportData
 from tledge.bench.report.wording import flag_text, listed, p_text
 from tledge.bench.summary import Row
-from tledge.core.comparisons import FASTER, SLOWER, verdict
-
-SIGNIFICANT = 0.05
-"""The p-value below which a difference in top-1 is said to be one."""
+from tledge.core.comparisons import FASTER, SIGNIFICANT, SLOWER
 
 
 def conclude(data: ReportData) -> list[str]:
@@ -29,7 +26,7 @@ def _fastest(compared: list[tuple[Row, Row]], target: str) -> str:
     faster = [
         (row, base)
         for row, base in compared
-        if row.target == target and verdict(row.ratio_interval) == FASTER and not _is_worse(row, base)
+        if row.target == target and row.verdict == FASTER and not _is_worse(row, base)
     ]
     if not faster:
         return ""
@@ -38,16 +35,16 @@ def _fastest(compared: list[tuple[Row, Row]], target: str) -> str:
 
 
 def speed_text(row: Row) -> str:
-    """How a row compares: "1.34× faster (1.30–1.38)", "1.20× slower (…)" or "not different in latency (…)"."""
+    """How a row compares: "1.34× faster (1.30–1.38)", "1.20× slower (…)" or "not shown to differ in latency (…)"."""
     if row.ratio is None or row.ratio_interval is None:
         return ""
     low, high = row.ratio_interval
-    said = verdict(row.ratio_interval)
+    said = row.verdict
     if said == FASTER:
         return f"{1 / row.ratio:.2f}× faster ({1 / high:.2f}–{1 / low:.2f})"
     if said == SLOWER:
         return f"{row.ratio:.2f}× slower ({low:.2f}–{high:.2f})"
-    return f"not different in latency ({low:.2f}–{high:.2f})"
+    return f"not shown to differ in latency ({low:.2f}–{high:.2f})"
 
 
 def _share(row: Row, base: Row) -> str:
@@ -57,7 +54,7 @@ def _share(row: Row, base: Row) -> str:
 def _top1(row: Row) -> str:
     if row.mcnemar_p is None:
         return ""
-    different = "different" if row.mcnemar_p < SIGNIFICANT else "not different"
+    different = "different" if row.mcnemar_p < SIGNIFICANT else "not shown to differ"
     return f", top-1 {different} (McNemar p {_equals(row.mcnemar_p)})"
 
 
@@ -76,7 +73,7 @@ def _differs(row: Row) -> bool:
 
 def _none_faster(compared: list[tuple[Row, Row]]) -> str:
     bases = list(dict.fromkeys(base.artifact for _, base in compared))
-    worse = [row for row, base in compared if verdict(row.ratio_interval) == FASTER and _is_worse(row, base)]
+    worse = [row for row, base in compared if row.verdict == FASTER and _is_worse(row, base)]
     if worse:
         return f"Faster than {listed(bases)}, but less accurate: {listed([_cell(row) for row in worse])}."
     return f"Nothing is shown to be faster than {listed(bases)}."

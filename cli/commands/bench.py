@@ -40,16 +40,21 @@ def run(
         ),
     ] = None,
     rigor: Annotated[
-        str, typer.Option(help="quick, or mlperf: 60 s and 1,024 queries in each round, as MLPerf Mobile has it.")
-    ] = "quick",
+        str | None,
+        typer.Option(
+            help="quick, or mlperf: 60 s and 1,024 queries in each round, as MLPerf Mobile has it.  [default: quick]"
+        ),
+    ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="How long each cell is timed in all, at least.  [default: 2; of mlperf, 180]"),
+        typer.Option(help="How long each cell is timed in all, at least.  [default: 2]"),
     ] = None,
     rounds: Annotated[
         int | None, typer.Option(help="In how many fresh processes each cell is timed.  [default: 5; of mlperf, 3]")
     ] = None,
-    batch_sizes: Annotated[str, typer.Option(help="Images a call, of which the throughput is measured.")] = "1,8",
+    batch_sizes: Annotated[
+        str | None, typer.Option(help="Images a call, of which the throughput is measured.  [default: 1,8]")
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(help="An earlier results.jsonl, or its folder, to compare with, row by row.")
     ] = None,
@@ -77,15 +82,6 @@ def run(
     target, in fresh processes, all in turn, through the code that runs on the device. Writes bench/results.jsonl,
     bench/report.html and bench/report.md into the run.
     """
-    asked = {
-        "run": run,
-        "files": files or (),
-        "data": data,
-        "output": output,
-        "targets": target or (),
-        "seconds": seconds,
-        "rounds": rounds,
-    }
     with executing(json) as terminal:
         from tledge.bench import bench
         from tledge.bench.comparison import compare
@@ -95,28 +91,38 @@ def run(
         from tledge.bench.tabular import check_export
         from tledge.bench.tabular import export as export_table
 
+        asked: dict[str, Any] = {
+            "run": run,
+            "files": files,
+            "data": data,
+            "output": output,
+            "targets": target,
+            "rigor": rigor,
+            "seconds": seconds,
+            "rounds": rounds,
+            "batch_sizes": None if batch_sizes is None else _parse_sizes(batch_sizes),
+        }
         for name in export or ():
             check_export(name)
         conditions = parse(fail_on or (), compared=against is not None)
         before = None if against is None else read_stored(against)
         repetition = None if repeat is None else read_repetition(repeat)
-        if repetition is None:
-            arguments: dict[str, Any] = {**asked, "rigor": rigor, "batch_sizes": _parse_sizes(batch_sizes)}
-        else:
-            _check_nothing_else_asked(asked)
+        arguments = {name: value for name, value in asked.items() if value is not None}
+        if repetition is not None:
+            _check_nothing_else_asked(arguments)
             arguments = dict(repetition.arguments)
         if not arguments.get("files"):
             terminal.log_to = find_run(arguments.get("run"), runs).logs / "bench.log"
         record = bench(**arguments, profile=profile, runs=runs, progress=terminal.progress())
         tables = [export_table(record.measurements, name, record.folder.path) for name in export or ()]
+        show(terminal, record)
+        for path in tables:
+            terminal.print(f"Table: {path}")
         stored = read_stored(record.results)
         comparison = None if before is None else compare(stored, before)
         gate = check(conditions, stored, comparison)
         told = {"exports": tables, "comparison": comparison and comparison.to_dict(), "gate": vars(gate)}
         terminal.print_json({**to_json(record), **told})
-        show(terminal, record)
-        for path in tables:
-            terminal.print(f"Table: {path}")
         if repetition is not None:
             for line in repetition.differences(record.settings) or ["the same files and photos as then"]:
                 terminal.print(f"Repeated: {line}")
@@ -135,9 +141,8 @@ def _check_nothing_else_asked(asked: dict[str, Any]) -> None:
     """Raises OptionError where an option would change what --repeat is to repeat."""
     from tledge.core.errors import OptionError
 
-    given = [name for name, value in asked.items() if value]
-    if given:
-        raise OptionError(f"--repeat takes everything from the earlier benchmark; leave out: {', '.join(given)}")
+    if asked:
+        raise OptionError(f"--repeat takes everything from the earlier benchmark; leave out: {', '.join(asked)}")
 
 
 def _print_next(terminal: Terminal, record: BenchRecord) -> None:

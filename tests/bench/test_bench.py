@@ -46,7 +46,7 @@ def specification(artifact: Path, images: list[Path], target: str = "litert:cpu:
         artifact=str(artifact),
         target=target,
         bare=False,
-        timed_images=tuple(map(str, images[:4])),
+        pixels="",
         images=tuple(map(str, images)),
         timing=Timing(warm_up=2, minimum_queries=12, minimum_seconds=0.01, batch_sizes=(1, 4), batch_seconds=0.01),
     )

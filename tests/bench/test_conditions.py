@@ -120,3 +120,31 @@ def test_a_second_benchmark_waits_for_the_first(tmp_path: Path) -> None:
     thread.join(timeout=30)
     assert entered.is_set()
     assert (tmp_path / NAME).read_text() == str(os.getpid())
+
+
+def test_no_link_is_followed_to_the_lock(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / NAME).symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic"), alone_on_this_machine(Progress(), tmp_path):
+        pass
+    assert victim.read_text() == "precious"
+
+
+def test_a_container_that_is_held_to_its_share_is_throttled(machine: Path) -> None:
+    write(machine / "sys/fs/cgroup/cpu.stat", "usage_usec 5\nnr_periods 10\nnr_throttled 3")
+    watch = Watch(machine)
+    assert watch.end().throttled is False
+    write(machine / "sys/fs/cgroup/cpu.stat", "usage_usec 9\nnr_periods 20\nnr_throttled 4")
+    assert watch.end().throttled is True
+
+
+def test_load_is_that_of_the_cores_that_may_be_used(machine: Path) -> None:
+    own = min(os.sched_getaffinity(0))
+    lines = ["cpu  0 0 0 0 0 0 0 0 0 0", f"cpu{own} 100 0 0 900 0 0 0 0 0 0", "cpu9999 0 0 0 1000 0 0 0 0 0 0"]
+    write(machine / "proc/stat", "\n".join(lines))
+    watch = Watch(machine)
+    lines[1] = f"cpu{own} 50100 0 0 50900 0 0 0 0 0 0"
+    lines[2] = "cpu9999 0 0 0 9001000 0 0 0 0 0 0"
+    write(machine / "proc/stat", "\n".join(lines))
+    assert watch.end().load == pytest.approx(0.5, abs=0.01)

@@ -27,9 +27,10 @@ READINGS = """\
 WATTS = 0.05 * 3.7 + 0.02 * 1.1 + 2 * 0.75
 
 
-def make_counter(root: Path, name: str, microjoules: int) -> Path:
+def make_counter(root: Path, name: str, microjoules: int, called: str = "package-0") -> Path:
     folder = root / "sys/class/powercap" / name
     folder.mkdir(parents=True)
+    (folder / "name").write_text(f"{called}\n")
     (folder / "max_energy_range_uj").write_text(f"{RANGE}\n")
     (folder / "energy_uj").write_text(f"{microjoules}\n")
     return folder / "energy_uj"
@@ -46,7 +47,8 @@ def make_vcgencmd(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) ->
 def test_rapl_sums_packages_and_not_their_parts(tmp_path: Path) -> None:
     first = make_counter(tmp_path, "intel-rapl:0", 1_000_000)
     second = make_counter(tmp_path, "intel-rapl:1", 5_000_000)
-    part = make_counter(tmp_path, "intel-rapl:0:0", 0)
+    part = make_counter(tmp_path, "intel-rapl:0:0", 0, "core")
+    platform = make_counter(tmp_path, "intel-rapl:2", 0, "psys")
     meter = find_meter(tmp_path)
     assert meter is not None
     assert meter.source == "rapl"
@@ -55,6 +57,7 @@ def test_rapl_sums_packages_and_not_their_parts(tmp_path: Path) -> None:
     first.write_text("3500000\n")
     second.write_text("5250000\n")
     part.write_text("900000000\n")
+    platform.write_text("900000000\n")
     assert meter.stop() == pytest.approx(2.75)
     meter.start()
     assert meter.stop() == 0

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ import psutil
 import pytest
 from foreign_models import write_onnx
 from PIL import Image
-from support import check_one_line_error, stripes, tledge
+from support import TINY_SIDECAR, check_one_line_error, stripes, tledge
 
 from tledge.bench import BenchRecord, bench, summarize
 from tledge.bench.record import BenchSettings
-from tledge.core.errors import ArtifactError, DataError, OptionError
+from tledge.bench.results_folder import ResultsFolder
+from tledge.core.artifact import adopt
+from tledge.core.errors import ArtifactError, DataError, MeasurementError, OptionError
 from tledge.core.measurement import read_results
+from tledge.core.preprocessing import Preprocessing
 from tledge.edge_runtime import Classifier
 
 CLASSES = ("cat", "dog", "emu")
@@ -193,3 +197,57 @@ def test_results_that_stood_there_are_set_aside(files: Path) -> None:
     assert second.results.read_bytes() != content
     assert BenchSettings.load(earlier).began == first.settings.began
     assert not list((files / "out").glob(".partial-*"))
+
+
+def test_new_results_are_not_lost_when_they_cannot_be_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ResultsFolder(tmp_path / "out")
+    folder.path.mkdir()
+    (folder.path / "results.jsonl").write_text("old")
+
+    def stop(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), folder.replaced() as fresh:
+        (fresh.path / "results.jsonl").write_text("new")
+        monkeypatch.setattr(Path, "replace", stop)
+    assert {path.read_text() for path in folder.path.rglob("results.jsonl")} == {"old", "new"}
+
+
+def test_a_file_given_twice_is_measured_once(files: Path) -> None:
+    model = files / "float32.tflite"
+    record = bench(
+        files=[model, files / "." / "float32.tflite"],
+        output=files / "out",
+        targets="litert:cpu:1",
+        seconds=0.01,
+        rounds=1,
+    )
+    assert len(summarize(record.measurements)) == 1
+
+
+def test_labels_that_name_several_classes_cannot_judge(tmp_path: Path, labelled: Path) -> None:
+    model = write_onnx(tmp_path / "cranes.onnx", classes=4)
+    preprocessing = Preprocessing(layout="nchw", input_range=(0.0, 1.0))
+    sidecar = replace(
+        TINY_SIDECAR, class_names=("crane", "heron", "crane", "stork"), input_size=(24, 24), preprocessing=preprocessing
+    )
+    adopt(model, sidecar)
+    with pytest.raises(DataError, match="'crane' is the label of several classes"):
+        bench(files=[model], data=labelled)
+
+
+def test_logits_that_are_no_numbers_fail_the_cell(tmp_path: Path, labelled: Path) -> None:
+    model = write_onnx(tmp_path / "broken.onnx", classes=3, last="Log")  # of negative logits
+    sidecar = replace(
+        TINY_SIDECAR, input_size=(24, 24), preprocessing=Preprocessing(layout="nchw", input_range=(0.0, 1.0))
+    )
+    adopt(model, sidecar)
+    with pytest.raises(MeasurementError, match="gives logits that are no numbers"):
+        bench(files=[model], data=labelled, output=tmp_path / "out", seconds=0.01, rounds=1)
+
+
+def test_mlperfs_durations_are_nobodys_choice(files: Path) -> None:
+    with pytest.raises(OptionError, match="--rigor mlperf has durations of its own"):
+        bench(files=[files / "float32.tflite"], rigor="mlperf", seconds=3)

@@ -73,8 +73,9 @@ def test_a_planted_loss_of_accuracy_is_caught(tmp_path: Path) -> None:
 def test_what_cannot_be_judged_does_not_pass(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 0, [FLOAT, INT8])
     noisy = write_bench(tmp_path / "noisy", 1, [replace(INT8, build="b", latency=5.0, noisy=True)])
-    (line,) = gate(noisy, "p50_ms > 1.1x", old=old).unjudged
+    line, gone = gate(noisy, "p50_ms > 1.1x", old=old).unjudged
     assert "noisy now" in line
+    assert gone == "float32.tflite on litert:cpu:2 was measured before and is not there now"
     once = write_bench(tmp_path / "once", 2, [replace(INT8, build="b", latency=5.0, rounds=1)])
     assert "one round" in gate(once, "p50_ms > 1.1x", old=old).unjudged[0]
     other = write_bench(tmp_path / "other", 3, [INT8, Planted(artifact="new.tflite", build="c")])

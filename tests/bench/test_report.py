@@ -89,7 +89,7 @@ def test_conclusions_come_from_intervals(data: ReportData) -> None:
     assert fastest is not None
     assert first == (
         f"int8.tflite is {speed_text(fastest)} than float32.tflite on litert:cpu:2, 0.31 of its size, top-1 not"
-        " different (McNemar p = 1.00)."
+        " shown to differ (McNemar p = 1.00)."
     )
     assert re.match(r"1\.3\d× faster \(1\.[23]\d–1\.3\d\)", speed_text(fastest))
     assert others == [

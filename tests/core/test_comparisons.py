@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
+from tledge.bench.summary import Row
 from tledge.core import comparisons
 from tledge.core.comparisons import FASTER, SLOWER, latency_ratio, mcnemar, verdict
 
@@ -54,3 +57,10 @@ def test_a_verdict_needs_the_whole_interval() -> None:
     assert verdict((0.70, 0.99)) == ""
     assert verdict((0.90, 1.10)) == ""
     assert verdict((1.001, 1.015)) == ""
+
+
+def test_a_flagged_row_has_no_verdict() -> None:
+    quiet = Row(artifact="a", target="litert:cpu:1", size=1, ratio=0.5, ratio_interval=(0.4, 0.6))
+    assert quiet.verdict == FASTER
+    assert replace(quiet, flags=("noisy",)).verdict == ""
+    assert replace(quiet, flags=("wrong_cpu",)).verdict == FASTER

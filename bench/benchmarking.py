@@ -184,6 +184,8 @@ def _find_subject(
         if run is not None:
             raise OptionError(f"both files and --run '{run}' were given; leave one of them out")
         folder = DEFAULT_OUTPUT if output is None else Path(output)
+        if folder.exists() and not folder.is_dir():
+            raise OptionError(f"--output '{folder}' is no folder; name one for the results")
         return of_files([Path(path) for path in files], None if data is None else Path(data), folder)
     if data is not None or output is not None:
         name, value = ("--data", data) if data is not None else ("--output", output)

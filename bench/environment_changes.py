@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tledge.core.environment import Environment
 
-NOT_RECORDED = "the record of its machine is not there"
+NOT_RECORDED = "no record of the machine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class EnvironmentChanges:
     @property
     def text(self) -> str:
         """One line for people; empty where nothing differs."""
+        if self.machine == (NOT_RECORDED,):
+            return "on which machine it was measured before is not known: no environments stand beside its results"
         if self.machine:
             return f"measured on another machine: {'; '.join((*self.machine, *self.software))}"
         if self.software:

@@ -223,7 +223,8 @@ def _judge_ratio(condition: Condition, row: ComparedRow, change: Change, scale: 
     if change.interval is None:
         return "", "too few rounds for an interval"
     low, high = change.interval
-    really = low > 1 if condition.operator.startswith(">") else high < 1
+    above = condition.operator.startswith(">")
+    really = low > min(1.0, condition.limit) if above else high < max(1.0, condition.limit)
     return (f"{told}, 95% {low:.3f} to {high:.3f} ({condition.text})" if really else ""), ""
 
 

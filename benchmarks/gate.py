@@ -1,6 +1,7 @@
 """Whether ``tledge bench --fail-on`` catches what is planted, and says nothing where nothing changed.
 
-    python benchmarks/gate.py [--run runs/latest] [--times 3] [--threads 1] [--slower 0.10] [--lost 0.02]
+    python benchmarks/gate.py [--run runs/latest] [--times 3] [--threads 1] [--rounds 10] [--slower 0.10]
+        [--lost 0.02]
 
 Copies of a run hold int8.onnx as it is and a float32.onnx that is
 
@@ -204,6 +205,7 @@ def main() -> None:
     parser.add_argument("--run")
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--slower", type=float, default=0.10)
     parser.add_argument("--lost", type=float, default=0.02)
     told = parser.parse_args()
@@ -211,7 +213,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         builder = Builder(find_run(told.run), Path(folder))
         first = builder.place("first")
-        bench(first, target)
+        rounds = ("--rounds", str(told.rounds), "--seconds", str(0.4 * told.rounds))
+        bench(first, target, *rounds)
         old = first.bench / "results.jsonl"
         base = first.artifacts / PLANTED
 
@@ -228,11 +231,11 @@ def main() -> None:
 
         print("| float32.onnx is | ratio of p50 | 95% | top-1 | said | gate (exit code) | latency |")
         print("|---|---:|---|---:|---|---|---|")
-        arguments = ("--against", str(old), "--fail-on", SLOWER, "--fail-on", LESS_ACCURATE)
+        arguments = (*rounds, "--against", str(old), "--fail-on", SLOWER, "--fail-on", LESS_ACCURATE)
         found: dict[str, list[Told]] = {}
         for number in range(told.times):
             if number:
-                bench(first, target)  # anew: one that was measured on a noisy machine judges nothing
+                bench(first, target, *rounds)  # anew: one that was measured on a noisy machine judges nothing
             for kind, run in (("rebuilt", rebuilt), ("slower", slower), ("less accurate", worse)):
                 found.setdefault(kind, []).append(bench(run, target, *arguments))
                 show(kind, found[kind][-1])

@@ -46,12 +46,16 @@ class _Column:
     least_width: int = 0
 
 
+def _milliseconds(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
 COLUMNS = (
     _Column("size", lambda row: row.size, lambda value: format_size(int(value))),
     _Column("agrees", lambda row: row.agreement, lambda value: f"{value:.3f}", None),
-    _Column("p50 ms", lambda row: row.p50, lambda value: f"{value:.2f}"),
-    _Column("p90 ms", lambda row: row.p90, lambda value: f"{value:.2f}"),
-    _Column("p99 ms", lambda row: row.p99, lambda value: f"{value:.2f}", least_width=WIDE),
+    _Column("p50 ms", lambda row: row.p50, _milliseconds),
+    _Column("p90 ms", lambda row: row.p90, _milliseconds),
+    _Column("p99 ms", lambda row: row.p99, _milliseconds, least_width=WIDE),
     _Column("images/s", lambda row: row.throughput, lambda value: f"{value:,.0f}", max),
     _Column("memory", lambda row: row.peak_memory, lambda value: f"{value / 1e6:.0f} MB", least_width=WIDEST),
     _Column("mJ/image", lambda row: row.energy, lambda value: f"{value:.1f}"),
@@ -65,6 +69,8 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
         rows: one for each cell.
         width: columns of the terminal; a narrow one gets neither intervals nor all columns.
     """
+    flags = {row.artifact + row.target: _flags(row) for row in rows}
+    width -= max(len(text) for text in flags.values())
     wide = width >= WIDE
     judged = any(row.top1 is not None for row in rows)
     shown = [
@@ -87,7 +93,7 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
         if judged:
             top1 = "–" if row.top1 is None else f"{row.top1:.3f}"
             cells.insert(1, row.top1_text if wide else top1)
-        table.add_row(row.artifact, row.target, *cells, _flags(row))
+        table.add_row(row.artifact, row.target, *cells, flags[row.artifact + row.target])
     table.caption = "* the best of its column; images/s: of the best batch size" + (
         "; agrees: with the Keras model" if any(row.agreement is not None for row in rows) else ""
     )

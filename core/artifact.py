@@ -142,7 +142,11 @@ def _read_beside(beside: Path) -> tuple[Sidecar, str]:
     try:
         fields = json.loads(beside.read_text(encoding="utf-8"))
         recorded = str(fields.pop("artifact_sha256"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise ArtifactError(
+            f"cannot read sidecar '{beside}': it records no {error}; export anew, or delete it"
+        ) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactError(f"cannot read sidecar '{beside}': {error}; export anew, or delete it") from error
     return Sidecar.from_dict(fields, str(beside)), recorded
 

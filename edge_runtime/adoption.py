@@ -42,6 +42,7 @@ RECIPE = "adopted"
 
 GIVEN, ASSUMED = "given", "assumed"
 
+_LEAST_SPAN = 0.1  # of what pixels become, below which a model can hardly tell them apart
 _LEAST_COVERED = 0.4
 """Of what a quantized input can hold, the part that pixels must fill: a symmetric one is half empty for 0..1."""
 
@@ -211,15 +212,23 @@ def _check_output(inspection: Inspection, known: Description) -> None:
 
 
 def _check_against_quantization(image: TensorSpec, preprocessing: Preprocessing) -> None:
-    """Raises OptionError where an integer input cannot hold what pixels become, or is hardly used by it."""
+    """Raises OptionError where an integer input cannot hold what pixels become, or is hardly used by it.
+
+    Also where all pixels become nearly the same number: a mean and a deviation in other units than the range.
+    """
     span = span_of(image)
-    if span is None:
-        return
     means = preprocessing.mean or (0.0,) * preprocessing.channels
     deviations = preprocessing.std or (1.0,) * preprocessing.channels
     channels = list(zip(means, deviations, strict=True))
     ends = [(end - mean) / std for end in preprocessing.input_range for mean, std in channels]
     low, high = min(ends), max(ends)
+    if high - low < _LEAST_SPAN:
+        raise OptionError(
+            f"pixels 0 to 255 become {low:.4g}..{high:.4g}, which is nearly one number; --mean and --std are in the"
+            " units of --input-range: 0.485 for 0..1, 123.7 for 0..255"
+        )
+    if span is None:
+        return
     held = max(0.0, min(high, span[1]) - max(low, span[0]))
     if held < (1 - _MOST_CLIPPED) * (high - low) or held < _LEAST_COVERED * (span[1] - span[0]):
         raise OptionError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tledge.core.artifact import Artifact
-from tledge.export.delegation import Delegation
+from tledge.edge_runtime.delegation import Delegation
 from tledge.export.parity import Parity
 from tledge.export.tfmot_training import compressed_size
 

@@ -19,8 +19,8 @@ from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Calibration, Sidecar
 from tledge.core.splits import Sample
+from tledge.edge_runtime.delegation import find_undelegated
 from tledge.export.calibration import choose_balanced, load_calibration
-from tledge.export.delegation import find_undelegated
 from tledge.export.exported import ExportedArtifact, describe
 from tledge.export.format import FORMATS
 from tledge.export.parity import Parity, Reference

@@ -27,7 +27,7 @@ def markdown(data: ReportData) -> str:
         "\\* the best of its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
         _skipped(data),
         _machines(data),
-        "Do it again, from the folder of this file: `tledge bench --repeat results.jsonl`",
+        "Do it again, from the folder of this file, where it was measured: `tledge bench --repeat results.jsonl`",
         "\n".join(f"[^{flag}]: {_plain(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in _flags(data)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -140,7 +140,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
     from tledge.core.artifact import path_beside
 
     terminal.print(f"Saved in {path_beside(artifact.path)}")
-    terminal.print_command(f"tledge bench {shlex.quote(str(artifact.path))}")
+    terminal.print_command(f"tledge bench {shlex.quote(str(artifact.path))} --data PHOTOS")
 
 
 def _description(adoption: Adoption) -> Any:

@@ -130,6 +130,10 @@ def run(
             terminal.print(comparison_table(comparison, terminal.width))
         for line in (*gate.violations, *gate.unjudged):
             terminal.print(f"Failed: {line}")
+        if conditions and gate.passed:
+            terminal.print(
+                f"Gate: {gate.checked} rows held against {len(conditions)} conditions, none is beyond its limit"
+            )
         if any(item.failed for item in record.skipped):
             raise typer.Exit(1)
         if not gate.passed:
@@ -141,8 +145,10 @@ def _check_nothing_else_asked(asked: dict[str, Any]) -> None:
     """Raises OptionError where an option would change what --repeat is to repeat."""
     from tledge.core.errors import OptionError
 
-    if asked:
-        raise OptionError(f"--repeat takes everything from the earlier benchmark; leave out: {', '.join(asked)}")
+    options = {"files": "FILE", "targets": "--target"}
+    given = [options.get(name, f"--{name.replace('_', '-')}") for name in asked]
+    if given:
+        raise OptionError(f"--repeat takes everything from the earlier benchmark; leave out: {', '.join(given)}")
 
 
 def _print_next(terminal: Terminal, record: BenchRecord) -> None:

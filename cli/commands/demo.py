@@ -18,7 +18,8 @@ DEMO_ROUNDS = 3
 def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
     """Train, export and benchmark on built-in handwritten digits.
 
-    Needs no download and no arguments. The same as 'tledge train', 'tledge export' and 'tledge bench' in turn.
+    Needs no download and no arguments. The same as 'tledge train', 'tledge export' and 'tledge bench --rounds 3'
+    in turn.
     """
     with executing(json) as terminal:
         from tledge.bench import bench

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from tledge.core.errors import ArtifactError, OptionError, TargetError
+from tledge.edge_runtime.delegation import read_delegation
 from tledge.edge_runtime.nvidia import has_nvidia_driver
 from tledge.edge_runtime.runtime import Device, Runtime, Session, the_only
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
-
-DELEGATE = "DELEGATE"
-"""The name of the node that stands for what a delegate has taken."""
 
 GPU_NODES = "dev/dri/renderD*"
 """The device files of GPUs that have a driver of the Linux kernel's."""
@@ -37,10 +35,9 @@ class LiteRTSession(Session):
             if batch > 1 or None in self.image.shape:
                 interpreter.resize_tensor_input(self._input["index"], lengths)
             interpreter.allocate_tensors()
-            names = {operator["op_name"] for operator in interpreter._get_ops_details()}
+            self.provider = read_delegation(interpreter).provider
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"LiteRT cannot load '{model}': {error}; copy or export it again") from error
-        self.provider = "XNNPACK" if DELEGATE in names else "LiteRT kernels"
         self._batch = batch
         self._interpreter: Any = interpreter
         self._place, self._result = self._input["index"], self._output["index"]

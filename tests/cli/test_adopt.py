@@ -32,7 +32,7 @@ def test_options_describe_a_model_that_predict_then_takes(model: Path) -> None:
     assert done.code == 0, done
     for part in ("[1, 3, 24, 24]", "nchw", "its shape", "-1..1", "given", "assumed; --colour says otherwise"):
         assert part in done.out, part
-    assert done.out.splitlines()[-1] == "Next: tledge bench model.onnx"
+    assert done.out.splitlines()[-1] == "Next: tledge bench model.onnx --data PHOTOS"
     said = json.loads(tledge("predict", "model.onnx", "photo.png", "--json", cwd=folder).out)
     best = said["predictions"][0]
     assert f"photo.png   {best['label']} {best['score']:.3f}" in done.out
@@ -113,3 +113,14 @@ def _converse(arguments: list[str], answers: list[str], folder: Path, patience: 
         os.close(ours)
     assert not waiting, screen
     return screen
+
+
+def test_a_mean_in_other_units_than_the_range_is_refused(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "model.onnx")
+    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
+    mixed = ("--input-range", "0..1", "--mean", "127.5", "--std", "127.5")
+    done = tledge("adopt", "model.onnx", "--labels", "labels.txt", *mixed, cwd=tmp_path)
+    check_one_line_error(
+        done, "pixels 0 to 255 become -1..-0.9922", "--mean and --std are in the units of --input-range"
+    )
+    assert not (tmp_path / "model.onnx.json").exists()

@@ -59,7 +59,7 @@ def test_an_earlier_benchmark_is_compared_repeated_and_exported(folder: Path) ->
     (row,) = json.loads(done.out)["rows"]
     assert (row["artifact"], row["target"]) == ("mine.tflite", "litert:cpu:1")
     assert len(list((folder / "bench-results" / "earlier").iterdir())) == 2
-    check_one_line_error(tledge("bench", "--repeat", results, "--rounds", "9", cwd=folder), "leave out: rounds")
+    check_one_line_error(tledge("bench", "--repeat", results, "--rounds", "9", cwd=folder), "leave out: --rounds")
 
 
 def test_the_slowest_operators_are_shown(folder: Path) -> None:

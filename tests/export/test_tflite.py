@@ -12,7 +12,7 @@ from support import TINY_SIDECAR, random_images
 from tledge.core.artifact import write_artifact
 from tledge.core.errors import ArtifactError, ConversionError
 from tledge.edge_runtime import Classifier
-from tledge.export.delegation import Delegation, find_undelegated
+from tledge.edge_runtime.delegation import Delegation, find_undelegated
 from tledge.export.recipes import Recipe
 from tledge.export.tflite_metadata import add_metadata
 

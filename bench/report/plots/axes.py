@@ -22,7 +22,7 @@ def draw_axes(frame: Frame, across: Linear | Log, up: Linear, across_title: str,
     """A grid with numbers below and to the left.
 
     Args:
-        frame: what it fills; there are 62 px to its left and 46 px below it.
+        frame: what it fills; there are 70 px to its left and 46 px below it.
         across: the horizontal scale.
         up: the vertical one.
         across_title, up_title: what the scales are, with their units.

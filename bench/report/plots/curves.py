@@ -32,7 +32,7 @@ def draw_curves(
         across_title, up_title: of the axes, with their units.
         width: px.
     """
-    frame = Frame(left=62, top=10, right=width - 12, bottom=width * 0.72 - 46)
+    frame = Frame(left=70, top=10, right=width - 12, bottom=width * 0.72 - 46)
     across = Linear(0.0, max(x for curve in curves for x, _ in curve.points) * 1.03 or 1.0, frame.left, frame.right)
     up = Linear(0.0, 1.02, frame.bottom, frame.top)
     drawn = []

@@ -64,7 +64,7 @@ def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing
         width: px.
     """
     height = min(max(width * 0.5, 360.0), 460.0)
-    frame = Frame(left=62, top=14, right=width - 16, bottom=height - 46)
+    frame = Frame(left=70, top=14, right=width - 16, bottom=height - 46)
     across = Log(
         *padded_log(
             min(low for point in points for low in _ends(point.latency, point.latency_interval)),

@@ -32,12 +32,17 @@ class Delegation:
     partitions: int
     undelegated: tuple[str, ...]
 
+    @property
+    def provider(self) -> str:
+        """What runs the model, in words: "XNNPACK", "XNNPACK (67 of 71 nodes)" or "LiteRT kernels"."""
+        taken = self.nodes - len(self.undelegated)
+        if not taken:
+            return "LiteRT kernels"
+        return f"XNNPACK ({taken} of {self.nodes} nodes)" if self.undelegated else "XNNPACK"
+
 
 def find_undelegated(path: Path) -> Delegation:
-    """Loads a TFLite file as the edge runtime does and reads which operators XNNPACK has taken.
-
-    LiteRT keeps the nodes of the file and appends one per partition of the delegate, with the tensors that go into and
-    come out of it: what lies between is the delegate's.
+    """Loads a TFLite file as a session does and reads which operators XNNPACK has taken.
 
     Raises:
         ArtifactError: LiteRT cannot load the file.
@@ -47,9 +52,18 @@ def find_undelegated(path: Path) -> Delegation:
     try:
         interpreter = Interpreter(model_path=str(path))
         interpreter.allocate_tensors()
-        operators = interpreter._get_ops_details()
+        return read_delegation(interpreter)
     except (ValueError, RuntimeError) as error:
         raise ArtifactError(f"LiteRT cannot load '{path}': {error}; copy or export it again") from error
+
+
+def read_delegation(interpreter: Any) -> Delegation:
+    """Which operators of an allocated interpreter XNNPACK has taken.
+
+    LiteRT keeps the nodes of the file and appends one per partition of the delegate, with the tensors that go into and
+    come out of it: what lies between is the delegate's.
+    """
+    operators = interpreter._get_ops_details()
     partitions = [operator for operator in operators if operator["op_name"] == DELEGATE]
     nodes = [operator for operator in operators if operator["op_name"] != DELEGATE]
     producers = {int(tensor): node for node in nodes for tensor in node["outputs"]}

@@ -39,7 +39,7 @@ from tledge.edge_runtime import Classifier
 
 PLANTED, CONTROL = "float32.onnx", "int8.onnx"
 RUNTIME = "onnxruntime"
-"""ONNX files: a float TFLite file's latency moves by 7% with where a process happens to lay its memory, theirs by 2."""
+"""ONNX files: in one quiet benchmark the rounds of float TFLite files differed by 7%, those of theirs by 2."""
 SLOWER, LESS_ACCURATE = f"{PLANTED}: p50_ms > 1.05x", f"{PLANTED}: top1_drop > 0.01"
 FIRST_LAYERS = 16
 QUERIES = 400

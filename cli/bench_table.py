@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tledge.cli.tables import format_size, plain_table
+from tledge.cli.tables import plain_table
+from tledge.core.sizes import size_text
 
 if TYPE_CHECKING:
     from tledge.bench import Row
@@ -51,7 +52,7 @@ def _milliseconds(value: float) -> str:
 
 
 COLUMNS = (
-    _Column("size", lambda row: row.size, lambda value: format_size(int(value))),
+    _Column("size", lambda row: row.size, lambda value: size_text(int(value))),
     _Column("agrees", lambda row: row.agreement, lambda value: f"{value:.3f}", None),
     _Column("p50 ms", lambda row: row.p50, _milliseconds),
     _Column("p90 ms", lambda row: row.p90, _milliseconds),

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tledge.cli.tables import format_size, plain_table
+from tledge.cli.tables import plain_table
+from tledge.core.sizes import size_text
 
 if TYPE_CHECKING:
     from tledge.bench.change import Change
@@ -46,7 +47,7 @@ COLUMNS = (
     _Column("top-1", "top1", lambda value: f"{value:.3f}", 92),
     _Column("agrees", "agreement", lambda value: f"{value:.3f}", 134),
     _Column("images/s", "throughput", lambda value: f"{value:,.0f}", 148),
-    _Column("memory", "peak_memory", lambda value: format_size(int(value)), 170),
+    _Column("memory", "peak_memory", lambda value: size_text(int(value)), 170),
 )
 
 
@@ -156,7 +157,7 @@ def _sizes(rows: Iterable[ComparedRow]) -> list[str]:
     for row in rows:
         size = row.changes.get("file_size")
         if size is not None and size.ratio is not None and abs(size.ratio - 1) >= RESIZED:
-            found[row.artifact] = f"{row.artifact}: size {_arrow(size, lambda value: format_size(int(value)))}"
+            found[row.artifact] = f"{row.artifact}: size {_arrow(size, lambda value: size_text(int(value)))}"
     return list(found.values())
 
 

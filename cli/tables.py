@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tledge.core.sizes import size_text
+
 if TYPE_CHECKING:
     from tledge.export import ExportedArtifact
     from tledge.export.exported import Search
 
 WIDEST = 112
 """Columns from which the whole table of an export fits."""
-
-
-def format_size(size: int) -> str:
-    """Bytes as a person reads them ("2.7 MB")."""
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
@@ -42,8 +39,8 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
     baseline = {item.format: item.size for item in artifacts if item.recipe == "float32"}
     for item in artifacts:
         share = f"{item.size / baseline[item.format]:.2f}" if item.format in baseline else ""
-        compressed = format_size(item.compressed_size) if item.compressed_size is not None else ""
-        cells = [item.path.name, format_size(item.size), share, *([compressed] if sparse else [])]
+        compressed = size_text(item.compressed_size) if item.compressed_size is not None else ""
+        cells = [item.path.name, size_text(item.size), share, *([compressed] if sparse else [])]
         parity = item.parity
         if parity is None:
             table.add_row(*cells, "", "", "", *([""] * len(more)), "unchanged")
@@ -88,7 +85,7 @@ def trials_table(search: Search) -> Any:
         table.add_row(
             name,
             f"{trial.drop:.2f}",
-            format_size(trial.size),
+            size_text(trial.size),
             "" if trial.latency is None else f"{trial.latency:.2f}",
             "chosen" if chosen else verdict,
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tledge.bench.report.wording import duration_text, p_text, rate_text, size_text
+from tledge.bench.report.wording import duration_text, p_text, rate_text
 from tledge.bench.summary import Interval, Row
+from tledge.core.sizes import size_text
 
 
 @dataclass(frozen=True, kw_only=True)

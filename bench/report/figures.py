@@ -16,9 +16,10 @@ from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_co
 from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
-from tledge.bench.report.wording import duration_text, flag_text, rate_text, size_text
+from tledge.bench.report.wording import duration_text, flag_text, rate_text
 from tledge.bench.summary import Row
 from tledge.core.measurement import Measurement
+from tledge.core.sizes import size_text
 
 WIDE, NARROW = 960.0, 350.0
 """Widths of drawings, px: a page's, and that of a phone or of one of three columns."""

@@ -13,10 +13,11 @@ from tledge.bench.report.answers import agreements
 from tledge.bench.report.columns import Column, shown
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.data import ReportData
-from tledge.bench.report.wording import duration_text, flag_text, size_text
+from tledge.bench.report.wording import duration_text, flag_text
 from tledge.bench.summary import Row
 from tledge.core import atomic
 from tledge.core.extras import require
+from tledge.core.sizes import size_text
 
 
 def write_html(data: ReportData, path: Path) -> None:

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 
-def size_text(size: float) -> str:
-    """Bytes: "2.7 MB", "3.4 kB"."""
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-
-
 def duration_text(milliseconds: float) -> str:
     """Milliseconds without the unit, three digits or all before the point: "2.91", "34.5", "1,204"."""
     for limit, digits in ((0.1, 4), (1.0, 3), (10.0, 2), (100.0, 1)):

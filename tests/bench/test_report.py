@@ -16,9 +16,10 @@ from tledge.bench.report.answers import Change, agreements
 from tledge.bench.report.columns import COLUMNS
 from tledge.bench.report.conclusions import conclude, speed_text
 from tledge.bench.report.plots.markers import COLOURS
-from tledge.bench.report.wording import duration_text, listed, p_text, size_text
+from tledge.bench.report.wording import duration_text, listed, p_text
 from tledge.core.errors import MeasurementError, MissingExtraError
 from tledge.core.measurement import Measurement
+from tledge.core.sizes import size_text
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,17 @@
+"""What befalls photos without an attacker: the 15 corruptions of ImageNet-C and 6 of an edge camera.
+
+Each is a function of one photo, a severity from 1 to 5 and a random generator, in the module of its family: ``noise``,
+``blur``, ``weather``, ``digital`` and ``camera``. All need NumPy and Pillow alone: a device can corrupt its own photos.
+"""
+
+from tledge.attacks.corruptions.corrupting import CORRUPTIONS, EDGE_CORRUPTIONS, SEVERITIES, corrupt
+from tledge.attacks.corruptions.scoring import MeanCorruptionError, mean_corruption_error
+
+__all__ = [
+    "CORRUPTIONS",
+    "EDGE_CORRUPTIONS",
+    "SEVERITIES",
+    "MeanCorruptionError",
+    "corrupt",
+    "mean_corruption_error",
+]

@@ -1,0 +1,109 @@
+"""Blurs of lenses, glass and motion. Lengths are for a shorter side of 224 px and scaled to the image's."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tledge.attacks.corruptions.filters import convolve, gaussian_blur, trail_kernel
+from tledge.attacks.corruptions.pixels import Values, scale_of, to_pixels, to_values
+from tledge.core.images import Pixels
+
+_DEFOCUS = ((3.0, 0.1), (4.0, 0.5), (6.0, 0.5), (8.0, 0.5), (10.0, 0.5))  # radius, softness of its edge
+_GLASS = ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2))  # sigma, farthest swap, rounds
+_MOTION = ((10.0, 3.0), (15.0, 5.0), (15.0, 8.0), (15.0, 12.0), (20.0, 15.0))  # radius, sigma
+_ZOOM = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))  # end (exclusive), step
+
+
+def defocus_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
+    """A lens out of focus: each point becomes a disk."""
+    del rng
+    radius, softness = _DEFOCUS[severity - 1]
+    scale = scale_of(image)
+    return to_pixels(convolve(to_values(image), _disk(radius * scale, softness * scale)))
+
+
+@functools.lru_cache(maxsize=64)
+def _disk(radius: float, softness: float) -> Values:
+    """A disk that sums to 1, its edge antialiased over one pixel and then blurred by ``softness`` pixels."""
+    reach = math.ceil(radius + 0.5 + 2 * softness)
+    places = np.arange(-reach, reach + 1)
+    distance = np.hypot(places[:, None], places)
+    disk = np.clip(radius + 0.5 - distance, 0, 1).astype(np.float32)
+    soft = gaussian_blur(disk, softness)
+    soft /= soft.sum()
+    return soft
+
+
+def glass_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
+    """Frosted glass: pixels trade places with near ones, between two slight blurs.
+
+    A pixel of a small image cannot move by less than one: one below 224 px is enlarged first and reduced at the end.
+    """
+    sigma, farthest, rounds = _GLASS[severity - 1]
+    if scale_of(image) < 1:
+        height, width = (round(side / scale_of(image)) for side in image.shape[:2])
+        enlarged = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+        seen = Image.fromarray(glass_blur(np.asarray(enlarged), severity, rng))
+        return np.asarray(seen.resize((image.shape[1], image.shape[0]), Image.Resampling.BILINEAR))
+    scale = scale_of(image)
+    blurred = gaussian_blur(to_values(image), sigma * scale)
+    shuffled = blurred.reshape(-1, 3)[_near_swaps(image.shape[:2], (farthest + 0.5) * scale, rounds, rng)]
+    return to_pixels(gaussian_blur(shuffled.reshape(image.shape), sigma * scale))
+
+
+def _near_swaps(shape: tuple[int, ...], reach: float, rounds: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Which pixel stands where after each has traded places with one near it, ``rounds`` times.
+
+    Pixels that lie too far apart to meet trade at once: those of one lattice, one lattice after the other.
+
+    Args:
+        shape: (height, width).
+        reach: offsets are drawn uniformly from within it and rounded; above 1.
+        rounds: how often each pixel trades.
+        rng: what offsets are drawn from.
+
+    Returns:
+        int (height x width,), flat indices.
+    """
+    height, width = shape
+    farthest = math.ceil(reach + 0.5) - 1
+    period = 2 * farthest + 1
+    order = np.arange(height * width)
+    rows, columns = np.indices(shape)
+    for _ in range(rounds):
+        offsets = np.clip(np.rint(rng.uniform(-reach, reach, (2, height, width))), -farthest, farthest).astype(int)
+        partners = np.clip(rows + offsets[0], 0, height - 1) * width + np.clip(columns + offsets[1], 0, width - 1)
+        for lattice in rng.permutation(period * period):
+            chosen = np.s_[lattice // period :: period, lattice % period :: period]
+            one, other = (rows[chosen] * width + columns[chosen]).ravel(), partners[chosen].ravel()
+            order[one], order[other] = order[other], order[one]
+    return order
+
+
+def motion_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
+    """A camera that moves on a straight line, within 45 degrees of the horizontal."""
+    radius, sigma = _MOTION[severity - 1]
+    scale = scale_of(image)
+    angle = math.radians(rng.uniform(-45, 45))
+    return to_pixels(convolve(to_values(image), trail_kernel(radius * scale, sigma * scale, angle)))
+
+
+def zoom_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
+    """A camera that moves towards its subject: the mean of the photo at several magnifications."""
+    del rng
+    end, step = _ZOOM[severity - 1]
+    height, width = image.shape[:2]
+    photo = Image.fromarray(image)
+    total = image.astype(np.float32)
+    factors = np.arange(1.0, end, step)
+    for factor in factors:
+        across, down = width / factor, height / factor
+        left, top = (width - across) / 2, (height - down) / 2
+        box = (left, top, left + across, top + down)
+        total += np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    return to_pixels(total / (255 * (len(factors) + 1)))

@@ -14,7 +14,7 @@ from tledge.attacks.corruptions.pixels import Values, scale_of, to_pixels, to_va
 from tledge.core.images import Pixels
 
 _DEFOCUS = ((3.0, 0.1), (4.0, 0.5), (6.0, 0.5), (8.0, 0.5), (10.0, 0.5))  # radius, softness of its edge
-_GLASS = ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2))  # sigma, farthest swap, rounds
+_GLASS = ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2))  # sigma, farthest move, rounds
 _MOTION = ((10.0, 3.0), (15.0, 5.0), (15.0, 8.0), (15.0, 12.0), (20.0, 15.0))  # radius, sigma
 _ZOOM = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))  # end (exclusive), step
 
@@ -40,7 +40,7 @@ def _disk(radius: float, softness: float) -> Values:
 
 
 def glass_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Frosted glass: pixels trade places with near ones, between two slight blurs.
+    """Frosted glass: each pixel shows one near it, between two slight blurs.
 
     A pixel of a small image cannot move by less than one: one below 224 px is enlarged first and reduced at the end.
     """
@@ -52,37 +52,30 @@ def glass_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels
         return np.asarray(seen.resize((image.shape[1], image.shape[0]), Image.Resampling.BILINEAR))
     scale = scale_of(image)
     blurred = gaussian_blur(to_values(image), sigma * scale)
-    shuffled = blurred.reshape(-1, 3)[_near_swaps(image.shape[:2], (farthest + 0.5) * scale, rounds, rng)]
-    return to_pixels(gaussian_blur(shuffled.reshape(image.shape), sigma * scale))
+    strewn = blurred.reshape(-1, 3)[_near_pixels(image.shape[:2], (farthest + 0.5) * scale, rounds, rng)]
+    return to_pixels(gaussian_blur(strewn.reshape(image.shape), sigma * scale))
 
 
-def _near_swaps(shape: tuple[int, ...], reach: float, rounds: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Which pixel stands where after each has traded places with one near it, ``rounds`` times.
-
-    Pixels that lie too far apart to meet trade at once: those of one lattice, one lattice after the other.
+def _near_pixels(shape: tuple[int, ...], reach: float, rounds: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Which pixel is seen at each place, if each shows a random one near it, ``rounds`` times over.
 
     Args:
         shape: (height, width).
-        reach: offsets are drawn uniformly from within it and rounded; above 1.
-        rounds: how often each pixel trades.
+        reach: offsets are drawn uniformly from within it and rounded.
+        rounds: how many panes of glass there are.
         rng: what offsets are drawn from.
 
     Returns:
         int (height x width,), flat indices.
     """
     height, width = shape
-    farthest = math.ceil(reach + 0.5) - 1
-    period = 2 * farthest + 1
-    order = np.arange(height * width)
+    seen = np.arange(height * width)
     rows, columns = np.indices(shape)
     for _ in range(rounds):
-        offsets = np.clip(np.rint(rng.uniform(-reach, reach, (2, height, width))), -farthest, farthest).astype(int)
-        partners = np.clip(rows + offsets[0], 0, height - 1) * width + np.clip(columns + offsets[1], 0, width - 1)
-        for lattice in rng.permutation(period * period):
-            chosen = np.s_[lattice // period :: period, lattice % period :: period]
-            one, other = (rows[chosen] * width + columns[chosen]).ravel(), partners[chosen].ravel()
-            order[one], order[other] = order[other], order[one]
-    return order
+        down, right = np.rint(rng.uniform(-reach, reach, (2, height, width))).astype(int)
+        near = np.clip(rows + down, 0, height - 1) * width + np.clip(columns + right, 0, width - 1)
+        seen = seen[near.ravel()]
+    return seen
 
 
 def motion_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:

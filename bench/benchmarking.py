@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from tledge.bench.cell import CellResult, Timing
+from tledge.bench.comparison import Comparison, compare
+from tledge.bench.earlier import find_earlier
 from tledge.bench.lock import alone_on_this_machine
 from tledge.bench.metrics import CellMetrics, Classes, find_baseline
 from tledge.bench.plan import Cell, plan
@@ -20,6 +22,7 @@ from tledge.bench.record import BenchSettings, Skipped
 from tledge.bench.results_folder import REFERENCE, ResultsFolder, write
 from tledge.bench.rigor import RIGORS, WARM_UP
 from tledge.bench.rounds import Outcome, Rounds
+from tledge.bench.stored_results import StoredResults, read_stored
 from tledge.bench.subject import Subject, of_files, of_run
 from tledge.core import atomic
 from tledge.core.cpu import mismatch
@@ -44,6 +47,7 @@ class BenchRecord:
         measurements: the rows of ``results.jsonl``.
         conclusions: what they say, in sentences.
         profiles: where the time goes in each artifact, where that was asked for.
+        comparison: with an earlier benchmark, where that was asked for.
     """
 
     folder: ResultsFolder
@@ -51,6 +55,7 @@ class BenchRecord:
     measurements: tuple[Measurement, ...]
     conclusions: tuple[str, ...]
     profiles: tuple[Profile, ...] = ()
+    comparison: Comparison | None = None
 
     @property
     def results(self) -> Path:
@@ -80,6 +85,7 @@ def bench(
     rounds: int | None = None,
     batch_sizes: Sequence[int] = (1, 8),
     profile: bool = False,
+    against: str | Path | None = None,
     runs: str | Path = DEFAULT_RUNS,
     progress: Progress | None = None,
 ) -> BenchRecord:
@@ -96,6 +102,8 @@ def bench(
         rounds: fresh processes a cell.
         batch_sizes: images a call in the offline scenario.
         profile: also find the slowest operators of each artifact, by its runtime's own profiler.
+        against: an earlier ``results.jsonl``, or its folder, to compare with. Model files of it that are still there,
+            and are others now, are measured again in the same rounds.
         runs: the folder of runs.
         progress: is told what happens.
 
@@ -125,14 +133,19 @@ def bench(
         batch_sizes=tuple(batch_sizes),
         batch_seconds=min(chosen.batch_seconds, seconds / count),
     )
+    old = None if against is None else read_stored(Path(against))  # first: what stands in the folder is set aside
     subject = _find_subject(run, files, data, output, runs)
     _warn_of_other_cpus(subject, progress)
     cells, skipped = plan(subject.models, [targets] if isinstance(targets, str) else targets)
+    earlier = [] if old is None else find_earlier(old, cells)
+    if earlier:
+        names = ", ".join(dict.fromkeys(cell.model.name for cell in earlier))
+        progress.note("Against", f"{names} of before are still there, and are measured again beside those of now")
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     with alone_on_this_machine(progress):
-        outcome = Rounds(subject, cells, count, timing, progress).run()
+        outcome = Rounds(subject, [*cells, *earlier], count, timing, progress).run()
         skipped += outcome.skipped
-        if not outcome.results:
+        if not outcome.of(earlier=False):
             if outcome.interrupted:
                 raise KeyboardInterrupt("nothing was measured yet")
             raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
@@ -142,7 +155,7 @@ def bench(
             run=subject.run,
             files=tuple(str(Path(path).resolve()) for path in files),
             data=subject.data,
-            artifacts={cell.model.name: result.artifact_sha256 for cell, result in outcome.results.items()},
+            artifacts=outcome.hashes(earlier=False),
             targets=tuple(dict.fromkeys(str(cell.target) for cell in cells)),
             rigor=rigor,
             rounds=count,
@@ -156,8 +169,10 @@ def bench(
             interrupted=outcome.interrupted,
         )
         record = _write(subject, settings, outcome, timing, progress)
+        if old is not None:
+            record = replace(record, comparison=_compare(record.folder, old))
         if profile and not outcome.interrupted:
-            record = replace(record, profiles=_profile(list(outcome.results), record.folder, progress))
+            record = replace(record, profiles=_profile(list(outcome.of(earlier=False)), record.folder, progress))
     if outcome.interrupted:
         raise KeyboardInterrupt(f"what was measured until then is in '{record.results}'")
     return record
@@ -218,15 +233,31 @@ def _write(
     subject: Subject, settings: BenchSettings, outcome: Outcome, timing: Timing, progress: Progress
 ) -> BenchRecord:
     folder = ResultsFolder(subject.folder)
-    results = {cell.file_name: result for cell, result in outcome.results.items()}
-    reference = _find_reference(subject, outcome.results, folder)
-    if reference is not None and not any(reference is result for result in outcome.results.values()):
+    measured, before = outcome.of(earlier=False), outcome.of(earlier=True)
+    results = {cell.file_name: result for cell, result in measured.items()}
+    reference = _find_reference(subject, measured, folder)
+    if reference is not None and not any(reference is result for result in measured.values()):
         results[REFERENCE] = reference  # carried over
-    measurements = _measurements(subject, outcome.results, reference, timing)
+    measurements = _measurements(subject, measured, reference, timing)
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
+        for model in {cell.model.name: cell.model for cell in measured}.values():
+            fresh.keep(model.name, model.path)
+        if before:
+            write(
+                fresh.before,
+                replace(settings, artifacts=outcome.hashes(earlier=True), skipped=()),
+                _measurements(subject, before, None, timing),
+                [(cell.file_name, result) for cell, result in before.items()],
+                (),
+            )
     conclusions = _write_reports(folder, subject, progress)
     return BenchRecord(folder, settings, tuple(measurements), conclusions)
+
+
+def _compare(folder: ResultsFolder, old: StoredResults) -> Comparison:
+    again = read_stored(folder.before.results) if folder.before.results.exists() else None
+    return compare(read_stored(folder.results), old, again)
 
 
 def _find_reference(subject: Subject, results: dict[Cell, CellResult], folder: ResultsFolder) -> CellResult | None:

@@ -1,8 +1,9 @@
 """By how much a metric of a cell changed between two benchmarks, and what of that two benchmarks differ by anyway.
 
 Two benchmarks of the very same file differ, too: the clock, heat, and what else a shared machine does are not the
-same an hour later, and no number of queries within either of them tells by how much. Three things keep such a
-difference from being taken for one of the artifact:
+same an hour later, and no number of queries within either of them tells by how much. Where the earlier file is still
+there it is measured again in turn with that of now, and the ratio is of pairs of rounds. Where it is not, three things
+keep such a difference from being taken for one of the artifact:
 
 * the interval is over rounds, each a process of its own (docs/adr/0009);
 * a machine that was slower by a factor, as the yardstick beside each round says, slows a model down by anything from
@@ -124,6 +125,25 @@ def find_change(metric: str, old: StoredCell, new: StoredCell, *, drift: Drift |
     return Change(metric=metric, old=before.value, new=after.value, ratio=ratio, interval=interval)
 
 
+def find_paired_change(metric: str, old: StoredCell, new: StoredCell) -> Change | None:
+    """What became of a metric of ``TIMED`` between two files that were measured in the same rounds.
+
+    Args:
+        metric: one of ``TIMED``.
+        old: the earlier file.
+        new: the later one.
+
+    Returns:
+        None where one of the two has no rounds of it, or they have not as many.
+    """
+    before, after = old.find(metric), new.find(metric)
+    first, second = _by_round(metric, new), _by_round(metric, old)
+    if before is None or after is None or not (_usable(first) and _usable(second)) or len(first) != len(second):
+        return None
+    ratio, interval = _over_rounds(first, second, paired=True)
+    return Change(metric=metric, old=before.value, new=after.value, ratio=ratio, interval=interval)
+
+
 def _ratio(
     metric: str, old: StoredCell, new: StoredCell, *, same_machine: bool = True
 ) -> tuple[float | None, Interval | None]:
@@ -171,8 +191,8 @@ def _usable(rounds: Samples) -> bool:
     return len(rounds) > 0 and bool(np.all(np.isfinite(rounds) & (rounds > 0)))
 
 
-def _over_rounds(after: Samples, before: Samples) -> tuple[float, Interval | None]:
-    return latency_ratio([np.array([item]) for item in after], [np.array([item]) for item in before], paired=False)
+def _over_rounds(after: Samples, before: Samples, *, paired: bool = False) -> tuple[float, Interval | None]:
+    return latency_ratio([np.array([item]) for item in after], [np.array([item]) for item in before], paired=paired)
 
 
 def _speeds(metric: str, new: Samples, old: Samples) -> tuple[Samples, Samples]:

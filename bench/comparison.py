@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tledge.bench.change import METRICS, Change, Drift, find_change
+from tledge.bench.change import METRICS, TIMED, Change, Drift, find_change, find_paired_change
 from tledge.bench.environment_changes import find_changes
 from tledge.bench.flags import MEANINGS, UNTIMELY
 from tledge.bench.matching import is_unchanged, match
@@ -35,6 +35,7 @@ class ComparedRow:
         no_latency_verdict: why nothing is said of its latency, in words; empty where the interval speaks for itself.
         mcnemar_p: of both being right equally often on the same photos; None where they classified others.
         same_photos: both classified the same ones.
+        again: the model file of before was measured again, in turn with that of now; its times are those.
     """
 
     artifact: str
@@ -46,6 +47,7 @@ class ComparedRow:
     no_latency_verdict: str = ""
     mcnemar_p: float | None = None
     same_photos: bool = False
+    again: bool = False
 
     @property
     def name(self) -> str:
@@ -100,7 +102,7 @@ class Comparison:
         }
 
 
-def compare(new: StoredResults, old: StoredResults) -> Comparison:
+def compare(new: StoredResults, old: StoredResults, again: StoredResults | None = None) -> Comparison:
     """Compares cell by cell.
 
     Cells are matched by artifact and target; what then is left, by artifact, runtime and device, where that is
@@ -109,6 +111,8 @@ def compare(new: StoredResults, old: StoredResults) -> Comparison:
     Args:
         new: the later benchmark.
         old: the earlier one. Read it before measuring: a benchmark sets aside what stands in its folder.
+        again: model files of the earlier one, measured again in the rounds of the later: their times take the place of
+            those of before, and what the machine does by itself drops out of the ratios.
 
     Raises:
         MeasurementError: they have no cell in common.
@@ -120,7 +124,7 @@ def compare(new: StoredResults, old: StoredResults) -> Comparison:
             f" {_listed(old.cells)}; this, {_listed(new.cells)}"
         )
     unchanged = [pair for pair in pairs if is_unchanged(*pair)]
-    rows = [_compare_row(before, after, old, new, unchanged) for before, after in pairs]
+    rows = [_compare_row(before, after, old, new, unchanged, _again(before, again)) for before, after in pairs]
     olds, news = {id(before) for before, _ in pairs}, {id(after) for _, after in pairs}
     texts = [find_changes(before.environment, after.environment).text for before, after in pairs]
     return Comparison(
@@ -133,12 +137,13 @@ def compare(new: StoredResults, old: StoredResults) -> Comparison:
     )
 
 
-def _compare_row(
+def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
     before: StoredCell,
     after: StoredCell,
     old: StoredResults,
     new: StoredResults,
     unchanged: Sequence[tuple[StoredCell, StoredCell]],
+    again: StoredCell | None,
 ) -> ComparedRow:
     environment = find_changes(before.environment, after.environment)
     other_machine = bool(environment.machine) or before.target != after.target
@@ -147,8 +152,12 @@ def _compare_row(
     changes = {
         metric: change for metric in METRICS if (change := find_change(metric, before, after, drift=drift)) is not None
     }
+    if again is not None:
+        for metric in TIMED:
+            if (paired := find_paired_change(metric, again, after)) is not None:
+                changes[metric] = paired
     same = any(pair[1] is after for pair in unchanged)
-    reason = UNCHANGED if same else _why_no_latency_verdict(before, after, changes.get("latency_p50"))
+    reason = UNCHANGED if same else _why_no_latency_verdict(again or before, after, changes.get("latency_p50"))
     p_value = _mcnemar(before, after, old, new)
     if not reason and "latency_p50" in changes:
         changes["latency_p50"] = _judged_latency(changes["latency_p50"])
@@ -164,7 +173,14 @@ def _compare_row(
         no_latency_verdict=reason,
         mcnemar_p=p_value,
         same_photos=_same_photos(old, new),
+        again=again is not None,
     )
+
+
+def _again(before: StoredCell, again: StoredResults | None) -> StoredCell | None:
+    """The cell of before, measured again; None where it was not, or its rounds are not there."""
+    found = None if again is None else again.of(before.artifact, before.target)
+    return found if found is not None and found.sha256 == before.sha256 and found.samples is not None else None
 
 
 def _why_no_latency_verdict(old: StoredCell, new: StoredCell, p50: Change | None) -> str:

@@ -45,6 +45,9 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 
+KEPT, BROKEN, UNSURE, UNJUDGED = "kept", "broken", "unsure", "unjudged"
+"""What may become of a condition for a row."""
+
 _FORM = re.compile(
     r"(?:(?P<rows>.+?):\s+)?(?P<metric>\w+)\s*(?P<operator>[<>]=?)\s*(?P<limit>\d+(?:\.\d+)?)(?P<relative>x?)"
 )
@@ -95,11 +98,13 @@ class GateResult:
         violations: a line for each row that is beyond a limit.
         unjudged: a line for each condition or row that could not be judged, and why; that fails the gate, too: nothing
             passes unseen.
+        unsure: a line for each row that is beyond a limit where the interval does not tell; that breaks nothing.
         checked: how many rows were held against conditions.
     """
 
     violations: tuple[str, ...]
     unjudged: tuple[str, ...]
+    unsure: tuple[str, ...]
     checked: int
 
     @property
@@ -160,6 +165,7 @@ def check(conditions: Sequence[Condition], results: StoredResults, comparison: C
     """
     violations: list[str] = []
     unjudged: list[str] = []
+    unsure: list[str] = []
     checked = 0
     for condition in conditions:
         cells = [cell for cell in results.cells if condition.takes(cell)]
@@ -167,16 +173,18 @@ def check(conditions: Sequence[Condition], results: StoredResults, comparison: C
             unjudged.append(f"'{condition.text}' is of no row: nothing that was measured is called so")
         for cell in cells:
             checked += 1
-            broken, reason = _judge(condition, cell, comparison)
-            if reason:
-                unjudged.append(f"'{condition.text}' was not judged of {cell.name}: {reason}")
-            elif broken:
-                violations.append(f"{cell.name}: {broken}")
+            outcome, told = _judge(condition, cell, comparison)
+            if outcome == UNJUDGED:
+                unjudged.append(f"'{condition.text}' was not judged of {cell.name}: {told}")
+            elif outcome == BROKEN:
+                violations.append(f"{cell.name}: {told}")
+            elif outcome == UNSURE:
+                unsure.append(f"{cell.name}: {told}, an interval too wide to tell; more --rounds make it narrower")
     if conditions and comparison is not None:
         unjudged += [
             f"{artifact} on {target} was measured before and is not there now" for artifact, target in _gone(comparison)
         ]
-    return GateResult(tuple(violations), tuple(unjudged), checked)
+    return GateResult(tuple(violations), tuple(unjudged), tuple(unsure), checked)
 
 
 def _gone(comparison: Comparison) -> list[tuple[str, str]]:
@@ -186,46 +194,46 @@ def _gone(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _judge(condition: Condition, cell: StoredCell, comparison: Comparison | None) -> tuple[str, str]:
-    """How a cell breaks a condition, and why it could not be judged; each empty where it is not so."""
+    """What became of a condition for a cell, and the line that says so."""
     metric, scale = METRICS[condition.metric]
     measured = cell.find(metric)
     if measured is None:
-        return "", f"its {metric} was not measured"
+        return UNJUDGED, f"its {metric} was not measured"
     if not condition.needs_comparison:
         value = measured.value * scale
-        return (f"{condition.metric} {_text(value)} ({condition.text})" if condition.breaks(value) else ""), ""
+        return (BROKEN if condition.breaks(value) else KEPT), f"{condition.metric} {_text(value)} ({condition.text})"
     row = None if comparison is None else comparison.of(cell.artifact, cell.target)
     change = None if row is None else row.changes.get(metric)
     if row is None or change is None or change.old is None or change.new is None:
-        return "", "the benchmark before has no such row"
+        return UNJUDGED, "the benchmark before has no such row"
     if metric == "top1" and not row.same_photos:
-        return "", "the benchmark before classified other photos"
+        return UNJUDGED, "the benchmark before classified other photos"
     if condition.metric == DROP:
         drop = change.old - change.new
-        broken = f"top1 fell by {drop:.4f}, from {change.old:.4f} to {change.new:.4f} ({condition.text})"
-        return (broken if condition.breaks(drop) else ""), ""
+        told = f"top1 fell by {drop:.4f}, from {change.old:.4f} to {change.new:.4f} ({condition.text})"
+        return (BROKEN if condition.breaks(drop) else KEPT), told
     return _judge_ratio(condition, row, change, scale)
 
 
 def _judge_ratio(condition: Condition, row: ComparedRow, change: Change, scale: float) -> tuple[str, str]:
     if change.old is None or change.new is None or change.old <= 0:
-        return "", "the value before was 0"
+        return UNJUDGED, "the value before was 0"
     ratio = change.ratio if change.ratio is not None else change.new / change.old
-    if not condition.breaks(ratio):
-        return "", ""
     told = f"{condition.metric} {_text(change.new * scale)} is {ratio:.3f}x of {_text(change.old * scale)}"
+    if not condition.breaks(ratio):
+        return KEPT, told
     if change.metric not in TIMED:
-        return f"{told} ({condition.text})", ""
-    if row.unchanged:  # nothing but the machine differs, of which the condition does not speak
-        return "", ""
+        return BROKEN, f"{told} ({condition.text})"
+    if row.unchanged:
+        return KEPT, f"{told}, and nothing but the machine differs, of which the condition does not speak"
     if row.no_latency_verdict:
-        return "", row.no_latency_verdict
+        return UNJUDGED, row.no_latency_verdict
     if change.interval is None:
-        return "", "too few rounds for an interval"
+        return UNJUDGED, "too few rounds for an interval"
     low, high = change.interval
     above = condition.operator.startswith(">")
     really = low > min(1.0, condition.limit) if above else high < max(1.0, condition.limit)
-    return (f"{told}, 95% {low:.3f} to {high:.3f} ({condition.text})" if really else ""), ""
+    return (BROKEN if really else UNSURE), f"{told}, 95% {low:.3f} to {high:.3f} ({condition.text})"
 
 
 def _text(value: float) -> str:

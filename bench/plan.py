@@ -15,15 +15,22 @@ from tledge.edge_runtime.target import Target
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One model file on one target; equal to itself only."""
+    """One model file on one target; equal to itself only.
+
+    Attributes:
+        model: the file.
+        target: where it runs.
+        earlier: the file is that of an earlier benchmark, measured again beside the one of now.
+    """
 
     model: Model
     target: Target
+    earlier: bool = False
 
     @property
     def name(self) -> str:
         """What people call it: "int8.tflite on litert:cpu:2"."""
-        return f"{self.model.name} on {self.target}"
+        return f"{self.model.name}{' of before' * self.earlier} on {self.target}"
 
     @property
     def file_name(self) -> str:

@@ -8,6 +8,8 @@ bench/
   report.md  report.html
   samples/        each cell's raw samples, and the Keras model's answers
   environments/   the machines
+  measured/       the model files, by hard links, which cost no space until the files are replaced
+  before/         the files of an earlier benchmark, measured again beside these: a folder of results like this one
   earlier/        what stood here before, by the time at which it was begun
 """
 
@@ -18,13 +20,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tledge.bench.cell import CellResult
 from tledge.bench.record import BenchSettings
 from tledge.core import atomic
+from tledge.core.artifact import path_beside
 from tledge.core.errors import MeasurementError
 from tledge.core.measurement import Measurement, write_results
 
@@ -66,6 +69,26 @@ class ResultsFolder:
     @property
     def environments(self) -> Path:
         return self.path / "environments"
+
+    @property
+    def measured(self) -> Path:
+        return self.path / "measured"
+
+    @property
+    def before(self) -> ResultsFolder:
+        return ResultsFolder(self.path / "before")
+
+    def measured_file(self, artifact: str) -> Path:
+        """Where the model file of that name stands as it was measured."""
+        return self.measured / artifact.replace("/", "_")
+
+    def keep(self, artifact: str, path: Path) -> None:
+        """Keeps a model file and its sidecar as they are now, where the file system has hard links."""
+        kept = self.measured_file(artifact)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        for source, link in ((path, kept), (path_beside(path), path_beside(kept))):
+            with suppress(OSError):
+                link.hardlink_to(source.resolve())
 
     def labels(self) -> tuple[int, ...]:
         """The label of each classified photo, in the order of the logits; none where no photo was classified.

@@ -36,13 +36,21 @@ class Outcome:
 
     Attributes:
         results: of the cells that were measured, in order.
-        skipped: the cells that failed, or that were not reached.
+        skipped: the cells that failed, or that were not reached; none of an earlier benchmark.
         interrupted: a person stopped it.
     """
 
     results: dict[Cell, CellResult]
     skipped: tuple[Skipped, ...]
     interrupted: bool
+
+    def of(self, *, earlier: bool) -> dict[Cell, CellResult]:
+        """The results of the cells of an earlier benchmark, or of this one's."""
+        return {cell: result for cell, result in self.results.items() if cell.earlier == earlier}
+
+    def hashes(self, *, earlier: bool) -> dict[str, str]:
+        """The SHA-256 of each of their model files, by its name."""
+        return {cell.model.name: result.artifact_sha256 for cell, result in self.of(earlier=earlier).items()}
 
 
 class Rounds:
@@ -94,14 +102,17 @@ class Rounds:
                 failed=cell in self._failed,
             )
             for cell in self._cells
-            if cell not in measured
+            if cell not in measured and not cell.earlier
         ]
+        for cell, reason in self._failed.items():
+            if cell.earlier:
+                self._progress.warn(f"{cell.name} was not measured again: {reason}")
         return Outcome(results, tuple(skipped), interrupted)
 
     def _measure(self, cell: Cell, number: int, step: Step) -> None:
         if cell not in self._failed:
             try:
-                specification = self._specify(cell, classify=number == 0)
+                specification = self._specify(cell, classify=number == 0 and not cell.earlier)
                 self._measured[cell].append(measure_in_own_process(specification, cell.name))
             except MeasurementError as error:
                 self._failed[cell] = str(error)

@@ -61,6 +61,19 @@ class Subject:
     fingerprint: str = ""
 
 
+def read_model(path: Path, name: str) -> Model:
+    """A model file on its own.
+
+    Args:
+        path: the file.
+        name: what tables call it.
+
+    Raises:
+        ArtifactError: it is absent, of no known format, or does not match its sidecar.
+    """
+    return Model(path, name, read_artifact(path) if _has_sidecar(path) else None)
+
+
 def of_run(directory: RunDirectory) -> Subject:
     """The Keras model of a run and all that was exported from it, on its test split.
 
@@ -104,10 +117,7 @@ def of_files(files: Sequence[Path], data: Path | None, folder: Path) -> Subject:
         DataError: the folder holds no photos of a class, or a folder of no class.
     """
     files = list({path.resolve(): path for path in files}.values())
-    models = tuple(
-        Model(path, name, read_artifact(path) if _has_sidecar(path) else None)
-        for path, name in zip(files, _names(files), strict=True)
-    )
+    models = tuple(read_model(path, name) for path, name in zip(files, _names(files), strict=True))
     classes = [model.artifact.sidecar.class_names for model in models if model.artifact is not None]
     title = models[0].name if len(models) == 1 else f"{len(models)} model files"
     if data is None:

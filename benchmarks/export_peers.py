@@ -161,7 +161,8 @@ def measure(folder: Path, rounds: int) -> None:
             began = time.perf_counter()
             model(image)
             latencies[name].append(1000 * (time.perf_counter() - began))
-    np.savez(folder / "answers.npz", **answers)
+    arrays: dict[str, Any] = answers
+    np.savez(folder / "answers.npz", **arrays)
     print(json.dumps(latencies))
 
 

@@ -127,7 +127,7 @@ def main() -> None:
         print("| artifact | logits p50 ms | bare p50 ms | ratio | added us | at most 1.05 |")
         print("|---|---:|---:|---:|---:|---|")
         for path in (*paths, *export_tiny(Path(folder))):
-            command = [sys.executable, __file__, "--measure", path, "--threads", str(told.threads)]
+            command = [sys.executable, __file__, "--measure", str(path), "--threads", str(told.threads)]
             command += ["--queries", str(told.queries)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             ours, bare = (np.array(side) / 1e6 for side in json.loads(done.stdout.splitlines()[-1]))

@@ -58,9 +58,10 @@ def ours_augmented(splits: Splits, size: int) -> Iterable[Any]:
 
 def keras_loader(root: Path, size: int, crop: bool) -> Iterable[Any]:
     """Keras' own."""
-    return keras.utils.image_dataset_from_directory(
+    found: Iterable[Any] = keras.utils.image_dataset_from_directory(
         root, image_size=(size, size), batch_size=BATCH, crop_to_aspect_ratio=crop, verbose=False
     )
+    return found
 
 
 def plain_tf_data(paths: list[Path], size: int, antialias: bool) -> Iterable[Any]:
@@ -73,7 +74,9 @@ def plain_tf_data(paths: list[Path], size: int, antialias: bool) -> Iterable[Any
         return tf.image.resize(image, (size, size), antialias=antialias)
 
     names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
-    return names.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    images = names.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    found: Iterable[Any] = images.batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    return found
 
 
 def main() -> None:

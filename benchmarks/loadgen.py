@@ -69,7 +69,7 @@ def measure_by_loadgen(artifact: str, target: str, queries: int, photos: Path, f
 def run_loadgen(artifact: Path, target: str, queries: int, photos: Path) -> dict[int, float]:
     """LoadGen's percentiles in ms, of a fresh process."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--measure", artifact, target, str(queries), photos, folder]
+        command = [sys.executable, __file__, "--measure", str(artifact), target, str(queries), str(photos), folder]
         subprocess.run(command, check=True, capture_output=True)
         summary = (Path(folder) / "mlperf_log_summary.txt").read_text()
     return {
@@ -78,13 +78,13 @@ def run_loadgen(artifact: Path, target: str, queries: int, photos: Path) -> dict
     }
 
 
-def run_ours(artifact: Path, target: str, queries: int, photos: list[Path]) -> dict[int, float]:
+def run_ours(artifact: Path, target: str, queries: int, photos: Path) -> dict[int, float]:
     """Our percentiles in ms, of a fresh process."""
     specification = Specification(
         artifact=str(artifact),
         target=target,
         bare=False,
-        timed_images=tuple(map(str, photos)),
+        pixels=str(photos),
         images=(),
         timing=Timing(warm_up=WARM_UP, minimum_queries=queries, minimum_seconds=0),
     )
@@ -123,7 +123,7 @@ def main() -> None:
             for number in range(told.rounds):
                 for side in (0, 1) if number % 2 == 0 else (1, 0):
                     if side == 0:
-                        ours.append(run_ours(artifact, target, told.queries, list(paths)))
+                        ours.append(run_ours(artifact, target, told.queries, photos))
                     else:
                         theirs.append(run_loadgen(artifact, target, told.queries, photos))
         for percent in PERCENTS:

@@ -89,6 +89,7 @@ def notes(comparison: Comparison) -> list[str]:
     return [
         _answer(comparison.rows),
         *(f"{text[0].upper()}{text[1:]}" for text in comparison.environments),
+        *_measured_again(comparison.rows),
         *_matched_loosely(comparison.rows),
         *_no_verdicts(comparison.rows),
         *_other_photos(comparison.rows),
@@ -131,6 +132,11 @@ def _answer(rows: Iterable[ComparedRow]) -> str:
     if not said:
         return "No row is shown to be faster or slower, better or worse."
     return f"Rows: {', '.join(said)}; of the others no difference is shown."
+
+
+def _measured_again(rows: Iterable[ComparedRow]) -> list[str]:
+    names = [row.name for row in rows if row.again]
+    return [f"The file of before was measured again, in turn with that of now: {_listed(names)}"] if names else []
 
 
 def _matched_loosely(rows: Iterable[ComparedRow]) -> list[str]:

@@ -16,6 +16,8 @@ SCHEMA_VERSION = 1
 UNITS: Mapping[str, str] = {
     "top1": "fraction",
     "agreement": "fraction",
+    "robust_accuracy": "fraction",
+    "attack_success_rate": "fraction",
     "latency_p50": "ms",
     "latency_p90": "ms",
     "latency_p99": "ms",

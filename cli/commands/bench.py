@@ -84,7 +84,6 @@ def run(
     """
     with executing(json) as terminal:
         from tledge.bench import bench
-        from tledge.bench.comparison import compare
         from tledge.bench.gate import check, parse
         from tledge.bench.repeating import read_repetition
         from tledge.bench.stored_results import read_stored
@@ -105,7 +104,6 @@ def run(
         for name in export or ():
             check_export(name)
         conditions = parse(fail_on or (), compared=against is not None)
-        before = None if against is None else read_stored(against)
         repetition = None if repeat is None else read_repetition(repeat)
         arguments = {name: value for name, value in asked.items() if value is not None}
         if repetition is not None:
@@ -113,14 +111,13 @@ def run(
             arguments = dict(repetition.arguments)
         if not arguments.get("files"):
             terminal.log_to = find_run(arguments.get("run"), runs).logs / "bench.log"
-        record = bench(**arguments, profile=profile, runs=runs, progress=terminal.progress())
+        record = bench(**arguments, profile=profile, against=against, runs=runs, progress=terminal.progress())
         tables = [export_table(record.measurements, name, record.folder.path) for name in export or ()]
         show(terminal, record)
         for path in tables:
             terminal.print(f"Table: {path}")
-        stored = read_stored(record.results)
-        comparison = None if before is None else compare(stored, before)
-        gate = check(conditions, stored, comparison)
+        comparison = record.comparison
+        gate = check(conditions, read_stored(record.results), comparison)
         told = {"exports": tables, "comparison": comparison and comparison.to_dict(), "gate": vars(gate)}
         terminal.print_json({**to_json(record), **told})
         if repetition is not None:
@@ -130,9 +127,12 @@ def run(
             terminal.print(comparison_table(comparison, terminal.width))
         for line in (*gate.violations, *gate.unjudged):
             terminal.print(f"Failed: {line}")
+        for line in gate.unsure:
+            terminal.print(f"Not shown: {line}")
         if conditions and gate.passed:
             terminal.print(
-                f"Gate: {gate.checked} rows held against {len(conditions)} conditions, none is beyond its limit"
+                f"Gate: {gate.checked} rows held against {len(conditions)} conditions, none is shown to be beyond its"
+                " limit"
             )
         if any(item.failed for item in record.skipped):
             raise typer.Exit(1)

@@ -103,6 +103,46 @@ def test_a_batch_that_a_model_does_not_take_has_no_throughput(tmp_path: Path) ->
     assert [item.params["batch"] for item in record.measurements if item.metric == "throughput"] == [1]
 
 
+def test_the_file_of_before_is_measured_again_in_the_same_rounds(files: Path) -> None:
+    model, out = files / "float32.onnx", files / "out"
+
+    def measure(against: Path | None = None) -> BenchRecord:
+        return bench(files=[model], output=out, targets=["onnxruntime:cpu:1"], seconds=0.02, rounds=2, against=against)
+
+    sha256 = measure().settings.artifacts["float32.onnx"]
+    same = measure(out)
+    assert same.comparison is not None
+    assert not same.comparison.rows[0].again  # the very same file
+
+    rebuild(model, "second")
+    second = measure(out)
+    assert second.comparison is not None
+    (row,) = second.comparison.rows
+    assert row.again
+    before = {item.metric: item for item in read_results(second.folder.before.results)}
+    assert {item.artifact_sha256 for item in before.values()} == {sha256}
+    assert row.changes["latency_p50"].old == before["latency_p50"].value
+    assert row.changes["latency_p50"].interval is not None
+    assert second.settings.artifacts["float32.onnx"] != sha256
+    assert {item.artifact_sha256 for item in second.measurements} == {second.settings.artifacts["float32.onnx"]}
+    assert second.skipped == ()
+
+    shutil.rmtree(second.folder.measured)
+    rebuild(model, "third")
+    third = measure(out)
+    assert third.comparison is not None
+    assert not third.comparison.rows[0].again  # that of before is nowhere to be found
+    assert not third.folder.before.path.exists()
+
+
+def rebuild(path: Path, name: str) -> None:
+    """The same model in another file, which takes the place of that at the path as an export's does."""
+    model = onnx.load(path)
+    model.doc_string = name
+    path.unlink()
+    onnx.save(model, path)
+
+
 def test_files_called_alike_are_told_apart(files: Path) -> None:
     for folder in ("a", "b"):
         (files / folder).mkdir()

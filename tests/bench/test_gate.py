@@ -54,6 +54,17 @@ def test_a_planted_slowdown_is_caught_and_noise_is_not(tmp_path: Path) -> None:
         assert gate(drifted, "p50_ms > 1.02x", old=old).passed
 
 
+def test_what_is_beyond_a_limit_and_not_shown_to_be_is_said(tmp_path: Path) -> None:
+    old = write_bench(tmp_path / "old", 0, [INT8])
+    new = write_bench(tmp_path / "new", 1, [replace(INT8, build="b")], Machine(unseen=1.05))
+    result = gate(new, "p50_ms > 1.02x", old=old)
+    assert result.passed
+    (line,) = result.unsure
+    assert "int8.tflite on litert:cpu:2: p50_ms" in line
+    assert "too wide to tell" in line
+    assert gate(new, "p50_ms > 1.2x", old=old).unsure == ()
+
+
 def test_the_same_file_breaks_nothing(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 0, [INT8])
     new = write_bench(tmp_path / "new", 1, [INT8], Machine(unseen=1.3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from tledge.bench.cell import CellResult, Timing
 from tledge.bench.comparison import Comparison, compare
 from tledge.bench.earlier import find_earlier
+from tledge.bench.gate import Condition, GateResult, check, check_rows, parse
 from tledge.bench.lock import alone_on_this_machine
 from tledge.bench.metrics import CellMetrics, Classes, find_baseline
 from tledge.bench.plan import Cell, plan
@@ -48,6 +49,7 @@ class BenchRecord:
         conclusions: what they say, in sentences.
         profiles: where the time goes in each artifact, where that was asked for.
         comparison: with an earlier benchmark, where that was asked for.
+        gate: what became of the conditions; passed where there were none.
     """
 
     folder: ResultsFolder
@@ -56,6 +58,7 @@ class BenchRecord:
     conclusions: tuple[str, ...]
     profiles: tuple[Profile, ...] = ()
     comparison: Comparison | None = None
+    gate: GateResult = field(default_factory=GateResult)
 
     @property
     def results(self) -> Path:
@@ -86,6 +89,7 @@ def bench(
     batch_sizes: Sequence[int] = (1, 8),
     profile: bool = False,
     against: str | Path | None = None,
+    fail_on: Sequence[str] = (),
     runs: str | Path = DEFAULT_RUNS,
     progress: Progress | None = None,
 ) -> BenchRecord:
@@ -104,6 +108,7 @@ def bench(
         profile: also find the slowest operators of each artifact, by its runtime's own profiler.
         against: an earlier ``results.jsonl``, or its folder, to compare with. Model files of it that are still there,
             and are others now, are measured again in the same rounds.
+        fail_on: conditions, as in "int8.tflite: p90_ms > 1.1x"; the record says which are broken.
         runs: the folder of runs.
         progress: is told what happens.
 
@@ -133,10 +138,12 @@ def bench(
         batch_sizes=tuple(batch_sizes),
         batch_seconds=min(chosen.batch_seconds, seconds / count),
     )
+    conditions = parse(fail_on, compared=against is not None)
     old = None if against is None else read_stored(Path(against))  # first: what stands in the folder is set aside
     subject = _find_subject(run, files, data, output, runs)
     _warn_of_other_cpus(subject, progress)
     cells, skipped = plan(subject.models, [targets] if isinstance(targets, str) else targets)
+    check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells])
     earlier = [] if old is None else find_earlier(old, cells)
     if earlier:
         names = ", ".join(dict.fromkeys(cell.model.name for cell in earlier))
@@ -169,8 +176,7 @@ def bench(
             interrupted=outcome.interrupted,
         )
         record = _write(subject, settings, outcome, timing, progress)
-        if old is not None:
-            record = replace(record, comparison=_compare(record.folder, old))
+        record = _judge(record, old, conditions)
         if profile and not outcome.interrupted:
             record = replace(record, profiles=_profile(list(outcome.of(earlier=False)), record.folder, progress))
     if outcome.interrupted:
@@ -255,9 +261,12 @@ def _write(
     return BenchRecord(folder, settings, tuple(measurements), conclusions)
 
 
-def _compare(folder: ResultsFolder, old: StoredResults) -> Comparison:
-    again = read_stored(folder.before.results) if folder.before.results.exists() else None
-    return compare(read_stored(folder.results), old, again)
+def _judge(record: BenchRecord, old: StoredResults | None, conditions: Sequence[Condition]) -> BenchRecord:
+    """Adds the comparison with an earlier benchmark, and what became of the conditions."""
+    results, before = read_stored(record.results), record.folder.before.results
+    again = read_stored(before) if before.exists() else None
+    comparison = None if old is None else compare(results, old, again)
+    return replace(record, comparison=comparison, gate=check(conditions, results, comparison))
 
 
 def _find_reference(subject: Subject, results: dict[Cell, CellResult], folder: ResultsFolder) -> CellResult | None:

@@ -78,12 +78,11 @@ class Condition:
         """It says something of what was before."""
         return self.relative or self.metric == DROP
 
-    def takes(self, cell: StoredCell) -> bool:
-        """Whether it speaks of a cell."""
+    def takes(self, artifact: str, target: str) -> bool:
+        """Whether it speaks of that artifact on that target."""
         if not self.rows:
-            return not cell.target.startswith("keras:")
-        name = f"{cell.artifact}@{cell.target}" if "@" in self.rows else cell.artifact
-        return fnmatchcase(name, self.rows)
+            return not target.startswith("keras:")
+        return fnmatchcase(f"{artifact}@{target}" if "@" in self.rows else artifact, self.rows)
 
     def breaks(self, value: float) -> bool:
         """Whether a value, or a multiple where it is relative, is beyond the limit."""
@@ -102,10 +101,10 @@ class GateResult:
         checked: how many rows were held against conditions.
     """
 
-    violations: tuple[str, ...]
-    unjudged: tuple[str, ...]
-    unsure: tuple[str, ...]
-    checked: int
+    violations: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+    checked: int = 0
 
     @property
     def passed(self) -> bool:
@@ -131,6 +130,22 @@ def parse(texts: Sequence[str], *, compared: bool) -> tuple[Condition, ...]:
                 f"--fail-on '{condition.text}' speaks of what was before: name that with --against OLD.jsonl"
             )
     return conditions
+
+
+def check_rows(conditions: Sequence[Condition], planned: Sequence[tuple[str, str]]) -> None:
+    """Refuses conditions of which there will be no row, before anything is measured.
+
+    Args:
+        conditions: as ``parse`` gave them.
+        planned: artifact and target of each cell.
+
+    Raises:
+        OptionError: one speaks of no cell.
+    """
+    for condition in conditions:
+        if not any(condition.takes(*cell) for cell in planned):
+            names = ", ".join(dict.fromkeys(artifact for artifact, _ in planned))
+            raise OptionError(f"--fail-on '{condition.text}' is of no row: what is measured is called {names}")
 
 
 def _parse(text: str) -> Condition:
@@ -168,7 +183,7 @@ def check(conditions: Sequence[Condition], results: StoredResults, comparison: C
     unsure: list[str] = []
     checked = 0
     for condition in conditions:
-        cells = [cell for cell in results.cells if condition.takes(cell)]
+        cells = [cell for cell in results.cells if condition.takes(cell.artifact, cell.target)]
         if not cells:
             unjudged.append(f"'{condition.text}' is of no row: nothing that was measured is called so")
         for cell in cells:

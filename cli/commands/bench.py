@@ -84,9 +84,7 @@ def run(
     """
     with executing(json) as terminal:
         from tledge.bench import bench
-        from tledge.bench.gate import check, parse
         from tledge.bench.repeating import read_repetition
-        from tledge.bench.stored_results import read_stored
         from tledge.bench.tabular import check_export
         from tledge.bench.tabular import export as export_table
 
@@ -103,7 +101,6 @@ def run(
         }
         for name in export or ():
             check_export(name)
-        conditions = parse(fail_on or (), compared=against is not None)
         repetition = None if repeat is None else read_repetition(repeat)
         arguments = {name: value for name, value in asked.items() if value is not None}
         if repetition is not None:
@@ -111,13 +108,19 @@ def run(
             arguments = dict(repetition.arguments)
         if not arguments.get("files"):
             terminal.log_to = find_run(arguments.get("run"), runs).logs / "bench.log"
-        record = bench(**arguments, profile=profile, against=against, runs=runs, progress=terminal.progress())
+        record = bench(
+            **arguments,
+            profile=profile,
+            against=against,
+            fail_on=fail_on or (),
+            runs=runs,
+            progress=terminal.progress(),
+        )
         tables = [export_table(record.measurements, name, record.folder.path) for name in export or ()]
         show(terminal, record)
         for path in tables:
             terminal.print(f"Table: {path}")
-        comparison = record.comparison
-        gate = check(conditions, read_stored(record.results), comparison)
+        comparison, gate = record.comparison, record.gate
         told = {"exports": tables, "comparison": comparison and comparison.to_dict(), "gate": vars(gate)}
         terminal.print_json({**to_json(record), **told})
         if repetition is not None:
@@ -129,9 +132,9 @@ def run(
             terminal.print(f"Failed: {line}")
         for line in gate.unsure:
             terminal.print(f"Not shown: {line}")
-        if conditions and gate.passed:
+        if fail_on and gate.passed:
             terminal.print(
-                f"Gate: {gate.checked} rows held against {len(conditions)} conditions, none is shown to be beyond its"
+                f"Gate: {gate.checked} rows held against {len(fail_on)} conditions, none is shown to be beyond its"
                 " limit"
             )
         if any(item.failed for item in record.skipped):

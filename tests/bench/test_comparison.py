@@ -68,11 +68,11 @@ def test_a_tenth_is_found(tmp_path: Path, beside: bool) -> None:
 def test_a_file_that_was_measured_again_is_judged_by_pairs(tmp_path: Path) -> None:
     """A machine that got slower by 15% unseen slows both: what is left of the ratio is the file's."""
     slower = Machine(unseen=1.15)
-    said = {1.0: [], 1.1: []}
+    said: dict[float, list[str]] = {1.0: [], 1.1: []}
     for seed in range(20):
         old = read_stored(write_bench(tmp_path / f"old{seed}", 3 * seed, [INT8]))
         again = read_stored(write_bench(tmp_path / f"again{seed}", 3 * seed + 1, [INT8], slower))
-        for ratio, found in said.items():
+        for ratio in said:
             now = rebuilt(INT8, latency=4.0 * ratio)
             new = read_stored(write_bench(tmp_path / f"new{seed}-{ratio}", 3 * seed + 2, [now], slower))
             row = only_row(compare(new, old, again))
@@ -81,7 +81,7 @@ def test_a_file_that_was_measured_again_is_judged_by_pairs(tmp_path: Path) -> No
             assert change.ratio == pytest.approx(ratio, abs=0.05)
             assert change.old == again.cells[0].find("latency_p50").value
             assert row.changes["top1"].old == old.cells[0].find("top1").value
-            found += row.verdicts
+            said[ratio] += row.verdicts
     assert said[1.0] == []
     assert set(said[1.1]) == {"slower"}
     assert len(said[1.1]) >= 19

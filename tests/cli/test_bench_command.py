@@ -27,7 +27,7 @@ def test_a_broken_condition_is_exit_code_3(folder: Path) -> None:
     assert "mine.tflite on litert:cpu:1: p50_ms" in line
     done = bench(folder, "--fail-on", "p50_ms > 10000", "--json")
     assert done.code == 0, done
-    assert json.loads(done.out)["gate"] == {"violations": [], "unjudged": [], "checked": 1}
+    assert json.loads(done.out)["gate"] == {"violations": [], "unjudged": [], "unsure": [], "checked": 1}
     done = bench(folder, "--fail-on", "top1 < 0.9")
     assert done.code == 3
     assert "its top1 was not measured" in done.out
@@ -36,6 +36,9 @@ def test_a_broken_condition_is_exit_code_3(folder: Path) -> None:
 def test_conditions_and_exports_are_checked_before_anything_is_measured(folder: Path) -> None:
     check_one_line_error(bench(folder, "--fail-on", "p90_ms > 1.1x"), "--against")
     check_one_line_error(bench(folder, "--fail-on", "p9_ms > 3"), "unknown metric 'p9_ms'")
+    check_one_line_error(
+        bench(folder, "--fail-on", "int8.tflite: p90_ms > 3"), "is of no row: what is measured is called mine.tflite"
+    )
     check_one_line_error(bench(folder, "--export", "xlsx"), "unknown export 'xlsx'")
     check_one_line_error(bench(folder, "--against", "gone.jsonl"), "gone.jsonl")
     check_one_line_error(bench(folder, "--batch-sizes", "1;8"), "--batch-sizes takes whole numbers")

@@ -12,7 +12,7 @@ import numpy as np
 
 from tledge.bench.cell import CellResult, Timing
 from tledge.bench.comparison import Comparison, compare
-from tledge.bench.earlier import find_earlier
+from tledge.bench.earlier import Duels, fight_earlier
 from tledge.bench.gate import Condition, GateResult, check, check_rows, parse
 from tledge.bench.lock import alone_on_this_machine
 from tledge.bench.metrics import CellMetrics, Classes, find_baseline
@@ -20,7 +20,7 @@ from tledge.bench.plan import Cell, plan
 from tledge.bench.profiling import Profile
 from tledge.bench.profiling import profile as profile_cell
 from tledge.bench.record import BenchSettings, Skipped
-from tledge.bench.results_folder import REFERENCE, ResultsFolder, write
+from tledge.bench.results_folder import REFERENCE, ResultsFolder, samples_name, write
 from tledge.bench.rigor import RIGORS, WARM_UP
 from tledge.bench.rounds import Outcome, Rounds
 from tledge.bench.stored_results import StoredResults, read_stored
@@ -107,7 +107,7 @@ def bench(
         batch_sizes: images a call in the offline scenario.
         profile: also find the slowest operators of each artifact, by its runtime's own profiler.
         against: an earlier ``results.jsonl``, or its folder, to compare with. Model files of it that are still there,
-            and are others now, are measured again in the same rounds.
+            and are others now, are measured again in turns with those of now.
         fail_on: conditions, as in "int8.tflite: p90_ms > 1.1x"; the record says which are broken.
         runs: the folder of runs.
         progress: is told what happens.
@@ -144,15 +144,15 @@ def bench(
     _warn_of_other_cpus(subject, progress)
     cells, skipped = plan(subject.models, [targets] if isinstance(targets, str) else targets)
     check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells])
-    earlier = [] if old is None else find_earlier(old, cells)
-    if earlier:
-        names = ", ".join(dict.fromkeys(cell.model.name for cell in earlier))
-        progress.note("Against", f"{names} of before are still there, and are measured again beside those of now")
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     with alone_on_this_machine(progress):
-        outcome = Rounds(subject, [*cells, *earlier], count, timing, progress).run()
+        outcome = Rounds(subject, cells, count, timing, progress).run()
+        duels = Duels({})
+        if old is not None and not outcome.interrupted:
+            duels = fight_earlier(old, outcome.results, timing=timing, rounds=count, progress=progress)
+        interrupted = outcome.interrupted or duels.interrupted
         skipped += outcome.skipped
-        if not outcome.of(earlier=False):
+        if not outcome.results:
             if outcome.interrupted:
                 raise KeyboardInterrupt("nothing was measured yet")
             raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
@@ -162,7 +162,7 @@ def bench(
             run=subject.run,
             files=tuple(str(Path(path).resolve()) for path in files),
             data=subject.data,
-            artifacts=outcome.hashes(earlier=False),
+            artifacts={cell.model.name: result.artifact_sha256 for cell, result in outcome.results.items()},
             targets=tuple(dict.fromkeys(str(cell.target) for cell in cells)),
             rigor=rigor,
             rounds=count,
@@ -173,13 +173,13 @@ def bench(
             class_names=subject.class_names,
             photos=subject.fingerprint,
             skipped=tuple(skipped),
-            interrupted=outcome.interrupted,
+            interrupted=interrupted,
         )
-        record = _write(subject, settings, outcome, timing, progress)
-        record = _judge(record, old, conditions)
-        if profile and not outcome.interrupted:
-            record = replace(record, profiles=_profile(list(outcome.of(earlier=False)), record.folder, progress))
-    if outcome.interrupted:
+        record = _write(subject, settings, outcome, duels, timing, progress)
+        record = _judge(record, old, duels, conditions)
+        if profile and not interrupted:
+            record = replace(record, profiles=_profile(list(outcome.results), record.folder, progress))
+    if interrupted:
         raise KeyboardInterrupt(f"what was measured until then is in '{record.results}'")
     return record
 
@@ -235,37 +235,31 @@ def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -
     return tuple(profiles)
 
 
-def _write(
-    subject: Subject, settings: BenchSettings, outcome: Outcome, timing: Timing, progress: Progress
+def _write(  # noqa: PLR0917 - what was measured, of what, and how
+    subject: Subject, settings: BenchSettings, outcome: Outcome, duels: Duels, timing: Timing, progress: Progress
 ) -> BenchRecord:
     folder = ResultsFolder(subject.folder)
-    measured, before = outcome.of(earlier=False), outcome.of(earlier=True)
-    results = {cell.file_name: result for cell, result in measured.items()}
-    reference = _find_reference(subject, measured, folder)
-    if reference is not None and not any(reference is result for result in measured.values()):
+    results = {cell.file_name: result for cell, result in outcome.results.items()}
+    reference = _find_reference(subject, outcome.results, folder)
+    if reference is not None and not any(reference is result for result in outcome.results.values()):
         results[REFERENCE] = reference  # carried over
-    measurements = _measurements(subject, measured, reference, timing)
+    measurements = _measurements(subject, outcome.results, reference, timing)
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
-        for model in {cell.model.name: cell.model for cell in measured}.values():
+        for model in {cell.model.name: cell.model for cell in outcome.results}.values():
             fresh.keep(model.name, model.path)
-        if before:
-            write(
-                fresh.before,
-                replace(settings, artifacts=outcome.hashes(earlier=True), skipped=()),
-                _measurements(subject, before, None, timing),
-                [(cell.file_name, result) for cell, result in before.items()],
-                (),
-            )
+        for cell, duel in duels.fought.items():
+            duel.save(fresh.duels / samples_name(*cell))
     conclusions = _write_reports(folder, subject, progress)
     return BenchRecord(folder, settings, tuple(measurements), conclusions)
 
 
-def _judge(record: BenchRecord, old: StoredResults | None, conditions: Sequence[Condition]) -> BenchRecord:
+def _judge(
+    record: BenchRecord, old: StoredResults | None, duels: Duels, conditions: Sequence[Condition]
+) -> BenchRecord:
     """Adds the comparison with an earlier benchmark, and what became of the conditions."""
-    results, before = read_stored(record.results), record.folder.before.results
-    again = read_stored(before) if before.exists() else None
-    comparison = None if old is None else compare(results, old, again)
+    results = read_stored(record.results)
+    comparison = None if old is None else compare(results, old, duels.fought)
     return replace(record, comparison=comparison, gate=check(conditions, results, comparison))
 
 

@@ -2,8 +2,8 @@
 
 Two benchmarks of the very same file differ, too: the clock, heat, and what else a shared machine does are not the
 same an hour later, and no number of queries within either of them tells by how much. Where the earlier file is still
-there it is measured again in turn with that of now, and the ratio is of pairs of rounds. Where it is not, three things
-keep such a difference from being taken for one of the artifact:
+there it is measured again in turns with that of now (``bench.duel``). Where it is not, three things keep such a
+difference from being taken for one of the artifact:
 
 * the interval is over rounds, each a process of its own (docs/adr/0009);
 * a machine that was slower by a factor, as the yardstick beside each round says, slows a model down by anything from
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.bench.cell import CellResult
+from tledge.bench.duel import Duel
 from tledge.bench.stored_results import StoredCell
 from tledge.core.comparisons import latency_ratio
 from tledge.core.measurement import UNITS
@@ -33,7 +34,9 @@ Samples = npt.NDArray[np.float64]
 ASSUMED_DRIFT = 0.03
 """The logarithm by which two benchmarks are taken to differ where nothing unchanged was measured beside."""
 
-TIMED = ("latency_p50", "latency_p90", "latency_p99", "throughput", "cold_start", "load_time")
+LATENCIES = ("latency_p50", "latency_p90", "latency_p99")
+
+TIMED = (*LATENCIES, "throughput", "cold_start", "load_time")
 """Metrics that the machine's speed of the moment bears upon."""
 
 METRICS = (
@@ -125,23 +128,31 @@ def find_change(metric: str, old: StoredCell, new: StoredCell, *, drift: Drift |
     return Change(metric=metric, old=before.value, new=after.value, ratio=ratio, interval=interval)
 
 
-def find_paired_change(metric: str, old: StoredCell, new: StoredCell) -> Change | None:
-    """What became of a metric of ``TIMED`` between two files that were measured in the same rounds.
+def find_fought_change(metric: str, duel: Duel) -> Change:
+    """What became of a latency between two files that were measured in turns.
+
+    The ratio of a round is the median over its pairs of turns, one after the other, so that what drifts within the
+    round drops out, too; but a high percentile, for which a turn is too short, is that of the whole round.
 
     Args:
-        metric: one of ``TIMED``.
-        old: the earlier file.
-        new: the later one.
-
-    Returns:
-        None where one of the two has no rounds of it, or they have not as many.
+        metric: one of ``LATENCIES``.
+        duel: their latencies.
     """
-    before, after = old.find(metric), new.find(metric)
-    first, second = _by_round(metric, new), _by_round(metric, old)
-    if before is None or after is None or not (_usable(first) and _usable(second)) or len(first) != len(second):
-        return None
-    ratio, interval = _over_rounds(first, second, paired=True)
-    return Change(metric=metric, old=before.value, new=after.value, ratio=ratio, interval=interval)
+    percent = float(metric.removeprefix("latency_p"))
+    ratios = [_round_ratio(percent, before, after) for before, after in zip(duel.old, duel.new, strict=True)]
+    ratio, interval = latency_ratio(ratios, [np.ones(1)] * len(ratios), paired=True)
+    old, new = (
+        percentile(np.concatenate([samples.ravel() for samples in rounds]), percent)[0]
+        for rounds in (duel.old, duel.new)
+    )
+    return Change(metric=metric, old=old, new=new, ratio=ratio, interval=interval)
+
+
+def _round_ratio(percent: float, before: Samples, after: Samples) -> Samples:
+    """(1,), of latencies (turns, queries of a turn)."""
+    if percent == 50:
+        return np.array([np.median(np.median(after, axis=1) / np.median(before, axis=1))])
+    return np.array([percentile(after.ravel(), percent)[0] / percentile(before.ravel(), percent)[0]])
 
 
 def _ratio(
@@ -191,8 +202,8 @@ def _usable(rounds: Samples) -> bool:
     return len(rounds) > 0 and bool(np.all(np.isfinite(rounds) & (rounds > 0)))
 
 
-def _over_rounds(after: Samples, before: Samples, *, paired: bool = False) -> tuple[float, Interval | None]:
-    return latency_ratio([np.array([item]) for item in after], [np.array([item]) for item in before], paired=paired)
+def _over_rounds(after: Samples, before: Samples) -> tuple[float, Interval | None]:
+    return latency_ratio([np.array([item]) for item in after], [np.array([item]) for item in before], paired=False)
 
 
 def _speeds(metric: str, new: Samples, old: Samples) -> tuple[Samples, Samples]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tledge.bench.change import METRICS, TIMED, Change, Drift, find_change, find_paired_change
+from tledge.bench.change import LATENCIES, METRICS, Change, Drift, find_change, find_fought_change
+from tledge.bench.duel import Duel
 from tledge.bench.environment_changes import find_changes
 from tledge.bench.flags import MEANINGS, UNTIMELY
 from tledge.bench.matching import is_unchanged, match
@@ -18,6 +19,7 @@ from tledge.core.comparisons import SIGNIFICANT, mcnemar, verdict
 from tledge.core.errors import MeasurementError
 
 BETTER, WORSE = "better", "worse"
+ONE_ROUND = "which does not tell what differs from process to process"
 UNCHANGED = "the same file with the same software on the same kind of machine: what differs is the machine's"
 
 
@@ -35,7 +37,7 @@ class ComparedRow:
         no_latency_verdict: why nothing is said of its latency, in words; empty where the interval speaks for itself.
         mcnemar_p: of both being right equally often on the same photos; None where they classified others.
         same_photos: both classified the same ones.
-        again: the model file of before was measured again, in turn with that of now; its times are those.
+        again: the model file of before was measured again, in turns with that of now; the latencies are those.
     """
 
     artifact: str
@@ -102,7 +104,7 @@ class Comparison:
         }
 
 
-def compare(new: StoredResults, old: StoredResults, again: StoredResults | None = None) -> Comparison:
+def compare(new: StoredResults, old: StoredResults, duels: Mapping[CellName, Duel] | None = None) -> Comparison:
     """Compares cell by cell.
 
     Cells are matched by artifact and target; what then is left, by artifact, runtime and device, where that is
@@ -111,8 +113,8 @@ def compare(new: StoredResults, old: StoredResults, again: StoredResults | None 
     Args:
         new: the later benchmark.
         old: the earlier one. Read it before measuring: a benchmark sets aside what stands in its folder.
-        again: model files of the earlier one, measured again in the rounds of the later: their times take the place of
-            those of before, and what the machine does by itself drops out of the ratios.
+        duels: model files of both, measured in turns, by artifact and target: the latencies are then those, and what
+            the machine does by itself drops out of their ratios.
 
     Raises:
         MeasurementError: they have no cell in common.
@@ -124,7 +126,10 @@ def compare(new: StoredResults, old: StoredResults, again: StoredResults | None 
             f" {_listed(old.cells)}; this, {_listed(new.cells)}"
         )
     unchanged = [pair for pair in pairs if is_unchanged(*pair)]
-    rows = [_compare_row(before, after, old, new, unchanged, _again(before, again)) for before, after in pairs]
+    rows = [
+        _compare_row(before, after, old, new, unchanged, _find_duel(before, after, duels or {}))
+        for before, after in pairs
+    ]
     olds, news = {id(before) for before, _ in pairs}, {id(after) for _, after in pairs}
     texts = [find_changes(before.environment, after.environment).text for before, after in pairs]
     return Comparison(
@@ -143,7 +148,7 @@ def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
     old: StoredResults,
     new: StoredResults,
     unchanged: Sequence[tuple[StoredCell, StoredCell]],
-    again: StoredCell | None,
+    duel: Duel | None,
 ) -> ComparedRow:
     environment = find_changes(before.environment, after.environment)
     other_machine = bool(environment.machine) or before.target != after.target
@@ -152,12 +157,11 @@ def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
     changes = {
         metric: change for metric in METRICS if (change := find_change(metric, before, after, drift=drift)) is not None
     }
-    if again is not None:
-        for metric in TIMED:
-            if (paired := find_paired_change(metric, again, after)) is not None:
-                changes[metric] = paired
     same = any(pair[1] is after for pair in unchanged)
-    reason = UNCHANGED if same else _why_no_latency_verdict(again or before, after, changes.get("latency_p50"))
+    reason = UNCHANGED if same else _why_no_latency_verdict(before, after, changes.get("latency_p50"))
+    if duel is not None:
+        changes |= {metric: find_fought_change(metric, duel) for metric in LATENCIES}
+        reason = "" if len(duel.new) > 1 else f"one round, {ONE_ROUND}"
     p_value = _mcnemar(before, after, old, new)
     if not reason and "latency_p50" in changes:
         changes["latency_p50"] = _judged_latency(changes["latency_p50"])
@@ -173,14 +177,15 @@ def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
         no_latency_verdict=reason,
         mcnemar_p=p_value,
         same_photos=_same_photos(old, new),
-        again=again is not None,
+        again=duel is not None,
     )
 
 
-def _again(before: StoredCell, again: StoredResults | None) -> StoredCell | None:
-    """The cell of before, measured again; None where it was not, or its rounds are not there."""
-    found = None if again is None else again.of(before.artifact, before.target)
-    return found if found is not None and found.sha256 == before.sha256 and found.samples is not None else None
+def _find_duel(before: StoredCell, after: StoredCell, duels: Mapping[CellName, Duel]) -> Duel | None:
+    """That of these very files; None where they were not measured in turns."""
+    found = duels.get((after.artifact, after.target))
+    fought = None if found is None else (found.old_sha256, found.new_sha256)
+    return found if fought == (before.sha256, after.sha256) else None
 
 
 def _why_no_latency_verdict(old: StoredCell, new: StoredCell, p50: Change | None) -> str:
@@ -196,7 +201,7 @@ def _why_no_latency_verdict(old: StoredCell, new: StoredCell, p50: Change | None
         if cell.samples is None:
             return f"the raw samples of {when} are not there"
         if len(cell.samples.conditions) < 2:
-            return f"one round {when}, which does not tell what differs from process to process"
+            return f"one round {when}, {ONE_ROUND}"
     return "" if p50.interval is not None else "too few samples"
 
 

@@ -1,52 +1,92 @@
-"""The model files of an earlier benchmark, to be measured again beside those of now.
+"""The model files of an earlier benchmark against those of now.
 
-What two benchmarks differ by themselves drops out of a ratio that was measured in the same rounds.
+What two benchmarks differ by themselves drops out of a ratio that was measured in turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from tledge.bench.cell import CellResult, Specification, Timing
+from tledge.bench.duel import Duel, fight
 from tledge.bench.environment_changes import find_changes
 from tledge.bench.plan import Cell
 from tledge.bench.results_folder import ResultsFolder
-from tledge.bench.stored_results import StoredCell, StoredResults
-from tledge.bench.subject import read_model
-from tledge.core.environment import read_environment
+from tledge.bench.stored_results import CellName, StoredCell, StoredResults
+from tledge.bench.subject import Model, read_model
+from tledge.core.environment import Environment
+from tledge.core.errors import MeasurementError
 from tledge.core.fingerprint import sha256_of_file
-from tledge.edge_runtime.runtime import RUNTIMES
+from tledge.core.progress import Progress
 
 
-def find_earlier(old: StoredResults, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells of an earlier benchmark that can be measured again beside those of now.
+@dataclass(frozen=True)
+class Duels:
+    """What became of them.
+
+    Attributes:
+        fought: by artifact and target.
+        interrupted: a person stopped it; those until then are there.
+    """
+
+    fought: Mapping[CellName, Duel]
+    interrupted: bool = False
+
+
+def fight_earlier(
+    old: StoredResults, results: Mapping[Cell, CellResult], *, timing: Timing, rounds: int, progress: Progress
+) -> Duels:
+    """Measures each model file of an earlier benchmark that is still there in turns with that of now.
 
     These are cells of the same name and target whose model file is another one now, is still there as it was, and was
     measured on this kind of machine with this software: where those differ, too, they are part of the answer.
 
     Args:
         old: the earlier benchmark.
-        cells: what is to be measured now.
+        results: the cells of now.
+        timing: how a round is timed.
+        rounds: pairs of fresh processes.
+        progress: is told of it.
     """
-    found = []
-    for cell in cells:
-        before = old.of(cell.model.name, str(cell.target))
-        if before is None or cell.model.format == "keras" or _differs_in_more(before, cell):
+    fought: dict[CellName, Duel] = {}
+    for cell, result in results.items():
+        name = cell.model.name, str(cell.target)
+        before = old.of(*name)
+        model = None if before is None else _find_model(old, before, cell, result)
+        if before is None or model is None:
             continue
-        path = _find_file(old, before)
-        if path is not None and sha256_of_file(cell.model.path) != before.sha256:
-            found.append(replace(cell, model=read_model(path, cell.model.name), earlier=True))
-    return found
+        sides = (_specify(one, cell, timing) for one in (model, cell.model))
+        hashes = before.sha256, result.artifact_sha256
+        try:
+            fought[name] = fight(*sides, hashes=hashes, rounds=rounds, name=cell.name, progress=progress)
+        except MeasurementError as error:
+            progress.warn(f"{cell.name} was not measured in turns with that of before: {error}")
+        except KeyboardInterrupt:
+            return Duels(fought, interrupted=True)
+    return Duels(fought)
 
 
-def _differs_in_more(before: StoredCell, cell: Cell) -> bool:
-    """Whether the machine or the software was another one."""
-    changes = find_changes(before.environment, read_environment(RUNTIMES.load(cell.target.runtime).distributions))
-    return bool(changes.machine or changes.software)
+def _find_model(old: StoredResults, before: StoredCell, cell: Cell, result: CellResult) -> Model | None:
+    """The file of before; None where it is the very same, nowhere to be found, or not all that differs."""
+    now = Environment(**{**result.environment, "cpu_features": tuple(result.environment["cpu_features"])})
+    changes = find_changes(before.environment, now)
+    if cell.model.format == "keras" or before.sha256 == result.artifact_sha256 or changes.machine or changes.software:
+        return None
+    path: Path = ResultsFolder(old.path.parent).measured_file(before.artifact)
+    if not path.is_file() or sha256_of_file(path) != before.sha256:
+        return None
+    return read_model(path, cell.model.name)
 
 
-def _find_file(old: StoredResults, before: StoredCell) -> Path | None:
-    """The file as it was measured; None where it is nowhere to be found."""
-    path = ResultsFolder(old.path.parent).measured_file(before.artifact)
-    return path if path.is_file() and sha256_of_file(path) == before.sha256 else None
+def _specify(model: Model, cell: Cell, timing: Timing) -> Specification:
+    """Both sides answer the same random pixels: what a query takes does not depend on them."""
+    return Specification(
+        artifact=str(model.path),
+        target=str(cell.target),
+        bare=model.artifact is None,
+        pixels="",
+        images=(),
+        timing=timing,
+    )

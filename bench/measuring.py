@@ -43,7 +43,7 @@ RANDOM_QUERIES = 4
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
     """A model that is loaded, and what it is timed on.
 
     Attributes:
@@ -70,7 +70,7 @@ def measure(specification: Specification) -> Round:
     target = Target.parse(specification.target)
     for module in RUNTIMES.load(target.runtime).modules:
         importlib.import_module(module)  # its own time is not the model's
-    loaded = _load(specification)
+    loaded = load(specification)
     loaded.run(loaded.queries[0])
     answered = time.monotonic_ns()
     watch = Watch()
@@ -100,7 +100,7 @@ def measure(specification: Specification) -> Round:
     )
 
 
-def _load(specification: Specification, batch: int = 1) -> _Loaded:
+def load(specification: Specification, batch: int = 1) -> Loaded:
     """Loads the model; its queries hold ``batch`` images each."""
     model: Classifier | BareModel
     began = time.perf_counter_ns()
@@ -108,7 +108,7 @@ def _load(specification: Specification, batch: int = 1) -> _Loaded:
         model = BareModel(Path(specification.artifact), specification.target, batch=batch)
         load_time = (time.perf_counter_ns() - began) / 1e6
         queries = [model.random_input(seed, batch) for seed in range(RANDOM_QUERIES)]
-        return _Loaded(model.run, queries, model.target, model.provider, load_time, model.close)
+        return Loaded(model.run, queries, model.target, model.provider, load_time, model.close)
     model = Classifier(specification.artifact, target=specification.target, batch=batch)
     load_time = (time.perf_counter_ns() - began) / 1e6
     images = _photos(specification) or [
@@ -117,7 +117,7 @@ def _load(specification: Specification, batch: int = 1) -> _Loaded:
     ]
     if batch > 1:
         images = [np.concatenate([images[index % len(images)] for index in range(batch)])]
-    return _Loaded(model.logits, images, model.target, model.provider, load_time, model.close)
+    return Loaded(model.logits, images, model.target, model.provider, load_time, model.close)
 
 
 def _photos(specification: Specification) -> list[Pixels]:
@@ -128,7 +128,7 @@ def _photos(specification: Specification) -> list[Pixels]:
     return [pixels[place : place + 1] for place in range(len(pixels))]
 
 
-def _time_single_stream(loaded: _Loaded, timing: Timing) -> Samples:
+def _time_single_stream(loaded: Loaded, timing: Timing) -> Samples:
     """Milliseconds of each query, the next one only after the answer of the last."""
     run, queries = loaded.run, loaded.queries
     for index in range(timing.warm_up):
@@ -147,7 +147,7 @@ def _time_single_stream(loaded: _Loaded, timing: Timing) -> Samples:
     return np.array(latencies, np.float64) / 1e6
 
 
-def _measure_energy(loaded: _Loaded, timing: Timing, meter: EnergyMeter) -> float:
+def _measure_energy(loaded: Loaded, timing: Timing, meter: EnergyMeter) -> float:
     """The mJ of a query, in a phase of its own, since reading a meter takes time; NaN where it did not answer."""
     done = Event()
 
@@ -173,7 +173,7 @@ def _time_batches(specification: Specification, size: int, latencies: Samples) -
     if size == 1:
         return 1e3 / float(latencies.mean())
     try:
-        loaded = _load(specification, batch=size)
+        loaded = load(specification, batch=size)
         (query,) = loaded.queries[:1]
         loaded.run(query)
         calls = 0

@@ -15,22 +15,21 @@ from tledge.edge_runtime.target import Target
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One model file on one target; equal to itself only.
-
-    Attributes:
-        model: the file.
-        target: where it runs.
-        earlier: the file is that of an earlier benchmark, measured again beside the one of now.
-    """
+    """One model file on one target; equal to itself only."""
 
     model: Model
     target: Target
-    earlier: bool = False
 
     @property
     def name(self) -> str:
         """What people call it: "int8.tflite on litert:cpu:2"."""
-        return f"{self.model.name}{' of before' * self.earlier} on {self.target}"
+        return f"{self.model.name} on {self.target}"
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What decides how photos are decoded for it: two cells of one form take the same pixels."""
+        artifact = self.model.artifact
+        return () if artifact is None else (artifact.sidecar.input_size, artifact.sidecar.resize)
 
     @property
     def file_name(self) -> str:

@@ -9,7 +9,7 @@ bench/
   samples/        each cell's raw samples, and the Keras model's answers
   environments/   the machines
   measured/       the model files, by hard links, which cost no space until the files are replaced
-  before/         the files of an earlier benchmark, measured again beside these: a folder of results like this one
+  duels/          the latencies of an earlier benchmark's files and these, measured in turns
   earlier/        what stood here before, by the time at which it was begun
 """
 
@@ -75,8 +75,8 @@ class ResultsFolder:
         return self.path / "measured"
 
     @property
-    def before(self) -> ResultsFolder:
-        return ResultsFolder(self.path / "before")
+    def duels(self) -> Path:
+        return self.path / "duels"
 
     def measured_file(self, artifact: str) -> Path:
         """Where the model file of that name stands as it was measured."""

@@ -36,21 +36,13 @@ class Outcome:
 
     Attributes:
         results: of the cells that were measured, in order.
-        skipped: the cells that failed, or that were not reached; none of an earlier benchmark.
+        skipped: the cells that failed, or that were not reached.
         interrupted: a person stopped it.
     """
 
     results: dict[Cell, CellResult]
     skipped: tuple[Skipped, ...]
     interrupted: bool
-
-    def of(self, *, earlier: bool) -> dict[Cell, CellResult]:
-        """The results of the cells of an earlier benchmark, or of this one's."""
-        return {cell: result for cell, result in self.results.items() if cell.earlier == earlier}
-
-    def hashes(self, *, earlier: bool) -> dict[str, str]:
-        """The SHA-256 of each of their model files, by its name."""
-        return {cell.model.name: result.artifact_sha256 for cell, result in self.of(earlier=earlier).items()}
 
 
 class Rounds:
@@ -102,17 +94,14 @@ class Rounds:
                 failed=cell in self._failed,
             )
             for cell in self._cells
-            if cell not in measured and not cell.earlier
+            if cell not in measured
         ]
-        for cell, reason in self._failed.items():
-            if cell.earlier:
-                self._progress.warn(f"{cell.name} was not measured again: {reason}")
         return Outcome(results, tuple(skipped), interrupted)
 
     def _measure(self, cell: Cell, number: int, step: Step) -> None:
         if cell not in self._failed:
             try:
-                specification = self._specify(cell, classify=number == 0 and not cell.earlier)
+                specification = self._specify(cell, classify=number == 0)
                 self._measured[cell].append(measure_in_own_process(specification, cell.name))
             except MeasurementError as error:
                 self._failed[cell] = str(error)
@@ -124,7 +113,7 @@ class Rounds:
             artifact=str(cell.model.path),
             target=str(cell.target),
             bare=cell.model.artifact is None,
-            pixels=self._pixels.get(_form(cell), ""),
+            pixels=self._pixels.get(cell.form, ""),
             images=photos if classify else (),
             timing=self._timing,
         )
@@ -158,7 +147,7 @@ class Rounds:
         """Decodes the photos of the timed queries once, for all that take them in the same form."""
         photos = self._subject.photos[:TIMED_IMAGES]
         for cell in self._cells:
-            artifact, form = cell.model.artifact, _form(cell)
+            artifact, form = cell.model.artifact, cell.form
             if artifact is None or not photos or form in self._pixels:
                 continue
             path = folder / f"{len(self._pixels)}.npy"
@@ -175,12 +164,6 @@ class Rounds:
         best = self._best_yardstick()
         for found in self._measured.values():
             found[:] = [(replace(item, conditions=item.conditions.held_against(best)), start) for item, start in found]
-
-
-def _form(cell: Cell) -> tuple[object, ...]:
-    """What decides how photos are decoded for a cell."""
-    artifact = cell.model.artifact
-    return () if artifact is None else (artifact.sidecar.input_size, artifact.sidecar.resize)
 
 
 def _disturbance(measured: Round, best: float) -> tuple[bool, bool, float]:

@@ -136,7 +136,7 @@ def _answer(rows: Iterable[ComparedRow]) -> str:
 
 def _measured_again(rows: Iterable[ComparedRow]) -> list[str]:
     names = [row.name for row in rows if row.again]
-    return [f"The file of before was measured again, in turn with that of now: {_listed(names)}"] if names else []
+    return [f"The file of before was measured again, in turns with that of now: {_listed(names)}"] if names else []
 
 
 def _matched_loosely(rows: Iterable[ComparedRow]) -> list[str]:

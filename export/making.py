@@ -17,10 +17,11 @@ from tledge.core.environment import installed_versions
 from tledge.core.errors import ConversionError, OptionError, TledgeError
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
+from tledge.core.sampling import choose_balanced
 from tledge.core.sidecar import Calibration, Sidecar
 from tledge.core.splits import Sample
 from tledge.edge_runtime.delegation import find_undelegated
-from tledge.export.calibration import choose_balanced, load_calibration
+from tledge.export.calibration import load_calibration
 from tledge.export.exported import ExportedArtifact, describe
 from tledge.export.format import FORMATS
 from tledge.export.parity import Parity, Reference
@@ -96,7 +97,7 @@ class ArtifactMaker:
         found = prune(self._trained, self.splits, sparsity=self.terms.sparsity, **self._training)
         pruned = with_weights(self._trained, found.weights)
         pruned.jit_compile = False
-        samples = choose_balanced(self.splits.validation, PARITY_IMAGES, self.manifest.seed)
+        samples = self._choose_validation()
         parity = self._refer(self._trained, samples).compare_logits(self._refer(pruned, samples).logits)
         self.progress.note(
             "Pruned",
@@ -104,6 +105,11 @@ class ArtifactMaker:
             f" top-1 {parity.top1:.3f}, before {parity.keras_top1:.3f} ({parity.images} photos)",
         )
         return pruned
+
+    def _choose_validation(self) -> tuple[Sample, ...]:
+        """A class-balanced sample of the validation split."""
+        samples = self.splits.validation
+        return choose_balanced(samples, [sample.label for sample in samples], PARITY_IMAGES, self.manifest.seed)
 
     @cached_property
     def calibrated(self) -> CalibratedModel:
@@ -118,7 +124,7 @@ class ArtifactMaker:
     @cached_property
     def reference(self) -> Reference:
         """A class-balanced sample of the validation split, with what the Keras model says of it."""
-        return self._refer(self.model, choose_balanced(self.splits.validation, PARITY_IMAGES, self.manifest.seed))
+        return self._refer(self.model, self._choose_validation())
 
     def prepare(self, recipes: Iterable[Recipe]) -> None:
         """Does first what these recipes need and takes long, each with a progress bar of its own."""

@@ -10,6 +10,7 @@ import pytest
 from comparison_sample import PI, Machine, Planted, write_bench
 
 from tledge.bench.comparison import UNCHANGED, ComparedRow, Comparison, compare
+from tledge.bench.duel import Duel
 from tledge.bench.stored_results import read_stored
 from tledge.core.errors import MeasurementError
 
@@ -65,28 +66,36 @@ def test_a_tenth_is_found(tmp_path: Path, beside: bool) -> None:
     assert only_row(compared(new, old)).verdicts == ("faster",) * (said[-1] == ("slower",))
 
 
-def test_a_file_that_was_measured_again_is_judged_by_pairs(tmp_path: Path) -> None:
-    """A machine that got slower by 15% unseen slows both: what is left of the ratio is the file's."""
-    slower = Machine(unseen=1.15)
+def test_files_that_were_measured_in_turns_are_judged_by_pairs_of_rounds(tmp_path: Path) -> None:
+    """Rounds that differ by a fifth from one another do not hide a tenth, nor feign one."""
     said: dict[float, list[str]] = {1.0: [], 1.1: []}
-    for seed in range(20):
-        old = read_stored(write_bench(tmp_path / f"old{seed}", 3 * seed, [INT8]))
-        again = read_stored(write_bench(tmp_path / f"again{seed}", 3 * seed + 1, [INT8], slower))
-        for ratio in said:
-            now = rebuilt(INT8, latency=4.0 * ratio)
-            new = read_stored(write_bench(tmp_path / f"new{seed}-{ratio}", 3 * seed + 2, [now], slower))
-            row = only_row(compare(new, old, again))
+    old = read_stored(write_bench(tmp_path / "old", 0, [INT8]))
+    new = read_stored(write_bench(tmp_path / "new", 1, [rebuilt(INT8)]))
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        for ratio, found in said.items():
+            duel = fought(rng, ratio, (old.cells[0].sha256, new.cells[0].sha256))
+            row = only_row(compare(new, old, {("int8.tflite", "litert:cpu:2"): duel}))
             change = row.changes["latency_p50"]
             assert row.again
             assert change.ratio == pytest.approx(ratio, abs=0.05)
-            assert change.old == again.cells[0].find("latency_p50").value
-            assert row.changes["top1"].old == old.cells[0].find("top1").value
-            said[ratio] += row.verdicts
+            assert change.new == np.median(np.concatenate(duel.new))
+            found.extend(row.verdicts)
     assert said[1.0] == []
     assert set(said[1.1]) == {"slower"}
-    assert len(said[1.1]) >= 19
-    other = read_stored(write_bench(tmp_path / "other", 99, [rebuilt(INT8)], slower))
-    assert not only_row(compare(new, old, other)).again  # another file than that of before
+    assert len(said[1.1]) >= 38
+    strangers = fought(rng, 1.1, ("0" * 64, new.cells[0].sha256))
+    assert not only_row(compare(new, old, {("int8.tflite", "litert:cpu:2"): strangers})).again
+
+
+def fought(rng: np.random.Generator, ratio: float, hashes: tuple[str, str], rounds: int = 5) -> Duel:
+    """Five rounds of a machine whose speed is another one in each, on two processes of their own luck (1.5%)."""
+    speeds = np.exp(rng.normal(0, 0.2, rounds))
+    sides = []
+    for latency in (4.0, 4.0 * ratio):
+        medians = latency * speeds * np.exp(rng.normal(0, 0.015, rounds))
+        sides.append([median * (0.97 + rng.gamma(2, 0.018, (25, 5))) for median in medians])
+    return Duel(old=sides[0], new=sides[1], old_sha256=hashes[0], new_sha256=hashes[1])
 
 
 def test_the_same_file_is_never_judged(tmp_path: Path) -> None:

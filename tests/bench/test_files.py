@@ -103,7 +103,7 @@ def test_a_batch_that_a_model_does_not_take_has_no_throughput(tmp_path: Path) ->
     assert [item.params["batch"] for item in record.measurements if item.metric == "throughput"] == [1]
 
 
-def test_the_file_of_before_is_measured_again_in_the_same_rounds(files: Path) -> None:
+def test_the_file_of_before_is_measured_in_turns_with_that_of_now(files: Path) -> None:
     model, out = files / "float32.onnx", files / "out"
 
     def measure(against: Path | None = None) -> BenchRecord:
@@ -119,20 +119,48 @@ def test_the_file_of_before_is_measured_again_in_the_same_rounds(files: Path) ->
     assert second.comparison is not None
     (row,) = second.comparison.rows
     assert row.again
-    before = {item.metric: item for item in read_results(second.folder.before.results)}
-    assert {item.artifact_sha256 for item in before.values()} == {sha256}
-    assert row.changes["latency_p50"].old == before["latency_p50"].value
-    assert row.changes["latency_p50"].interval is not None
-    assert second.settings.artifacts["float32.onnx"] != sha256
-    assert {item.artifact_sha256 for item in second.measurements} == {second.settings.artifacts["float32.onnx"]}
-    assert second.skipped == ()
+    assert row.no_latency_verdict == ""
+    (path,) = second.folder.duels.iterdir()
+    with np.load(path) as raw:
+        assert str(raw["old_sha256"]) == sha256
+        assert str(raw["new_sha256"]) == second.settings.artifacts["float32.onnx"] != sha256
+        turns = [(np.median(raw[f"new_{n}"], axis=1), np.median(raw[f"old_{n}"], axis=1)) for n in (0, 1)]
+        rounds = [np.median(new / old) for new, old in turns]
+        assert all(len(raw[f"{side}_{n}"]) >= 10 for side in ("old", "new") for n in (0, 1))
+    p50 = row.changes["latency_p50"]
+    assert p50.ratio == pytest.approx(np.sqrt(np.prod(rounds)))
+    assert p50.interval is not None
+    assert p50.interval[0] <= p50.ratio <= p50.interval[1]
 
     shutil.rmtree(second.folder.measured)
     rebuild(model, "third")
     third = measure(out)
     assert third.comparison is not None
     assert not third.comparison.rows[0].again  # that of before is nowhere to be found
-    assert not third.folder.before.path.exists()
+    assert not third.folder.duels.exists()
+
+
+def test_a_file_of_before_that_cannot_run_is_said(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tledge.bench.cell import Specification, Timing
+    from tledge.bench.duel import fight
+    from tledge.core.progress import Progress
+
+    timing = Timing(warm_up=1, minimum_queries=5, minimum_seconds=0)
+    good = Specification(
+        artifact=str(files / "float32.onnx"),
+        target="onnxruntime:cpu:1",
+        bare=False,
+        pixels="",
+        images=(),
+        timing=timing,
+    )
+    (files / "broken.onnx").write_bytes((files / "float32.onnx").read_bytes()[:3000])
+    broken = replace(good, artifact=str(files / "broken.onnx"))
+    with pytest.raises(MeasurementError, match=r"it, of before ended with exit code 1: .*broken\.onnx"):
+        fight(broken, good, hashes=("a", "b"), rounds=1, name="it", progress=Progress())
+    duel = fight(good, good, hashes=("a", "a"), rounds=2, name="it", progress=Progress())
+    assert all(len(side) >= 10 and side.size >= 30 for side in (*duel.old, *duel.new))
+    assert [side.shape for side in duel.old] == [side.shape for side in duel.new]
 
 
 def rebuild(path: Path, name: str) -> None:

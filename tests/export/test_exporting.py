@@ -11,6 +11,7 @@ from tledge.core.errors import ArtifactError, ConversionError, OptionError, RunE
 from tledge.core.images import load as load_image
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
+from tledge.core.sampling import choose_balanced
 from tledge.core.splits import Sample, Splits
 from tledge.export import export
 from tledge.export.calibration import load_calibration
@@ -116,9 +117,7 @@ def test_calibration_images_are_of_the_training_split_and_of_every_class(run: Ru
 
 
 def _chosen(splits: Splits, images: int) -> tuple[Sample, ...]:
-    from tledge.export.calibration import choose_balanced
-
-    return choose_balanced(splits.train, images, seed=0)
+    return choose_balanced(splits.train, [sample.label for sample in splits.train], images, seed=0)
 
 
 def test_what_is_exported_can_be_told_to_machines(run: RunDirectory) -> None:

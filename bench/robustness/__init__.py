@@ -1,0 +1,1 @@
+"""What artifacts still recognize when photos are not as they should be."""

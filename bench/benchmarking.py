@@ -22,6 +22,13 @@ from tledge.bench.profiling import profile as profile_cell
 from tledge.bench.record import BenchSettings, Skipped
 from tledge.bench.results_folder import REFERENCE, ResultsFolder, samples_name, write
 from tledge.bench.rigor import RIGORS, WARM_UP
+from tledge.bench.robustness.corrupting import (
+    DEFAULT_IMAGES,
+    CorruptedAccuracy,
+    check_photos,
+    measure_corrupted_accuracy,
+    parse_corruptions,
+)
 from tledge.bench.rounds import Outcome, Rounds
 from tledge.bench.stored_results import StoredResults, read_stored
 from tledge.bench.subject import Subject, of_files, of_run
@@ -76,6 +83,21 @@ class BenchRecord:
         return self.settings.skipped
 
 
+@dataclass(frozen=True)
+class Measured:
+    """All that a benchmark measured.
+
+    Attributes:
+        outcome: of the rounds.
+        duels: with the files of an earlier benchmark.
+        corrupted: on corrupted photos.
+    """
+
+    outcome: Outcome
+    duels: Duels
+    corrupted: CorruptedAccuracy
+
+
 def bench(
     *,
     run: str | Path | None = None,
@@ -88,6 +110,8 @@ def bench(
     rounds: int | None = None,
     batch_sizes: Sequence[int] = (1, 8),
     profile: bool = False,
+    corruptions: Sequence[str] = (),
+    corruption_images: int = DEFAULT_IMAGES,
     against: str | Path | None = None,
     fail_on: Sequence[str] = (),
     runs: str | Path = DEFAULT_RUNS,
@@ -106,6 +130,8 @@ def bench(
         rounds: fresh processes a cell.
         batch_sizes: images a call in the offline scenario.
         profile: also find the slowest operators of each artifact, by its runtime's own profiler.
+        corruptions: also classify photos corrupted by these, or by groups of them: "all", "imagenet-c", "edge".
+        corruption_images: how many photos are corrupted, by each at every severity.
         against: an earlier ``results.jsonl``, or its folder, to compare with. Model files of it that are still there,
             and are others now, are measured again in turns with those of now.
         fail_on: conditions, as in "int8.tflite: p90_ms > 1.1x"; the record says which are broken.
@@ -138,9 +164,12 @@ def bench(
         batch_sizes=tuple(batch_sizes),
         batch_seconds=min(chosen.batch_seconds, seconds / count),
     )
+    corrupting = parse_corruptions([corruptions] if isinstance(corruptions, str) else corruptions)
     conditions = parse(fail_on, compared=against is not None)
     old = None if against is None else read_stored(Path(against))  # first: what stands in the folder is set aside
     subject = _find_subject(run, files, data, output, runs)
+    if corrupting:
+        check_photos(subject, corruption_images)
     _warn_of_other_cpus(subject, progress)
     cells, skipped = plan(subject.models, [targets] if isinstance(targets, str) else targets)
     check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells])
@@ -151,7 +180,11 @@ def bench(
         if old is not None and not outcome.interrupted:
             duels = fight_earlier(old, outcome.results, timing=timing, rounds=count, progress=progress)
         interrupted = outcome.interrupted or duels.interrupted
-        skipped += outcome.skipped
+        corrupted = CorruptedAccuracy(())
+        if corrupting and not interrupted:
+            corrupted = measure_corrupted_accuracy(outcome.results, subject, corrupting, corruption_images, progress)
+        interrupted = interrupted or corrupted.interrupted
+        skipped += outcome.skipped + corrupted.skipped
         if not outcome.results:
             if outcome.interrupted:
                 raise KeyboardInterrupt("nothing was measured yet")
@@ -174,8 +207,11 @@ def bench(
             photos=subject.fingerprint,
             skipped=tuple(skipped),
             interrupted=interrupted,
+            corruptions=corrupting,
+            corruption_images=min(corruption_images, len(subject.photos)) if corrupting else 0,
         )
-        record = _write(subject, settings, outcome, duels, timing, progress)
+        measured = Measured(outcome, duels, corrupted)
+        record = _write(subject, settings, measured, timing, progress)
         record = _judge(record, old, duels, conditions)
         if profile and not interrupted:
             record = replace(record, profiles=_profile(list(outcome.results), record.folder, progress))
@@ -235,15 +271,16 @@ def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -
     return tuple(profiles)
 
 
-def _write(  # noqa: PLR0917 - what was measured, of what, and how
-    subject: Subject, settings: BenchSettings, outcome: Outcome, duels: Duels, timing: Timing, progress: Progress
+def _write(
+    subject: Subject, settings: BenchSettings, measured: Measured, timing: Timing, progress: Progress
 ) -> BenchRecord:
+    outcome, duels = measured.outcome, measured.duels
     folder = ResultsFolder(subject.folder)
     results = {cell.file_name: result for cell, result in outcome.results.items()}
     reference = _find_reference(subject, outcome.results, folder)
     if reference is not None and not any(reference is result for result in outcome.results.values()):
         results[REFERENCE] = reference  # carried over
-    measurements = _measurements(subject, outcome.results, reference, timing)
+    measurements = _measurements(subject, outcome.results, reference, timing) + list(measured.corrupted.measurements)
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
         for model in {cell.model.name: cell.model for cell in outcome.results}.values():

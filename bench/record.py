@@ -54,6 +54,8 @@ class BenchSettings:
         photos: fingerprint of the classified photos and their labels; empty where nothing was classified.
         skipped: what was not measured, and why.
         interrupted: a person stopped it before the end.
+        corruptions: by which photos were corrupted; none where that was not asked for.
+        corruption_images: how many photos were corrupted by each.
     """
 
     version: str
@@ -73,6 +75,8 @@ class BenchSettings:
     photos: str
     skipped: tuple[Skipped, ...]
     interrupted: bool = False
+    corruptions: tuple[str, ...] = ()
+    corruption_images: int = 0
 
     def save(self, folder: Path) -> None:
         """Writes ``run.json``."""
@@ -93,6 +97,7 @@ class BenchSettings:
                 raise ValueError(f"schema version {version}; this tledge reads {SCHEMA_VERSION}")
             for name in ("files", "targets", "batch_sizes", "class_names"):
                 fields[name] = tuple(fields[name])
+            fields["corruptions"] = tuple(fields.get("corruptions", ()))
             fields["skipped"] = tuple(Skipped(**item) for item in fields["skipped"])
             return cls(**fields)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

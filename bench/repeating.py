@@ -60,7 +60,10 @@ def read_repetition(results: Path) -> Repetition:
         "seconds": None if RIGORS[settings.rigor].fixed else settings.seconds,
         "rounds": settings.rounds,
         "batch_sizes": settings.batch_sizes,
+        "corruptions": settings.corruptions,
     }
+    if settings.corruption_images:
+        arguments["corruption_images"] = settings.corruption_images
     if settings.run:
         return Repetition(settings, {**arguments, "run": _find_run(results)})
     for name in settings.files:

@@ -34,6 +34,8 @@ class Row:
         baseline: the artifact on the same target that the ratio and the test are against.
         ratio: p50 as a multiple of the baseline's, with its 95% interval.
         mcnemar_p: of top-1 being that of the baseline.
+        corrupted: fraction of the corrupted photos that it is right on, over all corruptions and severities.
+        corruption_error: its errors on them as a multiple of the float32 artifact's, with its 95% interval.
         flags: what speaks against trusting a number of the row, see ``bench.flags``.
     """
 
@@ -58,6 +60,9 @@ class Row:
     ratio: float | None = None
     ratio_interval: Interval | None = None
     mcnemar_p: float | None = None
+    corrupted: float | None = None
+    corruption_error: float | None = None
+    corruption_error_interval: Interval | None = None
     flags: tuple[str, ...] = ()
 
     @property
@@ -119,5 +124,12 @@ def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
         ratio=value("latency_ratio"),
         ratio_interval=interval("latency_ratio"),
         mcnemar_p=value("mcnemar"),
+        corrupted=_mean([i.value for i in items if i.metric == "corrupted_accuracy" and i.params["severity"]]),
+        corruption_error=value("mean_corruption_error"),
+        corruption_error_interval=interval("mean_corruption_error"),
         flags=tuple(sorted({flag for item in items for flag in item.flags})),
     )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

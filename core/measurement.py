@@ -30,6 +30,8 @@ UNITS: Mapping[str, str] = {
     "peak_memory": "bytes",
     "file_size": "bytes",
     "mcnemar": "p",
+    "corrupted_accuracy": "fraction",
+    "mean_corruption_error": "ratio",
 }
 """The unit of every metric."""
 
@@ -42,8 +44,8 @@ class Measurement:
         artifact: the file's name.
         artifact_sha256: of the whole file.
         target: "litert:cpu:2".
-        scenario: "accuracy", "single-stream", "offline", "cold-start", "energy", "static", or "comparison" with another
-            artifact of the same benchmark.
+        scenario: "accuracy", "single-stream", "offline", "cold-start", "energy", "static", "robustness", or
+            "comparison" with another artifact of the same benchmark.
         metric: a key of ``UNITS``.
         value: in the unit of the metric; rates are fractions.
         n: how many samples stand behind the value.

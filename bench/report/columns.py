@@ -125,6 +125,22 @@ COLUMNS = (
         best=None,
     ),
     Column(
+        heading="Corrupted",
+        explanation="fraction of the corrupted photos that get their class, over all corruptions and severities",
+        value=lambda row: row.corrupted,
+        text=lambda value: f"{value:.3f}",
+        best=None,
+    ),
+    Column(
+        heading="mCE",
+        explanation="mean corruption error: errors on corrupted photos as a multiple of the float32 artifact's, with"
+        " its 95% interval over the photos",
+        value=lambda row: row.corruption_error,
+        text=lambda value: f"{value:.2f}×",
+        detail=lambda row: _interval(row.corruption_error_interval, 2),
+        best=None,
+    ),
+    Column(
         heading="Memory",
         explanation="the process at its peak, above the bare interpreter with NumPy and Pillow",
         value=lambda row: row.peak_memory,

@@ -52,10 +52,10 @@ class Confusions:
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
-    """Accuracy under one attack.
+    """Accuracy under one attack, or on photos corrupted by one family of corruptions.
 
     Attributes:
-        title: the attack, its road and its norm.
+        title: the attack, its road and its norm, or the family.
         drawing: the curves.
         key: the sign of each curve and what it is.
     """

@@ -12,6 +12,7 @@ from tledge.bench.report import figures
 from tledge.bench.report.answers import agreements
 from tledge.bench.report.columns import Column, shown
 from tledge.bench.report.conclusions import conclude
+from tledge.bench.report.corrupted import corrupted_curves, corrupted_table
 from tledge.bench.report.data import ReportData
 from tledge.bench.report.wording import duration_text, flag_text
 from tledge.bench.summary import Row
@@ -98,6 +99,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "confusions": figures.confusions(data),
         "agreements": agreements(data),
         "robustness": figures.robustness(data),
+        "corrupted": corrupted_curves(data),
+        "corrupted_table": corrupted_table(data),
         "conditions": _conditions(data),
     }
 

@@ -231,7 +231,7 @@ def _mean_error(item: _Judged, baseline: _Judged, names: Sequence[str]) -> list[
         "undefined": list(error.undefined),
         "by_corruption": dict(error.by_corruption),
     }
-    interval = _bootstrap(mine, others)
+    interval = bootstrap(mine, others)
     return [_measurement(item, "mean_corruption_error", error.value, mine.shape[2], interval, params)]
 
 
@@ -240,8 +240,15 @@ def _errors(item: _Judged, names: Sequence[str]) -> npt.NDArray[np.bool_]:
     return np.array([[~item.hits[name, severity] for severity in SEVERITIES] for name in names])
 
 
-def _bootstrap(mine: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
-    """The 95% percentile interval of the mean corruption error over draws of the photos."""
+def bootstrap(mine: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
+    """The 95% percentile interval of a mean corruption error over draws of the photos.
+
+    Args:
+        mine, others: which photos were wrong: (corruptions, severities, photos).
+
+    Returns:
+        None where the others are never wrong.
+    """
     photos = mine.shape[2]
     weights = np.random.default_rng(SEED).multinomial(photos, np.full(photos, 1 / photos), RESAMPLES)
     above, below = (weights @ errors.sum(axis=1).T for errors in (mine, others))  # (draws, corruptions)

@@ -55,6 +55,16 @@ def run(
     batch_sizes: Annotated[
         str | None, typer.Option(help="Images a call, of which the throughput is measured.  [default: 1,8]")
     ] = None,
+    corruptions: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also judge by corrupted photos: all, imagenet-c, edge, or a corruption by name; may be repeated."
+        ),
+    ] = None,
+    corruption_images: Annotated[
+        int | None,
+        typer.Option(help="How many photos are corrupted, by each at 5 severities.  [default: 100]"),
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(help="An earlier results.jsonl, or its folder, to compare with, row by row.")
     ] = None,
@@ -97,6 +107,8 @@ def run(
             "rigor": rigor,
             "seconds": seconds,
             "rounds": rounds,
+            "corruptions": corruptions,
+            "corruption_images": corruption_images,
             "batch_sizes": None if batch_sizes is None else _parse_sizes(batch_sizes),
         }
         for name in export or ():

@@ -184,7 +184,8 @@ def _classify_corrupted(  # noqa: PLR0917 - who classifies what
 
 def _classify(classifier: Classifier, pixels: Pixels) -> npt.NDArray[np.intp]:
     parts = [classifier.logits(pixels[place : place + BATCH_SIZE]) for place in range(0, len(pixels), BATCH_SIZE)]
-    return np.concatenate(parts).argmax(axis=1)
+    classes: npt.NDArray[np.intp] = np.concatenate(parts).argmax(axis=1)
+    return classes
 
 
 def _rates(item: _Judged) -> list[Measurement]:

@@ -58,8 +58,6 @@ COLUMNS = (
     _Column("p90 ms", lambda row: row.p90, _milliseconds),
     _Column("p99 ms", lambda row: row.p99, _milliseconds, least_width=WIDE),
     _Column("images/s", lambda row: row.throughput, lambda value: f"{value:,.0f}", max),
-    _Column("corrupted", lambda row: row.corrupted, lambda value: f"{value:.3f}", None),
-    _Column("mCE", lambda row: row.corruption_error, lambda value: f"{value:.2f}", None),
     _Column("memory", lambda row: row.peak_memory, lambda value: f"{value / 1e6:.0f} MB", least_width=WIDEST),
     _Column("mJ/image", lambda row: row.energy, lambda value: f"{value:.1f}"),
 )
@@ -100,8 +98,21 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
     table.caption = "* the best of its column; images/s: of the best batch size" + (
         "; agrees: with the Keras model" if any(row.agreement is not None for row in rows) else ""
     )
-    if any(row.corrupted is not None for row in rows):
-        table.caption += "; corrupted: top-1 on corrupted photos, mCE: errors on them of float32's"
+    table.caption_justify = "left"
+    return table
+
+
+def corruption_table(rows: Sequence[Row]) -> Any:
+    """Accuracy on corrupted photos: a Rich table of the rows where that was measured; None where there is none."""
+    measured = [row for row in rows if row.corrupted is not None]
+    if not measured:
+        return None
+    table = plain_table(("on corrupted photos", "left"), ("top-1", "right"), ("mCE (95%)", "left"))
+    for row in measured:
+        low, high = row.corruption_error_interval or (0.0, 0.0)
+        error = "–" if row.corruption_error is None else f"{row.corruption_error:.2f} ({low:.2f}–{high:.2f})"
+        table.add_row(row.artifact, f"{row.corrupted:.3f}", error)
+    table.caption = "top-1: over all corruptions and severities; mCE: errors as a multiple of the float32 artifact's"
     table.caption_justify = "left"
     return table
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tledge.cli.bench_table import bench_table, profile_table
+from tledge.cli.bench_table import bench_table, corruption_table, profile_table
 from tledge.cli.comparison_table import comparison_table
 from tledge.cli.execution import executing
 from tledge.cli.options import Json, Run, Runs
@@ -208,6 +208,9 @@ def show(terminal: Terminal, record: BenchRecord) -> None:
 
     rows = summarize(record.measurements)
     terminal.print(bench_table(rows, terminal.width))
+    corrupted = corruption_table(rows)
+    if corrupted is not None:
+        terminal.print(corrupted)
     for flag in sorted({flag for row in rows for flag in row.flags}):
         terminal.print(f"⚠ {flag.replace('_', ' ')}: {MEANINGS[flag]}")
     for sentence in record.conclusions:

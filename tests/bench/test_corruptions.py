@@ -88,7 +88,7 @@ def test_the_command_shows_and_repeats_it(files: Path) -> None:
     quick = ("--seconds", "0.02", "--rounds", "1", "--target", "litert:cpu:1", "--output", "out", "--data", "photos")
     done = tledge("bench", "float32.tflite", *quick, "--corruptions", "edge", "--corruption-images", "3", cwd=files)
     assert done.code == 0, done
-    assert "corrupted: top-1 on corrupted photos" in done.out
+    assert "on corrupted photos  top-1  mCE (95%)" in done.out
     assert len(measured(files, "corrupted_accuracy", "float32.tflite")) == 31
     done = tledge("bench", "--repeat", "out/results.jsonl", "--json", cwd=files)
     assert done.code == 0, done

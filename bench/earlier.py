@@ -70,8 +70,7 @@ def fight_earlier(
 
 def _find_model(old: StoredResults, before: StoredCell, cell: Cell, result: CellResult) -> Model | None:
     """The file of before; None where it is the very same, nowhere to be found, or not all that differs."""
-    now = Environment(**{**result.environment, "cpu_features": tuple(result.environment["cpu_features"])})
-    changes = find_changes(before.environment, now)
+    changes = find_changes(before.environment, Environment.from_dict(result.environment))
     if cell.model.format == "keras" or before.sha256 == result.artifact_sha256 or changes.machine or changes.software:
         return None
     path: Path = ResultsFolder(old.path.parent).measured_file(before.artifact)

@@ -130,7 +130,7 @@ def _read_environment(folder: ResultsFolder, name: str, samples: CellResult | No
             fields = samples.environment
         else:
             fields = json.loads((folder.environments / f"{name}.json").read_text(encoding="utf-8"))
-        return Environment(**{**fields, "cpu_features": tuple(fields["cpu_features"])})
+        return Environment.from_dict(fields)
     except (OSError, KeyError, TypeError, ValueError):
         return None
 

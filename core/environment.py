@@ -55,6 +55,11 @@ class Environment:
         """A dictionary that JSON can hold."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Environment:
+        """Reads what ``to_dict`` gave. Raises KeyError or TypeError if it cannot."""
+        return cls(**{**fields, "cpu_features": tuple(fields["cpu_features"])})
+
 
 def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
     """The version of each of these distributions that is installed."""

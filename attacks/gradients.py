@@ -1,0 +1,256 @@
+"""Logits and loss gradients of a Keras model, on TensorFlow and on JAX. The only file of this room that needs Keras.
+
+The whole step, from bytes to the gradient, is one compiled function; photos go through it in small batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.attacks.goal import Goal
+from tledge.attacks.losses import CROSS_ENTROPY, check_loss, objective, one_hot
+from tledge.core.errors import ModelError, OptionError
+from tledge.core.extras import keras_backend, require
+from tledge.core.images import Pixels
+
+Floats = npt.NDArray[np.float32]
+
+BACKENDS = ("tensorflow", "jax")
+
+CPU_BATCH = 8
+"""Photos at a time. The activations of more, kept for the gradient, leave a CPU's caches: of 32, each photo of 160 px
+takes twice as long."""
+
+GPU_BATCH = 64
+
+SMALLER = 4
+"""Where each batch size is compiled by itself, photos that do not fill a batch go in one of a quarter of the size."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What one step tells of N photos.
+
+    Attributes:
+        logits: float32 (N, classes).
+        losses: float32 (N,); what the attack maximizes, see ``losses.objective``.
+        gradients: float32 (N, height, width, 3), of each photo's loss by its pixel values.
+    """
+
+    logits: Floats
+    losses: Floats
+    gradients: Floats
+
+
+class GradientModel:
+    """A Keras classifier that can be attacked by its gradients.
+
+    It takes the weights as they are at each call, and changes nothing about the model.
+
+    Args:
+        model: ``keras.Model`` from pixel values 0 to 255, (N, height, width, 3), to logits, (N, classes).
+        batch_size: photos that are computed at once; what suits the device, without it.
+
+    Raises:
+        MissingExtraError: Keras or its backend is not installed.
+        OptionError: Keras runs on a backend other than TensorFlow and JAX, or ``batch_size`` is below 1.
+        ModelError: the model is no classifier of images, or gives probabilities.
+    """
+
+    def __init__(self, model: Any, *, batch_size: int | None = None) -> None:
+        require("keras", keras_backend(), extra="train", purpose="attacking by gradients")
+        import keras
+
+        self._backend = str(keras.backend.backend())
+        if self._backend not in BACKENDS:
+            raise OptionError(
+                f"gradients are taken on {' or '.join(BACKENDS)}; Keras is set to {self._backend}: set"
+                " KERAS_BACKEND=tensorflow"
+            )
+        if batch_size is not None and batch_size < 1:
+            raise OptionError(f"batch_size must be 1 or more; received {batch_size}")
+        _check_classifier(model)
+        self.model = model
+        self.classes = int(model.output_shape[-1])
+        self._on_cpu = _is_on_cpu(self._backend)
+        self._batch = batch_size or (CPU_BATCH if self._on_cpu else GPU_BATCH)
+        self._compiled: dict[tuple[object, ...], Callable[..., Any]] = {}
+
+    def __call__(self, images: Pixels | Floats) -> Floats:
+        """The same as :meth:`logits`: a model can be shown images as an artifact is."""
+        return self.logits(images)
+
+    def logits(self, images: Pixels | Floats) -> Floats:
+        """Answers of the model in inference mode.
+
+        Args:
+            images: uint8, or float32 within 0 to 255, (N, height, width, 3).
+
+        Returns:
+            float32 (N, classes).
+        """
+        compiled = self._compile("logits", None)
+        parts = [np.asarray(compiled(batch))[:count] for batch, count in self._batches(images)]
+        return np.concatenate([np.zeros((0, self.classes), np.float32), *parts])
+
+    def gradients(self, images: Pixels | Floats, goal: Goal, loss: str = CROSS_ENTROPY) -> Gradients:
+        """The loss of each photo and its gradient by the photo's pixel values, in inference mode.
+
+        Args:
+            images: uint8, or float32 within 0 to 255, (N, height, width, 3).
+            goal: of N photos.
+            loss: one of ``losses.LOSSES``.
+
+        Raises:
+            UnknownNameError: there is no such loss.
+            OptionError: the loss needs more classes.
+        """
+        check_loss(loss, self.classes, goal.targeted)
+        compiled = self._compile(loss, goal.targeted)
+        labels = one_hot(goal.labels, self.classes)
+        targets = labels if goal.targets is None else one_hot(goal.targets, self.classes)
+        found = Gradients(
+            np.empty((len(images), self.classes), np.float32),
+            np.empty(len(images), np.float32),
+            np.empty(images.shape, np.float32),
+        )
+        done = 0
+        for batch, count in self._batches(images):
+            part = slice(done, done + count)
+            classes = [_pad(values[part], len(batch)) for values in (labels, targets)]
+            for whole, computed in zip(
+                (found.logits, found.losses, found.gradients), compiled(batch, *classes), strict=True
+            ):
+                whole[part] = np.asarray(computed)[:count]
+            done += count
+        return found
+
+    def _batches(self, images: Pixels | Floats) -> Iterator[tuple[Pixels | Floats, int]]:
+        """Batches of sizes that are compiled, and how many photos of each count."""
+        for begin in range(0, len(images), self._batch):
+            batch = images[begin : begin + self._batch]
+            yield _pad(batch, self._compiled_size(len(batch))), len(batch)
+
+    def _compiled_size(self, count: int) -> int:
+        if self._backend == "tensorflow" and self._on_cpu:
+            return count  # its graph takes any number
+        smaller = -(-self._batch // SMALLER)
+        return smaller if count <= smaller else self._batch
+
+    def _compile(self, loss: str, targeted: bool | None) -> Callable[..., Any]:
+        key = (loss, targeted)
+        if key not in self._compiled:
+            build = _build_on_tensorflow if self._backend == "tensorflow" else _build_on_jax
+            self._compiled[key] = build(self.model, loss, targeted)
+        return self._compiled[key]
+
+
+def _build_on_tensorflow(model: Any, loss: str, targeted: bool | None) -> Callable[..., Any]:
+    """One graph for any number of photos; without XLA, which is many times slower on a CPU."""
+    import keras
+    import tensorflow as tf
+
+    def answer(images: Any) -> Any:
+        return model(tf.cast(images, tf.float32), training=False)
+
+    def step(images: Any, labels: Any, targets: Any) -> Any:
+        images = tf.cast(images, tf.float32)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            logits = model(images, training=False)
+            losses = objective(keras.ops, loss, logits, labels, targets if targeted else None)
+        gradients = tape.gradient(losses, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return logits, losses, gradients
+
+    shape = tf.TensorShape([None, *model.input_shape[1:]])
+    classes = tf.TensorSpec([None, model.output_shape[-1]], tf.float32)
+    functions = {
+        kind: tf.function(
+            answer if targeted is None else step,
+            input_signature=[tf.TensorSpec(shape, kind), *([] if targeted is None else [classes, classes])],
+            jit_compile=False,
+        )
+        for kind in (tf.uint8, tf.float32)
+    }
+
+    def run(images: Pixels | Floats, *classes: Floats) -> Any:
+        return functions[tf.uint8 if images.dtype == np.uint8 else tf.float32](images, *classes)
+
+    return run
+
+
+def _build_on_jax(model: Any, loss: str, targeted: bool | None) -> Callable[..., Any]:
+    import jax
+    import keras
+
+    def answer(weights: Any, images: Any) -> Any:
+        logits, _ = model.stateless_call(*weights, images.astype(np.float32), training=False)
+        return logits
+
+    def total(images: Any, weights: Any, labels: Any, targets: Any) -> Any:
+        logits = answer(weights, images)
+        losses = objective(keras.ops, loss, logits, labels, targets if targeted else None)
+        return losses.sum(), (logits, losses)
+
+    def step(weights: Any, images: Any, labels: Any, targets: Any) -> Any:
+        differentiate = jax.value_and_grad(total, has_aux=True)
+        (_, (logits, losses)), gradients = differentiate(images.astype(np.float32), weights, labels, targets)
+        return logits, losses, gradients
+
+    compiled = jax.jit(answer if targeted is None else step)
+
+    def run(images: Pixels | Floats, *classes: Floats) -> Any:
+        weights = [
+            [variable.value for variable in group]
+            for group in (model.trainable_variables, model.non_trainable_variables)
+        ]
+        return compiled(weights, images, *classes)
+
+    return run
+
+
+def _pad(values: Any, length: int) -> Any:
+    """An array with zeros after its rows, to a number of rows."""
+    if len(values) == length:
+        return values
+    padded = np.zeros((length, *values.shape[1:]), values.dtype)
+    padded[: len(values)] = values
+    return padded
+
+
+def _is_on_cpu(backend: str) -> bool:
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return not tf.config.list_physical_devices("GPU")
+    import jax
+
+    return str(jax.default_backend()) == "cpu"
+
+
+def _check_classifier(model: Any) -> None:
+    """Raises ModelError for what is no classifier from pixel values to logits."""
+    import keras
+
+    is_model = isinstance(model, keras.Model)
+    ends = (model.input, model.output) if is_model and getattr(model, "inputs", None) else ()
+    if not ends or not all(isinstance(end, keras.KerasTensor) for end in ends):
+        raise ModelError(f"attacks need a built keras.Model with one input and one output; received {model!r}")
+    shape, answers = model.input_shape, model.output_shape
+    if len(shape) != 4 or shape[-1] != 3 or len(answers) != 2 or (answers[-1] or 0) < 2:
+        raise ModelError(
+            "attacks need a classifier from (N, height, width, 3) to (N, classes), 2 classes or more; received one from"
+            f" {shape} to {answers}"
+        )
+    activation = getattr(model.layers[-1], "activation", None)
+    name = getattr(activation, "__name__", "")
+    if name in ("softmax", "sigmoid"):
+        raise ModelError(
+            f"attacks need logits, and '{model.layers[-1].name}' ends in a {name}, which has no gradient where the"
+            " model is sure; give the last layer no activation"
+        )

@@ -1,0 +1,36 @@
+"""FGSM: one step of full length along the gradient. Weak; for comparison with what papers report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tledge.attacks.attack import Attack
+from tledge.attacks.losses import CROSS_ENTROPY
+from tledge.attacks.search import Search
+from tledge.core.images import Pixels
+
+
+@dataclass(frozen=True)
+class Fgsm(Attack):
+    """The fast gradient sign method; in L2, a step along the gradient itself.
+
+    Source: Goodfellow, Shlens and Szegedy, arXiv 1412.6572, section 4.
+    """
+
+    needs_gradients: ClassVar[bool] = True
+    reference: ClassVar[str] = "arXiv 1412.6572"
+
+    @property
+    def budget(self) -> int:
+        return 1
+
+    def search(self, search: Search) -> Pixels:
+        gradients = search.gradients(search.originals, search.all, CROSS_ENTROPY).gradients
+        gradients = search.threat.steepest(gradients)
+        gradients *= search.threat.eps
+        gradients += search.originals
+        return search.round(gradients, search.all)
+
+
+ATTACK = Fgsm()

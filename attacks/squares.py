@@ -1,0 +1,229 @@
+"""Random squares of change in images of whole pixel values: what the Square attack proposes.
+
+A proposal is written into the image itself, a few rows of it, and taken back where it does not help: next to the
+model's own work, this is to cost nothing.
+
+Source: Andriushchenko et al., Square Attack, arXiv 1912.00049, algorithms 2 and 3.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.attacks.rounding import round_change
+from tledge.attacks.threat_model import LINF, WHITE, ThreatModel
+from tledge.core.images import Pixels
+
+Floats = npt.NDArray[np.float32]
+Window = tuple[slice, slice]
+
+CHANNELS = 3
+TILES = 5
+"""Across the shorter side, in the L2 start."""
+
+ROUNDS = 8
+"""Of the bisection that rounds a square, of which the next query makes another one anyway."""
+
+
+class Squares(ABC):
+    """Images under attack, and the change that each of them is being tried with.
+
+    Attributes:
+        images: uint8 (n, height, width, 3), with the proposals in them.
+        draws: random numbers from 0 to 1 that a proposal takes for each photo.
+    """
+
+    draws: int
+
+    def __init__(self, originals: Pixels, eps: float) -> None:
+        self.originals = originals
+        self.images = originals.copy()
+        self.eps = eps
+        self._undo: list[list[tuple[Window, Pixels]]] = []
+
+    @abstractmethod
+    def start(self, rngs: Sequence[np.random.Generator]) -> None:
+        """Puts the first change into each image."""
+
+    @abstractmethod
+    def change(self, place: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
+        """Changes one image, and returns what was there before."""
+
+    def propose(self, side: int, draws: Floats) -> None:
+        """Changes a square in each image.
+
+        Args:
+            side: of the squares, in pixels, no more than the image's.
+            draws: (n, ``self.draws``), each from 0 to 1.
+        """
+        self._undo = [self.change(place, side, row) for place, row in enumerate(draws)]
+
+    def settle(self, kept: npt.NDArray[np.bool_]) -> None:
+        """Takes proposals back where they are not kept: (n,)."""
+        for place in np.flatnonzero(~kept):
+            for window, before in reversed(self._undo[place]):
+                self.images[place][window] = before
+
+    def select(self, places: npt.NDArray[Any]) -> None:
+        """Forgets all images but some."""
+        self.originals, self.images = self.originals[places], self.images[places]
+
+    def _window(self, side: int, across: float, down: float) -> Window:
+        height, width = self.images.shape[1:3]
+        top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
+        return slice(top, top + side), slice(left, left + side)
+
+
+class LinfSquares(Squares):
+    """Squares that differ from the original by eps or -eps, channel by channel."""
+
+    draws = 2 + CHANNELS
+
+    def __init__(self, originals: Pixels, eps: float) -> None:
+        super().__init__(originals, eps)
+        step = np.uint8(eps)
+        self._low = np.maximum(originals, step) - step
+        self._high = np.minimum(originals, WHITE - step) + step
+
+    def start(self, rngs: Sequence[np.random.Generator]) -> None:
+        """Stripes as high as the image."""
+        width = self.images.shape[2]
+        for place, rng in enumerate(rngs):
+            up = rng.random((1, width, CHANNELS)) < 0.5
+            self.images[place] = np.where(up, self._high[place], self._low[place])
+
+    def change(self, place: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
+        window = self._window(side, draws[0], draws[1])
+        inside = self.images[place][window]
+        before = inside.copy()
+        up = draws[2:] < 0.5
+        self._fill(place, window, inside, up)
+        if np.array_equal(inside, before):  # one draw in eight at the end, and a query for nothing
+            self._fill(place, window, inside, ~up)
+        return [(window, before)]
+
+    def _fill(self, place: int, window: Window, inside: Pixels, up: npt.NDArray[np.bool_]) -> None:
+        for channel in range(CHANNELS):
+            bound = self._high if up[channel] else self._low
+            inside[..., channel] = bound[place][window][..., channel]
+
+    def select(self, places: npt.NDArray[Any]) -> None:
+        super().select(places)
+        self._low, self._high = self._low[places], self._high[places]
+
+
+class L2Squares(Squares):
+    """Squares that a peak and a trough are added to, of the length that another square gives up.
+
+    The change is a whole one at every moment; what rounding and the bounds 0 and 255 leave over of eps is given to the
+    next square.
+    """
+
+    draws = 4 + CHANNELS + 1
+
+    def __init__(self, originals: Pixels, eps: float) -> None:
+        super().__init__(originals, eps)
+        self._squared: npt.NDArray[np.float64] = np.zeros(len(originals))
+        self._proposed: npt.NDArray[np.float64] = np.zeros(len(originals))
+
+    def start(self, rngs: Sequence[np.random.Generator]) -> None:
+        """A grid of peaks and troughs."""
+        height, width = self.images.shape[1:3]
+        side = max(2, min(height, width) // TILES)
+        rows, columns = height // side, width // side
+        top, left = (height - rows * side) // 2, (width - columns * side) // 2
+        for place, rng in enumerate(rngs):
+            change = np.zeros((height, width, CHANNELS), np.float32)
+            for row in range(rows):
+                for column in range(columns):
+                    window = _square(top + row * side, left + column * side, side)
+                    change[window] = _peaks(side, bool(rng.random() < 0.5))[..., np.newaxis] * _signs(
+                        rng.random(CHANNELS, np.float32)
+                    )
+            change *= self.eps / float(np.linalg.norm(change))
+            image = np.clip(round_change(change, self.eps) + self.originals[place], 0, WHITE)
+            self.images[place] = image
+            self._squared[place] = _squared(self._difference(place, (slice(None), slice(None))))
+
+    def change(self, place: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
+        image, original = self.images[place], self.originals[place]
+        given, taken = self._window(side, draws[0], draws[1]), self._window(side, draws[2], draws[3])
+        old = self._difference(place, given)
+        undo = [(given, image[given].copy()), (taken, image[taken].copy())]
+        inside = (old**2).sum(axis=(0, 1))
+        image[given] = original[given]  # so that what both squares share is counted once
+        freed = inside + (self._difference(place, taken) ** 2).sum(axis=(0, 1))
+        image[taken] = original[taken]
+        rest = self._squared[place] - float(freed.sum())
+
+        new = _peaks(side, bool(draws[7] < 0.5))[..., np.newaxis] * _signs(draws[4:7])
+        new = new + old / np.sqrt(np.maximum(inside, 1e-10))
+        spare = max(self.eps**2 - self._squared[place], 0)
+        new *= np.sqrt((spare / CHANNELS + freed) / np.maximum((new**2).sum(axis=(0, 1)), 1e-10))
+        longest = max(self.eps**2 - rest, 0) ** 0.5
+        whole = round_change(new.astype(np.float32), longest, ROUNDS)
+        image[given] = np.clip(whole + original[given], 0, WHITE)
+        self._proposed[place] = rest + _squared(self._difference(place, given))
+        return undo
+
+    def settle(self, kept: npt.NDArray[np.bool_]) -> None:
+        super().settle(kept)
+        self._squared[kept] = self._proposed[kept]
+
+    def select(self, places: npt.NDArray[Any]) -> None:
+        super().select(places)
+        self._squared, self._proposed = self._squared[places], self._proposed[places]
+
+    def _difference(self, place: int, window: Window) -> Floats:
+        difference: Floats = np.subtract(self.images[place][window], self.originals[place][window], dtype=np.float32)
+        return difference
+
+
+def start_squares(originals: Pixels, threat: ThreatModel, rngs: Sequence[np.random.Generator]) -> Squares:
+    """Images with a first change: uint8 (n, height, width, 3), each by random numbers of its own."""
+    kind = LinfSquares if threat.norm == LINF else L2Squares
+    squares = kind(originals, threat.eps)
+    squares.start(rngs)
+    return squares
+
+
+def _square(top: int, left: int, side: int) -> Window:
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _signs(draws: Floats) -> Floats:
+    return np.where(draws < 0.5, np.float32(1), np.float32(-1))
+
+
+def _squared(difference: Floats) -> float:
+    flat = difference.reshape(-1).astype(np.float64)
+    return float(np.dot(flat, flat))
+
+
+@lru_cache(maxsize=512)
+def _peaks(side: int, turned: bool) -> Floats:
+    """A peak beside a trough, together of length 1: float32 (side, side). Equation (2) of the paper."""
+    half = side // 2
+    peaks = np.concatenate([_peak(half, side), -_peak(side - half, side)])
+    peaks /= np.linalg.norm(peaks)
+    found: Floats = np.ascontiguousarray(peaks.T if turned else peaks, dtype=np.float32)
+    return found
+
+
+def _peak(rows: int, columns: int) -> npt.NDArray[np.float64]:
+    """Values that fall in rings from the middle outward, of length 1: (rows, columns)."""
+    if rows == 0:
+        return np.zeros((0, columns))
+    down = np.abs(np.arange(rows) - rows // 2)[:, np.newaxis]
+    across = np.abs(np.arange(columns) - columns // 2)[np.newaxis, :]
+    rings = max(rows, columns) // 2 + 1
+    terms = 1 / np.arange(1, rings + 1) ** 2
+    values: npt.NDArray[np.float64] = np.cumsum(terms[::-1])[::-1][np.maximum(down, across)]
+    values /= np.linalg.norm(values)
+    return values

@@ -1,0 +1,146 @@
+"""What an attacker may change: a norm and the largest change of an image in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.attacks.rounding import round_change
+from tledge.core.errors import OptionError, UnknownNameError
+from tledge.core.images import Pixels
+
+Floats = npt.NDArray[np.float32]
+
+LINF = "linf"
+L2 = "l2"
+NORMS = (LINF, L2)
+
+WHITE = 255
+
+
+@dataclass(frozen=True)
+class ThreatModel:
+    """All images within a distance of the original.
+
+    Attributes:
+        norm: "linf", the largest change of one value, or "l2", the Euclidean length of the change over all values.
+        eps: the largest distance, in pixel values, of which white is 255: 8 stands for 8/255.
+
+    Raises:
+        UnknownNameError: there is no such norm.
+        OptionError: no image of 8 bits can be that far away, or only the original is no farther.
+    """
+
+    norm: str = LINF
+    eps: float = 8.0
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise UnknownNameError("norm", self.norm, NORMS)
+        if not math.isfinite(self.eps) or not self.eps >= 1:
+            raise OptionError(
+                f"eps must be 1 or more, in pixel values of 0 to 255: an 8-bit image holds no smaller change; received"
+                f" {self.eps:g}"
+            )
+        if self.norm == LINF and (self.eps != int(self.eps) or self.eps > WHITE):
+            raise OptionError(
+                f"eps in the norm linf must be a whole number from 1 to 255, in pixel values of an 8-bit image;"
+                f" received {self.eps:g}"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.norm} {self.eps:g}/255"
+
+    def project(self, pixels: Floats, originals: Pixels) -> Floats:
+        """The nearest images within the ball and within 0 to 255, not rounded.
+
+        Args:
+            pixels: float32 (N, height, width, 3).
+            originals: uint8 of the same shape.
+        """
+        if self.norm == LINF:
+            near = originals.astype(np.float32)
+            projected: Floats = np.minimum(pixels, near + np.float32(self.eps))
+            np.maximum(projected, near - np.float32(self.eps), out=projected)
+            return np.clip(projected, 0, WHITE, out=projected)
+        change = pixels - originals
+        lengths = _lengths(change)
+        outside = lengths > self.eps
+        if outside.any():
+            change[outside] *= _each_photo(self.eps / lengths[outside], change)
+        change += originals  # what 0 and 255 cut off only brings an image nearer to the original
+        return np.clip(change, 0, WHITE, out=change)
+
+    def round(self, pixels: Floats | Pixels, originals: Pixels) -> Pixels:
+        """Images of whole pixel values within the ball, as near as can be in direction and length.
+
+        In L2, rounding each value by itself would leave nothing of a change that is spread over many values. Instead,
+        the change is first lengthened by the largest factor at which the rounded one is no longer than the change was.
+
+        Args:
+            pixels: (N, height, width, 3), of any floating or whole numbers; what lies outside is projected first.
+            originals: uint8 of the same shape.
+
+        Returns:
+            uint8 (N, height, width, 3). Images of whole values within the ball come back as they were.
+        """
+        projected = self.project(np.asarray(pixels, np.float32), originals)
+        if self.norm == LINF:  # whole bounds: rounding cannot cross them
+            return np.rint(projected, out=projected).astype(np.uint8)
+        rounded = np.empty_like(originals)
+        for place, (image, original) in enumerate(zip(projected, originals, strict=True)):
+            change = round_change(image - original, self.eps)
+            change += original
+            rounded[place] = np.clip(change, 0, WHITE, out=change)
+        return rounded
+
+    def distance(self, first: Pixels, second: Pixels) -> npt.NDArray[np.float64]:
+        """How far each image is from its counterpart, in this norm and in pixel values: (N,)."""
+        change = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+        flat = change.reshape(len(change), -1)
+        found: npt.NDArray[np.float64] = (
+            np.abs(flat).max(axis=1) if self.norm == LINF else np.sqrt(np.square(flat).sum(axis=1))
+        )
+        return found
+
+    def steepest(self, gradients: Floats) -> Floats:
+        """The direction of length 1, in this norm, in which a loss rises the most; zero where the gradient is.
+
+        Args:
+            gradients: float32 (N, height, width, 3).
+        """
+        if self.norm == LINF:
+            signs: Floats = np.sign(gradients)
+            return signs
+        lengths = _lengths(gradients)
+        return gradients * _each_photo(1 / np.where(lengths > 0, lengths, 1), gradients)
+
+    def draw(self, original: Pixels, rng: np.random.Generator) -> Floats:
+        """A random image, uniform over the ball, not yet cut to 0 to 255.
+
+        Args:
+            original: uint8 (height, width, 3).
+            rng: what it is drawn by.
+
+        Returns:
+            float32 (height, width, 3).
+        """
+        if self.norm == LINF:
+            change = rng.uniform(-self.eps, self.eps, original.shape)
+        else:
+            change = rng.standard_normal(original.shape)
+            change *= self.eps * rng.random() ** (1 / change.size) / np.sqrt(np.square(change).sum())
+        return (change + original).astype(np.float32)
+
+
+def _lengths(changes: Floats) -> npt.NDArray[np.float64]:
+    """Euclidean length of each photo's change: (N,)."""
+    flat = changes.reshape(len(changes), -1)
+    return np.sqrt([float(np.dot(row, row)) for row in flat])
+
+
+def _each_photo(factors: npt.NDArray[np.float64], like: Floats) -> Floats:
+    return factors.astype(np.float32).reshape(-1, *[1] * (like.ndim - 1))

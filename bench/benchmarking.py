@@ -12,7 +12,7 @@ import numpy as np
 
 from tledge.bench.cell import CellResult, Timing
 from tledge.bench.comparison import Comparison, compare
-from tledge.bench.earlier import Duels, fight_earlier
+from tledge.bench.earlier import Duels, check_in_common, fight_earlier
 from tledge.bench.gate import Condition, GateResult, check, check_rows, parse
 from tledge.bench.lock import alone_on_this_machine
 from tledge.bench.metrics import CellMetrics, Classes, find_baseline
@@ -172,6 +172,8 @@ def bench(
         check_photos(subject, corruption_images)
     _warn_of_other_cpus(subject, progress)
     cells, skipped = plan(subject.models, [targets] if isinstance(targets, str) else targets)
+    if old is not None:
+        check_in_common(old, cells)
     check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells])
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     with alone_on_this_machine(progress):
@@ -179,9 +181,9 @@ def bench(
         duels = Duels({})
         if old is not None and not outcome.interrupted:
             duels = fight_earlier(old, outcome.results, timing=timing, rounds=count, progress=progress)
-        interrupted = outcome.interrupted or duels.interrupted
+        interrupted = outcome.interrupted
         corrupted = CorruptedAccuracy(())
-        if corrupting and not interrupted:
+        if corrupting and not (interrupted or duels.interrupted):
             corrupted = measure_corrupted_accuracy(outcome.results, subject, corrupting, corruption_images, progress)
         interrupted = interrupted or corrupted.interrupted
         skipped += outcome.skipped + corrupted.skipped
@@ -212,10 +214,12 @@ def bench(
         )
         measured = Measured(outcome, duels, corrupted)
         record = _write(subject, settings, measured, timing, progress)
-        record = _judge(record, old, duels, conditions)
-        if profile and not interrupted:
+        stopped = interrupted or duels.interrupted
+        if not stopped:
+            record = _judge(record, old, duels, conditions)
+        if profile and not stopped:
             record = replace(record, profiles=_profile(list(outcome.results), record.folder, progress))
-    if interrupted:
+    if stopped:
         raise KeyboardInterrupt(f"what was measured until then is in '{record.results}'")
     return record
 
@@ -284,7 +288,8 @@ def _write(
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
         for model in {cell.model.name: cell.model for cell in outcome.results}.values():
-            fresh.keep(model.name, model.path)
+            if model.format != "keras":
+                fresh.keep(model.name, model.path)
         for cell, duel in duels.fought.items():
             duel.save(fresh.duels / samples_name(*cell))
     conclusions = _write_reports(folder, subject, progress)

@@ -35,6 +35,7 @@ class ComparedRow:
         unchanged: file, software, provider and kind of machine are the same.
         other_machine: it is not one kind of machine, or not one thread count.
         no_latency_verdict: why nothing is said of its latency, in words; empty where the interval speaks for itself.
+        no_times_verdict: the same of throughput, cold start and load time, which are never measured in turns.
         mcnemar_p: of both being right equally often on the same photos; None where they classified others.
         same_photos: both classified the same ones.
         again: the model file of before was measured again, in turns with that of now; the latencies are those.
@@ -47,6 +48,7 @@ class ComparedRow:
     unchanged: bool
     other_machine: bool
     no_latency_verdict: str = ""
+    no_times_verdict: str = ""
     mcnemar_p: float | None = None
     same_photos: bool = False
     again: bool = False
@@ -158,7 +160,7 @@ def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
         metric: change for metric in METRICS if (change := find_change(metric, before, after, drift=drift)) is not None
     }
     same = any(pair[1] is after for pair in unchanged)
-    reason = UNCHANGED if same else _why_no_latency_verdict(before, after, changes.get("latency_p50"))
+    reason = of_times = UNCHANGED if same else _why_no_latency_verdict(before, after, changes.get("latency_p50"))
     if duel is not None:
         changes |= {metric: find_fought_change(metric, duel) for metric in LATENCIES}
         reason = "" if len(duel.new) > 1 else f"one round, {ONE_ROUND}"
@@ -175,6 +177,7 @@ def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
         unchanged=same,
         other_machine=other_machine,
         no_latency_verdict=reason,
+        no_times_verdict=of_times,
         mcnemar_p=p_value,
         same_photos=_same_photos(old, new),
         again=duel is not None,

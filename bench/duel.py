@@ -11,24 +11,31 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
 from tledge.bench.cell import Specification
+from tledge.bench.conditions import SETTLING
 from tledge.bench.endings import describe_end
 from tledge.core.atomic import replacing
 from tledge.core.errors import MeasurementError
 from tledge.core.progress import Progress
+from tledge.edge_runtime.target import Target
 
 Samples = npt.NDArray[np.float64]
 
 TURN_SECONDS = 0.02
+ANSWER_TIMEOUT = 3600.0
+"""Seconds after which a turn is taken for stuck."""
+
 LEAST_TURNS = 10
 """Of each side in a round, however short it is to be."""
 
@@ -74,6 +81,8 @@ class _Side:
     def __init__(self, specification: Specification, name: str, folder: Path) -> None:
         self.name = name
         self.turns: list[list[int]] = []
+        self.queries = 0
+        self.nanoseconds = 0
         told = folder / "side.json"
         specification.save(told)
         self._errors = (folder / "errors.txt").open("w+", encoding="utf-8", errors="replace")
@@ -86,16 +95,27 @@ class _Side:
             encoding="utf-8",
         )
 
+    def take_turn(self, count: int) -> None:
+        """Has it answer queries that count."""
+        turn = self.answer(count)
+        self.turns.append(turn)
+        self.queries += len(turn)
+        self.nanoseconds += sum(turn)
+
     def answer(self, count: int) -> list[int]:
-        """Has it answer queries; their latencies in ns. Raises MeasurementError where it ended."""
+        """Has it answer queries; their latencies in ns. Raises MeasurementError where it ended, or hangs."""
         if self._process.stdin is None or self._process.stdout is None:
             raise MeasurementError(f"{self.name} has no pipes")
+        watchdog = Timer(ANSWER_TIMEOUT, self._process.kill)
+        watchdog.start()
         try:
             self._process.stdin.write(f"{count}\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
+        finally:
+            watchdog.cancel()
         if not line:
             self._errors.seek(0)
             raise MeasurementError(f"{self.name} {describe_end(self._process.wait(), self._errors.read())}")
@@ -140,22 +160,25 @@ def fight(
 
 
 def _fight_round(old: Specification, new: Specification, name: str, *, new_begins: bool) -> tuple[Samples, Samples]:
+    # Threads of a runtime go on spinning after its last query, on the cores that are the other side's now.
+    settling = 0.0 if Target.parse(old.target).threads == 1 else SETTLING
     with _sides((old, f"{name}, of before"), (new, name), reverse=new_begins) as (first, second):
         order = [second, first] if new_begins else [first, second]
         # Each has its first turn alone: the one that is slow to load does not meet the other's queries.
         fastest = min(min(side.answer(FIRST_TURN)) for side in order)
-        count = max(FIRST_TURN, round(TURN_SECONDS * 1e9 / max(fastest, 1)))
-        while not all(_is_done(side, old) for side in order):
+        count = max(1, round(TURN_SECONDS * 1e9 / max(fastest, 1)))
+        while not _are_done(order, old):
             for side in order:
-                side.turns.append(side.answer(count))
+                time.sleep(settling)
+                side.take_turn(count)
             order.reverse()
         return np.array(first.turns) / 1e6, np.array(second.turns) / 1e6
 
 
-def _is_done(side: _Side, told: Specification) -> bool:
-    timing, latencies = told.timing, [item for turn in side.turns for item in turn]
-    enough = len(side.turns) >= LEAST_TURNS and len(latencies) >= timing.minimum_queries
-    return enough and sum(latencies) >= timing.minimum_seconds * 1e9
+def _are_done(sides: Sequence[_Side], told: Specification) -> bool:
+    """Whether both have answered enough; they answer equally often, and the slower one's time counts."""
+    enough = all(len(side.turns) >= LEAST_TURNS and side.queries >= told.timing.minimum_queries for side in sides)
+    return enough and max(side.nanoseconds for side in sides) >= told.timing.minimum_seconds * 1e9
 
 
 @contextmanager

@@ -5,7 +5,7 @@ What two benchmarks differ by themselves drops out of a ratio that was measured 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from tledge.bench.results_folder import ResultsFolder
 from tledge.bench.stored_results import CellName, StoredCell, StoredResults
 from tledge.bench.subject import Model, read_model
 from tledge.core.environment import Environment
-from tledge.core.errors import MeasurementError
+from tledge.core.errors import MeasurementError, TledgeError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
+from tledge.edge_runtime.target import Target
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,53 @@ def fight_earlier(
     """
     fought: dict[CellName, Duel] = {}
     for cell, result in results.items():
-        name = cell.model.name, str(cell.target)
-        before = old.of(*name)
-        model = None if before is None else _find_model(old, before, cell, result)
-        if before is None or model is None:
+        before = old.of(cell.model.name, str(cell.target))
+        if before is None or before.sha256 == result.artifact_sha256:
             continue
-        sides = (_specify(one, cell, timing) for one in (model, cell.model))
-        hashes = before.sha256, result.artifact_sha256
         try:
-            fought[name] = fight(*sides, hashes=hashes, rounds=rounds, name=cell.name, progress=progress)
-        except MeasurementError as error:
+            reason = _why_not(before, cell, result)
+            model = None if reason else _find_model(old, before, cell)
+            if model is None or (model.artifact is None) != (cell.model.artifact is None):
+                reason = reason or "its file of before is not there any more as it was, or has lost its sidecar"
+                progress.note("Against", f"{cell.name} is compared with what was measured then: {reason}")
+                continue
+            sides = (_specify(one, cell, timing) for one in (model, cell.model))
+            hashes = before.sha256, result.artifact_sha256
+            duel = fight(*sides, hashes=hashes, rounds=rounds, name=cell.name, progress=progress)
+            fought[cell.model.name, str(cell.target)] = duel
+        except (TledgeError, OSError, ValueError) as error:
             progress.warn(f"{cell.name} was not measured in turns with that of before: {error}")
         except KeyboardInterrupt:
             return Duels(fought, interrupted=True)
     return Duels(fought)
 
 
-def _find_model(old: StoredResults, before: StoredCell, cell: Cell, result: CellResult) -> Model | None:
-    """The file of before; None where it is the very same, nowhere to be found, or not all that differs."""
+def check_in_common(old: StoredResults, cells: Sequence[Cell]) -> None:
+    """Refuses an earlier benchmark of other things, before anything is measured.
+
+    Raises:
+        MeasurementError: no artifact of it is measured now on the same kind of target.
+    """
+    planned = {(cell.model.name, cell.target.runtime, cell.target.device) for cell in cells}
+    targets = ((cell, Target.parse(cell.target)) for cell in old.cells)
+    if not any((cell.artifact, target.runtime, target.device) in planned for cell, target in targets):
+        names = ", ".join(cell.name for cell in old.cells[:4])
+        raise MeasurementError(
+            f"'{old.path}' has no artifact and target in common with what is to be measured"
+            f" ({', '.join(cell.name for cell in cells[:4])}): it measured {names}"
+        )
+
+
+def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
+    """Why a file of before is not measured again; empty where it may be."""
+    if cell.model.format == "keras":
+        return "a Keras model is not what ships"
     changes = find_changes(before.environment, Environment.from_dict(result.environment))
-    if cell.model.format == "keras" or before.sha256 == result.artifact_sha256 or changes.machine or changes.software:
-        return None
+    return changes.text if changes.machine or changes.software else ""
+
+
+def _find_model(old: StoredResults, before: StoredCell, cell: Cell) -> Model | None:
+    """The file of before; None where it is nowhere to be found as it was."""
     path: Path = ResultsFolder(old.path.parent).measured_file(before.artifact)
     if not path.is_file() or sha256_of_file(path) != before.sha256:
         return None

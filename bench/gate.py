@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from tledge.bench.change import TIMED, Change
+from tledge.bench.change import LATENCIES, TIMED, Change
 from tledge.bench.comparison import ComparedRow, Comparison
 from tledge.bench.stored_results import StoredCell, StoredResults
 from tledge.core.errors import OptionError, UnknownNameError
@@ -144,8 +144,9 @@ def check_rows(conditions: Sequence[Condition], planned: Sequence[tuple[str, str
     """
     for condition in conditions:
         if not any(condition.takes(*cell) for cell in planned):
-            names = ", ".join(dict.fromkeys(artifact for artifact, _ in planned))
-            raise OptionError(f"--fail-on '{condition.text}' is of no row: what is measured is called {names}")
+            names = ", ".join("@".join(cell) if "@" in condition.rows else cell[0] for cell in planned)
+            keras = "" if condition.rows else "; without ROWS it leaves the Keras model out"
+            raise OptionError(f"--fail-on '{condition.text}' is of no row: what is measured is called {names}{keras}")
 
 
 def _parse(text: str) -> Condition:
@@ -194,7 +195,7 @@ def check(conditions: Sequence[Condition], results: StoredResults, comparison: C
             elif outcome == BROKEN:
                 violations.append(f"{cell.name}: {told}")
             elif outcome == UNSURE:
-                unsure.append(f"{cell.name}: {told}, an interval too wide to tell; more --rounds make it narrower")
+                unsure.append(f"{cell.name}: {told}")
     if conditions and comparison is not None:
         unjudged += [
             f"{artifact} on {target} was measured before and is not there now" for artifact, target in _gone(comparison)
@@ -241,14 +242,19 @@ def _judge_ratio(condition: Condition, row: ComparedRow, change: Change, scale: 
         return BROKEN, f"{told} ({condition.text})"
     if row.unchanged:
         return KEPT, f"{told}, and nothing but the machine differs, of which the condition does not speak"
-    if row.no_latency_verdict:
-        return UNJUDGED, row.no_latency_verdict
+    reason = row.no_latency_verdict if change.metric in LATENCIES else row.no_times_verdict
+    if reason:
+        return UNJUDGED, reason
     if change.interval is None:
         return UNJUDGED, "too few rounds for an interval"
     low, high = change.interval
     above = condition.operator.startswith(">")
     really = low > min(1.0, condition.limit) if above else high < max(1.0, condition.limit)
-    return (BROKEN if really else UNSURE), f"{told}, 95% {low:.3f} to {high:.3f} ({condition.text})"
+    told = f"{told}, 95% {low:.3f} to {high:.3f} ({condition.text})"
+    if really:
+        return BROKEN, told
+    narrower = "; more --rounds make it narrower" * (row.again and change.metric in LATENCIES)
+    return UNSURE, f"{told}, an interval too wide to tell{narrower}"
 
 
 def _text(value: float) -> str:

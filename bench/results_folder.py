@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from tledge.bench.cell import CellResult
 from tledge.bench.record import BenchSettings
@@ -80,15 +81,20 @@ class ResultsFolder:
 
     def measured_file(self, artifact: str) -> Path:
         """Where the model file of that name stands as it was measured."""
-        return self.measured / artifact.replace("/", "_")
+        return self.measured / quote(artifact, safe="")
 
     def keep(self, artifact: str, path: Path) -> None:
-        """Keeps a model file and its sidecar as they are now, where the file system has hard links."""
+        """Keeps a model file and its sidecar beyond their replacement, where the file system has hard links.
+
+        Not beyond their being written into in place: whoever reads one holds it against its SHA-256.
+        """
         kept = self.measured_file(artifact)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        for source, link in ((path, kept), (path_beside(path), path_beside(kept))):
-            with suppress(OSError):
-                link.hardlink_to(source.resolve())
+        beside = path_beside(path)
+        with suppress(OSError):
+            if beside.exists():  # first: a file that has lost its sidecar would be another one
+                path_beside(kept).hardlink_to(beside.resolve())
+            kept.hardlink_to(path.resolve())
 
     def labels(self) -> tuple[int, ...]:
         """The label of each classified photo, in the order of the logits; none where no photo was classified.

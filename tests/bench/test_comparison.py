@@ -11,6 +11,7 @@ from comparison_sample import PI, Machine, Planted, write_bench
 
 from tledge.bench.comparison import UNCHANGED, ComparedRow, Comparison, compare
 from tledge.bench.duel import Duel
+from tledge.bench.gate import check, parse
 from tledge.bench.stored_results import read_stored
 from tledge.core.errors import MeasurementError
 
@@ -84,6 +85,15 @@ def test_files_that_were_measured_in_turns_are_judged_by_pairs_of_rounds(tmp_pat
     assert said[1.0] == []
     assert set(said[1.1]) == {"slower"}
     assert len(said[1.1]) >= 38
+    noisy = read_stored(write_bench(tmp_path / "noisy", 2, [rebuilt(INT8, noisy=True)]))
+    row = only_row(compare(noisy, old, {("int8.tflite", "litert:cpu:2"): duel}))
+    assert row.verdicts == ("slower",)  # in turns, noise hits both
+    assert row.no_times_verdict.startswith("noisy now")
+    assert check(
+        parse(["throughput < 5x"], compared=True),
+        noisy,
+        Comparison(old=old.path, new=noisy.path, rows=(row,), only_old=(), only_new=(), environments=()),
+    ).unjudged
     strangers = fought(rng, 1.1, ("0" * 64, new.cells[0].sha256))
     assert not only_row(compare(new, old, {("int8.tflite", "litert:cpu:2"): strangers})).again
 

@@ -18,12 +18,15 @@ from PIL import Image
 from support import TINY_SIDECAR, check_one_line_error, stripes, tledge
 
 from tledge.bench import BenchRecord, bench, summarize
+from tledge.bench.cell import Specification, Timing
+from tledge.bench.duel import fight
 from tledge.bench.record import BenchSettings
 from tledge.bench.results_folder import ResultsFolder
 from tledge.core.artifact import adopt
 from tledge.core.errors import ArtifactError, DataError, MeasurementError, OptionError
 from tledge.core.measurement import read_results
 from tledge.core.preprocessing import Preprocessing
+from tledge.core.progress import Progress
 from tledge.edge_runtime import Classifier
 
 CLASSES = ("cat", "dog", "emu")
@@ -140,27 +143,88 @@ def test_the_file_of_before_is_measured_in_turns_with_that_of_now(files: Path) -
     assert not third.folder.duels.exists()
 
 
-def test_a_file_of_before_that_cannot_run_is_said(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tledge.bench.cell import Specification, Timing
-    from tledge.bench.duel import fight
-    from tledge.core.progress import Progress
+TIMING = Timing(warm_up=1, minimum_queries=5, minimum_seconds=0)
 
-    timing = Timing(warm_up=1, minimum_queries=5, minimum_seconds=0)
-    good = Specification(
-        artifact=str(files / "float32.onnx"),
-        target="onnxruntime:cpu:1",
-        bare=False,
-        pixels="",
-        images=(),
-        timing=timing,
+
+def side(path: Path) -> Specification:
+    return Specification(
+        artifact=str(path), target="onnxruntime:cpu:1", bare=False, pixels="", images=(), timing=TIMING
     )
-    (files / "broken.onnx").write_bytes((files / "float32.onnx").read_bytes()[:3000])
-    broken = replace(good, artifact=str(files / "broken.onnx"))
-    with pytest.raises(MeasurementError, match=r"it, of before ended with exit code 1: .*broken\.onnx"):
-        fight(broken, good, hashes=("a", "b"), rounds=1, name="it", progress=Progress())
+
+
+def test_both_sides_of_a_duel_answer_as_often(files: Path) -> None:
+    good = side(files / "float32.onnx")
     duel = fight(good, good, hashes=("a", "a"), rounds=2, name="it", progress=Progress())
-    assert all(len(side) >= 10 and side.size >= 30 for side in (*duel.old, *duel.new))
-    assert [side.shape for side in duel.old] == [side.shape for side in duel.new]
+    assert all(len(turns) >= 10 for turns in (*duel.old, *duel.new))
+    assert [turns.shape for turns in duel.old] == [turns.shape for turns in duel.new]
+
+
+def test_a_side_of_a_duel_that_ends_is_said(files: Path) -> None:
+    (files / "broken.onnx").write_bytes((files / "float32.onnx").read_bytes()[:3000])
+    with pytest.raises(MeasurementError, match=r"it, of before ended with exit code 1: .*broken\.onnx"):
+        fight(
+            side(files / "broken.onnx"),
+            side(files / "float32.onnx"),
+            hashes=("a", "b"),
+            rounds=1,
+            name="it",
+            progress=Progress(),
+        )
+
+
+class Said(Progress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, label: str, text: str) -> None:
+        self.lines.append(text)
+
+    def warn(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_why_a_changed_file_is_not_measured_in_turns_is_said(files: Path) -> None:
+    model, out = files / "float32.onnx", files / "out"
+    said = Said()
+
+    def measure(against: Path | None = None) -> BenchRecord:
+        return bench(
+            files=[model],
+            output=out,
+            targets=["onnxruntime:cpu:1"],
+            seconds=0.02,
+            rounds=1,
+            against=against,
+            progress=said,
+        )
+
+    measure()
+    content = onnx.load(model)
+    content.doc_string = "in place"
+    model.write_bytes(content.SerializeToString())  # the hard link goes along
+    record = measure(out)
+    assert record.comparison is not None
+    assert not record.comparison.rows[0].again
+    (line,) = [line for line in said.lines if "compared with what was measured then" in line]
+    assert "its file of before is not there any more as it was" in line
+
+    rebuild(model, "anew")
+    record = measure(out)
+    assert record.comparison is not None
+    (row,) = record.comparison.rows
+    assert row.again
+    assert row.no_latency_verdict.startswith("one round")
+
+
+def test_an_earlier_benchmark_of_other_files_is_refused_before_measuring(files: Path) -> None:
+    settings = {"targets": ["onnxruntime:cpu:1"], "seconds": 0.02, "rounds": 1}
+    bench(files=[files / "float32.onnx"], output=files / "out", **settings)
+    shutil.copy(files / "float32.onnx", files / "other.onnx")
+    with pytest.raises(MeasurementError, match="no artifact and target in common"):
+        bench(files=[files / "other.onnx"], output=files / "new", against=files / "out", **settings)
+    assert not (files / "new").exists()
 
 
 def rebuild(path: Path, name: str) -> None:

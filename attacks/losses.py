@@ -72,7 +72,7 @@ def objective(ops: Any, loss: str, logits: Any, labels: Any, targets: Any | None
 def check_loss(loss: str, classes: int, targeted: bool) -> None:
     """Raises UnknownNameError for an unknown loss, OptionError for one that so few classes do not have."""
     if loss not in LOSSES:
-        raise UnknownNameError("loss", loss, LOSSES)
+        raise UnknownNameError("loss function", loss, LOSSES)
     needed = 4 if targeted else 3
     if loss == DLR and classes < needed:
         raise OptionError(

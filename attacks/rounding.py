@@ -8,6 +8,9 @@ import numpy.typing as npt
 ROUNDS = 12
 """Halvings of the interval, on a logarithmic scale, in which the factor is sought."""
 
+SHRINKING = 0.999
+"""By how much a change is shortened at a time where the factor found is a little too large."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -44,8 +47,10 @@ def round_change(change: Floats, longest: float, rounds: int = ROUNDS) -> Floats
         else:
             high = middle
     np.rint(np.multiply(flat, np.float32(low), out=rounded), out=rounded)
-    if _squared(rounded) > longest**2:  # float32 sums of long changes are not exact
-        np.trunc(flat, out=rounded)
+    factor = 1.0
+    while _squared(rounded) > longest**2:  # float32 sums of long changes are not exact
+        np.trunc(flat * np.float32(factor), out=rounded)
+        factor *= SHRINKING
     return rounded.reshape(change.shape)
 
 

@@ -59,7 +59,7 @@ class Apgd(Attack):
     def __post_init__(self) -> None:
         check_at_least(1, steps=self.steps, restarts=self.restarts)
         if self.loss not in LOSSES:
-            raise UnknownNameError("loss", self.loss, LOSSES)
+            raise UnknownNameError("loss function", self.loss, LOSSES)
 
     @property
     def budget(self) -> int:
@@ -201,7 +201,7 @@ def checkpoints(steps: int) -> tuple[int, ...]:
     shares = [0.0, FIRST_CHECK]
     while shares[-1] < 1:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - SHRINKING, SHORTEST))
-    return tuple(sorted({math.ceil(share * steps) for share in shares[1:] if share < 1}))
+    return tuple(sorted({math.ceil(round(share * steps, 6)) for share in shares[1:] if share < 1}))
 
 
 ATTACK = Apgd()

@@ -1,0 +1,219 @@
+"""What is particular about each attack, and about the losses that they maximize."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tledge.attacks import attack as attack_module
+from tledge.attacks.attack import Goal
+from tledge.attacks.gradients import GradientModel
+from tledge.attacks.losses import cross_entropy, dlr, margin, one_hot, targeted_dlr
+from tledge.attacks.methods.apgd import Apgd, checkpoints
+from tledge.attacks.methods.fgsm import Fgsm
+from tledge.attacks.methods.pgd import Pgd
+from tledge.attacks.methods.square import Square
+from tledge.attacks.squares import L2Squares, LinfSquares
+from tledge.attacks.threat_model import ThreatModel
+from tledge.core.errors import ModelError, OptionError, UnknownNameError
+from tledge.core.images import Pixels
+from tledge.core.progress import Progress, Step
+
+LOGITS = np.array([[3.0, 1.0, -1.0, 0.5], [0.0, 2.0, 6.0, 1.0]], np.float32)
+LABELS, TARGETS = one_hot(np.array([0, 1]), 4), one_hot(np.array([1, 0]), 4)
+
+
+def test_losses_are_those_of_the_papers() -> None:
+    shares = np.exp(LOGITS.astype(np.float64))
+    shares /= shares.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(cross_entropy(np, LOGITS, LABELS), -np.log(shares[[0, 1], [0, 1]]), rtol=1e-6)
+    np.testing.assert_allclose(margin(np, LOGITS, LABELS), [2, -4])
+    np.testing.assert_allclose(dlr(np, LOGITS, LABELS), [-2 / (3 - 0.5), 4 / (6 - 1)], rtol=1e-6)
+    np.testing.assert_allclose(
+        targeted_dlr(np, LOGITS, LABELS, TARGETS),
+        [-(3 - 1) / (3 - (0.5 - 1) / 2), -(2 - 0) / (6 - (1 + 0) / 2)],
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(dlr(np, 7 * LOGITS + 3, LABELS), dlr(np, LOGITS, LABELS), rtol=1e-5)
+    assert np.isfinite(cross_entropy(np, 1e4 * LOGITS, LABELS)).all()
+
+
+def test_fgsm_takes_one_step_to_the_edge(model: GradientModel, digits: Any) -> None:
+    result = Fgsm().run(model, digits.images, digits.goal, threat=ThreatModel("linf", 6))
+    gradients = model.gradients(digits.images, digits.goal).gradients
+    expected = np.clip(digits.images + 6 * np.sign(gradients), 0, 255)
+    tried = ~result.clean & (result.adversarial != digits.images).any(axis=(1, 2, 3))
+    assert tried.sum() > 15
+    # Sums in another order may turn a sign where a gradient is nearly zero.
+    assert (result.adversarial[tried] == expected[tried]).mean() > 0.999
+
+
+def test_more_restarts_go_on_only_with_what_is_left(model: GradientModel, digits: Any) -> None:
+    threat = ThreatModel("linf", 5)
+    one = Pgd(steps=3, restarts=1).run(model, digits.images, digits.goal, threat=threat, seed=3)
+    five = Pgd(steps=3, restarts=5).run(model, digits.images, digits.goal, threat=threat, seed=3)
+    assert 0 < one.success.mean() < 1
+    assert (five.success >= one.success).all()
+    np.testing.assert_array_equal(five.adversarial[one.success], one.adversarial[one.success])
+    np.testing.assert_array_equal(five.queries[one.success], one.queries[one.success])
+    assert (five.queries[~five.success] == 5 * 4 + 2).all()
+
+
+@pytest.mark.parametrize("attack", [Pgd(steps=10), Apgd(steps=10)])
+def test_an_attack_that_does_not_stop_early_goes_farther(attack: Any, model: GradientModel, digits: Any) -> None:
+    from dataclasses import replace
+
+    threat = ThreatModel("linf", 16)
+    early = attack.run(model, digits.images, digits.goal, threat=threat)
+    late = replace(attack, early_stop=False).run(model, digits.images, digits.goal, threat=threat)
+    assert (late.success >= early.success).all()
+    margins = [digits.goal.margins(model.logits(result.adversarial)).mean() for result in (early, late)]
+    assert margins[1] < margins[0] - 1 < 0
+    assert (late.queries[~late.clean] == 10 + 1 + 2).all()
+    assert early.queries.mean() < 10
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "dlr"])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_apgd_beats_one_step_and_equals_pgd(loss: str, targeted: bool, model: GradientModel, digits: Any) -> None:
+    threat, goal = ThreatModel("linf", 14 if targeted else 5), digits.targeted if targeted else digits.goal
+    result = Apgd(steps=20, loss=loss).run(model, digits.images, goal, threat=threat)
+    pgd = Pgd(steps=20).run(model, digits.images, goal, threat=threat)
+    fgsm = Fgsm().run(model, digits.images, goal, threat=threat)
+    assert result.success.sum() >= pgd.success.sum() - (3 if loss == "dlr" else 1)
+    assert result.success.sum() >= fgsm.success.sum()
+    assert 0 < result.success.mean() < 1
+
+
+def test_apgd_looks_at_its_step_size_when_the_paper_says() -> None:
+    assert checkpoints(100) == (22, 41, 57, 70, 80, 87, 93, 99)
+    assert checkpoints(1) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("classes", "targeted", "message"),
+    [
+        (2, False, "the DLR loss needs 3 classes or more; this model has 2: use 'cross-entropy'"),
+        (3, True, "the targeted DLR loss needs 4 classes or more; this model has 3"),
+    ],
+)
+def test_dlr_needs_classes(classes: int, targeted: bool, message: str) -> None:
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    few = GradientModel(keras.Model(image, keras.layers.Dense(classes)(pooled)))
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    labels = few.logits(images).argmax(axis=1)
+    goal = Goal(labels, (labels + 1) % classes if targeted else None)
+    threat = ThreatModel("linf", 1)
+    with pytest.raises(OptionError, match=message):
+        Apgd(loss="dlr").run(few, images, goal, threat=threat)
+    assert len(Apgd(steps=2).run(few, images, goal, threat=threat).success) == 2
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Pgd(steps=0), "steps must be 1 or more; received 0"),
+        (lambda: Pgd(restarts=-1), "restarts must be 1 or more"),
+        (lambda: Pgd(step_size=0.0), "step_size must be"),
+        (lambda: Apgd(steps=0), "steps must be 1 or more"),
+        (lambda: Square(queries=0), "queries must be 1 or more"),
+        (lambda: Square(p_init=0), "p_init is a share .* received 0"),
+        (lambda: Square(p_init=1.5), "p_init is a share"),
+    ],
+)
+def test_parameters_that_cannot_be_are_refused(build: Any, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        build()
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown loss function 'dlt'. Did you mean 'dlr'"):
+        Apgd(loss="dlt")
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("attack", [Square(queries=60), Pgd(steps=5)])
+def test_how_photos_are_grouped_makes_no_difference(
+    norm: str, attack: Any, model: GradientModel, digits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threat = ThreatModel(norm, 8 if norm == "linf" else 400)
+    together = attack.run(model, digits.images, digits.goal, threat=threat, seed=5)
+    monkeypatch.setattr(attack_module, "GROUP_VALUES", 7 * digits.images[0].size)
+    apart = attack.run(model, digits.images, digits.goal, threat=threat, seed=5)
+    # Sums in another order may turn a sign where a gradient is nearly zero.
+    assert (apart.success == together.success).mean() >= 0.95
+    assert (apart.adversarial == together.adversarial).mean() > 0.99
+
+
+def test_square_shows_only_photos_that_are_not_yet_fooled(model: GradientModel, digits: Any) -> None:
+    shown: list[int] = []
+
+    def answers(images: Pixels) -> Any:
+        assert images.dtype == np.uint8
+        shown.append(len(images))
+        return model.logits(images)
+
+    result = Square(queries=80).run(answers, digits.images, digits.goal, threat=ThreatModel("linf", 24), seed=0)
+    assert shown[1:-1] == sorted(shown[1:-1], reverse=True)
+    assert sum(shown) == result.queries.sum()
+    assert len(set(shown)) > 5
+
+
+@pytest.mark.parametrize("kind", [LinfSquares, L2Squares])
+@pytest.mark.parametrize("shape", [(16, 16), (23, 40)])
+def test_squares_stay_inside_and_are_taken_back(kind: Any, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    originals = rng.integers(0, 256, (4, *shape, 3), np.uint8)
+    eps = 9 if kind is LinfSquares else 150
+    threat = ThreatModel("linf" if kind is LinfSquares else "l2", eps)
+    squares = kind(originals, eps)
+    squares.start([np.random.default_rng(place) for place in range(4)])
+    lengths = threat.distance(squares.images, originals)
+    assert lengths.min() > 0.8 * eps
+    for side in (11, 7, 3, 3, 3):
+        before = squares.images.copy()
+        squares.propose(side, rng.random((4, squares.draws), np.float32))
+        assert threat.distance(squares.images, originals).max() <= eps
+        changed = (squares.images != before).any(axis=(1, 2, 3))
+        assert changed.all()
+        squares.settle(np.array([True, False, True, False]))
+        np.testing.assert_array_equal(squares.images[[1, 3]], before[[1, 3]])
+    squares.select(np.array([2, 3]))
+    squares.propose(5, rng.random((2, squares.draws), np.float32))
+    assert threat.distance(squares.images, originals[2:]).max() <= eps
+    assert threat.distance(squares.images, originals[2:]).min() > 0.8 * eps
+
+
+def test_progress_ends_at_its_total(model: GradientModel, digits: Any) -> None:
+    class Recorder(Progress, Step):
+        def __init__(self) -> None:
+            self.done = 0
+
+        def step(self, label: str, total: int, unit: str) -> Any:
+            from contextlib import nullcontext
+
+            self.label, self.total, self.unit = label, total, unit
+            return nullcontext(self)
+
+        def advance(self, count: int = 1, detail: str = "") -> None:
+            self.done += count
+
+    for attack in (Fgsm(), Pgd(steps=4, restarts=2), Apgd(steps=4), Square(queries=20)):
+        recorder = Recorder()
+        attack.run(model, digits.images, digits.goal, threat=ThreatModel("linf", 12), progress=recorder)
+        assert recorder.done == recorder.total > 0
+        assert recorder.unit == "queries"
+        assert recorder.label == f"{attack.name} linf 12/255"
+
+
+def test_answers_that_are_no_numbers_are_said(digits: Any) -> None:
+    with pytest.raises(ModelError, match="not finite"):
+        Square().run(
+            lambda images: np.full((len(images), 10), np.nan, np.float32),
+            digits.images,
+            digits.goal,
+            threat=ThreatModel("linf", 8),
+        )

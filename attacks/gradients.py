@@ -247,10 +247,11 @@ def _check_classifier(model: Any) -> None:
             "attacks need a classifier from (N, height, width, 3) to (N, classes), 2 classes or more; received one from"
             f" {shape} to {answers}"
         )
-    activation = getattr(model.layers[-1], "activation", None)
-    name = getattr(activation, "__name__", "")
+    last = model.layers[-1]
+    activation = getattr(last, "activation", None)
+    name = "softmax" if isinstance(last, keras.layers.Softmax) else getattr(activation, "__name__", "")
     if name in ("softmax", "sigmoid"):
         raise ModelError(
-            f"attacks need logits, and '{model.layers[-1].name}' ends in a {name}, which has no gradient where the"
+            f"attacks need logits, and '{last.name}' ends in a {name}, which has no gradient where the"
             " model is sure; give the last layer no activation"
         )

@@ -7,9 +7,7 @@ turns, one after the other.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +24,7 @@ from tledge.bench.cell import Specification
 from tledge.bench.conditions import SETTLING
 from tledge.bench.endings import describe_end
 from tledge.core.atomic import replacing
+from tledge.core.child import python_module, quiet_environment
 from tledge.core.errors import MeasurementError
 from tledge.core.progress import Progress
 from tledge.edge_runtime.target import Target
@@ -87,8 +86,8 @@ class _Side:
         specification.save(told)
         self._errors = (folder / "errors.txt").open("w+", encoding="utf-8", errors="replace")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tledge.bench.answering", str(told)],
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            python_module("tledge.bench.answering", told),
+            env=quiet_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from tledge.bench.cell import Round, Specification
 from tledge.bench.endings import describe_end
+from tledge.core.child import python_module, quiet_environment
 from tledge.core.errors import MeasurementError
 
 TIMEOUT = 12 * 3600.0
@@ -43,9 +43,8 @@ def _run(specification: Specification, name: str, folder: Path) -> tuple[Round, 
     began = time.monotonic_ns()
     try:
         finished = subprocess.run(
-            # -P: a file of the user's that is called like a library must not be imported instead of it.
-            [sys.executable, "-P", "-m", "tledge.bench.measuring", str(told), str(result)],
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            python_module("tledge.bench.measuring", told, result),
+            env=quiet_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

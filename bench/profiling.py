@@ -17,6 +17,7 @@ from typing import Any
 from tledge.bench import litert_profiler, onnxruntime_profiler
 from tledge.bench.endings import describe_end
 from tledge.core import atomic
+from tledge.core.child import python_module
 from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.edge_runtime import Target
 from tledge.edge_runtime.bare import BareModel
@@ -100,8 +101,7 @@ def profile(artifact: Path, target: str, *, runs: int = 50) -> Profile:
         result = Path(folder) / "profile.json"
         try:
             done = subprocess.run(
-                # -P: a file of the user's that is called like a library must not be imported instead of it.
-                [sys.executable, "-P", "-m", "tledge.bench.profiling", artifact, str(full), str(runs), result],
+                python_module("tledge.bench.profiling", artifact, str(full), str(runs), result),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

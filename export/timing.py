@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tledge.core.child import python_module
 from tledge.core.errors import ConversionError
 from tledge.edge_runtime import Classifier
 from tledge.export.parity import one_thread
@@ -30,7 +31,7 @@ def median_latencies(artifacts: Sequence[Path]) -> list[float]:
     Raises:
         ConversionError: an artifact does not run in a process of its own.
     """
-    command = [sys.executable, "-P", "-m", "tledge.export.timing", *map(str, artifacts)]
+    command = python_module("tledge.export.timing", *artifacts)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     if done.returncode:
         reason = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")

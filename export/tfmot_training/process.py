@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from tledge.core.child import python_module, quiet_environment
 from tledge.core.errors import ConversionError
 from tledge.core.progress import Progress, Step
 
@@ -27,14 +27,12 @@ def run_child(folder: Path, *, label: str, images: int, progress: Progress) -> N
         ConversionError: it failed; the message is its own or the last thing that it printed.
     """
     environment = {
-        **os.environ,
+        **quiet_environment(),
         "TF_USE_LEGACY_KERAS": "1",  # tfmot and tf_keras both go by it when they are imported
-        "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # this process may hold some of the GPU's memory
     }
     log = folder / "child.log"
-    # -P: a file of the user's that is called like a library must not be imported instead of it.
-    command = [sys.executable, "-P", "-m", "tledge.export.tfmot_training.child", str(folder)]
+    command = python_module("tledge.export.tfmot_training.child", folder)
     failure = ""
     with (
         log.open("w") as errors,

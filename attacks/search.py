@@ -57,11 +57,6 @@ class Counted:
         _check_finite(found.logits)
         return found
 
-    @property
-    def classes(self) -> int | None:
-        """How many it tells apart; None where only its answers tell."""
-        return self._model.classes if isinstance(self._model, GradientModel) else None
-
     def _count(self, photos: Indices) -> None:
         self.queries[photos] += 1
         self.step.advance(len(photos))
@@ -74,7 +69,6 @@ class Search:
         originals: uint8 (n, height, width, 3).
         goal: of each.
         threat: what may be changed.
-        classes: of the model; None where only its answers tell.
     """
 
     def __init__(
@@ -86,7 +80,6 @@ class Search:
         self.originals = originals
         self.goal = goal
         self.threat = threat
-        self.classes = model.classes
         self._pixels = originals.copy()
         self._margins = np.full(len(originals), np.inf, np.float32)
         self._reached = np.zeros(len(originals), np.bool_)

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tledge.attacks.attack import Attack, check_at_least
+from tledge.attacks.attack import check_at_least
 from tledge.attacks.goal import Indices
 from tledge.attacks.gradients import Gradients
 from tledge.attacks.losses import CROSS_ENTROPY, LOSSES, check_loss
+from tledge.attacks.restarts import RestartingAttack
 from tledge.attacks.search import Search
 from tledge.core.errors import UnknownNameError
-from tledge.core.images import Pixels
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,7 +34,7 @@ the one before; the shortest interval."""
 
 
 @dataclass(frozen=True)
-class Apgd(Attack):
+class Apgd(RestartingAttack):
     """Auto-PGD, which has no step size to choose.
 
     As in PGD, the loss and its gradient are those of the rounded image.
@@ -45,7 +45,7 @@ class Apgd(Attack):
         steps: of each restart.
         restarts: random starts.
         loss: "cross-entropy" or "dlr"; that needs 3 classes, and 4 where a class is aimed at.
-        early_stop: see ``Pgd``.
+        early_stop: see ``RestartingAttack``.
     """
 
     needs_gradients: ClassVar[bool] = True
@@ -61,25 +61,12 @@ class Apgd(Attack):
         if self.loss not in LOSSES:
             raise UnknownNameError("loss function", self.loss, LOSSES)
 
-    @property
-    def budget(self) -> int:
-        return self.restarts * (self.steps + 1)
-
     def check(self, classes: int, targeted: bool) -> None:
         super().check(classes, targeted)
         check_loss(self.loss, classes, targeted)
 
-    def search(self, search: Search) -> Pixels:
-        places = search.all
-        for restart in range(self.restarts):
-            places = self._ascend(search, places, restart)
-            if not len(places):
-                break
-        return search.best
-
-    def _ascend(self, search: Search, places: Indices, restart: int) -> Indices:
-        """One restart; returns the places that are still to be worked on."""
-        images = search.draw_starts(places, restart)
+    def restart(self, search: Search, places: Indices, number: int) -> Indices:
+        images = search.draw_starts(places, number)
         climb = _Climb.begin(places, images, self._look(search, images, places), FIRST_STEP * search.threat.eps)
         checks = checkpoints(self.steps)
         for step in range(1, self.steps + 1):
@@ -94,7 +81,7 @@ class Apgd(Attack):
             climb.take(images, self._look(search, images, climb.places))
             if step in checks:
                 climb.check(step - max((check for check in checks if check < step), default=0))
-        return climb.places[search.missed(climb.places)] if self.early_stop else climb.places
+        return climb.places
 
     def _look(self, search: Search, images: Floats, places: Indices) -> Gradients:
         return search.gradients(search.round(images, places), places, self.loss)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tledge.attacks.attack import Attack, check_at_least
+from tledge.attacks.attack import check_at_least
 from tledge.attacks.goal import Indices
 from tledge.attacks.losses import CROSS_ENTROPY
+from tledge.attacks.restarts import RestartingAttack
 from tledge.attacks.search import Search
-from tledge.core.images import Pixels
 
 REACH = 2.5
 """All steps together in radii of the ball, without a step size: from any start, all of it can be reached."""
 
 
 @dataclass(frozen=True)
-class Pgd(Attack):
+class Pgd(RestartingAttack):
     """Projected gradient descent on the cross-entropy.
 
     The gradient is taken where an image of 8 bits lies, at the rounded image; steps shorter than a pixel value add up
@@ -28,8 +28,7 @@ class Pgd(Attack):
         steps: of each restart.
         restarts: random starts.
         step_size: length of a step, in pixel values; 2.5 eps / steps without it.
-        early_stop: a photo is left alone once an image of it reaches the goal. Without it, all steps are made, and the
-            image that went the farthest beyond the goal is kept: for images that are to fool another model, too.
+        early_stop: see ``RestartingAttack``.
     """
 
     needs_gradients: ClassVar[bool] = True
@@ -45,22 +44,9 @@ class Pgd(Attack):
         if self.step_size is not None:
             check_at_least(1e-6, step_size=self.step_size)
 
-    @property
-    def budget(self) -> int:
-        return self.restarts * (self.steps + 1)
-
-    def search(self, search: Search) -> Pixels:
-        places = search.all
-        for restart in range(self.restarts):
-            places = self._descend(search, places, restart)
-            if not len(places):
-                break
-        return search.best
-
-    def _descend(self, search: Search, places: Indices, restart: int) -> Indices:
-        """One restart; returns the places that are still to be worked on."""
+    def restart(self, search: Search, places: Indices, number: int) -> Indices:
         size = self.step_size or REACH * search.threat.eps / self.steps
-        images = search.draw_starts(places, restart)
+        images = search.draw_starts(places, number)
         for _ in range(self.steps):
             gradients = search.gradients(search.round(images, places), places, CROSS_ENTROPY).gradients
             if self.early_stop:
@@ -74,7 +60,7 @@ class Pgd(Attack):
             change += images
             images = search.project(change, places)
         search.logits(search.round(images, places), places)
-        return places[search.missed(places)] if self.early_stop else places
+        return places
 
 
 ATTACK = Pgd()

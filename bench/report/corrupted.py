@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tledge.attacks.corruptions import CORRUPTIONS, EDGE_CORRUPTIONS
 from tledge.bench.report.data import ReportData
-from tledge.bench.report.figures import NARROW, Robustness
-from tledge.bench.report.plots.curves import Curve, draw_curves
+from tledge.bench.report.figures import Robustness, draw_robustness
+from tledge.bench.report.plots.curves import Curve
 from tledge.bench.report.plots.markers import Marker
 from tledge.core.measurement import Measurement
 
@@ -34,7 +34,7 @@ def corrupted_curves(data: ReportData) -> list[Robustness]:
     return [
         _draw(title, found, number)
         for number, (title, names) in enumerate(FAMILIES)
-        if (found := [item for item in measured if item.params["corruption"] in (*names, "none")])
+        if (found := [item for item in measured if item.params["corruption"] in names or not item.params["severity"]])
         and any(item.params["severity"] for item in found)
     ]
 
@@ -72,15 +72,13 @@ def _draw(title: str, items: Sequence[Measurement], number: int) -> Robustness:
             for severity in sorted({int(item.params["severity"]) for item in mine})
         )
         curves.append(Curve(artifact, points, Marker(order)))
-    drawing = draw_curves(
+    return draw_robustness(
         curves,
-        name=f"corrupted-{number}",
-        title=f"Accuracy on corrupted photos: {title}",
+        f"corrupted-{number}",
+        title,
+        of="Accuracy on corrupted photos",
         across_title="severity; 0: the photos as they are",
-        up_title="top-1",
-        width=NARROW,
     )
-    return Robustness(title=title, drawing=drawing, key=tuple((curve.marker, curve.label) for curve in curves))
 
 
 def _mean(items: Sequence[Measurement]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -186,13 +186,23 @@ def _robustness(data: ReportData, items: list[Measurement], title: str, number: 
         if row is not None and row.top1 is not None:
             points.append((0.0, row.top1))
         curves.append(Curve(f"{artifact} · {target}", tuple(sorted(points)), Marker(order)))
+    return draw_robustness(
+        curves, f"robustness-{number}", title, of="Accuracy under attack", across_title="eps, in 1/255"
+    )
+
+
+def draw_robustness(curves: Sequence[Curve], name: str, title: str, *, of: str, across_title: str) -> Robustness:
+    """Top-1 of each artifact over something that makes it harder.
+
+    Args:
+        curves: at least one point in all.
+        name: unique in the page.
+        title: the attack or the family.
+        of: what is drawn, for those who cannot see it.
+        across_title: of the axis.
+    """
     drawing = draw_curves(
-        curves,
-        name=f"robustness-{number}",
-        title=f"Accuracy under attack: {title}",
-        across_title="eps, in 1/255",
-        up_title="top-1",
-        width=NARROW,
+        curves, name=name, title=f"{of}: {title}", across_title=across_title, up_title="top-1", width=NARROW
     )
     return Robustness(title=title, drawing=drawing, key=tuple((curve.marker, curve.label) for curve in curves))
 

@@ -88,14 +88,8 @@ class CellMetrics:
         return rates
 
     def _rate(self, metric: str, hits: npt.NDArray[np.bool_]) -> Measurement:
-        count = int(hits.sum())
-        artifact = self._cell.model.artifact
-        wrong = artifact is not None and mismatch(artifact.sidecar.cpu)
-        interval = wilson_interval(count, len(hits))
-        flags = (WRONG_CPU,) if wrong else ()
-        return self._measurement(
-            metric, "accuracy", count / len(hits), len(hits), interval, {"split": self._photos}, flags
-        )
+        params = {"split": self._photos}
+        return rate_of(self._cell, self._result, metric=metric, scenario="accuracy", hits=hits, params=params)
 
     def _latencies(self) -> list[Measurement]:
         latencies, params = self._result.latencies, self._timing_params()
@@ -159,19 +153,76 @@ class CellMetrics:
         params: Mapping[str, Any] | None = None,
         flags: tuple[str, ...] = (),
     ) -> Measurement:
-        return Measurement(
-            artifact=self._cell.model.name,
-            artifact_sha256=self._result.artifact_sha256,
-            target=str(self._cell.target),
-            scenario=scenario,
+        return measurement_of(
+            self._cell,
+            self._result,
             metric=metric,
+            scenario=scenario,
             value=value,
             n=n,
             interval=interval,
-            params={"provider": self._result.provider, **(params or {})},
-            environment=self._result.environment_id,
+            params=params,
             flags=flags,
         )
+
+
+def rate_of(
+    cell: Cell,
+    result: CellResult,
+    *,
+    metric: str,
+    scenario: str,
+    hits: npt.NDArray[np.bool_],
+    params: Mapping[str, Any],
+) -> Measurement:
+    """The share of images on which something holds, with its 95% Wilson interval.
+
+    Args:
+        cell: what answered.
+        result: what it measured.
+        metric, scenario, params: see ``Measurement``.
+        hits: (images,).
+    """
+    count, artifact = int(hits.sum()), cell.model.artifact
+    return measurement_of(
+        cell,
+        result,
+        metric=metric,
+        scenario=scenario,
+        value=count / len(hits),
+        n=len(hits),
+        interval=wilson_interval(count, len(hits)),
+        params=params,
+        flags=(WRONG_CPU,) if artifact is not None and mismatch(artifact.sidecar.cpu) else (),
+    )
+
+
+def measurement_of(
+    cell: Cell,
+    result: CellResult,
+    *,
+    metric: str,
+    scenario: str,
+    value: float,
+    n: int,
+    interval: Interval | None = None,
+    params: Mapping[str, Any] | None = None,
+    flags: tuple[str, ...] = (),
+) -> Measurement:
+    """A row of a cell; the arguments are the fields of ``Measurement``."""
+    return Measurement(
+        artifact=cell.model.name,
+        artifact_sha256=result.artifact_sha256,
+        target=str(cell.target),
+        scenario=scenario,
+        metric=metric,
+        value=value,
+        n=n,
+        interval=interval,
+        params={"provider": result.provider, **(params or {})},
+        environment=result.environment_id,
+        flags=flags,
+    )
 
 
 def find_baseline(cell: Cell, cells: list[Cell]) -> Cell | None:

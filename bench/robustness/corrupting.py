@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +18,17 @@ from tledge.attacks.corruptions import (
     mean_corruption_error,
 )
 from tledge.bench.cell import CellResult
-from tledge.bench.flags import WRONG_CPU
+from tledge.bench.metrics import measurement_of, rate_of
 from tledge.bench.plan import Cell
 from tledge.bench.record import Skipped
 from tledge.bench.subject import Subject
-from tledge.core.cpu import mismatch
 from tledge.core.errors import OptionError, TledgeError, UnknownNameError
 from tledge.core.images import Pixels
 from tledge.core.loading import batches
 from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress, Step
 from tledge.core.sampling import choose_balanced
-from tledge.core.statistics import wilson_interval
+from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -39,6 +38,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Names that stand for several corruptions."""
 
+SCENARIO = "robustness"
 DEFAULT_IMAGES = 100
 SEED = 0
 BATCH_SIZE = 32
@@ -96,11 +96,13 @@ class _Judged:
     Attributes:
         cell: which.
         result: what its cell measured.
+        sidecar: what the artifact says of itself.
         hits: on the photos that were corrupted.
     """
 
     cell: Cell
     result: CellResult
+    sidecar: Sidecar
     hits: Hits = field(default_factory=dict)
 
 
@@ -124,8 +126,9 @@ def measure_corrupted_accuracy(
     judged: list[_Judged] = []
     for cell, result in results.items():
         known = {item.cell.model.name for item in judged}
-        if cell.model.format != "keras" and cell.model.artifact is not None and cell.model.name not in known:
-            judged.append(_Judged(cell, result))
+        artifact = cell.model.artifact
+        if cell.model.format != "keras" and artifact is not None and cell.model.name not in known:
+            judged.append(_Judged(cell, result, artifact.sidecar))
     places = choose_balanced(range(len(subject.photos)), subject.labels, images, SEED)
     labels = np.array([subject.labels[place] for place in places])
     forms: dict[tuple[object, ...], list[_Judged]] = {}
@@ -136,7 +139,7 @@ def measure_corrupted_accuracy(
     with progress.step("Corruptions", len(judged) * (1 + len(names) * len(SEVERITIES)), "sets") as step:
         try:
             for items in forms.values():
-                pixels = _load(items[0].cell, subject, places)
+                pixels = _load(items[0].sidecar, [subject.photos[place] for place in places])
                 _classify_corrupted(items, pixels, labels, names, failed, step)
         except KeyboardInterrupt:
             interrupted = True
@@ -149,12 +152,8 @@ def measure_corrupted_accuracy(
     return CorruptedAccuracy(tuple(measurements), tuple(failed.values()), interrupted)
 
 
-def _load(cell: Cell, subject: Subject, places: Sequence[int]) -> Pixels:
-    artifact = cell.model.artifact
-    if artifact is None:  # none of those is judged
-        raise AssertionError(cell.name)
-    photos = [subject.photos[place] for place in places]
-    return np.concatenate(list(batches(photos, artifact.sidecar.input_size, artifact.sidecar.resize, BATCH_SIZE)))
+def _load(sidecar: Sidecar, photos: Sequence[Path]) -> Pixels:
+    return np.concatenate(list(batches(photos, sidecar.input_size, sidecar.resize, BATCH_SIZE)))
 
 
 def _classify_corrupted(  # noqa: PLR0917 - who classifies what
@@ -189,17 +188,14 @@ def _classify(classifier: Classifier, pixels: Pixels) -> npt.NDArray[np.intp]:
 
 
 def _rates(item: _Judged) -> list[Measurement]:
-    artifact = item.cell.model.artifact
-    flags = (WRONG_CPU,) if artifact is not None and mismatch(artifact.sidecar.cpu) else ()
     return [
-        _measurement(
-            item,
-            "corrupted_accuracy",
-            float(hits.mean()),
-            len(hits),
-            wilson_interval(int(hits.sum()), len(hits)),
-            {"corruption": name, "severity": severity, "seed": SEED},
-            flags,
+        rate_of(
+            item.cell,
+            item.result,
+            metric="corrupted_accuracy",
+            scenario=SCENARIO,
+            hits=hits,
+            params={"corruption": name, "severity": severity, "seed": SEED},
         )
         for (name, severity), hits in item.hits.items()
     ]
@@ -207,11 +203,7 @@ def _rates(item: _Judged) -> list[Measurement]:
 
 def _find_baseline(item: _Judged, others: Sequence[_Judged]) -> _Judged | None:
     """The float32 artifact of its format, or of another; None for that one itself."""
-    floats = [
-        other
-        for other in others
-        if other.cell.model.artifact is not None and other.cell.model.artifact.sidecar.recipe == "float32"
-    ]
+    floats = [other for other in others if other.sidecar.recipe == "float32"]
     floats.sort(
         key=lambda other: (other.cell.form != item.cell.form, other.cell.model.format != item.cell.model.format)
     )
@@ -232,8 +224,18 @@ def _mean_error(item: _Judged, baseline: _Judged, names: Sequence[str]) -> list[
         "undefined": list(error.undefined),
         "by_corruption": dict(error.by_corruption),
     }
-    interval = bootstrap(mine, others)
-    return [_measurement(item, "mean_corruption_error", error.value, mine.shape[2], interval, params)]
+    return [
+        measurement_of(
+            item.cell,
+            item.result,
+            metric="mean_corruption_error",
+            scenario=SCENARIO,
+            value=error.value,
+            n=mine.shape[2],
+            interval=bootstrap(mine, others),
+            params=params,
+        )
+    ]
 
 
 def _errors(item: _Judged, names: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -260,27 +262,3 @@ def bootstrap(mine: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]) -> tup
         return None
     low, high = np.quantile(np.nanmean(defined, axis=1), (0.025, 0.975))
     return float(low), float(high)
-
-
-def _measurement(  # noqa: PLR0917 - the fields of a measurement, in their order
-    item: _Judged,
-    metric: str,
-    value: float,
-    n: int,
-    interval: tuple[float, float] | None,
-    params: Mapping[str, Any],
-    flags: tuple[str, ...] = (),
-) -> Measurement:
-    return Measurement(
-        artifact=item.cell.model.name,
-        artifact_sha256=item.result.artifact_sha256,
-        target=str(item.cell.target),
-        scenario="robustness",
-        metric=metric,
-        value=value,
-        n=n,
-        interval=interval,
-        params={"provider": item.result.provider, **params},
-        environment=item.result.environment_id,
-        flags=flags,
-    )

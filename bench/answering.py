@@ -7,7 +7,6 @@ output. Before the timed queries of each turn one is answered untimed, since the
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import os
 import sys
@@ -15,10 +14,8 @@ import time
 from pathlib import Path
 
 from tledge.bench.cell import Specification
-from tledge.bench.measuring import Loaded, load
+from tledge.bench.measuring import Loaded, import_runtime, load, warm_up
 from tledge.core.errors import TledgeError
-from tledge.edge_runtime.runtime import RUNTIMES
-from tledge.edge_runtime.target import Target
 
 
 def main() -> int:
@@ -27,11 +24,9 @@ def main() -> int:
     os.dup2(2, 1)  # what a native library prints is no answer
     try:
         specification = Specification.load(Path(sys.argv[1]))
-        for module in RUNTIMES.load(Target.parse(specification.target).runtime).modules:
-            importlib.import_module(module)
+        import_runtime(specification)
         loaded = load(specification)
-        for index in range(specification.timing.warm_up):
-            loaded.run(loaded.queries[index % len(loaded.queries)])
+        warm_up(loaded, specification.timing)
         gc.collect()
         gc.disable()
         done = 0

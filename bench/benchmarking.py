@@ -181,11 +181,10 @@ def bench(
         duels = Duels({})
         if old is not None and not outcome.interrupted:
             duels = fight_earlier(old, outcome.results, timing=timing, rounds=count, progress=progress)
-        interrupted = outcome.interrupted
         corrupted = CorruptedAccuracy(())
-        if corrupting and not (interrupted or duels.interrupted):
+        if corrupting and not (outcome.interrupted or duels.interrupted):
             corrupted = measure_corrupted_accuracy(outcome.results, subject, corrupting, corruption_images, progress)
-        interrupted = interrupted or corrupted.interrupted
+        incomplete = outcome.interrupted or corrupted.interrupted
         skipped += outcome.skipped + corrupted.skipped
         if not outcome.results:
             if outcome.interrupted:
@@ -208,13 +207,13 @@ def bench(
             class_names=subject.class_names,
             photos=subject.fingerprint,
             skipped=tuple(skipped),
-            interrupted=interrupted,
+            interrupted=incomplete,
             corruptions=corrupting,
             corruption_images=min(corruption_images, len(subject.photos)) if corrupting else 0,
         )
         measured = Measured(outcome, duels, corrupted)
         record = _write(subject, settings, measured, timing, progress)
-        stopped = interrupted or duels.interrupted
+        stopped = incomplete or duels.interrupted
         if not stopped:
             record = _judge(record, old, duels, conditions)
         if profile and not stopped:
@@ -300,6 +299,8 @@ def _judge(
     record: BenchRecord, old: StoredResults | None, duels: Duels, conditions: Sequence[Condition]
 ) -> BenchRecord:
     """Adds the comparison with an earlier benchmark, and what became of the conditions."""
+    if old is None and not conditions:
+        return record
     results = read_stored(record.results)
     comparison = None if old is None else compare(results, old, duels.fought)
     return replace(record, comparison=comparison, gate=check(conditions, results, comparison))

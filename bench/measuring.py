@@ -67,9 +67,7 @@ def measure(specification: Specification) -> Round:
     """Runs one round in this process: load, answer, time single images, then batches, then classify the images."""
     bare_memory = _read_memory("VmRSS")
     timing = specification.timing
-    target = Target.parse(specification.target)
-    for module in RUNTIMES.load(target.runtime).modules:
-        importlib.import_module(module)  # its own time is not the model's
+    import_runtime(specification)
     loaded = load(specification)
     loaded.run(loaded.queries[0])
     answered = time.monotonic_ns()
@@ -100,6 +98,12 @@ def measure(specification: Specification) -> Round:
     )
 
 
+def import_runtime(specification: Specification) -> None:
+    """Imports the runtime's own libraries: their time is not the model's."""
+    for module in RUNTIMES.load(Target.parse(specification.target).runtime).modules:
+        importlib.import_module(module)
+
+
 def load(specification: Specification, batch: int = 1) -> Loaded:
     """Loads the model; its queries hold ``batch`` images each."""
     model: Classifier | BareModel
@@ -128,11 +132,16 @@ def _photos(specification: Specification) -> list[Pixels]:
     return [pixels[place : place + 1] for place in range(len(pixels))]
 
 
+def warm_up(loaded: Loaded, timing: Timing) -> None:
+    """Answers the untimed queries."""
+    for index in range(timing.warm_up):
+        loaded.run(loaded.queries[index % len(loaded.queries)])
+
+
 def _time_single_stream(loaded: Loaded, timing: Timing) -> Samples:
     """Milliseconds of each query, the next one only after the answer of the last."""
     run, queries = loaded.run, loaded.queries
-    for index in range(timing.warm_up):
-        run(queries[index % len(queries)])
+    warm_up(loaded, timing)
     latencies: list[int] = []
     clock = time.perf_counter_ns
     gc.collect()

@@ -49,6 +49,11 @@ class Terminal:
         if not self.as_json:
             self._out.print(content)
 
+    def print_sentence(self, text: str) -> None:
+        """Prints a sentence, on several lines where it is wider than results may be; nothing with ``--json``."""
+        if not self.as_json:
+            self._out.print(text, soft_wrap=False)
+
     @property
     def width(self) -> int:
         """Columns that results may take."""

@@ -212,9 +212,9 @@ def show(terminal: Terminal, record: BenchRecord) -> None:
     if corrupted is not None:
         terminal.print(corrupted)
     for flag in sorted({flag for row in rows for flag in row.flags}):
-        terminal.print(f"⚠ {flag.replace('_', ' ')}: {MEANINGS[flag]}")
+        terminal.print_sentence(f"⚠ {flag.replace('_', ' ')}: {MEANINGS[flag]}")
     for sentence in record.conclusions:
-        terminal.print(sentence)
+        terminal.print_sentence(sentence)
     for item in record.skipped:
         where = f"{item.artifact} on {item.target}" if item.target else item.artifact
         terminal.print(f"Not measured: {where}: {item.reason}")

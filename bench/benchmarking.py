@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -22,13 +23,9 @@ from tledge.bench.profiling import profile as profile_cell
 from tledge.bench.record import BenchSettings, Skipped
 from tledge.bench.results_folder import REFERENCE, ResultsFolder, samples_name, write
 from tledge.bench.rigor import RIGORS, WARM_UP
-from tledge.bench.robustness.corrupting import (
-    DEFAULT_IMAGES,
-    CorruptedAccuracy,
-    check_photos,
-    measure_corrupted_accuracy,
-    parse_corruptions,
-)
+from tledge.bench.robustness.attack_plan import AttackOptions
+from tledge.bench.robustness.corrupting import DEFAULT_IMAGES
+from tledge.bench.robustness.robustness import Robustness, check_hardships, measure_robustness
 from tledge.bench.rounds import Outcome, Rounds
 from tledge.bench.stored_results import StoredResults, read_stored
 from tledge.bench.subject import Subject, of_files, of_run
@@ -90,12 +87,12 @@ class Measured:
     Attributes:
         outcome: of the rounds.
         duels: with the files of an earlier benchmark.
-        corrupted: on corrupted photos.
+        robustness: on photos that were made harder.
     """
 
     outcome: Outcome
     duels: Duels
-    corrupted: CorruptedAccuracy
+    robustness: Robustness
 
 
 def bench(
@@ -116,6 +113,7 @@ def bench(
     fail_on: Sequence[str] = (),
     runs: str | Path = DEFAULT_RUNS,
     progress: Progress | None = None,
+    **attack: Unpack[AttackOptions],
 ) -> BenchRecord:
     """Measures a run's Keras model and artifacts, or model files, each on each target in processes of its own.
 
@@ -137,6 +135,7 @@ def bench(
         fail_on: conditions, as in "int8.tflite: p90_ms > 1.1x"; the record says which are broken.
         runs: the folder of runs.
         progress: is told what happens.
+        attack: also attack the artifacts: the options of :class:`~tledge.bench.robustness.attack_plan.AttackPlan`.
 
     Returns:
         What was written. Agreement is with the Keras model's answers of this benchmark, or of the one before, if it
@@ -164,12 +163,10 @@ def bench(
         batch_sizes=tuple(batch_sizes),
         batch_seconds=min(chosen.batch_seconds, seconds / count),
     )
-    corrupting = parse_corruptions([corruptions] if isinstance(corruptions, str) else corruptions)
     conditions = parse(fail_on, compared=against is not None)
     old = None if against is None else read_stored(Path(against))  # first: what stands in the folder is set aside
     subject = _find_subject(run, files, data, output, runs)
-    if corrupting:
-        check_photos(subject, corruption_images)
+    hardships = check_hardships(subject, corruptions, corruption_images, attack)
     _warn_of_other_cpus(subject, progress)
     cells, skipped = plan(subject.models, [targets] if isinstance(targets, str) else targets)
     if old is not None:
@@ -181,11 +178,11 @@ def bench(
         duels = Duels({})
         if old is not None and not outcome.interrupted:
             duels = fight_earlier(old, outcome.results, timing=timing, rounds=count, progress=progress)
-        corrupted = CorruptedAccuracy(())
-        if corrupting and not (outcome.interrupted or duels.interrupted):
-            corrupted = measure_corrupted_accuracy(outcome.results, subject, corrupting, corruption_images, progress)
-        incomplete = outcome.interrupted or corrupted.interrupted
-        skipped += outcome.skipped + corrupted.skipped
+        robustness = Robustness()
+        if not (outcome.interrupted or duels.interrupted):
+            robustness = measure_robustness(outcome.results, subject, hardships, progress)
+        incomplete = outcome.interrupted or robustness.interrupted
+        skipped += outcome.skipped + robustness.skipped
         if not outcome.results:
             if outcome.interrupted:
                 raise KeyboardInterrupt("nothing was measured yet")
@@ -208,10 +205,11 @@ def bench(
             photos=subject.fingerprint,
             skipped=tuple(skipped),
             interrupted=incomplete,
-            corruptions=corrupting,
-            corruption_images=min(corruption_images, len(subject.photos)) if corrupting else 0,
+            corruptions=hardships.corruptions,
+            corruption_images=hardships.corruption_images,
+            attacks=hardships.attacks,
         )
-        measured = Measured(outcome, duels, corrupted)
+        measured = Measured(outcome, duels, robustness)
         record = _write(subject, settings, measured, timing, progress)
         stopped = incomplete or duels.interrupted
         if not stopped:
@@ -283,7 +281,7 @@ def _write(
     reference = _find_reference(subject, outcome.results, folder)
     if reference is not None and not any(reference is result for result in outcome.results.values()):
         results[REFERENCE] = reference  # carried over
-    measurements = _measurements(subject, outcome.results, reference, timing) + list(measured.corrupted.measurements)
+    measurements = _measurements(subject, outcome.results, reference, timing) + list(measured.robustness.measurements)
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
         for model in {cell.model.name: cell.model for cell in outcome.results}.values():
@@ -291,6 +289,7 @@ def _write(
                 fresh.keep(model.name, model.path)
         for cell, duel in duels.fought.items():
             duel.save(fresh.duels / samples_name(*cell))
+        measured.robustness.save(fresh.adversarial, fresh.robustness)
     conclusions = _write_reports(folder, subject, progress)
     return BenchRecord(folder, settings, tuple(measurements), conclusions)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tledge.attacks import self_deception
+
 NOISY = "noisy"
 THROTTLED = "throttled"
 WRONG_CPU = "wrong_cpu"
@@ -18,5 +20,6 @@ MEANINGS: Mapping[str, str] = {
     " timed, twice in a row",
     WRONG_CPU: "the file was exported for another CPU, on which its answers differ from these",
     RANDOM_INPUT: "timed on random pixels, for want of photos or of a sidecar",
+    **self_deception.MEANINGS,
 }
 """The sentence behind each flag."""

@@ -174,16 +174,18 @@ def rate_of(
     scenario: str,
     hits: npt.NDArray[np.bool_],
     params: Mapping[str, Any],
+    flags: tuple[str, ...] = (),
 ) -> Measurement:
     """The share of images on which something holds, with its 95% Wilson interval.
 
     Args:
         cell: what answered.
         result: what it measured.
-        metric, scenario, params: see ``Measurement``.
+        metric, scenario, params, flags: see ``Measurement``.
         hits: (images,).
     """
     count, artifact = int(hits.sum()), cell.model.artifact
+    wrong = (WRONG_CPU,) if artifact is not None and mismatch(artifact.sidecar.cpu) else ()
     return measurement_of(
         cell,
         result,
@@ -193,7 +195,7 @@ def rate_of(
         n=len(hits),
         interval=wilson_interval(count, len(hits)),
         params=params,
-        flags=(WRONG_CPU,) if artifact is not None and mismatch(artifact.sidecar.cpu) else (),
+        flags=(*wrong, *flags),
     )
 
 

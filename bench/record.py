@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class BenchSettings:
         interrupted: a person stopped it before the end.
         corruptions: by which photos were corrupted; none where that was not asked for.
         corruption_images: how many photos were corrupted by each.
+        attacks: the attacks' plan, as ``AttackPlan.to_dict`` has it; empty where none was asked for.
     """
 
     version: str
@@ -77,6 +78,7 @@ class BenchSettings:
     interrupted: bool = False
     corruptions: tuple[str, ...] = ()
     corruption_images: int = 0
+    attacks: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Writes ``run.json``."""

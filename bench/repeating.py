@@ -10,6 +10,7 @@ from typing import Any
 from tledge.bench.record import BenchSettings
 from tledge.bench.results_folder import EARLIER
 from tledge.bench.rigor import RIGORS
+from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.core.errors import MeasurementError
 from tledge.core.measurement import read_results
 
@@ -64,6 +65,8 @@ def read_repetition(results: Path) -> Repetition:
     }
     if settings.corruption_images:
         arguments["corruption_images"] = settings.corruption_images
+    if settings.attacks:
+        arguments.update(AttackPlan.from_dict(settings.attacks).options())
     if settings.run:
         return Repetition(settings, {**arguments, "run": _find_run(results)})
     for name in settings.files:

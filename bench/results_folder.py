@@ -9,6 +9,8 @@ bench/
   samples/        each cell's raw samples, and the Keras model's answers
   environments/   the machines
   measured/       the model files, by hard links, which cost no space until the files are replaced
+  adversarial/    attacked photos with their originals, where that was asked for
+  robustness.json which of them the report shows, and the signs that an attack was fooled
   duels/          the latencies of an earlier benchmark's files and these, measured in turns
   earlier/        what stood here before, by the time at which it was begun
 """
@@ -74,6 +76,14 @@ class ResultsFolder:
     @property
     def measured(self) -> Path:
         return self.path / "measured"
+
+    @property
+    def adversarial(self) -> Path:
+        return self.path / "adversarial"
+
+    @property
+    def robustness(self) -> Path:
+        return self.path / "robustness.json"
 
     @property
     def duels(self) -> Path:

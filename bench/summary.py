@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tledge.bench.flags import UNTIMELY
+from tledge.bench.robustness.names import CLEAN, WORST
 from tledge.core.comparisons import verdict
 from tledge.core.measurement import Measurement
 
 Interval = tuple[float, float]
+RobustPoint = tuple[float, float, float, float]
+"""An eps, the robust accuracy there, and its interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,9 @@ class Row:
         ratio: p50 as a multiple of the baseline's, with its 95% interval.
         mcnemar_p: of top-1 being that of the baseline.
         corrupted: fraction of the corrupted photos that it is right on, over all corruptions and severities.
+        robust: of each eps, smallest first: eps, and the fraction of the attacked photos that is right under the worst
+            of all attacks, photo by photo, with its 95% interval; eps 0 is the same photos without an attack.
+        robust_norm: the norm of these eps.
         corruption_error: its errors on them as a multiple of the float32 artifact's, with its 95% interval.
         flags: what speaks against trusting a number of the row, see ``bench.flags``.
     """
@@ -61,6 +67,8 @@ class Row:
     ratio_interval: Interval | None = None
     mcnemar_p: float | None = None
     corrupted: float | None = None
+    robust: tuple[RobustPoint, ...] = ()
+    robust_norm: str = ""
     corruption_error: float | None = None
     corruption_error_interval: Interval | None = None
     flags: tuple[str, ...] = ()
@@ -125,10 +133,27 @@ def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
         ratio_interval=interval("latency_ratio"),
         mcnemar_p=value("mcnemar"),
         corrupted=_mean([i.value for i in items if i.metric == "corrupted_accuracy" and i.params["severity"]]),
+        robust=_robust(items),
+        robust_norm=_robust_norm(items),
         corruption_error=value("mean_corruption_error"),
         corruption_error_interval=interval("mean_corruption_error"),
         flags=tuple(sorted({flag for item in items for flag in item.flags})),
     )
+
+
+def _robust_norm(items: Sequence[Measurement]) -> str:
+    """The first one, of an attack set with several."""
+    return next((str(item.params["norm"]) for item in items if item.metric == "robust_accuracy"), "")
+
+
+def _robust(items: Sequence[Measurement]) -> tuple[RobustPoint, ...]:
+    norm = _robust_norm(items)
+    found = [
+        (float(item.params["eps"]), item.value, *(item.interval or (0.0, 1.0)))
+        for item in items
+        if item.metric == "robust_accuracy" and item.params["norm"] == norm and item.params["attack"] in (CLEAN, WORST)
+    ]
+    return tuple(sorted(found))
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -117,6 +117,22 @@ def corruption_table(rows: Sequence[Row]) -> Any:
     return table
 
 
+def attack_table(rows: Sequence[Row]) -> Any:
+    """Robust accuracy over eps: a Rich table of the rows that were attacked; None where there is none."""
+    measured = [row for row in rows if row.robust]
+    if not measured:
+        return None
+    eps = sorted({point[0] for row in measured for point in row.robust})
+    table = plain_table(("under attack", "left"), *((f"eps {value:g}" if value else "clean", "right") for value in eps))
+    for row in measured:
+        of = {point[0]: point[1] for point in row.robust}
+        table.add_row(row.artifact, *(f"{of[value]:.3f}" if value in of else "–" for value in eps))
+    norm = "the length of the change" if measured[0].robust_norm == "l2" else "the largest change of a value"
+    table.caption = f"right under the worst of all attacks, photo by photo; eps: {norm}, in 1/255"
+    table.caption_justify = "left"
+    return table
+
+
 def profile_table(profile: Profile) -> Any:
     """The slowest operators of an artifact: a Rich table."""
     table = plain_table(

@@ -32,6 +32,10 @@ UNITS: Mapping[str, str] = {
     "mcnemar": "p",
     "corrupted_accuracy": "fraction",
     "mean_corruption_error": "ratio",
+    "adversarial_distance": "pixel values",
+    "attack_queries": "queries/photo",
+    "attack_time": "s",
+    "robust_mcnemar": "p",
 }
 """The unit of every metric."""
 

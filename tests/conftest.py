@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from digit_sample import PHOTOS, Digits
 from support import TINY_SIDECAR, Demo, tledge, write_stripes
 
 from tledge.core.artifact import write_artifact
@@ -60,3 +63,36 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """``tledge demo``, run once as the README says; not to be changed."""
     folder = tmp_path_factory.mktemp("demo")
     return Demo(tledge("demo", cwd=folder), folder)
+
+
+@pytest.fixture(scope="session")
+def digit_sets() -> Sequence[Digits]:
+    """1,600 digits to learn from, and 24 to attack."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    small = (40 + pixels.reshape(-1, 8, 8, 1) * 10).astype(np.uint8)
+    images = np.ascontiguousarray(np.broadcast_to(small.repeat(4, axis=1).repeat(4, axis=2), (len(labels), 32, 32, 3)))
+    return Digits(images[:1600], labels[:1600]), Digits(images[-PHOTOS:], labels[-PHOTOS:])
+
+
+@pytest.fixture(scope="session")
+def network(digit_sets: Sequence[Digits]) -> Any:
+    """A ``keras.Model`` from pixel values to 10 logits, right about nearly all digits."""
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3), name="image")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    x = keras.layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Conv2D(32, 3, strides=2, padding="same", activation="relu")(x)
+    x = keras.layers.Flatten()(x)
+    model = keras.Model(image, keras.layers.Dense(10, name="logits")(x))
+    model.compile(
+        optimizer=keras.optimizers.Adam(3e-3),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    learned, _ = digit_sets
+    model.fit(learned.images.astype(np.float32), learned.labels, batch_size=32, epochs=4, verbose=0)
+    return model

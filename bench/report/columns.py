@@ -125,6 +125,17 @@ COLUMNS = (
         best=None,
     ),
     Column(
+        heading="Robust",
+        explanation="fraction of the attacked photos that get their class under the worst of all attacks, photo by"
+        " photo, with its 95% Wilson interval; the eps, the smallest of all, stands beneath",
+        value=lambda row: row.robust[1][1] if len(row.robust) > 1 else None,
+        text=lambda value: f"{value:.3f}",
+        detail=lambda row: (
+            f"{_interval(row.robust[1][2:], 3)}\neps {row.robust[1][0]:g}/255" if len(row.robust) > 1 else ""
+        ),
+        best=max,
+    ),
+    Column(
         heading="Corrupted",
         explanation="fraction of the corrupted photos that get their class, over all corruptions and severities",
         value=lambda row: row.corrupted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tledge.bench.report.attacked import conclude_attacks
 from tledge.bench.report.data import ReportData
 from tledge.bench.report.wording import flag_text, listed, p_text
 from tledge.bench.summary import Row
@@ -15,6 +16,7 @@ def conclude(data: ReportData) -> list[str]:
     if compared and not sentences:
         sentences.append(_none_faster(compared))
     sentences += _top1_changes(compared)
+    sentences += conclude_attacks(data)
     sentences += _flags(data)
     if data.settings.interrupted:
         sentences.append("It was stopped before its end: some cells have fewer rounds, or none.")

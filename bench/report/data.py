@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tledge.bench.cell import CellResult
 from tledge.bench.record import BenchSettings
 from tledge.bench.results_folder import REFERENCE, ResultsFolder, samples_name
+from tledge.bench.robustness.gallery import RobustnessRecord
 from tledge.bench.summary import Row, summarize
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
@@ -34,6 +35,8 @@ class ReportData:
         results: the raw samples of the cells whose samples are there.
         labels: the class of each photo that was classified, in the order of the logits.
         reference: the Keras model's answers; None where there are none.
+        robustness: which attacked photos to show, and the signs that an attack was fooled.
+        adversarial: the folder of attacked photos.
     """
 
     title: str
@@ -42,6 +45,8 @@ class ReportData:
     results: Mapping[CellName, CellResult]
     labels: tuple[int, ...]
     reference: CellResult | None = None
+    robustness: RobustnessRecord = field(default_factory=RobustnessRecord)
+    adversarial: Path = Path()
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -92,6 +97,8 @@ def load(folder: ResultsFolder, *, title: str) -> ReportData:
         results={cell: result for cell, result in found.items() if result is not None},
         labels=folder.labels(),
         reference=_read_samples(folder.samples / REFERENCE),
+        robustness=RobustnessRecord.load(folder.robustness),
+        adversarial=folder.adversarial,
     )
 
 

@@ -18,7 +18,6 @@ from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
 from tledge.bench.report.wording import duration_text, flag_text, rate_text
 from tledge.bench.summary import Row
-from tledge.core.measurement import Measurement
 from tledge.core.sizes import size_text
 
 WIDE, NARROW = 960.0, 350.0
@@ -163,32 +162,6 @@ def confusions(data: ReportData) -> list[Confusions]:
             )
         )
     return found
-
-
-def robustness(data: ReportData) -> list[Robustness]:
-    """Accuracy over the strength of each attack, from the clean accuracy on."""
-    attacks: dict[tuple[str, ...], list[Measurement]] = {}
-    for item in data.measurements:
-        if item.metric == "robust_accuracy":
-            attacks.setdefault(tuple(str(item.params[name]) for name in ("attack", "road", "norm")), []).append(item)
-    return [
-        _robustness(data, items, f"{attack}, {road}, {norm}", number)
-        for number, ((attack, road, norm), items) in enumerate(attacks.items())
-    ]
-
-
-def _robustness(data: ReportData, items: list[Measurement], title: str, number: int) -> Robustness:
-    cells = dict.fromkeys((item.artifact, item.target) for item in items)
-    curves = []
-    for order, (artifact, target) in enumerate(cells):
-        points = [(float(i.params["eps"]), i.value) for i in items if (i.artifact, i.target) == (artifact, target)]
-        row = data.of(artifact, target)
-        if row is not None and row.top1 is not None:
-            points.append((0.0, row.top1))
-        curves.append(Curve(f"{artifact} · {target}", tuple(sorted(points)), Marker(order)))
-    return draw_robustness(
-        curves, f"robustness-{number}", title, of="Accuracy under attack", across_title="eps, in 1/255"
-    )
 
 
 def draw_robustness(curves: Sequence[Curve], name: str, title: str, *, of: str, across_title: str) -> Robustness:

@@ -10,6 +10,7 @@ from typing import Any
 from tledge.bench.flags import MEANINGS
 from tledge.bench.report import figures
 from tledge.bench.report.answers import agreements
+from tledge.bench.report.attacked import attack_details, attacked_curves, attacked_tables, triples
 from tledge.bench.report.columns import Column, shown
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.corrupted import corrupted_curves, corrupted_table
@@ -98,7 +99,11 @@ def _context(data: ReportData) -> dict[str, Any]:
         "throughput": figures.throughput(data),
         "confusions": figures.confusions(data),
         "agreements": agreements(data),
-        "robustness": figures.robustness(data),
+        "attacked": attacked_curves(data),
+        "attacked_tables": attacked_tables(data),
+        "attack_details": attack_details(data),
+        "triples": triples(data),
+        "masking": data.robustness.flags,
         "corrupted": corrupted_curves(data),
         "corrupted_table": corrupted_table(data),
         "conditions": _conditions(data),

@@ -21,6 +21,7 @@ from tledge.bench.cell import CellResult
 from tledge.bench.metrics import measurement_of, rate_of
 from tledge.bench.plan import Cell
 from tledge.bench.record import Skipped
+from tledge.bench.robustness.answerers import BATCH_SIZE, SCENARIO, Answerer, find_answerers, find_float32
 from tledge.bench.subject import Subject
 from tledge.core.errors import OptionError, TledgeError, UnknownNameError
 from tledge.core.images import Pixels
@@ -38,10 +39,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Names that stand for several corruptions."""
 
-SCENARIO = "robustness"
 DEFAULT_IMAGES = 100
 SEED = 0
-BATCH_SIZE = 32
 RESAMPLES = 1000
 """Draws of the photos that the interval of a mean corruption error is taken from."""
 
@@ -91,18 +90,9 @@ def check_photos(subject: Subject, images: int) -> None:
 
 @dataclass
 class _Judged:
-    """An artifact on the first of its targets.
+    """An artifact, and its hits on the photos that were corrupted."""
 
-    Attributes:
-        cell: which.
-        result: what its cell measured.
-        sidecar: what the artifact says of itself.
-        hits: on the photos that were corrupted.
-    """
-
-    cell: Cell
-    result: CellResult
-    sidecar: Sidecar
+    who: Answerer
     hits: Hits = field(default_factory=dict)
 
 
@@ -123,31 +113,27 @@ def measure_corrupted_accuracy(
         images: how many photos, as many of each class as can be; all where there are fewer.
         progress: is told of it.
     """
-    judged: list[_Judged] = []
-    for cell, result in results.items():
-        known = {item.cell.model.name for item in judged}
-        artifact = cell.model.artifact
-        if cell.model.format != "keras" and artifact is not None and cell.model.name not in known:
-            judged.append(_Judged(cell, result, artifact.sidecar))
+    judged = [_Judged(who) for who in find_answerers(results)]
     places = choose_balanced(range(len(subject.photos)), subject.labels, images, SEED)
     labels = np.array([subject.labels[place] for place in places])
     forms: dict[tuple[object, ...], list[_Judged]] = {}
     for item in judged:
-        forms.setdefault(item.cell.form, []).append(item)
+        forms.setdefault(item.who.cell.form, []).append(item)
     failed: dict[str, Skipped] = {}
     interrupted = False
     with progress.step("Corruptions", len(judged) * (1 + len(names) * len(SEVERITIES)), "sets") as step:
         try:
             for items in forms.values():
-                pixels = _load(items[0].sidecar, [subject.photos[place] for place in places])
+                pixels = _load(items[0].who.sidecar, [subject.photos[place] for place in places])
                 _classify_corrupted(items, pixels, labels, names, failed, step)
         except KeyboardInterrupt:
             interrupted = True
-    whole = [item for item in judged if item.cell.model.name not in failed and item.hits]
+    whole = [item for item in judged if item.who.name not in failed and item.hits]
     measurements = [row for item in whole for row in _rates(item)]
     for item in whole:
-        baseline = _find_baseline(item, whole)
-        if baseline is not None and not interrupted:
+        reference = find_float32(item.who, [other.who for other in whole])
+        if reference is not None and not interrupted:
+            baseline = next(other for other in whole if other.who is reference)
             measurements += _mean_error(item, baseline, names)
     return CorruptedAccuracy(tuple(measurements), tuple(failed.values()), interrupted)
 
@@ -164,20 +150,24 @@ def _classify_corrupted(  # noqa: PLR0917 - who classifies what
     failed: dict[str, Skipped],
     step: Step,
 ) -> None:
+    def fail(who: Answerer, error: TledgeError) -> None:
+        failed[who.name] = Skipped(who.name, str(who.cell.target), str(error), failed=True)
+
     with ExitStack() as stack:
-        classifiers = {
-            id(item): stack.enter_context(Classifier(item.cell.model.path, target=str(item.cell.target)))
-            for item in items
-        }
+        classifiers = {}
+        for item in items:
+            try:
+                classifiers[item.who.name] = stack.enter_context(item.who.load())
+            except TledgeError as error:
+                fail(item.who, error)
         for name, severity in ((CLEAN, 0), *((name, severity) for name in names for severity in SEVERITIES)):
             shown = pixels if name == CLEAN else corrupt(pixels, name, severity=severity, seed=SEED)
             for item in items:
-                cell = item.cell
-                if cell.model.name not in failed:
+                if item.who.name not in failed:
                     try:
-                        item.hits[name, severity] = _classify(classifiers[id(item)], shown) == labels
+                        item.hits[name, severity] = _classify(classifiers[item.who.name], shown) == labels
                     except TledgeError as error:
-                        failed[cell.model.name] = Skipped(cell.model.name, str(cell.target), str(error), failed=True)
+                        fail(item.who, error)
                 step.advance(1, f"{name} {severity}" if severity else "clean")
 
 
@@ -190,8 +180,8 @@ def _classify(classifier: Classifier, pixels: Pixels) -> npt.NDArray[np.intp]:
 def _rates(item: _Judged) -> list[Measurement]:
     return [
         rate_of(
-            item.cell,
-            item.result,
+            item.who.cell,
+            item.who.result,
             metric="corrupted_accuracy",
             scenario=SCENARIO,
             hits=hits,
@@ -199,15 +189,6 @@ def _rates(item: _Judged) -> list[Measurement]:
         )
         for (name, severity), hits in item.hits.items()
     ]
-
-
-def _find_baseline(item: _Judged, others: Sequence[_Judged]) -> _Judged | None:
-    """The float32 artifact of its format, or of another; None for that one itself."""
-    floats = [other for other in others if other.sidecar.recipe == "float32"]
-    floats.sort(
-        key=lambda other: (other.cell.form != item.cell.form, other.cell.model.format != item.cell.model.format)
-    )
-    return floats[0] if floats and floats[0] is not item else None
 
 
 def _mean_error(item: _Judged, baseline: _Judged, names: Sequence[str]) -> list[Measurement]:
@@ -219,15 +200,15 @@ def _mean_error(item: _Judged, baseline: _Judged, names: Sequence[str]) -> list[
     if error.value is None:
         return []
     params = {
-        "against": baseline.cell.model.name,
+        "against": baseline.who.name,
         "corruptions": list(error.by_corruption),
         "undefined": list(error.undefined),
         "by_corruption": dict(error.by_corruption),
     }
     return [
         measurement_of(
-            item.cell,
-            item.result,
+            item.who.cell,
+            item.who.result,
             metric="mean_corruption_error",
             scenario=SCENARIO,
             value=error.value,

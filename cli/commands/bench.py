@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tledge.cli.bench_table import bench_table, corruption_table, profile_table
+from tledge.cli.bench_table import attack_table, bench_table, corruption_table, profile_table
 from tledge.cli.comparison_table import comparison_table
 from tledge.cli.execution import executing
 from tledge.cli.options import Json, Run, Runs
@@ -17,6 +17,8 @@ from tledge.core.run_directory import DEFAULT_RUNS, find_run
 
 if TYPE_CHECKING:
     from tledge.bench import BenchRecord
+
+Number = TypeVar("Number", int, float)
 
 GATE_BROKEN = 3
 """The exit code where a condition of --fail-on holds."""
@@ -65,6 +67,40 @@ def run(
         int | None,
         typer.Option(help="How many photos are corrupted, by each at 5 severities.  [default: 100]"),
     ] = None,
+    attack: Annotated[
+        str | None,
+        typer.Option(
+            help="Also attack the artifacts: fgsm, pgd or apgd, which need the Keras model, or square, which needs"
+            " answers alone; several with commas between.",
+        ),
+    ] = None,
+    eps: Annotated[
+        str | None,
+        typer.Option(help="The most that an attack may change, in 1/255, as in 1,2.  [default: 1,2,4,8]"),
+    ] = None,
+    norm: Annotated[
+        str | None,
+        typer.Option(help="linf: the largest change of one value; l2: the length of all changes.  [default: linf]"),
+    ] = None,
+    attack_images: Annotated[int | None, typer.Option(help="How many photos are attacked.  [default: 100]")] = None,
+    attack_steps: Annotated[
+        int | None, typer.Option(help="Steps of an attack with gradients.  [default: its own, 20 of pgd]")
+    ] = None,
+    attack_queries: Annotated[
+        int | None, typer.Option(help="Answers that square asks of an artifact for a photo.  [default: 200]")
+    ] = None,
+    attack_target: Annotated[
+        str | None,
+        typer.Option(help="The class that photos of the others are to be taken for.  [default: any wrong one]"),
+    ] = None,
+    surrogate: Annotated[
+        Path | None,
+        typer.Option(help="A Keras model of the same classes and size whose gradients are taken instead."),
+    ] = None,
+    attack_set: Annotated[
+        Path | None,
+        typer.Option(help="Show the attacked photos of an earlier benchmark: its folder bench/adversarial."),
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(help="An earlier results.jsonl, or its folder, to compare with, row by row.")
     ] = None,
@@ -109,7 +145,16 @@ def run(
             "rounds": rounds,
             "corruptions": corruptions,
             "corruption_images": corruption_images,
-            "batch_sizes": None if batch_sizes is None else _parse_sizes(batch_sizes),
+            "attack": None if attack is None else tuple(name.strip() for name in attack.split(",")),
+            "eps": None if eps is None else parse_numbers("--eps", eps, float, "1,2,4,8"),
+            "norm": norm,
+            "attack_images": attack_images,
+            "attack_steps": attack_steps,
+            "attack_queries": attack_queries,
+            "attack_target": attack_target,
+            "surrogate": surrogate,
+            "attack_set": attack_set,
+            "batch_sizes": None if batch_sizes is None else parse_numbers("--batch-sizes", batch_sizes, int, "1,8"),
         }
         for name in export or ():
             check_export(name)
@@ -175,16 +220,15 @@ def _print_next(terminal: Terminal, record: BenchRecord) -> None:
         terminal.print_command(f"tledge predict {shlex.quote(str(fastest))} PHOTO...")
 
 
-def _parse_sizes(text: str) -> tuple[int, ...]:
-    """Numbers with commas between, as in "1,8"."""
+def parse_numbers(option: str, text: str, kind: type[Number], example: str) -> tuple[Number, ...]:
+    """Numbers with commas between, each once; raises OptionError, which names the option and an example."""
     from tledge.core.errors import OptionError
 
     try:
-        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+        return tuple(dict.fromkeys(kind(part) for part in text.split(",")))
     except ValueError as error:
-        raise OptionError(
-            f"--batch-sizes takes whole numbers with commas between, as in 1,8; received '{text}'"
-        ) from error
+        whole = "whole numbers" if kind is int else "numbers"
+        raise OptionError(f"{option} takes {whole} with commas between, as in {example}; received '{text}'") from error
 
 
 def to_json(record: BenchRecord) -> dict[str, Any]:
@@ -208,9 +252,9 @@ def show(terminal: Terminal, record: BenchRecord) -> None:
 
     rows = summarize(record.measurements)
     terminal.print(bench_table(rows, terminal.width))
-    corrupted = corruption_table(rows)
-    if corrupted is not None:
-        terminal.print(corrupted)
+    for table in (corruption_table(rows), attack_table(rows)):
+        if table is not None:
+            terminal.print(table)
     for flag in sorted({flag for row in rows for flag in row.flags}):
         terminal.print_sentence(f"⚠ {flag.replace('_', ' ')}: {MEANINGS[flag]}")
     for sentence in record.conclusions:
@@ -220,4 +264,6 @@ def show(terminal: Terminal, record: BenchRecord) -> None:
         terminal.print(f"Not measured: {where}: {item.reason}")
     for found in record.profiles:
         terminal.print(profile_table(found))
+    if record.folder.adversarial.exists():
+        terminal.print(f"Attacked photos: {record.folder.adversarial}")
     terminal.print(f"\nReport: {record.report}")

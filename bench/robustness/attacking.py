@@ -1,0 +1,346 @@
+"""What attacks leave of each artifact: shown what was made on the Keras model, and attacked itself by its answers.
+
+Two roads lead to an artifact: **transfer**, images made by the gradients of the Keras model that it comes from, or of
+a surrogate; and **direct**, images made on the artifact itself, through the runtime that ships, without gradients.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.attacks.attack import Attack
+from tledge.attacks.goal import Goal
+from tledge.attacks.probing import probe
+from tledge.attacks.self_deception import Flag
+from tledge.bench.cell import CellResult
+from tledge.bench.plan import Cell
+from tledge.bench.record import Skipped
+from tledge.bench.robustness.answerers import BATCH_SIZE, Answerer, find_answerers
+from tledge.bench.robustness.attack_plan import AttackPlan
+from tledge.bench.robustness.attack_set import AttackedPhotos, AttackSet, Photos
+from tledge.bench.robustness.names import DIRECT, TRANSFER
+from tledge.bench.robustness.white_box import WhiteBox, attack_keras
+from tledge.bench.subject import Subject
+from tledge.core.artifact import Artifact, read_artifact
+from tledge.core.errors import OptionError, TledgeError
+from tledge.core.extras import keras_backend, require
+from tledge.core.loading import batches
+from tledge.core.progress import Progress
+from tledge.core.sampling import choose_balanced
+from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.tensor import Logits
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """An artifact's answers to attacked photos.
+
+    Attributes:
+        attacked: the photos.
+        road: "transfer", or "direct" where they were made on this very file.
+        logits: float32 (N, classes).
+    """
+
+    attacked: AttackedPhotos
+    road: str
+    logits: Logits
+
+
+@dataclass(eq=False)
+class Victim:
+    """An artifact and what became of it.
+
+    Attributes:
+        who: it.
+        clean: float32 (N, classes), its answers to the originals.
+        answered: its answers to what attacks made of them.
+        seen: signs of hidden gradients that it or the Keras model showed.
+    """
+
+    who: Answerer
+    clean: Logits
+    answered: list[Answered] = field(default_factory=list)
+    seen: list[Flag] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """What was done.
+
+    Attributes:
+        attack_set: the photos; None where nothing was attacked.
+        victims: in the order in which they were measured.
+        skipped: the artifacts that could not answer, and why.
+        interrupted: a person stopped it.
+    """
+
+    attack_set: AttackSet | None = None
+    victims: tuple[Victim, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a plan finds in a subject.
+
+    Attributes:
+        plan: what was asked for.
+        gradients: the Keras model that attacks with gradients are made on; None where there are none of these.
+        attack_set: the one to show; None where attacks are made.
+    """
+
+    plan: AttackPlan
+    gradients: Artifact | None = None
+    attack_set: AttackSet | None = None
+
+
+def find_targets(plan: AttackPlan, subject: Subject) -> Targets:
+    """Checks that a plan can be carried out, before anything is measured.
+
+    Raises:
+        OptionError: no photos, no such class, artifacts of several input sizes, no Keras model for attacks with
+            gradients, a surrogate or an attack set for other photos or classes.
+        DataError: an attack set that cannot be read.
+        MissingExtraError: Keras is needed and not installed.
+    """
+    artifacts = [model.artifact for model in subject.models if model.artifact is not None and model.format != "keras"]
+    if not artifacts:
+        raise OptionError("there is no artifact with a sidecar to attack; export one, or describe it by 'tledge adopt'")
+    first = artifacts[0].sidecar
+    for artifact in artifacts:
+        if (artifact.sidecar.input_size, artifact.sidecar.resize) != (first.input_size, first.resize):
+            raise OptionError(
+                f"'{artifact.path}' takes photos of another size, or resized in another way, than"
+                f" '{artifacts[0].path}': attack models of one size at a time"
+            )
+    if plan.attack_set:
+        attack_set = AttackSet.load(Path(plan.attack_set))
+        _check_set(attack_set, artifacts[0], plan)
+        return Targets(plan, attack_set=attack_set)
+    if not subject.photos:
+        raise OptionError("--attack needs photos whose class is known: name a folder of them with --data")
+    if plan.attack_target and plan.attack_target not in subject.class_names:
+        raise OptionError(
+            f"--attack-target '{plan.attack_target}' is no class of this model: {', '.join(subject.class_names[:12])}"
+        )
+    for attack in plan.attacks:
+        attack.check(len(subject.class_names), bool(plan.attack_target))
+    return Targets(plan, _find_gradients(plan, subject, artifacts) if plan.with_gradients else None)
+
+
+def attack_artifacts(
+    results: Mapping[Cell, CellResult], subject: Subject, targets: Targets, progress: Progress
+) -> Attacked:
+    """Shows attacked photos to every artifact, on the first of its targets that was measured.
+
+    Args:
+        results: the cells that were measured.
+        subject: the photos.
+        targets: what to attack with.
+        progress: is told of it.
+    """
+    answerers = find_answerers(results)
+    if not answerers:
+        return Attacked()
+    if targets.attack_set is not None:
+        frozen = targets.attack_set
+        return _Siege(frozen.photos, targets.plan, WhiteBox(), progress).run(answerers, frozen)
+    photos = _choose_photos(subject, answerers, targets.plan)
+    white_box = WhiteBox()
+    if targets.gradients is not None:
+        with tempfile.TemporaryDirectory(prefix="tledge-") as folder:
+            white_box = attack_keras(targets.gradients, photos, targets.plan, Path(folder), progress)
+    siege = _Siege(photos, targets.plan, white_box, progress)
+    keras = _find_keras(results, targets.gradients)
+    if keras is not None:
+        siege.add_keras(keras)
+    return siege.run(answerers, None)
+
+
+class _Siege:
+    """All artifacts, one after the other."""
+
+    def __init__(self, photos: Photos, plan: AttackPlan, white_box: WhiteBox, progress: Progress) -> None:
+        self._photos = photos
+        self._plan = plan
+        self._white_box = white_box
+        self._progress = progress
+        self._made = [attacked for attacked, _ in white_box.attacked]
+        self._victims: list[Victim] = []
+
+    def add_keras(self, who: Answerer) -> None:
+        """The Keras model itself, which was attacked by its own gradients."""
+        clean = self._white_box.clean
+        if clean is not None:
+            answered = [Answered(attacked, DIRECT, logits) for attacked, logits in self._white_box.attacked]
+            self._victims.append(Victim(who, clean, answered, list(self._white_box.flags)))
+
+    def run(self, answerers: Sequence[Answerer], frozen: AttackSet | None) -> Attacked:
+        """Shows what was made to each artifact, and attacks each; or shows a frozen set."""
+        skipped, interrupted = [], self._white_box.interrupted
+        shown = list(self._made if frozen is None else frozen.attacked)
+        for number, who in enumerate(answerers):
+            if interrupted:
+                break
+            self._progress.note("Attack", f"{who.name} on {who.cell.target} ({number + 1} of {len(answerers)})")
+            try:
+                with who.load() as classifier:
+                    victim = self._begin(who, classifier)
+                    self._show(victim, classifier, shown)
+                    self._victims.append(victim)
+                    for attack in self._plan.with_answers:
+                        self._attack(victim, classifier, attack)
+            except TledgeError as error:
+                skipped.append(Skipped(who.name, str(who.cell.target), str(error), failed=True))
+            except KeyboardInterrupt:
+                interrupted = True
+        attack_set = AttackSet(self._photos, tuple(self._made)) if frozen is None else frozen
+        return Attacked(attack_set, tuple(self._victims), tuple(skipped), interrupted)
+
+    def _begin(self, who: Answerer, classifier: Classifier) -> Victim:
+        photos, labels = self._photos.pixels, self._photos.goal.labels
+        victim = Victim(who, _answer(classifier, photos), seen=list(self._white_box.flags))
+        if (victim.clean.argmax(axis=1) == labels).any():
+            victim.seen += probe(classifier.logits, photos, labels, seed=self._plan.seed, progress=self._progress)
+        return victim
+
+    def _show(self, victim: Victim, classifier: Classifier, shown: Sequence[AttackedPhotos]) -> None:
+        total = len(shown) * len(self._photos)
+        with self._progress.step("Attacked photos", total, "photos") as step:
+            for item in shown:
+                road = DIRECT if item.source_sha256 == victim.who.result.artifact_sha256 else TRANSFER
+                logits = _answer(classifier, item.shown(self._photos.pixels))
+                victim.answered.append(Answered(item, road, logits))
+                step.advance(len(self._photos), f"{item.attack} {item.threat}")
+
+    def _attack(self, victim: Victim, classifier: Classifier, attack: Attack) -> None:
+        """An attack that needs answers alone, with each eps.
+
+        What fools the artifact within a small eps does so within each larger one: such photos are left alone.
+        """
+        photos = self._photos
+        images, queries = photos.pixels.copy(), np.zeros(len(photos), np.intp)
+        made_at = np.full(len(photos), np.inf)
+        for threat in self._plan.threats:
+            left = np.flatnonzero(np.isinf(made_at))
+            seconds = 0.0
+            if len(left):
+                found = attack.run(
+                    classifier.logits,
+                    photos.pixels[left],
+                    photos.goal.select(left),
+                    threat=threat,
+                    seed=self._plan.seed,
+                    progress=self._progress,
+                )
+                fooled = left[found.success]
+                images[fooled], made_at[fooled] = found.adversarial[found.success], threat.eps
+                queries[left] += found.queries
+                seconds = found.seconds
+            item = AttackedPhotos(
+                attack=attack.name,
+                white_box=False,
+                source=victim.who.name,
+                source_sha256=victim.who.result.artifact_sha256,
+                threat=threat,
+                steps=attack.budget,
+                seed=self._plan.seed,
+                images=images,
+                made_at=np.where(made_at <= threat.eps, made_at, np.inf),
+                queries=queries.copy(),
+                seconds=seconds,
+            )
+            self._made.append(item)
+            logits = _answer(classifier, item.shown(photos.pixels))
+            victim.answered.append(Answered(item, DIRECT, logits))
+
+
+def _answer(classifier: Classifier, pixels: npt.NDArray[np.uint8]) -> Logits:
+    parts = [classifier.logits(pixels[place : place + BATCH_SIZE]) for place in range(0, len(pixels), BATCH_SIZE)]
+    return np.concatenate(parts)
+
+
+def _choose_photos(subject: Subject, answerers: Sequence[Answerer], plan: AttackPlan) -> Photos:
+    """Photos as many of each class as can be; of a targeted attack, those of other classes than the target."""
+    target = subject.class_names.index(plan.attack_target) if plan.attack_target else None
+    usable = [place for place, label in enumerate(subject.labels) if label != target]
+    labels = [subject.labels[place] for place in usable]
+    places = choose_balanced(usable, labels, plan.attack_images, plan.seed)
+    paths = [subject.photos[place] for place in places]
+    sidecar = answerers[0].sidecar
+    chosen = np.array([subject.labels[place] for place in places], np.intp)
+    return Photos(
+        pixels=np.concatenate(list(batches(paths, sidecar.input_size, sidecar.resize, BATCH_SIZE))),
+        goal=Goal(chosen, None if target is None else np.full(len(chosen), target, np.intp)),
+        class_names=subject.class_names,
+        sources=tuple(str(path) for path in paths),
+    )
+
+
+def _find_gradients(plan: AttackPlan, subject: Subject, artifacts: Sequence[Artifact]) -> Artifact:
+    """The Keras model to attack by its gradients."""
+    require("keras", keras_backend(), extra="train", purpose="attacking by gradients")
+    if plan.surrogate:
+        surrogate = read_artifact(Path(plan.surrogate))
+        if surrogate.format != "keras":
+            raise OptionError(f"--surrogate '{plan.surrogate}' is no Keras model, and only these have gradients")
+        _check_same_photos(surrogate, artifacts[0])
+        return surrogate
+    sources = {artifact.sidecar.source_sha256 for artifact in artifacts}
+    own = [model.artifact for model in subject.models if model.format == "keras" and model.artifact is not None]
+    found = [model for model in own if sources == {model.sha256}]
+    if not found:
+        names = ", ".join(attack.name for attack in plan.with_gradients)
+        remaining = ", ".join(attack.name for attack in plan.with_answers) or "square"
+        raise OptionError(
+            f"{names} needs the Keras model that all these artifacts were made from, and it is not here: add its .keras"
+            f" file to the files, name another model with --surrogate, or attack without gradients (--attack"
+            f" {remaining})"
+        )
+    return found[0]
+
+
+def _check_same_photos(surrogate: Artifact, artifact: Artifact) -> None:
+    mine, other = surrogate.sidecar, artifact.sidecar
+    if mine.class_names != other.class_names:
+        raise OptionError(
+            f"the surrogate '{surrogate.path}' tells apart {', '.join(mine.class_names[:5])}; '{artifact.name}'"
+            f" {', '.join(other.class_names[:5])}: a surrogate must know the same classes in the same order"
+        )
+    if mine.input_size != other.input_size:
+        raise OptionError(
+            f"the surrogate '{surrogate.path}' takes photos of {mine.input_size[0]} x {mine.input_size[1]} px,"
+            f" '{artifact.name}' of {other.input_size[0]} x {other.input_size[1]}: train one with"
+            f" --image-size {other.input_size[0]}"
+        )
+
+
+def _check_set(attack_set: AttackSet, artifact: Artifact, plan: AttackPlan) -> None:
+    photos, sidecar = attack_set.photos, artifact.sidecar
+    if photos.class_names != sidecar.class_names:
+        raise OptionError(
+            f"the attack set '{plan.attack_set}' is of {', '.join(photos.class_names[:5])}; '{artifact.path}' tells"
+            f" apart {', '.join(sidecar.class_names[:5])}"
+        )
+    height, width = photos.pixels.shape[1:3]
+    if (height, width) != sidecar.input_size:
+        raise OptionError(
+            f"the attack set '{plan.attack_set}' is of {height} x {width} px, and '{artifact.path}' takes"
+            f" {sidecar.input_size[0]} x {sidecar.input_size[1]}: what attacks change must not be resized"
+        )
+
+
+def _find_keras(results: Mapping[Cell, CellResult], model: Artifact | None) -> Answerer | None:
+    """The Keras model's own cell, where it was measured and attacked."""
+    for cell, result in results.items():
+        artifact = cell.model.artifact
+        if model is not None and artifact is not None and result.artifact_sha256 == model.sha256:
+            return Answerer(cell, result, artifact.sidecar)
+    return None

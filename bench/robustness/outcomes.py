@@ -1,0 +1,181 @@
+"""From answers to attacked photos to measurements: robust accuracy, success rates, what quantization did to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.attacks.goal import Goal
+from tledge.attacks.self_deception import Flag, Outcome, check
+from tledge.bench.metrics import measurement_of, rate_of
+from tledge.bench.robustness.answerers import SCENARIO, find_float32
+from tledge.bench.robustness.attack_set import Photos
+from tledge.bench.robustness.attacking import Answered, Attacked, Victim
+from tledge.bench.robustness.names import CLEAN, WORST
+from tledge.core.comparisons import mcnemar
+from tledge.core.measurement import Measurement
+
+Hits = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What attacks left.
+
+    Attributes:
+        measurements: rows of ``results.jsonl``.
+        flags: signs that an attack was fooled, by artifact.
+    """
+
+    measurements: tuple[Measurement, ...] = ()
+    flags: tuple[tuple[str, tuple[Flag, ...]], ...] = ()
+
+
+def judge(attacked: Attacked) -> Judged:
+    """All measurements of what was attacked."""
+    if attacked.attack_set is None:
+        return Judged()
+    photos, fingerprint = attacked.attack_set.photos, attacked.attack_set.fingerprint
+    rows: list[Measurement] = []
+    flags = {victim.who.name: _flags(victim, photos.goal) for victim in attacked.victims}
+    for victim in attacked.victims:
+        names = tuple(flag.name for flag in flags[victim.who.name])
+        writer = _Writer(victim, photos, fingerprint, names)
+        rows += [row for item in victim.answered for row in writer.of(item)]
+        rows += writer.worst()
+    for victim in attacked.victims:
+        rows += _against_float32(victim, attacked.victims, photos.goal)
+    return Judged(tuple(rows), tuple((name, found) for name, found in flags.items() if found))
+
+
+class _Writer:
+    """The rows of one artifact."""
+
+    def __init__(self, victim: Victim, photos: Photos, fingerprint: str, flags: tuple[str, ...]) -> None:
+        self._victim = victim
+        self._photos = photos
+        self._flags = flags
+        self._common: dict[str, Any] = {"attack_set": fingerprint} if fingerprint else {}
+        targets = photos.goal.targets
+        if targets is not None:
+            self._common["target_class"] = photos.class_names[targets[0]]
+        self._clean = victim.clean.argmax(axis=1) == photos.goal.labels
+
+    def of(self, item: Answered) -> list[Measurement]:
+        """Rows of one attack with one eps."""
+        attacked, goal = item.attacked, self._photos.goal
+        params = {
+            "attack": attacked.attack,
+            "road": item.road,
+            "source": attacked.source,
+            "norm": attacked.threat.norm,
+            "eps": attacked.threat.eps,
+            "steps": attacked.steps,
+            "seed": attacked.seed,
+            **self._common,
+        }
+        rows = [self._rate("robust_accuracy", _right(item, goal) & self._clean, params)]
+        fooled = goal.reached(item.logits) & self._clean
+        if self._clean.any():
+            rows.append(self._rate("attack_success_rate", fooled[self._clean], params))
+        if fooled.any():
+            change = attacked.shown(self._photos.pixels)[fooled].astype(np.float64) - self._photos.pixels[fooled]
+            distances = np.sqrt(np.square(change).sum(axis=(1, 2, 3)))
+            rows.append(self._number("adversarial_distance", float(distances.mean()), len(distances), params))
+        rows.append(self._number("attack_queries", float(attacked.queries.mean()), len(attacked.queries), params))
+        rows.append(self._number("attack_time", attacked.seconds, len(attacked.queries), params))
+        return rows
+
+    def worst(self) -> list[Measurement]:
+        """Robust accuracy of the worst of all attacks, photo by photo, and that without any."""
+        rows = []
+        for norm in _norms(self._victim):
+            params = {"norm": norm, **self._common}
+            clean = {"attack": CLEAN, "road": CLEAN, "eps": 0.0}
+            rows.append(self._rate("robust_accuracy", self._clean, {**clean, **params}, flags=()))
+            for eps, right in _worst(self._victim, self._photos.goal, norm):
+                worst = {"attack": WORST, "road": "all", "eps": eps}
+                rows.append(self._rate("robust_accuracy", right, {**worst, **params}))
+        return rows
+
+    def _rate(
+        self, metric: str, hits: Hits, params: dict[str, Any], flags: tuple[str, ...] | None = None
+    ) -> Measurement:
+        who = self._victim.who
+        flags = self._flags if flags is None else flags
+        return rate_of(who.cell, who.result, metric=metric, scenario=SCENARIO, hits=hits, params=params, flags=flags)
+
+    def _number(self, metric: str, value: float, n: int, params: dict[str, Any]) -> Measurement:
+        who = self._victim.who
+        return measurement_of(who.cell, who.result, metric=metric, scenario=SCENARIO, value=value, n=n, params=params)
+
+
+def _right(item: Answered, goal: Goal) -> Hits:
+    found: Hits = item.logits.argmax(axis=1) == goal.labels
+    return found
+
+
+def _norms(victim: Victim) -> list[str]:
+    return list(dict.fromkeys(item.attacked.threat.norm for item in victim.answered))
+
+
+def _worst(victim: Victim, goal: Goal, norm: str) -> list[tuple[float, Hits]]:
+    """By eps, the photos that no attack within it, or within a smaller one, got wrong."""
+    items = [item for item in victim.answered if item.attacked.threat.norm == norm]
+    right = victim.clean.argmax(axis=1) == goal.labels
+    found = []
+    for eps in sorted({item.attacked.threat.eps for item in items}):
+        for item in items:
+            if item.attacked.threat.eps == eps:
+                right = right & _right(item, goal)
+        found.append((eps, right))
+    return found
+
+
+def _flags(victim: Victim, goal: Goal) -> tuple[Flag, ...]:
+    outcomes = [
+        Outcome(
+            attack=item.attacked.attack,
+            white_box=item.attacked.white_box,
+            norm=item.attacked.threat.norm,
+            eps=item.attacked.threat.eps,
+            steps=item.attacked.steps,
+            robust_accuracy=float(1 - goal.reached(item.logits).mean()),
+            photos=len(goal),
+        )
+        for item in victim.answered
+    ]
+    return check(outcomes, victim.seen)
+
+
+def _against_float32(victim: Victim, others: Sequence[Victim], goal: Goal) -> Iterable[Measurement]:
+    """Whether it holds out on other photos than the float32 artifact: McNemar's test of the worst of all attacks."""
+    baseline = find_float32(victim.who, [other.who for other in others])
+    if baseline is None or victim.who.cell.model.format == "keras":
+        return
+    other = next(item for item in others if item.who is baseline)
+    for norm in _norms(victim):
+        theirs = dict(_worst(other, goal, norm))
+        for eps, right in _worst(victim, goal, norm):
+            if eps in theirs:
+                mine, others_ = int((right & ~theirs[eps]).sum()), int((theirs[eps] & ~right).sum())
+                yield measurement_of(
+                    victim.who.cell,
+                    victim.who.result,
+                    metric="robust_mcnemar",
+                    scenario=SCENARIO,
+                    value=mcnemar(mine, others_),
+                    n=len(right),
+                    params={
+                        "against": baseline.name,
+                        "attack": WORST,
+                        "norm": norm,
+                        "eps": eps,
+                        "only_this_right": mine,
+                        "only_baseline_right": others_,
+                    },
+                )

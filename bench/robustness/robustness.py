@@ -1,0 +1,130 @@
+"""All that makes photos harder, one after the other: corruptions, then attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tledge.bench.cell import CellResult
+from tledge.bench.plan import Cell
+from tledge.bench.record import Skipped
+from tledge.bench.robustness.attack_plan import AttackOptions, plan_attacks
+from tledge.bench.robustness.attacking import Attacked, Targets, attack_artifacts, find_targets
+from tledge.bench.robustness.corrupting import (
+    CorruptedAccuracy,
+    check_photos,
+    measure_corrupted_accuracy,
+    parse_corruptions,
+)
+from tledge.bench.robustness.gallery import RobustnessRecord, choose_exhibits
+from tledge.bench.robustness.outcomes import Judged, judge
+from tledge.bench.subject import Subject
+from tledge.core.measurement import Measurement
+from tledge.core.progress import Progress
+
+
+@dataclass(frozen=True)
+class Hardships:
+    """What was asked for, and can be done.
+
+    Attributes:
+        corruptions: their names.
+        corruption_images: how many photos are corrupted by each.
+        targets: what the attacks' plan finds; None where nothing is attacked.
+    """
+
+    corruptions: tuple[str, ...]
+    corruption_images: int
+    targets: Targets | None
+
+    @property
+    def attacks(self) -> dict[str, Any]:
+        """The attacks' plan for the record; empty without one."""
+        return {} if self.targets is None else self.targets.plan.to_dict()
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What artifacts made of harder photos.
+
+    Attributes:
+        corrupted: of corrupted ones.
+        attacked: of attacked ones.
+        judged: what that leaves of them.
+    """
+
+    corrupted: CorruptedAccuracy = field(default_factory=lambda: CorruptedAccuracy(()))
+    attacked: Attacked = field(default_factory=Attacked)
+    judged: Judged = field(default_factory=Judged)
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Rows of ``results.jsonl``."""
+        return self.corrupted.measurements + self.judged.measurements
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The artifacts that could not answer, and why."""
+        return self.corrupted.skipped + self.attacked.skipped
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a person stopped it."""
+        return self.corrupted.interrupted or self.attacked.interrupted
+
+    def save(self, adversarial: Path, record: Path) -> None:
+        """Writes the attacked photos and what a report shows of them.
+
+        Of photos that came from a folder, only what the report shows is written.
+
+        Args:
+            adversarial: the folder of the photos.
+            record: the file ``robustness.json``.
+        """
+        attack_set = self.attacked.attack_set
+        if attack_set is None:
+            return
+        exhibits = choose_exhibits(self.attacked)
+        RobustnessRecord(exhibits, dict(self.judged.flags)).save(record)
+        if attack_set.fingerprint:
+            attack_set.save_files(adversarial, {name for item in exhibits for name in item.files})
+        else:
+            attack_set.save(adversarial)
+
+
+def check_hardships(
+    subject: Subject, corruptions: str | Sequence[str], corruption_images: int, attack: AttackOptions
+) -> Hardships:
+    """Checks what is asked for before anything is measured.
+
+    Args:
+        subject: what is benchmarked.
+        corruptions: names of corruptions and of groups of them.
+        corruption_images: how many photos are corrupted by each.
+        attack: the attacks' options.
+
+    Raises:
+        TledgeError: something of it cannot be done.
+    """
+    names = parse_corruptions([corruptions] if isinstance(corruptions, str) else corruptions)
+    if names:
+        check_photos(subject, corruption_images)
+    plan = plan_attacks(attack)
+    targets = None if plan is None else find_targets(plan, subject)
+    return Hardships(names, min(corruption_images, len(subject.photos)) if names else 0, targets)
+
+
+def measure_robustness(
+    results: Mapping[Cell, CellResult], subject: Subject, hardships: Hardships, progress: Progress
+) -> Robustness:
+    """Corrupts and attacks; each artifact answers on the first of its targets that was measured."""
+    corrupted, attacked = CorruptedAccuracy(()), Attacked()
+    if hardships.corruptions:
+        corrupted = measure_corrupted_accuracy(
+            results, subject, hardships.corruptions, hardships.corruption_images, progress
+        )
+    if hardships.targets is not None and not corrupted.interrupted:
+        attacked = attack_artifacts(results, subject, hardships.targets, progress)
+    return Robustness(corrupted, attacked, judge(attacked))

@@ -6,7 +6,7 @@ through ``tf.distribute``, on JAX through ``keras.distribution``, several hosts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -103,6 +103,54 @@ def describe_device(devices: int, hosts: int = 1) -> str:
     count = f"{devices} x " if devices > 1 else ""
     others = f", {hosts} hosts" if hosts > 1 else ""
     return f"{_name()} on {count}{device_kind()}{cores}{others}"
+
+
+def restored(model: Any, state: Sequence[Any]) -> AbstractContextManager[Any]:
+    """A block within a training step in which the variables have the values that the step was given.
+
+    Args:
+        model: compiled.
+        state: what Keras gives a training step besides the batch: nothing on TensorFlow; on JAX the values of all
+            variables, in groups.
+    """
+    if not state:
+        return nullcontext()
+    groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
+    values = state[0][: len(groups)]
+    pairs = [pair for group in zip(groups, values, strict=True) for pair in zip(*group, strict=True)]
+    return keras.StatelessScope(state_mapping=pairs)  # type: ignore[no-any-return]
+
+
+def gradient_of(function: Callable[[Any], Any], at: Any) -> Any:
+    """The gradient of a function of a tensor that gives one number; within a compiled step."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.grad(function)(at)
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(at)
+        value = function(at)
+    return tape.gradient(value, at)
+
+
+def draw_noise(shape: Any, seed: int, number: Any) -> Any:
+    """Random values, uniform from -1 to 1; within a compiled step.
+
+    Args:
+        shape: of the result.
+        seed: 0 to 2**32 - 1.
+        number: the same seed and number, a whole one that may be a tensor, give the same values.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.random.uniform(jax.random.fold_in(jax.random.key(seed), number), shape, minval=-1, maxval=1)
+    import tensorflow as tf
+
+    seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
+    return tf.random.stateless_uniform(shape, seed=seeds, minval=-1, maxval=1)
 
 
 class Devices:

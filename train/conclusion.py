@@ -6,11 +6,13 @@ import resource
 import sys
 from typing import Any
 
+from tledge.attacks.gradients import GradientModel
 from tledge.core.environment import installed_versions
 from tledge.core.manifest import RunManifest
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
+from tledge.train.adversarial import evaluate_under_attack
 from tledge.train.begun import Begun
 from tledge.train.evaluation import Evaluation, evaluate
 from tledge.train.history import PROBE, write_history
@@ -43,6 +45,7 @@ def conclude(run: RunDirectory, begun: Begun, splits: Splits, learned: Learned, 
         _divide_logits(learned.model, plain.temperature)
         found["validation"] = plain.at_temperature(plain.temperature)
         found["test"] = evaluate(learned.model, splits, "test", **rule, step=step)
+    robust = {} if settings.adversarial is None else _robustness(learned.model, splits, settings.adversarial, rule)
     write_history(run.history, learned.history)
     manifest = RunManifest(
         name=run.path.name,
@@ -57,7 +60,7 @@ def conclude(run: RunDirectory, begun: Begun, splits: Splits, learned: Learned, 
         data=begun.data,
         device=learned.device,
         versions=installed_versions(DISTRIBUTIONS),
-        metrics={**_metrics(learned, found), "temperature": plain.temperature},
+        metrics={**_metrics(learned, found), **robust, "temperature": plain.temperature},
         model_sha256=save_model(run.model, learned.model, splits.class_names, source_run=run.path.name, **rule),
     )
     write_evaluation(run.evaluation, found["test"], splits.class_names)
@@ -76,6 +79,14 @@ def _divide_logits(model: Any, temperature: float) -> None:
     """Makes the scores of a classifier as sure as they are right on the validation split; its answers stay."""
     head = model.get_layer("logits")
     head.set_weights([values / temperature for values in head.get_weights()])
+
+
+def _robustness(model: Any, splits: Splits, eps: int, rule: ResizeRule) -> dict[str, float]:
+    """The accuracy on validation photos under attack, with the ends of its 95% interval."""
+    _, attacked = evaluate_under_attack(GradientModel(model), splits, "validation", eps=eps, **rule)
+    low, high = attacked.top1_interval
+    name = "validation_robust_accuracy"
+    return {name: attacked.top1, f"{name}_low": low, f"{name}_high": high}
 
 
 def _metrics(learned: Learned, found: dict[str, Evaluation]) -> dict[str, float]:

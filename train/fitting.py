@@ -1,7 +1,8 @@
 """Epochs over the photos: fine-tuning of the upper layers, and full training of all of them. Imports Keras.
 
 A copy of the model learns, on all devices and in the precision that was asked for; after each epoch its weights go back
-into the float32 model of this host, which is what is evaluated, kept and saved.
+into the float32 model of this host, which is what is evaluated, kept and saved. In adversarial training it
+is evaluated, and epochs are compared, under attack.
 """
 
 from __future__ import annotations
@@ -9,21 +10,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from tledge.attacks.gradients import GradientModel
 from tledge.core.progress import Progress, Step
 from tledge.core.splits import Splits
+from tledge.train.adversarial import AdversarialLearner, evaluate_under_attack
 from tledge.train.backbone import Backbone
 from tledge.train.backend import Devices, use_xla
 from tledge.train.checkpoint import Checkpoint
 from tledge.train.data.training_batches import Floats, LoadedBatches, TrainingBatches
 from tledge.train.evaluation import Evaluation, evaluate
-from tledge.train.history import FINE_TUNE, FULL, Epoch
+from tledge.train.history import FINE_TUNE, FULL, Epoch, describe_validation
+from tledge.train.inference import ResizeRule
 from tledge.train.model import assemble, freeze_before
 from tledge.train.settings import Settings
 from tledge.train.sparkline import sparkline
@@ -63,10 +67,11 @@ class Fitted:
         """Which weights were kept, for a person."""
         last = self.history[-1]
         if self.best_epoch == 0:
-            return f"the linear probe: no epoch of the {last.phase} was better on the validation split"
+            attacked = " under attack" if last.val_robust_loss is not None else ""
+            return f"the linear probe: no epoch of the {last.phase} was better on the validation split{attacked}"
         (best,) = (row for row in self.history if (row.phase, row.epoch) == (last.phase, self.best_epoch))
         mixed = f", mixed with {1 - self.share:.0%} of the linear probe" if self.share < 1 else ""
-        return f"epoch {best.epoch} of the {best.phase} (val top-1 {best.val_top1:.3f}){mixed}"
+        return f"epoch {best.epoch} of the {best.phase} ({describe_validation(best)}){mixed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +163,15 @@ class Fitting:
         finally:
             keras.config.set_dtype_policy(policy)
         learner.set_weights(model.get_weights())
+        all_steps = settings.epochs * steps
+        if settings.adversarial is not None:
+            learner = AdversarialLearner(learner, eps=settings.adversarial, steps=all_steps, seed=settings.seed)
         if settings.fine_tune:
             freeze_before(learner, self.backbone.first_layer_of(settings.fine_tune_from))
         else:
             for layer in learner.layers:
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.momentum = MOMENTUM
-        all_steps = settings.epochs * steps
         rising = min(round(settings.warm_up * all_steps), all_steps - 1)
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0 if rising else settings.learning_rate,
@@ -189,6 +196,26 @@ class Fitting:
         return learner
 
 
+@dataclass(frozen=True)
+class _Validated:
+    """A model on the validation split: as the photos are and, in adversarial training, under attack."""
+
+    clean: Evaluation
+    attacked: Evaluation | None = None
+
+    @property
+    def loss(self) -> float:
+        """What models are compared by."""
+        return (self.attacked or self.clean).calibrated_loss
+
+    def row(self, phase: str, epoch: int, loss: float, top1: float, seconds: float) -> Epoch:
+        """The row of an epoch that ended with this model."""
+        row = Epoch(phase, epoch, loss, top1, self.clean.calibrated_loss, self.clean.top1, seconds)
+        if self.attacked is None:
+            return row
+        return replace(row, val_robust_loss=self.attacked.calibrated_loss, val_robust_accuracy=self.attacked.top1)
+
+
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     """After each epoch: evaluates, keeps the best weights, writes the checkpoint, and decides whether to go on."""
 
@@ -202,10 +229,11 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._local = model
         self._step = step
         self._batches = batches
+        self._attacked = None if fitting.settings.adversarial is None else GradientModel(model)
         if begun is None:
             self.history = fitting.earlier
             self._start = self._best = model.get_weights()
-            self._start_loss = self._evaluate().calibrated_loss if fitting.settings.fine_tune else math.inf
+            self._start_loss = self._evaluate().loss if fitting.settings.fine_tune else math.inf
             self._best_epoch, self._best_loss = 0, math.inf
         else:
             self.history = begun.history
@@ -241,22 +269,23 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             self._local.set_weights(weights)
             found = self._evaluate()
         seconds = round(time.perf_counter() - self._began, 3)
-        row = Epoch(self._fitting.phase, epoch + 1, loss, top1, found.calibrated_loss, found.top1, seconds)
+        row = found.row(self._fitting.phase, epoch + 1, loss, top1, seconds)
         self.history = (*self.history, row)
-        if row.val_loss < self._best_loss:
-            self._best, self._best_epoch, self._best_loss = weights, epoch + 1, row.val_loss
+        if found.loss < self._best_loss:
+            self._best, self._best_epoch, self._best_loss = weights, epoch + 1, found.loss
         if self._fitting.checkpoint is not None:
             self._save(self._fitting.checkpoint)
         self._fitting.on_epoch(row)
-        tops = [row.val_top1 for row in self.history if row.phase == self._fitting.phase]
+        evaluated = [row for row in self.history if row.phase == self._fitting.phase]
+        tops = [row.val_top1 if row.val_robust_accuracy is None else row.val_robust_accuracy for row in evaluated]
         self._step.mark(
-            f"epoch {epoch + 1}/{self._fitting.settings.epochs}  loss {loss:.3f}  val top-1 {found.top1:.3f}"
+            f"epoch {epoch + 1}/{self._fitting.settings.epochs}  loss {loss:.3f}  {describe_validation(row)}"
             f" {sparkline(tops)}"
         )
         self.model.stop_training = self.out_of_patience
 
     def conclude(self) -> Fitted:
-        """Gives the model of this host the weights with the least validation loss.
+        """Gives the model of this host the weights with the least validation loss, under attack where there is one.
 
         After fine-tuning these may lie between those that it began with and those of its best epoch.
 
@@ -266,7 +295,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         if self._fitting.settings.fine_tune and self._best_epoch and not self._failure:
             for share in SHARES:
                 self._local.set_weights(self._mixed(share))
-                losses[share] = self._evaluate().calibrated_loss
+                losses[share] = self._evaluate().loss
         share = min(losses, key=lambda share: losses[share])
         if math.isinf(losses[share]):  # full training that broke in its first epoch
             share = 0.0
@@ -278,10 +307,13 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         """The weights that lie by a share of the way between those of the start and the best ones."""
         return [(1 - share) * start + share * best for start, best in zip(self._start, self._best, strict=True)]
 
-    def _evaluate(self) -> Evaluation:
-        settings = self._fitting.settings
-        return evaluate(
-            self._local, self._fitting.splits, "validation", size=settings.input_size, resize=settings.resize
+    def _evaluate(self) -> _Validated:
+        settings, splits = self._fitting.settings, self._fitting.splits
+        rule: ResizeRule = {"size": settings.input_size, "resize": settings.resize}
+        if self._attacked is None or settings.adversarial is None:
+            return _Validated(evaluate(self._local, splits, "validation", **rule))
+        return _Validated(
+            *evaluate_under_attack(self._attacked, splits, "validation", eps=settings.adversarial, **rule)
         )
 
     def _save(self, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tledge.core import atomic
@@ -25,6 +25,9 @@ class Epoch:
             photos the loss is unweighted and that at the best temperature (see ``Evaluation.calibrated_loss``), by
             which epochs, and fine-tuning and the linear probe, are compared.
         seconds: wall time.
+        val_robust_loss, val_robust_accuracy: the same on validation photos under attack, by whose loss epochs are
+            compared then; None where nobody attacks. An adversarial training's own ``loss`` and ``top1`` are those of
+            attacked photos.
     """
 
     phase: str
@@ -34,9 +37,23 @@ class Epoch:
     val_loss: float
     val_top1: float
     seconds: float
+    val_robust_loss: float | None = None
+    val_robust_accuracy: float | None = None
+
+
+def describe_validation(row: Epoch) -> str:
+    """What an epoch reached on the validation split, for a person ("val top-1 0.950, under attack 0.630")."""
+    attacked = "" if row.val_robust_accuracy is None else f", under attack {row.val_robust_accuracy:.3f}"
+    return f"val top-1 {row.val_top1:.3f}{attacked}"
 
 
 def write_history(path: Path, epochs: Sequence[Epoch]) -> None:
-    """Writes ``history.csv``: a header and one row an epoch."""
-    rows = [[field.name for field in fields(Epoch)], *(map(str, astuple(epoch)) for epoch in epochs)]
+    """Writes ``history.csv``: a header and one row an epoch; without the columns that no epoch has a value for."""
+    names = [field.name for field in fields(Epoch)]
+    held = [name for name in names if any(getattr(epoch, name) is not None for epoch in epochs)]
+    rows = [held, *([_cell(getattr(epoch, name)) for name in held] for epoch in epochs)]
     atomic.write_text(path, "".join(f"{','.join(row)}\n" for row in rows))
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)

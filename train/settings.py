@@ -16,12 +16,37 @@ from tledge.train.weights import IMAGENET, NONE, check_weights_file
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
-FINE_TUNE_FROM = "3"
-"""The stage that fine-tuning begins with by default: all but the first convolutions, which see edges and colours."""
-
-EPOCHS = {"fine-tune": 6, "full": 15}
 PROBE_EPOCHS = 100
-FINE_TUNE_LEARNING_RATE = 1e-4
+
+LARGEST_EPS = 16
+"""Of adversarial training, in pixel values: a person sees changes of more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usual:
+    """How epochs over the photos are trained where nothing else is asked for, see :class:`Settings`.
+
+    Attributes:
+        learning_rate: None for that of the backbone.
+        patience: None for as many epochs as there are.
+    """
+
+    epochs: int
+    fine_tune_from: str = "3"
+    batch_size: int = 32
+    learning_rate: float | None = None
+    label_smoothing: float = 0.0
+    patience: int | None = None
+
+
+FINE_TUNING = Usual(epochs=6, learning_rate=1e-4, label_smoothing=0.1, patience=3)
+"""From the third stage on: all but the first convolutions, which see edges and colours."""
+
+ADVERSARIAL = Usual(epochs=12, fine_tune_from="1", batch_size=8, learning_rate=3e-4)
+"""From the first stage on, where what an attacker adds is let through or not. Early stopping would end it while the
+radius still rises."""
+
+FULL = Usual(epochs=15)
 
 
 class Options(TypedDict, total=False):
@@ -38,9 +63,10 @@ class Options(TypedDict, total=False):
     skip_broken: bool
     fine_tune: bool | None
     fine_tune_from: str | None
+    adversarial: int | None
     probe_epochs: int
     epochs: int | None
-    batch_size: int
+    batch_size: int | None
     learning_rate: float | None
     warm_up: float
     weight_decay: float
@@ -77,6 +103,8 @@ class Settings:
         skip_broken: broken photos are left out.
         fine_tune: after the linear probe, the upper layers learn too.
         fine_tune_from: the stage, from 1, or the layer at which the layers that learn begin.
+        adversarial: by how much photos are changed against the model in fine-tuning, eps in the L-infinity norm and in
+            pixel values of which white is 255; None for not at all.
         probe_epochs: the most passes over the features that the head learns in.
         epochs: the most over the photos, in fine-tuning and in full training.
         batch_size: photos a step, over all devices and hosts.
@@ -109,6 +137,7 @@ class Settings:
     skip_broken: bool
     fine_tune: bool
     fine_tune_from: str
+    adversarial: int | None
     probe_epochs: int
     epochs: int
     batch_size: int
@@ -178,8 +207,11 @@ def settle(options: Options) -> Settings:
     if weights is None:
         weights = NONE if built_in else IMAGENET
     pretrained = weights != NONE
-    usual = SMALL_AND_UPRIGHT if built_in else Augmentation()
-    epochs = _given(options, "epochs", EPOCHS["fine-tune" if pretrained else "full"])
+    changes = SMALL_AND_UPRIGHT if built_in else Augmentation()
+    adversarial = options.get("adversarial")
+    tuned = FINE_TUNING if adversarial is None else ADVERSARIAL
+    usually = tuned if pretrained else FULL
+    epochs = _given(options, "epochs", usually.epochs)
     settings = Settings(
         data=digits.NAME if data is None else str(data),
         built_in=built_in,
@@ -192,22 +224,21 @@ def settle(options: Options) -> Settings:
         test_fraction=options.get("test_fraction", 0.15),
         skip_broken=options.get("skip_broken", False),
         fine_tune=_given(options, "fine_tune", pretrained),
-        fine_tune_from=str(_given(options, "fine_tune_from", FINE_TUNE_FROM)),
+        fine_tune_from=str(_given(options, "fine_tune_from", usually.fine_tune_from)),
+        adversarial=adversarial,
         probe_epochs=options.get("probe_epochs", PROBE_EPOCHS),
         epochs=epochs,
-        batch_size=options.get("batch_size", 32),
-        learning_rate=_given(
-            options, "learning_rate", FINE_TUNE_LEARNING_RATE if pretrained else backbone.full_learning_rate
-        ),
+        batch_size=_given(options, "batch_size", usually.batch_size),
+        learning_rate=_given(options, "learning_rate", usually.learning_rate or backbone.full_learning_rate),
         warm_up=options.get("warm_up", 0.1),
         weight_decay=options.get("weight_decay", 1e-4),
-        label_smoothing=_given(options, "label_smoothing", 0.1 if pretrained else 0.0),
-        patience=_given(options, "patience", 3 if pretrained else epochs),
+        label_smoothing=_given(options, "label_smoothing", usually.label_smoothing),
+        patience=_given(options, "patience", usually.patience or epochs),
         augment=options.get("augment", True),
-        flip=_given(options, "flip", usual.flip),
-        crop=_given(options, "crop", usual.crop),
-        rotation=_given(options, "rotation", usual.rotation),
-        colour=_given(options, "colour", usual.colour),
+        flip=_given(options, "flip", changes.flip),
+        crop=_given(options, "crop", changes.crop),
+        rotation=_given(options, "rotation", changes.rotation),
+        colour=_given(options, "colour", changes.colour),
         class_weights=options.get("class_weights", True),
         precision=options.get("precision", "float32"),
         devices=options.get("devices"),
@@ -243,6 +274,7 @@ def _check(settings: Settings, backbone: Backbone) -> None:
                 "--fine-tune needs pretrained weights: with --weights none every layer is trained from the beginning"
             )
         backbone.first_layer_of(settings.fine_tune_from)
+    _check_adversarial(settings)
     for name in ("probe_epochs", "epochs", "batch_size", "patience", "hosts"):
         if getattr(settings, name) < 1:
             raise OptionError(f"{_option(name)} must be 1 or more; received {getattr(settings, name)}")
@@ -258,6 +290,27 @@ def _check(settings: Settings, backbone: Backbone) -> None:
         raise OptionError(f"--seed must be between 0 and {2**32 - 1}; received {settings.seed}")
     _check_devices(settings)
     _ = settings.augmentation  # which checks its own values
+
+
+def _check_adversarial(settings: Settings) -> None:
+    eps = settings.adversarial
+    if eps is None:
+        return
+    if eps not in range(1, LARGEST_EPS + 1):
+        raise OptionError(
+            f"--adversarial must be a whole number from 1 to {LARGEST_EPS}, the largest change of a pixel value of 0 to"
+            f" 255; received {eps}"
+        )
+    if not settings.fine_tune:
+        raise OptionError(
+            "--adversarial is a way of fine-tuning: it needs pretrained weights (--weights imagenet or a file) and no"
+            " --no-fine-tune"
+        )
+    if settings.precision != "float32":
+        raise OptionError(
+            f"--adversarial needs --precision float32; received {settings.precision}, in which changes of {eps}/255 are"
+            " lost"
+        )
 
 
 def _check_devices(settings: Settings) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tledge.core import atomic
 from tledge.train.history import PROBE, Epoch
 
-COLOURS = {"train": "#0072b2", "validation": "#d55e00"}
+COLOURS = {"train": "#0072b2", "validation": "#d55e00", "under attack": "#009e73"}
 """Of the Okabe-Ito palette, which colour-blind people can tell apart; the lines differ in style, too."""
 
 MOST_NUMBERED = 30
@@ -31,18 +31,20 @@ def draw_curves(path: Path, epochs: Sequence[Epoch]) -> None:
     for column, (phase, rows) in enumerate(phases.items()):
         places = [row.epoch for row in rows]
         for axis, names, label in (
-            (axes[0, column], ("loss", "val_loss"), "cross-entropy"),
-            (axes[1, column], ("top1", "val_top1"), "top-1"),
+            (axes[0, column], ("loss", "val_loss", "val_robust_loss"), "cross-entropy"),
+            (axes[1, column], ("top1", "val_top1", "val_robust_accuracy"), "top-1"),
         ):
-            for name, split, style in zip(names, COLOURS, ("--", "-"), strict=True):
+            for name, split, style in zip(names, COLOURS, ("--", "-", ":"), strict=True):
                 values = [getattr(row, name) for row in rows]
+                if None in values:
+                    continue
                 axis.plot(places, values, style, marker="o", markersize=4, color=COLOURS[split], label=split)
             axis.set_ylabel(label)
             axis.grid(alpha=0.3)
         axes[0, column].set_title(phase)
         axes[1, column].set_xlabel("penalty, strong to weak" if phase == PROBE else "epoch")
         axes[1, column].xaxis.get_major_locator().set_params(integer=True)
-    axes[0, 0].legend()
+    axes[0, -1].legend()
     _save(figure, path)
 
 

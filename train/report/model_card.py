@@ -121,13 +121,25 @@ def _training(manifest: RunManifest, settings: Settings, epochs: Sequence[Epoch]
         )
         best, share = round(manifest.metrics["best_epoch"]), manifest.metrics["best_epoch_share"]
         mixed = f", mixed with {1 - share:.0%} of the linear probe's" if share < 1 else ""
-        kept = f"the weights of epoch {best} are kept{mixed}" if best else "the linear probe was better and is kept"
+        where = " under attack" if settings.adversarial is not None else ""
+        probe = f"the linear probe was better{where} and is kept"
+        kept = f"the weights of epoch {best} are kept{mixed}" if best else probe
         facts.append(
             f"{phase}: {reached}{counts[phase]} epochs, AdamW, highest learning rate {settings.learning_rate:g}, batch"
             f" size {settings.batch_size}, label smoothing {settings.label_smoothing:g}; {kept}"
         )
         facts.append(f"augmentation: {_augmentation(settings)}")
+    if settings.adversarial is not None:
+        facts.append(
+            f"adversarial: each photo was changed against the model in each step, around eps {settings.adversarial}/255"
+            f" (L-infinity); {_under_attack(manifest)}"
+        )
     return facts
+
+
+def _under_attack(manifest: RunManifest) -> str:
+    robust, low, high = (manifest.metrics[f"validation_robust_accuracy{end}"] for end in ("", "_low", "_high"))
+    return f"validation accuracy under a short attack of that eps {robust:.3f} (95% interval {low:.3f} to {high:.3f})"
 
 
 def _augmentation(settings: Settings) -> str:
@@ -147,7 +159,7 @@ def _limits(manifest: RunManifest, settings: Settings, evaluation: Evaluation) -
         f"Photos are brought to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; what"
         " is lost in that cannot be seen.",
         "The figures are those of photos like the training photos: other cameras, light or places can be harder.",
-        "Nothing here says how it stands up to attacks; `tledge bench` measures the files that ship.",
+        _about_attacks(settings),
     ]
     if few:
         facts.append(f"Fewer than {FEW} test photos of {_listed(few)}: figures of these classes say little.")
@@ -156,6 +168,15 @@ def _limits(manifest: RunManifest, settings: Settings, evaluation: Evaluation) -
         weighed = "weigh more in training" if settings.class_weights else "do not weigh more in training"
         facts.append(f"Classes are unbalanced ({min(shares):,} to {max(shares):,} photos); rare ones {weighed}.")
     return facts
+
+
+def _about_attacks(settings: Settings) -> str:
+    if settings.adversarial is None:
+        return "Nothing here says how it stands up to attacks; `tledge bench` measures the files that ship."
+    return (
+        "An attack that is longer than the one above fools it more often, one that may change more by far; `tledge"
+        " bench` measures the files that ship."
+    )
 
 
 def _bullets(facts: Sequence[str]) -> str:

@@ -38,6 +38,9 @@ class EventLog:
             group = "epoch" if name == "seconds" else name.removeprefix("val_")
             part = "validation" if name.startswith("val_") else "train"
             writer.add_scalar(f"{group}/{part}" if group != "epoch" else "epoch/seconds", getattr(row, name), row.epoch)
+        if row.val_robust_loss is not None:
+            writer.add_scalar("loss/validation under attack", row.val_robust_loss, row.epoch)
+            writer.add_scalar("top1/validation under attack", row.val_robust_accuracy, row.epoch)
         writer.flush()
 
     def close(self) -> None:

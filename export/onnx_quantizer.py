@@ -5,7 +5,8 @@ What differs from ONNX Runtime's own quantizer, and why:
 * The ranges are those after a ReLU or ReLU6, not before; runtimes then drop that node, and nothing is lost.
 * A range is cut where that lowers the squared error, not set by the one largest value there is (``export.ranges``).
 * Integers stand between layers that compute in them, and nowhere else: the input's scaling, the pooled features, the
-  head and its logits, and activations other than the ReLUs stay float32. The head's weights are stored as int8.
+  head and its logits, and activations other than the ReLUs stay float32. So do the weights of a head that is small
+  (``export.head``); those of a larger one are stored as int8.
 * Weights have at most ``levels`` on either side of zero. With 64 (7 bits), no sum of two products of the instruction
   that x86 CPUs without VNNI have (vpmaddubsw) can pass 16 bits, where 8-bit weights saturate without a word.
 
@@ -27,6 +28,7 @@ from onnx import helper, numpy_helper
 from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
 from tledge.export.format import Quantizer
+from tledge.export.head import float_head
 from tledge.export.onnx_weights import PRODUCTS, output_axis
 from tledge.export.ranges import Range, observe
 
@@ -66,6 +68,7 @@ class OnnxQuantizer(Quantizer):
         floats = frozenset(self._node_of(layer) for layer in float_layers)
         if floats:
             _take_weights(model, self._unrounded, floats)
+        floats |= frozenset(self._node_of(layer) for layer in float_head(self._keras))
         graph = _Graph(model)
         convolutions = graph.convolutions(floats)
         integers = graph.integer_tensors(convolutions)

@@ -20,7 +20,8 @@ from tledge.core.images import Pixels
 from tledge.core.loading import usable_cores
 from tledge.export.concrete_function import freeze
 from tledge.export.format import Quantizer
-from tledge.export.ranges import observe
+from tledge.export.head import float_tail
+from tledge.export.ranges import Range, observe
 from tledge.export.tflite_file import pack_model, unpack_model
 from tledge.export.tflite_graph import finish, open_batch
 
@@ -41,18 +42,19 @@ class TFLiteQuantizer(Quantizer):
     def __init__(self, calibration: CalibratedModel) -> None:
         model = calibration.rounded(LEVELS)
         self._calibration = calibration
+        self._tail = float_tail(model)
         self._places = {layer.name: place for place, layer in enumerate(model.layers)}
         converter = make_calibrating_converter(_numbered(model), calibration.pixels[:1])
         converter._experimental_calibrate_only = True
         self._calibrated = _with_best_ranges(converter.convert(), calibration.pixels)
 
     def quantize(self, float_layers: frozenset[str]) -> bytes:
-
+        calibrated = self._calibrated
+        if float_layers:
+            calibrated = self._with_unrounded(set(self._outputs(float_layers)))
+        outputs = self._outputs(float_layers | self._tail)
         # What tf.lite.experimental.QuantizationDebugger calls for its option denylisted_nodes.
-        if not float_layers:
-            return finish(mlir_quantize(self._calibrated))
-        outputs = self._outputs(float_layers)
-        return finish(mlir_quantize(self._with_unrounded(set(outputs)), denylisted_nodes=outputs))
+        return finish(mlir_quantize(calibrated, denylisted_nodes=outputs) if outputs else mlir_quantize(calibrated))
 
     def _with_unrounded(self, outputs: set[str]) -> bytes:
         """The calibrated model, where the operators with these outputs have kernels and biases that are not rounded."""
@@ -124,16 +126,20 @@ def make_calibrating_converter(model: Any, calibration: Pixels) -> Any:
 def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
     """A model between calibration and quantization, with our ranges (``export.ranges``) for the converter's own, which
     reach to the one largest value there is.
+
+    Those of scaled pixels are exact: from what 0 becomes to what 255 becomes, so that one integer stands for each. The
+    converter's reach farther, for it watches memory that two tensors share.
     """
     model = unpack_model(calibrated)
     opened = unpack_model(calibrated)
     open_batch(opened)
     graph = model.subgraphs[0]
     scaled = _pixel_tensors(model)
-    wanted = [
+    image = int(graph.inputs[0])
+    ranged = [
         index
         for index, tensor in enumerate(graph.tensors)
-        if index not in scaled and _has_range(tensor) and model.buffers[tensor.buffer].data is None
+        if index != image and _has_range(tensor) and model.buffers[tensor.buffer].data is None
     ]
     interpreter = Interpreter(
         model_content=pack_model(opened),
@@ -141,7 +147,6 @@ def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
     )
-    image = int(graph.inputs[0])
 
     def values(batch: Pixels) -> dict[int, npt.NDArray[np.float32]]:
         try:
@@ -151,15 +156,21 @@ def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
             if len(batch) == 1:
                 raise
             singles = [values(batch[place : place + 1]) for place in range(len(batch))]
-            return {index: np.concatenate([found[index].reshape(-1) for found in singles]) for index in wanted}
+            return {index: np.concatenate([found[index].reshape(-1) for found in singles]) for index in ranged}
         interpreter.set_tensor(image, batch.astype(np.float32))
         interpreter.invoke()
-        return {index: interpreter.get_tensor(index) for index in wanted}
+        return {index: interpreter.get_tensor(index) for index in ranged}
 
-    for index, found in observe(values, calibration).items():
+    extremes = np.stack([np.zeros_like(calibration[0]), np.full_like(calibration[0], 255)])
+    exact = {index: _reach(found) for index, found in values(extremes).items() if index in scaled}
+    for index, found in {**observe(values, calibration), **exact}.items():
         graph.tensors[index].quantization.min = [found.low]
         graph.tensors[index].quantization.max = [found.high]
     return pack_model(model)
+
+
+def _reach(values: npt.NDArray[np.float32]) -> Range:
+    return Range(min(0.0, float(values.min())), max(0.0, float(values.max())))
 
 
 def _has_range(tensor: Any) -> bool:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from tledge.core.images import Pixels
 from tledge.export.equalization import equalize
 from tledge.export.folded_norms import add_to_outputs, fold_batch_norms, norms_by_producer
+from tledge.export.head import float_head
 
 LARGEST_FAN_IN = 1152
 """Layers that sum over more inputs keep nearest rounding: their errors average out, and their correlation
@@ -87,8 +88,11 @@ class CalibratedModel:
         prepared = _copy(self._model)
         norm_after = fold_batch_norms(prepared)
         _centre_pixels(prepared, norm_after)
+        floats = float_head(prepared)
         layers = [
-            layer for layer in prepared.layers if _is_rounded(layer) and (layer.use_bias or layer.name in norm_after)
+            layer
+            for layer in prepared.layers
+            if _is_rounded(layer) and (layer.use_bias or layer.name in norm_after) and layer.name not in floats
         ]
         correlations, largest = _observe_inputs(prepared, layers, self.pixels)
         for name, factors in equalize(prepared, norm_after, largest).items():

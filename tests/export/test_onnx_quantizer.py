@@ -105,6 +105,23 @@ def test_a_layer_in_float_has_its_own_weights_and_makes_the_answers_better(
         quantizer.quantize(frozenset({"nowhere"}))
 
 
+def test_a_head_that_costs_little_keeps_its_weights(tiny_keras_model: Any) -> None:
+    import keras
+
+    from tledge.export.formats.onnx import FORMAT
+    from tledge.export.weight_rounding import CalibratedModel
+
+    wide = keras.layers.Conv2D(256, 3, activation="relu")(tiny_keras_model.layers[-3].output)
+    pooled = keras.layers.GlobalAveragePooling2D()(wide)
+    model = keras.Model(tiny_keras_model.input, keras.layers.Dense(2, name="logits")(pooled))
+    content = FORMAT.quantizer(CalibratedModel(model, IMAGES)).quantize(frozenset())
+    kernel = model.layers[-1].get_weights()[0]
+    assert any(
+        values.dtype == np.float32 and sorted(values.shape) == sorted(kernel.shape) and np.isin(kernel, values).all()
+        for values in constants(onnx.load_from_string(content)).values()
+    )
+
+
 def test_sums_and_pools_between_convolutions_are_integers() -> None:
     from tledge.export.formats.onnx import FORMAT
     from tledge.export.weight_rounding import CalibratedModel

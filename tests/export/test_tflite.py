@@ -6,7 +6,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from support import TINY_SIDECAR, random_images
 
 from tledge.core.artifact import write_artifact
@@ -293,6 +293,48 @@ def test_layers_stay_in_float32_by_their_keras_names(tiny_keras_model: Any, cali
     assert found["CONV_2D"] == [kind.INT8, kind.INT8, kind.INT32, kind.INT8]
     with pytest.raises(ConversionError, match="layer 'none' is not found"):
         quantizer.quantize(frozenset({"none"}))
+
+
+def test_each_pixel_value_has_an_integer_of_its_own(converted: dict[str, bytes]) -> None:
+    model = schema.ModelT.InitFromPackedBuf(converted["int8"]).subgraphs[0]
+    first = next(operator for operator in model.operators if len(operator.inputs) == 3)  # the first convolution
+    interpreter = Interpreter(
+        model_content=converted["int8"],
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    image = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    interpreter.invoke()
+    taken = interpreter.get_tensor(first.inputs[0])
+    assert taken.dtype == np.int8
+    np.testing.assert_array_equal(taken.astype(int), image.astype(int) - 128)
+
+
+def test_a_small_head_and_the_pooling_before_it_stay_float32(tiny_keras_model: Any) -> None:
+    import keras
+
+    from tledge.export.formats.tflite import FORMAT
+    from tledge.export.head import float_head, float_tail
+    from tledge.export.weight_rounding import CalibratedModel
+
+    assert float_head(tiny_keras_model) == frozenset(), "its 195 weights are many beside 1,500"
+    features = keras.layers.Conv2D(256, 3, activation="relu", name="wide")(tiny_keras_model.layers[-3].output)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
+    dropped = keras.layers.Dropout(0.2)(pooled)
+    model = keras.Model(tiny_keras_model.input, keras.layers.Dense(2, name="logits")(dropped))
+    assert float_head(model) == {"logits"}
+    assert float_tail(model) == {"logits", "pooled"}
+    images = random_images(30, 16, seed=9)
+    quantizer = FORMAT.quantizer(CalibratedModel(model, images))
+    found, kind = tensor_types(quantizer.quantize(frozenset())), schema.TensorType
+    assert found["FULLY_CONNECTED"][:2] == [kind.FLOAT32] * 2
+    assert found["MEAN"] == [kind.FLOAT32, kind.INT32, kind.FLOAT32]
+    assert found["CONV_2D"] == [kind.INT8, kind.INT8, kind.INT32, kind.INT8]
+    assert not np.array_equal(
+        logits(quantizer.quantize(frozenset({"wide"})), images), logits(quantizer.quantize(frozenset()), images)
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -134,7 +134,12 @@ def profile_here(artifact: Path, target: Target, runs: int) -> Profile:
     model.close()
     profiler = {"litert": litert_profiler.profile, "onnxruntime": onnxruntime_profiler.profile}[target.runtime]
     milliseconds, operators = profiler(artifact, target, query, warm_up=WARM_UP, runs=runs)
-    whole = sum(operator.milliseconds for operator in operators) or 1.0
+    whole = sum(operator.milliseconds for operator in operators)
+    if whole == 0:
+        raise MeasurementError(
+            f"{artifact.name} on {target} is too quick to profile: no operator takes the microsecond that the profiler"
+            " counts in"
+        )
     return Profile(
         artifact=artifact.name,
         target=str(target),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,22 @@ def tiny_artifacts(tiny_keras_model: Any, tmp_path_factory: pytest.TempPathFacto
     tiny_keras_model.save(folder / "plain.keras")
     write_artifact(folder / "float32.keras", (folder / "plain.keras").read_bytes(), TINY_SIDECAR)
     return folder
+
+
+@pytest.fixture(scope="session")
+def large_tflite(tiny_keras_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model at 128 px: its operators take longer than the microsecond that profilers count in."""
+    import keras
+
+    from tledge.export.format import FORMATS
+    from tledge.export.recipes import RECIPES
+
+    model = keras.models.clone_model(tiny_keras_model, input_tensors=keras.Input((128, 128, 3), name="image"))
+    model.set_weights(tiny_keras_model.get_weights())
+    path = tmp_path_factory.mktemp("large") / "float32.tflite"
+    content = FORMATS.load("tflite").convert(model, RECIPES[0], None)
+    write_artifact(path, content, replace(TINY_SIDECAR, input_size=(128, 128)))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -30,8 +30,8 @@ def test_onnxruntime_times_every_node(tiny_artifacts: Path) -> None:
     assert len({operator.name for operator in found.operators}) == len(kinds)
 
 
-def test_litert_times_what_xnnpack_has_taken_by_the_names_in_the_file(tiny_artifacts: Path) -> None:
-    found = profile(tiny_artifacts / "float32.tflite", "litert:cpu:1", runs=5)
+def test_litert_times_what_xnnpack_has_taken_by_the_names_in_the_file(large_tflite: Path) -> None:
+    found = profile(large_tflite, "litert:cpu:1", runs=5)
     check(found, "float32.tflite", "litert:cpu:1")
     depthwise = [operator for operator in found.operators if "DWConv" in operator.kind]
     assert len(depthwise) == 1

@@ -65,7 +65,8 @@ def test_an_earlier_benchmark_is_compared_repeated_and_exported(folder: Path) ->
     check_one_line_error(tledge("bench", "--repeat", results, "--rounds", "9", cwd=folder), "leave out: --rounds")
 
 
-def test_the_slowest_operators_are_shown(folder: Path) -> None:
+def test_the_slowest_operators_are_shown(large_tflite: Path, folder: Path) -> None:
+    shutil.copy(large_tflite, folder / "mine.tflite")
     done = bench(folder, "--profile")
     assert done.code == 0, done
     assert "share" in done.out

@@ -82,6 +82,11 @@ class Attack(ABC):
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
 
     @property
+    def length(self) -> int:
+        """Steps of each restart, or queries: what papers quote beside its name."""
+        return int(self.parameters.get("steps") or self.budget)
+
+    @property
     @abstractmethod
     def budget(self) -> int:
         """The most images of one photo that :meth:`search` shows to the model."""

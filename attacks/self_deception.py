@@ -137,7 +137,7 @@ def check_eps(outcomes: Sequence[Outcome]) -> Iterator[Flag]:
             larger.white_box
             and larger.steps >= MANY_STEPS
             and larger.eps >= MUCH_LARGER * smaller.eps
-            and larger.robust_accuracy >= smaller.robust_accuracy > TOLERANCE
+            and larger.robust_accuracy >= smaller.robust_accuracy > _chance(smaller)
         )
         if idle or _is_above(larger, smaller):
             yield Flag(LARGER_EPS, f"{_told(smaller)}, {_told(larger)}")
@@ -157,8 +157,12 @@ def _pairs(outcomes: Sequence[Outcome], attribute: str) -> Iterator[tuple[Outcom
 
 def _is_above(first: Outcome, second: Outcome) -> bool:
     """Whether more photos stayed right than chance and a photo would explain."""
-    difference = first.robust_accuracy - second.robust_accuracy
-    return difference > max(TOLERANCE, 1.5 / max(first.photos, 1))
+    return first.robust_accuracy - second.robust_accuracy > _chance(first)
+
+
+def _chance(item: Outcome) -> float:
+    """A share of photos that says nothing: a few in a hundred, and always one photo."""
+    return max(TOLERANCE, 1.5 / max(item.photos, 1))
 
 
 def _told(item: Outcome) -> str:

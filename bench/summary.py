@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tledge.attacks.self_deception import GRADIENT_MASKING, MEANINGS
 from tledge.bench.flags import UNTIMELY
 from tledge.bench.robustness.names import CLEAN, WORST
 from tledge.core.comparisons import verdict
 from tledge.core.measurement import Measurement
+
+DETAILS = MEANINGS.keys() - {GRADIENT_MASKING}
+"""Signs behind the flag ``gradient_masking``, which sums them up."""
 
 Interval = tuple[float, float]
 RobustPoint = tuple[float, float, float, float]
@@ -137,7 +141,7 @@ def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
         robust_norm=_robust_norm(items),
         corruption_error=value("mean_corruption_error"),
         corruption_error_interval=interval("mean_corruption_error"),
-        flags=tuple(sorted({flag for item in items for flag in item.flags})),
+        flags=tuple(sorted({flag for item in items for flag in item.flags} - DETAILS)),
     )
 
 

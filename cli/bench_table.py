@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tledge.bench import Row
     from tledge.bench.profiling import Profile
 
+MASKED = "gradient_masking"
+"""The flag that stands beside what attacks left, not beside latencies."""
+
 BEST = "bold green"
 DOUBTFUL = "yellow"
 WIDE = 100
@@ -86,7 +89,7 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
         (size.heading, "right"),
         *((("test top-1 (95%)" if wide else "top-1", "left"),) if judged else ()),
         *((column.heading, "right") for column in others),
-        *((("", "left"),) if any(row.flags for row in rows) else ()),
+        *((("", "left"),) if any(len(text) for text in flags.values()) else ()),
     )
     best = {column.heading: _best(column, rows) for column in shown}
     for row in rows:
@@ -119,14 +122,21 @@ def corruption_table(rows: Sequence[Row]) -> Any:
 
 def attack_table(rows: Sequence[Row]) -> Any:
     """Robust accuracy over eps: a Rich table of the rows that were attacked; None where there is none."""
+    from rich.text import Text
+
     measured = [row for row in rows if row.robust]
     if not measured:
         return None
     eps = sorted({point[0] for row in measured for point in row.robust})
-    table = plain_table(("under attack", "left"), *((f"eps {value:g}" if value else "clean", "right") for value in eps))
+    table = plain_table(
+        ("under attack", "left"),
+        *((f"eps {value:g}" if value else "clean", "right") for value in eps),
+        *((("", "left"),) if any(MASKED in row.flags for row in measured) else ()),
+    )
     for row in measured:
         of = {point[0]: point[1] for point in row.robust}
-        table.add_row(row.artifact, *(f"{of[value]:.3f}" if value in of else "–" for value in eps))
+        flag = Text("⚠ gradient masking" if MASKED in row.flags else "", DOUBTFUL)
+        table.add_row(row.artifact, *(f"{of[value]:.3f}" if value in of else "–" for value in eps), flag)
     norm = "the length of the change" if measured[0].robust_norm == "l2" else "the largest change of a value"
     table.caption = f"right under the worst of all attacks, photo by photo; eps: {norm}, in 1/255"
     table.caption_justify = "left"
@@ -167,4 +177,5 @@ def _cell(column: _Column, row: Row, best: float | None) -> Any:
 def _flags(row: Row) -> Any:
     from rich.text import Text
 
-    return Text(f"⚠ {', '.join(flag.replace('_', ' ') for flag in row.flags)}" if row.flags else "", DOUBTFUL)
+    flags = [flag for flag in row.flags if flag != MASKED]
+    return Text(f"⚠ {', '.join(flag.replace('_', ' ') for flag in flags)}" if flags else "", DOUBTFUL)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tledge.attacks.attack import ATTACKS, Attack
 from tledge.core import embedding
 from tledge.core.registry import Registry
 from tledge.edge_runtime.runtime import RUNTIMES, Runtime
@@ -12,7 +13,7 @@ from tledge.export.format import FORMATS, Format
 from tledge.export.recipes import RECIPES
 from tledge.train.backbone import BACKBONES, Backbone
 
-REGISTRIES: list[Registry[Any]] = [BACKBONES, FORMATS, RUNTIMES]
+REGISTRIES: list[Registry[Any]] = [ATTACKS, BACKBONES, FORMATS, RUNTIMES]
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
@@ -53,3 +54,12 @@ def test_runtimes_have_a_cpu_and_say_where_they_come_from(name: str) -> None:
     assert set(runtime.formats) <= set(embedding.FORMATS)
     assert runtime.missing() or "cpu" in {device.name for device in runtime.devices() if not device.missing}
     assert runtime.distributions
+
+
+@pytest.mark.parametrize("name", ATTACKS.names())
+def test_attacks_are_called_as_their_module_and_name_their_paper(name: str) -> None:
+    attack: Attack = ATTACKS.load(name)
+    assert attack.name == name
+    assert "arXiv" in attack.reference
+    assert attack.norms
+    assert attack.budget >= 1

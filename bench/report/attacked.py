@@ -211,7 +211,8 @@ def _curves(title: str, items: Sequence[Measurement], clean: dict[tuple[str, str
     curves = []
     for order, (artifact, target) in enumerate(dict.fromkeys((item.artifact, item.target) for item in items)):
         mine = [item for item in items if item.artifact == artifact]
-        points = [(0.0, clean[artifact, mine[0].params["norm"]]), *((float(i.params["eps"]), i.value) for i in mine)]
+        points = [(float(i.params["eps"]), i.value) for i in mine]
+        points.append((0.0, clean[artifact, mine[0].params["norm"]]))
         curves.append(Curve(f"{artifact} · {target}", tuple(sorted(points)), Marker(order)))
     return draw_robustness(
         curves, f"robustness-{number}", title, of="Accuracy under attack", across_title="eps, in 1/255"

@@ -250,7 +250,7 @@ class _Siege:
                 source=victim.who.name,
                 source_sha256=victim.who.result.artifact_sha256,
                 threat=threat,
-                steps=attack.budget,
+                steps=attack.length,
                 seed=self._plan.seed,
                 images=images,
                 made_at=np.where(made_at <= threat.eps, made_at, np.inf),

@@ -96,7 +96,7 @@ def _read(model: Artifact, plan: AttackPlan, folder: Path) -> list[tuple[Attacke
                 source=model.name,
                 source_sha256=model.sha256,
                 threat=threat,
-                steps=attack.budget,
+                steps=attack.length,
                 seed=plan.seed,
                 images=arrays["images"],
                 made_at=np.full(len(arrays["images"]), threat.eps),

@@ -161,6 +161,7 @@ def test_a_curve_that_stays_flat_is_flagged() -> None:
     assert names(check(flat)) == ["gradient_masking", "larger_eps_not_stronger"]
     assert check([replace(item, robust_accuracy=0.0) for item in flat]) == ()
     assert check([replace(item, white_box=False) for item in flat]) == (), "few queries may find nothing"
+    assert check([replace(item, robust_accuracy=0.025, photos=40) for item in flat]) == (), "one photo says nothing"
 
 
 def test_what_a_model_has_shown_is_kept_once() -> None:

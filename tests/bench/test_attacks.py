@@ -240,7 +240,9 @@ def test_a_defence_that_only_hides_gradients_is_flagged(network: Any, folder: Pa
         assert {"gradient_masking", "zero_gradients"} <= flags
     assert "black_box_beats_white_box" in flags
     assert "zero gradients" in record.folder.html.read_text()
-    assert not {flag for row in summarize(record.measurements) for flag in row.flags} & {"random_outputs"}
+    for row in summarize(record.measurements):
+        assert "gradient_masking" in row.flags
+        assert "zero_gradients" not in row.flags, "the table has the headline alone"
 
 
 def test_an_undefended_model_is_not_flagged(record: BenchRecord) -> None:

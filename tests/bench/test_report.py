@@ -5,18 +5,21 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from report_sample import CELLS, Made, write_sample
 from support import ROOT
 
+from tledge.attacks.self_deception import Flag
 from tledge.bench.report import ReportData, load, write_html, write_markdown
 from tledge.bench.report.answers import Change, agreements
 from tledge.bench.report.columns import COLUMNS
 from tledge.bench.report.conclusions import conclude, speed_text
 from tledge.bench.report.plots.markers import COLOURS
 from tledge.bench.report.wording import duration_text, listed, p_text
+from tledge.bench.robustness.gallery import RobustnessRecord
 from tledge.core.errors import MeasurementError, MissingExtraError
 from tledge.core.measurement import Measurement
 from tledge.core.sizes import size_text
@@ -231,27 +234,62 @@ def test_what_was_not_measured_leaves_no_empty_section(tmp_path: Path) -> None:
     assert "| int8.tflite" in markdown(lost, tmp_path)
 
 
-def test_robustness_is_drawn_where_it_was_measured(data: ReportData, tmp_path: Path) -> None:
-    attacked = [
-        Measurement(
+def attacked_rows() -> list[Measurement]:
+    """Two artifacts of which one holds out a little better, under PGD by transfer and Square directly."""
+
+    def row(artifact: str, value: float, metric: str = "robust_accuracy", **params: Any) -> Measurement:
+        return Measurement(
             artifact=artifact,
             artifact_sha256="0" * 64,
             target="litert:cpu:2",
             scenario="robustness",
-            metric="robust_accuracy",
+            metric=metric,
             value=value,
             n=300,
-            params={"attack": "pgd", "road": road, "norm": "Linf", "eps": eps, "steps": 10, "seed": 0},
+            interval=(value - 0.01, value + 0.01),
+            params={"norm": "linf", **params},
         )
-        for artifact in ("float32.tflite", "int8.tflite")
-        for road in ("transfer", "score")
-        for eps, value in ((1, 0.6), (4, 0.1))
+
+    rows = []
+    for artifact, more in (("float32.tflite", 0.0), ("int8.tflite", 0.02)):
+        rows.append(row(artifact, 0.95, attack="none", road="none", eps=0.0))
+        for eps, value in ((1.0, 0.6), (4.0, 0.1)):
+            rows.append(row(artifact, value, attack="pgd", road="transfer", source="model.keras", eps=eps, steps=10))
+            rows.append(row(artifact, value + 0.1, attack="square", road="direct", source=artifact, eps=eps, steps=9))
+            rows.append(row(artifact, value + more, attack="worst", road="all", eps=eps))
+    test = {"only_this_right": 8, "only_baseline_right": 2, "against": "float32.tflite", "attack": "worst"}
+    rows += [row("int8.tflite", p, "robust_mcnemar", eps=eps, **test) for eps, p in ((1.0, 0.03), (4.0, 0.4))]
+    return rows
+
+
+def test_robustness_is_drawn_where_it_was_measured(data: ReportData, tmp_path: Path) -> None:
+    attacked = replace(data, measurements=(*data.measurements, *attacked_rows()))
+    text = page(attacked, tmp_path)
+    assert re.findall(r"<h3>(.*L∞)</h3>", text) == [
+        "worst of all attacks, L∞",
+        "pgd, transfer from model.keras, L∞",
+        "square, direct, L∞",
     ]
-    text = page(replace(data, measurements=(*data.measurements, *attacked)), tmp_path)
-    assert re.findall(r"<h3>(pgd, .*)</h3>", text) == ["pgd, transfer, Linf", "pgd, score, Linf"]
-    drawn = text[text.index('id="robustness-0"') : text.index('id="robustness-1"')]
+    drawn = text[text.index('id="robustness-1"') : text.index('id="robustness-2"')]
     assert len(re.findall(r'class="marker series-[01]"><title>', drawn)) == 6, "two curves from clean accuracy on"
-    assert "float32.tflite · litert:cpu:2: 0.987 at 0, 0.600 at 1, 0.100 at 4" in drawn
+    assert "float32.tflite · litert:cpu:2: 0.950 at 0, 0.600 at 1, 0.100 at 4" in drawn
+    assert '<td class="number">0.620<small>0.610–0.630</small></td>' in text
+    assert '<td class="said">more robust at eps 1 (p 0.030)</td>' in text
+    assert (
+        "Under the worst of all attacks at L∞ eps 1/255, 0.60 to 0.62 of 300 photos stay right; int8.tflite is more"
+        " robust than float32.tflite." in conclude(attacked)
+    )
+    assert 'id="robustness' not in page(data, tmp_path), "where nothing was attacked"
+
+
+def test_signs_that_an_attack_was_fooled_are_told(data: ReportData, tmp_path: Path) -> None:
+    flags = {"int8.tflite": (Flag("gradient_masking", "sees <no> way"),)}
+    attacked = replace(
+        data, measurements=(*data.measurements, *attacked_rows()), robustness=RobustnessRecord(flags=flags)
+    )
+    text = page(attacked, tmp_path)
+    assert "<h3>Signs that an attack was fooled</h3>" in text
+    assert "⚠ gradient masking</span> sees &lt;no&gt; way" in text
 
 
 def test_a_matrix_of_many_classes_comes_with_a_list(tmp_path: Path) -> None:

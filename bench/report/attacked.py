@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +100,8 @@ def attacked_curves(data: ReportData) -> list[Robustness]:
     for item in sorted(_robust(data), key=lambda item: item.params["attack"] != WORST):
         if item.params["attack"] != CLEAN:
             kinds.setdefault(_kind(item), []).append(item)
-    return [_curves(title, items, clean, number) for number, (title, items) in enumerate(kinds.items())]
+    markers = {name: Marker(order) for order, name in enumerate(dict.fromkeys(i.artifact for i in _robust(data)))}
+    return [_curves(title, items, clean, markers, number) for number, (title, items) in enumerate(kinds.items())]
 
 
 def attacked_tables(data: ReportData) -> list[AttackedTable]:
@@ -207,13 +208,20 @@ def _place(item: Measurement) -> tuple[object, ...]:
     return (item.artifact, *(params.get(name) for name in ("attack", "road", "source", "norm", "eps", "steps")))
 
 
-def _curves(title: str, items: Sequence[Measurement], clean: dict[tuple[str, str], float], number: int) -> Robustness:
+def _curves(
+    title: str,
+    items: Sequence[Measurement],
+    clean: Mapping[tuple[str, str], float],
+    markers: Mapping[str, Marker],
+    number: int,
+) -> Robustness:
+    """The curves of one attack; an artifact has the same sign in all of them."""
     curves = []
-    for order, (artifact, target) in enumerate(dict.fromkeys((item.artifact, item.target) for item in items)):
+    for artifact, target in dict.fromkeys((item.artifact, item.target) for item in items):
         mine = [item for item in items if item.artifact == artifact]
         points = [(float(i.params["eps"]), i.value) for i in mine]
         points.append((0.0, clean[artifact, mine[0].params["norm"]]))
-        curves.append(Curve(f"{artifact} · {target}", tuple(sorted(points)), Marker(order)))
+        curves.append(Curve(f"{artifact} · {target}", tuple(sorted(points)), markers[artifact]))
     return draw_robustness(
         curves, f"robustness-{number}", title, of="Accuracy under attack", across_title="eps, in 1/255"
     )

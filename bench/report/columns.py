@@ -133,7 +133,7 @@ COLUMNS = (
         detail=lambda row: (
             f"{_interval(row.robust[1][2:], 3)}\neps {row.robust[1][0]:g}/255" if len(row.robust) > 1 else ""
         ),
-        best=max,
+        best=None,
     ),
     Column(
         heading="Corrupted",

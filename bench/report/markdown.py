@@ -76,7 +76,8 @@ def _machines(data: ReportData) -> str:
         for machine in data.environments.values()
     ]
     photos = f", {settings.images:,} photos" if settings.images else ""
-    how = f"{settings.began[:16].replace('T', ' ')}, rigor {settings.rigor}, {settings.rounds} rounds a cell{photos}"
+    rounds = f"{settings.rounds} round{'s' * (settings.rounds != 1)} a cell"
+    how = f"{settings.began[:16].replace('T', ' ')}, rigor {settings.rigor}, {rounds}{photos}"
     return _plain(" · ".join([*dict.fromkeys(machines), how, f"tledge {settings.version}"]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -208,6 +209,7 @@ def bench(
             corruptions=hardships.corruptions,
             corruption_images=hardships.corruption_images,
             attacks=hardships.attacks,
+            attacked_with=hardships.attacked_with,
         )
         measured = Measured(outcome, duels, robustness)
         record = _write(subject, settings, measured, timing, progress)
@@ -289,7 +291,11 @@ def _write(
                 fresh.keep(model.name, model.path)
         for cell, duel in duels.fought.items():
             duel.save(fresh.duels / samples_name(*cell))
-        measured.robustness.save(fresh.adversarial, fresh.robustness)
+        try:
+            measured.robustness.save(fresh.adversarial, fresh.robustness, stands=folder.adversarial)
+        except OSError as error:  # the numbers are worth more
+            shutil.rmtree(fresh.adversarial, ignore_errors=True)
+            progress.warn(f"the attacked photos could not be kept: {error}")
     conclusions = _write_reports(folder, subject, progress)
     return BenchRecord(folder, settings, tuple(measurements), conclusions)
 

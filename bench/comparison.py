@@ -38,6 +38,7 @@ class ComparedRow:
         no_times_verdict: the same of throughput, cold start and load time, which are never measured in turns.
         mcnemar_p: of both being right equally often on the same photos; None where they classified others.
         same_photos: both classified the same ones.
+        same_attacks: both were attacked in the same way, on the same photos.
         again: the model file of before was measured again, in turns with that of now; the latencies are those.
     """
 
@@ -51,6 +52,7 @@ class ComparedRow:
     no_times_verdict: str = ""
     mcnemar_p: float | None = None
     same_photos: bool = False
+    same_attacks: bool = False
     again: bool = False
 
     @property
@@ -180,6 +182,7 @@ def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
         no_times_verdict=of_times,
         mcnemar_p=p_value,
         same_photos=_same_photos(old, new),
+        same_attacks=_same_attacks(old, new),
         again=duel is not None,
     )
 
@@ -230,6 +233,13 @@ def _judged_top1(change: Change, old: StoredCell, new: StoredCell, p_value: floa
 
 def _same_photos(old: StoredResults, new: StoredResults) -> bool:
     return bool(new.photos) and old.photos == new.photos and old.labels == new.labels
+
+
+def _same_attacks(old: StoredResults, new: StoredResults) -> bool:
+    first, second = old.settings, new.settings
+    if first is None or second is None or not first.attacks or first.attacks != second.attacks:
+        return False
+    return first.attacked_with == second.attacked_with and old.photos == new.photos
 
 
 def _mcnemar(before: StoredCell, after: StoredCell, old: StoredResults, new: StoredResults) -> float | None:

@@ -224,6 +224,8 @@ def _judge(condition: Condition, cell: StoredCell, comparison: Comparison | None
         return UNJUDGED, "the benchmark before has no such row"
     if metric == "top1" and not row.same_photos:
         return UNJUDGED, "the benchmark before classified other photos"
+    if metric == "robust_accuracy" and not row.same_attacks:
+        return UNJUDGED, "the benchmark before attacked otherwise, or other photos"
     if condition.metric == DROP:
         drop = change.old - change.new
         told = f"top1 fell by {drop:.4f}, from {change.old:.4f} to {change.new:.4f} ({condition.text})"

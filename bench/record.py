@@ -56,6 +56,7 @@ class BenchSettings:
         interrupted: a person stopped it before the end.
         corruptions: by which photos were corrupted; none where that was not asked for.
         corruption_images: how many photos were corrupted by each.
+        attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
         attacks: the attacks' plan, as ``AttackPlan.to_dict`` has it; empty where none was asked for.
     """
 
@@ -79,6 +80,7 @@ class BenchSettings:
     corruptions: tuple[str, ...] = ()
     corruption_images: int = 0
     attacks: Mapping[str, Any] = field(default_factory=dict)
+    attacked_with: str = ""
 
     def save(self, folder: Path) -> None:
         """Writes ``run.json``."""

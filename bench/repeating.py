@@ -39,6 +39,8 @@ class Repetition:
         found += [f"{name} is new" for name in again.artifacts if name not in before.artifacts]
         if before.photos != again.photos:
             found.append("the photos or their labels are others")
+        if before.attacked_with != again.attacked_with:
+            found.append("the attack set or the surrogate is another one")
         if before.version != again.version:
             found.append(f"tledge {again.version}, then {before.version}")
         return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from tledge.bench.cell import CellResult
 from tledge.bench.record import BenchSettings
 from tledge.bench.results_folder import ResultsFolder, samples_name
+from tledge.bench.robustness.names import WORST
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
 from tledge.core.measurement import Measurement, read_results
@@ -52,8 +53,12 @@ class StoredCell:
         return str(self.measurements[0].params.get("provider", ""))
 
     def find(self, metric: str) -> Measurement | None:
-        """A metric; where there are several, the throughput of the best batch size, or the worst of all attacks."""
-        found = [item for item in self.measurements if item.metric == metric]
+        """A metric; of several, that of the best batch size, or of the worst of all attacks at the largest eps."""
+        found = [
+            item
+            for item in self.measurements
+            if item.metric == metric and (metric != "robust_accuracy" or item.params["attack"] == WORST)
+        ]
         choose = max if metric == "throughput" else min
         return choose(found, key=lambda item: item.value) if found else None
 

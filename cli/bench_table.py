@@ -135,8 +135,8 @@ def attack_table(rows: Sequence[Row]) -> Any:
     )
     for row in measured:
         of = {point[0]: point[1] for point in row.robust}
-        flag = Text("⚠ gradient masking" if MASKED in row.flags else "", DOUBTFUL)
-        table.add_row(row.artifact, *(f"{of[value]:.3f}" if value in of else "–" for value in eps), flag)
+        cells = [f"{of[value]:.3f}" if value in of else "–" for value in eps]
+        table.add_row(row.artifact, *cells, *([Text("⚠ gradient masking", DOUBTFUL)] if MASKED in row.flags else []))
     norm = "the length of the change" if measured[0].robust_norm == "l2" else "the largest change of a value"
     table.caption = f"right under the worst of all attacks, photo by photo; eps: {norm}, in 1/255"
     table.caption_justify = "left"

@@ -41,6 +41,20 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, float(2 * tail / 2**discordant))
 
 
+def holm(p_values: Sequence[float]) -> list[bool]:
+    """Which of several tests are significant together, so that one in 20 such families has a false one among them.
+
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6,
+    1979.
+    """
+    found = [False] * len(p_values)
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        if p_values[place] >= SIGNIFICANT / (len(p_values) - rank):
+            break
+        found[place] = True
+    return found
+
+
 def latency_ratio(
     first: Sequence[Samples], second: Sequence[Samples], *, paired: bool
 ) -> tuple[float, Interval | None]:

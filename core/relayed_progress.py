@@ -74,7 +74,7 @@ def run_relayed(module: str, *arguments: str | Path, progress: Progress) -> tupl
         KeyboardInterrupt: a person stopped it; the other process has ended.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        process = subprocess.Popen(
+        with subprocess.Popen(
             python_module(module, *arguments),
             env=quiet_environment(),
             stdin=subprocess.DEVNULL,
@@ -82,13 +82,12 @@ def run_relayed(module: str, *arguments: str | Path, progress: Progress) -> tupl
             stderr=errors,
             encoding="utf-8",
             errors="replace",
-        )
-        try:
-            _show(process.stdout or (), progress)
-            code = process.wait()
-        finally:
-            process.kill()
-            process.wait()
+        ) as process:
+            try:
+                _show(process.stdout or (), progress)
+                code = process.wait()
+            finally:
+                process.kill()
         errors.seek(0)
         printed = errors.read()
     if printed:
@@ -100,6 +99,8 @@ def _show(lines: Iterator[str] | IO[str] | tuple[()], progress: Progress) -> Non
     with ExitStack() as whole:
         steps: list[tuple[Step, ExitStack]] = []
         for line in lines:
+            if not line.endswith("\n"):  # cut off by the end of the process
+                break
             kind, *values = json.loads(line)
             if kind == "step":
                 stack = whole.enter_context(ExitStack())

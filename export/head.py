@@ -36,6 +36,8 @@ def float_tail(model: Any) -> frozenset[str]:
     head = float_head(model)
     if not head:
         return head
-    before = [layer for layer in model.layers[:-1] if not isinstance(layer, keras.layers.Dropout)][-1]
+    before = model.layers[-1].input._keras_history.operation
+    while isinstance(before, keras.layers.Dropout):
+        before = before.input._keras_history.operation
     pooled = isinstance(before, keras.layers.GlobalAveragePooling2D)
     return head | {before.name} if pooled else head

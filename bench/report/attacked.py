@@ -17,7 +17,7 @@ from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.wording import listed, p_text
 from tledge.bench.robustness.gallery import Exhibit
 from tledge.bench.robustness.names import CLEAN, TRANSFER, WORST
-from tledge.core.comparisons import SIGNIFICANT
+from tledge.core.comparisons import holm
 from tledge.core.errors import ImageError
 from tledge.core.images import Pixels, decode
 from tledge.core.measurement import Measurement
@@ -149,6 +149,8 @@ def triples(data: ReportData) -> list[Triple]:
             original, attacked = (np.asarray(decode(data.adversarial / name)) for name in exhibit.files)
         except ImageError:
             continue
+        if original.shape != attacked.shape:
+            continue
         change = attacked.astype(np.int16) - original
         factor = max(1, (GREY - 1) // max(1, int(np.abs(change).max())))
         found.append(
@@ -156,7 +158,7 @@ def triples(data: ReportData) -> list[Triple]:
                 exhibit=exhibit,
                 title=f"{exhibit.attack}, {exhibit.road}, {NORMS[exhibit.norm]} eps {exhibit.eps:g}/255",
                 original=_uri(original),
-                difference=_uri((GREY + change * factor).astype(np.uint8)),
+                difference=_uri(np.clip(GREY + change * factor, 0, 255).astype(np.uint8)),
                 attacked=_uri(attacked),
                 factor=factor,
             )
@@ -174,10 +176,8 @@ def conclude_attacks(data: ReportData) -> list[str]:
     low, high = (choose(item.value for item in mine) for choose in (min, max))
     kept = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
     sentence = f"Under the worst of all attacks at {_eps_text(least)}, {kept} of {least.n} photos stay right"
-    tests = [
-        item for item in data.measurements if item.metric == "robust_mcnemar" and _eps_text(item) == _eps_text(least)
-    ]
-    different = [item for item in tests if item.value < SIGNIFICANT]
+    tests = [item for item in _tests(data) if _eps_text(item) == _eps_text(least)]
+    different = [item for item in _different(data) if item in tests]
     if different:
         said = [f"{item.artifact} is {_more_or_less(item)} robust than {item.params['against']}" for item in different]
         return [f"{sentence}; {listed(said)}."]
@@ -251,18 +251,24 @@ def _cell(item: Measurement | None) -> tuple[str, str]:
 
 
 def _compared(data: ReportData, artifact: str, norm: str) -> str:
-    tests = [
-        item
-        for item in data.measurements
-        if item.metric == "robust_mcnemar" and item.artifact == artifact and item.params["norm"] == norm
-    ]
+    tests = [item for item in _tests(data) if item.artifact == artifact and item.params["norm"] == norm]
     if not tests:
         return "–"
-    different = [item for item in tests if item.value < SIGNIFICANT]
+    different = [item for item in _different(data) if item in tests]
     if not different:
         return "not shown to differ"
     said = [f"{_more_or_less(i)} robust at eps {i.params['eps']:g} (p {p_text(i.value)})" for i in different]
     return "; ".join(said)
+
+
+def _tests(data: ReportData) -> list[Measurement]:
+    return [i for i in data.measurements if i.metric == "robust_mcnemar" and i.params["attack"] == WORST]
+
+
+def _different(data: ReportData) -> list[Measurement]:
+    """The tests that are significant, all of the table taken together."""
+    tests = _tests(data)
+    return [item for item, significant in zip(tests, holm([i.value for i in tests]), strict=True) if significant]
 
 
 def _more_or_less(item: Measurement) -> str:

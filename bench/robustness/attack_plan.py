@@ -76,6 +76,13 @@ class AttackPlan:
         for attack in self.attacks:
             if self.attack_target and not attack.targeted:
                 raise OptionError(f"{attack.name} cannot aim at a class; leave --attack-target out")
+        for option, value, name in (
+            ("--attack-steps", self.attack_steps, "steps"),
+            ("--attack-queries", self.attack_queries, "queries"),
+        ):
+            takers = [each for each in ATTACKS.names() if name in ATTACKS.load(each).parameters]
+            if value is not None and not set(takers) & set(self.attack):
+                raise OptionError(f"{option} {value} is for {' and '.join(takers)}; name one of them with --attack")
         if self.surrogate and not any(attack.needs_gradients for attack in self.attacks):
             names = [name for name in ATTACKS.names() if ATTACKS.load(name).needs_gradients]
             raise OptionError(f"--surrogate is for attacks with gradients: {', '.join(names)}; name one with --attack")
@@ -126,7 +133,7 @@ class AttackPlan:
         fields = {field.name for field in dataclasses.fields(attack)}
         wanted = {
             "steps": self.attack_steps,
-            "queries": self.attack_queries or DEFAULT_QUERIES,
+            "queries": DEFAULT_QUERIES if self.attack_queries is None else self.attack_queries,
             "early_stop": False,
         }
         known = {name: value for name, value in wanted.items() if name in fields and value is not None}
@@ -141,7 +148,7 @@ def plan_attacks(options: AttackOptions) -> AttackPlan | None:
         UnknownNameError: no such attack or norm.
         OptionError: values that no attack can take, or that contradict one another.
     """
-    asked: dict[str, Any] = {name: value for name, value in options.items() if value not in (None, "", ())}
+    asked: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if "attack_set" in asked:
         others = [f"--{name.replace('_', '-')}" for name in asked if name != "attack_set"]
         if others:
@@ -156,6 +163,8 @@ def plan_attacks(options: AttackOptions) -> AttackPlan | None:
         raise OptionError(
             f"--norm {asked['norm']} needs --eps: the length of the whole change in pixel values, as in --eps 128,256"
         )
+    if asked.get("attack_target") == "":
+        raise OptionError("--attack-target needs the name of a class")
     names = asked["attack"]
     asked["attack"] = tuple(dict.fromkeys([names] if isinstance(names, str) else names))
     if "eps" in asked:

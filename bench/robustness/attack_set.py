@@ -11,7 +11,10 @@ original stands for it.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +37,8 @@ SCHEMA_VERSION = 1
 MANIFEST = "attack-set.json"
 ORIGINALS = "originals"
 AHEAD = 16
+LONGEST = 80
+"""Characters of a name that stands in a path."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +62,7 @@ class Photos:
 
     def file(self, place: int) -> str:
         """Where the original of a photo stands in the folder."""
-        name = quote(self.class_names[self.goal.labels[place]], safe=" ")
+        name = _short(self.class_names[self.goal.labels[place]])
         return f"{ORIGINALS}/{place:04d}-{name}.png"
 
 
@@ -76,7 +81,7 @@ class AttackedPhotos:
         images: uint8 (N, height, width, 3).
         made_at: (N,), the eps at which each image was found, which may be a smaller one; infinite where there is none.
         queries: (N,), how often the attacked model was shown an image of each photo.
-        seconds: that the attack took; of photos that a smaller eps sufficed for, nothing.
+        seconds: that the attack took, with smaller eps included where it went on from these.
     """
 
     attack: str
@@ -103,7 +108,7 @@ class AttackedPhotos:
 
     def file(self, place: int) -> str:
         """Where the image of a photo stands in the folder."""
-        folder = f"{self.attack}-{quote(self.source, safe='')}-{self.threat.norm}-{self.made_at[place]:g}"
+        folder = f"{_short(self.attack)}-{_short(self.source)}-{self.threat.norm}-{self.made_at[place]:g}"
         return f"{folder}/{place:04d}.png"
 
 
@@ -115,11 +120,13 @@ class AttackSet:
         photos: the originals.
         attacked: by attack, source and eps.
         fingerprint: of all files, where it was read from a folder.
+        folder: that one.
     """
 
     photos: Photos
     attacked: tuple[AttackedPhotos, ...]
     fingerprint: str = ""
+    folder: Path | None = None
 
     def save(self, folder: Path) -> None:
         """Writes the folder. Raises OSError."""
@@ -150,7 +157,7 @@ class AttackSet:
                 f"no attack set in '{folder}': '{MANIFEST}' is not there; 'tledge bench --attack' writes one into the"
                 " folder 'adversarial' of its results"
             ) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, TledgeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, TledgeError) as error:
             raise DataError(f"cannot read the attack set '{path}': {error}; copy the whole folder again") from error
 
     def _files(self) -> dict[str, Pixels]:
@@ -179,6 +186,14 @@ class AttackSet:
         }
 
 
+def _short(name: str) -> str:
+    """A name as part of a file's name, unlike that of any other."""
+    quoted = quote(name, safe=" ")
+    if len(quoted) <= LONGEST:
+        return quoted
+    return f"{quoted[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def _record(item: AttackedPhotos) -> dict[str, Any]:
     return {
         "attack": item.attack,
@@ -200,7 +215,11 @@ def _read(folder: Path, fields: dict[str, Any]) -> AttackSet:
     if fields["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema version {fields['schema_version']}; this tledge reads {SCHEMA_VERSION}")
     size, records = tuple(fields["input_size"]), fields["photos"]
+    if not records or not fields["attacked"]:
+        raise ValueError("it holds no attacked photos")
     targets = [item["target"] for item in records]
+    if len(set(targets)) > 1:
+        raise ValueError("its photos are aimed at several classes, or some at none")
     names = [item["file"] for item in records]
     names += [name for item in fields["attacked"] for name in item["files"] if name is not None]
     decoded = dict(zip(names, _decode(folder, names, size), strict=True))
@@ -215,7 +234,7 @@ def _read(folder: Path, fields: dict[str, Any]) -> AttackSet:
     photos.goal.check_classes(len(photos.class_names))
     attacked = tuple(_read_attacked(item, photos, decoded) for item in fields["attacked"])
     hashes = sha256_of_records((name, sha256_of_file(folder / name)) for name in (MANIFEST, *sorted(decoded)))
-    return AttackSet(photos, attacked, hashes)
+    return AttackSet(photos, attacked, hashes, folder.resolve())
 
 
 def _decode(folder: Path, names: Sequence[str], size: tuple[int, int]) -> Iterator[Pixels]:
@@ -232,8 +251,14 @@ def _decode(folder: Path, names: Sequence[str], size: tuple[int, int]) -> Iterat
 
 def _read_attacked(item: dict[str, Any], photos: Photos, decoded: dict[str, Pixels]) -> AttackedPhotos:
     files, threat = item["files"], ThreatModel(item["norm"], item["eps"])
+    if not re.fullmatch("[a-z0-9_]+", item["attack"]):
+        raise ValueError(f"{item['attack']!r} is no name of an attack")
     if not len(files) == len(item["made_at"]) == len(item["queries"]) == len(photos):
         raise ValueError(f"{item['attack']} {threat} is of {len(files)} photos, and there are {len(photos)}")
+    made_at = [math.inf if eps is None else float(eps) for eps in item["made_at"]]
+    for name, eps in zip(files, made_at, strict=True):
+        if (name is None) != math.isinf(eps) or not (eps > 0 and (math.isinf(eps) or eps <= threat.eps)):
+            raise ValueError(f"'{name}' was made with an eps of {eps:g}, and stands among those of {threat}")
     images = np.stack(
         [original if name is None else decoded[name] for name, original in zip(files, photos.pixels, strict=True)]
     )
@@ -242,14 +267,14 @@ def _read_attacked(item: dict[str, Any], photos: Photos, decoded: dict[str, Pixe
         raise ValueError(f"'{files[beyond[0]]}' is farther from its original than {threat}: it was edited")
     return AttackedPhotos(
         attack=item["attack"],
-        white_box=item["white_box"],
-        source=item["source"],
-        source_sha256=item["source_sha256"],
+        white_box=bool(item["white_box"]),
+        source=str(item["source"]),
+        source_sha256=str(item["source_sha256"]),
         threat=threat,
-        steps=item["steps"],
-        seed=item["seed"],
+        steps=int(item["steps"]),
+        seed=int(item["seed"]),
         images=images,
-        made_at=np.array([np.inf if eps is None else eps for eps in item["made_at"]]),
+        made_at=np.array(made_at),
         queries=np.array(item["queries"], np.intp),
-        seconds=item["seconds"],
+        seconds=float(item["seconds"]),
     )

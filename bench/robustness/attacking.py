@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,12 +61,18 @@ class Victim:
         clean: float32 (N, classes), its answers to the originals.
         answered: its answers to what attacks made of them.
         seen: signs of hidden gradients that it or the Keras model showed.
+        complete: all that was asked for was done to it.
     """
 
     who: Answerer
     clean: Logits
     answered: list[Answered] = field(default_factory=list)
     seen: list[Flag] = field(default_factory=list)
+    complete: bool = False
+
+    def is_made_from(self, source_sha256: str) -> bool:
+        """Whether it is that model, or was exported from it."""
+        return source_sha256 in (self.who.result.artifact_sha256, self.who.sidecar.source_sha256)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +119,11 @@ def find_targets(plan: AttackPlan, subject: Subject) -> Targets:
     artifacts = [model.artifact for model in subject.models if model.artifact is not None and model.format != "keras"]
     if not artifacts:
         raise OptionError("there is no artifact with a sidecar to attack; export one, or describe it by 'tledge adopt'")
+    if plan.attack_set:
+        attack_set = AttackSet.load(Path(plan.attack_set))
+        for artifact in artifacts:
+            _check_set(attack_set, artifact, plan)
+        return Targets(plan, attack_set=attack_set)
     first = artifacts[0].sidecar
     for artifact in artifacts:
         if (artifact.sidecar.input_size, artifact.sidecar.resize) != (first.input_size, first.resize):
@@ -120,10 +131,6 @@ def find_targets(plan: AttackPlan, subject: Subject) -> Targets:
                 f"'{artifact.path}' takes photos of another size, or resized in another way, than"
                 f" '{artifacts[0].path}': attack models of one size at a time"
             )
-    if plan.attack_set:
-        attack_set = AttackSet.load(Path(plan.attack_set))
-        _check_set(attack_set, artifacts[0], plan)
-        return Targets(plan, attack_set=attack_set)
     if not subject.photos:
         raise OptionError("--attack needs photos whose class is known: name a folder of them with --data")
     if plan.attack_target and plan.attack_target not in subject.class_names:
@@ -147,17 +154,32 @@ def attack_artifacts(
         progress: is told of it.
     """
     answerers = find_answerers(results)
-    if not answerers:
-        return Attacked()
+    bare = dict.fromkeys(cell.model.name for cell in results if cell.model.artifact is None)
+    why = "nobody knows what its classes are: 'tledge adopt' writes a sidecar"
+    attacked = _attack(results, answerers, subject, targets, progress) if answerers else Attacked()
+    return replace(attacked, skipped=(*(Skipped(name, "", why) for name in bare), *attacked.skipped))
+
+
+def _attack(
+    results: Mapping[Cell, CellResult],
+    answerers: Sequence[Answerer],
+    subject: Subject,
+    targets: Targets,
+    progress: Progress,
+) -> Attacked:
     if targets.attack_set is not None:
-        frozen = targets.attack_set
-        return _Siege(frozen.photos, targets.plan, WhiteBox(), progress).run(answerers, frozen)
-    photos = _choose_photos(subject, answerers, targets.plan)
+        return _Siege(targets.attack_set.photos, targets.plan, progress).run(answerers, targets.attack_set)
     white_box = WhiteBox()
-    if targets.gradients is not None:
-        with tempfile.TemporaryDirectory(prefix="tledge-") as folder:
-            white_box = attack_keras(targets.gradients, photos, targets.plan, Path(folder), progress)
-    siege = _Siege(photos, targets.plan, white_box, progress)
+    try:
+        photos = _choose_photos(subject, answerers, targets.plan)
+        if targets.gradients is not None:
+            with tempfile.TemporaryDirectory(prefix="tledge-") as folder:
+                white_box = attack_keras(targets.gradients, photos, targets.plan, Path(folder), progress)
+    except KeyboardInterrupt:
+        return Attacked(interrupted=True)
+    except (TledgeError, OSError) as error:  # all that was measured before is worth more than these attacks
+        return Attacked(skipped=(Skipped("attacks", "", str(error), failed=True),))
+    siege = _Siege(photos, targets.plan, progress, white_box, targets.gradients)
     keras = _find_keras(results, targets.gradients)
     if keras is not None:
         siege.add_keras(keras)
@@ -167,12 +189,20 @@ def attack_artifacts(
 class _Siege:
     """All artifacts, one after the other."""
 
-    def __init__(self, photos: Photos, plan: AttackPlan, white_box: WhiteBox, progress: Progress) -> None:
+    def __init__(
+        self,
+        photos: Photos,
+        plan: AttackPlan,
+        progress: Progress,
+        white_box: WhiteBox | None = None,
+        gradients: Artifact | None = None,
+    ) -> None:
         self._photos = photos
         self._plan = plan
-        self._white_box = white_box
         self._progress = progress
-        self._made = [attacked for attacked, _ in white_box.attacked]
+        self._white_box = white_box or WhiteBox()
+        self._gradients = gradients
+        self._made = [attacked for attacked, _ in self._white_box.attacked]
         self._victims: list[Victim] = []
 
     def add_keras(self, who: Answerer) -> None:
@@ -180,11 +210,14 @@ class _Siege:
         clean = self._white_box.clean
         if clean is not None:
             answered = [Answered(attacked, DIRECT, logits) for attacked, logits in self._white_box.attacked]
-            self._victims.append(Victim(who, clean, answered, list(self._white_box.flags)))
+            whole = not self._white_box.failure and not self._white_box.interrupted
+            self._victims.append(Victim(who, clean, answered, list(self._white_box.flags), complete=whole))
 
     def run(self, answerers: Sequence[Answerer], frozen: AttackSet | None) -> Attacked:
         """Shows what was made to each artifact, and attacks each; or shows a frozen set."""
         skipped, interrupted = [], self._white_box.interrupted
+        if self._gradients is not None and self._white_box.failure:
+            skipped.append(Skipped(self._gradients.name, "", self._white_box.failure, failed=True))
         shown = list(self._made if frozen is None else frozen.attacked)
         for number, who in enumerate(answerers):
             if interrupted:
@@ -192,11 +225,12 @@ class _Siege:
             self._progress.note("Attack", f"{who.name} on {who.cell.target} ({number + 1} of {len(answerers)})")
             try:
                 with who.load() as classifier:
-                    victim = self._begin(who, classifier)
+                    victim = self._begin(who, classifier, look_for_signs=frozen is None)
                     self._show(victim, classifier, shown)
                     self._victims.append(victim)
                     for attack in self._plan.with_answers:
                         self._attack(victim, classifier, attack)
+                    victim.complete = not self._white_box.failure
             except TledgeError as error:
                 skipped.append(Skipped(who.name, str(who.cell.target), str(error), failed=True))
             except KeyboardInterrupt:
@@ -204,10 +238,12 @@ class _Siege:
         attack_set = AttackSet(self._photos, tuple(self._made)) if frozen is None else frozen
         return Attacked(attack_set, tuple(self._victims), tuple(skipped), interrupted)
 
-    def _begin(self, who: Answerer, classifier: Classifier) -> Victim:
+    def _begin(self, who: Answerer, classifier: Classifier, *, look_for_signs: bool) -> Victim:
         photos, labels = self._photos.pixels, self._photos.goal.labels
-        victim = Victim(who, _answer(classifier, photos), seen=list(self._white_box.flags))
-        if (victim.clean.argmax(axis=1) == labels).any():
+        victim = Victim(who, _answer(classifier, photos))
+        if self._gradients is not None and victim.is_made_from(self._gradients.sha256):
+            victim.seen += self._white_box.flags
+        if look_for_signs and (victim.clean.argmax(axis=1) == labels).any():
             victim.seen += probe(classifier.logits, photos, labels, seed=self._plan.seed, progress=self._progress)
         return victim
 
@@ -227,10 +263,9 @@ class _Siege:
         """
         photos = self._photos
         images, queries = photos.pixels.copy(), np.zeros(len(photos), np.intp)
-        made_at = np.full(len(photos), np.inf)
+        made_at, seconds = np.full(len(photos), np.inf), 0.0
         for threat in self._plan.threats:
             left = np.flatnonzero(np.isinf(made_at))
-            seconds = 0.0
             if len(left):
                 found = attack.run(
                     classifier.logits,
@@ -243,7 +278,7 @@ class _Siege:
                 fooled = left[found.success]
                 images[fooled], made_at[fooled] = found.adversarial[found.success], threat.eps
                 queries[left] += found.queries
-                seconds = found.seconds
+                seconds += found.seconds
             item = AttackedPhotos(
                 attack=attack.name,
                 white_box=False,
@@ -286,25 +321,27 @@ def _choose_photos(subject: Subject, answerers: Sequence[Answerer], plan: Attack
 
 def _find_gradients(plan: AttackPlan, subject: Subject, artifacts: Sequence[Artifact]) -> Artifact:
     """The Keras model to attack by its gradients."""
-    require("keras", keras_backend(), extra="train", purpose="attacking by gradients")
+    remaining = ", ".join(attack.name for attack in plan.with_answers) or "square"
+    purpose = f"attacking by gradients (--attack {remaining} does without)"
+    require("keras", keras_backend(), extra="train", purpose=purpose)
     if plan.surrogate:
         surrogate = read_artifact(Path(plan.surrogate))
         if surrogate.format != "keras":
             raise OptionError(f"--surrogate '{plan.surrogate}' is no Keras model, and only these have gradients")
         _check_same_photos(surrogate, artifacts[0])
         return surrogate
-    sources = {artifact.sidecar.source_sha256 for artifact in artifacts}
     own = [model.artifact for model in subject.models if model.format == "keras" and model.artifact is not None]
-    found = [model for model in own if sources == {model.sha256}]
-    if not found:
-        names = ", ".join(attack.name for attack in plan.with_gradients)
-        remaining = ", ".join(attack.name for attack in plan.with_answers) or "square"
-        raise OptionError(
-            f"{names} needs the Keras model that all these artifacts were made from, and it is not here: add its .keras"
-            f" file to the files, name another model with --surrogate, or attack without gradients (--attack"
-            f" {remaining})"
-        )
-    return found[0]
+    strangers: list[Artifact] = []
+    for model in own:
+        strangers = [artifact for artifact in artifacts if artifact.sidecar.source_sha256 != model.sha256]
+        if not strangers:
+            return model
+    names = ", ".join(attack.name for attack in plan.with_gradients)
+    why = f"'{strangers[0].path}' was made from another one" if strangers else "it is not here"
+    raise OptionError(
+        f"{names} needs the Keras model that all these artifacts were made from, and {why}: add its .keras file to the"
+        f" files, name another model with --surrogate, or attack without gradients (--attack {remaining})"
+    )
 
 
 def _check_same_photos(surrogate: Artifact, artifact: Artifact) -> None:

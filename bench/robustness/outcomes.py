@@ -12,10 +12,10 @@ import numpy.typing as npt
 from tledge.attacks.goal import Goal
 from tledge.attacks.self_deception import Flag, Outcome, check
 from tledge.bench.metrics import measurement_of, rate_of
-from tledge.bench.robustness.answerers import SCENARIO, find_float32
+from tledge.bench.robustness.answerers import SCENARIO, Answerer, find_float32
 from tledge.bench.robustness.attack_set import Photos
 from tledge.bench.robustness.attacking import Answered, Attacked, Victim
-from tledge.bench.robustness.names import CLEAN, WORST
+from tledge.bench.robustness.names import CLEAN, DIRECT, WORST
 from tledge.core.comparisons import mcnemar
 from tledge.core.measurement import Measurement
 
@@ -46,7 +46,9 @@ def judge(attacked: Attacked) -> Judged:
         names = tuple(flag.name for flag in flags[victim.who.name])
         writer = _Writer(victim, photos, fingerprint, names)
         rows += [row for item in victim.answered for row in writer.of(item)]
-        rows += writer.worst()
+        rows += writer.clean()
+        if victim.complete:
+            rows += writer.worst()
     for victim in attacked.victims:
         rows += _against_float32(victim, attacked.victims, photos.goal)
     return Judged(tuple(rows), tuple((name, found) for name, found in flags.items() if found))
@@ -59,6 +61,7 @@ class _Writer:
         self._victim = victim
         self._photos = photos
         self._flags = flags
+        self._photos_were_made_elsewhere = bool(fingerprint)
         self._common: dict[str, Any] = {"attack_set": fingerprint} if fingerprint else {}
         targets = photos.goal.targets
         if targets is not None:
@@ -86,17 +89,25 @@ class _Writer:
             change = attacked.shown(self._photos.pixels)[fooled].astype(np.float64) - self._photos.pixels[fooled]
             distances = np.sqrt(np.square(change).sum(axis=(1, 2, 3)))
             rows.append(self._number("adversarial_distance", float(distances.mean()), len(distances), params))
-        rows.append(self._number("attack_queries", float(attacked.queries.mean()), len(attacked.queries), params))
-        rows.append(self._number("attack_time", attacked.seconds, len(attacked.queries), params))
+        if self._clean.any() and not self._photos_were_made_elsewhere:
+            asked = attacked.queries[self._clean]
+            rows.append(self._number("attack_queries", float(asked.mean()), len(asked), params))
+            rows.append(self._number("attack_time", attacked.seconds, len(asked), params))
         return rows
 
+    def clean(self) -> list[Measurement]:
+        """Accuracy on the same photos without an attack."""
+        clean = {"attack": CLEAN, "road": CLEAN, "eps": 0.0, **self._common}
+        return [
+            self._rate("robust_accuracy", self._clean, {**clean, "norm": norm}, flags=())
+            for norm in _norms(self._victim)
+        ]
+
     def worst(self) -> list[Measurement]:
-        """Robust accuracy of the worst of all attacks, photo by photo, and that without any."""
+        """Robust accuracy of the worst of all attacks, photo by photo."""
         rows = []
         for norm in _norms(self._victim):
             params = {"norm": norm, **self._common}
-            clean = {"attack": CLEAN, "road": CLEAN, "eps": 0.0}
-            rows.append(self._rate("robust_accuracy", self._clean, {**clean, **params}, flags=()))
             for eps, right in _worst(self._victim, self._photos.goal, norm):
                 worst = {"attack": WORST, "road": "all", "eps": eps}
                 rows.append(self._rate("robust_accuracy", right, {**worst, **params}))
@@ -140,7 +151,7 @@ def _flags(victim: Victim, goal: Goal) -> tuple[Flag, ...]:
     outcomes = [
         Outcome(
             attack=item.attacked.attack,
-            white_box=item.attacked.white_box,
+            white_box=item.attacked.white_box and victim.is_made_from(item.attacked.source_sha256),
             norm=item.attacked.threat.norm,
             eps=item.attacked.threat.eps,
             steps=item.attacked.steps,
@@ -153,29 +164,49 @@ def _flags(victim: Victim, goal: Goal) -> tuple[Flag, ...]:
 
 
 def _against_float32(victim: Victim, others: Sequence[Victim], goal: Goal) -> Iterable[Measurement]:
-    """Whether it holds out on other photos than the float32 artifact: McNemar's test of the worst of all attacks."""
+    """Whether it holds out on other photos than the float32 artifact, by McNemar's test.
+
+    Under the worst of all attacks, and under those that were made on each of the two itself. Where the two did not
+    face the same attacks, nothing is tested.
+    """
     baseline = find_float32(victim.who, [other.who for other in others])
     if baseline is None or victim.who.cell.model.format == "keras":
         return
     other = next(item for item in others if item.who is baseline)
     for norm in _norms(victim):
-        theirs = dict(_worst(other, goal, norm))
-        for eps, right in _worst(victim, goal, norm):
-            if eps in theirs:
-                mine, others_ = int((right & ~theirs[eps]).sum()), int((theirs[eps] & ~right).sum())
-                yield measurement_of(
-                    victim.who.cell,
-                    victim.who.result,
-                    metric="robust_mcnemar",
-                    scenario=SCENARIO,
-                    value=mcnemar(mine, others_),
-                    n=len(right),
-                    params={
-                        "against": baseline.name,
-                        "attack": WORST,
-                        "norm": norm,
-                        "eps": eps,
-                        "only_this_right": mine,
-                        "only_baseline_right": others_,
-                    },
-                )
+        if victim.complete and other.complete and _faced(victim, norm) == _faced(other, norm):
+            theirs = dict(_worst(other, goal, norm))
+            for eps, right in _worst(victim, goal, norm):
+                params = {"attack": WORST, "road": "all", "norm": norm, "eps": eps}
+                yield _tested(victim, baseline, right, theirs[eps], params)
+    made = {_key(item): _right(item, goal) for item in other.answered if item.road == DIRECT}
+    for item in victim.answered:
+        if item.road == DIRECT and _key(item) in made:
+            params = {"attack": item.attacked.attack, "road": DIRECT, "norm": item.attacked.threat.norm}
+            params |= {"eps": item.attacked.threat.eps, "steps": item.attacked.steps}
+            yield _tested(victim, baseline, _right(item, goal), made[_key(item)], params)
+
+
+def _key(item: Answered) -> tuple[object, ...]:
+    """What makes two attacks the same, whoever they were made on."""
+    attacked = item.attacked
+    return (attacked.attack, item.road, attacked.threat, attacked.steps, attacked.seed)
+
+
+def _faced(victim: Victim, norm: str) -> list[tuple[object, ...]]:
+    keys = [_key(item) for item in victim.answered if item.attacked.threat.norm == norm]
+    return sorted(keys, key=str)
+
+
+def _tested(victim: Victim, baseline: Answerer, mine: Hits, theirs: Hits, params: dict[str, Any]) -> Measurement:
+    only_mine, only_theirs = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
+    counts = {"only_this_right": only_mine, "only_baseline_right": only_theirs}
+    return measurement_of(
+        victim.who.cell,
+        victim.who.result,
+        metric="robust_mcnemar",
+        scenario=SCENARIO,
+        value=mcnemar(only_mine, only_theirs),
+        n=len(mine),
+        params={"against": baseline.name, **params, **counts},
+    )

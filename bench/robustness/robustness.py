@@ -40,6 +40,16 @@ class Hardships:
     targets: Targets | None
 
     @property
+    def attacked_with(self) -> str:
+        """What else decides what is shown: the fingerprint of a set, or the SHA-256 of a surrogate."""
+        if self.targets is None:
+            return ""
+        if self.targets.attack_set is not None:
+            return self.targets.attack_set.fingerprint
+        surrogate = self.targets.plan.surrogate and self.targets.gradients
+        return surrogate.sha256 if surrogate else ""
+
+    @property
     def attacks(self) -> dict[str, Any]:
         """The attacks' plan for the record; empty without one."""
         return {} if self.targets is None else self.targets.plan.to_dict()
@@ -74,21 +84,25 @@ class Robustness:
         """Whether a person stopped it."""
         return self.corrupted.interrupted or self.attacked.interrupted
 
-    def save(self, adversarial: Path, record: Path) -> None:
+    def save(self, adversarial: Path, record: Path, *, stands: Path) -> None:
         """Writes the attacked photos and what a report shows of them.
 
-        Of photos that came from a folder, only what the report shows is written.
+        Of photos that came from another folder, only what the report shows is written.
 
         Args:
             adversarial: the folder of the photos.
             record: the file ``robustness.json``.
+            stands: where the folder of photos of the benchmark before stands, which is set aside.
+
+        Raises:
+            OSError: they cannot be written.
         """
         attack_set = self.attacked.attack_set
         if attack_set is None:
             return
         exhibits = choose_exhibits(self.attacked)
         RobustnessRecord(exhibits, dict(self.judged.flags)).save(record)
-        if attack_set.fingerprint:
+        if attack_set.fingerprint and attack_set.folder != stands.resolve():
             attack_set.save_files(adversarial, {name for item in exhibits for name in item.files})
         else:
             attack_set.save(adversarial)

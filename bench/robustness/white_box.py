@@ -18,7 +18,6 @@ from tledge.bench.endings import describe_end
 from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.bench.robustness.attack_set import AttackedPhotos, Photos
 from tledge.core.artifact import Artifact
-from tledge.core.errors import MeasurementError
 from tledge.core.progress import Progress
 from tledge.core.relayed_progress import run_relayed
 from tledge.edge_runtime.tensor import Logits
@@ -34,12 +33,14 @@ class WhiteBox:
         clean: float32 (N, classes), its answers to the originals; None where it was stopped before.
         attacked: by attack and eps, each with the model's answers to it, float32 (N, classes).
         flags: signs of hidden gradients.
+        failure: why it ended before all was made; empty where it did not.
         interrupted: a person stopped it.
     """
 
     clean: Logits | None = None
     attacked: tuple[tuple[AttackedPhotos, Logits], ...] = ()
     flags: tuple[Flag, ...] = ()
+    failure: str = ""
     interrupted: bool = False
 
 
@@ -53,8 +54,8 @@ def attack_keras(model: Artifact, photos: Photos, plan: AttackPlan, folder: Path
         folder: an empty one, for what the processes tell each other.
         progress: is told of it.
 
-    Raises:
-        MeasurementError: the process failed.
+    Returns:
+        What was made, also where the process failed or a person stopped it half-way.
     """
     goal = photos.goal
     np.save(folder / PHOTOS, photos.pixels)
@@ -65,11 +66,11 @@ def attack_keras(model: Artifact, photos: Photos, plan: AttackPlan, folder: Path
         "plan": plan.to_dict(),
     }
     (folder / WORK).write_text(json.dumps(work), encoding="utf-8")
-    interrupted = False
+    failure, interrupted = "", False
     try:
         code, printed = run_relayed("tledge.bench.robustness.white_box_process", folder, progress=progress)
         if code != 0:
-            raise MeasurementError(f"attacking '{model.path}' {describe_end(code, printed)}")
+            failure = f"the process that follows its gradients {describe_end(code, printed)}"
     except KeyboardInterrupt:
         interrupted = True
     clean = _load(folder / CLEAN)["logits"] if (folder / CLEAN).exists() else None
@@ -78,6 +79,7 @@ def attack_keras(model: Artifact, photos: Photos, plan: AttackPlan, folder: Path
         clean=clean,
         attacked=tuple(_read(model, plan, folder)),
         flags=tuple(Flag(*pair) for pair in flags),
+        failure=failure,
         interrupted=interrupted,
     )
 

@@ -18,6 +18,7 @@ from tledge.attacks.goal import Goal
 from tledge.attacks.threat_model import ThreatModel
 from tledge.bench import BenchRecord, bench, summarize
 from tledge.bench.record import BenchSettings
+from tledge.bench.robustness import white_box
 from tledge.bench.robustness.answerers import Answerer
 from tledge.bench.robustness.attack_plan import AttackPlan, plan_attacks
 from tledge.bench.robustness.attack_set import AttackedPhotos, AttackSet, Photos
@@ -135,7 +136,7 @@ def test_saved_photos_are_within_eps_and_shown_in_the_report(record: BenchRecord
     assert any(line.startswith("Under the worst of all attacks at L∞ eps 8/255") for line in record.conclusions)
 
 
-def test_roads_are_told_apart(record: BenchRecord) -> None:
+def test_roads_are_told_apart(record: BenchRecord, folder: Path) -> None:
     roads = {
         (item.artifact, item.params["attack"], item.params["road"], item.params.get("source"))
         for item in read_results(record.results)
@@ -146,9 +147,20 @@ def test_roads_are_told_apart(record: BenchRecord) -> None:
         *((name, "pgd", "transfer", "model.keras") for name in ("float32.tflite", "float16.tflite")),
         *((name, "square", "direct", name) for name in ("float32.tflite", "float16.tflite")),
     }
-    queries = rows(record, "attack_queries", attack="square", eps=8.0)[0]
-    assert 1 <= queries.value <= 62
+    few, more = (rows(record, "attack_queries", attack="square", eps=eps)[0] for eps in EPS)
+    assert 1 <= few.value <= 62
+    assert few.value < more.value <= 124, "it goes on from the smaller eps"
     assert rows(record, "adversarial_distance", attack="pgd", eps=32.0)[0].value <= 32 * (32 * 32 * 3) ** 0.5
+    saved = AttackSet.load(record.folder.adversarial)
+    labels = saved.photos.goal.labels
+    right = {}
+    for name in ("float32.tflite", "float16.tflite"):
+        (item,) = [each for each in saved.attacked if each.source == name and each.threat.eps == 32]
+        with Classifier(folder / name, target="litert:cpu:1") as classifier:
+            right[name] = classifier.logits(item.shown(saved.photos.pixels)).argmax(axis=1) == labels
+    (row,) = rows(record, "robust_mcnemar", attack="square", road="direct", eps=32.0)
+    assert row.params["only_this_right"] == (right["float16.tflite"] & ~right["float32.tflite"]).sum()
+    assert row.params["only_baseline_right"] == (right["float32.tflite"] & ~right["float16.tflite"]).sum()
     tests = rows(record, "robust_mcnemar", attack="worst")
     assert [item.params["eps"] for item in tests] == list(EPS)
     assert {item.params["against"] for item in tests} == {"float32.tflite"}
@@ -283,6 +295,8 @@ def test_impossible_wishes_are_refused_before_anything_is_measured(folder: Path,
     check_one_line_error(
         ask("--attack", "pgd", "--surrogate", folder / "float32.tflite"), "no Keras model", "have gradients"
     )
+    check_one_line_error(ask("--attack", "square", "--attack-steps", "3"), "--attack-steps 3 is for apgd and pgd")
+    check_one_line_error(ask("--attack", "square", "--attack-queries", "0"), "queries must be 1 or more")
     assert not (tmp_path / "out").exists()
 
 
@@ -300,7 +314,7 @@ def test_without_keras_the_attacks_that_remain_are_told(folder: Path, tmp_path: 
         cwd=tmp_path,
         env=WITHOUT_KERAS,
     )
-    check_one_line_error(done, "tledge[train]")
+    check_one_line_error(done, "tledge[train]", "--attack square does without")
 
 
 def test_plans_are_what_options_say() -> None:
@@ -354,8 +368,11 @@ def test_what_was_attacked_before_ctrl_c_is_kept(
     assert BenchSettings.load(tmp_path / "out").interrupted
     made = AttackSet.load(tmp_path / "out" / "adversarial").attacked
     assert {(item.attack, item.threat.eps) for item in made if item.white_box} == kept
-    artifacts = {row.artifact for row in read_results(tmp_path / "out" / "results.jsonl") if "attack" in row.params}
-    assert artifacts == {"model.keras"} | ({"float32.tflite"} if attack.startswith("square") else set())
+    found = [row for row in read_results(tmp_path / "out" / "results.jsonl") if row.metric == "robust_accuracy"]
+    halfway = {"float32.tflite"} if attack.startswith("square") else set()
+    assert {row.artifact for row in found} == {"model.keras"} | halfway
+    worst = {row.artifact for row in found if row.params["attack"] == "worst"}
+    assert worst == ({"model.keras"} if halfway else set()), "of what not all attacks were made on, nobody knows"
 
 
 def test_an_artifact_that_cannot_answer_costs_no_other(
@@ -385,6 +402,60 @@ def test_an_artifact_that_cannot_answer_costs_no_other(
     assert rows(record, "corrupted_accuracy", "float32.tflite")
     assert not rows(record, "robust_accuracy", "float16.tflite")
     assert rows(record, "top1", "float16.tflite")
+
+
+def test_a_process_that_fails_costs_only_what_it_had_to_make(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    run = white_box.run_relayed
+
+    def fail(module: str, work: Path, progress: Progress) -> tuple[int, str]:
+        run(module, work, progress=progress)
+        (work / white_box.made_name("pgd", 32.0)).unlink()
+        return -9, ""
+
+    monkeypatch.setattr(white_box, "run_relayed", fail)
+    record = bench(
+        files=[folder / "model.keras", folder / "float32.tflite"],
+        data=folder / "photos",
+        output=tmp_path / "out",
+        attack=("pgd", "square"),
+        eps=EPS,
+        attack_images=10,
+        attack_steps=1,
+        attack_queries=3,
+        **QUICK,
+    )
+    (item,) = record.skipped
+    assert (item.artifact, item.failed) == ("model.keras", True)
+    assert "SIGKILL" in item.reason
+    assert rows(record, "robust_accuracy", "float32.tflite", attack="pgd", eps=8.0)
+    assert rows(record, "robust_accuracy", "float32.tflite", attack="square", eps=32.0)
+    assert not rows(record, "robust_accuracy", "float32.tflite", attack="worst")
+
+
+def test_a_set_in_the_folder_of_the_results_stays_whole(record: BenchRecord, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(record.folder.adversarial, tmp_path / "out" / "adversarial")
+    before = AttackSet.load(tmp_path / "out" / "adversarial").fingerprint
+    for _ in range(2):
+        again = bench(
+            files=[folder / "float32.tflite"],
+            output=tmp_path / "out",
+            attack_set=tmp_path / "out" / "adversarial",
+            **{**QUICK, "targets": ["litert:cpu:1"]},
+        )
+        assert again.settings.attacked_with == before
+    assert len(AttackSet.load(tmp_path / "out" / "adversarial").attacked) == 6
+
+
+def test_a_model_of_other_classes_is_not_shown_a_set(
+    network: Any, record: BenchRecord, folder: Path, tmp_path: Path
+) -> None:
+    content = FORMATS.load("tflite").convert(network, RECIPES[0], None)
+    write_artifact(tmp_path / "other.tflite", content, replace(SIDECAR, class_names=(*NAMES[1:], "0")))
+    with pytest.raises(OptionError, match=r"other.tflite' tells apart 1, 2"):
+        bench(files=[folder / "float32.tflite", tmp_path / "other.tflite"], attack_set=record.folder.adversarial)
 
 
 @pytest.fixture
@@ -443,6 +514,28 @@ def _outdate(folder: Path) -> None:
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
 
 
+def _break_out(folder: Path) -> None:
+    path = folder / "attack-set.json"
+    path.write_text(path.read_text().replace('"attack": "square"', '"attack": "../../square"'))
+
+
+def _empty(folder: Path) -> None:
+    path = folder / "attack-set.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "attacked": []}))
+
+
+def _mistake(folder: Path) -> None:
+    path = folder / "attack-set.json"
+    path.write_text(path.read_text().replace('"seconds": 1.5', '"seconds": "long"'))
+
+
+def _postdate(folder: Path) -> None:
+    path = folder / "attack-set.json"
+    fields = json.loads(path.read_text())
+    fields["attacked"][0]["made_at"][0] = 4.0
+    path.write_text(json.dumps(fields))
+
+
 def _escape(folder: Path) -> None:
     path = folder / "attack-set.json"
     path.write_text(path.read_text().replace("originals/0000-cat.png", "../0000-cat.png"))
@@ -456,6 +549,10 @@ def _escape(folder: Path) -> None:
         (_remove, "cannot read image"),
         (_outdate, "schema version 2"),
         (_escape, "not within the folder"),
+        (_break_out, "no name of an attack"),
+        (_empty, "no attacked photos"),
+        (_mistake, "could not convert"),
+        (_postdate, "made with an eps of 4"),
     ],
 )
 def test_a_spoilt_set_is_refused(attack_set: AttackSet, tmp_path: Path, spoil: Any, said: str) -> None:

@@ -258,7 +258,7 @@ def attacked_rows() -> list[Measurement]:
             rows.append(row(artifact, value + 0.1, attack="square", road="direct", source=artifact, eps=eps, steps=9))
             rows.append(row(artifact, value + more, attack="worst", road="all", eps=eps))
     test = {"only_this_right": 8, "only_baseline_right": 2, "against": "float32.tflite", "attack": "worst"}
-    rows += [row("int8.tflite", p, "robust_mcnemar", eps=eps, **test) for eps, p in ((1.0, 0.03), (4.0, 0.4))]
+    rows += [row("int8.tflite", p, "robust_mcnemar", eps=eps, **test) for eps, p in ((1.0, 0.02), (4.0, 0.4))]
     return rows
 
 
@@ -274,7 +274,7 @@ def test_robustness_is_drawn_where_it_was_measured(data: ReportData, tmp_path: P
     assert len(re.findall(r'class="marker series-[01]"><title>', drawn)) == 6, "two curves from clean accuracy on"
     assert "float32.tflite · litert:cpu:2: 0.950 at 0, 0.600 at 1, 0.100 at 4" in drawn
     assert '<td class="number">0.620<small>0.610–0.630</small></td>' in text
-    assert '<td class="said">more robust at eps 1 (p 0.030)</td>' in text
+    assert '<td class="said">more robust at eps 1 (p 0.020)</td>' in text
     assert (
         "Under the worst of all attacks at L∞ eps 1/255, 0.60 to 0.62 of 300 photos stay right; int8.tflite is more"
         " robust than float32.tflite." in conclude(attacked)

@@ -6,7 +6,7 @@ from scipy.stats import binomtest, t
 
 from tledge.bench.summary import Row
 from tledge.core import comparisons
-from tledge.core.comparisons import FASTER, SLOWER, latency_ratio, mcnemar, verdict
+from tledge.core.comparisons import FASTER, SLOWER, holm, latency_ratio, mcnemar, verdict
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (3, 5), (1, 9), (40, 12), (700, 640)])
@@ -64,3 +64,12 @@ def test_a_flagged_row_has_no_verdict() -> None:
     assert quiet.verdict == FASTER
     assert replace(quiet, flags=("noisy",)).verdict == ""
     assert replace(quiet, flags=("wrong_cpu",)).verdict == FASTER
+
+
+def test_several_tests_are_judged_together() -> None:
+    assert holm([]) == []
+    assert holm([0.04]) == [True]
+    assert holm([0.04, 0.001, 0.03]) == [False, True, False]
+    assert holm([0.01, 0.02, 0.012]) == [True, True, True]
+    assert holm([0.02, 0.02]) == [True, True]
+    assert holm([0.03, 0.03]) == [False, False]

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from comparison_sample import Machine, Planted, write_bench
 
 from tledge.bench.comparison import compare
 from tledge.bench.gate import GateResult, check, parse
+from tledge.bench.record import BenchSettings
 from tledge.bench.stored_results import read_stored
 from tledge.core.errors import OptionError, UnknownNameError
+from tledge.core.measurement import Measurement, read_results, write_results
 
 INT8 = Planted()
 FLOAT = Planted(artifact="float32.tflite", latency=6.0)
@@ -107,3 +110,39 @@ def test_unknown_metrics_and_a_missing_benchmark_are_refused() -> None:
     for text in ("p90_ms > 1.1x", "top1_drop > 0.01"):
         with pytest.raises(OptionError, match="--against"):
             parse([text], compared=False)
+
+
+def attacked(results: Path, worst: float, **attacks: Any) -> Path:
+    """Adds what attacks left of int8.tflite at eps 1 and 8, and how it was attacked."""
+    rows = read_results(results)
+    for attack, eps, value in (("none", 0, 0.98), ("worst", 1, worst), ("worst", 8, worst / 2), ("pgd", 8, 0.9)):
+        rows.append(
+            Measurement(
+                artifact="int8.tflite",
+                artifact_sha256=rows[0].artifact_sha256,
+                target="litert:cpu:2",
+                scenario="robustness",
+                metric="robust_accuracy",
+                value=value,
+                n=100,
+                params={"attack": attack, "eps": eps, "norm": "linf"},
+            )
+        )
+    write_results(results, rows)
+    replace(BenchSettings.load(results.parent), attacks={"attack": ["pgd"], **attacks}).save(results.parent)
+    return results
+
+
+def test_robust_accuracy_is_that_of_the_worst_and_compared_with_the_same_attacks_only(tmp_path: Path) -> None:
+    new = attacked(write_bench(tmp_path / "new", 0, [INT8]), 0.4, eps=[1, 8])
+    assert gate(new, "robust_accuracy < 0.19").passed
+    (line,) = gate(new, "robust_accuracy < 0.21").violations
+    assert "robust_accuracy 0.2" in line
+    alike = attacked(write_bench(tmp_path / "alike", 1, [INT8]), 0.8, eps=[1, 8])
+    assert not gate(new, "robust_accuracy < 0.9x", old=alike).passed
+    assert gate(new, "robust_accuracy < 0.4x", old=alike).passed
+    others = attacked(write_bench(tmp_path / "others", 1, [INT8]), 0.8, eps=[1, 2, 8])
+    result = gate(new, "robust_accuracy < 0.9x", old=others)
+    assert not result.violations
+    (line,) = result.unjudged
+    assert "attacked otherwise" in line

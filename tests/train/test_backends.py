@@ -117,6 +117,21 @@ def test_two_devices_reach_the_loss_of_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_both_backends_train_against_attacks(
+    backend: str, devices: int, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    options = {"adversarial": 2, "devices": devices, "epochs": 3, "learning_rate": 1e-3}
+    told = start(photos, weights, tmp_path / "runs", backend, **options).finish()
+    rows = told["rows"]
+    assert isinstance(rows, list)
+    epochs = [row for row in rows if row["phase"] == "fine-tune"]
+    assert all(0 <= float(row["val_robust_accuracy"]) <= float(row["val_top1"]) for row in epochs)
+    assert float(epochs[-1]["val_robust_loss"]) < float(epochs[0]["val_robust_loss"])
+
+
+@pytest.mark.slow
 def test_two_hosts_reach_the_loss_of_one(
     alone: dict[str, dict[str, object]], photos: Path, weights: Path, tmp_path: Path
 ) -> None:

@@ -311,6 +311,8 @@ def _check_adversarial(settings: Settings) -> None:
             f"--adversarial needs --precision float32; received {settings.precision}, in which changes of {eps}/255 are"
             " lost"
         )
+    if settings.hosts > 1:
+        raise OptionError(f"--adversarial trains on one host, with any --devices; received --hosts {settings.hosts}")
 
 
 def _check_devices(settings: Settings) -> None:

@@ -230,6 +230,7 @@ def test_what_is_not_asked_for_suits_adversarial_training(options: Options) -> N
         ({"fine_tune": False}, "--adversarial is a way of fine-tuning: .* no --no-fine-tune"),
         ({"weights": "none"}, "--adversarial is a way of fine-tuning: it needs pretrained weights"),
         ({"precision": "mixed_bfloat16"}, "--adversarial needs --precision float32; received mixed_bfloat16"),
+        ({"hosts": 2, "coordinator": "127.0.0.1:1"}, "--adversarial trains on one host, .*; received --hosts 2"),
     ],
 )
 def test_what_cannot_be_asked_for_is_said(wrong: dict[str, Any], message: str, options: Options) -> None:

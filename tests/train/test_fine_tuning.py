@@ -124,8 +124,10 @@ def test_a_loss_that_breaks_keeps_the_last_good_weights(
     assert not (run / "checkpoints").exists(), "resuming would fail the same way"
     with Classifier(run / "last_good.keras") as classifier:
         splits = RunDirectory(run).splits()
-        answers = [classifier.classify(path, top=1)[0].index for path in splits.paths(splits.test)]
-    assert np.mean(np.array(answers) == [sample.label for sample in splits.test]) >= 0.75
+        samples = splits.train + splits.validation + splits.test
+        answers = [classifier.classify(path, top=1)[0].index for path in splits.paths(samples)]
+    assert len(samples) == 80
+    assert np.mean(np.array(answers) == [sample.label for sample in samples]) >= 0.7, "broken ones would guess: 0.5"
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tledge.core.errors import DataError, OptionError
 from tledge.core.images import Pixels
+from tledge.core.loading import batches
 from tledge.core.sampling import choose_balanced
 from tledge.visualize.subject import Subject
 
@@ -97,3 +99,40 @@ class PhotoChoice:
                 f"the model is right about none of the {len(order)} test photos of {asked}; name others with --photo"
             )
         return found[: self.count]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhotos:
+    """Photos of the test split.
+
+    Attributes:
+        names: what pages call them.
+        pixels: uint8 (N, height, width, 3).
+        labels: (N,), their classes.
+    """
+
+    names: Sequence[str]
+    pixels: Pixels
+    labels: npt.NDArray[np.intp]
+
+    @classmethod
+    def load(cls, subject: Subject, *, count: int | None = None, seed: int = 0) -> LabelledPhotos:
+        """Reads all, or as many as are wanted of each class in turn.
+
+        Raises:
+            RunError: there is no run, or photos are gone or were changed.
+            DataError: the run has no test photos.
+        """
+        splits = subject.splits
+        samples = splits.test
+        if count is not None:
+            samples = choose_balanced(samples, [sample.label for sample in samples], count, seed)
+        if not samples:
+            raise DataError("the run has no test photos: train with --test-fraction above 0")
+        splits.check_unchanged(samples)
+        parts = list(batches(splits.paths(samples), subject.input_size, subject.resize, LOOKED_AT))
+        labels = np.array([sample.label for sample in samples], np.intp)
+        return cls([sample.path for sample in samples], np.concatenate(parts), labels)
+
+    def __len__(self) -> int:
+        return len(self.names)

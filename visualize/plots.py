@@ -47,7 +47,9 @@ def score_curves(curves: Sequence[tuple[str, Sequence[float]]], target: str) -> 
     """
     figure, axes = _figure(6.4, 3.4)
     for place, (label, scores) in enumerate(curves):
-        axes.plot(range(len(scores)), scores, color=COLOURS[place % len(COLOURS)], marker=".", linewidth=1.3, label=label)
+        axes.plot(
+            range(len(scores)), scores, color=COLOURS[place % len(COLOURS)], marker=".", linewidth=1.3, label=label
+        )
     axes.set(xlabel="steps of the attack", ylabel=f"score of {target}", ylim=(-0.03, 1.03))
     axes.axhline(0.5, color="#b6bcc4", linewidth=0.8, zorder=0)
     if len(curves) <= len(COLOURS):

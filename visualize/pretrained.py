@@ -68,7 +68,9 @@ def _applications() -> dict[str, Any]:
     import keras
 
     found = inspect.getmembers(keras.applications, inspect.isfunction)
-    return {name.lower(): function for name, function in found if "include_top" in inspect.signature(function).parameters}
+    return {
+        name.lower(): function for name, function in found if "include_top" in inspect.signature(function).parameters
+    }
 
 
 def _build(application: Any, side: int, weights: str | None, *, head: bool) -> Any:
@@ -78,9 +80,7 @@ def _build(application: Any, side: int, weights: str | None, *, head: bool) -> A
     family = getattr(keras.applications, application.__module__.rpartition(".")[2])
     image = keras.Input((side, side, 3), name="image", dtype="float32")
     ending = {"classes": CLASSES, "classifier_activation": None} if head else {}
-    network = application(
-        include_top=head, weights=weights, input_tensor=family.preprocess_input(image), **ending
-    )
+    network = application(include_top=head, weights=weights, input_tensor=family.preprocess_input(image), **ending)
     output = network.output
     if head and len(output.shape) != 2:  # the MobileNets end in a convolution and a reshaping of it
         output = keras.layers.Flatten()(output)

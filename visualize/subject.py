@@ -111,7 +111,9 @@ class Subject:
             if name not in own and not Path(name).is_file():
                 if own:
                     raise UnknownNameError("artifact", name, own)
-                raise ArtifactError(f"no such file: '{name}', and no artifacts in the run: make some with 'tledge export'")
+                raise ArtifactError(
+                    f"no such file: '{name}', and no artifacts in the run: make some with 'tledge export'"
+                )
             artifact = own.get(name) or read_artifact(Path(name))
             sidecar = artifact.sidecar
             if sidecar.input_size != self.input_size or len(sidecar.class_names) != len(self.class_names):

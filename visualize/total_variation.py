@@ -1,7 +1,7 @@
 """Total variation: how much the values of an image change from one pixel to the next.
 
-Source: Rudin, Osher and Fatemi, Nonlinear total variation based noise removal algorithms, Physica D 60, 1992; as a prior
-for images that a network is asked for: Mahendran and Vedaldi, arXiv 1412.0035, section 2.
+Source: Rudin, Osher and Fatemi, Nonlinear total variation based noise removal algorithms, Physica D 60, 1992; as a
+prior for images that a network is asked for: Mahendran and Vedaldi, arXiv 1412.0035, section 2.
 """
 
 from __future__ import annotations

@@ -180,15 +180,18 @@ class _Case:
             "target_score_by_eps": list(self.found.by_eps),
             "target_score_by_step": list(self.found.scores),
             "artifacts": {
-                name: {"label": answer.label, "score": answer.score, "target_score": answer.target_score, "fooled": answer.fooled}
+                name: {
+                    "label": answer.label,
+                    "score": answer.score,
+                    "target_score": answer.target_score,
+                    "fooled": answer.fooled,
+                }
                 for name, answer in self.artifacts.items()
             },
         }
 
 
-def _targets(
-    subject: Subject, photos: Sequence[Photo], logits: Floats, target: int | None
-) -> npt.NDArray[np.intp]:
+def _targets(subject: Subject, photos: Sequence[Photo], logits: Floats, target: int | None) -> npt.NDArray[np.intp]:
     """The class that each photo is to be taken for. Raises OptionError where it is so already."""
     if target is None:
         return np.argsort(-logits, axis=1, kind="stable")[:, 1]
@@ -196,8 +199,8 @@ def _targets(
     for photo, answer, own in zip(photos, logits.argmax(axis=1), scores, strict=True):
         if answer == target:
             raise OptionError(
-                f"'{photo.name}' is taken for '{subject.class_names[target]}' already (score {own[target]:.3f}); a target"
-                " must be another class than the present one"
+                f"'{photo.name}' is taken for '{subject.class_names[target]}' already (score {own[target]:.3f}); a"
+                " target must be another class than the present one"
             )
     return np.full(len(photos), target, np.intp)
 
@@ -212,7 +215,9 @@ def _sentences(cases: Sequence[_Case], largest: int) -> list[str]:
     if not reached:
         return [f"None of {count} photos was taken for its target at eps {largest}/255 or less."]
     last = f"at eps {max(reached)}/255 or less" if max(reached) > 1 else "at eps 1/255"
-    sentences = [f"{len(reached)} of {count} photos are taken for their target {last}; half of them at {_median(reached)}/255."]
+    sentences = [
+        f"{len(reached)} of {count} photos are taken for their target {last}; half of them at {_median(reached)}/255."
+    ]
     names = list(cases[0].artifacts)
     fooled = {name: sum(case.artifacts[name].fooled for case in cases) for name in names}
     if names:
@@ -234,8 +239,8 @@ def _pictures(cases: Sequence[_Case], steps: int) -> list[Picture]:
         Plot(
             name="adversarial-scores",
             title="The scores along the way",
-            caption=f"At the smallest eps that works: 0 is the photo, 1 a random image within eps, the last the image that"
-            f" the attack ends with, of {steps} steps the one that went the farthest.",
+            caption="At the smallest eps that works: 0 is the photo, 1 a random image within eps, the last the image that"
+            f" the attack ends with: of {steps} steps the one that went the farthest.",
             png=score_curves(curves, target),
             alt=f"The score of {target} rises step by step: "
             + "; ".join(f"{label}: from {scores[0]:.2f} to {scores[-1]:.2f}" for label, scores in curves),

@@ -73,8 +73,8 @@ class Features(Kind):
                 step.advance()
         first, last = figures[0]["layers"][0], figures[0]["layers"][-1]
         sentences = [
-            f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: the layers near the image keep"
-            " its edges and colours, those near the answer keep what is there and lose where.",
+            f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: the layers near the image"
+            " keep its edges and colours, those near the answer keep what is there and lose where.",
             f"Of {last['channels']:,} channels of {last['layer']}, {last['silent']:,} are silent on"
             f" {figures[0]['photo']}.",
         ]
@@ -119,7 +119,9 @@ class _Look:
         for channel in self.order[:STRONGEST]:
             heat = positive_share(resized(self.maps[..., channel], side))
             label = f"channel {channel} · mean {self.strengths[channel]:.2f}"
-            tiles.append(Tile(enlarge(overlaid(photo.pixels, heat), LARGE), label, f"Where {label} of {self.layer} answers"))
+            tiles.append(
+                Tile(enlarge(overlaid(photo.pixels, heat), LARGE), label, f"Where {label} of {self.layer} answers")
+            )
         return Grid(
             name=f"features-{slug(photo.name)}-{slug(self.layer)}-strongest",
             title=self.heading,

@@ -41,7 +41,9 @@ class Ideal(Kind):
     """
 
     title: ClassVar[str] = "Ideal images"
-    reference: ClassVar[str] = "Simonyan, Vedaldi and Zisserman, arXiv 1312.6034; Mahendran and Vedaldi, arXiv 1412.0035"
+    reference: ClassVar[str] = (
+        "Simonyan, Vedaldi and Zisserman, arXiv 1312.6034; Mahendran and Vedaldi, arXiv 1412.0035"
+    )
 
     classes: Sequence[str] = ()
     tv: float = 0.6
@@ -56,10 +58,10 @@ class Ideal(Kind):
 
     def show(self, subject: Subject, progress: Progress) -> Section:
         if not 0 < self.tv <= 100:
-            raise OptionError(f"--tv must be above 0 and at most 100: the image without it is shown anyway; received {self.tv:g}")
-        options = AscentOptions(
-            steps=self.steps, l2=self.l2, jitter=self.jitter, scales=self.scales, seed=self.seed
-        )
+            raise OptionError(
+                f"--tv must be above 0 and at most 100: the image without it is shown anyway; received {self.tv:g}"
+            )
+        options = AscentOptions(steps=self.steps, l2=self.l2, jitter=self.jitter, scales=self.scales, seed=self.seed)
         options.check(subject.input_size)
         names = tuple(dict.fromkeys(self.classes)) or subject.class_names[:MOST_CLASSES]
         targets = [subject.class_index(name) for name in names]
@@ -109,8 +111,8 @@ class _Ideal:
     @property
     def sentence(self) -> str:
         return (
-            f"{self.name}: score {self.scores[WITH]:.4f} with the total-variation term, {self.scores[WITHOUT]:.4f} without;"
-            f" its total variation is {self.ratio:.3f} of that without"
+            f"{self.name}: score {self.scores[WITH]:.4f} with the total-variation term, {self.scores[WITHOUT]:.4f}"
+            f" without; its total variation is {self.ratio:.3f} of that without"
         )
 
     def pictures(self) -> list[Picture]:

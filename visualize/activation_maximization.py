@@ -1,7 +1,7 @@
 """Activation maximization: an image that a network takes for a class more than any photo, climbed to from noise.
 
-Source: Erhan, Bengio, Courville and Vincent, Visualizing higher-layer features of a deep network, 2009; Simonyan, Vedaldi
-and Zisserman, arXiv 1312.6034, section 2 (the logit, not its softmax; the L2 term); Mahendran and Vedaldi, arXiv
+Source: Erhan, Bengio, Courville and Vincent, Visualizing higher-layer features of a deep network, 2009; Simonyan,
+Vedaldi and Zisserman, arXiv 1312.6034, section 2 (the logit, not its softmax; the L2 term); Mahendran and Vedaldi, arXiv
 1412.0035 (the total-variation term and jitter); Mordvintsev, Olah and Tyka, Inceptionism, 2015 (scales, from coarse to
 fine, and gradients brought to one length).
 """
@@ -93,6 +93,7 @@ def ascend(
     gradient: LogitGradient,
     target: int,
     size: tuple[int, int],
+    *,
     weights: Sequence[float],
     options: AscentOptions,
     advance: Callable[[], None],
@@ -121,7 +122,8 @@ def ascend(
         image = _enlarged(image, own_size)
         steps = options.steps * (scale + 1) // options.scales - options.steps * scale // options.scales
         for step in range(steps):
-            pull = _climb(gradient, image, targets, size, options.jitter, rng)
+            down, across = rng.integers(-options.jitter, options.jitter + 1, 2)
+            pull = _climb(gradient, image, targets, size=size, moves=(int(down), int(across)))
             pull -= smoothness * total_variation_gradient(image)
             pull -= np.float32(options.l2 / NOISE) * (image - np.float32(GREY))
             share = 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -138,17 +140,17 @@ def _climb(
     gradient: LogitGradient,
     image: Floats,
     targets: npt.NDArray[np.intp],
+    *,
     size: tuple[int, int],
-    jitter: int,
-    rng: np.random.Generator,
+    moves: tuple[int, int],
 ) -> Floats:
     """The gradient of the logits by images of any size, which the network sees enlarged and moved about; root mean
     square 1 for each image, 0 where there is none.
     """
-    moves = rng.integers(-jitter, jitter + 1, 2)
-    seen = np.roll(_enlarged(image, size), tuple(moves), axis=(1, 2))
+    down, across = moves
+    seen = np.roll(_enlarged(image, size), (down, across), axis=(1, 2))
     _, found = gradient(seen, targets)
-    found = _reduced(np.roll(found, tuple(-moves), axis=(1, 2)), image.shape[1:3])
+    found = _reduced(np.roll(found, (-down, -across), axis=(1, 2)), image.shape[1:3])
     length = np.sqrt(np.square(found).mean(axis=(1, 2, 3), keepdims=True))
     return found / np.where(length > 0, length, 1)
 

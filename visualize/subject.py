@@ -118,9 +118,11 @@ class Subject:
             sidecar = artifact.sidecar
             if sidecar.input_size != self.input_size or len(sidecar.class_names) != len(self.class_names):
                 raise OptionError(
-                    f"'{name}' takes {sidecar.input_size} pixels and knows {len(sidecar.class_names)} classes; the model"
-                    f" takes {self.input_size} and knows {len(self.class_names)}: name an artifact that was made from it"
+                    f"'{name}' takes {sidecar.input_size} pixels and knows {len(sidecar.class_names)} classes; the"
+                    f" model takes {self.input_size} and knows {len(self.class_names)}: name an artifact of that model"
                 )
+            if artifact.name in {other.name for other in chosen}:
+                raise OptionError(f"--artifact names '{artifact.name}' twice; name each once, by different file names")
             chosen.append(artifact)
         return tuple(chosen)
 

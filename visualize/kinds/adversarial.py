@@ -239,8 +239,8 @@ def _pictures(cases: Sequence[_Case], steps: int) -> list[Picture]:
         Plot(
             name="adversarial-scores",
             title="The scores along the way",
-            caption="At the smallest eps that works: 0 is the photo, 1 a random image within eps, the last the image that"
-            f" the attack ends with: of {steps} steps the one that went the farthest.",
+            caption="At the smallest eps that works: 0 is the photo, 1 a random image within eps, the last the image"
+            f" that the attack ends with: of {steps} steps the one that went the farthest.",
             png=score_curves(curves, target),
             alt=f"The score of {target} rises step by step: "
             + "; ".join(f"{label}: from {scores[0]:.2f} to {scores[-1]:.2f}" for label, scores in curves),

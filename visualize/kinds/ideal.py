@@ -69,7 +69,14 @@ class Ideal(Kind):
         found = []
         with progress.step("ideal images", len(names) * self.steps, "steps") as step:
             for name, target in zip(names, targets, strict=True):
-                ascent = ascend(gradient, target, subject.input_size, (0.0, self.tv), options, step.advance)
+                ascent = ascend(
+                    gradient,
+                    target,
+                    subject.input_size,
+                    weights=(0.0, self.tv),
+                    options=options,
+                    advance=step.advance,
+                )
                 found.append(_Ideal(name, ascent, *_judge(subject, gradient, ascent.images, target)))
                 step.mark(found[-1].sentence)
         pictures = [picture for item in found for picture in item.pictures()]

@@ -190,8 +190,8 @@ def _sentences(looks: Sequence[_Look], names: Sequence[str], layer: str) -> list
     if known:
         furthest = min(known, key=lambda name: known[name])
         sentences.append(
-            f"Over {len(looks)} photo{'s'[: len(looks) != 1]}, the artifact that looks elsewhere the most is {furthest}:"
-            " its occlusion maps rank the parts of the photo as the Keras model's do to"
+            f"Over {len(looks)} photo{'s'[: len(looks) != 1]}, the artifact that looks elsewhere the most is"
+            f" {furthest}: its occlusion maps rank the parts of the photo as the Keras model's do to"
             f" {known[furthest]:.3f} (Spearman, 1 is the same order)."
         )
     cam = _mean([look.cam_correlation for look in looks])

@@ -1,9 +1,9 @@
 """Activation maximization: an image that a network takes for a class more than any photo, climbed to from noise.
 
 Source: Erhan, Bengio, Courville and Vincent, Visualizing higher-layer features of a deep network, 2009; Simonyan,
-Vedaldi and Zisserman, arXiv 1312.6034, section 2 (the logit, not its softmax; the L2 term); Mahendran and Vedaldi, arXiv
-1412.0035 (the total-variation term and jitter); Mordvintsev, Olah and Tyka, Inceptionism, 2015 (scales, from coarse to
-fine, and gradients brought to one length).
+Vedaldi and Zisserman, arXiv 1312.6034, section 2 (the logit, not its softmax; the L2 term); Mahendran and Vedaldi,
+arXiv 1412.0035 (the total-variation term and jitter); Mordvintsev, Olah and Tyka, Inceptionism, 2015 (scales, from
+coarse to fine, and gradients brought to one length).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Logits and their gradients by what a Keras model is given, on TensorFlow and on JAX.
 
 Unlike ``attacks.GradientModel``, which takes the gradients of an attack's loss by the pixels of photos, this takes
-those of one logit, and by any tensor: also by the activations of a layer, through the part of a model that comes after it.
+those of one logit, and by any tensor: also by the activations of a layer, through the part of a model that comes
+after it.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def _subject(
         if extra:
             raise OptionError(f"{extra[0]} is for a plain backbone: add --backbone, as in --backbone vgg16")
         directory = find_run(run, runs)
-        return of_run(directory), output or directory.path / FOLDER
+        return of_run(directory), output or directory.visualize
     if run is not None:
         raise OptionError("--run names a trained run and --backbone a plain network; give one of them")
     subject = of_backbone(backbone, weights or IMAGENET, image_size=image_size, labels=labels)

@@ -39,7 +39,7 @@ class PhotoChoice:
     """Which photos.
 
     Attributes:
-        photos: image files; empty for test photos of the run.
+        photos: image files, before all else; empty for test photos of the run.
         classes: of the test photos; all without them.
         count: how many test photos.
         seed: of their choice.
@@ -56,8 +56,6 @@ class PhotoChoice:
             raise OptionError(f"--images must be 1 or more; received {self.count}")
         if self.seed < 0:
             raise OptionError(f"--seed must be 0 or more; received {self.seed}")
-        if self.photos and self.classes:
-            raise OptionError("--class chooses test photos by their class, and --photo names photos; give one of them")
 
     def load(self, subject: Subject, *, leave_out: int | None = None) -> list[Photo]:
         """Reads the photos that were named, or chooses test photos that the model is right about.

@@ -82,7 +82,7 @@ class Grid(Picture):
     Attributes:
         tiles: in reading order, all of one shape.
         columns: tiles in a row of the file; the page has as many as fit.
-        tile_width: pixels; what tiles are enlarged or reduced to in the file and on the page.
+        tile_width: pixels; what tiles are enlarged or reduced to in the file and, where there is room, on the page.
     """
 
     tiles: Sequence[Tile]
@@ -170,9 +170,15 @@ def beside(images: Sequence[Pixels], gap: int = GAP) -> Pixels:
     return np.concatenate(parts, axis=1)
 
 
+def enlarged_width(image: Pixels, least: int) -> int:
+    """The least multiple of an image's width that is ``least`` pixels or more: enlarged so, all pixels stay alike."""
+    width = int(image.shape[1])
+    return width * -(-least // width)
+
+
 def enlarge(image: Pixels, least: int) -> Pixels:
     """An image whose pixels are repeated so often that its width is ``least`` or more."""
-    times = -(-least // image.shape[1])
+    times = enlarged_width(image, least) // image.shape[1]
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 

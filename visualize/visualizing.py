@@ -144,7 +144,14 @@ def _choose(names: Sequence[str], options: Mapping[str, Any]) -> list[Kind]:
                 f"{_as_typed(option)} is an option of {', '.join(others)}, and {asked} was asked for; leave it out or"
                 " name that kind"
             )
+    if options.get("photos") and options.get("classes") and not any(_only_classes(kind) for kind in chosen):
+        raise OptionError("--photo names photos, and --class chooses test photos: give one of them")
     return [kind.with_options(options) for kind in chosen]
+
+
+def _only_classes(kind: Kind) -> bool:
+    """Whether a kind has another use for classes than to choose photos by them."""
+    return "classes" in kind.options() and "photos" not in kind.options()
 
 
 def _as_typed(option: str) -> str:

@@ -34,9 +34,7 @@ def run(
             "--class", help="ideal: the class to climb to; of photos: test photos of this class; may be repeated."
         ),
     ] = None,
-    images: Annotated[
-        int | None, typer.Option(help="How many test photos.  [default: features 1; embedding 1000; else 4]")
-    ] = None,
+    images: Annotated[int | None, typer.Option(help="How many test photos.  [default: features 1, else 4]")] = None,
     target: Annotated[
         str | None,
         typer.Option(help="adversarial: the class to be taken for.  [default: each photo's second]"),
@@ -62,6 +60,7 @@ def run(
     tiles: Annotated[
         int | None, typer.Option(help="confusions: photos shown of an artifact's errors.  [default: 10]")
     ] = None,
+    points: Annotated[int | None, typer.Option(help="embedding: how many test photos.  [default: 1000]")] = None,
     method: Annotated[str | None, typer.Option(help="embedding: pca or tsne.  [default: pca]")] = None,
     tv: Annotated[
         float | None,
@@ -120,6 +119,7 @@ def run(
             "channels": channels,
             "patch": patch,
             "tiles": tiles,
+            "points": points,
             "method": method,
             "tv": tv,
             "l2": l2,

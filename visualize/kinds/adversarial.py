@@ -20,7 +20,7 @@ from tledge.visualize.colours import amplified
 from tledge.visualize.kind import Kind
 from tledge.visualize.naming import slug
 from tledge.visualize.photos import Photo, PhotoChoice
-from tledge.visualize.pictures import Grid, Picture, Plot, Tile, enlarge
+from tledge.visualize.pictures import Grid, Picture, Plot, Tile, enlarged_width
 from tledge.visualize.plots import score_curves
 from tledge.visualize.section import Section, Table
 from tledge.visualize.smallest_eps import Found, smallest_eps
@@ -166,7 +166,7 @@ class _Case:
             caption="The photo, the attacked photo, and what was changed around a middle grey.",
             tiles=tiles,
             columns=3,
-            tile_width=tiles[0].pixels.shape[1],
+            tile_width=enlarged_width(self.photo.pixels, WIDTH),
         )
 
     def figures(self) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def _targets(subject: Subject, photos: Sequence[Photo], logits: Floats, target: 
 
 
 def _tile(pixels: Pixels, label: str, alt: str) -> Tile:
-    return Tile(enlarge(pixels, WIDTH), label, f"{alt}: {label}")
+    return Tile(pixels, label, f"{alt}: {label}")
 
 
 def _sentences(cases: Sequence[_Case], largest: int) -> list[str]:
@@ -214,10 +214,13 @@ def _sentences(cases: Sequence[_Case], largest: int) -> list[str]:
     count = len(cases)
     if not reached:
         return [f"None of {count} photos was taken for its target at eps {largest}/255 or less."]
-    last = f"at eps {max(reached)}/255 or less" if max(reached) > 1 else "at eps 1/255"
-    sentences = [
-        f"{len(reached)} of {count} photos are taken for their target {last}; half of them at {_median(reached)}/255."
-    ]
+    first, last = cases[0], f"at eps {max(reached)}/255 or less" if max(reached) > 1 else "at eps 1/255"
+    if count == 1:
+        became = f"from {first.found.by_eps[0]:.3f} to {first.found.by_eps[-1]:.3f}"
+        sentences = [f"{first.photo.name} becomes {first.target} at eps {first.eps_text}: its score rises {became}."]
+    else:
+        half = f"; half of them at {_median(reached)}/255 or less" if max(reached) > 1 else ""
+        sentences = [f"{len(reached)} of {count} photos are taken for their target {last}{half}."]
     names = list(cases[0].artifacts)
     fooled = {name: sum(case.artifacts[name].fooled for case in cases) for name in names}
     if names:

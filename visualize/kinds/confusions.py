@@ -18,7 +18,7 @@ from tledge.visualize.answering import answers_of_file
 from tledge.visualize.kind import Kind
 from tledge.visualize.naming import slug
 from tledge.visualize.photos import LabelledPhotos
-from tledge.visualize.pictures import Grid, Picture, Tile, enlarge
+from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width
 from tledge.visualize.section import Section, Table
 from tledge.visualize.subject import Subject, favourite
 
@@ -135,7 +135,7 @@ class _Judged:
                     caption="Test photos by how sure the answer is: the class, then the answer and its score.",
                     tiles=[self._wrong_tile(photo) for photo in self.wrong[:most]],
                     columns=5,
-                    tile_width=WIDTH,
+                    tile_width=enlarged_width(self.photos.pixels[0], WIDTH),
                 )
             )
         if self.disagreeing:
@@ -146,7 +146,7 @@ class _Judged:
                     caption="Test photos on which the Keras model answers differently; a tick marks who is right.",
                     tiles=[self._disagreeing_tile(photo) for photo in self.disagreeing[:most]],
                     columns=5,
-                    tile_width=WIDTH,
+                    tile_width=enlarged_width(self.photos.pixels[0], WIDTH),
                 )
             )
         return found
@@ -166,7 +166,7 @@ class _Judged:
         return self._tile(photo, "\n".join(said), f"A {self.class_names[right]}. {'; '.join(said)}")
 
     def _tile(self, photo: int, label: str, alt: str) -> Tile:
-        return Tile(enlarge(self.photos.pixels[photo], WIDTH), label, f"{alt} ({self.photos.names[photo]})")
+        return Tile(self.photos.pixels[photo], label, f"{alt} ({self.photos.names[photo]})")
 
     def figures(self, most: int) -> dict[str, Any]:
         total, wrong = len(self.photos), self.wrong

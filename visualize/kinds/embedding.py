@@ -36,7 +36,7 @@ class Embedding(Kind):
 
     Attributes:
         method: "pca" or "tsne".
-        images: how many test photos, of each class in turn.
+        points: how many test photos, of each class in turn.
         seed: of their choice and of t-SNE.
     """
 
@@ -44,7 +44,7 @@ class Embedding(Kind):
     reference: ClassVar[str] = "Pearson 1901 (PCA); van der Maaten and Hinton 2008 (t-SNE)"
 
     method: str = "pca"
-    images: int = 1000
+    points: int = 1000
     seed: int = 0
 
     def why_not(self, subject: Subject) -> str:
@@ -54,9 +54,9 @@ class Embedding(Kind):
         require("sklearn", extra="train", purpose="a map of photos")
         if self.method not in METHODS:
             raise UnknownNameError("method", self.method, METHODS)
-        if not LEAST <= self.images <= MOST:
-            raise OptionError(f"--images must be between {LEAST} and {MOST} for a map; received {self.images}")
-        photos = LabelledPhotos.load(subject, count=self.images, seed=self.seed)
+        if not LEAST <= self.points <= MOST:
+            raise OptionError(f"--points must be between {LEAST} and {MOST}; received {self.points}")
+        photos = LabelledPhotos.load(subject, count=self.points, seed=self.seed)
         if len(photos) < LEAST:
             raise DataError(f"a map needs {LEAST} test photos or more; the run has {len(photos)}")
         with progress.step("features", len(photos), "photos") as step:

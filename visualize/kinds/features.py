@@ -17,7 +17,7 @@ from tledge.visualize.kind import Kind
 from tledge.visualize.layers import feature_maps, find_layers
 from tledge.visualize.naming import slug
 from tledge.visualize.photos import Photo, PhotoChoice
-from tledge.visualize.pictures import Grid, Picture, Tile, enlarge
+from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width
 from tledge.visualize.section import Section
 from tledge.visualize.subject import Subject
 
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 STRONGEST = 6
 """Channels that are laid over the photo."""
 
-SMALL, LARGE = 76, 160
+SMALL, LARGE = 80, 128
 """Widths of tiles, in pixels."""
 
 
@@ -115,27 +115,25 @@ class _Look:
 
     def strongest_grid(self, photo: Photo) -> Grid:
         side = photo.pixels.shape[:2]
-        tiles = [Tile(enlarge(photo.pixels, LARGE), photo.name, f"The photo {photo.name}")]
+        tiles = [Tile(photo.pixels, photo.name, f"The photo {photo.name}")]
         for channel in self.order[:STRONGEST]:
             heat = positive_share(resized(self.maps[..., channel], side))
             label = f"channel {channel} · mean {self.strengths[channel]:.2f}"
-            tiles.append(
-                Tile(enlarge(overlaid(photo.pixels, heat), LARGE), label, f"Where {label} of {self.layer} answers")
-            )
+            tiles.append(Tile(overlaid(photo.pixels, heat), label, f"Where {label} of {self.layer} answers"))
         return Grid(
             name=f"features-{slug(photo.name)}-{slug(self.layer)}-strongest",
             title=self.heading,
             caption="The strongest channels over the photo: bright where they answer.",
             tiles=tiles,
             columns=STRONGEST + 1,
-            tile_width=LARGE,
+            tile_width=enlarged_width(photo.pixels, LARGE),
         )
 
     def channel_grid(self, photo: Photo, most: int) -> Grid:
         count = min(most, self.maps.shape[-1])
         tiles = [
             Tile(
-                enlarge(coloured(stretched(self.maps[..., channel])), SMALL),
+                coloured(stretched(self.maps[..., channel])),
                 f"{channel}",
                 f"Channel {channel} of {self.layer}",
             )

@@ -17,12 +17,14 @@ from tledge.visualize.answering import answers_of_file
 from tledge.visualize.gradients import LogitGradient
 from tledge.visualize.kind import Kind
 from tledge.visualize.naming import slug
-from tledge.visualize.pictures import Animation, Grid, Picture, Tile, beside, enlarge
+from tledge.visualize.pictures import Animation, Grid, Picture, Tile, beside, enlarge, enlarged_width
 from tledge.visualize.section import Section, Table
 from tledge.visualize.subject import Subject
 from tledge.visualize.total_variation import total_variation
 
-WIDTH = 224
+WIDTH, ANIMATED_WIDTH = 224, 128
+"""Pixels, at least; the animation is smaller because noise makes large files."""
+
 MILLISECONDS = 120
 MOST_CLASSES = 3
 """Classes that are climbed to where none is named."""
@@ -126,7 +128,7 @@ class _Ideal:
         labels = ("without total variation", "with total variation")
         tiles = [
             Tile(
-                enlarge(image, WIDTH),
+                image,
                 f"{label}: {self.name} {score:.4f}, TV {variation:.1f}",
                 f"An image of what the network takes for {self.name}, {label}, score {score:.4f}",
             )
@@ -134,7 +136,7 @@ class _Ideal:
                 self.ascent.images, labels, self.scores, self.variations, strict=True
             )
         ]
-        frames = [beside([enlarge(image, WIDTH) for image in frame]) for frame in self.ascent.frames]
+        frames = [beside([enlarge(image, ANIMATED_WIDTH) for image in frame]) for frame in self.ascent.frames]
         return [
             Grid(
                 name=f"ideal-{slug(self.name)}",
@@ -143,7 +145,7 @@ class _Ideal:
                 " neighbours, across and down, in pixel values.",
                 tiles=tiles,
                 columns=2,
-                tile_width=tiles[0].pixels.shape[1],
+                tile_width=enlarged_width(self.ascent.images[0], WIDTH),
             ),
             Animation(
                 name=f"ideal-{slug(self.name)}",

@@ -23,14 +23,14 @@ from tledge.visualize.kind import Kind
 from tledge.visualize.naming import slug
 from tledge.visualize.occlusion import Patches, occlusion_map, rank_correlation
 from tledge.visualize.photos import Photo, PhotoChoice
-from tledge.visualize.pictures import Grid, Tile, enlarge
+from tledge.visualize.pictures import Grid, Tile, enlarged_width
 from tledge.visualize.section import Section, Table
 from tledge.visualize.subject import Subject
 
 Floats = npt.NDArray[np.float32]
 
 KERAS = "model.keras"
-WIDTH = 160
+WIDTH = 144
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class _Look:
 
     def grid(self, layer: str) -> Grid:
         tiles = [
-            Tile(enlarge(self.photo.pixels, WIDTH), f"{self.answer} {self.score:.3f}", f"The photo {self.photo.name}"),
+            Tile(self.photo.pixels, f"{self.answer} {self.score:.3f}", f"The photo {self.photo.name}"),
             self._tile(self.cam, f"Grad-CAM, {layer}"),
         ]
         for name, occlusion in self.maps.items():
@@ -149,14 +149,14 @@ class _Look:
             f" square of {self.patches.side} pixels is covered.",
             tiles=tiles,
             columns=5,
-            tile_width=WIDTH,
+            tile_width=enlarged_width(self.photo.pixels, WIDTH),
         )
 
     def _tile(self, heat: Floats, label: str) -> Tile:
         strongest = np.unravel_index(int(heat.argmax()), heat.shape)
         where = f"{_third(strongest[0], heat.shape[0], 'top', 'middle', 'bottom')}"
         where += f" {_third(strongest[1], heat.shape[1], 'left', 'centre', 'right')}"
-        pixels = enlarge(overlaid(self.photo.pixels, positive_share(heat)), WIDTH)
+        pixels = overlaid(self.photo.pixels, positive_share(heat))
         return Tile(pixels, label, f"{label.splitlines()[0]}: strongest at the {where}")
 
     def figures(self) -> dict[str, Any]:

@@ -151,8 +151,8 @@ def _climb(
     seen = np.roll(_enlarged(image, size), (down, across), axis=(1, 2))
     _, found = gradient(seen, targets)
     found = _reduced(np.roll(found, (-down, -across), axis=(1, 2)), image.shape[1:3])
-    length = np.sqrt(np.square(found).mean(axis=(1, 2, 3), keepdims=True))
-    return found / np.where(length > 0, length, 1)
+    length: Floats = np.sqrt(np.square(found).mean(axis=(1, 2, 3), keepdims=True))
+    return found / np.where(length > 0, length, np.float32(1))
 
 
 def _side_sizes(size: tuple[int, int], scale: int) -> tuple[int, int]:

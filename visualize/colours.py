@@ -36,12 +36,13 @@ def stretched(values: Floats) -> Floats:
         high = float(values.max())
     if high <= low:
         return np.zeros_like(values)
-    return np.clip((values - low) / (high - low), 0, 1)
+    found: Floats = np.clip((values - low) / (high - low), 0, 1)
+    return found
 
 
 def positive_share(values: Floats) -> Floats:
     """What of a map is above 0, with its largest value as 1; all 0 where nothing is."""
-    positive = np.maximum(values, 0)
+    positive: Floats = np.maximum(values, 0)
     largest = positive.max()
     return positive / largest if largest > 0 else positive
 
@@ -63,7 +64,8 @@ def overlaid(photo: Pixels, heat: Floats, name: str = "inferno") -> Pixels:
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)[..., np.newaxis]
     share = (OVERLAID * np.clip(heat, 0, 1) + 0.15)[..., np.newaxis]
     mixed = (1 - share) * grey + share * coloured(heat, name)
-    return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+    found: Pixels = np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+    return found
 
 
 def amplified(difference: npt.NDArray[Any]) -> tuple[Pixels, float]:

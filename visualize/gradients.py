@@ -87,14 +87,15 @@ def _build_on_jax(model: Any) -> Step:
         logits, _ = model.stateless_call(*weights, values, training=False)
         return (logits * chosen).sum(), logits
 
-    @jax.jit
     def step(weights: Any, values: Any, chosen: Any) -> Any:
         (_, logits), gradients = jax.value_and_grad(total, has_aux=True)(values, weights, chosen)
         return logits, gradients
 
+    compiled = jax.jit(step)
+
     def run(values: Floats, chosen: Floats) -> tuple[Any, Any]:
         groups = (model.trainable_variables, model.non_trainable_variables)
-        logits, gradients = step([[variable.value for variable in group] for group in groups], values, chosen)
+        logits, gradients = compiled([[variable.value for variable in group] for group in groups], values, chosen)
         return logits, gradients
 
     return run

@@ -28,13 +28,16 @@ def feature_layers(model: Any) -> list[Any]:
     found = [
         layer
         for layer in model.layers
-        if type(layer).__name__ not in PASSING
-        and len(shape := getattr(layer.output, "shape", ())) == 4
-        and min(shape[1] or 2, shape[2] or 2) > 1
+        if type(layer).__name__ not in PASSING and _is_spatial(getattr(layer.output, "shape", ()))
     ]
     if not found:
         raise ModelError("the network has no layer with feature maps (N, h, w, channels): it cannot be looked into")
     return found
+
+
+def _is_spatial(shape: Sequence[int | None]) -> bool:
+    """Whether it is that of feature maps larger than 1 x 1, of a size that is known."""
+    return len(shape) == 4 and all(side is not None and side > 1 for side in shape[1:3])
 
 
 def find_layers(model: Any, names: Sequence[str]) -> list[Any]:

@@ -77,7 +77,7 @@ class Patches:
                 part = (slice(row, row + self.side), slice(column, column + self.side))
                 total[part] += value
                 count[part] += 1
-        return total / np.maximum(count, 1)
+        return np.divide(total, np.maximum(count, 1), dtype=np.float32)
 
     def gathered(self, heat: Floats) -> Floats:
         """A map (height, width) as its mean within each square: (rows, columns)."""

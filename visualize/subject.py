@@ -106,7 +106,7 @@ class Subject:
         own = {artifact.name: artifact for artifact in self.artifacts}
         if not names:
             return self.artifacts
-        chosen = []
+        chosen: list[Artifact] = []
         for name in names:
             if name not in own and not Path(name).is_file():
                 if own:

@@ -90,11 +90,13 @@ class _Judged:
 
     @property
     def answers(self) -> npt.NDArray[np.intp]:
-        return self.scores.argmax(axis=1)
+        found: npt.NDArray[np.intp] = self.scores.argmax(axis=1)
+        return found
 
     @property
     def confidence(self) -> Logits:
-        return self.scores.max(axis=1)
+        found: Logits = self.scores.max(axis=1)
+        return found
 
     @property
     def wrong(self) -> list[int]:

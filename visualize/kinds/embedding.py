@@ -94,7 +94,13 @@ class Embedding(Kind):
                 "nearest_of_same_class": alike,
                 "explained_variance": explained,
                 "points": [
-                    {"photo": name, "class": names[label], "answer": names[answer], "x": float(x), "y": float(y)}
+                    {
+                        "photo": name,
+                        "class": names[int(label)],
+                        "answer": names[int(answer)],
+                        "x": float(x),
+                        "y": float(y),
+                    }
                     for name, label, answer, (x, y) in zip(photos.names, photos.labels, answers, places, strict=True)
                 ],
             },
@@ -122,7 +128,8 @@ def _features(model: Any, pixels: Pixels, step: Step) -> tuple[Floats, Floats]:
 
 def _standardized(features: Floats) -> Floats:
     spread = features.std(axis=0)
-    return (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    found: Floats = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return found
 
 
 def _by_pca(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], float | None]:

@@ -62,27 +62,26 @@ class Features(Kind):
         layers = find_layers(subject.model, self.layers)
         photos = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(subject)
         pictures: list[Picture] = []
-        figures = []
+        told: list[list[dict[str, Any]]] = []
         with progress.step("features", len(photos), "photos") as step:
             for photo in photos:
                 maps = feature_maps(subject.model, layers, photo.pixels[np.newaxis])
                 looks = [_Look.at(layer.name, found[0]) for layer, found in zip(layers, maps, strict=True)]
                 for look in looks:
                     pictures += [look.strongest_grid(photo), look.channel_grid(photo, self.channels)]
-                figures.append({"photo": photo.name, "layers": [look.figures() for look in looks]})
+                told.append([look.figures() for look in looks])
                 step.advance()
-        first, last = figures[0]["layers"][0], figures[0]["layers"][-1]
+        first, last = told[0][0], told[0][-1]
         sentences = [
             f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: the layers near the image"
             " keep its edges and colours, those near the answer keep what is there and lose where.",
-            f"Of {last['channels']:,} channels of {last['layer']}, {last['silent']:,} are silent on"
-            f" {figures[0]['photo']}.",
+            f"Of {last['channels']:,} channels of {last['layer']}, {last['silent']:,} are silent on {photos[0].name}.",
         ]
         return Section(
             title=self.title,
             sentences=sentences,
             pictures=pictures,
-            figures={"photos": figures},
+            figures={"photos": [{"photo": photo.name, "layers": own} for photo, own in zip(photos, told, strict=True)]},
             reference=self.reference,
         )
 
@@ -118,8 +117,8 @@ class _Look:
         tiles = [Tile(photo.pixels, photo.name, f"The photo {photo.name}")]
         for channel in self.order[:STRONGEST]:
             heat = positive_share(resized(self.maps[..., channel], side))
-            label = f"channel {channel} · mean {self.strengths[channel]:.2f}"
-            tiles.append(Tile(overlaid(photo.pixels, heat), label, f"Where {label} of {self.layer} answers"))
+            label = f"channel {channel}\nmean {self.strengths[channel]:.2f}"
+            tiles.append(Tile(overlaid(photo.pixels, heat), label, f"Where channel {channel} of {self.layer} answers"))
         return Grid(
             name=f"features-{slug(photo.name)}-{slug(self.layer)}-strongest",
             title=self.heading,

@@ -25,7 +25,7 @@ from tledge.visualize.occlusion import Patches, occlusion_map, rank_correlation
 from tledge.visualize.photos import Photo, PhotoChoice
 from tledge.visualize.pictures import Grid, Tile, enlarged_width
 from tledge.visualize.section import Section, Table
-from tledge.visualize.subject import Subject
+from tledge.visualize.subject import Subject, favourite
 
 Floats = npt.NDArray[np.float32]
 
@@ -98,7 +98,7 @@ class Saliency(Kind):
         ]
         return Section(
             title=self.title,
-            sentences=_sentences(looks, [artifact.name for artifact in artifacts], cam.layer),
+            sentences=_sentences(looks, artifacts, cam.layer),
             pictures=[look.grid(cam.layer) for look in looks],
             tables=[_table(looks, [artifact.name for artifact in artifacts])],
             figures={"layer": cam.layer, "patch": patches.side, "photos": [look.figures() for look in looks]},
@@ -183,20 +183,23 @@ def _maps_of(
     return found
 
 
-def _sentences(looks: Sequence[_Look], names: Sequence[str], layer: str) -> list[str]:
+def _sentences(looks: Sequence[_Look], artifacts: Sequence[Artifact], layer: str) -> list[str]:
     sentences = []
-    means = {name: _mean([look.correlation(name) for look in looks]) for name in names}
+    means = {artifact.name: _mean([look.correlation(artifact.name) for look in looks]) for artifact in artifacts}
     known = {name: mean for name, mean in means.items() if mean is not None}
-    if known:
-        furthest = min(known, key=lambda name: known[name])
+    asked = favourite([artifact for artifact in artifacts if artifact.name in known])
+    if asked is not None:
+        count = f"{len(looks)} photo{'s'[: len(looks) != 1]}"
         sentences.append(
-            f"Over {len(looks)} photo{'s'[: len(looks) != 1]}, the artifact that looks elsewhere the most is"
-            f" {furthest}: its occlusion maps rank the parts of the photo as the Keras model's do to"
-            f" {known[furthest]:.3f} (Spearman, 1 is the same order)."
+            f"Over {count}, the occlusion maps of {asked.name} and of the Keras model agree to {known[asked.name]:.3f} on"
+            " which parts of the photo matter more (Spearman's rank correlation, 1 is the same order)."
         )
+        furthest = min(known, key=lambda name: known[name])
+        if furthest != asked.name:
+            sentences.append(f"The artifact that looks elsewhere the most is {furthest}: {known[furthest]:.3f}.")
     cam = _mean([look.cam_correlation for look in looks])
     if cam is not None:
-        sentences.append(f"Grad-CAM of {layer} and occlusion agree to {cam:.2f} on the Keras model.")
+        sentences.append(f"Grad-CAM of {layer} and the Keras model's own occlusion maps agree to {cam:.3f}.")
     return sentences or ["No map differs from place to place: the network does not look at a part of these photos."]
 
 

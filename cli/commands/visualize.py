@@ -64,14 +64,14 @@ def run(
     method: Annotated[str | None, typer.Option(help="embedding: pca or tsne.  [default: pca]")] = None,
     tv: Annotated[
         float | None,
-        typer.Option(help="ideal: weight of the total-variation term; 1 pulls like the class.  [default: 0.6]"),
+        typer.Option(help="ideal: weight of the total-variation term; 1 pulls like the class.  [default: 0.3]"),
     ] = None,
-    l2: Annotated[float | None, typer.Option(help="ideal: pull toward middle grey.  [default: 0.05]")] = None,
+    l2: Annotated[float | None, typer.Option(help="ideal: pull toward middle grey.  [default: 0.01]")] = None,
     jitter: Annotated[
         int | None, typer.Option(help="ideal: pixels that the image is moved about by.  [default: 8]")
     ] = None,
     scales: Annotated[
-        int | None, typer.Option(help="ideal: how often the image doubles its size on the way.  [default: 3]")
+        int | None, typer.Option(help="ideal: how often the image doubles its size on the way.  [default: 4]")
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps along the gradient.  [default: ideal 192; adversarial 20]")

@@ -48,10 +48,10 @@ class Ideal(Kind):
     )
 
     classes: Sequence[str] = ()
-    tv: float = 0.6
-    l2: float = 0.05
+    tv: float = 0.3
+    l2: float = 0.01
     jitter: int = 8
-    scales: int = 3
+    scales: int = 4
     steps: int = 192
     seed: int = 0
 

@@ -191,8 +191,8 @@ def _sentences(looks: Sequence[_Look], artifacts: Sequence[Artifact], layer: str
     if asked is not None:
         count = f"{len(looks)} photo{'s'[: len(looks) != 1]}"
         sentences.append(
-            f"Over {count}, the occlusion maps of {asked.name} and of the Keras model agree to {known[asked.name]:.3f} on"
-            " which parts of the photo matter more (Spearman's rank correlation, 1 is the same order)."
+            f"Over {count}, the occlusion maps of {asked.name} and of the Keras model agree to {known[asked.name]:.3f}"
+            " on which parts of the photo matter more (Spearman's rank correlation, 1 is the same order)."
         )
         furthest = min(known, key=lambda name: known[name])
         if furthest != asked.name:

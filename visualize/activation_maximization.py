@@ -152,7 +152,8 @@ def _climb(
     _, found = gradient(seen, targets)
     found = _reduced(np.roll(found, (-down, -across), axis=(1, 2)), image.shape[1:3])
     length: Floats = np.sqrt(np.square(found).mean(axis=(1, 2, 3), keepdims=True))
-    return found / np.where(length > 0, length, np.float32(1))
+    length[length == 0] = 1
+    return found / length
 
 
 def _side_sizes(size: tuple[int, int], scale: int) -> tuple[int, int]:

@@ -90,7 +90,7 @@ class Embedding(Kind):
             figures={
                 "method": self.method,
                 "photos": len(photos),
-                "wrong": [photos.names[photo] for photo in wrong],
+                "wrong": [photos.names[int(photo)] for photo in wrong],
                 "nearest_of_same_class": alike,
                 "explained_variance": explained,
                 "points": [

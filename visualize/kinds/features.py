@@ -23,7 +23,7 @@ from tledge.visualize.subject import Subject
 
 Floats = npt.NDArray[np.float32]
 
-STRONGEST = 6
+STRONGEST = 5
 """Channels that are laid over the photo."""
 
 SMALL, LARGE = 80, 128

@@ -17,7 +17,7 @@ from PIL import Image
 from tledge.visualize import visualize
 
 HERE = Path(__file__).parent
-COLOURS = 128
+COLOURS = 64
 ARTIFACTS = ["float32.tflite", "int8.tflite"]
 
 

@@ -26,7 +26,7 @@ GREY, WHITE = 127.5, 255.0
 NOISE = 20.0
 """Standard deviation of the noise at the start, in pixel values."""
 
-FIRST_STEP, LAST_STEP = 10.0, 0.6
+FIRST_STEP, LAST_STEP = 10.0, 0.1
 """Length of the first and the last step of each scale: root mean square, in pixel values."""
 
 SMALLEST_SIDE = 4

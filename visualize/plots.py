@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tledge.core.extras import require
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#16191d", "#a66f00", "#56b4e9", "#7f7f7f")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#16191d", "#a66f00", "#56b4e9", "#7f7f7f", "#8c564b", "#a3a500")
 """Told apart by people of any colour vision, as far as so many can be; markers help with the rest."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")

@@ -73,14 +73,19 @@ def _applications() -> dict[str, Any]:
     }
 
 
+def _published(application: Any, *, head: bool, **options: Any) -> Any:
+    """The network as Keras has it, with a head of logits or with none."""
+    ending = {"classes": CLASSES, "classifier_activation": None} if head else {}
+    return application(include_top=head, **ending, **options)
+
+
 def _build(application: Any, side: int, weights: str | None, *, head: bool) -> Any:
     """A flat graph from pixel values 0 to 255 to logits, or without the head to a feature map."""
     import keras
 
     family = getattr(keras.applications, application.__module__.rpartition(".")[2])
     image = keras.Input((side, side, 3), name="image", dtype="float32")
-    ending = {"classes": CLASSES, "classifier_activation": None} if head else {}
-    network = application(include_top=head, weights=weights, input_tensor=family.preprocess_input(image), **ending)
+    network = _published(application, head=head, weights=weights, input_tensor=family.preprocess_input(image))
     output = network.output
     if head and len(output.shape) != 2:  # the MobileNets end in a convolution and a reshaping of it
         output = keras.layers.Flatten()(output)
@@ -107,11 +112,13 @@ def _read(application: Any, side: int, weights: str) -> Any:
     reasons = []
     for head in (True, False):
         try:
-            model = _build(application, side, None, head=head)
-            model.load_weights(path)
+            published = _published(application, head=head, weights=None, input_shape=(side, side, 3))
+            published.load_weights(path)
         except (ValueError, OSError, KeyError, TypeError) as error:
             reasons.append(_first_line(error))
             continue
+        model = _build(application, side, None, head=head)
+        model.set_weights(published.get_weights())  # a file fits the network alone, not one with operations before it
         return model
     raise WeightsError(
         f"'{path}' does not hold the weights of {application.__name__} at {side} px, with or without its head:"

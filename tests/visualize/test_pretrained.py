@@ -99,7 +99,7 @@ def test_a_photo_is_enough_for_the_kinds_that_need_no_test_photos(with_head: Pat
         image_size=SIDE,
         output=tmp_path,
         photos=[photo],
-        steps=3,
+        steps=6,
         max_eps=1,
     )
     assert set(record.sections) == {"adversarial", "features", "ideal", "saliency"}

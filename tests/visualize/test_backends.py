@@ -17,7 +17,7 @@ import json, sys
 from pathlib import Path
 from tledge.visualize import visualize
 run, output = map(Path, sys.argv[1:])
-record = visualize(run=run, output=output, artifacts=["float32.tflite"], seed=3, tv=2, jitter=4)
+record = visualize(run=run, output=output, artifacts=["float32.tflite"], seed=3, tv=3, jitter=4)
 import keras
 told = record.to_dict()
 print(json.dumps({**told["figures"], "backend": keras.backend.backend(), "tensorflow": "tensorflow" in sys.modules}))
@@ -40,7 +40,7 @@ def test_jax_sees_the_same(faint_run: RunDirectory, tmp_path: Path) -> None:
     assert there["backend"] == "jax"
     assert not there["tensorflow"]
     here = visualize(
-        run=faint_run.path, output=tmp_path / "tf", artifacts=["float32.tflite"], seed=3, tv=2, jitter=4
+        run=faint_run.path, output=tmp_path / "tf", artifacts=["float32.tflite"], seed=3, tv=3, jitter=4
     ).to_dict()["figures"]
     for item in there["ideal"]["classes"]:
         assert item["score"] >= 0.99

@@ -24,7 +24,7 @@ def show(run: RunDirectory, folder: Path, *kinds: str, **options: Any) -> Visual
 
 @pytest.fixture(scope="module")
 def ideal(faint_run: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> VisualizeRecord:
-    return show(faint_run, tmp_path_factory.mktemp("ideal"), "ideal", jitter=4, tv=2)
+    return show(faint_run, tmp_path_factory.mktemp("ideal"), "ideal", jitter=4, tv=3)
 
 
 def test_ideal_images_score_and_are_ten_times_smoother_by_the_term(ideal: VisualizeRecord) -> None:

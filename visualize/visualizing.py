@@ -25,6 +25,9 @@ from tledge.visualize.subject import Subject, of_run
 SCHEMA_VERSION = 1
 FOLDER = "visualize"
 PAGE, FIGURES = "visualize.html", "visualize.json"
+PLURALS = {"photos": "photo", "classes": "class", "artifacts": "artifact", "layers": "layer"}
+"""Options that take several things, and what the command line calls them."""
+
 VERSIONS = ("tledge", "keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn")
 
 
@@ -66,7 +69,7 @@ class VisualizeRecord:
 
 
 def visualize(
-    kinds: Sequence[str] = (),
+    kinds: str | Sequence[str] = (),
     *,
     run: str | Path | None = None,
     runs: Path = DEFAULT_RUNS,
@@ -81,7 +84,7 @@ def visualize(
     """Shows what a network sees.
 
     Args:
-        kinds: names of ``KINDS``; all that the subject can be shown by without them.
+        kinds: one or more names of ``KINDS``; all that the subject can be shown by without them.
         run: a run directory, its name within ``runs``, or None for the newest finished one.
         runs: the folder of runs.
         backbone: instead of a run, a network of ``keras.applications``.
@@ -90,13 +93,15 @@ def visualize(
         labels: of the backbone's classes: a file with a name a line.
         output: the folder to write to; ``visualize`` in the run without it.
         progress: is told of what is done.
-        options: those of the kinds, by the names of their fields (``photos``, ``classes``, ``target``, ``layers``, …).
+        options: those of the kinds, by the names of their fields (``photos``, ``classes``, ``target``, ``layers``, …);
+            of those in the plural, one or more.
 
     Raises:
         TledgeError: a kind or option that is none, or that this subject cannot take.
     """
     progress = progress or Progress()
-    chosen = _choose(kinds, options)
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    chosen = _choose(kinds, {name: _listed(name, value) for name, value in options.items()})
     require("jinja2", extra="train", purpose="visualize.html")
     subject, folder = _subject(
         run=run, runs=runs, backbone=backbone, weights=weights, image_size=image_size, labels=labels, output=output
@@ -149,6 +154,14 @@ def _choose(names: Sequence[str], options: Mapping[str, Any]) -> list[Kind]:
     return [kind.with_options(options) for kind in chosen]
 
 
+def _listed(option: str, value: Any) -> Any:
+    """What an option in the plural was given, as a list also where it is one thing."""
+    if option not in PLURALS:
+        return value
+    values = [value] if isinstance(value, str | Path) else list(value)
+    return [Path(item) for item in values] if option == "photos" else values
+
+
 def _only_classes(kind: Kind) -> bool:
     """Whether a kind has another use for classes than to choose photos by them."""
     return "classes" in kind.options() and "photos" not in kind.options()
@@ -156,7 +169,7 @@ def _only_classes(kind: Kind) -> bool:
 
 def _as_typed(option: str) -> str:
     """What the command line calls an option."""
-    typed = {"photos": "photo", "classes": "class", "artifacts": "artifact", "layers": "layer"}.get(option, option)
+    typed = PLURALS.get(option, option)
     return f"--{typed.replace('_', '-')}"
 
 

@@ -98,7 +98,7 @@ def test_the_attacked_photo_that_is_shown_is_within_eps_and_fools_the_artifact(
 
 def test_an_attack_that_fails_says_so(faint_run: RunDirectory, tmp_path: Path) -> None:
     photo = photos_of(faint_run, 1)[0]
-    record = show(faint_run, tmp_path, "adversarial", photos=[photo], max_eps=1, steps=1)
+    record = show(faint_run, tmp_path, "adversarial", photos=str(photo), max_eps=1, steps=1)
     (told,) = record.sections["adversarial"].figures["photos"]
     assert told["eps"] is None
     assert "None of 1 photos was taken for its target at eps 1/255" in record.sections["adversarial"].sentences[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from faint_sample import photos_of
-from support import Finished, check_one_line_error, tledge
+from support import Finished, check_one_line_error, modules_after, tledge
 
 from tledge.core.run_directory import RunDirectory
 
@@ -40,6 +40,11 @@ def shown(faint_run: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> 
         cwd=folder,
     )
     return done, folder / "<b>out"
+
+
+def test_importing_the_room_loads_no_heavy_library() -> None:
+    loaded = {name.split(".")[0] for name in modules_after("from tledge.visualize import visualize")}
+    assert loaded.isdisjoint({"keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy", "jinja2"})
 
 
 def test_the_command_tells_machines_what_it_wrote(shown: tuple[Finished, Path]) -> None:

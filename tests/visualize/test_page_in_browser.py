@@ -24,7 +24,8 @@ INSPECT = """
 addEventListener("load", () => parent.postMessage(JSON.stringify({
   width: innerWidth,
   scrolled: document.documentElement.scrollWidth,
-  unseen: [...document.images].filter((image) => !image.naturalWidth || image.getBoundingClientRect().width < 40).length,
+  unseen: [...document.images].filter(
+    (image) => !image.naturalWidth || image.getBoundingClientRect().width < 40).length,
   images: document.images.length,
   wider: [...document.images].filter((image) => image.getBoundingClientRect().right > innerWidth).length,
   loaded: performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => !/^data:/.test(name)),

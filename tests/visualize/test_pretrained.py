@@ -125,8 +125,8 @@ def test_without_a_head_there_are_features_and_no_classes(photo: Path, tmp_path:
 
 
 def test_what_is_no_backbone_or_no_weights_is_an_error(with_head: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown backbone 'vgg61'\. Did you mean 'vgg16'\?"):
-        of_backbone("vgg61", "none")
+    with pytest.raises(UnknownNameError, match=r"unknown backbone 'vg16'\. Did you mean 'vgg16'\?"):
+        of_backbone("vg16", "none")
     with pytest.raises(WeightsError, match="no weights file 'absent.h5'; --weights takes imagenet, none"):
         of_backbone("mobilenet", "absent.h5", image_size=SIDE)
     with pytest.raises(

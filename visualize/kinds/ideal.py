@@ -84,7 +84,7 @@ class Ideal(Kind):
         pictures = [picture for item in found for picture in item.pictures()]
         return Section(
             title=self.title,
-            sentences=[item.sentence for item in found],
+            sentences=[f"{item.sentence}." for item in found],
             pictures=pictures,
             tables=[_table(found)],
             figures={"classes": [item.figures() for item in found]},
@@ -186,20 +186,17 @@ def _judge(
 
 
 def _table(found: Sequence[_Ideal]) -> Table:
-    """The scores of the smooth images, by class and artifact."""
-    artifacts = list(found[0].artifacts)
+    """The scores of the images, by model and class."""
+    rows = [
+        ("model.keras, without TV", *(f"{item.scores[WITHOUT]:.4f}" for item in found)),
+        ("model.keras", *(f"{item.scores[WITH]:.4f}" for item in found)),
+    ]
+    for name in found[0].artifacts:
+        rows.append((name, *(f"{item.artifacts[name]:.4f}" for item in found)))
     return Table(
-        caption="Scores of the smooth image by the Keras model and by each artifact",
-        headings=("class", "without TV", "with TV", *artifacts),
-        rows=[
-            (
-                item.name,
-                f"{item.scores[WITHOUT]:.4f}",
-                f"{item.scores[WITH]:.4f}",
-                *(f"{item.artifacts[name]:.4f}" for name in artifacts),
-            )
-            for item in found
-        ],
+        caption="Score of each class' image with total variation",
+        headings=("model", *(item.name for item in found)),
+        rows=rows,
     )
 
 

@@ -26,12 +26,10 @@ class Photo:
     Attributes:
         name: what pages call it.
         pixels: uint8 (height, width, 3).
-        label: the index of its class; None where nobody said.
     """
 
     name: str
     pixels: Pixels
-    label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class PhotoChoice:
             pixels = np.stack([subject.load(path) for path in splits.paths(part)])
             answers = subject.logits(pixels).argmax(axis=1)
             found += [
-                Photo(sample.path, image, sample.label)
+                Photo(sample.path, image)
                 for sample, image, answer in zip(part, pixels, answers, strict=True)
                 if answer == sample.label
             ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tledge.cli.commands import adopt, bench, demo, doctor, export, predict, train
+from tledge.cli.commands import adopt, bench, demo, doctor, export, predict, train, visualize
 from tledge.cli.library_log import silence_last_words
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help in plain text: importing Rich takes longer than all the rest of --help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, train, export, bench, predict, adopt, doctor):
+for module in (demo, train, export, bench, predict, visualize, adopt, doctor):
     app.command(module.__name__.rsplit(".", 1)[-1])(module.run)
 
 

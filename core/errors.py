@@ -45,7 +45,7 @@ class UnknownNameError(TledgeError):
         names = list(known)
         nearest = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
         suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
-        plural = kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
+        plural = kind[:-1] + "ies" if kind.endswith("y") else kind + ("es" if kind.endswith("s") else "s")
         shown = ", ".join(names[:MOST_NAMES]) + (f", … ({len(names)} in all)" if len(names) > MOST_NAMES else "")
         super().__init__(f"unknown {kind} '{received}'.{suggestion} {plural.capitalize()}: {shown}")
 

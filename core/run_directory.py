@@ -2,7 +2,7 @@
 
 runs/20261123-101500-mobilenet_v2-cats_vs_dogs/
   run.json  splits.json  model.keras  history.csv  evaluation.json  model_card.md  figures/
-  artifacts/  bench/  logs/
+  artifacts/  bench/  visualize/  logs/
 runs/latest -> the newest finished run
 runs/.cache/ features and data sets that runs share
 """
@@ -89,6 +89,10 @@ class RunDirectory:
     @property
     def bench(self) -> Path:
         return self.path / "bench"
+
+    @property
+    def visualize(self) -> Path:
+        return self.path / "visualize"
 
     @property
     def logs(self) -> Path:

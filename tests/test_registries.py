@@ -1,19 +1,22 @@
 """What holds for every registered name of every registry."""
 
 import inspect
+import re
 from typing import Any
 
 import pytest
 
 from tledge.attacks.attack import ATTACKS, Attack
+from tledge.cli.commands import visualize as visualize_command
 from tledge.core import embedding
 from tledge.core.registry import Registry
 from tledge.edge_runtime.runtime import RUNTIMES, Runtime
 from tledge.export.format import FORMATS, Format
 from tledge.export.recipes import RECIPES
 from tledge.train.backbone import BACKBONES, Backbone
+from tledge.visualize.kind import KINDS, Kind
 
-REGISTRIES: list[Registry[Any]] = [ATTACKS, BACKBONES, FORMATS, RUNTIMES]
+REGISTRIES: list[Registry[Any]] = [ATTACKS, BACKBONES, FORMATS, KINDS, RUNTIMES]
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
@@ -63,3 +66,14 @@ def test_attacks_are_called_as_their_module_and_name_their_paper(name: str) -> N
     assert "arXiv" in attack.reference
     assert attack.norms
     assert attack.budget >= 1
+
+
+@pytest.mark.parametrize("name", KINDS.names())
+def test_kinds_are_called_as_their_module_and_have_options_that_the_command_takes(name: str) -> None:
+    kind: Kind = KINDS.load(name)
+    assert kind.name == name
+    assert kind.title
+    typed = {"photos": "photo", "classes": "class_name", "layers": "layer", "artifacts": "artifact"}
+    asked = set(inspect.signature(visualize_command.run).parameters)
+    assert {typed.get(option, option) for option in kind.options()} <= asked
+    assert re.search(rf"\b{name}:", visualize_command.run.__doc__ or ""), "the command's help says what it is"

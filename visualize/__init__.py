@@ -1,1 +1,5 @@
 """Shows what the network sees; ``visualize/kinds`` holds one module per kind of picture."""
+
+from tledge.visualize.visualizing import VisualizeRecord, visualize
+
+__all__ = ["VisualizeRecord", "visualize"]

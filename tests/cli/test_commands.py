@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support import ROOT, check_one_line_error, stripes, tledge, write_stripes
 
-COMMANDS = ["demo", "train", "export", "bench", "predict", "adopt", "doctor"]
+COMMANDS = ["demo", "train", "export", "bench", "predict", "visualize", "adopt", "doctor"]
 
 
 def test_help_names_every_command_and_its_options(tmp_path: Path) -> None:

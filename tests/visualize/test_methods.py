@@ -1,0 +1,188 @@
+"""The methods behind the pictures, each held against what it promises."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from faint_sample import SIZE, faint_stripes
+
+from tledge.core.errors import OptionError, UnknownNameError
+from tledge.visualize.activation_maximization import AscentOptions, ascend
+from tledge.visualize.colours import amplified, overlaid, positive_share, stretched
+from tledge.visualize.grad_cam import GradCam
+from tledge.visualize.gradients import LogitGradient
+from tledge.visualize.layers import feature_layers, feature_maps, find_layers, split_at
+from tledge.visualize.lettering import Lettering
+from tledge.visualize.occlusion import Patches, log_odds, occlusion_map, rank_correlation
+from tledge.visualize.total_variation import total_variation, total_variation_gradient
+
+
+def test_total_variation_sums_the_steps_between_neighbours() -> None:
+    image = np.zeros((1, 2, 3, 1), np.uint8)
+    image[0, :, 1] = 6
+    assert total_variation(image)[0] == pytest.approx(4 * 6 / 6)
+    checkered = (np.indices((8, 8)).sum(axis=0) % 2 * 255).astype(np.uint8)[np.newaxis, ..., np.newaxis]
+    assert total_variation(checkered)[0] == pytest.approx(2 * 7 * 8 * 255 / 64)
+
+
+def test_the_gradient_of_total_variation_is_that_of_its_rounded_sum() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0, 9, (1, 4, 5, 2)).astype(np.float32)
+
+    def smooth(values: Any) -> float:
+        down, across = np.diff(values, axis=1), np.diff(values, axis=2)
+        return float(
+            np.sqrt(down.astype(np.float64) ** 2 + 1).sum() + np.sqrt(across.astype(np.float64) ** 2 + 1).sum()
+        )
+
+    gradient = total_variation_gradient(image)
+    for place in [(0, 0, 0, 0), (0, 2, 3, 1), (0, 3, 4, 0)]:
+        moved = [image.copy(), image.copy()]
+        moved[0][place] += 0.05
+        moved[1][place] -= 0.05
+        assert gradient[place] == pytest.approx((smooth(moved[0]) - smooth(moved[1])) / 0.1, abs=1e-3)
+
+
+def test_the_gradient_of_a_logit_says_how_it_moves(faint_network: Any) -> None:
+    gradient = LogitGradient(faint_network)
+    images = np.stack([faint_stripes(label, 5) for label in (0, 1)]).astype(np.float32)
+    classes = np.array([1, 0])
+    logits, found = gradient(images, classes)
+    np.testing.assert_allclose(logits, faint_network.predict_on_batch(images), atol=1e-3)
+    step = 0.02 * found / np.sqrt(np.square(found).sum(axis=(1, 2, 3), keepdims=True))
+    rise = gradient(images + step, classes)[0] - gradient(images - step, classes)[0]
+    expected = 0.04 * np.sqrt(np.square(found).sum(axis=(1, 2, 3)))
+    np.testing.assert_allclose(rise[[0, 1], classes], expected, rtol=0.1)
+
+
+def test_layers_are_found_and_the_nearest_is_named(faint_network: Any) -> None:
+    names = [layer.name for layer in feature_layers(faint_network)]
+    assert "edges" in names
+    assert "image" not in names
+    assert "features" not in names
+    assert [layer.name for layer in find_layers(faint_network, ())] == ["joined", "shapes"]
+    with pytest.raises(UnknownNameError, match="unknown layer 'shape'. Did you mean 'shapes'?"):
+        find_layers(faint_network, ["shape"])
+    (maps,) = feature_maps(faint_network, find_layers(faint_network, ["shapes"]), faint_stripes(0, 1)[np.newaxis])
+    assert maps.shape == (1, 12, 12, 16)
+    assert maps.min() >= 0
+
+
+def test_grad_cam_is_that_of_the_paper(faint_network: Any) -> None:
+    """The pooled head is linear, so that the weights of the paper are the head's own over the number of places."""
+    photos, classes = np.stack([faint_stripes(0, 3), faint_stripes(1, 3)]), np.array([0, 1])
+    cam = GradCam(faint_network)
+    assert cam.layer == "shapes"
+    found = cam(photos, classes)
+    (maps,) = feature_maps(faint_network, find_layers(faint_network, ["shapes"]), photos)
+    kernel, _ = faint_network.get_layer("logits").get_weights()
+    expected = np.maximum(np.einsum("nhwc,cn->nhw", maps, kernel[:, classes]) / 144, 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_layer_that_is_gone_around_is_refused(faint_network: Any) -> None:
+    assert split_at(faint_network, "joined")[2] == "joined"
+    with pytest.raises(OptionError, match="a connection goes around the layer 'aside'"):
+        split_at(faint_network, "aside")
+
+
+def test_occlusion_finds_the_half_that_holds_the_stripes(faint_network: Any) -> None:
+    patches = Patches.of((SIZE, SIZE), 12)
+    assert len(patches) == 49
+    for seed in range(4):
+        photo = faint_stripes(0, seed)
+        found = occlusion_map(faint_network.predict_on_batch, photo, 0, patches)
+        assert found.shape == (7, 7)
+        left, right = found[:, :3].mean(), found[:, 4:].mean()
+        assert left > right, "the stripes lie in the left half"
+
+
+def test_patches_cover_the_photo_and_their_values_spread_over_it() -> None:
+    patches = Patches.of((20, 30), 8)
+    photo = np.full((20, 30, 3), 9, np.uint8)
+    photo[0, 0] = 255
+    images = patches.covered(photo)
+    assert images.shape == (len(patches), 20, 30, 3)
+    assert (images[0, :8, :8] == images[0, 0, 0]).all()
+    assert (images[1, 0, 0] == 255).all()
+    values = np.arange(len(patches), dtype=np.float32).reshape(len(patches.rows), len(patches.columns))
+    spread = patches.spread(values)
+    assert spread[0, 0] == 0
+    assert spread[-1, -1] == len(patches) - 1
+    np.testing.assert_allclose(patches.gathered(np.full((20, 30), 3.0, np.float32)), 3)
+    for side in (1, 11):
+        with pytest.raises(OptionError, match="--patch must be between 2 and 10 pixels, half of the photo; received"):
+            Patches.of((20, 30), side)
+
+
+def test_log_odds_do_not_end_where_scores_do() -> None:
+    logits = np.array([[40.0, 0.0], [0.0, 0.0], [60.0, 0.0]], np.float32)
+    np.testing.assert_allclose(log_odds(logits, 0), [40, 0, 60])
+    three = np.log(np.array([[0.7, 0.2, 0.1]], np.float32))
+    np.testing.assert_allclose(log_odds(three, 0), [np.log(0.7 / 0.3)], rtol=1e-5)
+
+
+def test_ranks_agree_with_what_keeps_the_order() -> None:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert rank_correlation(values, np.exp(values)) == pytest.approx(1)
+    assert rank_correlation(values, -values) == pytest.approx(-1)
+    assert rank_correlation(values, np.ones((3, 4), np.float32)) is None
+
+
+def test_an_ascent_is_repeatable_and_its_images_differ_by_the_term_alone(faint_network: Any) -> None:
+    gradient = LogitGradient(faint_network)
+    options = AscentOptions(steps=12, l2=0.05, jitter=2, scales=3, seed=4)
+    steps: list[int] = []
+
+    def climb(weights: tuple[float, ...]) -> Any:
+        return ascend(gradient, 1, (SIZE, SIZE), weights=weights, options=options, advance=lambda: steps.append(1))
+
+    first, again, other = climb((0.0, 0.5)), climb((0.0, 0.5)), climb((0.0, 0.0))
+    assert len(steps) == 3 * 12
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(other.images[0], other.images[1])
+    assert (first.images[0] != first.images[1]).mean() > 0.5
+    assert first.frame_steps[0] == 0
+    assert first.frame_steps[-1] == 12
+    np.testing.assert_array_equal(first.frames[0][0], first.frames[0][1])
+    np.testing.assert_array_equal(first.frames[-1], first.images)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": 0}, "--steps must be between 1 and 100000 .*; received 0"),
+        ({"jitter": 25}, "--jitter must be between 0 and 24 for images of 48 × 48 pixels; received 25"),
+        ({"scales": 6}, "--scales must be between 1 and 4"),
+        ({"l2": -1}, "--l2 must be between 0 and 1"),
+        ({"steps": 2}, "--steps 2 are too few for 3 scales"),
+    ],
+)
+def test_options_of_an_ascent_are_checked(changed: dict[str, Any], message: str) -> None:
+    options = {"steps": 12, "l2": 0.05, "jitter": 2, "scales": 3, "seed": 0, **changed}
+    with pytest.raises(OptionError, match=message):
+        AscentOptions(**options).check((SIZE, SIZE))
+
+
+def test_colours_keep_their_range() -> None:
+    flat = np.ones((4, 4), np.float32)
+    assert (stretched(flat) == 0).all()
+    assert stretched(np.array([[0.0, 5.0]])).max() == 1
+    assert (positive_share(-flat) == 0).all()
+    assert positive_share(np.array([[-3.0, 2.0, 4.0]])).tolist() == [[0, 0.5, 1]]
+    assert overlaid(np.full((4, 4, 3), 250, np.uint8), flat).dtype == np.uint8
+    difference = np.zeros((2, 2, 3), np.int16)
+    difference[0, 0, 0], difference[1, 1, 1] = 2, -1
+    shown, factor = amplified(difference)
+    assert factor == 63.5
+    assert shown[0, 0, 0] == 255
+    assert shown[0, 1, 0] == 128
+    assert shown[1, 1, 1] == pytest.approx(64, abs=1)
+
+
+def test_letters_fit_into_their_width() -> None:
+    lettering = Lettering.load(11)
+    lines = lettering.wrap("a photo of a cat\nthat-is-called-by-one-very-long-word-indeed", 80)
+    assert len(lines) >= 3
+    assert lines[-1].endswith("…")
+    assert all(lettering.font.getlength(line) <= 80 for line in lines)

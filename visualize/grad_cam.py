@@ -1,0 +1,57 @@
+"""Grad-CAM: where the feature maps lie that speak for a class.
+
+Source: Selvaraju et al., arXiv 1610.02391, equations (1) and (2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core.images import Pixels
+from tledge.visualize.gradients import LogitGradient
+from tledge.visualize.layers import split_at
+
+Floats = npt.NDArray[np.float32]
+
+
+class GradCam:
+    """Maps of one layer of a network.
+
+    Args:
+        model: a ``keras.Model`` from pixel values 0 to 255, (N, height, width, 3), to logits.
+        layer: the name of a layer with feature maps; the last one that all connections go through without it.
+
+    Attributes:
+        layer: its name.
+
+    Raises:
+        UnknownNameError: none of the layers with feature maps has that name.
+        OptionError: a connection goes around the layer.
+        ModelError: the network has no such layer at all.
+    """
+
+    def __init__(self, model: Any, layer: str | None = None) -> None:
+        self._before, after, self.layer = split_at(model, layer)
+        self._gradient = LogitGradient(after)
+
+    def __call__(self, images: Pixels, classes: npt.NDArray[np.intp]) -> Floats:
+        """What speaks for a class of each image.
+
+        Args:
+            images: uint8 (N, height, width, 3).
+            classes: (N,).
+
+        Returns:
+            float32 (N, h, w) of the layer's size, 0 or more.
+        """
+        import keras
+
+        outputs = self._before(images.astype(np.float32), training=False)
+        maps = np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
+        _, gradients = self._gradient(maps, classes)
+        weights = gradients.mean(axis=(1, 2), keepdims=True)  # equation (1)
+        found: Floats = np.maximum((weights * maps).sum(axis=-1), 0)  # equation (2)
+        return found

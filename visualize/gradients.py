@@ -1,0 +1,101 @@
+"""Logits and their gradients by what a Keras model is given, on TensorFlow and on JAX.
+
+Unlike ``attacks.GradientModel``, which takes the gradients of an attack's loss by the pixels of photos, this takes
+those of one logit, and by any tensor: also by the activations of a layer, through the part of a model that comes
+after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core.errors import OptionError
+from tledge.core.extras import keras_backend, require
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
+Step = Callable[[Floats, Floats], tuple[Any, Any]]
+
+
+class LogitGradient:
+    """The gradients of logits by a model's input, in inference mode.
+
+    Args:
+        model: a ``keras.Model`` from float32 (N, ...) to logits (N, classes).
+
+    Raises:
+        MissingExtraError: Keras or its backend is not installed.
+        OptionError: Keras runs on a backend other than TensorFlow and JAX.
+    """
+
+    def __init__(self, model: Any) -> None:
+        require("keras", keras_backend(), extra="train", purpose="gradients")
+        import keras
+
+        backend = str(keras.backend.backend())
+        builders = {"tensorflow": _build_on_tensorflow, "jax": _build_on_jax}
+        if backend not in builders:
+            raise OptionError(
+                f"gradients are taken on {' or '.join(builders)}; Keras is set to {backend}: set"
+                " KERAS_BACKEND=tensorflow"
+            )
+        self._classes = int(model.output_shape[-1])
+        self._step = builders[backend](model)
+
+    def __call__(self, values: Floats, classes: Indices) -> tuple[Floats, Floats]:
+        """Answers to some inputs, and what moves one logit of each.
+
+        Args:
+            values: float32 (N, ...), as the model takes them.
+            classes: (N,), whose logit is differentiated.
+
+        Returns:
+            float32 (N, classes), the logits; float32 of the shape of ``values``, the gradients.
+        """
+        chosen = np.eye(self._classes, dtype=np.float32)[classes]
+        logits, gradients = self._step(values.astype(np.float32, copy=False), chosen)
+        return np.asarray(logits, np.float32), np.asarray(gradients, np.float32)
+
+
+def _build_on_tensorflow(model: Any) -> Step:
+    """One graph for any number of inputs; without XLA, which is many times slower on a CPU."""
+    import tensorflow as tf
+
+    def step(values: Any, chosen: Any) -> Any:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            logits = tf.cast(model(values, training=False), tf.float32)
+            total = tf.reduce_sum(logits * chosen)
+        return logits, tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    signature = [
+        tf.TensorSpec([None, *model.input_shape[1:]], tf.float32),
+        tf.TensorSpec([None, model.output_shape[-1]], tf.float32),
+    ]
+    compiled: Step = tf.function(step, input_signature=signature, jit_compile=False)
+    return compiled
+
+
+def _build_on_jax(model: Any) -> Step:
+    import jax
+
+    def total(values: Any, weights: Any, chosen: Any) -> Any:
+        logits, _ = model.stateless_call(*weights, values, training=False)
+        return (logits * chosen).sum(), logits
+
+    def step(weights: Any, values: Any, chosen: Any) -> Any:
+        (_, logits), gradients = jax.value_and_grad(total, has_aux=True)(values, weights, chosen)
+        return logits, gradients
+
+    compiled = jax.jit(step)
+
+    def run(values: Floats, chosen: Floats) -> tuple[Any, Any]:
+        groups = (model.trainable_variables, model.non_trainable_variables)
+        logits, gradients = compiled([[variable.value for variable in group] for group in groups], values, chosen)
+        return logits, gradients
+
+    return run

@@ -1,0 +1,203 @@
+"""The ideal image of a class: what the network would like to see, climbed to from noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tledge.core.errors import OptionError
+from tledge.core.images import Pixels
+from tledge.core.progress import Progress
+from tledge.edge_runtime.classifier import softmax
+from tledge.visualize.activation_maximization import Ascent, AscentOptions, ascend
+from tledge.visualize.answering import answers_of_file
+from tledge.visualize.gradients import LogitGradient
+from tledge.visualize.kind import Kind
+from tledge.visualize.naming import slug
+from tledge.visualize.pictures import Animation, Grid, Picture, Tile, beside, enlarge, enlarged_width
+from tledge.visualize.section import Section, Table
+from tledge.visualize.subject import Subject
+from tledge.visualize.total_variation import total_variation
+
+WIDTH, ANIMATED_WIDTH = 224, 128
+"""Pixels, at least; the animation is smaller because noise makes large files."""
+
+MILLISECONDS = 120
+MOST_CLASSES = 3
+"""Classes that are climbed to where none is named."""
+
+WITHOUT, WITH = 0, 1
+
+
+@dataclass(frozen=True)
+class Ideal(Kind):
+    """Activation maximization, with and without the total-variation term.
+
+    Attributes:
+        classes: whose ideal images; the first three without them.
+        tv: the weight of the total-variation term; at 1 it pulls as strongly as the class.
+        l2, jitter, scales, steps, seed: see ``AscentOptions``.
+    """
+
+    title: ClassVar[str] = "Ideal images"
+    reference: ClassVar[str] = (
+        "Simonyan, Vedaldi and Zisserman, arXiv 1312.6034; Mahendran and Vedaldi, arXiv 1412.0035"
+    )
+
+    classes: Sequence[str] = ()
+    tv: float = 0.3
+    l2: float = 0.01
+    jitter: int = 8
+    scales: int = 4
+    steps: int = 192
+    seed: int = 0
+
+    def why_not(self, subject: Subject) -> str:
+        return subject.needs_head
+
+    def show(self, subject: Subject, progress: Progress) -> Section:
+        if not 0 < self.tv <= 100:
+            raise OptionError(
+                f"--tv must be above 0 and at most 100: the image without it is shown anyway; received {self.tv:g}"
+            )
+        options = AscentOptions(steps=self.steps, l2=self.l2, jitter=self.jitter, scales=self.scales, seed=self.seed)
+        options.check(subject.input_size)
+        names = tuple(dict.fromkeys(self.classes)) or subject.class_names[:MOST_CLASSES]
+        targets = [subject.class_index(name) for name in names]
+        gradient = LogitGradient(subject.model)
+        found = []
+        with progress.step("ideal images", len(names) * self.steps, "steps") as step:
+            for name, target in zip(names, targets, strict=True):
+                ascent = ascend(
+                    gradient,
+                    target,
+                    subject.input_size,
+                    weights=(0.0, self.tv),
+                    options=options,
+                    advance=step.advance,
+                )
+                found.append(_Ideal(name, ascent, *_judge(subject, gradient, ascent.images, target)))
+                step.mark(found[-1].sentence)
+        pictures = [picture for item in found for picture in item.pictures()]
+        return Section(
+            title=self.title,
+            sentences=[f"{item.sentence}." for item in found],
+            pictures=pictures,
+            tables=[_table(found)],
+            figures={"classes": [item.figures() for item in found]},
+            reference=self.reference,
+        )
+
+
+@dataclass(frozen=True)
+class _Ideal:
+    """The images of one class.
+
+    Attributes:
+        name: the class.
+        ascent: without the total-variation term, and with it.
+        scores: (2,), the class's softmax scores of the images of 8 bits.
+        logits: (2,), its logits.
+        variations: (2,), their total variations.
+        artifacts: the score of the smooth image by each artifact.
+    """
+
+    name: str
+    ascent: Ascent
+    scores: list[float]
+    logits: list[float]
+    variations: list[float]
+    artifacts: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """The total variation with the term over that without it."""
+        return self.variations[WITH] / self.variations[WITHOUT]
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.name}: score {self.scores[WITH]:.4f} with the total-variation term, {self.scores[WITHOUT]:.4f}"
+            f" without; its total variation is {self.ratio:.3f} of that without"
+        )
+
+    def pictures(self) -> list[Picture]:
+        labels = ("without total variation", "with total variation")
+        tiles = [
+            Tile(
+                image,
+                f"{label}: {self.name} {score:.4f}, TV {variation:.1f}",
+                f"An image of what the network takes for {self.name}, {label}, score {score:.4f}",
+            )
+            for image, label, score, variation in zip(
+                self.ascent.images, labels, self.scores, self.variations, strict=True
+            )
+        ]
+        frames = [beside([enlarge(image, ANIMATED_WIDTH) for image in frame]) for frame in self.ascent.frames]
+        return [
+            Grid(
+                name=f"ideal-{slug(self.name)}",
+                title=f"The ideal {self.name}",
+                caption="From the same noise, by the same steps and jitter; TV is the mean absolute difference of"
+                " neighbours, across and down, in pixel values.",
+                tiles=tiles,
+                columns=2,
+                tile_width=enlarged_width(self.ascent.images[0], WIDTH),
+            ),
+            Animation(
+                name=f"ideal-{slug(self.name)}",
+                title="",
+                caption=f"The way there, {self.ascent.frame_steps[-1]} steps: left without, right with the term.",
+                frames=frames,
+                milliseconds=MILLISECONDS,
+                alt=f"Noise becomes the two ideal images of {self.name}",
+            ),
+        ]
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "class": self.name,
+            "score": self.scores[WITH],
+            "score_without_tv": self.scores[WITHOUT],
+            "logit": self.logits[WITH],
+            "logit_without_tv": self.logits[WITHOUT],
+            "total_variation": self.variations[WITH],
+            "total_variation_without_tv": self.variations[WITHOUT],
+            "total_variation_ratio": self.ratio,
+            "artifacts": self.artifacts,
+        }
+
+
+def _judge(
+    subject: Subject, gradient: LogitGradient, images: Pixels, target: int
+) -> tuple[list[float], list[float], list[float], dict[str, float]]:
+    """What the network and each artifact say of the finished images of 8 bits."""
+    logits, _ = gradient(images.astype(np.float32), np.full(len(images), target, np.intp))
+    artifacts = {
+        artifact.name: float(softmax(answers_of_file(artifact, images[WITH:]))[0, target])
+        for artifact in subject.artifacts
+    }
+    variations = [float(value) for value in total_variation(images)]
+    scores = [float(value) for value in softmax(logits)[:, target]]
+    return scores, [float(value) for value in logits[:, target]], variations, artifacts
+
+
+def _table(found: Sequence[_Ideal]) -> Table:
+    """The scores of the images, by model and class."""
+    rows = [
+        ("model.keras, without TV", *(f"{item.scores[WITHOUT]:.4f}" for item in found)),
+        ("model.keras", *(f"{item.scores[WITH]:.4f}" for item in found)),
+    ]
+    for name in found[0].artifacts:
+        rows.append((name, *(f"{item.artifacts[name]:.4f}" for item in found)))
+    return Table(
+        caption="Score of each class' image with total variation",
+        headings=("model", *(item.name for item in found)),
+        rows=rows,
+    )
+
+
+KIND = Ideal()

@@ -1,0 +1,13 @@
+"""Names of files made of what users called things."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 60
+
+
+def slug(text: str) -> str:
+    """A text as a part of a file's name: "cat/0123.jpg" becomes "cat-0123"; never empty."""
+    without_suffix = re.sub(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", "", text, flags=re.IGNORECASE)
+    return re.sub(r"[^\w.-]+", "-", without_suffix).strip("-.")[-LONGEST:].lstrip("-.") or "unnamed"

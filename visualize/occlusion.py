@@ -1,0 +1,133 @@
+"""Occlusion: by how much a class falls where a part of the photo is covered. Needs answers, no gradients.
+
+Source: Zeiler and Fergus, arXiv 1311.2901, section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core.errors import OptionError
+from tledge.core.images import Pixels
+
+Floats = npt.NDArray[np.float32]
+Answers = Callable[[Pixels], Floats]
+
+PATCHES_ACROSS = 5
+"""Patches that cover the shorter side of a photo without overlapping, where no size is given."""
+
+SMALLEST_PATCH = 2
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Squares that are covered one after the other, each half over the one before.
+
+    Attributes:
+        size: (height, width) of the photos, in pixels.
+        side: of the squares, in pixels.
+    """
+
+    size: tuple[int, int]
+    side: int
+
+    @classmethod
+    def of(cls, size: tuple[int, int], side: int | None) -> Patches:
+        """Squares of a side, or of a fifth of the photo's without one. Raises OptionError for one that does not fit."""
+        if side is None:
+            side = max(SMALLEST_PATCH, min(size) // PATCHES_ACROSS)
+        if not SMALLEST_PATCH <= side <= min(size) // 2:
+            raise OptionError(
+                f"--patch must be between {SMALLEST_PATCH} and {min(size) // 2} pixels, half of the photo; received"
+                f" {side}"
+            )
+        return cls(size, side)
+
+    @property
+    def rows(self) -> list[int]:
+        """Where the squares begin, down."""
+        return _starts(self.size[0], self.side)
+
+    @property
+    def columns(self) -> list[int]:
+        """Where they begin, across."""
+        return _starts(self.size[1], self.side)
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    def covered(self, photo: Pixels) -> Pixels:
+        """The photo with each square in its mean colour: uint8 (len, height, width, 3)."""
+        images = np.repeat(photo[np.newaxis], len(self), axis=0)
+        colour = np.rint(photo.mean(axis=(0, 1))).astype(np.uint8)
+        places = ((row, column) for row in self.rows for column in self.columns)
+        for image, (row, column) in zip(images, places, strict=True):
+            image[row : row + self.side, column : column + self.side] = colour
+        return images
+
+    def spread(self, values: Floats) -> Floats:
+        """Values of the squares (rows, columns) as a map (height, width): each pixel has the mean of those over it."""
+        total, count = np.zeros(self.size, np.float32), np.zeros(self.size, np.float32)
+        for row, line in zip(self.rows, values, strict=True):
+            for column, value in zip(self.columns, line, strict=True):
+                part = (slice(row, row + self.side), slice(column, column + self.side))
+                total[part] += value
+                count[part] += 1
+        return np.divide(total, np.maximum(count, 1), dtype=np.float32)
+
+    def gathered(self, heat: Floats) -> Floats:
+        """A map (height, width) as its mean within each square: (rows, columns)."""
+        return np.array(
+            [
+                [heat[row : row + self.side, column : column + self.side].mean() for column in self.columns]
+                for row in self.rows
+            ],
+            np.float32,
+        )
+
+
+def occlusion_map(answers: Answers, photo: Pixels, target: int, patches: Patches) -> Floats:
+    """How much each square of a photo speaks for a class.
+
+    Args:
+        answers: from uint8 (N, height, width, 3) to float32 logits (N, classes).
+        photo: uint8 (height, width, 3).
+        target: the class.
+        patches: what is covered.
+
+    Returns:
+        float32 (rows, columns): by how much the log-odds of the class fall when that square is covered.
+    """
+    odds = log_odds(answers(np.concatenate([photo[np.newaxis], patches.covered(photo)])), target)
+    found: Floats = (odds[0] - odds[1:]).reshape(len(patches.rows), len(patches.columns))
+    return found
+
+
+def log_odds(logits: Floats, target: int) -> Floats:
+    """log(p / (1 - p)) of a class's softmax score p: (N,). Unlike p, it does not end at 1."""
+    others = np.delete(logits, target, axis=1)
+    largest = others.max(axis=1)
+    total = largest + np.log(np.exp(others - largest[:, np.newaxis]).sum(axis=1))
+    found: Floats = (logits[:, target] - total).astype(np.float32)
+    return found
+
+
+def rank_correlation(first: Floats, second: Floats) -> float | None:
+    """Spearman's rank correlation of two maps of one shape, -1 to 1; None where one is the same everywhere.
+
+    Source: C. Spearman, The proof and measurement of association between two things, 1904.
+    """
+    if first.min() == first.max() or second.min() == second.max():
+        return None
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(first.ravel(), second.ravel()).statistic)
+
+
+def _starts(length: int, side: int) -> list[int]:
+    last = length - side
+    return sorted({*range(0, last, max(1, side // 2)), last})

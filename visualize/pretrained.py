@@ -1,0 +1,163 @@
+"""A backbone of ``keras.applications`` as it was published, with its head of 1,000 classes if its weights have one."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tledge.core.errors import ModelError, OptionError, UnknownNameError, WeightsError
+from tledge.core.extras import keras_backend, require
+from tledge.core.images import RESIZE_RULES
+from tledge.visualize.subject import Subject
+
+IMAGENET, NONE = "imagenet", "none"
+CLASSES = 1000
+DEFAULT_IMAGE_SIZE = 224
+SMALLEST, LARGEST = 32, 1024
+CLASS_INDEX = "imagenet_class_index.json"
+"""What Keras calls its list of ImageNet's class names, once it has been downloaded."""
+
+
+def of_backbone(
+    name: str, weights: str, *, image_size: int | None = None, labels: Path | None = None, resize: str = "crop"
+) -> Subject:
+    """Builds a backbone with its preprocessing inside, and reads its weights.
+
+    Args:
+        name: a network of ``keras.applications``, as ``vgg16`` or ``mobilenet_v2``.
+        weights: "imagenet" (downloaded by Keras, with the head), "none" (random ones, with a head), or a file with or
+            without the head's.
+        image_size: height and width in pixels; 224 without it.
+        labels: a file with a class name a line, in the order of the head's outputs. Without it, ImageNet's names where
+            Keras has downloaded them, else the classes' numbers.
+        resize: the rule by which photos get that size.
+
+    Raises:
+        UnknownNameError: no such backbone or resize rule.
+        OptionError: an image size that no network takes, or labels that do not fit.
+        WeightsError: no such file, one of another network, or no network to download from.
+        MissingExtraError: Keras or its backend is not installed.
+    """
+    require("keras", keras_backend(), extra="train", purpose="looking into a network")
+    applications = _applications()
+    key = name.lower().replace("_", "").replace("-", "")
+    if key not in applications:
+        raise UnknownNameError("backbone", name, applications)
+    if resize not in RESIZE_RULES:
+        raise UnknownNameError("resize rule", resize, RESIZE_RULES)
+    side = DEFAULT_IMAGE_SIZE if image_size is None else image_size
+    if not SMALLEST <= side <= LARGEST:
+        raise OptionError(f"--image-size must be between {SMALLEST} and {LARGEST} pixels; received {side}")
+    model = _read(applications[key], side, weights)
+    has_head = len(model.output_shape) == 2
+    if labels is not None and not has_head:
+        raise OptionError(f"--labels names classes, and '{weights}' holds no head of {name}; leave it out")
+    return Subject(
+        title=f"{name} ({weights if weights in (IMAGENET, NONE) else Path(weights).name})",
+        model=model,
+        class_names=_class_names(labels, model.output_shape[-1], weights) if has_head else (),
+        resize=resize,
+    )
+
+
+def _applications() -> dict[str, Any]:
+    """The functions of ``keras.applications`` by their names in lower case ("vgg16")."""
+    import keras
+
+    found = inspect.getmembers(keras.applications, inspect.isfunction)
+    return {
+        name.lower(): function for name, function in found if "include_top" in inspect.signature(function).parameters
+    }
+
+
+def _published(application: Any, *, head: bool, **options: Any) -> Any:
+    """The network as Keras has it, with a head of logits or with none."""
+    ending = {"classes": CLASSES, "classifier_activation": None} if head else {}
+    return application(include_top=head, **ending, **options)
+
+
+def _build(application: Any, side: int, weights: str | None, *, head: bool) -> Any:
+    """A flat graph from pixel values 0 to 255 to logits, or without the head to a feature map."""
+    import keras
+
+    family = getattr(keras.applications, application.__module__.rpartition(".")[2])
+    image = keras.Input((side, side, 3), name="image", dtype="float32")
+    network = _published(application, head=head, weights=weights, input_tensor=family.preprocess_input(image))
+    output = network.output
+    if head and len(output.shape) != 2:  # the MobileNets end in a convolution and a reshaping of it
+        output = keras.layers.Flatten()(output)
+    return keras.Model(image, output, name=network.name)
+
+
+def _read(application: Any, side: int, weights: str) -> Any:
+    """The network with its weights: with its head if they have one."""
+    if weights == NONE:
+        return _build(application, side, None, head=True)
+    if weights == IMAGENET:
+        try:
+            return _build(application, side, IMAGENET, head=True)
+        except Exception as error:
+            if not isinstance(error, OSError) and "URL fetch failure" not in str(error):
+                raise
+            raise WeightsError(
+                f"cannot download the ImageNet weights of {application.__name__}: {_first_line(error)}; pass"
+                " --weights FILE or --weights none"
+            ) from error
+    path = Path(weights)
+    if not path.is_file():
+        raise WeightsError(f"no weights file '{path}'; --weights takes imagenet, none, or a .h5 or .keras file")
+    reasons = []
+    for head in (True, False):
+        try:
+            published = _published(application, head=head, weights=None, input_shape=(side, side, 3))
+            published.load_weights(path)
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            reasons.append(_first_line(error))
+            continue
+        model = _build(application, side, None, head=head)
+        model.set_weights(published.get_weights())  # a file fits the network alone, not one with operations before it
+        return model
+    raise WeightsError(
+        f"'{path}' does not hold the weights of {application.__name__} at {side} px, with or without its head:"
+        f" {reasons[0]}; pass the matching --backbone and --image-size"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _class_names(labels: Path | None, classes: int, weights: str) -> tuple[str, ...]:
+    if labels is not None:
+        try:
+            names = tuple(line.strip() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"cannot read --labels '{labels}': {error}; expected a class name a line") from error
+        if len(names) != classes or len(set(names)) != classes:
+            raise OptionError(
+                f"'{labels}' holds {len(set(names))} different class names; the network has {classes} outputs"
+            )
+        return names
+    listed = _listed_by_keras(weights)
+    return listed if len(listed) == classes else tuple(map(str, range(classes)))
+
+
+def _listed_by_keras(weights: str) -> tuple[str, ...]:
+    """ImageNet's class names as Keras lists them, made different where two are alike; none where it has no list."""
+    path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / CLASS_INDEX
+    if not path.is_file() and weights == IMAGENET:
+        import keras
+        import numpy as np
+
+        keras.applications.imagenet_utils.decode_predictions(np.zeros((1, CLASSES), np.float32))  # downloads it
+    if not path.is_file():
+        return ()
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        names = [str(listed[str(index)][1]) for index in range(len(listed))]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise ModelError(f"cannot read '{path}': {error}; remove it, and Keras will download it again") from error
+    return tuple(f"{name}_{index}" if names.count(name) > 1 else name for index, name in enumerate(names))

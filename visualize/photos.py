@@ -74,6 +74,11 @@ class PhotoChoice:
         splits = subject.splits
         wanted = {subject.class_index(name) for name in self.classes} or set(range(len(subject.class_names)))
         wanted -= set() if leave_out is None else {leave_out}
+        if leave_out is not None and not wanted:
+            raise OptionError(
+                f"photos of '{subject.class_names[leave_out]}' are taken for the target already; a target must be"
+                " another class than the present one"
+            )
         samples = [sample for sample in splits.test if sample.label in wanted]
         order = choose_balanced(samples, [sample.label for sample in samples], len(samples), self.seed)
         found: list[Photo] = []

@@ -38,6 +38,12 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
+def _plain(text: str) -> str:
+    """A name as it is: matplotlib takes what stands between dollars for a formula, and hides what begins with "_"."""
+    escaped = text.replace("$", r"\$")
+    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
+
+
 def score_curves(curves: Sequence[tuple[str, Sequence[float]]], target: str) -> bytes:
     """How the score of a class rises step by step, a line for each photo: PNG.
 
@@ -48,9 +54,14 @@ def score_curves(curves: Sequence[tuple[str, Sequence[float]]], target: str) -> 
     figure, axes = _figure(6.4, 3.4)
     for place, (label, scores) in enumerate(curves):
         axes.plot(
-            range(len(scores)), scores, color=COLOURS[place % len(COLOURS)], marker=".", linewidth=1.3, label=label
+            range(len(scores)),
+            scores,
+            color=COLOURS[place % len(COLOURS)],
+            marker=".",
+            linewidth=1.3,
+            label=_plain(label),
         )
-    axes.set(xlabel="steps of the attack", ylabel=f"score of {target}", ylim=(-0.03, 1.03))
+    axes.set(xlabel="steps of the attack", ylabel=f"score of {_plain(target)}", ylim=(-0.03, 1.03))
     axes.axhline(0.5, color="#b6bcc4", linewidth=0.8, zorder=0)
     if len(curves) <= len(COLOURS):
         axes.legend(frameon=False, fontsize=8, loc="lower right")
@@ -88,7 +99,7 @@ def scatter(told: Map) -> bytes:
             marker=MARKERS[index % len(MARKERS)],
             alpha=0.65,
             linewidths=0,
-            label=name if index < MOST_KEYS else None,
+            label=_plain(name) if index < MOST_KEYS else None,
         )
     wrong = told.places[told.labels != told.answers]
     if len(wrong):

@@ -86,9 +86,16 @@ class Subject:
         return images.load(path, self.input_size, self.resize)
 
     def class_index(self, name: str) -> int:
-        """The place of a class among the logits. Raises UnknownNameError, OptionError without a head."""
+        """The place of a class, by its name or number, among the logits.
+
+        Raises:
+            UnknownNameError: there is none.
+            OptionError: there is no head.
+        """
         if not self.has_head:
             raise OptionError(self.needs_head)
+        if name not in self.class_names and name.isdecimal() and int(name) < len(self.class_names):
+            return int(name)  # classes have names only where a list of them is at hand
         if name not in self.class_names:
             raise UnknownNameError("class", name, self.class_names)
         return self.class_names.index(name)
@@ -116,6 +123,12 @@ class Subject:
                 )
             artifact = own.get(name) or read_artifact(Path(name))
             sidecar = artifact.sidecar
+            numbered = all(label.isdecimal() for label in self.class_names)
+            if not numbered and sidecar.class_names != self.class_names:
+                raise OptionError(
+                    f"'{name}' tells apart {', '.join(sidecar.class_names[:5])}; the model"
+                    f" {', '.join(self.class_names[:5])}: name an artifact of that model"
+                )
             if sidecar.input_size != self.input_size or len(sidecar.class_names) != len(self.class_names):
                 raise OptionError(
                     f"'{name}' takes {sidecar.input_size} pixels and knows {len(sidecar.class_names)} classes; the"

@@ -11,7 +11,7 @@ from typing import Any
 
 from tledge.core import atomic
 from tledge.core.environment import installed_versions
-from tledge.core.errors import OptionError, UnknownNameError
+from tledge.core.errors import DataError, ModelError, OptionError, UnknownNameError
 from tledge.core.extras import require
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
@@ -91,7 +91,7 @@ def visualize(
         weights: of the backbone: "imagenet" (without it), "none", or a file.
         image_size: of the backbone's images, in pixels.
         labels: of the backbone's classes: a file with a name a line.
-        output: the folder to write to; ``visualize`` in the run without it.
+        output: the folder to write to; without it ``visualize`` in the run, or ``visualize-BACKBONE`` here.
         progress: is told of what is done.
         options: those of the kinds, by the names of their fields (``photos``, ``classes``, ``target``, ``layers``, …);
             of those in the plural, one or more.
@@ -112,7 +112,19 @@ def visualize(
         raise OptionError(f"{name}: {reason}")
     if len(lacking) == len(chosen):
         raise OptionError(f"nothing to show: {next(iter(lacking.values()))}")
-    sections = {kind.name: kind.show(subject, progress) for kind in chosen if kind.name not in lacking}
+    sections = {}
+    for kind in chosen:
+        if kind.name in lacking:
+            continue
+        try:
+            sections[kind.name] = kind.show(subject, progress)
+        except (DataError, ModelError) as error:
+            if kinds:
+                raise
+            lacking[kind.name] = str(error)  # the others are worth seeing all the same
+            progress.warn(f"{kind.name} is left out: {error}")
+    if not sections:
+        raise OptionError(f"nothing to show: {next(iter(lacking.values()))}")
     sections = _with_names_of_their_own(sections)
     folder.mkdir(parents=True, exist_ok=True)
     files = [picture.save(folder) for section in sections.values() for picture in section.pictures]
@@ -194,7 +206,7 @@ def _subject(
     if run is not None:
         raise OptionError("--run names a trained run and --backbone a plain network; give one of them")
     subject = of_backbone(backbone, weights or IMAGENET, image_size=image_size, labels=labels)
-    return subject, output or Path(FOLDER)
+    return subject, output or Path(f"{FOLDER}-{backbone}")
 
 
 def _with_names_of_their_own(sections: Mapping[str, Section]) -> dict[str, Section]:

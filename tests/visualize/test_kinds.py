@@ -1,6 +1,7 @@
 """Each kind on a run that learned to tell faint stripes, through the function that the command line calls."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ import pytest
 from faint_sample import CLASSES, SIZE, photos_of
 from PIL import Image
 
-from tledge.core.errors import ImageError, OptionError, UnknownNameError
+from tledge.core.artifact import read_artifact, write_artifact
+from tledge.core.errors import DataError, ImageError, OptionError, UnknownNameError
 from tledge.core.run_directory import RunDirectory
 from tledge.edge_runtime import Classifier
 from tledge.visualize import VisualizeRecord, visualize
+from tledge.visualize.kind import KINDS
+from tledge.visualize.plots import score_curves
+from tledge.visualize.subject import of_run
 from tledge.visualize.total_variation import total_variation
 
 ARTIFACTS = ["float32.tflite", "int8.tflite"]
@@ -239,3 +244,45 @@ def test_a_target_that_is_the_present_class_and_a_photo_that_is_none_are_errors(
         show(faint_run, tmp_path, "saliency", photos=[tmp_path / "no.jpg"])
     with pytest.raises(OptionError, match="--photo names photos, and --class chooses test photos: give one of them"):
         show(faint_run, tmp_path, "features", photos=[photo], classes=["across"])
+
+
+def test_photos_of_the_target_alone_are_refused(faint_run: RunDirectory, tmp_path: Path) -> None:
+    name = CLASSES[0]
+    with pytest.raises(OptionError, match="must be another class than the present one"):
+        show(faint_run, tmp_path, "adversarial", classes=name, target=name)
+
+
+def test_a_class_can_be_named_by_its_number(faint_run: RunDirectory) -> None:
+    subject = of_run(faint_run)
+    assert subject.class_index("1") == 1
+    assert subject.class_index(CLASSES[1]) == 1
+    with pytest.raises(UnknownNameError):
+        subject.class_index(str(len(CLASSES)))
+
+
+def test_an_artifact_of_other_classes_is_refused(faint_run: RunDirectory, tmp_path: Path) -> None:
+    artifact = read_artifact(faint_run.artifacts / "float32.tflite")
+    content = (faint_run.artifacts / "float32.tflite").read_bytes()
+    write_artifact(tmp_path / "other.tflite", content, replace(artifact.sidecar, class_names=CLASSES[::-1]))
+    with pytest.raises(OptionError, match="tells apart"):
+        of_run(faint_run).choose_artifacts([str(tmp_path / "other.tflite")])
+
+
+def test_a_kind_that_cannot_be_shown_costs_no_other(
+    faint_run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise DataError("too few photos")
+
+    for name in KINDS.names():
+        if name != "confusions":
+            monkeypatch.setattr(type(KINDS.load(name)), "show", fail)
+    record = show(faint_run, tmp_path)
+    assert list(record.sections) == ["confusions"]
+    assert record.left_out["embedding"] == "too few photos"
+    with pytest.raises(DataError, match="too few photos"):
+        show(faint_run, tmp_path, "embedding")
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    assert score_curves([("cost$_5_$.png", [0.1, 0.9]), ("_MG_1.jpg", [0.2, 0.8])], "$x$").startswith(b"\x89PNG")

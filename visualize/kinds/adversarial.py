@@ -83,9 +83,9 @@ class Adversarial(Kind):
         )
         attacked = np.stack([item.image for item in found])
         answers = {}
-        with progress.step("artifacts", len(artifacts) * len(chosen), "photos") as step:
+        with progress.step("artifacts", 2 * len(artifacts) * len(chosen), "photos") as step:
             for artifact in artifacts:
-                answers[artifact.name] = answers_of_file(artifact, attacked, step)
+                answers[artifact.name] = answers_of_file(artifact, np.concatenate([pixels, attacked]), step)
         scores = softmax(before)
         cases = [
             _Case(
@@ -95,7 +95,8 @@ class Adversarial(Kind):
                 target=subject.class_names[targets[place]],
                 found=found[place],
                 artifacts={
-                    name: _Answer.of(subject, said[place], int(targets[place])) for name, said in answers.items()
+                    name: _Answer.of(subject, said[place], said[len(chosen) + place], int(targets[place]))
+                    for name, said in answers.items()
                 },
             )
             for place, photo in enumerate(chosen)
@@ -117,22 +118,25 @@ class _Answer:
     Attributes:
         label, score: its answer, and the score of that.
         target_score: that of the target.
-        fooled: whether it takes the attacked one for it.
+        fooled: whether it takes the attacked one for it, and the photo itself not.
+        clean_label: its answer to that.
     """
 
     label: str
     score: float
     target_score: float
     fooled: bool
+    clean_label: str
 
     @classmethod
-    def of(cls, subject: Subject, attacked: Floats, target: int) -> _Answer:
-        scores, answer = softmax(attacked), int(attacked.argmax())
+    def of(cls, subject: Subject, clean: Floats, attacked: Floats, target: int) -> _Answer:
+        scores, answer, before = softmax(attacked), int(attacked.argmax()), int(clean.argmax())
         return cls(
-            subject.class_names[answer],
-            float(scores[answer]),
-            float(scores[target]),
-            answer == target,
+            label=subject.class_names[answer],
+            score=float(scores[answer]),
+            target_score=float(scores[target]),
+            fooled=answer == target != before,
+            clean_label=subject.class_names[before],
         )
 
 
@@ -185,6 +189,7 @@ class _Case:
                     "score": answer.score,
                     "target_score": answer.target_score,
                     "fooled": answer.fooled,
+                    "clean_label": answer.clean_label,
                 }
                 for name, answer in self.artifacts.items()
             },
@@ -222,10 +227,11 @@ def _sentences(cases: Sequence[_Case], largest: int) -> list[str]:
         half = f"; half of them at {_median(reached)}/255 or less" if max(reached) > 1 else ""
         sentences = [f"{len(reached)} of {count} photos are taken for their target {last}{half}."]
     names = list(cases[0].artifacts)
-    fooled = {name: sum(case.artifacts[name].fooled for case in cases) for name in names}
+    worked = [case for case in cases if case.found.eps is not None]
+    fooled = {name: sum(case.artifacts[name].fooled for case in worked) for name in names}
     if names:
         told = ", ".join(f"{name} {number}" for name, number in fooled.items())
-        sentences.append(f"Of the {count} images, made on the Keras model, so many fool each artifact: {told}.")
+        sentences.append(f"Of the {len(worked)} images that fool the Keras model, so many fool each artifact: {told}.")
     return sentences
 
 

@@ -137,7 +137,7 @@ def _by_pca(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], float
 
     pca = PCA(n_components=2, random_state=seed)
     places = pca.fit_transform(_standardized(features))
-    shares = [float(share) for share in pca.explained_variance_ratio_]
+    shares = np.nan_to_num(pca.explained_variance_ratio_).tolist()  # of features that are all alike
     first, second = (f"component {number} ({share:.1%} of the variance)" for number, share in enumerate(shares, 1))
     return places, (first, second), sum(shares)
 

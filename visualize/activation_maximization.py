@@ -104,7 +104,9 @@ def ascend(
         gradient: of the network, whose input is pixel values of 0 to 255, (N, height, width, 3).
         target: the class.
         size: (height, width).
-        weights: (K,), of the total-variation term; 1 is as strong as the class itself, 0 leaves it out.
+        weights: (K,), of the total-variation term; 0 leaves it out. The gradient of the logit is brought to root mean
+            square 1 before they are added up, that of the term is not: it is 0 where the image is flat, and up to 4
+            times the weight where it is rough, so that at 1 the term mostly outweighs the class.
         options: all the rest.
         advance: is called after each step.
     """

@@ -16,6 +16,9 @@ from tledge.visualize.layers import split_at
 
 Floats = npt.NDArray[np.float32]
 
+BATCH_SIZE = 8
+"""Photos of which feature maps and gradients are held at a time."""
+
 
 class GradCam:
     """Maps of one layer of a network.
@@ -47,6 +50,12 @@ class GradCam:
         Returns:
             float32 (N, h, w) of the layer's size, 0 or more.
         """
+        parts = range(0, len(images), BATCH_SIZE)
+        return np.concatenate(
+            [self._maps(images[begin : begin + BATCH_SIZE], classes[begin : begin + BATCH_SIZE]) for begin in parts]
+        )
+
+    def _maps(self, images: Pixels, classes: npt.NDArray[np.intp]) -> Floats:
         import keras
 
         outputs = self._before(images.astype(np.float32), training=False)

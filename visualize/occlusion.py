@@ -5,7 +5,7 @@ Source: Zeiler and Fergus, arXiv 1311.2901, section 4.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,9 @@ PATCHES_ACROSS = 5
 """Patches that cover the shorter side of a photo without overlapping, where no size is given."""
 
 SMALLEST_PATCH = 2
+
+BATCH_SIZE = 32
+"""Photos with a square covered that are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,16 @@ class Patches:
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
 
-    def covered(self, photo: Pixels) -> Pixels:
-        """The photo with each square in its mean colour: uint8 (len, height, width, 3)."""
-        images = np.repeat(photo[np.newaxis], len(self), axis=0)
+    def covered(self, photo: Pixels) -> Iterator[Pixels]:
+        """The photo with each square in its mean colour: uint8 (n, height, width, 3), n of ``BATCH_SIZE`` or fewer."""
         colour = np.rint(photo.mean(axis=(0, 1))).astype(np.uint8)
-        places = ((row, column) for row in self.rows for column in self.columns)
-        for image, (row, column) in zip(images, places, strict=True):
-            image[row : row + self.side, column : column + self.side] = colour
-        return images
+        places = [(row, column) for row in self.rows for column in self.columns]
+        for begin in range(0, len(places), BATCH_SIZE):
+            part = places[begin : begin + BATCH_SIZE]
+            images = np.repeat(photo[np.newaxis], len(part), axis=0)
+            for image, (row, column) in zip(images, part, strict=True):
+                image[row : row + self.side, column : column + self.side] = colour
+            yield images
 
     def spread(self, values: Floats) -> Floats:
         """Values of the squares (rows, columns) as a map (height, width): each pixel has the mean of those over it."""
@@ -102,8 +107,9 @@ def occlusion_map(answers: Answers, photo: Pixels, target: int, patches: Patches
     Returns:
         float32 (rows, columns): by how much the log-odds of the class fall when that square is covered.
     """
-    odds = log_odds(answers(np.concatenate([photo[np.newaxis], patches.covered(photo)])), target)
-    found: Floats = (odds[0] - odds[1:]).reshape(len(patches.rows), len(patches.columns))
+    whole = log_odds(answers(photo[np.newaxis]), target)
+    odds = np.concatenate([log_odds(answers(images), target) for images in patches.covered(photo)])
+    found: Floats = (whole - odds).reshape(len(patches.rows), len(patches.columns))
     return found
 
 

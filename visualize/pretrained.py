@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,17 @@ IMAGENET, NONE = "imagenet", "none"
 CLASSES = 1000
 DEFAULT_IMAGE_SIZE = 224
 SMALLEST, LARGEST = 32, 1024
+SEED = 0
+"""Of random weights."""
+
 CLASS_INDEX = "imagenet_class_index.json"
 """What Keras calls its list of ImageNet's class names, once it has been downloaded."""
+
+INSIDE_KERAS = "model.weights.h5"
+"""The file with the weights within a .keras file."""
+
+NOT_OF_LAYERS = frozenset(("optimizer", "optimizer_weights"))
+"""What a weights file may hold besides weights of layers."""
 
 
 def of_backbone(
@@ -28,8 +39,8 @@ def of_backbone(
 
     Args:
         name: a network of ``keras.applications``, as ``vgg16`` or ``mobilenet_v2``.
-        weights: "imagenet" (downloaded by Keras, with the head), "none" (random ones, with a head), or a file with or
-            without the head's.
+        weights: "imagenet" (downloaded by Keras, with the head), "none" (random ones, the same each time, with a head),
+            or a file with or without the head's.
         image_size: height and width in pixels; 224 without it.
         labels: a file with a class name a line, in the order of the head's outputs. Without it, ImageNet's names where
             Keras has downloaded them, else the classes' numbers.
@@ -37,8 +48,8 @@ def of_backbone(
 
     Raises:
         UnknownNameError: no such backbone or resize rule.
-        OptionError: an image size that no network takes, or labels that do not fit.
-        WeightsError: no such file, one of another network, or no network to download from.
+        OptionError: an image size that the network or its published head does not take, or labels that do not fit.
+        WeightsError: no such file, one of another network or with another head, or no network to download from.
         MissingExtraError: Keras or its backend is not installed.
     """
     require("keras", keras_backend(), extra="train", purpose="looking into a network")
@@ -73,10 +84,18 @@ def _applications() -> dict[str, Any]:
     }
 
 
-def _published(application: Any, *, head: bool, **options: Any) -> Any:
-    """The network as Keras has it, with a head of logits or with none."""
+def _published(application: Any, side: int, *, head: bool, **options: Any) -> Any:
+    """The network as Keras has it, with a head of logits or with none. Raises OptionError for a size it cannot take."""
     ending = {"classes": CLASSES, "classifier_activation": None} if head else {}
-    return application(include_top=head, **ending, **options)
+    try:
+        return application(include_top=head, **ending, **options)
+    except ValueError as error:
+        if _is_of_download(error):
+            raise
+        of = f"{application.__name__} with its ImageNet head" if options["weights"] else application.__name__
+        raise OptionError(
+            f"--image-size {side} does not suit {of}: {_reason(error)}; leave it out, or pass another"
+        ) from error
 
 
 def _build(application: Any, side: int, weights: str | None, *, head: bool) -> Any:
@@ -85,7 +104,7 @@ def _build(application: Any, side: int, weights: str | None, *, head: bool) -> A
 
     family = getattr(keras.applications, application.__module__.rpartition(".")[2])
     image = keras.Input((side, side, 3), name="image", dtype="float32")
-    network = _published(application, head=head, weights=weights, input_tensor=family.preprocess_input(image))
+    network = _published(application, side, head=head, weights=weights, input_tensor=family.preprocess_input(image))
     output = network.output
     if head and len(output.shape) != 2:  # the MobileNets end in a convolution and a reshaping of it
         output = keras.layers.Flatten()(output)
@@ -95,15 +114,18 @@ def _build(application: Any, side: int, weights: str | None, *, head: bool) -> A
 def _read(application: Any, side: int, weights: str) -> Any:
     """The network with its weights: with its head if they have one."""
     if weights == NONE:
+        import keras
+
+        keras.utils.set_random_seed(SEED)
         return _build(application, side, None, head=True)
     if weights == IMAGENET:
         try:
             return _build(application, side, IMAGENET, head=True)
         except Exception as error:
-            if not isinstance(error, OSError) and "URL fetch failure" not in str(error):
+            if not _is_of_download(error):
                 raise
             raise WeightsError(
-                f"cannot download the ImageNet weights of {application.__name__}: {_first_line(error)}; pass"
+                f"cannot download the ImageNet weights of {application.__name__}: {_reason(error)}; pass"
                 " --weights FILE or --weights none"
             ) from error
     path = Path(weights)
@@ -111,12 +133,14 @@ def _read(application: Any, side: int, weights: str) -> Any:
         raise WeightsError(f"no weights file '{path}'; --weights takes imagenet, none, or a .h5 or .keras file")
     reasons = []
     for head in (True, False):
+        published = _published(application, side, head=head, weights=None, input_shape=(side, side, 3))
         try:
-            published = _published(application, head=head, weights=None, input_shape=(side, side, 3))
             published.load_weights(path)
         except (ValueError, OSError, KeyError, TypeError) as error:
-            reasons.append(_first_line(error))
+            reasons.append(_reason(error))
             continue
+        if not head and _count(path) > len(published.weights):  # Keras would pass over a head that does not fit
+            break
         model = _build(application, side, None, head=head)
         model.set_weights(published.get_weights())  # a file fits the network alone, not one with operations before it
         return model
@@ -126,8 +150,36 @@ def _read(application: Any, side: int, weights: str) -> Any:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _is_of_download(error: Exception) -> bool:
+    """Whether Keras could not fetch a file, or not whole; it says so by exceptions of no class of its own."""
+    said = str(error)
+    return isinstance(error, OSError) or "URL fetch failure" in said or "corrupted file" in said
+
+
+def _count(path: Path) -> int:
+    """How many weights of layers a .h5 or .keras file holds."""
+    import h5py
+
+    found: list[str] = []
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and NOT_OF_LAYERS.isdisjoint(name.split("/")):
+            found.append(name)
+
+    stored: Path | io.BytesIO = path
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            stored = io.BytesIO(archive.read(INSIDE_KERAS))
+    with h5py.File(stored) as file:
+        file.visititems(note)
+    return len(found)
+
+
+def _reason(error: Exception) -> str:
+    """What Keras says in one line, without the values of a weight that it prints."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    told = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return told.partition(" Target variable:")[0].rstrip(".")
 
 
 def _class_names(labels: Path | None, classes: int, weights: str) -> tuple[str, ...]:
@@ -152,7 +204,11 @@ def _listed_by_keras(weights: str) -> tuple[str, ...]:
         import keras
         import numpy as np
 
-        keras.applications.imagenet_utils.decode_predictions(np.zeros((1, CLASSES), np.float32))  # downloads it
+        try:
+            keras.applications.imagenet_utils.decode_predictions(np.zeros((1, CLASSES), np.float32))  # downloads it
+        except Exception as error:
+            if not _is_of_download(error):
+                raise
     if not path.is_file():
         return ()
     try:

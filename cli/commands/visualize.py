@@ -64,7 +64,7 @@ def run(
     method: Annotated[str | None, typer.Option(help="embedding: pca or tsne.  [default: pca]")] = None,
     tv: Annotated[
         float | None,
-        typer.Option(help="ideal: weight of the total-variation term; 1 pulls like the class.  [default: 0.3]"),
+        typer.Option(help="ideal: weight of the total-variation term; more is smoother.  [default: 0.3]"),
     ] = None,
     l2: Annotated[float | None, typer.Option(help="ideal: pull toward middle grey.  [default: 0.01]")] = None,
     jitter: Annotated[

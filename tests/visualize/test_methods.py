@@ -7,13 +7,17 @@ import pytest
 from faint_sample import SIZE, faint_stripes
 
 from tledge.core.errors import OptionError, UnknownNameError
+from tledge.core.progress import Progress
+from tledge.core.run_directory import RunDirectory
 from tledge.visualize.activation_maximization import AscentOptions, ascend
 from tledge.visualize.colours import amplified, overlaid, positive_share, stretched
 from tledge.visualize.grad_cam import GradCam
 from tledge.visualize.gradients import LogitGradient
+from tledge.visualize.kinds.features import Features
 from tledge.visualize.layers import feature_layers, feature_maps, find_layers, split_at
 from tledge.visualize.lettering import Lettering
 from tledge.visualize.occlusion import Patches, log_odds, occlusion_map, rank_correlation
+from tledge.visualize.subject import of_run
 from tledge.visualize.total_variation import total_variation, total_variation_gradient
 
 
@@ -68,6 +72,15 @@ def test_layers_are_found_and_the_nearest_is_named(faint_network: Any) -> None:
     assert maps.min() >= 0
 
 
+def test_layers_are_told_apart_from_the_image_on(faint_run: RunDirectory) -> None:
+    subject = of_run(faint_run)
+    first, second = Features(layers=["shapes", "edges_relu"]).show(subject, Progress()).sentences
+    assert first.startswith("From 24 × 24 in edges_relu to 12 × 12 in shapes: the layers near the image")
+    assert second.startswith("Of 16 channels of shapes, ")
+    (alone,) = Features(layers=["edges_relu"]).show(subject, Progress()).sentences
+    assert alone.startswith("Of 12 channels of edges_relu, ")
+
+
 def test_grad_cam_is_that_of_the_paper(faint_network: Any) -> None:
     """The pooled head is linear, so that the weights of the paper are the head's own over the number of places."""
     photos, classes = np.stack([faint_stripes(0, 3), faint_stripes(1, 3)]), np.array([0, 1])
@@ -78,6 +91,13 @@ def test_grad_cam_is_that_of_the_paper(faint_network: Any) -> None:
     kernel, _ = faint_network.get_layer("logits").get_weights()
     expected = np.maximum(np.einsum("nhwc,cn->nhw", maps, kernel[:, classes]) / 144, 0)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_grad_cam_of_many_photos_is_that_of_each(faint_network: Any) -> None:
+    photos, classes = np.stack([faint_stripes(seed % 2, seed) for seed in range(10)]), np.arange(10) % 2
+    cam = GradCam(faint_network)
+    each = [cam(photos[[place]], classes[[place]])[0] for place in range(10)]
+    np.testing.assert_allclose(cam(photos, classes), each, rtol=1e-4, atol=1e-6)
 
 
 def test_a_layer_that_is_gone_around_is_refused(faint_network: Any) -> None:
@@ -101,8 +121,11 @@ def test_patches_cover_the_photo_and_their_values_spread_over_it() -> None:
     patches = Patches.of((20, 30), 8)
     photo = np.full((20, 30, 3), 9, np.uint8)
     photo[0, 0] = 255
-    images = patches.covered(photo)
-    assert images.shape == (len(patches), 20, 30, 3)
+    parts = list(patches.covered(photo))
+    assert len(patches) == 28
+    assert [len(part) for part in parts] == [28]
+    assert [len(part) for part in Patches.of((20, 30), 4).covered(photo)] == [32, 32, 32, 30]
+    (images,) = parts
     assert (images[0, :8, :8] == images[0, 0, 0]).all()
     assert (images[1, 0, 0] == 255).all()
     values = np.arange(len(patches), dtype=np.float32).reshape(len(patches.rows), len(patches.columns))
@@ -127,6 +150,12 @@ def test_ranks_agree_with_what_keeps_the_order() -> None:
     assert rank_correlation(values, np.exp(values)) == pytest.approx(1)
     assert rank_correlation(values, -values) == pytest.approx(-1)
     assert rank_correlation(values, np.ones((3, 4), np.float32)) is None
+
+
+def test_tied_values_share_the_mean_of_their_ranks() -> None:
+    """Ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: covariance 4.5, sums of squares 4.5 and 5."""
+    tied, plain = np.array([[0, 7, 7, 9]], np.float32), np.array([[0, 1, 2, 3]], np.float32)
+    assert rank_correlation(tied, plain) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
 
 
 def test_an_ascent_is_repeatable_and_its_images_differ_by_the_term_alone(faint_network: Any) -> None:

@@ -10,7 +10,7 @@ from support import random_images, stripes
 
 from tledge.core.errors import OptionError, UnknownNameError, WeightsError
 from tledge.visualize import visualize
-from tledge.visualize.pretrained import of_backbone
+from tledge.visualize.pretrained import _class_names, of_backbone
 
 keras: Any = pytest.importorskip("keras")
 
@@ -122,6 +122,41 @@ def test_without_a_head_there_are_features_and_no_classes(photo: Path, tmp_path:
     assert told["layers"][0]["channels"] == 1024
     with pytest.raises(OptionError, match="ideal: 'mobilenet .*' has no classification head"):
         visualize(["ideal"], **chosen)
+
+
+def test_a_head_that_does_not_fit_is_not_thrown_away(tmp_path: Path) -> None:
+    network = keras.applications.MobileNetV2(weights=None, classes=10, input_shape=(SIDE, SIDE, 3))
+    for name in ("ten.weights.h5", "ten.keras"):
+        network.save(tmp_path / name) if name.endswith(".keras") else network.save_weights(tmp_path / name)
+        with pytest.raises(WeightsError, match=r"does not hold the weights of MobileNetV2 at 64 px.*\(1280, 10\)"):
+            of_backbone("mobilenet_v2", str(tmp_path / name), image_size=SIDE)
+
+
+def test_the_state_of_an_optimizer_is_no_head(tmp_path: Path) -> None:
+    network = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(32, 32, 3))
+    network.compile(keras.optimizers.Adam())
+    network.optimizer.build(network.trainable_variables)
+    network.save_weights(tmp_path / "notop.weights.h5")
+    assert not of_backbone("efficientnetb0", str(tmp_path / "notop.weights.h5"), image_size=32).has_head
+
+
+def test_random_weights_are_the_same_each_time() -> None:
+    first, second = (of_backbone("mobilenet", "none", image_size=32).model.get_weights() for _ in range(2))
+    for own, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+@pytest.mark.parametrize("weights", ["none", "imagenet"])
+def test_an_image_too_small_for_a_backbone_is_an_error_of_the_option(weights: str) -> None:
+    with pytest.raises(OptionError, match="--image-size 32 does not suit InceptionV3.*; leave it out, or pass another"):
+        of_backbone("inception_v3", weights, image_size=32)
+
+
+def test_without_a_network_classes_have_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras.src.applications.imagenet_utils, "CLASS_INDEX", None)
+    assert _class_names(None, 3, "imagenet") == ("0", "1", "2")
 
 
 def test_what_is_no_backbone_or_no_weights_is_an_error(with_head: Path, tmp_path: Path) -> None:

@@ -71,15 +71,10 @@ class Features(Kind):
                     pictures += [look.strongest_grid(photo), look.channel_grid(photo, self.channels)]
                 told.append([look.figures() for look in looks])
                 step.advance()
-        first, last = told[0][0], told[0][-1]
-        sentences = [
-            f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: the layers near the image"
-            " keep its edges and colours, those near the answer keep what is there and lose where.",
-            f"Of {last['channels']:,} channels of {last['layer']}, {last['silent']:,} are silent on {photos[0].name}.",
-        ]
+        depths = [layer.name for layer in subject.model.layers]
         return Section(
             title=self.title,
-            sentences=sentences,
+            sentences=_sentences(sorted(told[0], key=lambda own: depths.index(own["layer"])), photos[0]),
             pictures=pictures,
             figures={"photos": [{"photo": photo.name, "layers": own} for photo, own in zip(photos, told, strict=True)]},
             reference=self.reference,
@@ -159,6 +154,19 @@ class _Look:
                 {"channel": channel, "mean": float(self.strengths[channel])} for channel in self.order[:STRONGEST]
             ],
         }
+
+
+def _sentences(layers: Sequence[dict[str, Any]], photo: Photo) -> list[str]:
+    """What figures of layers, from the image on, say of a photo."""
+    first, last = layers[0], layers[-1]
+    sentences = []
+    if first["height"] * first["width"] > last["height"] * last["width"]:
+        sentences.append(
+            f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: the layers near the image"
+            " keep its edges and colours, those near the answer keep what is there and lose where."
+        )
+    silent = f"{last['silent']:,} are silent on {photo.name}"
+    return [*sentences, f"Of {last['channels']:,} channels of {last['layer']}, {silent}."]
 
 
 def _size(figures: dict[str, Any]) -> str:

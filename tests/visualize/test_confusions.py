@@ -1,0 +1,73 @@
+"""Errors and disagreements of fixed logits, worked out by hand."""
+
+import numpy as np
+import pytest
+
+from tledge.core.images import Pixels
+from tledge.edge_runtime.classifier import softmax
+from tledge.visualize.kinds.confusions import Judged
+from tledge.visualize.pictures import Grid
+
+PHOTOS = ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"]
+LABELS = np.array([0, 0, 1, 1, 2, 2])
+FLOAT = np.array([[4, 0, 0], [3, 0, 0], [0, 2, 0], [5, 0, 0], [0, 0, 1], [0, 2, 0]], np.float32)
+"""Right about a, b, c and e; takes d for 0 and f for 1."""
+SMALL = np.array([[4, 0, 0], [0, 2, 0], [0, 2, 0], [0, 3, 0], [6, 0, 0], [0, 2, 0]], np.float32)
+"""Wrong about b (2 ahead), e (6 ahead) and f (2 ahead); answers b, d and e otherwise than FLOAT does."""
+
+
+def judged(name: str, logits: np.ndarray) -> Judged:
+    return Judged(
+        name=name,
+        class_names=("cat", "dog", "owl"),
+        photos=PHOTOS,
+        labels=LABELS,
+        scores=softmax(logits),
+        float_scores=softmax(FLOAT),
+    )
+
+
+def score(ahead: float) -> float:
+    return float(np.exp(ahead) / (np.exp(ahead) + 2))
+
+
+def test_errors_and_disagreements_are_listed_the_surest_first() -> None:
+    small = judged("small.tflite", SMALL)
+    assert small.wrong == [4, 1, 5]
+    assert small.disagreeing == [4, 3, 1]
+    assert small.sentence == (
+        "small.tflite gets 3 of 6 test photos wrong, the surest of them by calling a owl cat with score 0.995; on 3 it"
+        " leaves the float model."
+    )
+    keras = judged("model.keras", FLOAT)
+    assert keras.wrong == [3, 5]
+    assert keras.disagreeing == []
+
+
+def test_figures_name_photos_classes_and_answers() -> None:
+    figures = judged("small.tflite", SMALL).figures(2)
+    assert (figures["top1"], figures["wrong"], figures["disagreeing"]) == (0.5, 3, 3)
+    assert figures["surest_errors"] == [
+        {"photo": "e.png", "class": "owl", "answer": "cat", "score": pytest.approx(score(6))},
+        {"photo": "b.png", "class": "cat", "answer": "dog", "score": pytest.approx(score(2))},
+    ]
+    assert figures["disagreements"] == [
+        {"photo": "e.png", "class": "owl", "answer": "cat", "float_answer": "owl", "score": pytest.approx(score(6))},
+        {"photo": "d.png", "class": "dog", "answer": "dog", "float_answer": "cat", "score": pytest.approx(score(3))},
+    ]
+
+
+def test_only_photos_that_are_shown_are_read() -> None:
+    read: list[int] = []
+
+    def load(photo: int) -> Pixels:
+        read.append(photo)
+        return np.full((4, 4, 3), photo, np.uint8)
+
+    wrong, disagreeing = judged("small.tflite", SMALL).pictures(2, load)
+    assert isinstance(wrong, Grid)
+    assert isinstance(disagreeing, Grid)
+    assert [int(tile.pixels[0, 0, 0]) for tile in wrong.tiles] == [4, 1]
+    assert [int(tile.pixels[0, 0, 0]) for tile in disagreeing.tiles] == [4, 3]
+    assert set(read) == {1, 3, 4}
+    assert disagreeing.tiles[1].label == f"small.tflite: dog {score(3):.3f} ✓\nKeras: cat {score(5):.3f}"

@@ -38,7 +38,7 @@ class Ideal(Kind):
 
     Attributes:
         classes: whose ideal images; the first three without them.
-        tv: the weight of the total-variation term; at 1 it pulls as strongly as the class.
+        tv: the weight of the total-variation term: more is smoother.
         l2, jitter, scales, steps, seed: see ``AscentOptions``.
     """
 

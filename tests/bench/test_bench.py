@@ -14,7 +14,7 @@ from support import Demo, Finished, check_one_line_error, tledge
 
 from tledge.bench import bench, summarize
 from tledge.bench.cell import CellResult, Round, Specification, Timing
-from tledge.bench.measuring import measure
+from tledge.bench.launching import measure_in_own_process
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import ArtifactError, MeasurementError, OptionError, RunError, TargetError
 from tledge.core.measurement import read_results
@@ -56,7 +56,7 @@ def test_a_cell_measures_the_artifact_through_the_classifier(
     tiny_artifacts: Path, photos: Path, tmp_path: Path
 ) -> None:
     images = sorted((photos / "across").iterdir())[:21]
-    result = measure(specification(tiny_artifacts / "float32.tflite", images))
+    result, _ = measure_in_own_process(specification(tiny_artifacts / "float32.tflite", images), "a cell")
     with Classifier(tiny_artifacts / "float32.tflite") as classifier:
         expected = classifier.logits(np.stack([classifier.load(path) for path in images]))
     np.testing.assert_array_equal(result.logits, expected)

@@ -20,6 +20,7 @@ RANDOM_OUTPUTS = "random_outputs"
 MORE_STEPS = "more_steps_not_stronger"
 LARGER_EPS = "larger_eps_not_stronger"
 UNBOUNDED_EPS = "unbounded_eps_not_fatal"
+QUANTIZATION = "quantization_hides"
 
 MEANINGS: Mapping[str, str] = {
     GRADIENT_MASKING: "the model hides its gradients, or the attacks did not find them: its robust accuracy is an upper"
@@ -32,6 +33,8 @@ MEANINGS: Mapping[str, str] = {
     LARGER_EPS: "a larger eps allows everything that a smaller one does, and yet the attack did no better",
     UNBOUNDED_EPS: "at an eps of 128/255 every photo can be made plain grey, and yet the attack did not fool the model"
     " on all of them",
+    QUANTIZATION: "attacks on its own answers do worse than on those of the float32 artifact, and transferred photos"
+    " fool it all the same: rounded answers hide the way, and protect from nothing (Bernhard et al., arXiv 1909.12741)",
 }
 """The sentence behind each flag."""
 

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.attacks.goal import Goal
-from tledge.attacks.self_deception import Flag, Outcome, check
+from tledge.attacks.self_deception import QUANTIZATION, TOLERANCE, Flag, Outcome, check
 from tledge.bench.metrics import measurement_of, rate_of
 from tledge.bench.robustness.answerers import SCENARIO, Answerer, find_float32
 from tledge.bench.robustness.attack_set import Photos
 from tledge.bench.robustness.attacking import Answered, Attacked, Victim
-from tledge.bench.robustness.names import CLEAN, DIRECT, WORST
-from tledge.core.comparisons import mcnemar
+from tledge.bench.robustness.names import CLEAN, DIRECT, TRANSFER, WORST
+from tledge.core.comparisons import SIGNIFICANT, mcnemar
 from tledge.core.measurement import Measurement
 
 Hits = npt.NDArray[np.bool_]
@@ -41,7 +41,7 @@ def judge(attacked: Attacked) -> Judged:
         return Judged()
     photos, fingerprint = attacked.attack_set.photos, attacked.attack_set.fingerprint
     rows: list[Measurement] = []
-    flags = {victim.who.name: _flags(victim, photos.goal) for victim in attacked.victims}
+    flags = {victim.who.name: _flags(victim, attacked.victims, photos.goal) for victim in attacked.victims}
     for victim in attacked.victims:
         names = tuple(flag.name for flag in flags[victim.who.name])
         writer = _Writer(victim, photos, fingerprint, names)
@@ -147,7 +147,7 @@ def _worst(victim: Victim, goal: Goal, norm: str) -> list[tuple[float, Hits]]:
     return found
 
 
-def _flags(victim: Victim, goal: Goal) -> tuple[Flag, ...]:
+def _flags(victim: Victim, others: Sequence[Victim], goal: Goal) -> tuple[Flag, ...]:
     outcomes = [
         Outcome(
             attack=item.attacked.attack,
@@ -160,7 +160,37 @@ def _flags(victim: Victim, goal: Goal) -> tuple[Flag, ...]:
         )
         for item in victim.answered
     ]
-    return check(outcomes, victim.seen)
+    return check(outcomes, (*victim.seen, *_hidden(victim, others, goal)))
+
+
+def _hidden(victim: Victim, others: Sequence[Victim], goal: Goal) -> Iterable[Flag]:
+    """Whether direct attacks alone do worse than on the float32 artifact: McNemar's test, Bonferroni over all."""
+    pairs = _direct_pairs(victim, others)
+    for item, its in pairs:
+        mine, theirs = _right(item, goal), _right(its, goal)
+        only_mine, only_theirs = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
+        if only_mine <= only_theirs or mcnemar(only_mine, only_theirs) >= SIGNIFICANT / len(pairs):
+            continue
+        shown = [
+            each for each in victim.answered if (each.road, each.attacked.threat) == (TRANSFER, item.attacked.threat)
+        ]
+        transferred = np.logical_and.reduce([mine, *(_right(each, goal) for each in shown)])
+        if transferred.mean() < mine.mean() - TOLERANCE:
+            yield Flag(
+                QUANTIZATION,
+                f"{item.attacked.attack} ({item.attacked.threat}) left {mine.mean():.1%}, of {its.attacked.source}"
+                f" {theirs.mean():.1%}; with transferred photos {transferred.mean():.1%} are left",
+            )
+
+
+def _direct_pairs(victim: Victim, others: Sequence[Victim]) -> list[tuple[Answered, Answered]]:
+    """What was made on an artifact, beside the same that was made on the float32 one."""
+    baseline = find_float32(victim.who, [other.who for other in others])
+    if baseline is None or victim.who.cell.model.format == "keras":
+        return []
+    other = next(item for item in others if item.who is baseline)
+    made = {_key(item): item for item in other.answered if item.road == DIRECT}
+    return [(item, made[_key(item)]) for item in victim.answered if item.road == DIRECT and _key(item) in made]
 
 
 def _against_float32(victim: Victim, others: Sequence[Victim], goal: Goal) -> Iterable[Measurement]:
@@ -179,12 +209,10 @@ def _against_float32(victim: Victim, others: Sequence[Victim], goal: Goal) -> It
             for eps, right in _worst(victim, goal, norm):
                 params = {"attack": WORST, "road": "all", "norm": norm, "eps": eps}
                 yield _tested(victim, baseline, right, theirs[eps], params)
-    made = {_key(item): _right(item, goal) for item in other.answered if item.road == DIRECT}
-    for item in victim.answered:
-        if item.road == DIRECT and _key(item) in made:
-            params = {"attack": item.attacked.attack, "road": DIRECT, "norm": item.attacked.threat.norm}
-            params |= {"eps": item.attacked.threat.eps, "steps": item.attacked.steps}
-            yield _tested(victim, baseline, _right(item, goal), made[_key(item)], params)
+    for item, its in _direct_pairs(victim, others):
+        params = {"attack": item.attacked.attack, "road": DIRECT, "norm": item.attacked.threat.norm}
+        params |= {"eps": item.attacked.threat.eps, "steps": item.attacked.steps}
+        yield _tested(victim, baseline, _right(item, goal), _right(its, goal), params)
 
 
 def _key(item: Answered) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ from tledge.bench.robustness.answerers import Answerer
 from tledge.bench.robustness.attack_plan import AttackPlan, plan_attacks
 from tledge.bench.robustness.attack_set import AttackedPhotos, AttackSet, Photos
 from tledge.bench.robustness.gallery import RobustnessRecord
-from tledge.core.artifact import write_artifact
+from tledge.core.artifact import read_artifact, write_artifact
 from tledge.core.errors import ArtifactError, DataError, OptionError, UnknownNameError
 from tledge.core.measurement import Measurement, read_results
 from tledge.core.progress import Progress, Step
@@ -255,6 +255,36 @@ def test_a_defence_that_only_hides_gradients_is_flagged(network: Any, folder: Pa
     for row in summarize(record.measurements):
         assert "gradient_masking" in row.flags
         assert "zero_gradients" not in row.flags, "the table has the headline alone"
+
+
+def test_answers_that_only_hide_the_way_are_flagged(network: Any, folder: Path, tmp_path: Path) -> None:
+    """The same network with coarsely rounded logits as a quantized file: square is lost, transferred photos are not."""
+    import keras
+
+    coarse = keras.Model(network.input, keras.ops.round(network.output / 6) * 6)
+    for name in ("model.keras", "float32.tflite"):
+        shutil.copy(folder / name, tmp_path)
+    source = read_artifact(tmp_path / "model.keras")
+    content = FORMATS.load("tflite").convert(coarse, RECIPES[0], None)
+    sidecar = replace(SIDECAR, recipe="int8", source_sha256=source.sha256)
+    write_artifact(tmp_path / "int8.tflite", content, sidecar)
+    record = bench(
+        files=[tmp_path / name for name in ("model.keras", "float32.tflite", "int8.tflite")],
+        data=folder / "photos",
+        output=tmp_path / "out",
+        attack=("pgd", "square"),
+        eps=(48,),
+        attack_queries=150,
+        attack_images=30,
+        **QUICK,
+    )
+    (row,) = rows(record, "robust_mcnemar", "int8.tflite", attack="square")
+    assert row.value < 0.05
+    assert row.params["only_this_right"] > row.params["only_baseline_right"]
+    (worst,) = rows(record, "robust_accuracy", "int8.tflite", attack="worst", eps=48.0)
+    assert {"gradient_masking", "quantization_hides"} <= set(worst.flags)
+    (float32,) = rows(record, "robust_accuracy", "float32.tflite", attack="worst", eps=48.0)
+    assert not float32.flags
 
 
 def test_an_undefended_model_is_not_flagged(record: BenchRecord) -> None:

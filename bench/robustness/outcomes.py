@@ -150,7 +150,7 @@ def _worst(victim: Victim, goal: Goal, norm: str) -> list[tuple[float, Hits]]:
 def _flags(victim: Victim, others: Sequence[Victim], goal: Goal) -> tuple[Flag, ...]:
     outcomes = [
         Outcome(
-            attack=item.attacked.attack,
+            attack=_told(item, victim),
             white_box=item.attacked.white_box and victim.is_made_from(item.attacked.source_sha256),
             norm=item.attacked.threat.norm,
             eps=item.attacked.threat.eps,
@@ -161,6 +161,12 @@ def _flags(victim: Victim, others: Sequence[Victim], goal: Goal) -> tuple[Flag, 
         for item in victim.answered
     ]
     return check(outcomes, (*victim.seen, *_hidden(victim, others, goal)))
+
+
+def _told(item: Answered, victim: Victim) -> str:
+    """An attack's name; photos of a model that has nothing to do with the artifact are not compared with its own."""
+    source = item.attacked
+    return source.attack if victim.is_made_from(source.source_sha256) else f"{source.attack} from {source.source}"
 
 
 def _hidden(victim: Victim, others: Sequence[Victim], goal: Goal) -> Iterable[Flag]:

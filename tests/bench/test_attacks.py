@@ -189,6 +189,7 @@ def test_a_set_is_shown_on_a_device_without_keras_and_repeated(
             assert found[attack, source, eps].params["road"] == road
             assert len(found[attack, source, eps].params["attack_set"]) == 64
     assert found["square", "float32.tflite", 8.0].params["road"] == "transfer"
+    assert not any(item.flags for item in found.values()), "photos of another artifact say nothing of its own"
     assert not (tmp_path / "bench-results" / "adversarial" / "attack-set.json").exists(), "it has been kept already"
     done = tledge("bench", "--repeat", "bench-results/results.jsonl", "--json", cwd=tmp_path, env=WITHOUT_KERAS)
     assert done.code == 0, done

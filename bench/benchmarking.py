@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,25 +15,28 @@ import numpy as np
 from tledge.bench.cell import CellResult, Timing
 from tledge.bench.comparison import Comparison, compare
 from tledge.bench.earlier import Duels, check_in_common, fight_earlier
+from tledge.bench.flags import EMULATED
 from tledge.bench.gate import Condition, GateResult, check, check_rows, parse
 from tledge.bench.lock import alone_on_this_machine
 from tledge.bench.metrics import CellMetrics, Classes, find_baseline
-from tledge.bench.plan import Cell, plan
+from tledge.bench.place import Place, find_place
+from tledge.bench.plan import Cell
 from tledge.bench.profiling import Profile
 from tledge.bench.profiling import profile as profile_cell
 from tledge.bench.record import BenchSettings, Skipped
+from tledge.bench.reference import answer_reference, find_reference
 from tledge.bench.results_folder import REFERENCE, ResultsFolder, samples_name, write
-from tledge.bench.rigor import RIGORS, WARM_UP
+from tledge.bench.rigor import plan_duration
 from tledge.bench.robustness.attack_plan import AttackOptions
 from tledge.bench.robustness.corrupting import DEFAULT_IMAGES
 from tledge.bench.robustness.robustness import Robustness, check_hardships, measure_robustness
-from tledge.bench.rounds import Outcome, Rounds
+from tledge.bench.rounds import Outcome
 from tledge.bench.stored_results import StoredResults, read_stored
 from tledge.bench.subject import Subject, of_files, of_run
 from tledge.core import atomic
 from tledge.core.cpu import mismatch
 from tledge.core.environment import installed_versions
-from tledge.core.errors import MeasurementError, OptionError, TledgeError, UnknownNameError
+from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.extras import is_installed
 from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress
@@ -89,11 +92,13 @@ class Measured:
         outcome: of the rounds.
         duels: with the files of an earlier benchmark.
         robustness: on photos that were made harder.
+        reference: the Keras model's answers; None where they are not known.
     """
 
     outcome: Outcome
     duels: Duels
     robustness: Robustness
+    reference: CellResult | None = None
 
 
 def bench(
@@ -112,6 +117,8 @@ def bench(
     corruption_images: int = DEFAULT_IMAGES,
     against: str | Path | None = None,
     fail_on: Sequence[str] = (),
+    on: str | None = None,
+    ssh_config: str | Path | None = None,
     runs: str | Path = DEFAULT_RUNS,
     progress: Progress | None = None,
     **attack: Unpack[AttackOptions],
@@ -134,6 +141,9 @@ def bench(
         against: an earlier ``results.jsonl``, or its folder, to compare with. Model files of it that are still there,
             and are others now, are measured again in turns with those of now.
         fail_on: conditions, as in "int8.tflite: p90_ms > 1.1x"; the record says which are broken.
+        on: where the artifacts run instead of this machine: "emulated:pi5", or "ssh:USER@HOST". The results then
+            go to a folder of their own beside that of this machine.
+        ssh_config: a configuration for OpenSSH instead of the user's own.
         runs: the folder of runs.
         progress: is told what happens.
         attack: also attack the artifacts: the options of :class:`~tledge.bench.robustness.attack_plan.AttackPlan`.
@@ -148,41 +158,39 @@ def bench(
         KeyboardInterrupt: it was stopped; what was measured until then is written.
     """
     progress = progress or Progress()
-    if rigor not in RIGORS:
-        raise UnknownNameError("rigor", rigor, RIGORS)
-    chosen = RIGORS[rigor]
-    count = chosen.rounds if rounds is None else rounds
-    if seconds is not None and chosen.fixed:
-        raise OptionError(f"--rigor {rigor} has durations of its own; leave --seconds {seconds:g} out")
-    whole = count / chosen.rounds if chosen.fixed else 1.0
-    seconds, queries = whole * chosen.seconds if seconds is None else seconds, math.ceil(whole * chosen.queries)
-    _check(seconds, count, batch_sizes)
-    timing = Timing(
-        warm_up=WARM_UP,
-        minimum_queries=-(-queries // count),
-        minimum_seconds=seconds / count,
-        batch_sizes=tuple(batch_sizes),
-        batch_seconds=min(chosen.batch_seconds, seconds / count),
-    )
+    place = find_place(on, None if ssh_config is None else Path(ssh_config))
+    _check_suits(place, {"profile": profile, "corruptions": corruptions, **attack}, place.here)
+    _check_suits(place, {"seconds": seconds, "rounds": rounds, "rigor": rigor != "quick"}, place.times)
+    duration = plan_duration(rigor, rounds=rounds, seconds=seconds, batch_sizes=batch_sizes)
+    timing, count = duration.timing, duration.rounds
     conditions = parse(fail_on, compared=against is not None)
     old = None if against is None else read_stored(Path(against))  # first: what stands in the folder is set aside
     subject = _find_subject(run, files, data, output, runs)
     hardships = check_hardships(subject, corruptions, corruption_images, attack)
-    _warn_of_other_cpus(subject, progress)
-    cells, skipped = plan(subject.models, [targets] if isinstance(targets, str) else targets)
-    if old is not None:
-        check_in_common(old, cells)
-    check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells])
-    began = datetime.now().astimezone().isoformat(timespec="seconds")
-    with alone_on_this_machine(progress):
-        outcome = Rounds(subject, cells, count, timing, progress).run()
+    known = [ResultsFolder(subject.folder)]
+    if place.here:
+        _warn_of_other_cpus(subject, progress)
+    else:
+        folder = place.folder(subject.folder) if output is None else subject.folder
+        subject = replace(subject, folder=folder, title=f"{subject.title} on {place.name}")
+        known.append(ResultsFolder(folder))
+    with place, alone_on_this_machine(progress) if place.busy else nullcontext():
+        cells, skipped = place.plan(subject.models, [targets] if isinstance(targets, str) else targets, progress)
+        if old is not None:
+            check_in_common(old, cells)
+        check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells])
+        began = datetime.now().astimezone().isoformat(timespec="seconds")
+        outcome = place.measure(subject, cells, count=count, timing=timing, progress=progress)
         duels = Duels({})
-        if old is not None and not outcome.interrupted:
+        if old is not None and place.here and not outcome.interrupted:
             duels = fight_earlier(old, outcome.results, timing=timing, rounds=count, progress=progress)
         robustness = Robustness()
         if not (outcome.interrupted or duels.interrupted):
             robustness = measure_robustness(outcome.results, subject, hardships, progress)
         incomplete = outcome.interrupted or robustness.interrupted
+        reference = find_reference(subject, outcome.results, known)
+        if reference is None and outcome.results and not place.here and not incomplete:
+            reference = answer_reference(subject, progress)
         skipped += outcome.skipped + robustness.skipped
         if not outcome.results:
             if outcome.interrupted:
@@ -197,10 +205,10 @@ def bench(
             artifacts={cell.model.name: result.artifact_sha256 for cell, result in outcome.results.items()},
             targets=tuple(dict.fromkeys(str(cell.target) for cell in cells)),
             rigor=rigor,
-            rounds=count,
-            seconds=seconds,
-            queries=queries,
-            batch_sizes=tuple(batch_sizes),
+            rounds=count if place.times else 0,
+            seconds=duration.seconds if place.times else 0.0,
+            queries=duration.queries if place.times else 0,
+            batch_sizes=timing.batch_sizes if place.times else (),
             images=len(subject.photos),
             class_names=subject.class_names,
             photos=subject.fingerprint,
@@ -210,8 +218,9 @@ def bench(
             corruption_images=hardships.corruption_images,
             attacks=hardships.attacks,
             attacked_with=hardships.attacked_with,
+            on=place.name,
         )
-        measured = Measured(outcome, duels, robustness)
+        measured = Measured(outcome, duels, robustness, reference)
         record = _write(subject, settings, measured, timing, progress)
         stopped = incomplete or duels.interrupted
         if not stopped:
@@ -223,14 +232,12 @@ def bench(
     return record
 
 
-def _check(seconds: float, rounds: int, batch_sizes: Sequence[int]) -> None:
-    if not 0 < seconds <= 3600:
-        raise OptionError(f"--seconds must be above 0 and at most 3600; received {seconds}")
-    if not 1 <= rounds <= 100:
-        raise OptionError(f"--rounds must be 1 to 100; received {rounds}")
-    wrong = [size for size in batch_sizes if not 1 <= size <= 4096]
-    if wrong:
-        raise OptionError(f"--batch-sizes must be 1 to 4096; received {wrong[0]}")
+def _check_suits(place: Place, asked: Mapping[str, object], suits: bool) -> None:
+    """Raises OptionError where something is asked for that a place cannot do."""
+    for name, value in asked.items():
+        if value and not suits:
+            why = "it is measured on this machine alone" if place.times else "its answers alone are measured, untimed"
+            raise OptionError(f"--{name.replace('_', '-')} does not go with --on {place.name}: {why}; leave it out")
 
 
 def _find_subject(
@@ -277,13 +284,18 @@ def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -
 def _write(
     subject: Subject, settings: BenchSettings, measured: Measured, timing: Timing, progress: Progress
 ) -> BenchRecord:
-    outcome, duels = measured.outcome, measured.duels
+    outcome, duels, reference = measured.outcome, measured.duels, measured.reference
     folder = ResultsFolder(subject.folder)
     results = {cell.file_name: result for cell, result in outcome.results.items()}
-    reference = _find_reference(subject, outcome.results, folder)
     if reference is not None and not any(reference is result for result in outcome.results.values()):
         results[REFERENCE] = reference  # carried over
-    measurements = _measurements(subject, outcome.results, reference, timing) + list(measured.robustness.measurements)
+    measurements = [
+        *_measurements(subject, outcome.results, reference, timing),
+        *outcome.measurements,
+        *measured.robustness.measurements,
+    ]
+    if settings.on.startswith("emulated:"):
+        measurements = [replace(item, flags=(*item.flags, EMULATED)) for item in measurements]
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
         for model in {cell.model.name: cell.model for cell in outcome.results}.values():
@@ -309,17 +321,6 @@ def _judge(
     results = read_stored(record.results)
     comparison = None if old is None else compare(results, old, duels.fought)
     return replace(record, comparison=comparison, gate=check(conditions, results, comparison))
-
-
-def _find_reference(subject: Subject, results: dict[Cell, CellResult], folder: ResultsFolder) -> CellResult | None:
-    """The Keras model's answers: of this benchmark, or of the one before if that was of the very same model."""
-    for cell, result in results.items():
-        if subject.run and cell.model.format == "keras":
-            return result
-    for model in subject.models:
-        if subject.run and model.format == "keras" and model.artifact is not None:
-            return folder.reference(model.artifact.sha256, subject.fingerprint)
-    return None
 
 
 def _measurements(

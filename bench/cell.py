@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tledge.bench.conditions import Conditions
 from tledge.core.atomic import replacing
+from tledge.core.environment import Environment
 from tledge.edge_runtime.tensor import Logits
 
 Samples = npt.NDArray[np.float64]
@@ -202,6 +203,39 @@ class CellResult:
             environment=first.environment,
             environment_id=first.environment_id,
         )
+
+    @classmethod
+    def untimed(cls, logits: Logits, *, provider: str, artifact_sha256: str, environment: Environment) -> CellResult:
+        """A cell of which nothing is known but its answers: no rounds.
+
+        Args:
+            logits: float32 (images, classes).
+            provider, artifact_sha256: as above.
+            environment: the machine that answered.
+        """
+        none = np.empty(0)
+        return cls(
+            logits=logits,
+            latencies=none,
+            rounds=np.empty(0, np.int64),
+            load_times=none,
+            cold_starts=none,
+            peak_memories=none,
+            energies=none,
+            energy_source="",
+            batch_sizes=np.empty(0, np.int64),
+            throughputs=np.empty((0, 0)),
+            conditions=(),
+            provider=provider,
+            artifact_sha256=artifact_sha256,
+            environment=environment.to_dict(),
+            environment_id=environment.id,
+        )
+
+    @property
+    def timed(self) -> bool:
+        """Whether anything was timed."""
+        return bool(self.conditions)
 
     def save(self, path: Path) -> None:
         """Writes an ``.npz``."""

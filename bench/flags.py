@@ -11,7 +11,9 @@ THROTTLED = "throttled"
 WRONG_CPU = "wrong_cpu"
 RANDOM_INPUT = "random_input"
 
-UNTIMELY = (NOISY, THROTTLED, "emulated")
+EMULATED = "emulated"
+
+UNTIMELY = (NOISY, THROTTLED, EMULATED)
 """Flags with which a latency is not compared."""
 
 MEANINGS: Mapping[str, str] = {
@@ -20,6 +22,8 @@ MEANINGS: Mapping[str, str] = {
     " timed, twice in a row",
     WRONG_CPU: "the file was exported for another CPU, on which its answers differ from these",
     RANDOM_INPUT: "timed on random pixels, for want of photos or of a sidecar",
+    EMULATED: "it ran under QEMU, which translates the board's instructions one by one: the answers are the board's,"
+    " and how long they took says nothing of it, so no times are given",
     **self_deception.MEANINGS,
 }
 """The sentence behind each flag."""

@@ -13,7 +13,7 @@ from tledge.bench.cell import CellResult, Timing
 from tledge.bench.flags import NOISY, RANDOM_INPUT, THROTTLED, WRONG_CPU
 from tledge.bench.plan import Cell
 from tledge.core.comparisons import latency_ratio, mcnemar, rounds_interval
-from tledge.core.cpu import mismatch
+from tledge.core.cpu import mismatch_on
 from tledge.core.measurement import Measurement
 from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
 
@@ -47,34 +47,39 @@ class CellMetrics:
         Args:
             expected: (images,), the class that the Keras model gives; None where that is not known.
         """
-        return [*self._static(), *self._accuracy(expected), *self._latencies(), *self._other_times()]
+        times = [*self._latencies(), *self._other_times()] if self._result.timed else []
+        return [*self._static(), *self._accuracy(expected), *times]
 
     def against(self, baseline: CellMetrics) -> list[Measurement]:
         """Latency and top-1 against another artifact on the same target, measured in the same rounds."""
         name = baseline._cell.model.name
         mine, other = self._result, baseline._result
-        paired = len(mine.by_round) == len(other.by_round)
-        ratio, interval = latency_ratio(mine.by_round, other.by_round, paired=paired)
-        flags = tuple(sorted({*self._timed_flags, *baseline._timed_flags}))
-        compared = [
-            self._measurement(
-                "latency_ratio", "comparison", ratio, len(mine.latencies), interval, {"against": name}, flags
+        compared: list[Measurement] = []
+        if mine.timed and other.timed:
+            paired = len(mine.by_round) == len(other.by_round)
+            ratio, interval = latency_ratio(mine.by_round, other.by_round, paired=paired)
+            flags = tuple(sorted({*self._timed_flags, *baseline._timed_flags}))
+            params = {"against": name}
+            compared.append(
+                self._measurement("latency_ratio", "comparison", ratio, len(mine.latencies), interval, params, flags)
             )
-        ]
         if len(self._classes) and len(self._classes) == len(baseline._classes):
             right, others = self._classes == self._labels, baseline._classes == self._labels
             only_mine, only_other = int((right & ~others).sum()), int((others & ~right).sum())
-            params = {"against": name, "only_this_right": only_mine, "only_baseline_right": only_other}
+            counts = {"against": name, "only_this_right": only_mine, "only_baseline_right": only_other}
             p_value = mcnemar(only_mine, only_other)
-            compared.append(self._measurement("mcnemar", "comparison", p_value, len(right), None, params))
+            compared.append(self._measurement("mcnemar", "comparison", p_value, len(right), None, counts))
         return compared
 
     def _static(self) -> list[Measurement]:
         result = self._result
         size = self._cell.model.path.stat().st_size
+        found = [self._measurement("file_size", "static", size, 1)]
+        if not result.timed:
+            return found
         memory = float(np.median(result.peak_memories))
         return [
-            self._measurement("file_size", "static", size, 1),
+            *found,
             self._measurement("load_time", "static", float(np.median(result.load_times)), len(result.load_times)),
             self._measurement("peak_memory", "static", memory, len(result.peak_memories)),
         ]
@@ -185,7 +190,9 @@ def rate_of(
         hits: (images,).
     """
     count, artifact = int(hits.sum()), cell.model.artifact
-    wrong = (WRONG_CPU,) if artifact is not None and mismatch(artifact.sidecar.cpu) else ()
+    machine, features = result.environment["machine"], result.environment["cpu_features"]
+    other_cpu = artifact is not None and mismatch_on(artifact.sidecar.cpu, machine, features)
+    wrong = (WRONG_CPU,) if other_cpu else ()
     return measurement_of(
         cell,
         result,

@@ -56,6 +56,7 @@ class BenchSettings:
         interrupted: a person stopped it before the end.
         corruptions: by which photos were corrupted; none where that was not asked for.
         corruption_images: how many photos were corrupted by each.
+        on: where the artifacts ran, as ``--on`` names it; empty on the machine that wrote the results.
         attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
         attacks: the attacks' plan, as ``AttackPlan.to_dict`` has it; empty where none was asked for.
     """
@@ -81,6 +82,7 @@ class BenchSettings:
     corruption_images: int = 0
     attacks: Mapping[str, Any] = field(default_factory=dict)
     attacked_with: str = ""
+    on: str = ""
 
     def save(self, folder: Path) -> None:
         """Writes ``run.json``."""

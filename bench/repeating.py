@@ -69,6 +69,10 @@ def read_repetition(results: Path) -> Repetition:
         arguments["corruption_images"] = settings.corruption_images
     if settings.attacks:
         arguments.update(AttackPlan.from_dict(settings.attacks).options())
+    if settings.on:
+        arguments["on"] = settings.on
+        if settings.on.startswith("emulated:"):  # where nothing was timed, nor a target chosen
+            arguments = {name: arguments[name] for name in ("on",)}
     if settings.run:
         return Repetition(settings, {**arguments, "run": _find_run(results)})
     for name in settings.files:

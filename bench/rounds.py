@@ -7,7 +7,7 @@ round to round.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tledge.bench.record import Skipped
 from tledge.bench.subject import Subject
 from tledge.core.errors import MeasurementError
 from tledge.core.loading import batches
+from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress, Step
 
 TIMED_IMAGES = 32
@@ -28,6 +29,9 @@ TIMED_IMAGES = 32
 
 Timed = tuple[Round, float]
 """A round, and the ms from its process's start to its first answer."""
+
+Launch = Callable[[Specification, str], Timed]
+"""Runs one round in a fresh process, somewhere; see ``measure_in_own_process``."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Outcome:
         results: of the cells that were measured, in order.
         skipped: the cells that failed, or that were not reached.
         interrupted: a person stopped it.
+        measurements: rows that were measured beside those that follow from the results.
     """
 
     results: dict[Cell, CellResult]
     skipped: tuple[Skipped, ...]
     interrupted: bool
+    measurements: tuple[Measurement, ...] = ()
 
 
 class Rounds:
@@ -54,14 +60,25 @@ class Rounds:
         count: rounds a cell.
         timing: how each round is timed.
         progress: is told what happens.
+        launch: runs a round; in a process of this machine without it.
     """
 
-    def __init__(self, subject: Subject, cells: Sequence[Cell], count: int, timing: Timing, progress: Progress) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        cells: Sequence[Cell],
+        count: int,
+        timing: Timing,
+        progress: Progress,
+        *,
+        launch: Launch = measure_in_own_process,
+    ) -> None:
         self._subject = subject
         self._cells = tuple(cells)
         self._count = count
         self._timing = timing
         self._progress = progress
+        self._launch = launch
         self._measured: dict[Cell, list[Timed]] = {cell: [] for cell in cells}
         self._failed: dict[Cell, str] = {}
         self._pixels: dict[tuple[object, ...], str] = {}
@@ -102,7 +119,7 @@ class Rounds:
         if cell not in self._failed:
             try:
                 specification = self._specify(cell, classify=number == 0)
-                self._measured[cell].append(measure_in_own_process(specification, cell.name))
+                self._measured[cell].append(self._launch(specification, cell.name))
             except MeasurementError as error:
                 self._failed[cell] = str(error)
         step.advance(1, f"{cell.name} failed" if cell in self._failed else cell.name)
@@ -135,7 +152,7 @@ class Rounds:
             for cell, number in again:
                 known, _ = self._measured[cell][number]
                 try:
-                    measured, start = measure_in_own_process(self._specify(cell, classify=False), cell.name)
+                    measured, start = self._launch(self._specify(cell, classify=False), cell.name)
                 except MeasurementError as error:  # the round that is there stays, with its flag
                     step.advance(1, f"{cell.name}: {error}")
                     continue

@@ -46,6 +46,9 @@ class Row:
             of all attacks, photo by photo, with its 95% interval; eps 0 is the same photos without an attack.
         robust_norm: the norm of these eps.
         corruption_error: its errors on them as a multiple of the float32 artifact's, with its 95% interval.
+        parity_class, parity_bits: of a cell that ran elsewhere, fraction of the images to which it gives the
+            class, or the very logits, that the same file gives on this machine.
+        parity_difference: largest difference of a logit from that.
         flags: what speaks against trusting a number of the row, see ``bench.flags``.
     """
 
@@ -75,6 +78,9 @@ class Row:
     robust_norm: str = ""
     corruption_error: float | None = None
     corruption_error_interval: Interval | None = None
+    parity_class: float | None = None
+    parity_bits: float | None = None
+    parity_difference: float | None = None
     flags: tuple[str, ...] = ()
 
     @property
@@ -141,6 +147,9 @@ def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
         robust_norm=_robust_norm(items),
         corruption_error=value("mean_corruption_error"),
         corruption_error_interval=interval("mean_corruption_error"),
+        parity_class=value("parity_class"),
+        parity_bits=value("parity_bits"),
+        parity_difference=value("parity_difference"),
         flags=tuple(sorted({flag for item in items for flag in item.flags} - DETAILS)),
     )
 

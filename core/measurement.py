@@ -36,6 +36,9 @@ UNITS: Mapping[str, str] = {
     "attack_queries": "queries/photo",
     "attack_time": "s",
     "robust_mcnemar": "p",
+    "parity_class": "fraction",
+    "parity_bits": "fraction",
+    "parity_difference": "logits",
 }
 """The unit of every metric."""
 
@@ -48,8 +51,9 @@ class Measurement:
         artifact: the file's name.
         artifact_sha256: of the whole file.
         target: "litert:cpu:2".
-        scenario: "accuracy", "single-stream", "offline", "cold-start", "energy", "static", "robustness", or
-            "comparison" with another artifact of the same benchmark.
+        scenario: "accuracy", "single-stream", "offline", "cold-start", "energy", "static", "robustness",
+            "comparison" with another artifact of the same benchmark, or "parity" with this machine of what
+            ran elsewhere.
         metric: a key of ``UNITS``.
         value: in the unit of the metric; rates are fractions.
         n: how many samples stand behind the value.

@@ -10,6 +10,15 @@ emulated_logits(Path("int8.tflite"), images, "pi5")
 from tledge.bench.emulation.boards import BOARDS, Board
 from tledge.bench.emulation.machine import EmulatedMachine, run_python
 from tledge.bench.emulation.root import prepare
-from tledge.bench.emulation.running import emulated_logits
+from tledge.bench.emulation.running import EmulatedAnswers, emulated_logits, run_emulated
 
-__all__ = ["BOARDS", "Board", "EmulatedMachine", "emulated_logits", "prepare", "run_python"]
+__all__ = [
+    "BOARDS",
+    "Board",
+    "EmulatedAnswers",
+    "EmulatedMachine",
+    "emulated_logits",
+    "prepare",
+    "run_emulated",
+    "run_python",
+]

@@ -1,17 +1,21 @@
 """What runs on the emulated board: an artifact, through the classifier that ships.
 
 ``python3.11 guest.py ARTIFACT TARGET IMAGES FIRST LAST RESULT`` prints an empty line for each image that is done.
+Beside RESULT it writes RESULT.json: what ran the model, and the record of the machine as the board's programs see it.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from tledge.core.environment import read_environment
 from tledge.core.errors import TledgeError
 from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.runtime import RUNTIMES
 
 
 def classify(artifact: Path, target: str, images: Path, *, first: int, last: int, result: Path) -> None:
@@ -30,6 +34,9 @@ def classify(artifact: Path, target: str, images: Path, *, first: int, last: int
         for image in pixels:
             logits.append(classifier.logits(np.asarray(image)[np.newaxis]))
             print(flush=True)
+        environment = read_environment(RUNTIMES.load(classifier.target.runtime).distributions)
+        told = {"provider": classifier.provider, "environment": environment.to_dict()}
+    result.with_name(f"{result.name}.json").write_text(json.dumps(told), encoding="utf-8")
     np.save(result, np.concatenate(logits))
 
 

@@ -1,7 +1,8 @@
-"""An artifact's logits on an emulated board."""
+"""An artifact's answers on an emulated board."""
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import shutil
@@ -22,6 +23,7 @@ from tledge.bench.emulation.machine import TIMEOUT, EmulatedMachine
 from tledge.bench.emulation.root import prepare
 from tledge.bench.endings import describe_end
 from tledge.core.artifact import Artifact, read_artifact
+from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
@@ -50,7 +52,29 @@ class _Part:
     result: Path
 
 
+@dataclass(frozen=True)
+class EmulatedAnswers:
+    """What an artifact answered on an emulated board.
+
+    Attributes:
+        logits: float32 (N, classes).
+        provider: what ran the model there, as its runtime says.
+        environment: the board and its software, as programs on it see them.
+    """
+
+    logits: Logits
+    provider: str
+    environment: Environment
+
+
 def emulated_logits(artifact: Path, images: Pixels, board: str | Board, *, progress: Progress | None = None) -> Logits:
+    """The logits of :func:`run_emulated`, float32 (N, classes)."""
+    return run_emulated(artifact, images, board, progress=progress).logits
+
+
+def run_emulated(
+    artifact: Path, images: Pixels, board: str | Board, *, progress: Progress | None = None
+) -> EmulatedAnswers:
     """Runs an artifact on an emulated board, through the classifier that ships, on every core of this machine.
 
     Args:
@@ -60,7 +84,7 @@ def emulated_logits(artifact: Path, images: Pixels, board: str | Board, *, progr
         progress: is told what happens.
 
     Returns:
-        float32 (N, classes).
+        Its answers, in the order of the images.
 
     Raises:
         ArtifactError: the file is absent, cut off or without a sidecar.
@@ -85,7 +109,12 @@ def emulated_logits(artifact: Path, images: Pixels, board: str | Board, *, progr
             _started(machine, read, len(images), folder) as parts,
         ):
             _follow(parts, f"'{read.name}' on the emulated {machine.board.name}", step)
-        return np.concatenate([np.load(part.result) for part in parts])
+        told = json.loads(parts[0].result.with_name(f"{parts[0].result.name}.json").read_text(encoding="utf-8"))
+        return EmulatedAnswers(
+            logits=np.concatenate([np.load(part.result) for part in parts]),
+            provider=str(told["provider"]),
+            environment=Environment.from_dict(told["environment"]),
+        )
 
 
 def _check_images(artifact: Artifact, images: Pixels) -> None:

@@ -70,6 +70,22 @@ COLUMNS = (
         best=None,
     ),
     Column(
+        heading="Class as here",
+        explanation="fraction of the test photos that get the class that the same file gives on the workstation",
+        value=lambda row: row.parity_class,
+        text=lambda value: f"{value:.3f}",
+        best=None,
+    ),
+    Column(
+        heading="Bits as here",
+        explanation="fraction of the test photos whose logits are bit for bit those of the same file on the"
+        " workstation; the largest difference of a logit stands beneath",
+        value=lambda row: row.parity_bits,
+        text=lambda value: f"{value:.3f}",
+        detail=lambda row: "" if row.parity_difference is None else f"± {row.parity_difference:.2g}",
+        best=None,
+    ),
+    Column(
         heading="p50",
         unit="ms",
         explanation="median latency of one image",

@@ -13,9 +13,10 @@ def conclude(data: ReportData) -> list[str]:
     """The answer first, then what speaks against it: plain sentences."""
     compared = [(row, base) for row in data.rows if (base := data.of(row.baseline, row.target)) is not None]
     sentences = [sentence for target in data.targets if (sentence := _fastest(compared, target))]
-    if compared and not sentences:
+    if any(row.ratio is not None for row, _ in compared) and not sentences:
         sentences.append(_none_faster(compared))
     sentences += _top1_changes(compared)
+    sentences += [_parity(row) for row in data.rows if row.parity_class is not None]
     sentences += conclude_attacks(data)
     sentences += _flags(data)
     if data.settings.interrupted:
@@ -93,6 +94,17 @@ def _top1_changes(compared: list[tuple[Row, Row]]) -> list[str]:
                 f" {base.top1:.3f} (McNemar p {_equals(row.mcnemar_p)}).",
             )
     return list(sentences.values())
+
+
+def _parity(row: Row) -> str:
+    """Whether an artifact answers elsewhere as on this machine."""
+    if row.parity_bits == 1.0:
+        return f"{row.artifact} answers there as on this machine, bit for bit."
+    return (
+        f"{row.artifact} gives {row.parity_class or 0.0:.1%} of the photos the class that it gives them on this"
+        f" machine; its logits differ by at most {row.parity_difference or 0.0:.2g}, and not by a bit for"
+        f" {row.parity_bits or 0.0:.1%} (another CPU adds floats in another order; integers add up alike)."
+    )
 
 
 def _flags(data: ReportData) -> list[str]:

@@ -121,6 +121,8 @@ def _conditions(data: ReportData) -> list[_RoundConditions]:
     found = []
     for (artifact, target), result in data.results.items():
         rounds = result.conditions
+        if not rounds:
+            continue
         throttled = [item.throttled for item in rounds if item.throttled is not None]
         found.append(
             _RoundConditions(

@@ -76,8 +76,8 @@ def _machines(data: ReportData) -> str:
         for machine in data.environments.values()
     ]
     photos = f", {settings.images:,} photos" if settings.images else ""
-    rounds = f"{settings.rounds} round{'s' * (settings.rounds != 1)} a cell"
-    how = f"{settings.began[:16].replace('T', ' ')}, rigor {settings.rigor}, {rounds}{photos}"
+    rounds = f", rigor {settings.rigor}, {settings.rounds} round{'s' * (settings.rounds != 1)} a cell"
+    how = f"{settings.began[:16].replace('T', ' ')}{rounds * bool(settings.rounds)}{photos}"
     return _plain(" · ".join([*dict.fromkeys(machines), how, f"tledge {settings.version}"]))
 
 

@@ -114,6 +114,17 @@ def run(
     repeat: Annotated[
         Path | None, typer.Option(help="A results.jsonl whose benchmark is to be done again as it was.")
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Where the artifacts run: emulated:pi5 or emulated:pi4, for their answers on ARM; or ssh:pi@HOST, a"
+            " board that is reached with your keys.  [default: this machine]",
+        ),
+    ] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option(help="With --on ssh:…: a configuration file of ssh's instead of your own.")
+    ] = None,
     export: Annotated[
         list[str] | None, typer.Option(help="Also write the measurements as csv or parquet; may be repeated.")
     ] = None,
@@ -148,6 +159,7 @@ def run(
             "attack": None if attack is None else tuple(name.strip() for name in attack.split(",")),
             "eps": None if eps is None else parse_numbers("--eps", eps, float, "1,2,4,8"),
             "norm": norm,
+            "on": on,
             "attack_images": attack_images,
             "attack_steps": attack_steps,
             "attack_queries": attack_queries,
@@ -167,6 +179,7 @@ def run(
             terminal.log_to = find_run(arguments.get("run"), runs).logs / "bench.log"
         record = bench(
             **arguments,
+            ssh_config=ssh_config,
             profile=profile,
             against=against,
             fail_on=fail_on or (),

@@ -1,0 +1,1 @@
+"""The kinds of places that ``tledge bench --on`` takes, a file each."""

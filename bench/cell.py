@@ -59,14 +59,23 @@ class Specification:
     images: tuple[str, ...]
     timing: Timing
 
+    def to_json(self) -> str:
+        """All of it as text."""
+        return json.dumps(asdict(self))
+
     def save(self, path: Path) -> None:
         """Writes it for the process."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        path.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Specification:
         """Reads what ``save`` wrote."""
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        return cls.from_json(path.read_text(encoding="utf-8"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Specification:
+        """Reads what ``to_json`` gave."""
+        fields = json.loads(text)
         timing = fields.pop("timing")
         return cls(
             artifact=fields["artifact"],

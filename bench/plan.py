@@ -44,14 +44,27 @@ def plan(models: Sequence[Model], wanted: Sequence[str]) -> tuple[list[Cell], li
         TledgeError: a target that is none, that this machine does not have, or that takes none of the models.
     """
     asked = list(dict.fromkeys(resolve(Target.parse(text))[1] for text in wanted))
-    chosen = asked or targets_of_this_machine()
+    return pair(models, asked or targets_of_this_machine(), asked=bool(wanted))
+
+
+def pair(models: Sequence[Model], chosen: Sequence[Target], *, asked: bool) -> tuple[list[Cell], list[Skipped]]:
+    """Pairs models with the targets that take them.
+
+    Args:
+        models: model files.
+        chosen: targets in full.
+        asked: a person named them, so that one without a model is an error.
+
+    Raises:
+        OptionError: a target that was asked for takes none of the models.
+    """
     cells = [
         Cell(model, target)
         for model in models
         for target in chosen
         if model.format in RUNTIMES.load(target.runtime).formats
     ]
-    if wanted:
+    if asked:
         for target in chosen:
             if target not in {cell.target for cell in cells}:
                 formats = " or .".join(RUNTIMES.load(target.runtime).formats)

@@ -13,6 +13,8 @@
     ├── ArtifactError         a model file or sidecar that cannot be trusted
     ├── ConversionError       a model that a format or recipe cannot take
     ├── TargetError           a runtime, device or thread count that is not there
+    ├── HostError             another machine that cannot be reached or used
+    │   └── ConnectionLostError   one that was reached, and is not any more
     └── MeasurementError      a cell or results file that failed
 
 Every message says what was wrong, what was received and what to do. The command line prints it as one
@@ -102,6 +104,14 @@ class ConversionError(TledgeError):
 
 class TargetError(TledgeError):
     """A runtime, device or thread count that this machine does not have."""
+
+
+class HostError(TledgeError):
+    """Another machine that cannot be reached, or cannot do what it is asked for."""
+
+
+class ConnectionLostError(HostError):
+    """The connection to another machine broke, and did not come back."""
 
 
 class MeasurementError(TledgeError):

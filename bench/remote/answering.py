@@ -1,0 +1,41 @@
+"""Runs on the other machine: measures one round, or finds it measured, and prints it.
+
+``python -m tledge.bench.remote.answering FOLDER KEY NAME < SPECIFICATION`` prints a line with the ms to the first
+answer, then the bytes of the round. A round that was measured before the connection was lost stands in FOLDER and is
+not measured again; one that is still being measured is waited for.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tledge.bench.cell import Specification
+from tledge.bench.launching import measure_in_own_process
+from tledge.bench.lock import alone_on_this_machine
+from tledge.core import atomic
+from tledge.core.errors import TledgeError
+from tledge.core.progress import Progress
+
+
+def main() -> int:
+    """Measures the round; a user's error is one line and exit code 1."""
+    folder, key, name = Path(sys.argv[1]), *sys.argv[2:]
+    result, start = folder / f"{key}.npz", folder / f"{key}.start"
+    told = sys.stdin.buffer.read()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone_on_this_machine(Progress()):
+            if not result.exists():
+                measured, milliseconds = measure_in_own_process(Specification.from_json(told.decode()), name)
+                atomic.write_text(start, f"{milliseconds}\n")  # first: the round counts once its own file is there
+                measured.save(result)
+    except TledgeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    sys.stdout.buffer.write(start.read_bytes() + result.read_bytes())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -47,7 +47,8 @@ class _BoardState:
 
     @property
     def text(self) -> str:
-        parts = [self.model]
+        """For people, who have read its model as the machine's; empty where it tells no more than that."""
+        parts = []
         if self.temperature is not None:
             parts.append(f"{self.temperature:.1f} °C")
         if self.held_down is not None:
@@ -55,11 +56,10 @@ class _BoardState:
             since = self.held_down_since_boot
             parts.append(f"since it was started: {since}" if since else "nor since it was started")
         if self.complaint:
-            parts.append(
-                f"vcgencmd does not answer: {self.complaint} (may you open the device? sudo usermod -aG video $USER,"
-                " then log in again)"
-            )
-        return " · ".join(filter(None, parts))
+            may_not = "device file" in self.complaint
+            hint = " (sudo usermod -aG video $USER, then log in again)" if may_not else ""
+            parts.append(f"vcgencmd does not answer: {self.complaint}{hint}")
+        return " · ".join(parts)
 
 
 def run(json: Json = False) -> None:
@@ -87,7 +87,7 @@ def run(json: Json = False) -> None:
         )
         memory = f" · {machine.memory / 2**30:.1f} GiB" if machine.memory else ""
         terminal.print(f"Machine   {machine.cpu} · {machine.usable_cores} of {machine.cores} cores{memory}")
-        if board is not None:
+        if board is not None and board.text:
             terminal.print(f"Board     {board.text}")
         terminal.print(f"System    {machine.os} · {machine.machine} · Python {machine.python}\n")
         terminal.print(_package_table(packages))

@@ -6,6 +6,7 @@ on a Raspberry Pi 4 that was too hot, and on Ubuntu without permission.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import pytest
 from report_sample import write_sample
+from rich.console import Console
 from support import tledge
 
-from tledge.bench import bench
+from tledge.bench import Row, bench
 from tledge.bench.board import BoardReadings, BoardSampler, Spread, Throttling, complaint, read_throttling, words
 from tledge.bench.board.vcgencmd import (
     parse_clock,
@@ -30,6 +32,7 @@ from tledge.bench.cell import CellResult
 from tledge.bench.conditions import Conditions
 from tledge.bench.flags import MEANINGS
 from tledge.bench.report import load, write_html, write_markdown
+from tledge.cli.bench_table import bench_table
 from tledge.core.environment import read_board_model, read_environment
 from tledge.core.measurement import read_results
 
@@ -402,3 +405,18 @@ def test_reports_show_what_the_board_told(tmp_path: Path) -> None:
     write_markdown(data, plain.markdown)
     assert "What the board told" not in plain.html.read_text(encoding="utf-8")
     assert "What the board told" not in plain.markdown.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        (("throttled", "throttled_since_boot", "under_voltage"), "⚠ throttled, under voltage"),
+        (("throttled_since_boot",), "⚠ throttled since boot"),
+    ],
+)
+def test_the_terminal_shows_the_stronger_of_two_flags(flags: tuple[str, ...], shown: str) -> None:
+    row = Row(artifact="int8.tflite", target="litert:cpu:4", size=2_700_000, p50=3.1, flags=flags)
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(bench_table([row], 120))
+    (line,) = [line for line in console.export_text().splitlines() if "int8" in line]
+    assert line.rstrip().endswith(f"  {shown}")

@@ -134,7 +134,7 @@ class Round:
         """Reads what ``save`` wrote. Raises OSError, KeyError, TypeError or ValueError if it cannot."""
         arrays = _read_arrays(path)
         record = json.loads(str(arrays.pop("record")))
-        conditions = Conditions(**record.pop("conditions"))
+        conditions = Conditions.from_dict(record.pop("conditions"))
         return cls(conditions=conditions, **arrays, **record)
 
 
@@ -265,7 +265,7 @@ class CellResult:
         """Reads what ``save`` wrote. Raises OSError, KeyError, TypeError or ValueError if it cannot."""
         samples = _read_arrays(path)
         record = json.loads(str(samples.pop("record")))
-        conditions = tuple(Conditions(**item) for item in record.pop("conditions"))
+        conditions = tuple(Conditions.from_dict(item) for item in record.pop("conditions"))
         return cls(conditions=conditions, **samples, **record)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from tledge.bench.board import BoardReadings, read_throttling
+from tledge.bench.board.files import read_clock, read_governor, read_number, read_temperature, read_text
 
 BUSY = 0.05
 """Others' share of the machine's processor time from which a measurement is noisy."""
@@ -25,7 +28,6 @@ SETTLING = 0.05
 """Seconds for which a runtime's threads may go on spinning after its last query."""
 
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7  # columns of /proc/stat: proc(5)
-_THROTTLED_NOW = 0xF  # under-voltage, frequency capped, throttled, soft temperature limit: vcgencmd get_throttled
 _YARDSTICK_BYTES = bytes(4 << 20)
 _YARDSTICK_TIMES = 5
 
@@ -43,6 +45,7 @@ class Conditions:
         throttled: whether the clock was held down for heat or low voltage.
         yardstick: ms that a fixed piece of work took on one thread, before and after: the machine's own speed.
         slowed: that was clearly more than in the best round of the benchmark.
+        board: what the board told all the while; None where the machine is none.
     """
 
     load: float | None
@@ -53,6 +56,7 @@ class Conditions:
     throttled: bool | None
     yardstick: float
     slowed: bool = False
+    board: BoardReadings | None = None
 
     @property
     def quiet(self) -> bool:
@@ -68,9 +72,24 @@ class Conditions:
         """The same, judged by the yardstick of the benchmark's best round."""
         return replace(self, slowed=self.yardstick > SLOWED * best)
 
+    def with_board(self, board: BoardReadings | None) -> Conditions:
+        """The same, with what the board told: what held it down counts as ``throttled``."""
+        if board is None:
+            return self
+        known = [state for state in (self.throttled, board.held_down) if state is not None]
+        return replace(self, throttled=any(known) if known else None, board=board)
+
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Conditions:
+        """Reads what ``to_dict`` gave, now or before boards were told of. Raises KeyError or TypeError if it cannot."""
+        read = {**fields}
+        if read.get("board") is not None:
+            read["board"] = BoardReadings.from_dict(read["board"])
+        return cls(**read)
 
 
 def time_yardstick() -> float:
@@ -94,7 +113,7 @@ class Watch:
         self._root = root
         self._yardstick = time_yardstick()
         self._throttles = self._count_throttles()
-        self._held_down = _read_vcgencmd()
+        self._held_down = _held_down()
         self._own = time.process_time()
         self._ticks = self._read_ticks()
 
@@ -114,24 +133,23 @@ class Watch:
         throttled = None
         if throttles is not None and self._throttles is not None:
             throttled = throttles > self._throttles
-        held_down = _read_vcgencmd()
+        held_down = _held_down()
         if held_down is not None:
             throttled = bool(throttled) or held_down or bool(self._held_down)
         cpu = self._root / "sys/devices/system/cpu/cpu0/cpufreq"
-        clock = _read_number(cpu / "scaling_cur_freq")
         return Conditions(
             load=load,
             steal=steal,
-            mhz=None if clock is None else clock / 1000,
-            governor=_read_text(cpu / "scaling_governor"),
-            temperature=self._read_temperature(),
+            mhz=read_clock(cpu),
+            governor=read_governor(cpu),
+            temperature=read_temperature(self._root),
             throttled=throttled,
             yardstick=(self._yardstick + time_yardstick()) / 2,
         )
 
     def _read_ticks(self) -> list[int] | None:
         """Clock ticks by use, the first eight columns of /proc/stat, of the cores that this process may use."""
-        lines = [line.split() for line in _read_text(self._root / "proc/stat").splitlines() if line.startswith("cpu")]
+        lines = [line.split() for line in read_text(self._root / "proc/stat").splitlines() if line.startswith("cpu")]
         own = {f"cpu{core}" for core in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
         chosen = [fields for fields in lines if fields[0] in own] or lines[:1]
         if not chosen or any(len(fields) < 9 for fields in chosen):
@@ -141,34 +159,12 @@ class Watch:
     def _count_throttles(self) -> int | None:
         """How often x86 cores were throttled, or this container held to its share of the processor, so far."""
         counters = self._root.glob("sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
-        counts = [count for count in map(_read_number, counters) if count is not None]
-        held = re.search(r"^nr_throttled (\d+)$", _read_text(self._root / "sys/fs/cgroup/cpu.stat"), re.MULTILINE)
+        counts = [count for count in map(read_number, counters) if count is not None]
+        held = re.search(r"^nr_throttled (\d+)$", read_text(self._root / "sys/fs/cgroup/cpu.stat"), re.MULTILINE)
         return int(sum(counts)) + int(held[1] if held else 0) if counts or held else None
 
-    def _read_temperature(self) -> float | None:
-        zones = self._root.glob("sys/class/thermal/thermal_zone*/temp")
-        degrees = [value / 1000 for value in map(_read_number, zones) if value is not None]
-        return max(degrees, default=None)
 
-
-def _read_vcgencmd() -> bool | None:
-    """Whether a Raspberry Pi says that it is held down just now; None on another machine."""
-    try:
-        done = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607 - where it stands differs by system
-        return bool(int(done.stdout.strip().partition("=")[2], 16) & _THROTTLED_NOW)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def _read_number(path: Path) -> float | None:
-    try:
-        return float(_read_text(path))
-    except ValueError:
-        return None
+def _held_down() -> bool | None:
+    """Whether a Raspberry Pi is held down just now; None on another machine."""
+    throttling = read_throttling()
+    return None if throttling is None else bool(throttling.now)

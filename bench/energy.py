@@ -5,11 +5,11 @@ Both tell of the whole processor or board, whatever runs on it.
 
 from __future__ import annotations
 
-import re
-import subprocess
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
+
+from tledge.bench.board import read_power
 
 PMIC_INTERVAL = 0.2
 """Seconds between two readings of the power management chip; reading it takes some milliseconds."""
@@ -88,7 +88,7 @@ class PmicMeter(EnergyMeter):
         return sum((end - begin) * (power + later) / 2 for (begin, power), (end, later) in pairs)
 
     def _read(self) -> None:
-        watts = read_pmic_watts()
+        watts = read_power()
         if watts is not None:
             self._readings.append((time.monotonic(), watts))
 
@@ -106,19 +106,7 @@ def find_meter(root: Path = Path("/")) -> EnergyMeter | None:
     )
     if packages:
         return RaplMeter(packages)
-    return PmicMeter() if read_pmic_watts() is not None else None
-
-
-def read_pmic_watts() -> float | None:
-    """The sum over a Raspberry Pi 5's rails of current times voltage; None on another machine."""
-    try:
-        done = subprocess.run(["vcgencmd", "pmic_read_adc"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607 - where it stands differs by system
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None
-    amperes = dict(re.findall(r"(\w+)_A current\(\d+\)=([\d.]+)A", done.stdout))
-    volts = dict(re.findall(r"(\w+)_V volt\(\d+\)=([\d.]+)V", done.stdout))
-    rails = amperes.keys() & volts.keys()
-    return sum(float(amperes[rail]) * float(volts[rail]) for rail in rails) if rails else None
+    return PmicMeter() if read_power() is not None else None
 
 
 def _is_package(domain: Path) -> bool:

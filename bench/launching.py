@@ -1,4 +1,4 @@
-"""Starting the process of one round, and reading what it measured."""
+"""Starting the process of one round, watching the board meanwhile, and reading what it measured."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from tledge.bench.board import BoardSampler
 from tledge.bench.cell import Round, Specification
 from tledge.bench.endings import describe_end
 from tledge.core.child import python_module, quiet_environment
@@ -15,6 +17,10 @@ from tledge.core.errors import MeasurementError
 
 TIMEOUT = 12 * 3600.0
 """Seconds after which a round is taken for stuck; one of them classifies all test photos, on whatever device."""
+
+
+ROOT = Path("/")
+"""Where ``/proc`` and ``/sys`` of the board are."""
 
 
 def measure_in_own_process(specification: Specification, name: str) -> tuple[Round, float]:
@@ -25,7 +31,7 @@ def measure_in_own_process(specification: Specification, name: str) -> tuple[Rou
         name: what errors call it.
 
     Returns:
-        What it measured, and the ms from its start to its first answer.
+        What it measured, with what the board told meanwhile, and the ms from its start to its first answer.
 
     Raises:
         MeasurementError: it ended in an error, was killed, or hangs.
@@ -40,18 +46,19 @@ def measure_in_own_process(specification: Specification, name: str) -> tuple[Rou
 def _run(specification: Specification, name: str, folder: Path) -> tuple[Round, float]:
     told, result = folder / "round.json", folder / "round.npz"
     specification.save(told)
-    began = time.monotonic_ns()
     try:
-        finished = subprocess.run(
-            python_module("tledge.bench.measuring", told, result),
-            env=quiet_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
+        with BoardSampler(ROOT) as sampler:
+            began = time.monotonic_ns()
+            finished = subprocess.run(
+                python_module("tledge.bench.measuring", told, result),
+                env=quiet_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=TIMEOUT,
+                check=False,
+            )
     except subprocess.TimeoutExpired as error:
         raise MeasurementError(f"{name} gave no answer for {TIMEOUT / 3600:.0f} hours") from error
     if finished.stderr:
@@ -59,4 +66,5 @@ def _run(specification: Specification, name: str, folder: Path) -> tuple[Round, 
     if finished.returncode != 0:
         raise MeasurementError(f"{name} {describe_end(finished.returncode, finished.stderr)}")
     measured = Round.load(result)
-    return measured, (measured.answered - began) / 1e6
+    conditions = measured.conditions.with_board(sampler.readings)
+    return replace(measured, conditions=conditions), (measured.answered - began) / 1e6

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.bench.cell import CellResult, Timing
-from tledge.bench.flags import NOISY, RANDOM_INPUT, THROTTLED, WRONG_CPU
+from tledge.bench.flags import (
+    NOISY,
+    RANDOM_INPUT,
+    THROTTLED,
+    THROTTLED_SINCE_BOOT,
+    UNDER_VOLTAGE,
+    WRONG_CPU,
+)
 from tledge.bench.plan import Cell
 from tledge.core.comparisons import latency_ratio, mcnemar, rounds_interval
 from tledge.core.cpu import mismatch_on
@@ -136,9 +143,12 @@ class CellMetrics:
     def _find_flags(self) -> tuple[str, ...]:
         """What speaks against trusting what was timed."""
         conditions = self._result.conditions
+        told = [item.board.throttling for item in conditions if item.board and item.board.throttling]
         found: dict[str, bool] = {
             NOISY: any(item.noisy for item in conditions),
             THROTTLED: any(item.throttled for item in conditions),
+            THROTTLED_SINCE_BOOT: any(item.since_boot for item in told),
+            UNDER_VOLTAGE: any(item.under_voltage for item in told),
             RANDOM_INPUT: self._cell.model.artifact is None or not len(self._labels),
         }
         return tuple(flag for flag, holds in found.items() if holds)

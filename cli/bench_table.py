@@ -186,5 +186,8 @@ def _cell(column: _Column, row: Row, best: float | None) -> Any:
 def _flags(row: Row) -> Any:
     from rich.text import Text
 
-    flags = [flag for flag in row.flags if flag != MASKED]
+    from tledge.bench.flags import THROTTLED, THROTTLED_SINCE_BOOT
+
+    left_out = {MASKED, THROTTLED_SINCE_BOOT if THROTTLED in row.flags else ""}  # the stronger one says it all
+    flags = [flag for flag in row.flags if flag not in left_out]
     return Text(f"⚠ {', '.join(flag.replace('_', ' ') for flag in flags)}" if flags else "", DOUBTFUL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -23,7 +24,7 @@ class Environment:
     Attributes:
         host: the machine's name.
         machine: the instruction set ("x86_64", "aarch64").
-        cpu: the CPU's model name.
+        cpu: the CPU's model name; of a board, which has none, the board's.
         cpu_features: its instruction set extensions, sorted.
         cores: logical cores of the machine.
         usable_cores: those that this process may use.
@@ -72,22 +73,38 @@ def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
     return versions
 
 
-def read_environment(distributions: Iterable[str] = ()) -> Environment:
+@functools.cache
+def read_board_model(root: Path = Path("/")) -> str:
+    """A board's name, as its maker has it ("Raspberry Pi 5 Model B Rev 1.0"); empty where the machine is none.
+
+    A Raspberry Pi's ``/proc/cpuinfo`` has it, in a container too; any machine with a device tree has it there, as text
+    that ends with NUL (Devicetree Specification, section 2.3.2).
+
+    Args:
+        root: where ``/proc`` is.
+    """
+    told = _first(_read(root / "proc/cpuinfo"), "Model") or _read(root / "proc/device-tree/model")
+    return " ".join(told.replace("\0", " ").split())
+
+
+def read_environment(distributions: Iterable[str] = (), *, root: Path = Path("/")) -> Environment:
     """Reads this machine's record.
 
     Args:
         distributions: whose versions to record, beside tledge and numpy.
+        root: where ``/proc`` and ``/sys`` are.
     """
-    cpuinfo = _read(Path("/proc/cpuinfo"))
+    cpuinfo = _read(root / "proc/cpuinfo")
+    cpu = read_board_model(root) or _first(cpuinfo, "model name", "Hardware")
     return Environment(
         host=platform.node(),
         machine=platform.machine(),
-        cpu=_first(cpuinfo, "model name", "Model", "Hardware") or platform.processor() or platform.machine(),
+        cpu=cpu or platform.processor() or platform.machine(),
         cpu_features=tuple(sorted(_first(cpuinfo, "flags", "Features").split())),
         cores=os.cpu_count() or 1,
         usable_cores=usable_cores(),
-        governor=_read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")).strip(),
-        memory=_memory(),
+        governor=_read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip(),
+        memory=_memory(root),
         os=_operating_system(),
         python=platform.python_version(),
         packages=installed_versions(("tledge", "numpy", *distributions)),
@@ -102,8 +119,8 @@ def _operating_system() -> str:
         return kernel
 
 
-def _memory() -> int:
-    match = re.search(r"MemTotal:\s+(\d+) kB", _read(Path("/proc/meminfo")))
+def _memory(root: Path) -> int:
+    match = re.search(r"MemTotal:\s+(\d+) kB", _read(root / "proc/meminfo"))
     return int(match[1]) * 1024 if match else 0
 
 

@@ -11,6 +11,7 @@ from tledge.bench.flags import MEANINGS
 from tledge.bench.report import figures
 from tledge.bench.report.answers import agreements
 from tledge.bench.report.attacked import attack_details, attacked_curves, attacked_tables, triples
+from tledge.bench.report.board import board_models, board_rows
 from tledge.bench.report.columns import Column, shown
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.corrupted import corrupted_curves, corrupted_table
@@ -107,6 +108,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "corrupted": corrupted_curves(data),
         "corrupted_table": corrupted_table(data),
         "conditions": _conditions(data),
+        "boards": board_models(data),
+        "board_rows": board_rows(data),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tledge.bench.flags import MEANINGS
+from tledge.bench.report.board import board_models, board_rows
 from tledge.bench.report.columns import Column, shown
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.data import ReportData
@@ -27,6 +28,7 @@ def markdown(data: ReportData) -> str:
         "\\* the best of its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
         _skipped(data),
         _machines(data),
+        _board(data),
         "Do it again, from the folder of this file, where it was measured: `tledge bench --repeat results.jsonl`",
         "\n".join(f"[^{flag}]: {_plain(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in _flags(data)),
     ]
@@ -79,6 +81,21 @@ def _machines(data: ReportData) -> str:
     rounds = f", rigor {settings.rigor}, {settings.rounds} round{'s' * (settings.rounds != 1)} a cell"
     how = f"{settings.began[:16].replace('T', ' ')}{rounds * bool(settings.rounds)}{photos}"
     return _plain(" · ".join([*dict.fromkeys(machines), how, f"tledge {settings.version}"]))
+
+
+def _board(data: ReportData) -> str:
+    """What the board told in each cell; empty on a workstation."""
+    rows = board_rows(data)
+    if not rows:
+        return ""
+    name = ", ".join(board_models(data))
+    headings = ["Artifact", "Target", "Temperature", "Clock", "Power", "Held down meanwhile", "Since it was started"]
+    lines = [_line(headings), "|---|---|---:|---:|---:|---|---|"]
+    lines += [
+        _line([_plain(row.artifact), row.target, row.temperature, row.clock, row.power, row.held_down, row.since_boot])
+        for row in rows
+    ]
+    return f"What the board told{f' ({_plain(name)})' if name else ''}:\n\n" + "\n".join(lines)
 
 
 def _flags(data: ReportData) -> list[str]:

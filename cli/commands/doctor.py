@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tledge.cli.execution import executing
@@ -28,20 +28,56 @@ class _TargetState:
     missing: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _BoardState:
+    """What a board tells just now.
+
+    Attributes:
+        model: its name; empty where only its firmware answers.
+        temperature: of the hottest sensor, degrees Celsius.
+        held_down, held_down_since_boot: by what, in words; empty by nothing, None where it does not tell.
+        complaint: why a Raspberry Pi's firmware does not answer.
+    """
+
+    model: str
+    temperature: float | None
+    held_down: str | None
+    held_down_since_boot: str | None
+    complaint: str
+
+    @property
+    def text(self) -> str:
+        """For people, who have read its model as the machine's; empty where it tells no more than that."""
+        parts = []
+        if self.temperature is not None:
+            parts.append(f"{self.temperature:.1f} °C")
+        if self.held_down is not None:
+            parts.append(f"held down now: {self.held_down}" if self.held_down else "not held down now")
+            since = self.held_down_since_boot
+            parts.append(f"since it was started: {since}" if since else "nor since it was started")
+        if self.complaint:
+            may_not = "device file" in self.complaint
+            hint = " (sudo usermod -aG video $USER, then log in again)" if may_not else ""
+            parts.append(f"vcgencmd does not answer: {self.complaint}{hint}")
+        return " · ".join(parts)
+
+
 def run(json: Json = False) -> None:
     """Say what is installed and which targets this machine has.
 
     What is missing is shown with the command that brings it.
     """
     with executing(json) as terminal:
-        from tledge.core.environment import installed_versions, read_environment
+        from tledge.core.environment import installed_versions, read_board_model, read_environment
 
         machine = read_environment()
+        board = _ask_board(read_board_model())
         packages = {extra: (names, installed_versions(names)) for extra, names in EXTRAS.items()}
         targets = _targets()
         terminal.print_json(
             {
                 "environment": machine.to_dict(),
+                "board": None if board is None else asdict(board),
                 "packages": {
                     extra or "base": {name: versions.get(name) for name in names}
                     for extra, (names, versions) in packages.items()
@@ -51,10 +87,30 @@ def run(json: Json = False) -> None:
         )
         memory = f" · {machine.memory / 2**30:.1f} GiB" if machine.memory else ""
         terminal.print(f"Machine   {machine.cpu} · {machine.usable_cores} of {machine.cores} cores{memory}")
+        if board is not None and board.text:
+            terminal.print(f"Board     {board.text}")
         terminal.print(f"System    {machine.os} · {machine.machine} · Python {machine.python}\n")
         terminal.print(_package_table(packages))
         terminal.print()
         terminal.print(_target_lines(targets))
+
+
+def _ask_board(model: str) -> _BoardState | None:
+    """None where this machine is no board."""
+    from pathlib import Path
+
+    from tledge.bench.board import complaint, read_temperature, read_throttling, words
+
+    throttling, silence = read_throttling(), complaint()
+    if not model and throttling is None and not silence:
+        return None
+    return _BoardState(
+        model=model,
+        temperature=read_temperature(Path("/")),
+        held_down=None if throttling is None else words(throttling.now),
+        held_down_since_boot=None if throttling is None else words(throttling.since_boot),
+        complaint=silence,
+    )
 
 
 def _targets() -> list[_TargetState]:

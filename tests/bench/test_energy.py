@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tledge.bench.energy import PMIC_INTERVAL, find_meter, read_pmic_watts
+from tledge.bench.board import read_power
+from tledge.bench.energy import PMIC_INTERVAL, find_meter
 
 RANGE = 262_143_328_850
 """Microjoules at which a package's counter begins anew."""
@@ -86,7 +87,7 @@ def test_a_raspberry_pis_power_is_that_of_rails_with_current_and_voltage(
 ) -> None:
     (tmp_path / "readings").write_text(READINGS)
     make_vcgencmd(tmp_path / "bin", monkeypatch, f'test "$1" = pmic_read_adc && cat {tmp_path / "readings"}')
-    assert read_pmic_watts() == pytest.approx(WATTS)
+    assert read_power() == pytest.approx(WATTS)
     meter = find_meter(tmp_path)
     assert meter is not None
     assert meter.source == "pmic"

@@ -48,7 +48,8 @@ def _files(installed: Distribution) -> Iterator[tuple[str, bytes]]:
     for name in sorted(found):
         yield name, found[name].read_bytes()
     info = f"tledge-{installed.version}.dist-info"
-    yield f"{info}/METADATA", (installed.read_text("METADATA") or "").encode()
+    metadata = installed.read_text("METADATA") or installed.read_text("PKG-INFO")  # the latter in a source tree
+    yield f"{info}/METADATA", (metadata or "").encode()
     yield f"{info}/entry_points.txt", (installed.read_text("entry_points.txt") or "").encode()
     yield f"{info}/WHEEL", WHEEL
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tledge.core.cores import usable_cores
 from tledge.core.errors import ArtifactError, MissingExtraError, TargetError
 from tledge.core.extras import require
-from tledge.core.loading import usable_cores
 from tledge.core.registry import Registry
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec

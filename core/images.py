@@ -16,13 +16,17 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageFile, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tledge.core.errors import ImageError, TledgeError, UnknownNameError
+
+if TYPE_CHECKING:  # Pillow imports its plugins with the first image; importing tledge does not take the time for it
+    from PIL.ImageFile import ImageFile
+    from PIL.JpegImagePlugin import JpegImageFile
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
@@ -141,7 +145,7 @@ def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish:
         raise ImageError(f"not a readable image: '{name}' is a broken {kind} ({error})") from error
 
 
-def _open(content: bytes) -> ImageFile.ImageFile:
+def _open(content: bytes) -> ImageFile:
     """As ``PIL.Image.open``, but for its warning of images above 89 megapixels: what is too large is decided here.
 
     Warnings cannot be silenced for one call where other threads run.
@@ -162,15 +166,22 @@ def _open(content: bytes) -> ImageFile.ImageFile:
     raise UnidentifiedImageError
 
 
-def _reduce(image: ImageFile.ImageFile, at_least: tuple[int, int] | None) -> int:
+def _reduce(image: ImageFile, at_least: tuple[int, int] | None) -> int:
     """Has a JPEG decoded at a fraction of its size where that leaves twice ``at_least``; the fraction's denominator."""
-    if at_least is None or not isinstance(image, JpegImagePlugin.JpegImageFile):
+    jpeg = _as_jpeg(image)
+    if at_least is None or jpeg is None:
         return 1
     height, width = at_least
-    if image.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE:
+    if jpeg.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE:
         height, width = width, height
-    image.draft(None, (REDUCED * width, REDUCED * height))
-    return int(image.decoderconfig[0]) if image.decoderconfig else 1
+    jpeg.draft(None, (REDUCED * width, REDUCED * height))
+    return int(jpeg.decoderconfig[0]) if jpeg.decoderconfig else 1
+
+
+def _as_jpeg(image: ImageFile) -> JpegImageFile | None:
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    return image if isinstance(image, JpegImageFile) else None
 
 
 def _filled(upright: Image.Image, full: tuple[int, int], scale: int, orientation: int) -> Box:
@@ -190,18 +201,18 @@ def _filled(upright: Image.Image, full: tuple[int, int], scale: int, orientation
     return left, top, left + width, top + height
 
 
-def _memory_to_decode(image: ImageFile.ImageFile, full: tuple[int, int]) -> float:
+def _memory_to_decode(image: ImageFile, full: tuple[int, int]) -> float:
     """Bytes that decoding takes: Pillow's 4 a pixel, once more to convert or to turn, and a progressive JPEG's own."""
     needed = 2 * 4 * math.prod(image.size)
-    if isinstance(image, JpegImagePlugin.JpegImageFile) and "progressive" in image.info:
-        areas = [across * down for _, across, down, _ in image.layer]  # its decoder keeps 2 bytes of each coefficient
+    jpeg = _as_jpeg(image)
+    if jpeg is not None and "progressive" in jpeg.info:
+        areas = [across * down for _, across, down, _ in jpeg.layer]  # its decoder keeps 2 bytes of each coefficient
         needed += int(2 * math.prod(full) * sum(areas) / max(areas))
     return needed
 
 
-def _describe_too_large(name: str, image: ImageFile.ImageFile, full: tuple[int, int], needed: float) -> str:
-    is_jpeg = isinstance(image, JpegImagePlugin.JpegImageFile)
-    other = "" if is_jpeg else " or save it as a JPEG, which is decoded at a reduced size"
+def _describe_too_large(name: str, image: ImageFile, full: tuple[int, int], needed: float) -> str:
+    other = "" if _as_jpeg(image) else " or save it as a JPEG, which is decoded at a reduced size"
     return (
         f"not a readable image: '{name}' is too large: {math.prod(full) / 1e6:,.0f} megapixels ({full[0]:,} x"
         f" {full[1]:,}) take {needed / 1e6:,.0f} MB to decode as {image.format}; {LARGEST / 1e6:,.0f} MB are the most"
@@ -211,8 +222,11 @@ def _describe_too_large(name: str, image: ImageFile.ImageFile, full: tuple[int, 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """An image of any mode as an upright RGB one, itself if it is one; transparency is laid over white."""
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    upright = ImageOps.exif_transpose(image) if turned else image  # which would copy an upright one, too
+    upright = image
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would be copied
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(image)
     if upright.mode == "RGB":
         return upright
     if upright.mode.startswith("I") or upright.mode == "F":

@@ -39,8 +39,8 @@ REDUCED = 2
 LARGEST = 400e6
 """Bytes that decoding one photo may take, for a board of 1 GB: 50 megapixels, or many more of a JPEG."""
 
-LARGE = 50e6
-"""Bytes above which photos are decoded one at a time, however many threads there are."""
+LARGE = 100e6
+"""Bytes above which photos are decoded one at a time, however many threads there are: above 12 megapixels."""
 
 STRIP = 64
 """Rows that are converted to RGB at a time where that takes several steps."""

@@ -113,7 +113,8 @@ def load(specification: Specification, batch: int = 1) -> Loaded:
         load_time = (time.perf_counter_ns() - began) / 1e6
         queries = [model.random_input(seed, batch) for seed in range(RANDOM_QUERIES)]
         return Loaded(model.run, queries, model.target, model.provider, load_time, model.close)
-    model = Classifier(specification.artifact, target=specification.target, batch=batch)
+    # Not warmed up: load time ends with the load, and a cold start at the first answer.
+    model = Classifier(specification.artifact, target=specification.target, batch=batch, warm_up=False)
     load_time = (time.perf_counter_ns() - began) / 1e6
     images = _photos(specification) or [
         np.random.default_rng(seed).integers(0, 256, (1, *model.input_size, 3), np.uint8)
@@ -200,7 +201,7 @@ def _time_batches(specification: Specification, size: int, latencies: Samples) -
 
 def _classify_all(specification: Specification) -> Logits:
     """The logits of all images. Raises ArtifactError where one is no number: its class would be a matter of chance."""
-    with Classifier(specification.artifact, target=specification.target) as classifier:
+    with Classifier(specification.artifact, target=specification.target, warm_up=False) as classifier:
         images = [Path(image) for image in specification.images]
         loaded = batches(images, classifier.input_size, classifier.sidecar.resize, ACCURACY_BATCH)
         logits = np.concatenate([classifier.logits(batch) for batch in loaded])

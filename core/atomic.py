@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the disk is full, read-only or not writable for this user.
     """
+    import tempfile  # takes milliseconds, and a device that classifies writes nothing
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".partial-", suffix=f"-{path.name}", dir=path.parent)
     os.close(handle)

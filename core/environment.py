@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.core.loading import usable_cores
+from tledge.core.cores import usable_cores
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,6 @@ line and exits with 1; anything that is not a TledgeError is a bug.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 MOST_NAMES = 12
@@ -44,6 +43,8 @@ class UnknownNameError(TledgeError):
     """
 
     def __init__(self, kind: str, received: str, known: Iterable[str]) -> None:
+        import difflib  # takes a millisecond, which no device that works needs to spend
+
         names = list(known)
         nearest = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
         suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,17 +11,11 @@ from typing import TypeVar
 import numpy as np
 
 from tledge.core import images
+from tledge.core.cores import usable_cores
 from tledge.core.images import Pixels
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-def usable_cores() -> int:
-    """How many cores this process may use (its affinity), not how many the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def map_ahead(function: Callable[[A], B], items: Iterable[A], ahead: int) -> Iterator[B]:

@@ -57,10 +57,15 @@ class Adapter:
             photos = ((weighted + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
         elif colour == "bgr":
             photos = photos[..., ::-1]
-        tensor = np.stack([table[photos[..., channel]] for channel, table in enumerate(self._tables)], axis=-1)
+        lengths, dtype = photos.shape[:3], self._tables[0].dtype
         if self._preprocessing.layout == "nchw":
-            tensor = tensor.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(tensor)
+            tensor = np.empty((lengths[0], len(self._tables), *lengths[1:]), dtype)
+            channels = np.moveaxis(tensor, 1, -1)
+        else:
+            tensor = channels = np.empty((*lengths, len(self._tables)), dtype)
+        for channel, table in enumerate(self._tables):  # into its place: neither stacked nor transposed afterwards
+            channels[..., channel] = table[photos[..., channel]]
+        return tensor
 
     def to_logits(self, answers: Tensor) -> Logits:
         """The model's output as logits: float32 (N, classes)."""

@@ -39,13 +39,17 @@ class Prediction:
 
 
 class Classifier:
-    """An artifact, loaded on a target and ready to classify.
+    """An artifact, loaded on a target and ready to classify. Several threads may use one at once.
+
+    From the pixels of a decoded photo to the model's input, LiteRT copies them once and ONNX Runtime not at all, where
+    the model takes pixels as all of our own artifacts do.
 
     Args:
         artifact: a model file with its sidecar inside ("int8.tflite").
         target: "runtime:device:threads"; without one, the CPU with every core that this process may use.
         batch: images that the model computes at once, of which ``logits`` then takes multiples. At 1, any number of
             images is taken.
+        warm_up: classify a black image first, so that the first photo takes no longer than the others.
 
     Raises:
         ArtifactError: the file is absent, cut off, without a sidecar or not matching the one beside it.
@@ -56,7 +60,9 @@ class Classifier:
         CpuWarning: the artifact was exported for another CPU, and answers differently on this one.
     """
 
-    def __init__(self, artifact: str | Path, target: str | Target | None = None, *, batch: int = 1) -> None:
+    def __init__(
+        self, artifact: str | Path, target: str | Target | None = None, *, batch: int = 1, warm_up: bool = True
+    ) -> None:
         self.artifact = read_artifact(Path(artifact))
         if target is None:
             target = default_target(self.artifact.format)
@@ -74,6 +80,8 @@ class Classifier:
         self._session = runtime.load(self.artifact.path, self.target, batch)
         self._adapter = Adapter(self.artifact.path, self.sidecar, self._session.image, self._session.output)
         self._expected = (*self.input_size, 3)
+        if warm_up:
+            self.logits(np.zeros((max(self._session.image.shape[0] or 1, batch), *self._expected), np.uint8))
 
     @property
     def sidecar(self) -> Sidecar:
@@ -95,9 +103,18 @@ class Classifier:
         """(height, width) of the images that the model takes."""
         return self.sidecar.input_size
 
-    def load(self, path: str | Path) -> Pixels:
-        """Decodes and resizes an image file for this model: uint8 (height, width, 3), RGB. Raises ImageError."""
-        return images.load(Path(path), self.input_size, self.sidecar.resize)
+    def load(self, image: str | Path | bytes) -> Pixels:
+        """Decodes and resizes an image file, or its bytes, for this model.
+
+        Returns:
+            uint8 (height, width, 3), RGB.
+
+        Raises:
+            ImageError: it is no readable image.
+        """
+        if isinstance(image, bytes):
+            return images.load_bytes(image, self.input_size, self.sidecar.resize)
+        return images.load(Path(image), self.input_size, self.sidecar.resize)
 
     def logits(self, batch: Pixels) -> Logits:
         """Runs the model.
@@ -109,7 +126,7 @@ class Classifier:
             float32 (N, classes).
 
         Raises:
-            OptionError: another dtype or shape.
+            OptionError: another dtype or shape, or the classifier is closed.
         """
         if batch.dtype != np.uint8 or batch.shape[1:] != self._expected or len(batch) == 0:
             raise OptionError(
@@ -122,11 +139,11 @@ class Classifier:
         """The softmax of :meth:`logits`: float32 (N, classes), rows summing to 1."""
         return softmax(self.logits(batch))
 
-    def classify(self, image: str | Path | Pixels, top: int | None = None) -> list[Prediction]:
+    def classify(self, image: str | Path | bytes | Pixels, top: int | None = None) -> list[Prediction]:
         """Classifies one image.
 
         Args:
-            image: an image file, or uint8 (height, width, 3) pixels of the model's input size.
+            image: an image file or its bytes, or uint8 (height, width, 3) pixels of the model's input size.
             top: how many classes to return; all without it.
 
         Returns:
@@ -134,7 +151,7 @@ class Classifier:
 
         Raises:
             ImageError: the file is no readable image.
-            OptionError: pixels of another dtype or shape, or ``top`` below 1.
+            OptionError: pixels of another dtype or shape, ``top`` below 1, or the classifier is closed.
         """
         if top is not None and top < 1:
             raise OptionError(f"top must be 1 or more; received {top}")
@@ -144,7 +161,7 @@ class Classifier:
         return [Prediction(self.class_names[index], int(index), float(scores[index])) for index in best]
 
     def close(self) -> None:
-        """Frees the loaded model."""
+        """Frees the loaded model, once another thread's run has ended; closing it again does nothing."""
         self._session.close()
 
     def __enter__(self) -> Self:

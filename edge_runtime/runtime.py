@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tledge.core.errors import ArtifactError, MissingExtraError, TargetError
+from tledge.core.cores import usable_cores
+from tledge.core.errors import ArtifactError, MissingExtraError, OptionError, TargetError
 from tledge.core.extras import require
-from tledge.core.loading import usable_cores
 from tledge.core.registry import Registry
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
 
 class Session(ABC):
-    """A model that is loaded on a target.
+    """A model that is loaded on a target. Several threads may use it at once.
 
     Attributes:
         image: the tensor that it takes.
@@ -40,11 +40,17 @@ class Session(ABC):
 
         Raises:
             ArtifactError: the runtime cannot run the model.
+            OptionError: the session is closed, or N is no multiple of the batch that it computes at once.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Frees what the session holds; it cannot run after that."""
+        """Frees what the session holds, once a run in another thread has ended; closing it again does nothing."""
+
+
+def closed_error() -> OptionError:
+    """What a session raises that is run after it was closed."""
+    return OptionError("this model was closed and is no longer loaded; load it again, or close it after its last use")
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tledge.core.cores import usable_cores
 from tledge.core.cpu import CpuWarning
 from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
-from tledge.core.loading import batches, map_ahead, usable_cores
+from tledge.core.loading import batches, map_ahead
 from tledge.core.splits import Sample, Splits
 from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime import Classifier

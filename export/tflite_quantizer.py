@@ -15,9 +15,9 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.schema_py_generated import BuiltinOperator
 from tensorflow.lite.python.convert import mlir_quantize
 
+from tledge.core.cores import usable_cores
 from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
-from tledge.core.loading import usable_cores
 from tledge.export.concrete_function import freeze
 from tledge.export.format import Quantizer
 from tledge.export.head import float_tail

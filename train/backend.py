@@ -12,8 +12,8 @@ from typing import Any
 
 import keras
 
+from tledge.core.cores import usable_cores
 from tledge.core.errors import OptionError
-from tledge.core.loading import usable_cores
 
 _NAMES = {"tensorflow": "TensorFlow", "jax": "JAX"}
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import atomic
+from tledge.core.images import DECODING
 from tledge.core.progress import Step
 from tledge.core.splits import Sample, Splits
 from tledge.train.inference import run_over
@@ -43,6 +44,7 @@ class FeatureKey:
         weights: SHA-256 of its weights.
         image_size, resize: how photos get their size.
         backend: "tensorflow" or "jax"; they differ in the last digits.
+        decoding: which pixels photos give, ``core.images.DECODING``.
     """
 
     data: str
@@ -52,6 +54,7 @@ class FeatureKey:
     image_size: int
     resize: str
     backend: str
+    decoding: int = DECODING
 
     @property
     def name(self) -> str:

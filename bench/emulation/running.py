@@ -23,11 +23,11 @@ from tledge.bench.emulation.machine import TIMEOUT, EmulatedMachine
 from tledge.bench.emulation.root import prepare
 from tledge.bench.endings import describe_end
 from tledge.core.artifact import Artifact, read_artifact
+from tledge.core.cores import usable_cores
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
-from tledge.core.loading import usable_cores
 from tledge.core.progress import Progress, Step
 from tledge.edge_runtime.runtime import RUNTIMES
 from tledge.edge_runtime.target import Target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from tledge.core.errors import ArtifactError
 from tledge.core.extras import keras_backend, require
 from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session
+from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
@@ -22,6 +23,7 @@ class KerasSession(Session):
         import keras
 
         self._device = f"{target.device}:0"
+        self._lock = Lock()  # Keras compiles a model at its first call, for one thread
         try:
             with keras.device(self._device):
                 self._model: Any = keras.saving.load_model(model, compile=False)
@@ -41,11 +43,14 @@ class KerasSession(Session):
     def run(self, images: Tensor) -> Tensor:
         import keras
 
-        with keras.device(self._device):
+        with self._lock, keras.device(self._device):
+            if self._model is None:
+                raise closed_error()
             return np.asarray(self._model.predict_on_batch(images.astype(np.float32)), np.float32)
 
     def close(self) -> None:
-        self._model = None
+        with self._lock:
+            self._model = None
 
 
 class Keras(Runtime):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from tledge.core.errors import ArtifactError, OptionError, TargetError
 from tledge.edge_runtime.delegation import read_delegation
 from tledge.edge_runtime.nvidia import has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session, the_only
+from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, the_only
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
@@ -40,12 +41,19 @@ class LiteRTSession(Session):
             raise ArtifactError(f"LiteRT cannot load '{model}': {error}; copy or export it again") from error
         self._batch = batch
         self._interpreter: Any = interpreter
+        self._lock = Lock()  # an interpreter has one input and one output: it answers one thread at a time
         self._place, self._result = self._input["index"], self._output["index"]
         self._open = None in self.image.shape[1:]
         self._lengths = lengths
 
     def run(self, images: Tensor) -> Tensor:
+        with self._lock:
+            return self._run(images)
+
+    def _run(self, images: Tensor) -> Tensor:
         interpreter, batch = self._interpreter, self._batch
+        if interpreter is None:
+            raise closed_error()
         try:
             if self._open and images.shape[1:] != self._lengths[1:]:
                 self._lengths = (batch, *images.shape[1:])
@@ -68,7 +76,8 @@ class LiteRTSession(Session):
             raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
 
     def close(self) -> None:
-        self._interpreter = None
+        with self._lock:
+            self._interpreter = None
 
 
 class LiteRTCompiledSession(Session):
@@ -102,8 +111,15 @@ class LiteRTCompiledSession(Session):
         self._compiled: Any = compiled
         self._inputs, self._outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
         self._shape = [length or 1 for length in self.output.shape]
+        self._lock = Lock()
 
     def run(self, images: Tensor) -> Tensor:
+        with self._lock:
+            return self._run(images)
+
+    def _run(self, images: Tensor) -> Tensor:
+        if self._compiled is None:
+            raise closed_error()
         answers = []
         try:
             for place in range(len(images)):
@@ -116,7 +132,8 @@ class LiteRTCompiledSession(Session):
         return np.concatenate(answers)
 
     def close(self) -> None:
-        self._inputs = self._outputs = self._compiled = None
+        with self._lock:
+            self._inputs = self._outputs = self._compiled = None
 
 
 def _spec(details: Mapping[str, Any]) -> TensorSpec:

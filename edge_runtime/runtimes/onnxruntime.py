@@ -9,7 +9,7 @@ import numpy as np
 
 from tledge.core.errors import ArtifactError, OptionError, TargetError
 from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session, the_only
+from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, the_only
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
@@ -29,7 +29,10 @@ DTYPES: dict[str, np.dtype[Any]] = {
 
 
 class OnnxRuntimeSession(Session):
-    """An inference session that runs on one named execution provider and nowhere else."""
+    """An inference session that runs on one named execution provider and nowhere else.
+
+    ONNX Runtime's own may be run by several threads, and reads the images where they lie.
+    """
 
     def __init__(self, model: Path, target: Target) -> None:
         import onnxruntime
@@ -68,8 +71,11 @@ class OnnxRuntimeSession(Session):
         return np.concatenate([self._run(images[start : start + batch]) for start in parts])
 
     def _run(self, images: Tensor) -> Tensor:
+        session = self._session  # which lives on until this run has ended, whoever closes it meanwhile
+        if session is None:
+            raise closed_error()
         try:
-            answers: list[Tensor] = self._session.run(self._names, {self.image.name: images})
+            answers: list[Tensor] = session.run(self._names, {self.image.name: images})
         except Exception as error:
             raise ArtifactError(f"ONNX Runtime cannot run the model: {error}; copy or export it again") from error
         return answers[0]

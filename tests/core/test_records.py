@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from tledge.core.environment import read_environment
 from tledge.core.errors import MeasurementError, MissingExtraError
 from tledge.core.extras import require
-from tledge.core.loading import map_ahead, usable_cores
+from tledge.core.loading import map_ahead
 from tledge.core.measurement import Measurement, read_results, write_results
 
 ONE = Measurement(
@@ -64,15 +63,6 @@ def test_an_environment_has_an_id_that_depends_on_all_of_it() -> None:
     if sys.platform == "linux":
         assert environment.memory > 1e8
         assert environment.cpu_features
-
-
-def test_usable_cores_follow_the_affinity() -> None:
-    if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("no affinity on this system")
-    one = min(os.sched_getaffinity(0))
-    code = f"import os; os.sched_setaffinity(0, [{one}])\nfrom tledge.core.loading import usable_cores as u; print(u())"
-    assert subprocess.check_output([sys.executable, "-c", code]) == b"1\n"
-    assert usable_cores() == len(os.sched_getaffinity(0))
 
 
 def test_mapping_ahead_keeps_order_stays_bounded_and_raises_in_place() -> None:

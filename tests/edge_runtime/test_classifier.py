@@ -1,5 +1,7 @@
 import dataclasses
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,92 @@ def test_classify_names_the_best_classes_first(tiny_artifacts: Path, tmp_path: P
     assert sum(item.score for item in every) == pytest.approx(1, abs=1e-6)
     assert classifier.classify(str(tmp_path / "photo.png"), top=1) == every[:1]
     assert isinstance(every[0], Prediction)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_threads_that_share_a_classifier_get_their_own_answers(tiny_artifacts: Path, name: str) -> None:
+    """Without a lock, two of them would write their images into the one input of a LiteRT interpreter."""
+    images = random_images(64, 16)
+    with Classifier(tiny_artifacts / name, target="keras:cpu" if name.endswith("keras") else None) as classifier:
+        expected = [classifier.logits(image[np.newaxis]) for image in images]
+        rounds = 2 if name.endswith("keras") else 60
+
+        def answer(first: int) -> int:
+            places = [(first + step) % len(images) for step in range(rounds * len(images) // 4)]
+            answers = [classifier.logits(images[place : place + 1]) for place in places]
+            return sum(not np.array_equal(got, expected[place]) for got, place in zip(answers, places, strict=True))
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(answer, range(0, 64, 8))) == 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_closed_classifier_says_so(tiny_artifacts: Path, name: str) -> None:
+    with Classifier(tiny_artifacts / name) as classifier:
+        pass
+    classifier.close()
+    with pytest.raises(OptionError, match="this model was closed .* load it again"):
+        classifier.logits(random_images(1, 16))
+    assert classifier.class_names == ("cat", "dog", "emu")
+
+
+def test_closing_waits_for_the_run_of_another_thread(tiny_artifacts: Path) -> None:
+    images = random_images(2000, 16)
+    classifier = Classifier(tiny_artifacts / "float32.tflite")
+    expected = classifier.logits(images)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(classifier.logits, images)
+        while not running.running() and not running.done():
+            pass
+        classifier.close()
+        with suppress(OptionError):  # where the run had not begun when it was closed
+            np.testing.assert_array_equal(running.result(), expected)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_model_is_warm_after_loading_unless_told_otherwise(
+    tiny_artifacts: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[tuple[int, ...], int]] = []
+    logits = Classifier.logits
+
+    def watched(self: Classifier, batch: Any) -> Any:
+        seen.append((batch.shape, int(batch.max())))
+        return logits(self, batch)
+
+    monkeypatch.setattr(Classifier, "logits", watched)
+    image = random_images(1, 16)
+    warm, cold = Classifier(tiny_artifacts / name), Classifier(tiny_artifacts / name, warm_up=False)
+    assert seen == [((1, 16, 16, 3), 0)]
+    np.testing.assert_array_equal(warm.logits(image), cold.logits(image))
+
+
+@pytest.mark.parametrize("name", ["float32.tflite", "float32.onnx"])
+def test_pixels_reach_the_runtime_without_a_copy(
+    tiny_artifacts: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What LiteRT's ``set_tensor`` then copies into its own memory is the only copy; ONNX Runtime makes none."""
+    Image.fromarray(stripes(vertical=True, seed=4)).save(tmp_path / "photo.png")
+    classifier = Classifier(tiny_artifacts / name)
+    pixels = classifier.load(tmp_path / "photo.png")
+    given: list[Any] = []
+    run = classifier._session.run
+
+    def watched(images: Any) -> Any:
+        given.append(images)
+        return run(images)
+
+    monkeypatch.setattr(classifier._session, "run", watched)
+    assert classifier.classify(pixels) == classifier.classify(tmp_path / "photo.png")
+    assert np.shares_memory(given[0], pixels)
+    assert given[1].flags.c_contiguous
+    assert given[1].dtype == np.uint8
+
+
+def test_bytes_are_classified_as_their_file(tiny_artifacts: Path, tmp_path: Path) -> None:
+    Image.fromarray(stripes(vertical=True, seed=4)).save(tmp_path / "photo.png")
+    classifier = Classifier(tiny_artifacts / "float32.tflite")
+    assert classifier.classify((tmp_path / "photo.png").read_bytes()) == classifier.classify(tmp_path / "photo.png")
 
 
 def test_softmax_does_not_overflow() -> None:

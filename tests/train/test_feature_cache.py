@@ -76,7 +76,15 @@ def test_features_are_computed_once_in_the_order_of_the_samples(
 
 @pytest.mark.parametrize(
     "changed",
-    [{"data": "x"}, {"backbone": "vgg19"}, {"alpha": 0.5}, {"weights": "x"}, {"image_size": 64}, {"resize": "stretch"}],
+    [
+        {"data": "x"},
+        {"backbone": "vgg19"},
+        {"alpha": 0.5},
+        {"weights": "x"},
+        {"image_size": 64},
+        {"resize": "stretch"},
+        {"decoding": 1},
+    ],
 )
 def test_what_features_depend_on_is_in_their_key(key: FeatureKey, changed: dict[str, Any]) -> None:
     assert replace(key, **changed).name != key.name

@@ -41,6 +41,11 @@ class Augmentation:
             if not low <= value <= high:
                 raise OptionError(f"--{name} must be between {low:g} and {high:g}; received {value:g}")
 
+    def least_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of a photo whose smallest crop still is as large as the images wanted, of ``size``."""
+        height, width = size
+        return math.ceil(height / self.crop), math.ceil(width / self.crop)
+
     def apply(self, image: Image.Image, size: tuple[int, int], resize: str, rng: np.random.Generator) -> Pixels:
         """Makes one training image of a photo.
 

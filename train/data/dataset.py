@@ -20,6 +20,9 @@ from tledge.core.splits import Sample
 from tledge.train.data.layouts import abridged, find_photos
 from tledge.train.data.near_duplicates import Thumbnails, group_near_duplicates, thumbnail
 
+CHECKED_AT = (256, 256)
+"""What a thumbnail needs at most: JPEGs of 1024 pixels and more are checked at a reduced size, as they are used."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -92,7 +95,7 @@ def read_dataset(
         path, label, _ = candidate
         try:
             content = images.read_content(path)
-            image = images.decode_bytes(content, name=str(path))
+            image = images.decode_bytes(content, name=str(path), at_least=CHECKED_AT)
         except ImageError as error:
             return error
         name = path.relative_to(root).as_posix()

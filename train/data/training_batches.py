@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import images
+from tledge.core.cores import usable_cores
 from tledge.core.errors import TledgeError
 from tledge.core.images import Pixels
-from tledge.core.loading import usable_cores
 from tledge.core.splits import Splits
 from tledge.train.data.augmentation import UNCHANGED, Augmentation
 
@@ -97,7 +97,8 @@ class TrainingBatches:
         if self.augmentation == UNCHANGED:
             return images.load(path, self.size, self.resize)
         rng = np.random.default_rng([self.seed, epoch, place])
-        return self.augmentation.apply(images.decode(path), self.size, self.resize, rng)
+        image = images.decode(path, at_least=self.augmentation.least_size(self.size))
+        return self.augmentation.apply(image, self.size, self.resize, rng)
 
 
 class LoadedBatches(keras.utils.PyDataset):  # type: ignore[misc]

@@ -1,0 +1,95 @@
+"""How many cores this process may use, not how many the machine has.
+
+The lesser of its affinity and the CPU quota of its control group and of every group above it: a container's, a
+systemd slice's. From Python 3.13 on, ``PYTHON_CPU_COUNT`` takes the place of the affinity where it is set.
+
+Source: the kernel's Documentation/admin-guide/cgroup-v2.rst (cpu.max) and scheduler/sched-bwc.rst (version 1), and
+proc_pid_mountinfo(5).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+
+def usable_cores() -> int:
+    """How many cores this process may use, at least 1; of a quota of 1.5 cores, 2."""
+    quota = cpu_quota()
+    counted = _counted()
+    return counted if quota >= counted else max(1, math.ceil(quota))
+
+
+def cpu_quota(root: Path = Path("/")) -> float:
+    """The cores' worth of time that control groups leave this process: the least of its group and those above.
+
+    Args:
+        root: where ``proc`` and ``sys`` are.
+
+    Returns:
+        Infinity where nothing limits it, or nothing tells.
+    """
+    groups = _read(root / "proc/self/cgroup").splitlines()
+    mounts = _read(root / "proc/self/mountinfo").splitlines()
+    paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in groups if ":" in line)}
+    quotas = [math.inf]
+    for line in mounts:
+        fields, _, rest = line.partition(" - ")
+        kind, _, options = (*rest.split(" ", 2), "", "")[:3]
+        if kind == "cgroup2" and "" in paths:
+            read, path = _quota, paths[""]
+        elif kind == "cgroup" and "cpu" in options.split(","):
+            read, path = _quota_of_version_1, _path_of_cpu(paths)
+        else:
+            continue
+        mounted, place = fields.split(" ")[3:5]
+        quotas += [read(folder) for folder in _upwards(root / place.lstrip("/"), path, mounted)]
+    return min(quotas)
+
+
+def _counted() -> int:
+    if hasattr(os, "process_cpu_count"):
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _path_of_cpu(paths: dict[str, str]) -> str:
+    return next((path for controllers, path in paths.items() if "cpu" in controllers.split(",")), "/")
+
+
+def _upwards(place: Path, path: str, mounted: str) -> Iterator[Path]:
+    """The folders of a group and of those above it, as far as this process sees them.
+
+    Args:
+        place: where the groups are mounted.
+        path: the group's, from the root of all groups.
+        mounted: the group that is seen at ``place``, from there; a container sees its own.
+    """
+    inner = PurePosixPath(path)
+    below = inner.relative_to(mounted) if inner.is_relative_to(mounted) and ".." not in inner.parts else PurePosixPath()
+    folder = place / below
+    yield folder
+    yield from folder.parents[: len(below.parts)]
+
+
+def _quota(group: Path) -> float:
+    """Of ``cpu.max``: "150000 100000", microseconds of time in each period, or "max 100000"."""
+    quota, _, period = _read(group / "cpu.max").strip().partition(" ")
+    return float(quota) / float(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf
+
+
+def _quota_of_version_1(group: Path) -> float:
+    """-1 stands for no quota."""
+    quota, period = (_read(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+    return float(quota) / float(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -9,9 +9,13 @@ import re
 import shlex
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import typer
+from typer.core import TyperOption
+from typer.models import TyperPath
 
 from tledge.core.errors import OptionError
 
@@ -69,6 +73,37 @@ class Service:
     memory: int
     camera: bool = False
     feed: str = ""
+
+
+def arguments_given(
+    context: typer.Context, *, without: Collection[str], paths: Collection[str] = ()
+) -> list[str | Path]:
+    """The arguments that a command was given, so that none is lost on the way into a unit.
+
+    Args:
+        context: the command's.
+        without: the parameters that the service does not get, by their Python names.
+        paths: parameters that hold paths or globs but are not typed as such; "-" is none.
+
+    Returns:
+        Each as the command line takes it; paths as Path.
+    """
+    found: list[str | Path] = []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if name in without or source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[name]
+        if isinstance(parameter, TyperOption) and parameter.is_flag:
+            found.append(parameter.opts[0] if value else parameter.secondary_opts[0])
+            continue
+        is_path = name in paths or isinstance(parameter.type, TyperPath)
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(parameter, TyperOption):
+                found.append(parameter.opts[0])
+            found.append(Path(str(item)) if is_path and str(item) != "-" else str(item))
+    return found
 
 
 def predict_service(

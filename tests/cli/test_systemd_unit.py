@@ -9,10 +9,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from tledge.cli.systemd_unit import Service, predict_service, unit_text
+from tledge.cli.systemd_unit import Service, arguments_given, predict_service, unit_text
 from tledge.core.errors import OptionError
 
 ODD_NAMES = [
@@ -252,3 +255,35 @@ def test_the_program_is_that_of_this_python_however_it_was_started(
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "empty"))
     with pytest.raises(OptionError, match="no program 'tledge' at .*empty/tledge; install tledge"):
         predict_service([artifact], artifact=artifact)
+
+
+def test_all_that_a_command_was_given_goes_into_the_unit() -> None:
+    app = typer.Typer()
+    found: list[list[str | Path]] = []
+
+    @app.command()
+    def run(
+        context: typer.Context,
+        artifact: Annotated[Path, typer.Argument()],
+        sources: Annotated[list[str] | None, typer.Argument()] = None,
+        watch: Annotated[list[Path] | None, typer.Option()] = None,
+        top: int = 2,
+        target: str = "litert",
+        json: Annotated[bool, typer.Option("--json")] = False,
+        loud: bool = True,
+        systemd: Annotated[bool, typer.Option("--systemd")] = False,
+    ) -> None:
+        found.append(arguments_given(context, without={"systemd"}, paths={"sources"}))
+
+    def given(line: str) -> list[str | Path]:
+        assert CliRunner().invoke(app, line.split()).exit_code == 0
+        return found[-1]
+
+    assert given("int8.tflite --systemd") == [Path("int8.tflite")]
+    assert given("int8.tflite a.jpg in/*.png - --top 3 --json --systemd") == [
+        *(Path("int8.tflite"), Path("a.jpg"), Path("in/*.png"), "-"),
+        *("--top", "3", "--json"),
+    ]
+    assert given("--watch in --watch=other int8.tflite --no-loud --top 2") == [
+        *(Path("int8.tflite"), "--watch", Path("in"), "--watch", Path("other"), "--top", "2", "--no-loud"),
+    ]

@@ -49,7 +49,8 @@ UMask=0077
 NO_NETWORK = "RestrictAddressFamilies=AF_UNIX\nIPAddressDeny=any\n"
 NO_DEVICES = "PrivateDevices=yes\n"
 VIDEO_GROUP = "SupplementaryGroups=video\n"
-VIDEO_DEVICES = "DevicePolicy=closed\nDeviceAllow=char-video4linux rw\n"
+NO_INTERNET = "RestrictAddressFamilies=AF_UNIX AF_NETLINK\nIPAddressDeny=any\n"
+"""The kernel tells libcamera of devices through netlink."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,8 @@ def unit_text(service: Service) -> str:
     if service.feed:  # what it opens, and whether it is on the network, only its author knows
         access = VIDEO_GROUP
     elif service.camera:
-        access = VIDEO_GROUP + VIDEO_DEVICES + NO_NETWORK
+        # Which devices it opens beside a video one is libcamera's affair, and differs by board: the group is the limit.
+        access = VIDEO_GROUP + NO_INTERNET
     else:
         access = NO_DEVICES + NO_NETWORK
     shared = any(

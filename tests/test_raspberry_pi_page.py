@@ -42,7 +42,7 @@ RUN_ON_THE_BOARD = [
     "tledge/bin/pip install -c constraints.txt tledge-*.whl",
     "tledge/bin/tledge predict int8.tflite porch.jpg",
     f"mkdir photos && tledge/bin/tledge predict int8.tflite --watch photos --systemd | {TO_SYSTEM}",
-    'tledge/bin/pip install -c constraints.txt "$(ls tledge-*.whl)[onnx]"',
+    'tledge/bin/pip install -c constraints.txt "$(ls tledge-*.whl)[onnx,camera]"',
     "tledge/bin/tledge doctor",
     "systemd-analyze verify /etc/systemd/system/tledge.service",
     f"tledge/bin/tledge predict int8.tflite --camera 0 --systemd | {TO_SYSTEM}",
@@ -61,6 +61,9 @@ NOT_HERE = {
     "sudo systemctl edit tledge": "opens an editor",
     "systemctl status tledge": "needs the service",
     "tledge/bin/tledge predict int8.tflite --camera 0": "a camera",
+    "tledge/bin/tledge predict int8.tflite --camera picamera": "a Pi's own camera",
+    "sudo apt-get install --yes python3-picamera2": "changes the system, and Debian does not have it",
+    "python3 -m venv --system-site-packages tledge": "for the above",
     "vcgencmd get_throttled": "a board; recorded answers are tested in tests/bench",
     "vcgencmd measure_temp": "a board; recorded answers are tested in tests/bench",
     "tledge bench --on ssh:pi@raspberrypi.local": "a board; tested against a server on this machine in tests/bench",
@@ -161,7 +164,7 @@ def test_the_commands_that_need_no_board_run(tiny_artifacts: Path, tmp_path: Pat
     program = board / "tledge" / "bin" / "tledge"
     assert f'ExecStart=":{program}" predict "{board / "int8.tflite"}" --watch "{board / "photos"}"\n' in watching
     assert f"WorkingDirectory={board}\n" in watching
-    assert "DeviceAllow=char-video4linux rw" in camera
+    assert "SupplementaryGroups=video\n" in camera
     assert f'ExecStart=:/bin/sh -c "{RPICAM} | exec ' in fed
     assert "litert:cpu" in said["tledge/bin/tledge doctor"]
     assert "onnxruntime:cpu" in said["tledge/bin/tledge doctor"]

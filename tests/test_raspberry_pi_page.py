@@ -81,9 +81,10 @@ OPTIONS = {
     name: {option for parameter in command.params for option in parameter.opts}
     for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
 }
-needs_wiring = pytest.mark.skipif(
-    "--systemd" not in OPTIONS["predict"] or "--on" not in OPTIONS["bench"], reason="not wired into the commands yet"
-)
+
+
+def needs(command: str, option: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(option not in OPTIONS[command], reason=f"{command} {option} is not wired yet")
 
 
 def test_every_command_is_run_here_or_named_with_a_reason() -> None:
@@ -97,7 +98,8 @@ def test_it_takes_ten_commands() -> None:
     assert len((workstation + board).splitlines()) == 10
 
 
-@needs_wiring
+@needs("predict", "--systemd")
+@needs("bench", "--on")
 def test_only_options_that_exist_are_named() -> None:
     named = 0
     for line in COMMANDS:
@@ -109,7 +111,7 @@ def test_only_options_that_exist_are_named() -> None:
     assert named >= 7
 
 
-@needs_wiring
+@needs("predict", "--systemd")
 @pytest.mark.slow
 def test_the_commands_that_need_no_board_run(tiny_artifacts: Path, tmp_path: Path) -> None:
     clone, board = tmp_path / "clone", tmp_path / "home of pi"

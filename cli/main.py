@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from typing import Annotated
 
 import typer
 
 from tledge.cli.commands import adopt, bench, demo, doctor, export, predict, train, visualize
 from tledge.cli.library_log import silence_last_words
+from tledge.core import word_size
 
 app = typer.Typer(
     name="tledge",
@@ -41,5 +43,7 @@ def _root(
 
 def main() -> None:
     """The entry point of the installed command."""
+    if complaint := word_size.complaint():
+        sys.exit(f"tledge: {complaint}")
     atexit.register(silence_last_words)
     app()

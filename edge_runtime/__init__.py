@@ -6,8 +6,12 @@ classifier = Classifier("int8.tflite", target="litert:cpu:2")
 classifier.classify("photo.jpg", top=3)
 """
 
-from tledge.edge_runtime.classifier import Classifier, Prediction
-from tledge.edge_runtime.runtime import targets_of_this_machine
-from tledge.edge_runtime.target import Target
+from tledge.core import word_size
+
+word_size.check()  # before anything that is compiled is imported
+
+from tledge.edge_runtime.classifier import Classifier, Prediction  # noqa: E402
+from tledge.edge_runtime.runtime import targets_of_this_machine  # noqa: E402
+from tledge.edge_runtime.target import Target  # noqa: E402
 
 __all__ = ["Classifier", "Prediction", "Target", "targets_of_this_machine"]

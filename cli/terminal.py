@@ -49,6 +49,12 @@ class Terminal:
         if not self.as_json:
             self._out.print(content)
 
+    def print_line(self, line: str) -> None:
+        """Prints a line as it is and at once, however wide and whoever reads; nothing with ``--json``."""
+        if not self.as_json:
+            self._out.file.write(line + "\n")
+            self._out.file.flush()
+
     def print_sentence(self, text: str) -> None:
         """Prints a sentence, on several lines where it is wider than results may be; nothing with ``--json``."""
         if not self.as_json:
@@ -93,6 +99,11 @@ class Terminal:
         if not answer:
             raise KeyboardInterrupt
         return answer.strip() or default or ""
+
+    def note(self, message: str) -> None:
+        """Prints on standard error what goes on, for people and for a service's journal; also with ``--json``."""
+        self._err.file.write(f"{message}\n")
+        self._err.file.flush()
 
     def fail(self, message: str) -> None:
         """Prints an error on standard error."""

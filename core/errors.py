@@ -6,6 +6,7 @@
     ├── MissingExtraError     a library that is not installed (the extra is named)
     ├── DataError             a folder of photos that cannot be trained on
     │   └── ImageError        one file that is no readable image
+    ├── SourceError           a camera, a folder or a stream that gives no images
     ├── TrainingError         a training that cannot go on
     ├── WeightsError          pretrained weights that cannot be had or do not fit
     ├── ModelError            a Keras file that cannot be taken
@@ -77,6 +78,10 @@ class DataError(TledgeError):
 
 class ImageError(DataError):
     """One file that is no readable image."""
+
+
+class SourceError(TledgeError):
+    """A camera, a folder or a stream that gives no images to classify, or no more."""
 
 
 class TrainingError(TledgeError):

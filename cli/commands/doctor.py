@@ -12,6 +12,7 @@ from tledge.cli.tables import plain_table
 EXTRAS = {
     "": ("tledge", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
     "onnx": ("onnxruntime",),
+    "camera": ("opencv-python-headless",),
     "train": ("tensorflow", "keras", "scipy", "scikit-learn", "matplotlib", "jinja2"),
     "jax": ("jax",),
     "tfds": ("tensorflow-datasets",),

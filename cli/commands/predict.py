@@ -2,73 +2,90 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tledge.cli.execution import executing
+from tledge.cli.interrupts import Ending
 from tledge.cli.options import Json
-from tledge.core.errors import DataError, ImageError
 
-FULL_LABEL_WIDTH = 24
+TOP = 3
 
 
 def run(
     artifact: Annotated[Path, typer.Argument(help="A model file of 'tledge export' or described by 'tledge adopt'.")],
-    sources: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or folders of them.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Photos, folders of them, globs ('photos/**/*.jpg'), video files, or - for standard input.",
+        ),
+    ] = None,
+    watch: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Classify what is dropped into this folder, until stopped.")
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(help="Classify what a camera sees, until stopped: 0, /dev/video2, picamera, picamera:1."),
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="runtime:device:threads.  [default: the CPU, all cores of this process]")
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 2,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = TOP,
+    every: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of a video, a stream or a camera, every N-th frame only.")
+    ] = 1,
     json: Json = False,
 ) -> None:
-    """Classify photos with an artifact.
+    """Classify photos, videos, a stream or what a camera sees, with an artifact.
 
-    Needs neither TensorFlow nor Keras. A photo that cannot be read is named and the others are still
-    classified; the exit code is then 1. With --json, one line of JSON per photo.
+    Needs neither TensorFlow nor Keras. What cannot be read is named and the others are still classified; the
+    exit code is then 1. With --json, one line of JSON per image. SIGTERM ends it after the photo at hand, with exit
+    code 0; so does Ctrl-C with --watch and --camera.
     """
-    with executing(json) as terminal:
+    if not sources and watch is None and camera is None:
+        raise typer.BadParameter("name a photo, a folder, a video or -, or give --watch or --camera")
+    if watch is not None and camera is not None:
+        raise typer.BadParameter("--watch and --camera both go on until stopped; give one of them")
+    ending = Ending()
+    with executing(json) as terminal, ending.heeded():
+        from tledge.cli.answers import AnswerLines
+        from tledge.core.errors import TledgeError
         from tledge.edge_runtime import Classifier
+        from tledge.edge_runtime.predicting import AHEAD, predict
+        from tledge.edge_runtime.sources.frame import Chain, Source
+        from tledge.edge_runtime.sources.naming import find_sources
 
-        paths = list(_expand(sources))
-        unreadable = 0
+        found: list[Source] = [find_sources(sources or (), every=every)]
+        live = None
+        if watch is not None:
+            from tledge.edge_runtime.sources.watching import WatchedFolder
+
+            watched = WatchedFolder(watch)
+            found.append(watched)
         with Classifier(artifact, target=target) as classifier:
-            width = max(len(str(path)) for path in paths)
-            label_width = min(max(map(len, classifier.class_names)), FULL_LABEL_WIDTH)
-            for path in paths:
-                try:
-                    pixels = classifier.load(path)
-                except ImageError as error:
-                    unreadable += 1
-                    terminal.print_json({"image": path, "error": str(error)})
-                    terminal.print(str(error))
-                    continue
-                began = time.perf_counter()
-                predictions = classifier.classify(pixels, top=top)
-                milliseconds = (time.perf_counter() - began) * 1e3
-                terminal.print_json(
-                    {"image": path, "predictions": [vars(item) for item in predictions], "ms": round(milliseconds, 3)}
-                )
-                scores = "   ".join(f"{item.label:<{label_width}} {item.score:.3f}" for item in predictions)
-                terminal.print(f"{path!s:<{width}}   {scores}   {milliseconds:6.1f} ms")
-        read = len(paths) - unreadable
-        terminal.print(f"{read:,} image{'s'[: read != 1]}" + (f", {unreadable:,} unreadable" if unreadable else ""))
-        if unreadable:
+            if camera is not None:
+                from tledge.edge_runtime.sources.camera import open_camera
+
+                live = open_camera(camera, every=every)
+                found.append(live)
+                terminal.note(f"camera {camera} through {live.through}; Ctrl-C ends it")
+            if watch is not None:
+                terminal.note(f"watching '{watch}': {watched.left:,} images that are there are left; Ctrl-C ends it")
+            source = Chain(tuple(found))
+            lines = AnswerLines(terminal, classifier.class_names, source.width)
+            ahead = AHEAD if live is None else 1
+            try:
+                for answer in predict(classifier, source, top=top, stop=lambda: ending.asked, ahead=ahead):
+                    lines.show(answer)
+            except TledgeError:
+                lines.summarize(live.dropped if live else None)
+                raise
+            lines.summarize(live.dropped if live else None)
+        goes_on = watch is not None or live is not None
+        if ending.by_ctrl_c and not goes_on:
+            raise KeyboardInterrupt("the images that follow were not read")
+        if lines.unreadable and not ending.asked and not goes_on:
             raise typer.Exit(1)
-
-
-def _expand(sources: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and the images in the folders named."""
-    from tledge.core import images
-
-    for source in sources:
-        if not source.is_dir():
-            yield source
-            continue
-        found = images.images_below(source)
-        if not found:
-            raise DataError(f"no images in folder '{source}'; expected .jpg, .png, .webp or .bmp files")
-        yield from found

@@ -1,0 +1,225 @@
+"""A camera: OpenCV's by its number or device file, or a Raspberry Pi's own through picamera2.
+
+A thread reads it all the time, so that a frame is never older than one prediction; what the model has no time for is
+dropped and counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Event, Thread
+from typing import Any, Protocol
+
+from tledge.core.errors import MissingExtraError, OptionError, SourceError
+from tledge.core.extras import is_installed
+from tledge.core.images import Pixels
+from tledge.edge_runtime.sources.frame import BrokenFrame, DecodedImage, Frame
+from tledge.edge_runtime.sources.latest import Latest
+from tledge.edge_runtime.sources.opencv import load_opencv, to_rgb
+
+MOST_FAILURES = 5
+"""Frames in a row that may fail before the camera is held to be gone."""
+
+PAUSE = 0.1
+"""Seconds after a frame that failed."""
+
+SIZE = (640, 480)
+"""Pixels across and down that picamera2 is asked for; OpenCV gives what the camera's driver prefers."""
+
+SILENCE = 10.0
+"""Seconds that picamera2 may take for a frame; OpenCV's own limit is the same."""
+
+
+class Capture(Protocol):
+    """An open camera."""
+
+    @property
+    def through(self) -> str:
+        """What reads it ("OpenCV (V4L2)")."""
+
+    def read(self) -> Pixels | None:
+        """The next frame, waiting for it: uint8 (height, width, 3), RGB; None if it is broken or the camera is gone."""
+
+    def close(self) -> None:
+        """Gives the camera back."""
+
+
+class Camera:
+    """The newest frames of a camera, until it is gone.
+
+    Args:
+        name: what it is called in the names of its frames ("0").
+        capture: the open camera; this object closes it.
+        every: only every n-th frame is given.
+    """
+
+    def __init__(self, name: str, capture: Capture, *, every: int = 1) -> None:
+        self._name = f"camera {name}"
+        self._capture = capture
+        self._every = every
+        self._latest: Latest[Frame] = Latest()
+        self._closing = Event()
+
+    @property
+    def through(self) -> str:
+        """What reads it."""
+        return self._capture.through
+
+    @property
+    def dropped(self) -> int:
+        """How many frames were dropped so far, because the model had no time for them."""
+        return self._latest.dropped
+
+    @property
+    def width(self) -> int:
+        """Characters of a name in the first hours."""
+        return len(f"{self._name} frame 100000")
+
+    def frames(self, ended: Event) -> Iterator[Frame]:
+        """The newest frames, counted from 1 over all that the camera gave; those between them were dropped.
+
+        Raises:
+            SourceError: the camera is gone.
+        """
+        reader = Thread(target=self._read, name=self._name, daemon=True)
+        reader.start()
+        try:
+            while (frame := self._latest.take(ended)) is not None:
+                yield frame
+        finally:
+            self._closing.set()
+            reader.join(2.0)  # a driver that hangs must not keep the process
+
+    def _read(self) -> None:
+        number = failed = 0
+        try:
+            while not self._closing.is_set():
+                pixels = self._capture.read()
+                number += 1
+                name = f"{self._name} frame {number}"
+                if pixels is None:
+                    failed += 1
+                    if failed == MOST_FAILURES:
+                        whole = number - failed
+                        raise SourceError(
+                            f"{self._name} is gone: after {whole:,} frame{'s'[: whole != 1]} it gave no more;"
+                            " check its cable and power"
+                        )
+                    self._closing.wait(PAUSE)
+                    continue
+                for earlier in range(number - failed, number):  # it was the frames, not the camera
+                    broken = f"{self._name} frame {earlier}"
+                    self._latest.put(BrokenFrame(broken, f"not a readable frame: '{broken}'", self.dropped))
+                failed = 0
+                if (number - 1) % self._every == 0:
+                    frame = DecodedImage(name, pixels)
+                    self._latest.put(replace(frame, dropped=self.dropped))
+            self._latest.finish()
+        except Exception as error:  # noqa: BLE001 - handed to whoever takes the frames
+            self._latest.finish(error)
+        finally:
+            self._capture.close()
+
+
+class OpenCVCapture:
+    """A camera that OpenCV has opened."""
+
+    def __init__(self, capture: Any) -> None:
+        self._capture = capture
+        self.through = f"OpenCV ({capture.getBackendName()})"
+
+    def read(self) -> Pixels | None:
+        """See :class:`Capture`."""
+        good, image = self._capture.read()
+        return to_rgb(image) if good and image is not None else None
+
+    def close(self) -> None:
+        """See :class:`Capture`."""
+        self._capture.release()
+
+
+class PicameraCapture:
+    """A camera on the Raspberry Pi's own connector, through libcamera.
+
+    Source: the Picamera2 manual: "BGR888" is the format whose arrays have red first.
+    """
+
+    through = "picamera2"
+
+    def __init__(self, number: int) -> None:
+        from picamera2 import Picamera2
+
+        cameras = Picamera2.global_camera_info()
+        if number >= len(cameras):
+            raise SourceError(f"no camera {number}: picamera2 sees {len(cameras)}; check the ribbon cable")
+        self._camera = Picamera2(number)
+        try:
+            self._camera.configure(
+                self._camera.create_video_configuration(main={"format": "BGR888", "size": SIZE}, buffer_count=3)
+            )
+            self._camera.start()
+        except Exception:
+            self._camera.close()
+            raise
+
+    def read(self) -> Pixels | None:
+        """See :class:`Capture`."""
+        try:
+            pixels: Pixels = self._camera.capture_array("main", wait=SILENCE)
+        except (TimeoutError, RuntimeError):
+            return None
+        return pixels
+
+    def close(self) -> None:
+        """See :class:`Capture`."""
+        self._camera.close()
+
+
+def open_camera(text: str, *, every: int = 1) -> Camera:
+    """Opens the camera that is meant.
+
+    Args:
+        text: "0", OpenCV's first camera, or picamera2's first where OpenCV is not installed or sees none; "picamera"
+            or "picamera:1", a Raspberry Pi's own; "/dev/video2", a device file.
+        every: see :class:`Camera`.
+
+    Raises:
+        OptionError: ``text`` is nothing of that.
+        SourceError: there is no such camera, or another program has it.
+        MissingExtraError: neither library is installed.
+    """
+    own = re.fullmatch(r"picamera(?::(\d+))?", text)
+    if own:
+        if not is_installed("picamera2"):
+            raise SourceError(
+                "picamera2 is not installed here: sudo apt install python3-picamera2, and make the virtual"
+                " environment with --system-site-packages"
+            )
+        return Camera(text, _open_picamera(int(own[1] or 0)), every=every)
+    number = int(text) if re.fullmatch(r"\d{1,4}", text) else None
+    if number is None and not text.startswith("/dev/"):
+        raise OptionError(f"--camera takes a number, picamera, picamera:1 or a device file; received '{text}'")
+    also_picamera = number is not None and is_installed("picamera2")
+    if is_installed("cv2"):
+        cv2 = load_opencv()
+        opened = cv2.VideoCapture(text if number is None else number)
+        if opened.isOpened() and opened.read()[0]:  # a board's other devices open, but give nothing
+            return Camera(text, OpenCVCapture(opened), every=every)
+        opened.release()
+    elif not also_picamera:
+        raise MissingExtraError(["opencv-python-headless"], "camera", f"--camera {text}")
+    if number is not None and also_picamera:
+        return Camera(text, _open_picamera(number), every=every)
+    raise SourceError(
+        f"no camera '{text}' that OpenCV can read: it is not there, another program has it, or this user may not"
+        " (group 'video'); a Raspberry Pi's own camera needs picamera2 (sudo apt install python3-picamera2)"
+    )
+
+
+def _open_picamera(number: int) -> PicameraCapture:
+    try:
+        return PicameraCapture(number)
+    except (RuntimeError, IndexError, ImportError, OSError) as error:
+        raise SourceError(f"picamera2 cannot open camera {number}: {error}") from error

@@ -1,0 +1,103 @@
+"""Standard input: one image of any known format, or JPEGs one after the other, as programs for videos write them.
+
+Nothing is dropped: what is not read yet waits in the pipe, which holds the producer back.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Event
+
+from tledge.core.errors import SourceError
+from tledge.edge_runtime.sources.frame import BrokenFrame, EncodedImage, Frame
+from tledge.edge_runtime.sources.jpeg_stream import LARGEST, START, JpegSplitter
+
+STANDARD_INPUT = "-"
+PIECE = 1 << 16
+"""Bytes that are read at a time; a pipe of Linux holds as many."""
+
+PATIENCE = 0.2
+"""Seconds between two looks at whether to go on waiting."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class StandardInput:
+    """The images that arrive on a descriptor.
+
+    Args:
+        descriptor: of the open file.
+        every: of a stream, only every n-th frame is given, beginning with the first.
+    """
+
+    descriptor: int = 0
+    every: int = 1
+
+    @property
+    def width(self) -> int:
+        """Characters of a name among the first thousands."""
+        return len(_name(1000))
+
+    def frames(self, ended: Event) -> Iterator[Frame]:
+        """JPEGs as soon as each is whole, counted from 1; an image of another format when the input ends."""
+        pieces = self._pieces(ended)
+        head = b""
+        for piece in pieces:
+            head += piece
+            if len(head) >= len(START):
+                break
+        if head.startswith(START):
+            splitter = JpegSplitter()
+            number = 0
+            for images in self._split(splitter, head, pieces):
+                for content in images:
+                    number += 1
+                    if (number - 1) % self.every == 0 and not ended.is_set():
+                        yield EncodedImage(_name(number), content)
+            return
+        whole = bytearray(head)
+        for piece in pieces:
+            whole += piece
+            if len(whole) > LARGEST:
+                yield BrokenFrame(
+                    STANDARD_INPUT,
+                    f"not a readable image: '{STANDARD_INPUT}' is longer than {LARGEST:,} bytes; only JPEGs can be a"
+                    " stream: write it as MJPEG",
+                )
+                return
+        if whole.count(_PNG) > 1:
+            yield BrokenFrame(
+                STANDARD_INPUT,
+                f"not a readable image: '{STANDARD_INPUT}' holds several PNG images; only JPEGs can be a stream: write"
+                " it as MJPEG",
+            )
+        elif not ended.is_set():
+            yield EncodedImage(STANDARD_INPUT, bytes(whole))
+
+    @staticmethod
+    def _split(splitter: JpegSplitter, head: bytes, pieces: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
+        yield splitter.feed(head)
+        for piece in pieces:
+            yield splitter.feed(piece)
+        yield splitter.finish()
+
+    def _pieces(self, ended: Event) -> Iterator[bytes]:
+        """What arrives, until the input ends or ``ended`` is set."""
+        while not ended.is_set():
+            try:
+                if not select.select([self.descriptor], [], [], PATIENCE)[0]:
+                    continue
+                piece = os.read(self.descriptor, PIECE)
+            except OSError as error:
+                raise SourceError(f"cannot read standard input: {error.strerror or error}") from error
+            if not piece:
+                return
+            yield piece
+
+
+def _name(number: int) -> str:
+    return f"{STANDARD_INPUT} frame {number}"

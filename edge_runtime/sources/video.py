@@ -1,0 +1,94 @@
+"""A video file, every frame in order: OpenCV decodes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from tledge.core.extras import require
+from tledge.edge_runtime.sources.frame import BrokenFrame, DecodedImage, Frame
+from tledge.edge_runtime.sources.opencv import load_opencv, to_rgb
+
+SUFFIXES = frozenset(
+    ".3gp .avi .flv .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv .h264 .hevc".split()  # noqa: SIM905
+)
+
+CUT_OFF = 0.9
+"""A file with fewer frames than this part of what it announces has lost its end; the announcement is an estimate."""
+
+
+def is_video_name(path: Path) -> bool:
+    """Whether a file's suffix is one of a video that is read here."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+@dataclass(frozen=True)
+class Video:
+    """The frames of a video file; none is dropped.
+
+    Args:
+        path: of the file.
+        every: only every n-th frame is given, beginning with the first.
+
+    Raises:
+        MissingExtraError: OpenCV is not installed.
+    """
+
+    path: Path
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        require("cv2", extra="camera", purpose=f"the video '{self.path}'")
+
+    @property
+    def width(self) -> int:
+        """Characters of a name in the first hours."""
+        return len(_name(self.path, 0.0, 10_000))
+
+    def frames(self, ended: Event) -> Iterator[Frame]:
+        """Frames by the names of their times, counted from 1; at the end a broken one if the file was cut off."""
+        try:
+            with self.path.open("rb"):
+                pass
+        except OSError as error:  # of which OpenCV says nothing
+            yield BrokenFrame(str(self.path), f"cannot read video '{self.path}': {error.strerror or error}")
+            return
+        cv2 = load_opencv()
+        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        try:
+            if not capture.isOpened():
+                size = self.path.stat().st_size
+                yield BrokenFrame(
+                    str(self.path),
+                    f"not a readable video: '{self.path}' ({size:,} bytes) is cut off or in no format known here",
+                )
+                return
+            announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+            number = 0
+            while not ended.is_set():
+                if not capture.grab():
+                    if number < CUT_OFF * announced or number == 0:
+                        yield BrokenFrame(
+                            str(self.path),
+                            f"not a whole video: '{self.path}' ends after {number:,} of about {announced:,.0f} frames",
+                        )
+                    return
+                number += 1
+                if (number - 1) % self.every:
+                    continue
+                name = _name(self.path, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, number)
+                good, image = capture.retrieve()
+                if good:
+                    yield DecodedImage(name, to_rgb(image))
+                else:
+                    yield BrokenFrame(name, f"not a readable frame: '{name}'")
+        finally:
+            capture.release()
+
+
+def _name(path: Path, seconds: float, number: int) -> str:
+    minutes, seconds = divmod(max(seconds, 0.0), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{path} {hours}:{minutes:02}:{seconds:06.3f} (frame {number})"

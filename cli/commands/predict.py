@@ -15,6 +15,7 @@ TOP = 3
 
 
 def run(
+    context: typer.Context,
     artifact: Annotated[Path, typer.Argument(help="A model file of 'tledge export' or described by 'tledge adopt'.")],
     sources: Annotated[
         list[str] | None,
@@ -38,6 +39,12 @@ def run(
         int, typer.Option(min=1, metavar="N", help="Of a video, a stream or a camera, every N-th frame only.")
     ] = 1,
     json: Json = False,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Print a systemd unit that does this from boot on, and do nothing else.")
+    ] = False,
+    feed: Annotated[
+        str, typer.Option(metavar="COMMAND", help="With --systemd and -: what writes to the service's standard input.")
+    ] = "",
 ) -> None:
     """Classify photos, videos, a stream or what a camera sees, with an artifact.
 
@@ -49,6 +56,11 @@ def run(
         raise typer.BadParameter("name a photo, a folder, a video or -, or give --watch or --camera")
     if watch is not None and camera is not None:
         raise typer.BadParameter("--watch and --camera both go on until stopped; give one of them")
+    if feed and not systemd:
+        raise typer.BadParameter("--feed goes with --systemd; else use a pipe: COMMAND | tledge predict ARTIFACT -")
+    if systemd:
+        _print_unit(context, artifact, camera is not None, feed)
+        return
     ending = Ending()
     with executing(json) as terminal, ending.heeded():
         from tledge.cli.answers import AnswerLines
@@ -89,3 +101,12 @@ def run(
             raise KeyboardInterrupt("the images that follow were not read")
         if lines.unreadable and not ending.asked and not goes_on:
             raise typer.Exit(1)
+
+
+def _print_unit(context: typer.Context, artifact: Path, camera: bool, feed: str) -> None:
+    with executing(as_json=False):
+        from tledge.cli.systemd_unit import arguments_given, predict_service, unit_text
+
+        given = arguments_given(context, without={"systemd", "feed"}, paths={"sources"})
+        unit = unit_text(predict_service(given, artifact=artifact, camera=camera, feed=feed))
+    typer.echo(unit, nl=False)

@@ -11,9 +11,9 @@ from threading import Event, Semaphore, Thread
 from types import TracebackType
 from typing import Self
 
+from tledge.core.cores import usable_cores
 from tledge.core.errors import ImageError
 from tledge.core.images import Pixels
-from tledge.core.loading import usable_cores
 from tledge.edge_runtime.classifier import Classifier, Prediction
 from tledge.edge_runtime.sources.frame import Frame, Source
 

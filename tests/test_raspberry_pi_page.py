@@ -83,10 +83,6 @@ OPTIONS = {
 }
 
 
-def needs(command: str, option: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(option not in OPTIONS[command], reason=f"{command} {option} is not wired yet")
-
-
 def test_every_command_is_run_here_or_named_with_a_reason() -> None:
     placed = [*RUN_ON_THE_WORKSTATION, *RUN_ON_THE_BOARD, *NOT_HERE]
     assert sorted(set(COMMANDS)) == sorted(placed)
@@ -98,8 +94,6 @@ def test_it_takes_ten_commands() -> None:
     assert len((workstation + board).splitlines()) == 10
 
 
-@needs("predict", "--systemd")
-@needs("bench", "--on")
 def test_only_options_that_exist_are_named() -> None:
     named = 0
     for line in COMMANDS:
@@ -111,7 +105,6 @@ def test_only_options_that_exist_are_named() -> None:
     assert named >= 7
 
 
-@needs("predict", "--systemd")
 @pytest.mark.slow
 def test_the_commands_that_need_no_board_run(tiny_artifacts: Path, tmp_path: Path) -> None:
     clone, board = tmp_path / "clone", tmp_path / "home of pi"

@@ -72,7 +72,7 @@ class EncodedImage:
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
         """See :class:`Frame`."""
-        return images.resize(images.decode_bytes(self.content, self.name), size, rule)
+        return images.load_bytes(self.content, size, rule, name=self.name)
 
 
 @dataclass(frozen=True)

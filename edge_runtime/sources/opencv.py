@@ -10,13 +10,13 @@ import numpy as np
 from tledge.core.images import Pixels
 
 ERRORS = 2
-"""The log level; its constant has changed names."""
+"""The log level, as OpenCV numbers it."""
 
 
 def load_opencv() -> Any:
     """The module, told to log errors only: it would warn of each broken frame for weeks."""
     cv2: Any = importlib.import_module("cv2")  # by name, since its types leave out much of what it has
-    cv2.setLogLevel(ERRORS)
+    cv2.utils.logging.setLogLevel(ERRORS)
     return cv2
 
 

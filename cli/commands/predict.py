@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -66,9 +67,10 @@ def run(
         from tledge.cli.answers import AnswerLines
         from tledge.core.errors import TledgeError
         from tledge.edge_runtime import Classifier
-        from tledge.edge_runtime.predicting import AHEAD, predict
+        from tledge.edge_runtime.predicting import AHEAD, load_classifiers, predict
         from tledge.edge_runtime.sources.frame import Chain, Source
         from tledge.edge_runtime.sources.naming import find_sources
+        from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
 
         found: list[Source] = [find_sources(sources or (), every=every)]
         live = None
@@ -77,7 +79,11 @@ def run(
 
             watched = WatchedFolder(watch)
             found.append(watched)
-        with Classifier(artifact, target=target) as classifier:
+        with ExitStack() as stack:
+            if target is None and watch is None and camera is None and STANDARD_INPUT not in (sources or ()):
+                classifiers = load_classifiers(artifact, stack)
+            else:  # where frames come one by one, each is to be answered soonest
+                classifiers = [stack.enter_context(Classifier(artifact, target=target))]
             if camera is not None:
                 from tledge.edge_runtime.sources.camera import open_camera
 
@@ -87,10 +93,10 @@ def run(
             if watch is not None:
                 terminal.note(f"watching '{watch}': {watched.left:,} images that are there are left; Ctrl-C ends it")
             source = Chain(tuple(found))
-            lines = AnswerLines(terminal, classifier.class_names, source.width)
-            ahead = AHEAD if live is None else 1
+            lines = AnswerLines(terminal, classifiers[0].class_names, source.width)
+            ahead = AHEAD if live is None else 0
             try:
-                for answer in predict(classifier, source, top=top, stop=lambda: ending.asked, ahead=ahead):
+                for answer in predict(classifiers, source, top=top, stop=lambda: ending.asked, ahead=ahead):
                     lines.show(answer)
             except TledgeError:
                 lines.summarize(live.dropped if live else None)

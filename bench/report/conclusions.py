@@ -97,13 +97,14 @@ def _top1_changes(compared: list[tuple[Row, Row]]) -> list[str]:
 
 
 def _parity(row: Row) -> str:
-    """Whether an artifact answers elsewhere as on this machine."""
+    """Whether an artifact answers elsewhere as on the machine that the report is written on."""
     if row.parity_bits == 1.0:
-        return f"{row.artifact} answers there as on this machine, bit for bit."
+        return f"{row.artifact} answers as on the workstation, bit for bit."
+    share = "every photo" if row.parity_class == 1.0 else f"{row.parity_class or 0.0:.1%} of the photos"
     return (
-        f"{row.artifact} gives {row.parity_class or 0.0:.1%} of the photos the class that it gives them on this"
-        f" machine; its logits differ by at most {row.parity_difference or 0.0:.2g}, and not by a bit for"
-        f" {row.parity_bits or 0.0:.1%} (another CPU adds floats in another order; integers add up alike)."
+        f"{row.artifact} gives {share} the class that it gives on the workstation; its logits differ by at most"
+        f" {row.parity_difference or 0.0:.2g}, and not by a bit for {row.parity_bits or 0.0:.1%} (another CPU adds floats"
+        " in another order; integers add up alike)."
     )
 
 

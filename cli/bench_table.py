@@ -57,9 +57,9 @@ def _milliseconds(value: float) -> str:
 COLUMNS = (
     _Column("size", lambda row: row.size, lambda value: size_text(int(value))),
     _Column("agrees", lambda row: row.agreement, lambda value: f"{value:.3f}", None),
-    _Column("class as here", lambda row: row.parity_class, lambda value: f"{value:.3f}", None),
-    _Column("bits as here", lambda row: row.parity_bits, lambda value: f"{value:.3f}", None),
-    _Column("largest diff.", lambda row: row.parity_difference, lambda value: f"{value:.2g}", None),
+    _Column("same class", lambda row: row.parity_class, lambda value: f"{value:.3f}", None),
+    _Column("same bits", lambda row: row.parity_bits, lambda value: f"{value:.3f}", None),
+    _Column("diff.", lambda row: row.parity_difference, lambda value: f"{value:.2g}", None),
     _Column("p50 ms", lambda row: row.p50, _milliseconds),
     _Column("p90 ms", lambda row: row.p90, _milliseconds),
     _Column("p99 ms", lambda row: row.p99, _milliseconds, least_width=WIDE),
@@ -105,7 +105,7 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
         "* the best of its column": True,
         "images/s: of the best batch size": any(row.throughput is not None for row in rows),
         "agrees: with the Keras model": any(row.agreement is not None for row in rows),
-        "as here: the share of photos to which this machine gives the same class, the same logits bit for bit": any(
+        "same class, bits: of the photos, as on this machine; diff.: the largest of a logit": any(
             row.parity_bits is not None for row in rows
         ),
     }

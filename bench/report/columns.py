@@ -70,14 +70,14 @@ COLUMNS = (
         best=None,
     ),
     Column(
-        heading="Class as here",
+        heading="Same class",
         explanation="fraction of the test photos that get the class that the same file gives on the workstation",
         value=lambda row: row.parity_class,
         text=lambda value: f"{value:.3f}",
         best=None,
     ),
     Column(
-        heading="Bits as here",
+        heading="Same bits",
         explanation="fraction of the test photos whose logits are bit for bit those of the same file on the"
         " workstation; the largest difference of a logit stands beneath",
         value=lambda row: row.parity_bits,

@@ -103,8 +103,7 @@ def _parity(row: Row) -> str:
     share = "every photo" if row.parity_class == 1.0 else f"{row.parity_class or 0.0:.1%} of the photos"
     return (
         f"{row.artifact} gives {share} the class that it gives on the workstation; its logits differ by at most"
-        f" {row.parity_difference or 0.0:.2g}, and not by a bit for {row.parity_bits or 0.0:.1%} (another CPU adds"
-        " floats in another order; integers add up alike)."
+        f" {row.parity_difference or 0.0:.2g}, and not by a bit for {row.parity_bits or 0.0:.1%}."
     )
 
 

@@ -79,7 +79,10 @@ class Terminal:
     def print_json(self, content: Any) -> None:
         """Prints one line of JSON if ``--json`` was given."""
         if self.as_json:
-            self._out.file.write(json.dumps(content, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+            line = json.dumps(content, ensure_ascii=False, allow_nan=False, default=str)
+            if not _is_unicode(line):  # a file name in another encoding: its escapes can be read back, "?" cannot
+                line = json.dumps(content, allow_nan=False, default=str)
+            self._out.file.write(line + "\n")
             self._out.file.flush()
 
     @property
@@ -127,6 +130,14 @@ class Terminal:
     def error_console(self) -> Any:
         """The Rich console on standard error."""
         return self._err
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Silent(Progress):

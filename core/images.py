@@ -42,6 +42,9 @@ LARGEST = 400e6
 LARGE = 100e6
 """Bytes above which photos are decoded one at a time, however many threads there are: above 12 megapixels."""
 
+HEAD = 16
+"""Bytes at the beginning of a file by which Pillow tells formats apart."""
+
 STRIP = 64
 """Rows that are converted to RGB at a time where that takes several steps."""
 
@@ -156,7 +159,7 @@ def _open(content: bytes) -> ImageFile:
         for kind in [kind for kind in Image.ID if kind not in tried]:
             tried.add(kind)
             factory, accepts = Image.OPEN[kind]
-            if accepts is not None and accepts(content[:16]) is not True:  # else False, or why not, as a string
+            if accepts is not None and accepts(content[:HEAD]) is not True:  # else False, or why not, as a string
                 continue
             stream.seek(0)
             try:
@@ -164,6 +167,13 @@ def _open(content: bytes) -> ImageFile:
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
     raise UnidentifiedImageError
+
+
+def is_image_start(head: bytes) -> bool:
+    """Whether the first ``HEAD`` bytes of a file are those of an image format that says so at its beginning."""
+    Image.preinit()
+    Image.init()
+    return any(accepts is not None and accepts(head) is True for _, accepts in Image.OPEN.values())
 
 
 def _reduce(image: ImageFile, at_least: tuple[int, int] | None) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from threading import Event, Thread
 from typing import Any, Protocol
 
@@ -114,8 +113,7 @@ class Camera:
                     self._latest.put(BrokenFrame(broken, f"not a readable frame: '{broken}'", self.dropped))
                 failed = 0
                 if (number - 1) % self._every == 0:
-                    frame = DecodedImage(name, pixels)
-                    self._latest.put(replace(frame, dropped=self.dropped))
+                    self._latest.put(DecodedImage(name, pixels, self.dropped))
             self._latest.finish()
         except Exception as error:  # noqa: BLE001 - handed to whoever takes the frames
             self._latest.finish(error)

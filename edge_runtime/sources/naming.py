@@ -25,7 +25,7 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
 
     Raises:
         SourceError: a folder without images or that cannot be read, or a glob that matches nothing.
-        OptionError: standard input is named twice.
+        OptionError: standard input is named twice, or a name is empty.
         MissingExtraError: a video, and OpenCV is not installed.
     """
     if list(names).count(STANDARD_INPUT) > 1:
@@ -33,23 +33,28 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
     sources: list[Source] = []
     photos: list[Path] = []
     for path in (path for name in names for path in _expand(name)):
-        if str(path) != STANDARD_INPUT and not is_video_name(path):
+        if path is not None and not is_video_name(path):
             photos.append(path)
             continue
         if photos:
             sources.append(Photos(tuple(photos)))
             photos = []
-        sources.append(StandardInput(every=every) if str(path) == STANDARD_INPUT else Video(path, every=every))
+        sources.append(StandardInput(every=every) if path is None else Video(path, every=every))
     if photos:
         sources.append(Photos(tuple(photos)))
     return Chain(tuple(sources))
 
 
-def _expand(name: str) -> list[Path]:
+def _expand(name: str) -> Sequence[Path | None]:
+    """The files that a name stands for; None is standard input, since the path './-' is also '-'."""
+    if name == STANDARD_INPUT:
+        return [None]
+    if not name:
+        raise OptionError("a source has an empty name; the current folder is '.'")
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(name):  # noqa: PTH112 - pathlib raises where a folder on the way may not be entered
         return photos_in(path)
-    if name == STANDARD_INPUT or os.path.lexists(path) or not glob.has_magic(name):
+    if os.path.lexists(path) or not glob.has_magic(name):
         return [path]  # also one that is not there: it is named when its turn comes
     matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - pathlib refuses absolute ones
     found = [path for path in matches if (images.is_image_name(path) or is_video_name(path)) and not path.is_dir()]

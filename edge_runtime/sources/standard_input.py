@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
 
+from tledge.core import images
 from tledge.core.errors import SourceError
 from tledge.edge_runtime.sources.frame import BrokenFrame, EncodedImage, Frame
 from tledge.edge_runtime.sources.jpeg_stream import LARGEST, START, JpegSplitter
@@ -43,25 +44,22 @@ class StandardInput:
         return len(_name(1000))
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """JPEGs as soon as each is whole, counted from 1; an image of another format when the input ends."""
+        """JPEGs as soon as each is whole, counted from 1; an image of another format when the input ends.
+
+        What begins as no image does is a stream from its first JPEG on: so do parts of HTTP, and a stream joined late.
+        """
         pieces = self._pieces(ended)
-        head = b""
-        for piece in pieces:
-            head += piece
-            if len(head) >= len(START):
-                break
-        if head.startswith(START):
-            splitter = JpegSplitter()
-            number = 0
-            for images in self._split(splitter, head, pieces):
-                for content in images:
-                    number += 1
-                    if (number - 1) % self.every == 0 and not ended.is_set():
-                        yield EncodedImage(_name(number), content)
-            return
-        whole = bytearray(head)
+        whole = bytearray()
+        searched = 0
         for piece in pieces:
             whole += piece
+            if len(whole) < images.HEAD:
+                continue
+            start = whole.find(START, searched)
+            searched = len(whole) - len(START) + 1
+            if start >= 0 and (start == 0 or not images.is_image_start(bytes(whole[: images.HEAD]))):
+                yield from self._stream(bytes(whole[start:]), pieces, ended)
+                return
             if len(whole) > LARGEST:
                 yield BrokenFrame(
                     STANDARD_INPUT,
@@ -78,12 +76,17 @@ class StandardInput:
         elif not ended.is_set():
             yield EncodedImage(STANDARD_INPUT, bytes(whole))
 
-    @staticmethod
-    def _split(splitter: JpegSplitter, head: bytes, pieces: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
-        yield splitter.feed(head)
-        for piece in pieces:
-            yield splitter.feed(piece)
-        yield splitter.finish()
+    def _stream(self, head: bytes, pieces: Iterator[bytes], ended: Event) -> Iterator[Frame]:
+        for number, content in enumerate(_split(head, pieces), 1):
+            if (number - 1) % self.every or ended.is_set():
+                continue
+            name = _name(number)
+            if len(content) > LARGEST:  # not kept while others are decoded
+                yield BrokenFrame(
+                    name, f"not a readable image: '{name}' is a JPEG without an end in {LARGEST:,} bytes; it is skipped"
+                )
+            else:
+                yield EncodedImage(name, content)
 
     def _pieces(self, ended: Event) -> Iterator[bytes]:
         """What arrives, until the input ends or ``ended`` is set."""
@@ -97,6 +100,14 @@ class StandardInput:
             if not piece:
                 return
             yield piece
+
+
+def _split(head: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    splitter = JpegSplitter()
+    yield from splitter.feed(head)
+    for piece in pieces:
+        yield from splitter.feed(piece)
+    yield from splitter.finish()
 
 
 def _name(number: int) -> str:

@@ -6,6 +6,7 @@ It is looked at, over and over: that works on every file system, on a network's,
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,9 +67,8 @@ class WatchedFolder:
             fresh = {path: state for path, state in there.items() if self._known.get(path) != state}
             settled = {path for path, state in fresh.items() if changing.get(path) == state}
             changing = {path: state for path, state in fresh.items() if path not in settled}
-            self._known = {path: there[path] for path in self._known if path in there} | {
-                path: there[path] for path in settled
-            }
+            self._known = {path: state for path, state in self._known.items() if path in there}
+            self._known |= {path: there[path] for path in settled}
             for path in sorted(settled, key=lambda path: (there[path][1], path)):
                 yield PhotoFile(Path(path))
 
@@ -89,5 +89,6 @@ class WatchedFolder:
                         status = path.stat()
                     except OSError:  # vanished since, or a link to nothing
                         continue
-                    found[str(path)] = (status.st_size, status.st_mtime_ns)
+                    if stat.S_ISREG(status.st_mode):  # reading a pipe would wait for its writer
+                        found[str(path)] = (status.st_size, status.st_mtime_ns)
         return found

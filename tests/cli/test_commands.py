@@ -96,7 +96,7 @@ def test_predict_names_what_it_cannot_read_and_goes_on(tiny_artifacts: Path, tmp
     rows = [json.loads(line) for line in tledge("predict", artifact, folder, "--json", cwd=tmp_path).out.splitlines()]
     assert [Path(row["image"]).name for row in rows] == ["a b.png", "broken.jpg", "ü.jpg"]
     assert "error" in rows[1]
-    assert [len(row["predictions"]) for row in rows if "predictions" in row] == [2, 2]
+    assert [len(row["predictions"]) for row in rows if "predictions" in row] == [3, 3]
     single = tledge("predict", artifact, folder / "a b.png", "--top", 3, "--target", "litert:cpu:1", cwd=tmp_path)
     assert single.code == 0
     assert "1 image\n" in single.out

@@ -16,7 +16,7 @@ from tledge.bench.remote.workplace import Workplace, names_of
 from tledge.bench.rounds import Outcome, Rounds
 from tledge.bench.subject import Model, Subject
 from tledge.core.artifact import path_beside
-from tledge.core.errors import HostError, MeasurementError
+from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
 from tledge.edge_runtime.target import Target
@@ -45,12 +45,14 @@ class SshHost(Place):
             raise MeasurementError(f"nothing to run on {self.name}: there is no .tflite or .onnx file; export one")
         self._progress = progress
         connection = Connection(self._account, self._config, progress)
+        onnx = any(model.format == "onnx" for model in shipped)
         settings = {
             "models": {model.name: sha256_of_file(model.path) for model in shipped},
             "targets": sorted(wanted),
-            "onnx": any(model.format == "onnx" for model in shipped),
+            "onnx": onnx,
         }
         self._workplace = Workplace(connection, settings, progress)
+        self._workplace.install(onnx=onnx)
         printed = self._workplace.run_module("tledge.bench.remote.offering", *wanted, purpose="offer its targets")
         targets = [Target.parse(line) for line in printed.decode().split()]
         return pair(shipped, targets, asked=bool(wanted))
@@ -80,7 +82,7 @@ class SshHost(Place):
     ) -> None:
         if self._workplace is None:
             return
-        if isinstance(error, HostError):  # what has been copied and measured is wanted again
+        if isinstance(error, ConnectionLostError):  # what has been copied and measured is wanted again
             self._progress.note(
                 "Kept", f"'{self._workplace.folder}' on {self.name}: the same command goes on from there"
             )

@@ -65,13 +65,18 @@ class Workplace:
         self._progress = progress
         machine = _look(connection)
         with tempfile.TemporaryDirectory() as name:
+            wheel = sha256_of_file(write_wheel(Path(name)))
+        identity = json.dumps([wheel, settings], sort_keys=True, default=str)
+        self.folder = machine.folder / sha256(identity.encode()).hexdigest()[:16]
+        self.rounds = self.folder / "rounds"
+        self._check_room(machine)
+
+    def install(self, *, onnx: bool) -> None:
+        """Makes the virtual environment, unless it is there: tledge, and ONNX Runtime where that is needed."""
+        with tempfile.TemporaryDirectory() as name:
             wheel = write_wheel(Path(name))
-            identity = json.dumps([sha256_of_file(wheel), settings], sort_keys=True, default=str)
-            self.folder = machine.folder / sha256(identity.encode()).hexdigest()[:16]
-            self.rounds = self.folder / "rounds"
-            self._check_room(machine)
             self.copy({wheel.name: wheel}, "tledge")
-            self._install(wheel.name, onnx=bool(settings["onnx"]))
+        self._make_environment(wheel.name, onnx=onnx)
 
     @property
     def python(self) -> PurePosixPath:
@@ -139,8 +144,7 @@ class Workplace:
         )
         return [str(name) for name in json.loads(printed)]
 
-    def _install(self, wheel: str, *, onnx: bool) -> None:
-        """A virtual environment with the wheel, unless it is there already."""
+    def _make_environment(self, wheel: str, *, onnx: bool) -> None:
         host = self._connection.host
         pins = [f"{name}=={version}" for name, version in installed_versions(PINNED).items()]
         wanted = f"{self.folder / wheel}[onnx]" if onnx else str(self.folder / wheel)

@@ -275,8 +275,9 @@ def _stretch(box: Box, height: int, width: int) -> Box:
 def _crop(box: Box, height: int, width: int) -> Box:
     outer_width, outer_height = box[2] - box[0], box[3] - box[1]
     scale = min(outer_width / width, outer_height / height)
-    left = box[0] + (outer_width - width * scale) / 2
-    top = box[1] + (outer_height - height * scale) / 2
+    # Pillow refuses a box that rounding has put outside of the image by the last digit.
+    left = max(box[0], box[0] + (outer_width - width * scale) / 2)
+    top = max(box[1], box[1] + (outer_height - height * scale) / 2)
     return left, top, min(left + width * scale, box[2]), min(top + height * scale, box[3])
 
 

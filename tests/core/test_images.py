@@ -262,3 +262,15 @@ def test_every_row_of_a_tall_image_is_converted(tmp_path: Path) -> None:
     numbers = np.random.default_rng(1).integers(0, 256, (3 * images.STRIP + 5, 7)).astype(np.uint16) * 257
     Image.fromarray(numbers).save(tmp_path / "sixteen.png")
     np.testing.assert_array_equal(np.asarray(images.decode(tmp_path / "sixteen.png"))[..., 1], numbers // 257)
+
+
+def test_no_rounding_puts_a_crop_outside_of_its_photo(tmp_path: Path) -> None:
+    side = 49
+    for across in range(200, 260):  # for some, width / 49 * 49 is more than the width
+        image = Image.new("RGB", (across, across + 3))
+        assert images.resize(image, (side, side), "crop").shape == (side, side, 3)
+        assert images.resize(image.transpose(Image.Transpose.ROTATE_90), (side, side), "crop").shape == (side, side, 3)
+    path = tmp_path / "photo.jpg"
+    for width in range(400, 440):
+        Image.new("RGB", (width, 401)).save(path)
+        assert images.load(path, (side, side), "crop").shape == (side, side, 3)

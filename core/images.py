@@ -159,11 +159,10 @@ def _open(content: bytes) -> ImageFile:
         for kind in [kind for kind in Image.ID if kind not in tried]:
             tried.add(kind)
             factory, accepts = Image.OPEN[kind]
-            if accepts is not None and accepts(content[:HEAD]) is not True:  # else False, or why not, as a string
-                continue
             stream.seek(0)
             try:
-                return factory(stream, "")
+                if accepts is None or accepts(content[:HEAD]) is True:  # else False, or why not, as a string
+                    return factory(stream, "")
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
     raise UnidentifiedImageError

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Event, Thread
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ class Camera:
         self._name = f"camera {name}"
         self._capture = capture
         self._every = every
-        self._latest: Latest[Frame] = Latest()
+        self._latest: Latest[DecodedImage | BrokenFrame] = Latest()
         self._closing = Event()
 
     @property
@@ -86,7 +87,7 @@ class Camera:
         reader.start()
         try:
             while (frame := self._latest.take(ended)) is not None:
-                yield frame
+                yield replace(frame, dropped=self.dropped)
         finally:
             self._closing.set()
             reader.join(2.0)  # a driver that hangs must not keep the process
@@ -110,10 +111,10 @@ class Camera:
                     continue
                 for earlier in range(number - failed, number):  # it was the frames, not the camera
                     broken = f"{self._name} frame {earlier}"
-                    self._latest.put(BrokenFrame(broken, f"not a readable frame: '{broken}'", self.dropped))
+                    self._latest.put(BrokenFrame(broken, f"not a readable frame: '{broken}'"))
                 failed = 0
                 if (number - 1) % self._every == 0:
-                    self._latest.put(DecodedImage(name, pixels, self.dropped))
+                    self._latest.put(DecodedImage(name, pixels))
             self._latest.finish()
         except Exception as error:  # noqa: BLE001 - handed to whoever takes the frames
             self._latest.finish(error)

@@ -18,6 +18,8 @@ LARGEST = 128 << 20
 
 _SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
 _RESTARTS = range(0xD0, 0xD8)
+_FREE = frozenset({*range(0xE0, 0xF0), 0xFE})
+"""APPn and COM, which may hold anything; tables and frames hold no image, so that one in them is the next image."""
 _END_OF_SCAN = re.compile(rb"\xff(?:[\xc4\xd9-\xdd]|\xd8\xff)")
 """DHT, EOI, SOS, DQT, DNL, DRI, or the next image where this one was cut off; anything else is damage."""
 
@@ -104,7 +106,10 @@ class JpegSplitter:
         elif len(marker) < 4:
             return 0
         else:
-            self._segment = self._at
-            self._at += 2 + int.from_bytes(marker[2:], "big")
-            self._in_scan = code == _SOS
+            end = self._at + 2 + int.from_bytes(marker[2:], "big")
+            if code not in _FREE:
+                start = self._buffer.find(START, self._at + 2, end)
+                if start >= 0 or len(self._buffer) < end:
+                    return max(start, 0)
+            self._segment, self._at, self._in_scan = self._at, end, code == _SOS
         return None

@@ -1,0 +1,680 @@
+"""Where images come from: real files, pipes, videos and folders; of a camera only what reads it is a stand-in."""
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+from threading import Event, Thread
+from threading import enumerate as threads
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import stripes
+
+from tledge.core.errors import ImageError, MissingExtraError, OptionError, SourceError
+from tledge.core.images import Pixels
+from tledge.edge_runtime.sources import jpeg_stream, standard_input, watching
+from tledge.edge_runtime.sources.camera import MOST_FAILURES, Camera, open_camera
+from tledge.edge_runtime.sources.frame import Frame, Source
+from tledge.edge_runtime.sources.jpeg_stream import JpegSplitter
+from tledge.edge_runtime.sources.latest import Latest
+from tledge.edge_runtime.sources.naming import find_sources
+from tledge.edge_runtime.sources.standard_input import StandardInput
+from tledge.edge_runtime.sources.watching import WatchedFolder
+
+SIZE = (16, 16)
+
+
+def names_of(source: Source) -> list[str]:
+    return [frame.name for frame in source.frames(Event())]
+
+
+def jpeg(shade: int, **options: object) -> bytes:
+    """A photo of one shade of grey, by which its decoded frame is told from others."""
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 48), (shade,) * 3).save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+def png(shade: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 48), (shade,) * 3).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def shades_of(frames: Sequence[Frame]) -> list[int]:
+    return [round(float(frame.load(SIZE, "stretch").mean())) for frame in frames]
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(jpeg(100))
+
+
+class TestNames:
+    @pytest.fixture(autouse=True)
+    def _there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        touch(tmp_path, "b.jpg", "a/2.JPG", "a/1.png", "a/deep/er/3.webp", "a/.hidden.jpg", "a/.cache/4.jpg")
+        (tmp_path / "a" / "notes.txt").write_text("no photo")
+
+    def test_files_keep_their_order_and_folders_are_sorted_and_walked(self) -> None:
+        assert names_of(find_sources(["b.jpg", "a"])) == ["b.jpg", "a/1.png", "a/2.JPG", "a/deep/er/3.webp"]
+
+    def test_a_glob_takes_images_only(self) -> None:
+        assert names_of(find_sources(["a/*"])) == ["a/1.png", "a/2.JPG"]
+        assert names_of(find_sources(["a/[13].*"])) == ["a/1.png"]
+        assert names_of(find_sources(["**/*"])) == ["a/1.png", "a/2.JPG", "a/deep/er/3.webp", "b.jpg"]
+        assert names_of(find_sources([f"{Path.cwd()}/*.jpg"])) == [f"{Path.cwd()}/b.jpg"]
+
+    def test_what_exists_by_its_name_is_no_glob(self, tmp_path: Path) -> None:
+        touch(tmp_path, "porch [1].jpg", "porch 1.jpg", "day [2]/x.jpg")
+        assert names_of(find_sources(["porch [1].jpg", "day [2]"])) == ["porch [1].jpg", "day [2]/x.jpg"]
+
+    def test_a_glob_without_images_is_an_error(self) -> None:
+        with pytest.raises(SourceError, match="no image or video matches 'b/\\*.jpg'; no file has that name either"):
+            find_sources(["b.jpg", "b/*.jpg"])
+        with pytest.raises(SourceError, match="'a/n\\*': none of the 1 names that do is one"):
+            find_sources(["a/n*"])
+
+    def test_a_folder_without_images_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(SourceError, match="no images in folder 'empty'; expected .jpg"):
+            find_sources(["empty"])
+
+    def test_a_file_that_is_not_there_is_named_when_its_turn_comes(self) -> None:
+        first, gone = find_sources(["b.jpg", "gone.jpg"]).frames(Event())
+        assert first.load(SIZE, "stretch").shape == (16, 16, 3)
+        with pytest.raises(ImageError, match="cannot read image 'gone.jpg': No such file"):
+            gone.load(SIZE, "stretch")
+
+    def test_only_a_dash_is_standard_input_and_only_once(self, tmp_path: Path) -> None:
+        touch(tmp_path, "-")
+        assert names_of(find_sources(["./-"])) == ["-"]
+        assert isinstance(find_sources(["-"]).sources[0], StandardInput)
+        with pytest.raises(OptionError, match="it was named twice"):
+            find_sources(["-", "b.jpg", "-"])
+
+    def test_an_empty_name_is_not_the_current_folder(self) -> None:
+        with pytest.raises(OptionError, match="empty name"):
+            find_sources(["b.jpg", ""])
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+    def test_what_may_not_be_read_is_named(self, tmp_path: Path) -> None:
+        touch(tmp_path, "locked/x.jpg", "shut.jpg")
+        (tmp_path / "shut.jpg").chmod(0)
+        (tmp_path / "locked").chmod(0)
+        try:
+            for frame in find_sources(["shut.jpg", "locked/x.jpg"]).frames(Event()):
+                with pytest.raises(ImageError, match=f"cannot read image '{frame.name}': Permission denied"):
+                    frame.load(SIZE, "stretch")
+            with pytest.raises(SourceError, match="cannot read folder 'locked': Permission denied"):
+                find_sources(["locked"])
+        finally:
+            (tmp_path / "locked").chmod(0o700)
+
+    def test_the_end_is_heeded_between_files(self) -> None:
+        ended = Event()
+        frames = find_sources(["a"]).frames(ended)
+        next(frames)
+        ended.set()
+        assert list(frames) == []
+
+    def test_a_video_without_opencv_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tledge.core.extras.is_installed", lambda module: module != "cv2")
+        with pytest.raises(MissingExtraError, match=r"the video 'clip.mp4' needs .*tledge\[camera\]"):
+            find_sources(["clip.mp4"])
+
+
+@contextmanager
+def pipe(**options: int) -> Iterator[tuple[StandardInput, Callable[[bytes], None], Callable[[], None]]]:
+    """Standard input on a pipe of our own; what writes to it, and what closes it."""
+    reading, writing = os.pipe()
+    closed: list[bool] = []
+
+    def close() -> None:
+        if not closed:
+            closed.append(True)
+            os.close(writing)
+
+    def write(content: bytes) -> None:
+        while content:
+            content = content[os.write(writing, content) :]
+
+    try:
+        yield StandardInput(reading, **options), write, close
+    finally:
+        close()
+        os.close(reading)
+
+
+def all_from_pipe(content: bytes, **options: int) -> list[Frame]:
+    with pipe(**options) as (source, write, close):
+
+        def feed() -> None:
+            write(content)
+            close()
+
+        feeder = Thread(target=feed, daemon=True)
+        feeder.start()
+        frames = list(source.frames(Event()))
+        feeder.join(10)
+    return frames
+
+
+class TestJpegStream:
+    @pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000, 1_000_000])
+    @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
+    def test_it_is_cut_into_its_images(self, piece: int, options: dict[str, object]) -> None:
+        photos = [jpeg(shade, **options) for shade in (10, 80, 200)]
+        stream = photos[0] + photos[1] + b"\r\n--boundary\r\nContent-Length: 12\r\n\r\n\xff\x00" + photos[2] + b"\r\n"
+        splitter = JpegSplitter()
+        found = [
+            image for at in range(0, len(stream), piece) for image in splitter.feed(stream[at : at + piece])
+        ] + list(splitter.finish())
+        assert found == photos
+
+    def test_real_detail_is_no_marker(self) -> None:
+        photos = []
+        for seed in range(4):
+            stream = io.BytesIO()
+            Image.fromarray(stripes(seed % 2 == 0, seed, size=(240, 320))).save(stream, "JPEG", quality=98)
+            photos.append(stream.getvalue())
+        assert list(JpegSplitter().feed(b"".join(photos))) == photos
+
+    def test_a_thumbnail_in_exif_ends_nothing(self) -> None:
+        exif = b"Exif\0\0" + b"II*\0\x08\0\0\0\0\0\0\0\0\0" + jpeg(5)
+        photo = jpeg(60, exif=exif)
+        assert photo.count(b"\xff\xd8\xff") == photo.count(b"\xff\xd9") == 2
+        splitter = JpegSplitter()
+        assert list(splitter.feed(photo + photo)) == [photo, photo]
+        assert list(splitter.finish()) == []
+
+    @pytest.mark.parametrize("keep", [25, 100, 170, 300, 500, 609, 611, 613, 640, 660, 670])
+    def test_one_that_is_cut_off_ends_where_the_next_begins(self, keep: int) -> None:
+        whole = jpeg(60)
+        cut = whole[:keep]
+        splitter = JpegSplitter()
+        found = list(splitter.feed(whole + cut + whole + whole)) + list(splitter.finish())
+        assert found == [whole, cut, whole, whole]
+
+    def test_a_segment_that_lies_of_its_length_costs_no_other_image(self) -> None:
+        whole = jpeg(60)
+        liar = whole[:4] + b"\x40\x00" + whole[6:]
+        others = [jpeg(shade) for shade in range(100, 150)]
+        found = list(JpegSplitter().feed(liar + b"".join(others)))
+        assert found == [liar, *others]
+
+
+class TestStandardInput:
+    def test_a_stream_is_named_and_counted(self) -> None:
+        frames = all_from_pipe(b"".join(jpeg(shade) for shade in (10, 80, 200)))
+        assert [frame.name for frame in frames] == ["- frame 1", "- frame 2", "- frame 3"]
+        assert shades_of(frames) == [10, 80, 200]
+
+    def test_every_second_one(self) -> None:
+        frames = all_from_pipe(b"".join(jpeg(shade) for shade in (10, 80, 200, 30, 50)), every=2)
+        assert [frame.name for frame in frames] == ["- frame 1", "- frame 3", "- frame 5"]
+        assert shades_of(frames) == [10, 200, 50]
+
+    def test_each_comes_as_soon_as_it_is_whole(self) -> None:
+        with pipe() as (source, write, close):
+            frames = source.frames(Event())
+            for shade in (10, 80, 200):
+                write(jpeg(shade))
+                assert shades_of([next(frames)]) == [shade]  # the pipe is still open
+            close()
+            assert list(frames) == []
+
+    def test_a_cut_off_last_frame_is_named(self) -> None:
+        first, cut = all_from_pipe(jpeg(10) + jpeg(80)[:-20])
+        assert shades_of([first]) == [10]
+        with pytest.raises(ImageError, match="'- frame 2' is a truncated JPEG"):
+            cut.load(SIZE, "stretch")
+
+    @pytest.mark.parametrize(
+        "before",
+        [b"--frame\r\nContent-Type: image/jpeg\r\n\r\n", jpeg(10)[200:], b"HTTP/1.1 200 OK\r\n" * 9000],
+        ids=["parts", "joined late", "much"],
+    )
+    def test_what_begins_as_no_image_is_a_stream_from_its_first_jpeg_on(self, before: bytes) -> None:
+        with pipe() as (source, write, close):
+            feeder = Thread(target=write, args=[before + jpeg(80)], daemon=True)
+            feeder.start()
+            frames = source.frames(Event())
+            assert shades_of([next(frames)]) == [80]  # the pipe is still open
+            feeder.join(10)
+            write(b"\r\n--frame\r\n\r\n" + jpeg(200))
+            assert shades_of([next(frames)]) == [200]
+            close()
+            assert list(frames) == []
+
+    def test_pieces_of_any_size(self) -> None:
+        with pipe() as (source, write, close):
+            frames = source.frames(Event())
+            content = jpeg(80)
+
+            def feed() -> None:
+                for at in range(0, 40, 5):
+                    write(content[at : at + 5])
+                    time.sleep(0.01)
+                write(content[40:])
+
+            feeder = Thread(target=feed, daemon=True)
+            feeder.start()
+            assert shades_of([next(frames)]) == [80]
+            feeder.join(10)
+            close()
+
+    @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
+    def test_one_image_of_another_format(self, kind: str) -> None:
+        stream = io.BytesIO()
+        Image.new("RGB", (300, 200), (70, 70, 70)).save(stream, kind)
+        (frame,) = all_from_pipe(stream.getvalue())
+        assert frame.name == "-"
+        assert shades_of([frame]) == pytest.approx([70], abs=1)
+
+    def test_a_jpeg_inside_another_format_is_no_stream(self) -> None:
+        stream = io.BytesIO()
+        Image.new("RGB", (300, 200), (70, 70, 70)).save(stream, "TIFF", compression="jpeg")
+        assert b"\xff\xd8\xff" in stream.getvalue()
+        (frame,) = all_from_pipe(stream.getvalue())
+        assert shades_of([frame]) == pytest.approx([70], abs=1)
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"", "'-' is empty"),
+            (b"no", "'-' \\(2 bytes\\) is in no image format"),
+            (b"no photo, but a text of some length", "is in no image format"),
+            (png(1) + png(2), "'-' holds several PNG images; only JPEGs can be a stream"),
+            (png(1)[:-30], "'-' is a (truncated|broken) PNG"),
+        ],
+    )
+    def test_what_is_no_image_is_named(self, content: bytes, reason: str) -> None:
+        (frame,) = all_from_pipe(content)
+        with pytest.raises(ImageError, match=reason):
+            frame.load(SIZE, "stretch")
+
+    def test_memory_is_bounded_whatever_comes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        largest = 1 << 17
+        monkeypatch.setattr(standard_input, "LARGEST", largest)
+        monkeypatch.setattr(jpeg_stream, "LARGEST", largest)
+        head = jpeg(60)
+        head = head[: head.index(b"\xff\xda") + 14]
+        endless, after = all_from_pipe(head + bytes(largest) + bytes(1 << 16) + jpeg(80))
+        with pytest.raises(ImageError, match="'- frame 1' is a JPEG without an end in 131,072 bytes"):
+            endless.load(SIZE, "stretch")
+        assert shades_of([after]) == [80]
+        with pipe() as (source, write, _):  # nothing else that is too long is gathered, nor waited for
+            feeder = Thread(target=write, args=[b"no photo" * (largest // 8) + b"!"], daemon=True)
+            feeder.start()
+            (frame,) = source.frames(Event())
+            feeder.join(10)
+        with pytest.raises(ImageError, match="'-' is longer than 131,072 bytes; only JPEGs"):
+            frame.load(SIZE, "stretch")
+
+    def test_the_end_is_heeded_while_nothing_comes(self) -> None:
+        ended = Event()
+        with pipe() as (source, write, _):
+            frames = source.frames(ended)
+            write(jpeg(10) + jpeg(80)[:100])
+            next(frames)
+            ended.set()
+            assert list(frames) == []
+
+    def test_a_descriptor_that_is_closed_is_an_error(self) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.close(writing)
+        with pytest.raises(SourceError, match="cannot read standard input: Bad file descriptor"):
+            list(StandardInput(reading).frames(Event()))
+
+
+FRAMES = 20
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clip.avi and clip.mp4: 20 frames at 10 a second, frame n is 12 n in blue and 0 in red."""
+    cv2 = pytest.importorskip("cv2")
+    folder = tmp_path_factory.mktemp("videos")
+    for name, code in (("clip.avi", "MJPG"), ("clip.mp4", "mp4v")):
+        writer = cv2.VideoWriter(str(folder / name), cv2.VideoWriter_fourcc(*code), 10, (64, 48))
+        assert writer.isOpened()
+        for number in range(1, FRAMES + 1):
+            writer.write(np.full((48, 64, 3), (12 * number, 0, 0), np.uint8))
+        writer.release()
+    return folder
+
+
+class TestVideo:
+    @pytest.mark.parametrize("name", ["clip.avi", "clip.mp4"])
+    def test_every_frame_in_order_with_its_time(self, videos: Path, name: str) -> None:
+        frames = list(find_sources([str(videos / name)]).frames(Event()))
+        assert len(frames) == FRAMES
+        assert frames[0].name == f"{videos / name} 0:00:00.000 (frame 1)"
+        assert frames[-1].name == f"{videos / name} 0:00:01.900 (frame 20)"
+        assert {frame.dropped for frame in frames} == {None}
+        for number, frame in enumerate(frames, 1):
+            red, _, blue = frame.load(SIZE, "stretch").reshape(-1, 3).mean(axis=0)
+            assert blue == pytest.approx(12 * number, abs=8)
+            assert red < 10
+
+    def test_every_seventh(self, videos: Path) -> None:
+        found = names_of(find_sources([str(videos / "*.avi")], every=7))
+        assert [name.rsplit("frame ", 1)[1] for name in found] == ["1)", "8)", "15)"]
+
+    def test_among_photos_it_keeps_its_turn(self, videos: Path, tmp_path: Path) -> None:
+        touch(tmp_path, "a.jpg", "b.jpg")
+        found = names_of(
+            find_sources([str(tmp_path / "a.jpg"), str(videos / "clip.avi"), str(tmp_path / "b.jpg")], every=FRAMES)
+        )
+        assert [Path(name.split(" ")[0]).name for name in found] == ["a.jpg", "clip.avi", "b.jpg"]
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"", r"not a readable video: '.*broken.mp4' \(0 bytes\)"),
+            (b"no video", r"not a readable video: '.*broken.mp4' \(8 bytes\) is cut off or in no format known here"),
+            (None, "cannot read video '.*broken.mp4': No such file"),
+        ],
+    )
+    def test_a_broken_one_is_named(self, tmp_path: Path, content: bytes | None, reason: str) -> None:
+        pytest.importorskip("cv2")
+        if content is not None:
+            (tmp_path / "broken.mp4").write_bytes(content)
+        (frame,) = find_sources([str(tmp_path / "broken.mp4")]).frames(Event())
+        with pytest.raises(ImageError, match=reason):
+            frame.load(SIZE, "stretch")
+
+    def test_one_that_is_cut_off_gives_what_it_has_and_is_named(self, videos: Path, tmp_path: Path) -> None:
+        content = (videos / "clip.avi").read_bytes()
+        half = (content.index(b"movi") + content.rindex(b"idx1")) // 2
+        (tmp_path / "cut.avi").write_bytes(content[:half])
+        *frames, last = find_sources([str(tmp_path / "cut.avi")]).frames(Event())
+        assert 0 < len(frames) < FRAMES
+        for frame in frames:
+            assert frame.load(SIZE, "stretch").shape == (16, 16, 3)
+        with pytest.raises(ImageError, match=f"not a whole video: '.*cut.avi' ends after {len(frames)} of about 20"):
+            last.load(SIZE, "stretch")
+
+    def test_the_end_is_heeded_between_frames(self, videos: Path) -> None:
+        ended = Event()
+        frames = find_sources([str(videos / "clip.avi")]).frames(ended)
+        next(frames)
+        ended.set()
+        assert list(frames) == []
+
+
+class Grabber:
+    """Stands for what OpenCV or picamera2 has opened: gives frames when told to, then none."""
+
+    through = "a stand-in"
+
+    def __init__(self, reads: Sequence[int | None], wait: Callable[[int], None] = lambda _: None) -> None:
+        self._reads = list(reads)
+        self._wait = wait
+        self.count = 0
+        self.closed = 0
+
+    def read(self) -> Pixels | None:
+        self._wait(self.count)
+        shade = self._reads[self.count] if self.count < len(self._reads) else None
+        self.count += 1
+        return None if shade is None else np.full((48, 64, 3), shade, np.uint8)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tledge.edge_runtime.sources.camera.PAUSE", 0.0)
+
+
+@pytest.mark.usefixtures("_no_pause")
+class TestCamera:
+    def test_what_there_is_no_time_for_is_dropped_and_counted(self) -> None:
+        taken, filled = Event(), Event()
+
+        def wait(count: int) -> None:
+            if count == 1:  # the first frame has been put: it is taken before any other comes
+                taken.wait(10)
+            if count == 100:
+                filled.set()
+                hold.wait(10)
+
+        hold = Event()
+        grabber = Grabber(range(100), wait)
+        camera = Camera("0", grabber)
+        ended = Event()
+        frames = camera.frames(ended)
+        first = next(frames)
+        assert (first.name, first.dropped, shades_of([first])) == ("camera 0 frame 1", 0, [0])
+        taken.set()
+        assert filled.wait(10)
+        newest = [next(frames), next(frames)]  # of the other 99, the newest two are kept
+        assert [frame.name for frame in newest] == ["camera 0 frame 99", "camera 0 frame 100"]
+        assert shades_of(newest) == [98, 99]
+        assert camera.dropped == 97
+        ended.set()
+        hold.set()
+        assert list(frames) == []
+        assert grabber.closed == 1
+
+    def test_one_that_vanishes_is_an_error_after_its_last_frame(self) -> None:
+        grabber = Grabber([10])
+        frames = Camera("/dev/video2", grabber).frames(Event())
+        assert shades_of([next(frames)]) == [10]
+        with pytest.raises(SourceError, match="camera /dev/video2 is gone: after 1 frame it gave no more; check its"):
+            next(frames)
+        assert grabber.count == 1 + MOST_FAILURES
+        assert grabber.closed == 1
+
+    def test_a_broken_frame_is_named_and_the_others_follow(self) -> None:
+        one_at_a_time = Queue[None]()
+        frames = Camera("0", Grabber([10, None, 30], lambda count: count < 3 or one_at_a_time.get(timeout=10))).frames(
+            Event()
+        )
+        first = next(frames)
+        found = [first, next(frames)] if first.name == "camera 0 frame 1" else [first]
+        broken = found[-1]
+        assert broken.name == "camera 0 frame 2"
+        with pytest.raises(ImageError, match="not a readable frame: 'camera 0 frame 2'"):
+            broken.load(SIZE, "stretch")
+        last = next(frames)
+        assert (last.name, shades_of([last])) == ("camera 0 frame 3", [30])
+        for _ in range(MOST_FAILURES):
+            one_at_a_time.put(None)
+        with pytest.raises(SourceError, match="after 3 frames"):
+            next(frames)
+
+    def test_every_third_frame(self) -> None:
+        go = Event()
+        frames = Camera("0", Grabber(range(4), lambda count: count < 4 or go.wait(10)), every=3).frames(Event())
+        assert [next(frames).name, next(frames).name] == ["camera 0 frame 1", "camera 0 frame 4"]
+        go.set()
+        with pytest.raises(SourceError):
+            next(frames)
+
+    def test_an_error_of_its_library_reaches_whoever_takes_frames(self) -> None:
+        def fail(_: int) -> None:
+            raise RuntimeError("the driver crashed")
+
+        grabber = Grabber([1], fail)
+        with pytest.raises(RuntimeError, match="the driver crashed"):
+            list(Camera("0", grabber).frames(Event()))
+        assert grabber.closed == 1
+
+    def test_leaving_early_gives_the_camera_back(self) -> None:
+        grabber = Grabber([1] * 100_000, lambda _: time.sleep(0.001))
+        frames = Camera("7", grabber).frames(Event())
+        next(frames)
+        frames.close()  # type: ignore[attr-defined]
+        assert grabber.closed == 1
+        assert "camera 7" not in {thread.name for thread in threads()}
+
+    @pytest.mark.parametrize("text", ["", "front", "-1", "picamera:x", "video2", "123456"])
+    def test_what_names_no_camera_is_wrong(self, text: str) -> None:
+        with pytest.raises(OptionError, match=f"--camera takes a number, .*; received '{text}'"):
+            open_camera(text)
+
+    def test_one_that_is_not_there_says_what_to_look_at(self) -> None:
+        pytest.importorskip("cv2")
+        with pytest.raises(SourceError, match="no camera '/dev/nothing' that OpenCV can read: .* \\(group 'video'\\)"):
+            open_camera("/dev/nothing")
+
+    def test_without_a_library_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tledge.edge_runtime.sources.camera.is_installed", lambda _: False)
+        with pytest.raises(MissingExtraError, match=r"--camera 0 needs .*tledge\[camera\]"):
+            open_camera("0")
+        with pytest.raises(SourceError, match="picamera2 is not installed here: sudo apt install python3-picamera2"):
+            open_camera("picamera:1")
+
+
+def test_the_newest_items_are_kept_and_the_others_counted() -> None:
+    latest: Latest[int] = Latest(capacity=2)
+    for item in range(10):
+        latest.put(item)
+    latest.finish(OSError("gone"))
+    ended = Event()
+    assert [latest.take(ended), latest.take(ended)] == [8, 9]
+    assert latest.dropped == 8
+    with pytest.raises(OSError, match="gone"):
+        latest.take(ended)
+    ended.set()
+    assert latest.take(ended) is None
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[tuple[WatchedFolder, Queue[Frame | Exception]]]:
+    """A folder that is watched by a thread, and what that gave."""
+    source, found, ended = WatchedFolder(folder), Queue[Frame | Exception](), Event()
+
+    def collect() -> None:
+        try:
+            for frame in source.frames(ended):
+                found.put(frame)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            found.put(error)
+
+    thread = Thread(target=collect, daemon=True)
+    thread.start()
+    try:
+        yield source, found
+    finally:
+        ended.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+class TestWatchedFolder:
+    @pytest.fixture(autouse=True)
+    def _often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(watching, "INTERVAL", 0.05)
+
+    @staticmethod
+    def take(found: "Queue[Frame | Exception]") -> str:
+        frame = found.get(timeout=20)
+        assert not isinstance(frame, Exception), frame
+        return frame.name
+
+    def test_what_is_there_is_left_and_what_comes_is_given(self, tmp_path: Path) -> None:
+        touch(tmp_path, "old.jpg", "deep/old.png", ".hidden.jpg", "notes.txt")
+        with watched(tmp_path) as (source, found):
+            assert source.left == 2
+            assert source.width == len(str(tmp_path / "deep/old.png"))
+            touch(tmp_path, "new.jpg")
+            assert self.take(found) == str(tmp_path / "new.jpg")
+            touch(tmp_path, "later/.x.jpg", "later/notes.txt", "later/new.png")
+            assert self.take(found) == str(tmp_path / "later/new.png")
+        assert found.empty()
+
+    def test_the_oldest_comes_first(self, tmp_path: Path) -> None:
+        aside = tmp_path / "aside"
+        touch(aside, "a.jpg", "b.jpg", "c.jpg")
+        for name, at in (("a.jpg", 300), ("b.jpg", 100), ("c.jpg", 200)):
+            os.utime(aside / name, (at, at))
+        (tmp_path / "inbox").mkdir()
+        with watched(tmp_path / "inbox") as (_, found):
+            aside.rename(tmp_path / "inbox" / "dropped")
+            assert [Path(self.take(found)).name for _ in range(3)] == ["b.jpg", "c.jpg", "a.jpg"]
+
+    def test_a_half_written_one_is_waited_for(self, tmp_path: Path) -> None:
+        content = jpeg(80)
+        pieces = [content[at : at + 100] for at in range(0, len(content), 100)]
+        looks: list[int] = []
+
+        class Growing(WatchedFolder):
+            """More of the photo is there at each look, to the last."""
+
+            def _look(self) -> dict[str, watching.State]:
+                if len(looks) < len(pieces):
+                    with (tmp_path / "slow.jpg").open("ab") as file:
+                        file.write(pieces[len(looks)])
+                looks.append(len(looks))
+                return super()._look()
+
+        frame = next(Growing(tmp_path).frames(Event()))
+        assert len(looks) == len(pieces) + 1
+        assert shades_of([frame]) == [80]
+
+    def test_one_that_is_replaced_is_given_again(self, tmp_path: Path) -> None:
+        touch(tmp_path, "old.jpg")
+        with watched(tmp_path) as (_, found):
+            (tmp_path / "old.jpg").write_bytes(jpeg(10) + b"longer")
+            assert self.take(found) == str(tmp_path / "old.jpg")
+            (tmp_path / "old.jpg").write_bytes(jpeg(20) + b"longer still")
+            assert self.take(found) == str(tmp_path / "old.jpg")
+        assert found.empty()
+
+    def test_what_is_removed_is_forgotten(self, tmp_path: Path) -> None:
+        """So memory is bounded by what the folder holds: the same file, put back, is a new one."""
+        touch(tmp_path, "x.jpg")
+        state = (tmp_path / "x.jpg").stat()
+        with watched(tmp_path) as (_, found):
+            (tmp_path / "x.jpg").unlink()
+            touch(tmp_path, "mark.jpg")
+            assert self.take(found) == str(tmp_path / "mark.jpg")
+            touch(tmp_path.parent, "aside.jpg")
+            os.utime(tmp_path.parent / "aside.jpg", ns=(state.st_atime_ns, state.st_mtime_ns))
+            (tmp_path.parent / "aside.jpg").rename(tmp_path / "x.jpg")
+            assert (tmp_path / "x.jpg").stat().st_mtime_ns == state.st_mtime_ns
+            assert self.take(found) == str(tmp_path / "x.jpg")
+
+    def test_a_pipe_or_a_link_to_nothing_is_no_photo(self, tmp_path: Path) -> None:
+        with watched(tmp_path) as (_, found):
+            os.mkfifo(tmp_path / "pipe.jpg")
+            (tmp_path / "link.jpg").symlink_to("nowhere.jpg")
+            touch(tmp_path, "z.jpg")
+            assert self.take(found) == str(tmp_path / "z.jpg")
+        assert found.empty()
+
+    def test_a_folder_below_may_vanish(self, tmp_path: Path) -> None:
+        touch(tmp_path, "deep/a.jpg")
+        with watched(tmp_path) as (_, found):
+            (tmp_path / "deep" / "a.jpg").unlink()
+            (tmp_path / "deep").rmdir()
+            touch(tmp_path, "b.jpg")
+            assert self.take(found) == str(tmp_path / "b.jpg")
+
+    def test_a_folder_that_vanishes_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "inbox").mkdir()
+        with watched(tmp_path / "inbox") as (_, found):
+            (tmp_path / "inbox").rmdir()
+            error = found.get(timeout=20)
+        assert isinstance(error, SourceError)
+        assert str(error) == f"cannot watch folder '{tmp_path / 'inbox'}': No such file or directory"
+
+    def test_no_folder_is_refused_at_once(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match="cannot watch folder '.*gone': No such file"):
+            WatchedFolder(tmp_path / "gone")
+        touch(tmp_path, "a.jpg")
+        with pytest.raises(SourceError, match="cannot watch folder '.*a.jpg': Not a directory"):
+            WatchedFolder(tmp_path / "a.jpg")

@@ -42,6 +42,8 @@ from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
 
+BATCH_SIZES = (1, 8)
+
 DEFAULT_OUTPUT = Path("bench-results")
 """Where a benchmark of model files writes."""
 
@@ -111,7 +113,7 @@ def bench(
     rigor: str = "quick",
     seconds: float | None = None,
     rounds: int | None = None,
-    batch_sizes: Sequence[int] = (1, 8),
+    batch_sizes: Sequence[int] = BATCH_SIZES,
     profile: bool = False,
     corruptions: Sequence[str] = (),
     corruption_images: int = DEFAULT_IMAGES,
@@ -160,7 +162,9 @@ def bench(
     progress = progress or Progress()
     place = find_place(on, None if ssh_config is None else Path(ssh_config))
     _check_suits(place, {"profile": profile, "corruptions": corruptions, **attack}, place.here)
-    _check_suits(place, {"seconds": seconds, "rounds": rounds, "rigor": rigor != "quick"}, place.times)
+    sizes = tuple(batch_sizes) != BATCH_SIZES
+    timed = {"seconds": seconds, "rounds": rounds, "rigor": rigor != "quick", "batch_sizes": sizes}
+    _check_suits(place, timed, place.times)
     duration = plan_duration(rigor, rounds=rounds, seconds=seconds, batch_sizes=batch_sizes)
     timing, count = duration.timing, duration.rounds
     conditions = parse(fail_on, compared=against is not None)
@@ -178,7 +182,7 @@ def bench(
         cells, skipped = place.plan(subject.models, [targets] if isinstance(targets, str) else targets, progress)
         if old is not None:
             check_in_common(old, cells)
-        check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells])
+        check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells], timed=place.times)
         began = datetime.now().astimezone().isoformat(timespec="seconds")
         outcome = place.measure(subject, cells, count=count, timing=timing, progress=progress)
         duels = Duels({})
@@ -190,7 +194,7 @@ def bench(
         incomplete = outcome.interrupted or robustness.interrupted
         reference = find_reference(subject, outcome.results, known)
         if reference is None and outcome.results and not place.here and not incomplete:
-            reference = answer_reference(subject, progress)
+            reference = _ask_reference(subject, progress)
         skipped += outcome.skipped + robustness.skipped
         if not outcome.results:
             if outcome.interrupted:
@@ -230,6 +234,15 @@ def bench(
     if stopped:
         raise KeyboardInterrupt(f"what was measured until then is in '{record.results}'")
     return record
+
+
+def _ask_reference(subject: Subject, progress: Progress) -> CellResult | None:
+    """The Keras model's answers; where they cannot be had, what was measured is written without agreement."""
+    try:
+        return answer_reference(subject, progress)
+    except (TledgeError, KeyboardInterrupt) as error:
+        progress.warn(f"agreement is not measured: {error or 'interrupted'}")
+        return None
 
 
 def _check_suits(place: Place, asked: Mapping[str, object], suits: bool) -> None:
@@ -294,7 +307,7 @@ def _write(
         *outcome.measurements,
         *measured.robustness.measurements,
     ]
-    if settings.on.startswith("emulated:"):
+    if not settings.rounds:
         measurements = [replace(item, flags=(*item.flags, EMULATED)) for item in measurements]
     with folder.replaced() as fresh:
         write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))

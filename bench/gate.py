@@ -38,6 +38,9 @@ METRICS: Mapping[str, tuple[str, float]] = {
 DROP = "top1_drop"
 """How much top-1 fell since the benchmark before; a fraction, as top-1 is."""
 
+UNTIMED = ("top1", DROP, "agreement", "size_mb", "size_kb")
+"""Metrics that are there also where nothing is timed."""
+
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -132,17 +135,23 @@ def parse(texts: Sequence[str], *, compared: bool) -> tuple[Condition, ...]:
     return conditions
 
 
-def check_rows(conditions: Sequence[Condition], planned: Sequence[tuple[str, str]]) -> None:
+def check_rows(conditions: Sequence[Condition], planned: Sequence[tuple[str, str]], *, timed: bool = True) -> None:
     """Refuses conditions of which there will be no row, before anything is measured.
 
     Args:
         conditions: as ``parse`` gave them.
         planned: artifact and target of each cell.
+        timed: whether anything is timed.
 
     Raises:
-        OptionError: one speaks of no cell.
+        OptionError: one speaks of no cell, or of times where nothing is timed.
     """
     for condition in conditions:
+        if not timed and condition.metric not in UNTIMED:
+            raise OptionError(
+                f"--fail-on '{condition.text}' is of what is not measured there: nothing is timed on an emulated board;"
+                f" its metrics: {', '.join(UNTIMED)}"
+            )
         if not any(condition.takes(*cell) for cell in planned):
             names = ", ".join("@".join(cell) if "@" in condition.rows else cell[0] for cell in planned)
             keras = "" if condition.rows else "; without ROWS it leaves the Keras model out"

@@ -71,8 +71,8 @@ def read_repetition(results: Path) -> Repetition:
         arguments.update(AttackPlan.from_dict(settings.attacks).options())
     if settings.on:
         arguments["on"] = settings.on
-        if settings.on.startswith("emulated:"):  # where nothing was timed, nor a target chosen
-            arguments = {name: arguments[name] for name in ("on",)}
+        if not settings.rounds:  # nothing was timed, nor a target chosen
+            arguments = {"on": settings.on}
     if settings.run:
         return Repetition(settings, {**arguments, "run": _find_run(results)})
     for name in settings.files:

@@ -22,7 +22,7 @@ from tledge.bench.emulation.boards import Board
 from tledge.bench.emulation.machine import TIMEOUT, EmulatedMachine
 from tledge.bench.emulation.root import prepare
 from tledge.bench.endings import describe_end
-from tledge.core.artifact import Artifact, read_artifact
+from tledge.core.artifact import Artifact, path_beside, read_artifact
 from tledge.core.cores import usable_cores
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError, OptionError
@@ -129,6 +129,8 @@ def _check_images(artifact: Artifact, images: Pixels) -> None:
 def _copy_unchanged(artifact: Artifact, copy: Path) -> None:
     """Copies the file that was read, so that an export meanwhile gives no two processes different models."""
     shutil.copyfile(artifact.path, copy)
+    if path_beside(artifact.path).exists():
+        shutil.copyfile(path_beside(artifact.path), path_beside(copy))
     if sha256_of_file(copy) != artifact.sha256:
         raise MeasurementError(f"'{artifact.path}' was changed while it was read; run this again when it is finished")
 

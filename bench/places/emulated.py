@@ -18,7 +18,7 @@ from tledge.bench.record import Skipped
 from tledge.bench.rounds import Outcome
 from tledge.bench.subject import Model, Subject
 from tledge.core.artifact import Artifact
-from tledge.core.errors import MeasurementError, OptionError
+from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.images import Pixels
 from tledge.core.loading import batches
 from tledge.core.measurement import Measurement
@@ -80,7 +80,7 @@ class EmulatedBoard(Place):
                 try:
                     results[cell], here = self._run(cell, subject.photos, progress)
                     parity += measure_parity(cell, results[cell], here)
-                except MeasurementError as error:
+                except TledgeError as error:  # the others' answers are worth keeping
                     failed[cell] = str(error)
         except KeyboardInterrupt:
             interrupted = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from tledge.bench.plan import Cell, pair
 from tledge.bench.record import Skipped
 from tledge.bench.remote.connection import Account, Connection
 from tledge.bench.remote.launching import RemoteRounds
-from tledge.bench.remote.workplace import Workplace, names_of
+from tledge.bench.remote.workplace import Workplace, names_of, pinned_versions
 from tledge.bench.rounds import Outcome, Rounds
 from tledge.bench.subject import Model, Subject
 from tledge.core.artifact import path_beside
@@ -46,11 +47,7 @@ class SshHost(Place):
         self._progress = progress
         connection = Connection(self._account, self._config, progress)
         onnx = any(model.format == "onnx" for model in shipped)
-        settings = {
-            "models": {model.name: sha256_of_file(model.path) for model in shipped},
-            "targets": sorted(wanted),
-            "onnx": onnx,
-        }
+        settings = {"models": _fingerprints(shipped), "onnx": onnx, "versions": pinned_versions()}
         self._workplace = Workplace(connection, settings, progress)
         self._workplace.install(onnx=onnx)
         printed = self._workplace.run_module("tledge.bench.remote.offering", *wanted, purpose="offer its targets")
@@ -70,19 +67,20 @@ class SshHost(Place):
         photos = names_of(subject.photos, "photos")
         workplace.copy(files, "model files")
         workplace.copy(photos, "photos")
-        done = workplace.measured_rounds()
-        if done:
-            progress.note("Resumed", f"{done} rounds that were measured before the connection was lost are taken")
         names = {str(path): name for name, path in {**files, **photos}.items()}
-        launch = RemoteRounds(workplace, names, subject.fingerprint)
-        return Rounds(subject, cells, count, timing, progress, launch=launch).run()
+        content = json.dumps([subject.fingerprint, _fingerprints([cell.model for cell in cells])])
+        launch = RemoteRounds(workplace, names, content)
+        outcome = Rounds(subject, cells, count, timing, progress, launch=launch).run()
+        if launch.found:
+            progress.note("Resumed", f"{launch.found} rounds were measured before the connection was lost, and are taken")
+        return outcome
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._workplace is None:
             return
-        if isinstance(error, ConnectionLostError):  # what has been copied and measured is wanted again
+        if isinstance(error, ConnectionLostError | OSError):  # what has been copied and measured is wanted again
             self._progress.note(
                 "Kept", f"'{self._workplace.folder}' on {self.name}: the same command goes on from there"
             )
@@ -91,6 +89,14 @@ class SshHost(Place):
             self._workplace.remove()
         except HostError as failure:  # the numbers are here; what is left there can be named
             self._progress.warn(f"'{self._workplace.folder}' was not removed: {failure}")
+
+
+def _fingerprints(models: Sequence[Model]) -> dict[str, list[str]]:
+    """SHA-256 of each model file, and of the sidecar beside it where there is one."""
+    return {
+        model.name: [sha256_of_file(path) for path in (model.path, path_beside(model.path)) if path.exists()]
+        for model in models
+    }
 
 
 class SshKind(PlaceKind):

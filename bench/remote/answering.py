@@ -1,7 +1,7 @@
 """Runs on the other machine: measures one round, or finds it measured, and prints it.
 
 ``python -m tledge.bench.remote.answering FOLDER KEY NAME < SPECIFICATION`` prints a line with the ms to the first
-answer, then the bytes of the round. A round that was measured before the connection was lost stands in FOLDER and is
+answer and "measured" or "found", then the bytes of the round. A round that was measured before the connection was lost stands in FOLDER and is
 not measured again; one that is still being measured is waited for.
 """
 
@@ -26,14 +26,16 @@ def main() -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with alone_on_this_machine(Progress()):
-            if not result.exists():
+            found = result.exists()
+            if not found:
                 measured, milliseconds = measure_in_own_process(Specification.from_json(told.decode()), name)
-                atomic.write_text(start, f"{milliseconds}\n")  # first: the round counts once its own file is there
+                atomic.write_text(start, str(milliseconds))  # first: the round counts once its own file is there
                 measured.save(result)
     except TledgeError as error:
         print(error, file=sys.stderr)
         return 1
-    sys.stdout.buffer.write(start.read_bytes() + result.read_bytes())
+    head = f"{start.read_text(encoding='ascii')} {'found' if found else 'measured'}\n"
+    sys.stdout.buffer.write(head.encode() + result.read_bytes())
     return 0
 
 

@@ -18,17 +18,28 @@ from tledge.core.progress import Progress, Step
 
 OPTIONS = (
     "BatchMode=yes",  # nothing is asked, so no password can be typed
+    "PreferredAuthentications=publickey",
     "PasswordAuthentication=no",
     "KbdInteractiveAuthentication=no",
     "StrictHostKeyChecking=yes",
     "ConnectTimeout=15",
     "ServerAliveInterval=10",  # a board that was unplugged is noticed
     "ServerAliveCountMax=3",
+    "ControlMaster=no",  # a shared connection would be lost with another program's
+    "ControlPath=none",
+    "RemoteCommand=none",
+    "PermitLocalCommand=no",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
     "ForwardX11=no",
     "LogLevel=ERROR",
 )
+
+MARK = "tledge-begins-here"
+"""Stands before what a command prints: a shell's start-up files may print, too."""
+
+WRAPPER = f'printf {MARK}; "$@"; code=$?; printf "\\n{MARK} %d" "$code" >&2; exit "$code"'
+"""Runs a command and tells its exit code after all else: ssh's own, 255, could be either's."""
 
 PATIENCE = 300.0
 """Seconds for which a lost connection is tried again."""
@@ -66,7 +77,7 @@ class Account:
             OptionError: it has another form.
         """
         match = re.fullmatch(r"(?P<user>[\w.][\w.-]*@)?(?P<host>\[[\w:.%]+\]|[\w.][\w.-]*)(:(?P<port>\d{1,5}))?", text)
-        if match is None:
+        if match is None or int(match["port"] or 22) not in range(1, 65536):
             raise OptionError(f"--on takes ssh:USER@HOST or ssh:USER@HOST:PORT; received 'ssh:{text}'")
         destination = (match["user"] or "") + match["host"].strip("[]")
         return cls(destination, None if match["port"] is None else int(match["port"]))
@@ -91,15 +102,13 @@ class Connection:
             )
         if config is not None and not config.is_file():
             raise HostError(f"no ssh configuration '{config}'; check --ssh-config")
-        self._command = [
-            ssh,
+        where = [
             *(() if config is None else ("-F", str(config))),
-            *(part for option in OPTIONS for part in ("-o", option)),
             *(() if account.port is None else ("-p", str(account.port))),
-            "-T",
-            "--",
-            account.destination,
         ]
+        self._spoken = shlex.join(["ssh", *where, account.destination])
+        options = [part for option in OPTIONS for part in ("-o", option)]
+        self._command = [ssh, *where, *options, "-T", "--", account.destination]
         self._reached = False
 
     def run(
@@ -120,12 +129,13 @@ class Connection:
             HostError: the machine cannot be reached at first, or the command failed there; its last words are quoted.
             ConnectionLostError: the connection was lost and did not come back.
         """
-        pause, deadline = 1.0, time.monotonic() + PATIENCE
+        pause, lost_at = 1.0, 0.0
         while True:
             try:
                 printed = self._run_once(command, purpose, content, step)
             except ConnectionLostError as error:
-                if not self._reached or time.monotonic() + pause > deadline:
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() + pause > lost_at + PATIENCE:
                     raise
                 self._progress.warn(f"{error}; trying again in {pause:.0f} s")
                 time.sleep(pause)
@@ -137,7 +147,7 @@ class Connection:
     def _run_once(
         self, command: Sequence[str | PurePath], purpose: str, content: Path | bytes, step: Step | None
     ) -> bytes:
-        line = " ".join(shlex.quote(str(part)) for part in command)
+        line = shlex.join(["sh", "-c", WRAPPER, "sh", *map(str, command)])
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 [*self._command, line], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
@@ -156,13 +166,21 @@ class Connection:
                 process.wait()
             errors.seek(0)
             said = errors.read().decode(errors="replace")
-        if process.returncode == FAILED:
-            if not self._reached:
-                raise _explain(self.host, said)
+        said, marked, code = said.rpartition(f"\n{MARK} ")
+        if not marked:  # ssh ended, or was ended, before the command did
+            said = code
+            if not self._reached and process.returncode == FAILED:
+                raise _explain(self.host, self._spoken, said)
             raise ConnectionLostError(f"the connection to '{self.host}' was lost: {_last(said)}")
-        if process.returncode != 0:
-            raise HostError(f"'{self.host}' could not {purpose}: {describe_end(process.returncode, said)}")
-        return printed
+        if code != "0":
+            raise HostError(f"'{self.host}' could not {purpose}: {describe_end(_exit_code(code), said)}")
+        return printed.partition(MARK.encode())[2]
+
+
+def _exit_code(text: str) -> int:
+    """As Python has it: a shell adds 128 to the signal that ended a program."""
+    code = int(text)
+    return 128 - code if 128 < code < 128 + 65 else code
 
 
 def _send(process: subprocess.Popen[bytes], path: Path, step: Step | None) -> None:
@@ -183,17 +201,21 @@ def _last(said: str) -> str:
     return (said.strip().splitlines() or ["it said nothing"])[-1]
 
 
-def _explain(host: str, said: str) -> HostError:
-    """Why a machine cannot be reached, and what to do."""
-    advice = "check its address, and that its ssh server runs"
+def _explain(host: str, spoken: str, said: str) -> HostError:
+    """Why a machine cannot be reached, and what to do.
+
+    Args:
+        host: its name.
+        spoken: the command by which a person reaches it.
+        said: by ssh.
+    """
+    advice = f"try it by '{spoken}', and check its address and that its ssh server runs"
     lowered = said.lower()
-    if "host key verification failed" in lowered or "host key" in lowered:
-        advice = f"its key is not known here, or has changed: compare it by 'ssh {host}' once, which keeps it"
+    if "host key verification failed" in lowered or "host identification has changed" in lowered:
+        advice = f"its key is not known here, or has changed: compare it by '{spoken}' once, which keeps it"
     elif "permission denied" in lowered:
-        advice = (
-            f"it takes none of your keys, and tledge asks for no password: 'ssh-copy-id {host}', and 'ssh-add' where"
-        )
-        advice += " the key has a passphrase"
+        advice = f"it takes none of your keys, and tledge asks for no password: '{spoken.replace('ssh', 'ssh-copy-id', 1)}'"
+        advice += ", and 'ssh-add' where the key has a passphrase"
     elif "could not resolve" in lowered:
         advice = "no machine has that name on this network; try its IP address"
     return HostError(f"cannot reach '{host}': {_last(said)}; {advice}")

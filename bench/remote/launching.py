@@ -21,14 +21,18 @@ class RemoteRounds:
     Args:
         workplace: holds the files.
         names: of files here, what they are called below the workplace's folder.
-        photos: their fingerprint: their names there are numbers.
+        content: fingerprint of the photos, models and sidecars, whose names there tell nothing of them.
+
+    Attributes:
+        found: rounds that were there already, from before a connection was lost.
     """
 
-    def __init__(self, workplace: Workplace, names: Mapping[str, str], photos: str) -> None:
+    def __init__(self, workplace: Workplace, names: Mapping[str, str], content: str) -> None:
         self._workplace = workplace
         self._names = dict(names)
-        self._photos = photos
+        self._content = content
         self._asked: Counter[str] = Counter()
+        self.found = 0
 
     def __call__(self, specification: Specification, name: str) -> Timed:
         """Runs one round; see ``measure_in_own_process``.
@@ -37,30 +41,31 @@ class RemoteRounds:
             MeasurementError: it failed there.
             ConnectionLostError: the connection was lost and did not come back; what was measured stays there.
         """
-        there = replace(
-            specification,
-            artifact=self._there(specification.artifact),
-            pixels=self._copy_pixels(specification.pixels),
-            images=tuple(map(self._there, specification.images)),
-        )
-        digest = sha256((self._photos + there.to_json()).encode()).hexdigest()[:16]
-        self._asked[digest] += 1  # rounds of one cell are told alike
-        key = f"{digest}-{self._asked[digest]}"
-        content = there.to_json().encode()
         try:
+            there = replace(
+                specification,
+                artifact=self._there(specification.artifact),
+                pixels=self._copy_pixels(specification.pixels),
+                images=tuple(map(self._there, specification.images)),
+            )
+            digest = sha256((self._content + there.to_json()).encode()).hexdigest()[:16]
+            self._asked[digest] += 1  # rounds of one cell are told alike
+            key = f"{digest}-{self._asked[digest]}"
             printed = self._workplace.run_module(
                 "tledge.bench.remote.answering",
                 self._workplace.rounds,
                 key,
                 name,
                 purpose=f"measure {name}",
-                content=content,
+                content=there.to_json().encode(),
             )
         except ConnectionLostError:
             raise
         except HostError as error:
             raise MeasurementError(str(error)) from error
-        return _read(printed, name)
+        measured, start, found = _read(printed, name)
+        self.found += found
+        return measured, start
 
     def _there(self, path: str) -> str:
         return str(self._workplace.folder / self._names[path])
@@ -76,12 +81,14 @@ class RemoteRounds:
         return self._there(path)
 
 
-def _read(printed: bytes, name: str) -> Timed:
-    start, _, content = printed.partition(b"\n")
+def _read(printed: bytes, name: str) -> tuple[Round, float, bool]:
+    """A round, the ms from its process's start to its first answer, and whether it was there already."""
+    head, _, content = printed.partition(b"\n")
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "round.npz"
             path.write_bytes(content)
-            return Round.load(path), float(start)
+            start, _, origin = head.decode().partition(" ")
+            return Round.load(path), float(start), origin == "found"
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise MeasurementError(f"{name} came back garbled: {error}") from error

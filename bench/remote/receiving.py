@@ -58,7 +58,7 @@ def receive(folder: Path) -> None:
                 continue
             path = folder / member.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(path.name + ".partial")
+            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # one that was cut off may write on
             with partial.open("wb") as file:
                 shutil.copyfileobj(content, file)
             partial.replace(path)

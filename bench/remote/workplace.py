@@ -114,24 +114,25 @@ class Workplace:
                 " another one; check its disk"
             )
 
-    def measured_rounds(self) -> int:
-        """How many rounds are there already."""
-        script = 'mkdir -p -- "$1" && ls -- "$1"'
-        printed = self._connection.run(["sh", "-c", script, "sh", self.rounds], purpose="list its rounds")
-        return sum(name.endswith(b".npz") for name in printed.split())
-
     def remove(self) -> None:
         """Removes the folder, and tledge's own above it where they are empty then."""
-        script = 'rm -rf -- "$1" && rmdir --ignore-fail-on-non-empty -- "$2" "$3"'
+        script = (
+            'pkill -f -- "$1/venv/" && sleep 1\n'  # what was begun there and is not waited for any more
+            'rm -rf -- "$1" && rmdir --ignore-fail-on-non-empty -- "$2" "$3"'
+        )
         command: list[str | PurePath] = ["sh", "-c", script, "sh", self.folder, *self.folder.parents[:2]]
         self._connection.run(command, purpose=f"remove '{self.folder}'")
 
     def _check_room(self, machine: Machine) -> None:
-        if machine.free < NEEDED:
+        if machine.free < NEEDED and not self._exists(self.folder / "venv/ready"):
             raise HostError(
                 f"'{self._connection.host}' has {size_text(machine.free)} free in '{machine.folder}'; a benchmark needs"
                 f" {size_text(NEEDED)} and room for the photos: free some space there"
             )
+
+    def _exists(self, path: PurePosixPath) -> bool:
+        script = 'test -e "$1" && echo there || echo none'
+        return self._connection.run(["sh", "-c", script, "sh", path], purpose="look for its folder") == b"there\n"
 
     def _receiver(self, action: str) -> list[str]:
         """The command of the program that takes files; its text goes along, since nothing is installed yet."""
@@ -146,15 +147,17 @@ class Workplace:
 
     def _make_environment(self, wheel: str, *, onnx: bool) -> None:
         host = self._connection.host
-        pins = [f"{name}=={version}" for name, version in installed_versions(PINNED).items()]
+        pins = pinned_versions()
         wanted = f"{self.folder / wheel}[onnx]" if onnx else str(self.folder / wheel)
         # A marker in the end: an installation that was cut off is made anew.
+        # And a lock: where the connection was lost, the first installation may still be at work.
         script = (
+            'exec 9> "$1/lock" && flock 9 || exit 1\n'
             'test -e "$1/venv/ready" && exit 0\n'
             'rm -rf -- "$1/venv" && python3 -m venv "$1/venv" || exit 1\n'
             'printf "%s\\n" "$3" > "$1/constraints.txt"\n'
-            '"$1/venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$1/constraints.txt" "$2" >&2'
-            ' && touch "$1/venv/ready"\n'
+            '"$1/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all:'
+            ' -c "$1/constraints.txt" "$2" >&2 && touch "$1/venv/ready"\n'
         )
         with self._progress.step(f"Install on {host}", 1, "environments") as step:
             command: list[str | PurePath] = ["sh", "-c", script, "sh", self.folder, wanted, "\n".join(pins)]
@@ -181,6 +184,15 @@ def _look(connection: Connection) -> Machine:
     if not told["writable"]:
         raise HostError(f"'{host}' lets this user not write to '{told['folder']}'; check its permissions")
     return Machine(PurePosixPath(told["folder"]), int(told["free"]))
+
+
+def pinned_versions() -> list[str]:
+    """What the other machine gets of the libraries that answer: the versions of this environment, as pip takes them."""
+    versions = installed_versions((*PINNED, "onnxruntime-gpu"))
+    for_gpu = versions.pop("onnxruntime-gpu", None)
+    if for_gpu is not None:
+        versions.setdefault("onnxruntime", for_gpu)
+    return [f"{name}=={version}" for name, version in versions.items()]
 
 
 def names_of(paths: Sequence[Path], folder: str) -> dict[str, Path]:

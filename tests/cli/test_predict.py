@@ -194,7 +194,9 @@ def test_a_stream_is_answered_while_it_is_open_and_sigterm_ends_it(artifact: Pat
             running.feed(photo(50 * number))
             assert json.loads(running.line())["image"] == f"- frame {number}"
         running.feed(photo()[:300])
-        code, rest, err = running.end(signal.SIGTERM)
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(60)  # while the pipe is open
+        code, rest, err = running.end()
     assert (code, rest, err) == (0, [], "")
 
 

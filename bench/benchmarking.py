@@ -26,7 +26,7 @@ from tledge.bench.profiling import profile as profile_cell
 from tledge.bench.record import BenchSettings, Skipped
 from tledge.bench.reference import answer_reference, find_reference
 from tledge.bench.results_folder import REFERENCE, ResultsFolder, samples_name, write
-from tledge.bench.rigor import plan_duration
+from tledge.bench.rigor import Duration, plan_duration
 from tledge.bench.robustness.attack_plan import AttackOptions
 from tledge.bench.robustness.corrupting import DEFAULT_IMAGES
 from tledge.bench.robustness.robustness import Robustness, check_hardships, measure_robustness
@@ -175,9 +175,8 @@ def bench(
     if place.here:
         _warn_of_other_cpus(subject, progress)
     else:
-        folder = place.folder(subject.folder) if output is None else subject.folder
-        subject = replace(subject, folder=folder, title=f"{subject.title} on {place.name}")
-        known.append(ResultsFolder(folder))
+        subject = _elsewhere(subject, place, keep_folder=output is not None)
+        known.append(ResultsFolder(subject.folder))
     with place, alone_on_this_machine(progress) if place.busy else nullcontext():
         cells, skipped = place.plan(subject.models, [targets] if isinstance(targets, str) else targets, progress)
         if old is not None:
@@ -185,9 +184,7 @@ def bench(
         check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells], timed=place.times)
         began = datetime.now().astimezone().isoformat(timespec="seconds")
         outcome = place.measure(subject, cells, count=count, timing=timing, progress=progress)
-        duels = Duels({})
-        if old is not None and place.here and not outcome.interrupted:
-            duels = fight_earlier(old, outcome.results, timing=timing, rounds=count, progress=progress)
+        duels = _fight(old, place, outcome, duration, progress)
         robustness = Robustness()
         if not (outcome.interrupted or duels.interrupted):
             robustness = measure_robustness(outcome.results, subject, hardships, progress)
@@ -234,6 +231,22 @@ def bench(
     if stopped:
         raise KeyboardInterrupt(f"what was measured until then is in '{record.results}'")
     return record
+
+
+def _fight(old: StoredResults | None, place: Place, outcome: Outcome, duration: Duration, progress: Progress) -> Duels:
+    """Measures what an earlier benchmark measured in turns with what is there now, where that can be done."""
+    if old is None or outcome.interrupted:
+        return Duels({})
+    if not place.here:
+        progress.note("Against", "what was measured then; files are measured in turns on this machine alone")
+        return Duels({})
+    return fight_earlier(old, outcome.results, timing=duration.timing, rounds=duration.rounds, progress=progress)
+
+
+def _elsewhere(subject: Subject, place: Place, *, keep_folder: bool) -> Subject:
+    """The same, with a title and, unless a person has chosen it, a folder that say where it was measured."""
+    folder = subject.folder if keep_folder else place.folder(subject.folder)
+    return replace(subject, folder=folder, title=f"{subject.title} on {place.name}")
 
 
 def _ask_reference(subject: Subject, progress: Progress) -> CellResult | None:

@@ -72,7 +72,9 @@ class SshHost(Place):
         launch = RemoteRounds(workplace, names, content)
         outcome = Rounds(subject, cells, count, timing, progress, launch=launch).run()
         if launch.found:
-            progress.note("Resumed", f"{launch.found} rounds were measured before the connection was lost, and are taken")
+            progress.note(
+                "Resumed", f"{launch.found} rounds were measured before the connection was lost, and are taken"
+            )
         return outcome
 
     def __exit__(

@@ -1,8 +1,8 @@
 """Runs on the other machine: measures one round, or finds it measured, and prints it.
 
 ``python -m tledge.bench.remote.answering FOLDER KEY NAME < SPECIFICATION`` prints a line with the ms to the first
-answer and "measured" or "found", then the bytes of the round. A round that was measured before the connection was lost stands in FOLDER and is
-not measured again; one that is still being measured is waited for.
+answer and "measured" or "found", then the bytes of the round. A round that was measured before the connection was lost
+stands in FOLDER and is not measured again; one that is still being measured is waited for.
 """
 
 from __future__ import annotations

@@ -214,7 +214,9 @@ def _explain(host: str, spoken: str, said: str) -> HostError:
     if "host key verification failed" in lowered or "host identification has changed" in lowered:
         advice = f"its key is not known here, or has changed: compare it by '{spoken}' once, which keeps it"
     elif "permission denied" in lowered:
-        advice = f"it takes none of your keys, and tledge asks for no password: '{spoken.replace('ssh', 'ssh-copy-id', 1)}'"
+        advice = (
+            f"it takes none of your keys, and tledge asks for no password: '{spoken.replace('ssh', 'ssh-copy-id', 1)}'"
+        )
         advice += ", and 'ssh-add' where the key has a passphrase"
     elif "could not resolve" in lowered:
         advice = "no machine has that name on this network; try its IP address"

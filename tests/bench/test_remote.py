@@ -315,7 +315,9 @@ def test_no_password_is_asked_for_and_no_unknown_machine_is_trusted(account: Boa
     user = account.folder / "user"
     unknown = write_config(tmp_path / "unknown", account.port, identity=user, known_hosts=tmp_path / "nobody")
     unknown.write_text(unknown.read_text() + "  StrictHostKeyChecking no\n")  # which would be a silent fallback
-    with pytest.raises(HostError, match=r"its key is not known here, or has changed: compare it by 'ssh -F .* board' once"):
+    with pytest.raises(
+        HostError, match=r"its key is not known here, or has changed: compare it by 'ssh -F .* board' once"
+    ):
         reach(unknown)
     other = (account.folder / "stranger.pub").read_text().split()
     (tmp_path / "other").write_text(f"[127.0.0.1]:{account.port} {other[0]} {other[1]}\n")
@@ -332,7 +334,9 @@ def test_a_machine_that_cannot_be_reached_or_a_command_that_fails_is_named(accou
         closed = write_config(
             tmp_path / "closed", free.getsockname()[1], identity=account.folder / "user", known_hosts=tmp_path / "none"
         )
-        with pytest.raises(HostError, match=r"cannot reach 'board': .*refused; try it by 'ssh -F .* board', and check its address"):
+        with pytest.raises(
+            HostError, match=r"cannot reach 'board': .*refused; try it by 'ssh -F .* board', and check its address"
+        ):
             Connection(Account("board"), closed, Progress()).run(["true"], purpose="speak")
     reached = Connection(Account("board"), account.config, Progress())
     with pytest.raises(HostError, match=r"'board' could not fly: ended with exit code 7: no wings"):

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +14,9 @@ from support import TINY_SIDECAR, random_images
 
 from tledge.bench.emulation import BOARDS, EmulatedMachine, emulated_logits, prepare, run_python
 from tledge.bench.emulation.cache import building, cache_folder, entry
-from tledge.core.artifact import write_artifact
+from tledge.core.artifact import path_beside, write_artifact
 from tledge.core.errors import MeasurementError, OptionError, TargetError, UnknownNameError
+from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.tensor import Logits
@@ -168,7 +170,7 @@ def test_what_fails_there_is_told(pi5: EmulatedMachine) -> None:
 
 @pytest.mark.slow
 def test_an_emulated_board_answers_as_this_machine_does(
-    pi5: EmulatedMachine, int8: Path, tiny_artifacts: Path, monkeypatch: pytest.MonkeyPatch
+    pi5: EmulatedMachine, int8: Path, tiny_artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(pi5.root.parents[2]))
     images = random_images(9, 16)
@@ -179,6 +181,13 @@ def test_an_emulated_board_answers_as_this_machine_does(
         answers = emulated_logits(tiny_artifacts / name, images, "pi5")
         np.testing.assert_allclose(answers, logits_here(tiny_artifacts / name, images), rtol=0, atol=1e-4)
     assert len(np.unique(answers, axis=0)) == len(images)
+    adopted = tmp_path / "adopted.tflite"  # its sidecar stands beside it only
+    shutil.copyfile(int8, adopted)
+    with zipfile.ZipFile(int8) as archive:
+        adopted.write_bytes(int8.read_bytes()[: min(item.header_offset for item in archive.infolist())])
+    record = {**json.loads(path_beside(int8).read_text()), "artifact_sha256": sha256_of_file(adopted)}
+    path_beside(adopted).write_text(json.dumps(record))
+    np.testing.assert_array_equal(emulated_logits(adopted, images, "pi5"), logits_here(int8, images))
 
 
 @pytest.mark.slow

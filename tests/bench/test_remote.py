@@ -345,6 +345,39 @@ def test_a_machine_that_cannot_be_reached_or_a_command_that_fails_is_named(accou
         Connection(Account("board"), tmp_path / "nothing", Progress())
 
 
+@needs_sshd
+def test_what_a_shell_prints_by_itself_is_no_answer_and_an_end_is_told_from_a_loss(
+    account: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.0)
+    reached = Connection(Account("board"), account.config, Progress())
+    (account.home / ".bashrc").write_text("echo Welcome; echo to the board >&2\n")
+    try:
+        assert reached.run(["printf", "%s", "a b"], purpose="speak") == b"a b"
+    finally:
+        (account.home / ".bashrc").unlink()
+    with pytest.raises(HostError, match=r"'board' could not last: was ended by SIGKILL"):
+        reached.run(["sh", "-c", "kill -9 $$"], purpose="last")
+    with pytest.raises(HostError, match=r"'board' could not end: ended with exit code 255: at its own will"):
+        reached.run(["sh", "-c", "echo at its own will >&2; exit 255"], purpose="end")
+    with pytest.raises(ConnectionLostError, match=r"the connection to 'board' was lost"):
+        dropped = Thread(target=lambda: (time.sleep(1), account.drop_connections()), daemon=True)
+        dropped.start()
+        reached.run(["sleep", "20"], purpose="sleep")
+
+
+@needs_sshd
+def test_patience_begins_with_the_loss(account: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 2.5)
+    reached = Connection(Account("board"), account.config, Progress())
+    reached.run(["true"], purpose="be there")
+    marker = account.home / "second"
+    Thread(target=lambda: (time.sleep(4), marker.touch(), account.drop_connections()), daemon=True).start()
+    script = 'test -e "$1" && echo again || sleep 30'
+    assert reached.run(["sh", "-c", script, "sh", marker], purpose="wait") == b"again\n"
+    marker.unlink()
+
+
 @pytest.mark.parametrize(
     ("text", "account"),
     [
@@ -358,7 +391,9 @@ def test_accounts_are_written_as_ssh_has_them(text: str, account: Account) -> No
     assert Account.parse(text) == account
 
 
-@pytest.mark.parametrize("text", ["", "-oProxyCommand=evil", "pi@", "pi@host:port", "a b", "pi@-x", "host;rm"])
+@pytest.mark.parametrize(
+    "text", ["pi@host:99999", "", "-oProxyCommand=evil", "pi@", "pi@host:port", "a b", "pi@-x", "host;rm"]
+)
 def test_what_is_no_account_is_refused_before_ssh_sees_it(text: str) -> None:
     with pytest.raises(OptionError, match=r"--on takes ssh:USER@HOST"):
         bench(files=["x.tflite"], on=f"ssh:{text}")

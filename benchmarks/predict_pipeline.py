@@ -73,7 +73,7 @@ def run_example(artifact: Path, photos: list[Path], threads: int | None) -> dict
     _, height, width, _ = taken["shape"]
     for path in photos:
         image = Image.open(path).convert("RGB").resize((width, height))
-        data = np.expand_dims(image, axis=0)
+        data = np.expand_dims(np.asarray(image), axis=0)
         interpreter.set_tensor(taken["index"], data)
         interpreter.invoke()
         results = np.squeeze(interpreter.get_tensor(given["index"]))

@@ -13,7 +13,8 @@ from statistics import median
 from typing import Any
 
 from tledge.bench.board import BoardReadings, read_throttling
-from tledge.bench.board.files import read_clock, read_governor, read_number, read_temperature, read_text
+from tledge.bench.board.files import read_clock, read_governor, read_number, read_temperature
+from tledge.core.system_files import read_text
 
 BUSY = 0.05
 """Others' share of the machine's processor time from which a measurement is noisy."""

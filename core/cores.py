@@ -14,6 +14,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from tledge.core.system_files import read_text
+
 
 def usable_cores() -> int:
     """How many cores this process may use, at least 1; of a quota of 1.5 cores, 2."""
@@ -31,8 +33,8 @@ def cpu_quota(root: Path = Path("/")) -> float:
     Returns:
         Infinity where nothing limits it, or nothing tells.
     """
-    groups = _read(root / "proc/self/cgroup").splitlines()
-    mounts = _read(root / "proc/self/mountinfo").splitlines()
+    groups = read_text(root / "proc/self/cgroup").splitlines()
+    mounts = read_text(root / "proc/self/mountinfo").splitlines()
     paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in groups if ":" in line)}
     quotas = [math.inf]
     for line in mounts:
@@ -78,18 +80,11 @@ def _upwards(place: Path, path: str, mounted: str) -> Iterator[Path]:
 
 def _quota(group: Path) -> float:
     """Of ``cpu.max``: "150000 100000", microseconds of time in each period, or "max 100000"."""
-    quota, _, period = _read(group / "cpu.max").strip().partition(" ")
+    quota, _, period = read_text(group / "cpu.max").partition(" ")
     return float(quota) / float(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf
 
 
 def _quota_of_version_1(group: Path) -> float:
     """-1 stands for no quota."""
-    quota, period = (_read(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+    quota, period = (read_text(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     return float(quota) / float(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tledge.core.cores import usable_cores
+from tledge.core.system_files import read_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def read_board_model(root: Path = Path("/")) -> str:
     Args:
         root: where ``/proc`` is.
     """
-    told = _first(_read(root / "proc/cpuinfo"), "Model") or _read(root / "proc/device-tree/model")
+    told = _first(read_text(root / "proc/cpuinfo"), "Model") or read_text(root / "proc/device-tree/model")
     return " ".join(told.replace("\0", " ").split())
 
 
@@ -94,7 +95,7 @@ def read_environment(distributions: Iterable[str] = (), *, root: Path = Path("/"
         distributions: whose versions to record, beside tledge and numpy.
         root: where ``/proc`` and ``/sys`` are.
     """
-    cpuinfo = _read(root / "proc/cpuinfo")
+    cpuinfo = read_text(root / "proc/cpuinfo")
     cpu = read_board_model(root) or _first(cpuinfo, "model name", "Hardware")
     return Environment(
         host=platform.node(),
@@ -103,7 +104,7 @@ def read_environment(distributions: Iterable[str] = (), *, root: Path = Path("/"
         cpu_features=tuple(sorted(_first(cpuinfo, "flags", "Features").split())),
         cores=os.cpu_count() or 1,
         usable_cores=usable_cores(),
-        governor=_read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip(),
+        governor=read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         memory=_memory(root),
         os=_operating_system(),
         python=platform.python_version(),
@@ -120,7 +121,7 @@ def _operating_system() -> str:
 
 
 def _memory(root: Path) -> int:
-    match = re.search(r"MemTotal:\s+(\d+) kB", _read(root / "proc/meminfo"))
+    match = re.search(r"MemTotal:\s+(\d+) kB", read_text(root / "proc/meminfo"))
     return int(match[1]) * 1024 if match else 0
 
 
@@ -130,10 +131,3 @@ def _first(text: str, *keys: str) -> str:
         if match:
             return match[1].strip()
     return ""
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

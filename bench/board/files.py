@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tledge.core.system_files import read_text
+
 
 def read_temperature(root: Path) -> float | None:
     """Degrees Celsius of the hottest sensor; None where there is none."""
@@ -36,14 +38,6 @@ def read_memory_available(root: Path) -> int | None:
     """Bytes that programs can still have without swapping."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", read_text(root / "proc/meminfo"), re.MULTILINE)
     return int(found[1]) * 1024 if found else None
-
-
-def read_text(path: Path) -> str:
-    """A file's text without the white space around it; empty where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def read_number(path: Path) -> float | None:

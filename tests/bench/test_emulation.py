@@ -1,8 +1,6 @@
 import json
-import os
 import shutil
 import zipfile
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,20 +28,6 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own, which holds nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "tledge" / "emulation"
-
-
-@pytest.fixture(scope="module")
-def pi5(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedMachine]:
-    """An emulated Raspberry Pi 5, built from nothing."""
-    if not os.environ.get("CI") and not (
-        shutil.which("qemu-aarch64-static") and Path("/usr/sbin/debootstrap").exists()
-    ):
-        pytest.skip("needs Debian's packages: apt-get install qemu-user-static debootstrap")
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        yield prepare("pi5")
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -169,10 +153,11 @@ def test_what_fails_there_is_told(pi5: EmulatedMachine) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("pi5")
 def test_an_emulated_board_answers_as_this_machine_does(
-    pi5: EmulatedMachine, int8: Path, tiny_artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    board_cache: Path, int8: Path, tiny_artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(pi5.root.parents[2]))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(board_cache))
     images = random_images(9, 16)
     answers = emulated_logits(int8, images, "pi5")
     assert answers.dtype == np.float32
@@ -191,10 +176,11 @@ def test_an_emulated_board_answers_as_this_machine_does(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("pi5")
 def test_an_artifact_that_fails_on_the_board_leaves_no_process(
-    pi5: EmulatedMachine, tiny_artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    board_cache: Path, tiny_artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(pi5.root.parents[2]))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(board_cache))
     broken = tmp_path / "float32.tflite"
     broken.write_bytes(WRONG_ROOT + (tiny_artifacts / "float32.tflite").read_bytes()[4:])
     with pytest.raises(MeasurementError, match=r"'float32.tflite' on the emulated pi5 (was )?ended"):

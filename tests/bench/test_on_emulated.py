@@ -1,18 +1,16 @@
 """What ships, run as a user runs it on an emulated Raspberry Pi: benchmarks, and ``tledge predict`` as installed."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import Demo, tledge
 
-from tledge.bench.emulation import EmulatedMachine, prepare, run_python
+from tledge.bench.emulation import EmulatedMachine, run_python
 from tledge.bench.emulation.root import PLATFORMS, PYTHON
 from tledge.bench.remote.wheel import write_wheel
 from tledge.core.run_directory import RunDirectory
@@ -20,24 +18,7 @@ from tledge.edge_runtime import Classifier
 
 INT8 = ("int8.tflite", "int8.onnx")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not os.environ.get("CI")
-        and not (shutil.which("qemu-aarch64-static") and Path("/usr/sbin/debootstrap").exists()),
-        reason="needs Debian's packages: apt-get install qemu-user-static debootstrap",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def pi5(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedMachine]:
-    """An emulated Raspberry Pi 5; commands that tests start find it in the same cache."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        yield prepare("pi5")
-    shutil.rmtree(folder)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +50,12 @@ def int8_run(demo: Demo, tmp_path: Path) -> RunDirectory:
 
 
 @pytest.mark.usefixtures("pi5")
-def test_a_benchmark_on_the_board_tells_of_answers_and_never_of_times(int8_run: RunDirectory) -> None:
+def test_a_benchmark_on_the_board_tells_of_answers_and_never_of_times(
+    int8_run: RunDirectory, board_cache: Path
+) -> None:
     work = int8_run.path.parents[1]
     before = (int8_run.bench / "results.jsonl").read_bytes()
-    done = tledge("bench", "--on", "emulated:pi5", cwd=work, env={"COLUMNS": "160"})
+    done = tledge("bench", "--on", "emulated:pi5", cwd=work, env={"COLUMNS": "160", "XDG_CACHE_HOME": str(board_cache)})
     assert done.code == 0, done.err
     folder = int8_run.path / "bench-emulated-pi5"
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -96,7 +79,9 @@ def test_a_benchmark_on_the_board_tells_of_answers_and_never_of_times(int8_run: 
     assert "p50" not in done.out
     assert "latency" not in (folder / "report.md").read_text().lower()
     assert (int8_run.bench / "results.jsonl").read_bytes() == before, "this machine's own results stand as they were"
-    again = tledge("bench", "--repeat", folder / "results.jsonl", "--json", cwd=work)
+    again = tledge(
+        "bench", "--repeat", folder / "results.jsonl", "--json", cwd=work, env={"XDG_CACHE_HOME": str(board_cache)}
+    )
     assert again.code == 0, again.err
     assert [row["top1"] for row in json.loads(again.out)["rows"]] == [measured[name, "top1"]["value"] for name in INT8]
 

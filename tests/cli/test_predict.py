@@ -210,11 +210,17 @@ def test_a_cut_off_last_frame_is_named(artifact: Path, tmp_path: Path) -> None:
     assert summary == "1 image, 1 unreadable"
 
 
+def fill_with_photos(folder: Path, count: int) -> None:
+    """Links to one photo: more than are answered before a test has seen the first."""
+    folder.mkdir()
+    one = folder.with_name("one.jpg")
+    one.write_bytes(photo())
+    for number in range(count):
+        (folder / f"{number}.jpg").symlink_to(one)
+
+
 def test_sigterm_finishes_the_photo_of_a_folder(artifact: Path, tmp_path: Path) -> None:
-    (tmp_path / "one.jpg").write_bytes(photo())
-    (tmp_path / "many").mkdir()
-    for number in range(4_000):
-        (tmp_path / "many" / f"{number}.jpg").symlink_to(tmp_path / "one.jpg")
+    fill_with_photos(tmp_path / "many", 4_000)
     with predicting(artifact, "many", cwd=tmp_path) as running:
         running.line()
         code, rest, err = running.end(signal.SIGTERM)
@@ -226,10 +232,7 @@ def test_sigterm_finishes_the_photo_of_a_folder(artifact: Path, tmp_path: Path) 
 
 
 def test_ctrl_c_in_a_folder_is_one_line(artifact: Path, tmp_path: Path) -> None:
-    (tmp_path / "one.jpg").write_bytes(photo())
-    (tmp_path / "many").mkdir()
-    for number in range(4_000):
-        (tmp_path / "many" / f"{number}.jpg").symlink_to(tmp_path / "one.jpg")
+    fill_with_photos(tmp_path / "many", 4_000)
     with predicting(artifact, "many", cwd=tmp_path) as running:
         running.line()
         code, rest, err = running.end(signal.SIGINT)

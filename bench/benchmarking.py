@@ -161,10 +161,10 @@ def bench(
     """
     progress = progress or Progress()
     place = find_place(on, None if ssh_config is None else Path(ssh_config))
-    _check_suits(place, {"profile": profile, "corruptions": corruptions, **attack}, place.here)
+    _check_suits(place, {"profile": profile, "corruptions": corruptions, **attack}, suits=place.here)
     sizes = tuple(batch_sizes) != BATCH_SIZES
     timed = {"seconds": seconds, "rounds": rounds, "rigor": rigor != "quick", "batch_sizes": sizes}
-    _check_suits(place, timed, place.times)
+    _check_suits(place, timed, suits=place.times)
     duration = plan_duration(rigor, rounds=rounds, seconds=seconds, batch_sizes=batch_sizes)
     timing, count = duration.timing, duration.rounds
     conditions = parse(fail_on, compared=against is not None)
@@ -258,7 +258,7 @@ def _ask_reference(subject: Subject, progress: Progress) -> CellResult | None:
         return None
 
 
-def _check_suits(place: Place, asked: Mapping[str, object], suits: bool) -> None:
+def _check_suits(place: Place, asked: Mapping[str, object], *, suits: bool) -> None:
     """Raises OptionError where something is asked for that a place cannot do."""
     for name, value in asked.items():
         if value and not suits:

@@ -7,7 +7,7 @@ round to round.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,6 +49,19 @@ class Outcome:
     skipped: tuple[Skipped, ...]
     interrupted: bool
     measurements: tuple[Measurement, ...] = ()
+
+
+def unmeasured(
+    cells: Sequence[Cell], results: Mapping[Cell, CellResult], failed: Mapping[Cell, str]
+) -> tuple[Skipped, ...]:
+    """The cells without a result: those that failed, by their errors, and those that were not reached."""
+    return tuple(
+        Skipped(
+            cell.model.name, str(cell.target), failed.get(cell, "interrupted before its turn"), failed=cell in failed
+        )
+        for cell in cells
+        if cell not in results
+    )
 
 
 class Rounds:
@@ -103,17 +116,7 @@ class Rounds:
             cell: CellResult.join([item for item, _ in found], [start for _, start in found], sizes)
             for cell, found in measured.items()
         }
-        skipped = [
-            Skipped(
-                cell.model.name,
-                str(cell.target),
-                self._failed.get(cell, "interrupted before its turn"),
-                failed=cell in self._failed,
-            )
-            for cell in self._cells
-            if cell not in measured
-        ]
-        return Outcome(results, tuple(skipped), interrupted)
+        return Outcome(results, unmeasured(self._cells, results, self._failed), interrupted)
 
     def _measure(self, cell: Cell, number: int, step: Step) -> None:
         if cell not in self._failed:

@@ -30,7 +30,7 @@ def classify(artifact: Path, target: str, images: Path, *, first: int, last: int
     """
     pixels = np.load(images, mmap_mode="r")[first:last]
     logits = []
-    with Classifier(artifact, target=target) as classifier:
+    with Classifier(artifact, target=target, warm_up=False) as classifier:  # nothing is timed, and all takes long here
         for image in pixels:
             logits.append(classifier.logits(np.asarray(image)[np.newaxis]))
             print(flush=True)

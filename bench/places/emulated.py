@@ -15,7 +15,7 @@ from tledge.bench.parity import measure_parity
 from tledge.bench.place import Place, PlaceKind
 from tledge.bench.plan import Cell
 from tledge.bench.record import Skipped
-from tledge.bench.rounds import Outcome
+from tledge.bench.rounds import Outcome, unmeasured
 from tledge.bench.subject import Model, Subject
 from tledge.core.artifact import Artifact
 from tledge.core.errors import MeasurementError, OptionError, TledgeError
@@ -84,17 +84,7 @@ class EmulatedBoard(Place):
                     failed[cell] = str(error)
         except KeyboardInterrupt:
             interrupted = True
-        skipped = [
-            Skipped(
-                cell.model.name,
-                str(cell.target),
-                failed.get(cell, "interrupted before its turn"),
-                failed=cell in failed,
-            )
-            for cell in cells
-            if cell not in results
-        ]
-        return Outcome(results, tuple(skipped), interrupted, tuple(parity))
+        return Outcome(results, unmeasured(cells, results, failed), interrupted, tuple(parity))
 
     def _run(self, cell: Cell, photos: Sequence[Path], progress: Progress) -> tuple[CellResult, Logits]:
         """A cell's answers on the board, and those of the same file on the same photos here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from tledge.bench.plan import Cell, pair
 from tledge.bench.record import Skipped
 from tledge.bench.remote.connection import Account, Connection
 from tledge.bench.remote.launching import RemoteRounds
+from tledge.bench.remote.wheel import write_wheel
 from tledge.bench.remote.workplace import Workplace, names_of, pinned_versions
 from tledge.bench.rounds import Outcome, Rounds
 from tledge.bench.subject import Model, Subject
@@ -48,8 +49,9 @@ class SshHost(Place):
         connection = Connection(self._account, self._config, progress)
         onnx = any(model.format == "onnx" for model in shipped)
         settings = {"models": _fingerprints(shipped), "onnx": onnx, "versions": pinned_versions()}
-        self._workplace = Workplace(connection, settings, progress)
-        self._workplace.install(onnx=onnx)
+        with tempfile.TemporaryDirectory() as folder:
+            self._workplace = Workplace(connection, write_wheel(Path(folder)), settings, progress)
+            self._workplace.install(onnx=onnx)
         printed = self._workplace.run_module("tledge.bench.remote.offering", *wanted, purpose="offer its targets")
         targets = [Target.parse(line) for line in printed.decode().split()]
         return pair(shipped, targets, asked=bool(wanted))
@@ -68,8 +70,7 @@ class SshHost(Place):
         workplace.copy(files, "model files")
         workplace.copy(photos, "photos")
         names = {str(path): name for name, path in {**files, **photos}.items()}
-        content = json.dumps([subject.fingerprint, _fingerprints([cell.model for cell in cells])])
-        launch = RemoteRounds(workplace, names, content)
+        launch = RemoteRounds(workplace, names, subject.fingerprint)
         outcome = Rounds(subject, cells, count, timing, progress, launch=launch).run()
         if launch.found:
             progress.note(

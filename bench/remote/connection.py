@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from shutil import which
 
 from tledge.bench.endings import describe_end
+from tledge.bench.launching import TIMEOUT
 from tledge.core.errors import ConnectionLostError, HostError, OptionError
 from tledge.core.progress import Progress, Step
 
@@ -46,9 +47,6 @@ PATIENCE = 300.0
 
 LONGEST_PAUSE = 30.0
 """Seconds between two tries, at most."""
-
-TIMEOUT = 12 * 3600.0
-"""Seconds after which a command is taken for stuck."""
 
 FAILED = 255
 """The exit code with which ssh says that it, not the command, failed."""

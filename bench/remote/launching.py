@@ -21,16 +21,17 @@ class RemoteRounds:
     Args:
         workplace: holds the files.
         names: of files here, what they are called below the workplace's folder.
-        content: fingerprint of the photos, models and sidecars, whose names there tell nothing of them.
+        photos: their fingerprint, since their names there tell nothing of them. What the workplace is called by tells
+            of the models and sidecars.
 
     Attributes:
         found: rounds that were there already, from before a connection was lost.
     """
 
-    def __init__(self, workplace: Workplace, names: Mapping[str, str], content: str) -> None:
+    def __init__(self, workplace: Workplace, names: Mapping[str, str], photos: str) -> None:
         self._workplace = workplace
         self._names = dict(names)
-        self._content = content
+        self._photos = photos
         self._asked: Counter[str] = Counter()
         self.found = 0
 
@@ -48,7 +49,7 @@ class RemoteRounds:
                 pixels=self._copy_pixels(specification.pixels),
                 images=tuple(map(self._there, specification.images)),
             )
-            digest = sha256((self._content + there.to_json()).encode()).hexdigest()[:16]
+            digest = sha256((self._photos + there.to_json()).encode()).hexdigest()[:16]
             self._asked[digest] += 1  # rounds of one cell are told alike
             key = f"{digest}-{self._asked[digest]}"
             printed = self._workplace.run_module(

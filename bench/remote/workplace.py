@@ -17,7 +17,6 @@ from typing import Any
 
 from tledge.bench.remote import receiving
 from tledge.bench.remote.connection import Connection
-from tledge.bench.remote.wheel import write_wheel
 from tledge.core.environment import installed_versions
 from tledge.core.errors import HostError
 from tledge.core.fingerprint import sha256_of_file
@@ -30,8 +29,6 @@ PINNED = ("numpy", "pillow", "ai-edge-litert", "onnxruntime")
 OLDEST_PYTHON = (3, 11)
 NEEDED = 400_000_000
 """Bytes that the virtual environment takes, with room to spare."""
-
-RECEIVER = "receiving.py"
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,8 @@ class Workplace:
 
     Args:
         connection: to it.
-        settings: whatever decides what is measured; a workplace is found again by the same.
+        wheel: of the tledge that is to run there.
+        settings: whatever else decides what is measured; a workplace is found again by the same.
         progress: is told what happens.
 
     Raises:
@@ -60,23 +58,20 @@ class Workplace:
         ConnectionLostError: the connection was lost for good.
     """
 
-    def __init__(self, connection: Connection, settings: Mapping[str, Any], progress: Progress) -> None:
+    def __init__(self, connection: Connection, wheel: Path, settings: Mapping[str, Any], progress: Progress) -> None:
         self._connection = connection
+        self._wheel = wheel
         self._progress = progress
         machine = _look(connection)
-        with tempfile.TemporaryDirectory() as name:
-            wheel = sha256_of_file(write_wheel(Path(name)))
-        identity = json.dumps([wheel, settings], sort_keys=True, default=str)
+        identity = json.dumps([sha256_of_file(wheel), settings], sort_keys=True, default=str)
         self.folder = machine.folder / sha256(identity.encode()).hexdigest()[:16]
         self.rounds = self.folder / "rounds"
         self._check_room(machine)
 
     def install(self, *, onnx: bool) -> None:
         """Makes the virtual environment, unless it is there: tledge, and ONNX Runtime where that is needed."""
-        with tempfile.TemporaryDirectory() as name:
-            wheel = write_wheel(Path(name))
-            self.copy({wheel.name: wheel}, "tledge")
-        self._make_environment(wheel.name, onnx=onnx)
+        self.copy({self._wheel.name: self._wheel}, "tledge")
+        self._make_environment(self._wheel.name, onnx=onnx)
 
     @property
     def python(self) -> PurePosixPath:
@@ -104,7 +99,7 @@ class Workplace:
             with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT, dereference=True) as archive:
                 for name in missing:
                     archive.add(files[name], arcname=name, recursive=False)
-            command: list[str | PurePath] = [*self._receiver("receive"), self.folder]
+            command: list[str | PurePath] = [*_receiver("receive"), self.folder]
             with self._progress.step(f"Copy {what}", packed.stat().st_size, "bytes") as step:
                 self._connection.run(command, purpose=f"take the {what}", content=packed, step=step)
         lost = self._missing(manifest)
@@ -134,14 +129,10 @@ class Workplace:
         script = 'test -e "$1" && echo there || echo none'
         return self._connection.run(["sh", "-c", script, "sh", path], purpose="look for its folder") == b"there\n"
 
-    def _receiver(self, action: str) -> list[str]:
-        """The command of the program that takes files; its text goes along, since nothing is installed yet."""
-        return ["python3", "-c", Path(receiving.__file__).read_text(encoding="utf-8"), action]
-
     def _missing(self, manifest: Mapping[str, str]) -> list[str]:
         content = json.dumps(manifest).encode()
         printed = self._connection.run(
-            [*self._receiver("missing"), self.folder], purpose="tell what it has", content=content
+            [*_receiver("missing"), self.folder], purpose="tell what it has", content=content
         )
         return [str(name) for name in json.loads(printed)]
 
@@ -165,12 +156,14 @@ class Workplace:
             step.advance(1)
 
 
+def _receiver(action: str) -> list[str]:
+    """The command of the program that takes files; its text goes along, since nothing is installed yet."""
+    return ["python3", "-c", Path(receiving.__file__).read_text(encoding="utf-8"), action]
+
+
 def _look(connection: Connection) -> Machine:
     """What is there; refuses a machine that cannot run tledge."""
-    source = Path(receiving.__file__).read_text(encoding="utf-8")
-    told = json.loads(
-        connection.run(["python3", "-c", source, "look"], purpose="run python3 (apt-get install python3)")
-    )
+    told = json.loads(connection.run(_receiver("look"), purpose="run python3 (apt-get install python3)"))
     host, python = connection.host, ".".join(map(str, told["python"]))
     if told["bits"] != 64:
         raise HostError(

@@ -16,9 +16,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tledge.attacks.attack_batch import AttackBatch, Logits, QueryCounter
 from tledge.attacks.goal import Goal, Indices
-from tledge.attacks.gradients import GradientModel
-from tledge.attacks.search import Counted, Logits, Search
+from tledge.attacks.loss_gradients import GradientModel
 from tledge.attacks.threat_model import NORMS, ThreatModel
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
@@ -92,7 +92,7 @@ class Attack(ABC):
         """The most images of one photo that :meth:`search` shows to the model."""
 
     @abstractmethod
-    def search(self, search: Search) -> Pixels:
+    def search(self, search: AttackBatch) -> Pixels:
         """Looks for an adversarial image of each photo: uint8 (n, height, width, 3)."""
 
     def check(self, classes: int, targeted: bool) -> None:
@@ -130,7 +130,7 @@ class Attack(ABC):
         """
         began = time.perf_counter()
         self._check_options(model, images, goal, threat, seed)
-        counted = Counted(model, len(images))
+        counted = QueryCounter(model, len(images))
         everyone = np.arange(len(images))
         before = counted.logits(images, everyone)
         goal.check_classes(before.shape[1])
@@ -144,7 +144,7 @@ class Attack(ABC):
             for photos in _groups(todo, images[0].size):
                 shown = int(counted.queries[photos].sum())
                 originals, aim = images[photos], goal.select(photos)
-                found = self.search(Search(counted, originals, aim, photos=photos, threat=threat, seed=seed))
+                found = self.search(AttackBatch(counted, originals, aim, photos=photos, threat=threat, seed=seed))
                 found = threat.round(found, originals)
                 after = counted.logits(found, photos)
                 success[photos] = aim.reached(after)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from tledge.attacks.attack import Attack
+from tledge.attacks.attack_batch import AttackBatch
 from tledge.attacks.goal import Indices
-from tledge.attacks.search import Search
 from tledge.core.images import Pixels
 
 
@@ -28,7 +28,7 @@ class RestartingAttack(Attack):
     def budget(self) -> int:
         return self.restarts * (self.steps + 1)
 
-    def search(self, search: Search) -> Pixels:
+    def search(self, search: AttackBatch) -> Pixels:
         places = search.all
         for number in range(self.restarts):
             places = self.restart(search, places, number)
@@ -39,5 +39,5 @@ class RestartingAttack(Attack):
         return search.best
 
     @abstractmethod
-    def restart(self, search: Search, places: Indices, number: int) -> Indices:
+    def restart(self, search: AttackBatch, places: Indices, number: int) -> Indices:
         """Makes all steps from one random start; returns the places that it worked on to the end."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tledge.attacks.rounding import round_change
+from tledge.attacks.integer_change import round_change
 from tledge.attacks.threat_model import LINF, WHITE, ThreatModel
 from tledge.core.images import Pixels
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tledge.attacks.rounding import round_change
+from tledge.attacks.integer_change import round_change
 from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.images import Pixels
 

@@ -29,15 +29,15 @@ from art.attacks.evasion import AutoProjectedGradientDescent, ProjectedGradientD
 from art.estimators.classification import BlackBoxClassifierNeuralNetwork, TensorFlowV2Classifier
 
 from tledge.attacks.attack import Attack, Goal
-from tledge.attacks.gradients import GradientModel
+from tledge.attacks.loss_gradients import GradientModel
 from tledge.attacks.methods.apgd import Apgd
 from tledge.attacks.methods.pgd import REACH, Pgd
 from tledge.attacks.methods.square import Square
 from tledge.attacks.threat_model import L2, LINF, ThreatModel
 from tledge.core import images
+from tledge.core.balanced_sample import choose_balanced
 from tledge.core.images import Pixels
 from tledge.core.run_directory import RunDirectory, find_run
-from tledge.core.sampling import choose_balanced
 from tledge.edge_runtime import Classifier
 
 PORTION = 40

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from tledge.core.loading import batches
+from tledge.core.image_batches import batches
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory, find_run
 from tledge.export.calibration import load_calibration

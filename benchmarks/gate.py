@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from tledge.bench.stored_results import read_stored
+from tledge.bench.results.stored_results import read_stored
 from tledge.core.artifact import read_artifact, write_artifact
 from tledge.core.run_directory import RunDirectory, find_run
 from tledge.edge_runtime import Classifier

@@ -25,7 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tledge.core.loading import batches
+from tledge.core.image_batches import batches
 from tledge.core.progress import Progress
 from tledge.core.splits import Splits
 from tledge.train.data.augmentation import Augmentation

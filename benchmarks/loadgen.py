@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from tledge.bench.cell import Specification, Timing
-from tledge.bench.launching import measure_in_own_process
+from tledge.bench.measure.round_launcher import measure_in_own_process
+from tledge.bench.results.cell_result import Specification, Timing
 from tledge.core.run_directory import find_run
 from tledge.core.statistics import percentile
 from tledge.edge_runtime import Classifier

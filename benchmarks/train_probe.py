@@ -29,9 +29,9 @@ from tledge.core.splits import Splits
 from tledge.train.backbone import BACKBONES
 from tledge.train.backend import use_xla
 from tledge.train.data.dataset import read_dataset
-from tledge.train.data.splitting import draw_splits
+from tledge.train.data.split_draw import draw_splits
+from tledge.train.epochs import class_weights_of
 from tledge.train.evaluation import evaluate
-from tledge.train.fitting import class_weights_of
 from tledge.train.inference import run_over
 from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import assemble, features_of, take_weights

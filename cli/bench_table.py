@@ -11,7 +11,7 @@ from tledge.core.sizes import size_text
 
 if TYPE_CHECKING:
     from tledge.bench import Row
-    from tledge.bench.profiling import Profile
+    from tledge.bench.profile.operator_profile import Profile
 
 MASKED = "gradient_masking"
 """The flag that stands beside what attacks left, not beside latencies."""
@@ -186,7 +186,7 @@ def _cell(column: _Column, row: Row, best: float | None) -> Any:
 def _flags(row: Row) -> Any:
     from rich.text import Text
 
-    from tledge.bench.flags import THROTTLED, THROTTLED_SINCE_BOOT
+    from tledge.bench.results.flags import THROTTLED, THROTTLED_SINCE_BOOT
 
     left_out = {MASKED, THROTTLED_SINCE_BOOT if THROTTLED in row.flags else ""}  # the stronger one says it all
     flags = [flag for flag in row.flags if flag not in left_out]

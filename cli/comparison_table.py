@@ -11,8 +11,8 @@ from tledge.cli.tables import plain_table
 from tledge.core.sizes import size_text
 
 if TYPE_CHECKING:
-    from tledge.bench.change import Change
-    from tledge.bench.comparison import ComparedRow, Comparison
+    from tledge.bench.compare.comparison import ComparedRow, Comparison
+    from tledge.bench.compare.metric_change import MetricChange
 
 STYLES = {"faster": "bold green", "better": "bold green", "slower": "bold yellow", "worse": "bold yellow"}
 WIDE = 96
@@ -109,7 +109,7 @@ def _verdicts(row: ComparedRow) -> Any:
     return Text(", ").join(Text(word, STYLES[word]) for word in row.verdicts)
 
 
-def _arrow(change: Change | None, text: Callable[[float], str]) -> str:
+def _arrow(change: MetricChange | None, text: Callable[[float], str]) -> str:
     """Both values, as in 4.60 → 5.31, or one where they read alike."""
     if change is None:
         return "–"
@@ -117,7 +117,7 @@ def _arrow(change: Change | None, text: Callable[[float], str]) -> str:
     return before if before == after else f"{before} → {after}"
 
 
-def _ratio(change: Change | None, *, with_interval: bool) -> str:
+def _ratio(change: MetricChange | None, *, with_interval: bool) -> str:
     if change is None or change.ratio is None:
         return "–"
     if change.interval is None or not with_interval:

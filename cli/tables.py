@@ -9,7 +9,7 @@ from tledge.core.sizes import size_text
 
 if TYPE_CHECKING:
     from tledge.export import ExportedArtifact
-    from tledge.export.exported import Search
+    from tledge.export.export_record import MaxDropSearch
 
 WIDEST = 112
 """Columns from which the whole table of an export fits."""
@@ -72,7 +72,7 @@ def _delegated(item: ExportedArtifact) -> str:
     return f"{nodes - len(item.delegation.undelegated)}/{nodes}"
 
 
-def trials_table(search: Search) -> Any:
+def trials_table(search: MaxDropSearch) -> Any:
     """What a contract's search tried: a Rich table."""
     table = plain_table(
         ("recipe", "left"), ("points lost", "right"), ("size", "right"), ("ms, 1 thread", "right"), ("", "left")
@@ -95,7 +95,7 @@ def trials_table(search: Search) -> Any:
 SHOWN_LAYERS = 12
 
 
-def sensitivity_table(search: Search) -> Any:
+def sensitivity_table(search: MaxDropSearch) -> Any:
     """The layers that lose most when they alone are quantized: a Rich table."""
     table = plain_table(("most sensitive layers", "left"), ("noise alone", "right"), ("stays", "left"))
     (last,) = search.trials[-1:]

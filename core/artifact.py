@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tledge.core import atomic, embedding
+from tledge.core import atomic, sidecar_storage
 from tledge.core.errors import ArtifactError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.sidecar import Sidecar
@@ -60,9 +60,11 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
         model: the model file's bytes, without a sidecar.
         sidecar: what to write into it.
     """
-    model_format = embedding.format_of(path)
+    model_format = sidecar_storage.format_of(path)
     labels = "".join(f"{label}\n" for label in sidecar.class_names).encode()
-    content = embedding.embed(model, model_format, {embedding.SIDECAR: sidecar.to_json(), embedding.LABELS: labels})
+    content = sidecar_storage.embed(
+        model, model_format, {sidecar_storage.SIDECAR: sidecar.to_json(), sidecar_storage.LABELS: labels}
+    )
     # A killed process may leave the model without its sidecar beside it, never one that does not match.
     path_beside(path).unlink(missing_ok=True)
     atomic.write_bytes(path, content)
@@ -86,9 +88,9 @@ def read_artifact(path: Path) -> Artifact:
         ArtifactError: no such file, empty, cut off, of an unknown format, without a sidecar inside or beside it, or not
             matching the one beside it.
     """
-    model_format = embedding.format_of(path)
+    model_format = sidecar_storage.format_of(path)
     try:
-        inside = embedding.extract(path, model_format, embedding.SIDECAR)
+        inside = sidecar_storage.extract(path, model_format, sidecar_storage.SIDECAR)
     except OSError as error:
         raise ArtifactError(
             f"cannot read model '{path}': {error.strerror or error}; 'tledge export' makes one"
@@ -118,7 +120,7 @@ def read_artifact(path: Path) -> Artifact:
 
 def adopt(path: Path, sidecar: Sidecar) -> Artifact:
     """Writes the sidecar of a model that was made elsewhere beside its file, which stays as it is."""
-    artifact = Artifact(path, embedding.format_of(path), sidecar)
+    artifact = Artifact(path, sidecar_storage.format_of(path), sidecar)
     atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})
     return artifact
 

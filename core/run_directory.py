@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tledge.core import atomic, embedding
+from tledge.core import atomic, sidecar_storage
 from tledge.core.errors import ArtifactError, RunError
 from tledge.core.manifest import RunManifest
 from tledge.core.splits import Splits
@@ -112,7 +112,7 @@ class RunDirectory:
         Raises:
             ArtifactError: there is none yet.
         """
-        suffixes = {f".{name}" for name in embedding.FORMATS}
+        suffixes = {f".{name}" for name in sidecar_storage.FORMATS}
         found = [
             path
             for path in (self.artifacts.iterdir() if self.artifacts.is_dir() else ())
@@ -121,7 +121,7 @@ class RunDirectory:
         if not found:
             raise ArtifactError(f"no artifacts in '{self.artifacts}': make some with 'tledge export --quantize int8'")
         return sorted(
-            found, key=lambda path: (embedding.FORMATS.index(path.suffix[1:]), -path.stat().st_size, path.name)
+            found, key=lambda path: (sidecar_storage.FORMATS.index(path.suffix[1:]), -path.stat().st_size, path.name)
         )
 
     def check_model(self, sha256: str) -> None:

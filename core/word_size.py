@@ -26,7 +26,7 @@ def complaint() -> str:
     )
 
 
-def check() -> None:
+def check_word_size() -> None:
     """Raises TargetError on a 32-bit system."""
     found = complaint()
     if found:

@@ -79,7 +79,7 @@ def unanswered(inspection: Inspection, given: Description) -> tuple[list[str], l
     )
 
 
-def adopt(
+def adopt_model(
     inspection: Inspection, given: Description, *, photo: Path | None = None, overwrite: bool = False
 ) -> Adoption:
     """Runs a model on a picture as it was described, and writes the sidecar if the answer is what it should be.

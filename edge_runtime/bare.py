@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tledge.core.embedding import format_of
 from tledge.core.errors import ArtifactError, OptionError
+from tledge.core.sidecar_storage import format_of
 from tledge.edge_runtime.runtime import default_target, resolve
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec

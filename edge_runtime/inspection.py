@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tledge.core import embedding
+from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description, trim_labels
@@ -128,10 +128,10 @@ def sum_tolerance(output: TensorSpec) -> float:
 
 def _check_foreign(model: Path) -> None:
     """Raises OptionError for files that need no adopting."""
-    model_format = embedding.format_of(model)
+    model_format = sidecar_storage.format_of(model)
     if model_format == "keras":
         raise OptionError(f"'{model}' is a Keras file: 'tledge export --model {model} --data PHOTOS' makes a run of it")
-    if embedding.extract(model, model_format, embedding.SIDECAR) is not None:
+    if sidecar_storage.extract(model, model_format, sidecar_storage.SIDECAR) is not None:
         raise OptionError(f"'{model}' was exported by tledge and needs no adopting: its sidecar is inside it")
 
 
@@ -155,7 +155,7 @@ def _check_classifier(model: Path, image: TensorSpec, output: TensorSpec) -> Non
 def _read_metadata_of(model: Path, runtime: str, told: dict[str, tuple[Any, str]]) -> str:
     """Adds what the metadata says to ``told``; returns what it calls the model."""
     if runtime != "litert":
-        properties = embedding.read_properties(model)
+        properties = sidecar_storage.read_properties(model)
         labels = _labels_from(properties)
         if labels:
             told["labels"] = labels, "its metadata"
@@ -178,8 +178,8 @@ def _read_metadata_of(model: Path, runtime: str, told: dict[str, tuple[Any, str]
 
 def _labels_from(properties: Mapping[str, str]) -> tuple[str, ...]:
     """The labels in ONNX metadata properties: lines, or a mapping from number to name as Ultralytics writes it."""
-    if embedding.LABELS in properties:
-        return trim_labels(properties[embedding.LABELS].splitlines())
+    if sidecar_storage.LABELS in properties:
+        return trim_labels(properties[sidecar_storage.LABELS].splitlines())
     try:
         names = ast.literal_eval(properties.get("names", ""))
     except (ValueError, SyntaxError):

@@ -1,6 +1,6 @@
 """What a TFLite file says of its input in TensorFlow Lite Metadata, and the labels that come with it.
 
-``export/tflite_metadata.py`` writes the same. Sources: metadata_schema.fbs (tflite-support,
+``export/tflite_metadata_writer.py`` writes the same. Sources: metadata_schema.fbs (tflite-support,
 tensorflow_lite_support/metadata), whose slots the numbers below are; schema.fbs (LiteRT).
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tledge.core.embedding import read_member
+from tledge.core.sidecar_storage import read_member
 
 _ENTRY = b"TFLITE_METADATA"
 _SUBGRAPHS, _DESCRIPTION, _NAME = 3, 1, 0  # ModelMetadata

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import OptionError
 from tledge.core.fingerprint import sha256_of_records
+from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
-from tledge.core.loading import batches
 from tledge.core.progress import Progress
-from tledge.core.sampling import choose_balanced
 from tledge.core.sidecar import Calibration
 from tledge.core.splits import Splits
 

@@ -27,8 +27,8 @@ from onnx import helper, numpy_helper
 
 from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
+from tledge.export.float_head import float_head
 from tledge.export.format import Quantizer
-from tledge.export.head import float_head
 from tledge.export.onnx_weights import PRODUCTS, output_axis
 from tledge.export.ranges import Range, observe
 

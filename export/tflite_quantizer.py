@@ -19,8 +19,8 @@ from tledge.core.cores import usable_cores
 from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
 from tledge.export.concrete_function import freeze
+from tledge.export.float_head import float_tail
 from tledge.export.format import Quantizer
-from tledge.export.head import float_tail
 from tledge.export.ranges import Range, observe
 from tledge.export.tflite_file import pack_model, unpack_model
 from tledge.export.tflite_graph import finish, open_batch

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from tledge.core.images import Pixels
 from tledge.export.equalization import equalize
+from tledge.export.float_head import float_head
 from tledge.export.folded_norms import add_to_outputs, fold_batch_norms, norms_by_producer
-from tledge.export.head import float_head
 
 LARGEST_FAN_IN = 1152
 """Layers that sum over more inputs keep nearest rounding: their errors average out, and their correlation

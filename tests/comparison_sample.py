@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tledge.bench.cell import CellResult, Timing
-from tledge.bench.conditions import Conditions
-from tledge.bench.metrics import CellMetrics, find_baseline
-from tledge.bench.plan import Cell
-from tledge.bench.record import BenchSettings
-from tledge.bench.results_folder import ResultsFolder, write
-from tledge.bench.subject import Model
+from tledge.bench.measure.conditions import Conditions
+from tledge.bench.results.cell_result import CellResult, Timing
+from tledge.bench.results.cells import Cell
+from tledge.bench.results.metrics import CellMetrics, find_baseline
+from tledge.bench.results.results_folder import ResultsFolder, write
+from tledge.bench.results.settings import BenchSettings
+from tledge.bench.results.workload import Model
 from tledge.core.environment import Environment
 from tledge.edge_runtime.target import Target
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tledge.bench.cell import CellResult
-from tledge.bench.conditions import Conditions
-from tledge.bench.record import BenchSettings, Skipped
-from tledge.bench.results_folder import REFERENCE, ResultsFolder, write
-from tledge.core.comparisons import latency_ratio, mcnemar
+from tledge.bench.measure.conditions import Conditions
+from tledge.bench.results.cell_result import CellResult
+from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, write
+from tledge.bench.results.settings import BenchSettings, Skipped
 from tledge.core.environment import Environment
 from tledge.core.measurement import Measurement
+from tledge.core.significance import latency_ratio, mcnemar
 from tledge.core.statistics import percentile, wilson_interval
 
 ROUNDS, QUERIES = 5, 60

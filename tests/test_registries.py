@@ -8,7 +8,7 @@ import pytest
 
 from tledge.attacks.attack import ATTACKS, Attack
 from tledge.cli.commands import visualize as visualize_command
-from tledge.core import embedding
+from tledge.core import sidecar_storage
 from tledge.core.registry import Registry
 from tledge.edge_runtime.runtime import RUNTIMES, Runtime
 from tledge.export.format import FORMATS, Format
@@ -47,14 +47,14 @@ def test_formats_have_known_recipes_a_sidecar_and_a_runtime(name: str) -> None:
     kind: Format = FORMATS.load(name)
     assert set(kind.recipes) <= {recipe.name for recipe in RECIPES}
     assert "float32" in kind.recipes
-    assert name in embedding.FORMATS
+    assert name in sidecar_storage.FORMATS
     assert any(name in RUNTIMES.load(runtime).formats for runtime in RUNTIMES.names())
 
 
 @pytest.mark.parametrize("name", RUNTIMES.names())
 def test_runtimes_have_a_cpu_and_say_where_they_come_from(name: str) -> None:
     runtime: Runtime = RUNTIMES.load(name)
-    assert set(runtime.formats) <= set(embedding.FORMATS)
+    assert set(runtime.formats) <= set(sidecar_storage.FORMATS)
     assert runtime.missing() or "cpu" in {device.name for device in runtime.devices() if not device.missing}
     assert runtime.distributions
 

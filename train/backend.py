@@ -18,7 +18,7 @@ from tledge.core.errors import OptionError
 _NAMES = {"tensorflow": "TensorFlow", "jax": "JAX"}
 
 
-def prepare(devices: int | None, hosts: int = 1, host: int = 0, coordinator: str | None = None) -> None:
+def prepare_backend(devices: int | None, hosts: int = 1, host: int = 0, coordinator: str | None = None) -> None:
     """Sets up what can only be set before the backend has computed anything.
 
     Args:

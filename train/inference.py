@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from tledge.core.loading import batches
+from tledge.core.image_batches import batches
 from tledge.core.progress import Step
 
 BATCH_SIZE = 32

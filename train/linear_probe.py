@@ -14,8 +14,8 @@ import keras
 from tledge.core.progress import Progress, Step
 from tledge.core.splits import Sample, Splits
 from tledge.train.feature_cache import FeatureCache, FeatureKey, Features, fingerprint_of
-from tledge.train.head import INVERSE_STRENGTHS, fit_head
 from tledge.train.history import Epoch
+from tledge.train.logistic_head import INVERSE_STRENGTHS, fit_head
 from tledge.train.model import features_of
 from tledge.train.settings import Settings
 

@@ -1,5 +1,5 @@
 """Shows what the network sees; ``visualize/kinds`` holds one module per kind of picture."""
 
-from tledge.visualize.visualizing import VisualizeRecord, visualize
+from tledge.visualize.visualize_api import VisualizeRecord, visualize
 
 __all__ = ["VisualizeRecord", "visualize"]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
-from tledge.visualize.gradients import LogitGradient
+from tledge.visualize.logit_gradients import LogitGradient
 from tledge.visualize.total_variation import total_variation_gradient
 
 Floats = npt.NDArray[np.float32]

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core.images import Pixels
-from tledge.visualize.gradients import LogitGradient
 from tledge.visualize.layers import split_at
+from tledge.visualize.logit_gradients import LogitGradient
 
 Floats = npt.NDArray[np.float32]
 

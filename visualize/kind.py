@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from tledge.core.progress import Progress
 from tledge.core.registry import Registry
 from tledge.visualize.section import Section
-from tledge.visualize.subject import Subject
+from tledge.visualize.visualized_model import VisualizedModel
 
 
 class Kind(ABC):
@@ -40,12 +40,12 @@ class Kind(ABC):
         changed: Self = dataclasses.replace(self, **own)  # type: ignore[type-var]
         return changed
 
-    def why_not(self, subject: Subject) -> str:
+    def why_not(self, subject: VisualizedModel) -> str:
         """What a subject lacks for this kind to be shown, and how to give it; empty where nothing."""
         return ""
 
     @abstractmethod
-    def show(self, subject: Subject, progress: Progress) -> Section:
+    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
         """Looks.
 
         Raises:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tledge.core import atomic
 from tledge.core.images import Pixels
-from tledge.visualize.lettering import Lettering
+from tledge.visualize.captions import CaptionWriter
 
 GAP, MARGIN = 8, 12
 """Pixels between tiles, and around them."""
@@ -91,7 +91,7 @@ class Grid(Picture):
 
     def content(self) -> bytes:
         """A PNG of all tiles with their labels."""
-        lettering = Lettering.load(13 if self.tile_width >= 120 else 11)
+        lettering = CaptionWriter.load(13 if self.tile_width >= 120 else 11)
         height, width = self.tiles[0].pixels.shape[:2]
         tile_height = round(self.tile_width * height / width)
         lines = max(len(lettering.wrap(tile.label, self.tile_width)) for tile in self.tiles)

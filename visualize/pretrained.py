@@ -13,7 +13,7 @@ from typing import Any
 from tledge.core.errors import ModelError, OptionError, UnknownNameError, WeightsError
 from tledge.core.extras import keras_backend, require
 from tledge.core.images import RESIZE_RULES
-from tledge.visualize.subject import Subject
+from tledge.visualize.visualized_model import VisualizedModel
 
 IMAGENET, NONE = "imagenet", "none"
 CLASSES = 1000
@@ -32,9 +32,9 @@ NOT_OF_LAYERS = frozenset(("optimizer", "optimizer_weights"))
 """What a weights file may hold besides weights of layers."""
 
 
-def of_backbone(
+def model_of_backbone(
     name: str, weights: str, *, image_size: int | None = None, labels: Path | None = None, resize: str = "crop"
-) -> Subject:
+) -> VisualizedModel:
     """Builds a backbone with its preprocessing inside, and reads its weights.
 
     Args:
@@ -66,7 +66,7 @@ def of_backbone(
     has_head = len(model.output_shape) == 2
     if labels is not None and not has_head:
         raise OptionError(f"--labels names classes, and '{weights}' holds no head of {name}; leave it out")
-    return Subject(
+    return VisualizedModel(
         title=f"{name} ({weights if weights in (IMAGENET, NONE) else Path(weights).name})",
         model=model,
         class_names=_class_names(labels, model.output_shape[-1], weights) if has_head else (),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.attacks.attack import Goal
-from tledge.attacks.gradients import Floats, GradientModel, Gradients
+from tledge.attacks.loss_gradients import Floats, GradientModel, Gradients
 from tledge.attacks.losses import CROSS_ENTROPY
 from tledge.attacks.methods.pgd import Pgd
 from tledge.attacks.threat_model import ThreatModel
@@ -23,7 +23,7 @@ MOST_PHOTOS = 64
 
 
 @dataclass(frozen=True)
-class Found:
+class SmallestEps:
     """What became of one photo.
 
     Attributes:
@@ -62,7 +62,7 @@ def smallest_eps(
     steps: int,
     seed: int,
     progress: Progress,
-) -> list[Found]:
+) -> list[SmallestEps]:
     """Attacks photos by PGD at eps 1, 2, 3, … until each is taken for its target.
 
     The attack goes on after it succeeded: the image that went the farthest is the one that fools other models, too.
@@ -109,6 +109,6 @@ def smallest_eps(
         if not len(todo):
             break
     return [
-        Found(int(eps) or None, image, way, tuple(along))
+        SmallestEps(int(eps) or None, image, way, tuple(along))
         for eps, image, way, along in zip(found_at, images, scores, by_eps, strict=True)
     ]

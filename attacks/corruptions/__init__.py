@@ -4,8 +4,8 @@ Each is a function of one photo, a severity from 1 to 5 and a random generator, 
 ``blur``, ``weather``, ``digital`` and ``camera``. All need NumPy and Pillow alone: a device can corrupt its own photos.
 """
 
-from tledge.attacks.corruptions.corrupting import CORRUPTIONS, EDGE_CORRUPTIONS, SEVERITIES, corrupt
-from tledge.attacks.corruptions.scoring import MeanCorruptionError, mean_corruption_error
+from tledge.attacks.corruptions.corruption import CORRUPTIONS, EDGE_CORRUPTIONS, SEVERITIES, corrupt
+from tledge.attacks.corruptions.mean_corruption_error import MeanCorruptionError, mean_corruption_error
 
 __all__ = [
     "CORRUPTIONS",

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.attacks.attack import check_at_least
+from tledge.attacks.attack_batch import AttackBatch
 from tledge.attacks.goal import Indices
-from tledge.attacks.gradients import Gradients
+from tledge.attacks.loss_gradients import Gradients
 from tledge.attacks.losses import CROSS_ENTROPY, LOSSES, check_loss
 from tledge.attacks.restarts import RestartingAttack
-from tledge.attacks.search import Search
 from tledge.core.errors import UnknownNameError
 
 Floats = npt.NDArray[np.float32]
@@ -65,7 +65,7 @@ class Apgd(RestartingAttack):
         super().check(classes, targeted)
         check_loss(self.loss, classes, targeted)
 
-    def restart(self, search: Search, places: Indices, number: int) -> Indices:
+    def restart(self, search: AttackBatch, places: Indices, number: int) -> Indices:
         images = search.draw_starts(places, number)
         climb = _Climb.begin(places, images, self._look(search, images, places), FIRST_STEP * search.threat.eps)
         checks = checkpoints(self.steps)
@@ -83,7 +83,7 @@ class Apgd(RestartingAttack):
                 climb.check(step - max((check for check in checks if check < step), default=0))
         return climb.places
 
-    def _look(self, search: Search, images: Floats, places: Indices) -> Gradients:
+    def _look(self, search: AttackBatch, images: Floats, places: Indices) -> Gradients:
         return search.gradients(search.round(images, places), places, self.loss)
 
 
@@ -139,7 +139,7 @@ class _Climb:
             return self
         return _Climb(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
 
-    def move(self, search: Search, share: float) -> Floats:
+    def move(self, search: AttackBatch, share: float) -> Floats:
         """The next images, not yet taken."""
         step: Any = search.threat.steepest(self.gradients)
         step *= self.sizes.reshape(-1, 1, 1, 1)

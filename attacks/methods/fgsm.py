@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tledge.attacks.attack import Attack
+from tledge.attacks.attack_batch import AttackBatch
 from tledge.attacks.losses import CROSS_ENTROPY
-from tledge.attacks.search import Search
 from tledge.core.images import Pixels
 
 
@@ -25,7 +25,7 @@ class Fgsm(Attack):
     def budget(self) -> int:
         return 1
 
-    def search(self, search: Search) -> Pixels:
+    def search(self, search: AttackBatch) -> Pixels:
         gradients = search.gradients(search.originals, search.all, CROSS_ENTROPY).gradients
         gradients = search.threat.steepest(gradients)
         gradients *= search.threat.eps

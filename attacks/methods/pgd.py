@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tledge.attacks.attack import check_at_least
+from tledge.attacks.attack_batch import AttackBatch
 from tledge.attacks.goal import Indices
 from tledge.attacks.losses import CROSS_ENTROPY
 from tledge.attacks.restarts import RestartingAttack
-from tledge.attacks.search import Search
 
 REACH = 2.5
 """All steps together in radii of the ball, without a step size: from any start, all of it can be reached."""
@@ -44,7 +44,7 @@ class Pgd(RestartingAttack):
         if self.step_size is not None:
             check_at_least(1e-6, step_size=self.step_size)
 
-    def restart(self, search: Search, places: Indices, number: int) -> Indices:
+    def restart(self, search: AttackBatch, places: Indices, number: int) -> Indices:
         size = self.step_size or REACH * search.threat.eps / self.steps
         images = search.draw_starts(places, number)
         for _ in range(self.steps):

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.attacks.attack import Attack, check_at_least
+from tledge.attacks.attack_batch import AttackBatch
 from tledge.attacks.goal import Goal
 from tledge.attacks.losses import CROSS_ENTROPY, objective, one_hot
-from tledge.attacks.search import Search
 from tledge.attacks.squares import start_squares
 from tledge.attacks.threat_model import LINF
 from tledge.core.errors import OptionError
@@ -56,7 +56,7 @@ class Square(Attack):
     def budget(self) -> int:
         return self.queries
 
-    def search(self, search: Search) -> Pixels:
+    def search(self, search: AttackBatch) -> Pixels:
         places = search.all
         rngs = [search.rng(place) for place in places]
         squares = start_squares(search.originals, search.threat, rngs)
@@ -79,7 +79,7 @@ class Square(Attack):
             losses = np.where(kept, found, losses)
         return search.best
 
-    def _side(self, query: int, search: Search) -> int:
+    def _side(self, query: int, search: AttackBatch) -> int:
         """The side of the squares of a query, in pixels."""
         height, width = (int(length) for length in search.originals.shape[1:3])
         halvings = len([passed for passed in HALVINGS if query / self.queries > passed])

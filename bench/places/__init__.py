@@ -1,1 +1,1 @@
-"""The kinds of places that ``tledge bench --on`` takes, a file each."""
+"""Where a benchmark runs: this machine, another one by ssh, an emulated board."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tledge.bench.report.attacked import conclude_attacks
-from tledge.bench.report.data import ReportData
-from tledge.bench.report.wording import flag_text, listed, p_text
-from tledge.bench.summary import Row
-from tledge.core.comparisons import FASTER, SIGNIFICANT, SLOWER
+from tledge.bench.report.attack_sections import conclude_attacks
+from tledge.bench.report.report_data import ReportData
+from tledge.bench.results.number_text import flag_text, listed, p_text
+from tledge.bench.results.rows import Row
+from tledge.core.significance import FASTER, SIGNIFICANT, SLOWER
 
 
 def conclude(data: ReportData) -> list[str]:

@@ -7,17 +7,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tledge.bench.flags import MEANINGS
-from tledge.bench.report import figures
-from tledge.bench.report.answers import agreements
-from tledge.bench.report.attacked import attack_details, attacked_curves, attacked_tables, triples
-from tledge.bench.report.board import board_models, board_rows
-from tledge.bench.report.columns import Column, shown
+from tledge.bench.report import report_figures
+from tledge.bench.report.agreement import agreements
+from tledge.bench.report.attack_sections import attack_details, attacked_curves, attacked_tables, triples
+from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
-from tledge.bench.report.corrupted import corrupted_curves, corrupted_table
-from tledge.bench.report.data import ReportData
-from tledge.bench.report.wording import duration_text, flag_text
-from tledge.bench.summary import Row
+from tledge.bench.report.corruption_sections import corrupted_curves, corrupted_table
+from tledge.bench.report.report_data import ReportData
+from tledge.bench.results.columns import Column, shown
+from tledge.bench.results.flags import MEANINGS
+from tledge.bench.results.number_text import duration_text, flag_text
+from tledge.bench.results.rows import Row
 from tledge.core import atomic
 from tledge.core.extras import require
 from tledge.core.sizes import size_text
@@ -75,7 +75,7 @@ class _RoundConditions:
 
 def _context(data: ReportData) -> dict[str, Any]:
     """What the template needs, by the names that it uses."""
-    scatter, front = figures.accuracy_and_latency(data)
+    scatter, front = report_figures.accuracy_and_latency(data)
     columns = shown(data.rows)
     flags = sorted({flag for row in data.rows for flag in row.flags})
     styles = files("tledge.bench.report")
@@ -92,13 +92,13 @@ def _context(data: ReportData) -> dict[str, Any]:
         "meanings": MEANINGS,
         "flag_text": flag_text,
         "size_text": size_text,
-        "markers": figures.target_markers(data),
+        "markers": report_figures.target_markers(data),
         "scatter": scatter,
         "front": front,
-        "latencies": figures.latency_distributions(data),
-        "costs": figures.costs(data),
-        "throughput": figures.throughput(data),
-        "confusions": figures.confusions(data),
+        "latencies": report_figures.latency_distributions(data),
+        "costs": report_figures.costs(data),
+        "throughput": report_figures.throughput(data),
+        "confusions": report_figures.confusions(data),
         "agreements": agreements(data),
         "attacked": attacked_curves(data),
         "attacked_tables": attacked_tables(data),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tledge.bench.flags import MEANINGS
-from tledge.bench.report.board import board_models, board_rows
-from tledge.bench.report.columns import Column, shown
+from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
-from tledge.bench.report.data import ReportData
-from tledge.bench.report.wording import flag_text
-from tledge.bench.summary import Row
+from tledge.bench.report.report_data import ReportData
+from tledge.bench.results.columns import Column, shown
+from tledge.bench.results.flags import MEANINGS
+from tledge.bench.results.number_text import flag_text
+from tledge.bench.results.rows import Row
 from tledge.core import atomic
 
 

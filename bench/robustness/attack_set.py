@@ -30,8 +30,8 @@ from tledge.attacks.threat_model import ThreatModel
 from tledge.core import atomic
 from tledge.core.errors import DataError, ImageError, TledgeError
 from tledge.core.fingerprint import sha256_of_file, sha256_of_records
+from tledge.core.image_batches import map_ahead
 from tledge.core.images import Pixels, decode
-from tledge.core.loading import map_ahead
 
 SCHEMA_VERSION = 1
 MANIFEST = "attack-set.json"
@@ -42,7 +42,7 @@ LONGEST = 80
 
 
 @dataclass(frozen=True, eq=False)
-class Photos:
+class PhotoSet:
     """What is attacked.
 
     Attributes:
@@ -123,7 +123,7 @@ class AttackSet:
         folder: that one.
     """
 
-    photos: Photos
+    photos: PhotoSet
     attacked: tuple[AttackedPhotos, ...]
     fingerprint: str = ""
     folder: Path | None = None
@@ -223,7 +223,7 @@ def _read(folder: Path, fields: dict[str, Any]) -> AttackSet:
     names = [item["file"] for item in records]
     names += [name for item in fields["attacked"] for name in item["files"] if name is not None]
     decoded = dict(zip(names, _decode(folder, names, size), strict=True))
-    photos = Photos(
+    photos = PhotoSet(
         pixels=np.stack([decoded[item["file"]] for item in records]),
         goal=Goal(
             np.array([item["label"] for item in records]), None if None in targets else np.array(targets, np.intp)
@@ -249,7 +249,7 @@ def _decode(folder: Path, names: Sequence[str], size: tuple[int, int]) -> Iterat
     return map_ahead(read, names, AHEAD)
 
 
-def _read_attacked(item: dict[str, Any], photos: Photos, decoded: dict[str, Pixels]) -> AttackedPhotos:
+def _read_attacked(item: dict[str, Any], photos: PhotoSet, decoded: dict[str, Pixels]) -> AttackedPhotos:
     files, threat = item["files"], ThreatModel(item["norm"], item["eps"])
     if not re.fullmatch("[a-z0-9_]+", item["attack"]):
         raise ValueError(f"{item['attack']!r} is no name of an attack")

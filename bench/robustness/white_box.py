@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tledge.attacks.self_deception import Flag
-from tledge.bench.endings import describe_end
+from tledge.attacks.gradient_masking import MaskingSign
+from tledge.bench.measure.endings import describe_end
 from tledge.bench.robustness.attack_plan import AttackPlan
-from tledge.bench.robustness.attack_set import AttackedPhotos, Photos
+from tledge.bench.robustness.attack_set import AttackedPhotos, PhotoSet
 from tledge.core.artifact import Artifact
 from tledge.core.progress import Progress
 from tledge.core.relayed_progress import run_relayed
@@ -39,12 +39,12 @@ class WhiteBox:
 
     clean: Logits | None = None
     attacked: tuple[tuple[AttackedPhotos, Logits], ...] = ()
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[MaskingSign, ...] = ()
     failure: str = ""
     interrupted: bool = False
 
 
-def attack_keras(model: Artifact, photos: Photos, plan: AttackPlan, folder: Path, progress: Progress) -> WhiteBox:
+def attack_keras(model: Artifact, photos: PhotoSet, plan: AttackPlan, folder: Path, progress: Progress) -> WhiteBox:
     """Attacks photos by a model's gradients.
 
     Args:
@@ -68,7 +68,7 @@ def attack_keras(model: Artifact, photos: Photos, plan: AttackPlan, folder: Path
     (folder / WORK).write_text(json.dumps(work), encoding="utf-8")
     failure, interrupted = "", False
     try:
-        code, printed = run_relayed("tledge.bench.robustness.white_box_process", folder, progress=progress)
+        code, printed = run_relayed("tledge.bench.robustness.white_box_worker", folder, progress=progress)
         if code != 0:
             failure = f"the process that follows its gradients {describe_end(code, printed)}"
     except KeyboardInterrupt:
@@ -78,7 +78,7 @@ def attack_keras(model: Artifact, photos: Photos, plan: AttackPlan, folder: Path
     return WhiteBox(
         clean=clean,
         attacked=tuple(_read(model, plan, folder)),
-        flags=tuple(Flag(*pair) for pair in flags),
+        flags=tuple(MaskingSign(*pair) for pair in flags),
         failure=failure,
         interrupted=interrupted,
     )

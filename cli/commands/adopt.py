@@ -59,7 +59,7 @@ def run(
     sidecar beside the file. Where there is no terminal, all must be given as options.
     """
     with executing(json) as terminal:
-        from tledge.edge_runtime.adoption import adopt, unanswered
+        from tledge.edge_runtime.adoption import adopt_model, unanswered
         from tledge.edge_runtime.description import FIELDS, Description, read_size
         from tledge.edge_runtime.inspection import inspect
 
@@ -85,7 +85,7 @@ def run(
             must, may = unanswered(inspection, given)
             asked = [name for name in FIELDS if name in must or name in may]
             given = _ask(terminal, asked, given)
-        adoption = adopt(inspection, given, photo=photo, overwrite=overwrite)
+        adoption = adopt_model(inspection, given, photo=photo, overwrite=overwrite)
         _show(terminal, adoption, photo)
 
 

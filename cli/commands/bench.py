@@ -141,9 +141,9 @@ def run(
     """
     with executing(json) as terminal:
         from tledge.bench import bench
-        from tledge.bench.repeating import read_repetition
-        from tledge.bench.tabular import check_export
-        from tledge.bench.tabular import export as export_table
+        from tledge.bench.compare.repetition import read_repetition
+        from tledge.bench.results.table_files import check_export
+        from tledge.bench.results.table_files import write_table as export_table
 
         asked: dict[str, Any] = {
             "run": run,
@@ -261,7 +261,7 @@ def to_json(record: BenchRecord) -> dict[str, Any]:
 def show(terminal: Terminal, record: BenchRecord) -> None:
     """Prints what a benchmark measured."""
     from tledge.bench import summarize
-    from tledge.bench.flags import MEANINGS
+    from tledge.bench.results.flags import MEANINGS
 
     rows = summarize(record.measurements)
     terminal.print(bench_table(rows, terminal.width))

@@ -64,18 +64,18 @@ def run(
         return
     ending = Ending()
     with executing(json) as terminal, ending.heeded():
-        from tledge.cli.answers import AnswerLines
+        from tledge.cli.prediction_lines import PredictionLines
         from tledge.core.errors import TledgeError
         from tledge.edge_runtime import Classifier
-        from tledge.edge_runtime.predicting import AHEAD, load_classifiers, predict
+        from tledge.edge_runtime.prediction_stream import AHEAD, load_classifiers, predict
         from tledge.edge_runtime.sources.frame import Chain, Source
-        from tledge.edge_runtime.sources.naming import find_sources
+        from tledge.edge_runtime.sources.source_lookup import find_sources
         from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
 
         found: list[Source] = [find_sources(sources or (), every=every)]
         live = None
         if watch is not None:
-            from tledge.edge_runtime.sources.watching import WatchedFolder
+            from tledge.edge_runtime.sources.watched_folder import WatchedFolder
 
             watched = WatchedFolder(watch)
             found.append(watched)
@@ -93,7 +93,7 @@ def run(
             if watch is not None:
                 terminal.note(f"watching '{watch}': {watched.left:,} images that are there are left; Ctrl-C ends it")
             source = Chain(tuple(found))
-            lines = AnswerLines(terminal, classifiers[0].class_names, source.width)
+            lines = PredictionLines(terminal, classifiers[0].class_names, source.width)
             ahead = AHEAD if live is None else 0
             try:
                 for answer in predict(classifiers, source, top=top, stop=lambda: ending.asked, ahead=ahead):

@@ -128,7 +128,7 @@ def run(
 
         options = {name: value for name, value in context.params.items() if name not in WITH_RESUME}
         if resume:
-            from tledge.train.begun import find_unfinished
+            from tledge.train.resume import find_unfinished
 
             _refuse_options(context, options)
             unfinished = find_unfinished(runs, run)

@@ -17,7 +17,7 @@ from tledge.core.extras import is_installed
 from tledge.core.images import Pixels
 from tledge.edge_runtime.sources.frame import BrokenFrame, DecodedImage, Frame
 from tledge.edge_runtime.sources.latest import Latest
-from tledge.edge_runtime.sources.opencv import load_opencv, to_rgb
+from tledge.edge_runtime.sources.opencv import frame_to_rgb, load_opencv
 
 MOST_FAILURES = 5
 """Frames in a row that may fail before the camera is held to be gone."""
@@ -132,7 +132,7 @@ class OpenCVCapture:
     def read(self) -> Pixels | None:
         """See :class:`Capture`."""
         good, image = self._capture.read()
-        return to_rgb(image) if good and image is not None else None
+        return frame_to_rgb(image) if good and image is not None else None
 
     def close(self) -> None:
         """See :class:`Capture`."""

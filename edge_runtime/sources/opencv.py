@@ -20,7 +20,7 @@ def load_opencv() -> Any:
     return cv2
 
 
-def to_rgb(image: Any) -> Pixels:
+def frame_to_rgb(image: Any) -> Pixels:
     """What OpenCV decodes, blue first or grey, as uint8 (height, width, 3), RGB."""
     pixels = np.asarray(image, np.uint8)
     if pixels.ndim == 2 or pixels.shape[2] == 1:

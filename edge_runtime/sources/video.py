@@ -9,7 +9,7 @@ from threading import Event
 
 from tledge.core.extras import require
 from tledge.edge_runtime.sources.frame import BrokenFrame, DecodedImage, Frame
-from tledge.edge_runtime.sources.opencv import load_opencv, to_rgb
+from tledge.edge_runtime.sources.opencv import frame_to_rgb, load_opencv
 
 SUFFIXES = frozenset(
     ".3gp .avi .flv .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv .h264 .hevc".split()  # noqa: SIM905
@@ -81,7 +81,7 @@ class Video:
                 name = _name(self.path, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, number)
                 good, image = capture.retrieve()
                 if good:
-                    yield DecodedImage(name, to_rgb(image))
+                    yield DecodedImage(name, frame_to_rgb(image))
                 else:
                     yield BrokenFrame(name, f"not a readable frame: '{name}'")
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from digit_sample import Digits
 
-from tledge.attacks.gradients import GradientModel
+from tledge.attacks.loss_gradients import GradientModel
 
 
 @pytest.fixture(scope="session")

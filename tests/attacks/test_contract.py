@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tledge.attacks.attack import ATTACKS, Attack, AttackResult, Goal
-from tledge.attacks.gradients import GradientModel
+from tledge.attacks.loss_gradients import GradientModel
 from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels

@@ -7,7 +7,7 @@ import pytest
 
 from tledge.attacks import attack as attack_module
 from tledge.attacks.attack import Goal
-from tledge.attacks.gradients import GradientModel
+from tledge.attacks.loss_gradients import GradientModel
 from tledge.attacks.losses import cross_entropy, dlr, margin, one_hot, targeted_dlr
 from tledge.attacks.methods.apgd import Apgd, checkpoints
 from tledge.attacks.methods.fgsm import Fgsm

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tledge.attacks.rounding import round_change
+from tledge.attacks.integer_change import round_change
 from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import OptionError, UnknownNameError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tledge.bench.emulation import EmulatedMachine, prepare
+from tledge.bench.places.emulation import EmulatedMachine, prepare_root
 
 
 @pytest.fixture(scope="session")
@@ -27,4 +27,4 @@ def pi5(board_cache: Path) -> EmulatedMachine:
         pytest.skip("needs Debian's packages: apt-get install qemu-user-static debootstrap")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(board_cache))
-        return prepare("pi5")
+        return prepare_root("pi5")

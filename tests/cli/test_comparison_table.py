@@ -7,8 +7,8 @@ from pathlib import Path
 from comparison_sample import PI, Machine, Planted, write_bench
 from rich.console import Console
 
-from tledge.bench.comparison import compare
-from tledge.bench.stored_results import read_stored
+from tledge.bench.compare.comparison import compare
+from tledge.bench.results.stored_results import read_stored
 from tledge.cli.comparison_table import comparison_table
 
 INT8 = Planted()

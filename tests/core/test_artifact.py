@@ -7,7 +7,7 @@ import onnx
 import pytest
 from support import TINY_SIDECAR
 
-from tledge.core import embedding
+from tledge.core import sidecar_storage
 from tledge.core.artifact import path_beside, read_artifact, write_artifact
 from tledge.core.errors import ArtifactError
 from tledge.core.fingerprint import sha256_of_file
@@ -28,8 +28,8 @@ def test_a_lone_file_tells_all(copied: Path, name: str) -> None:
     artifact = read_artifact(copied / name)
     assert artifact.sidecar == TINY_SIDECAR
     assert artifact.sha256 == sha256_of_file(copied / name)
-    assert embedding.extract(copied / name, artifact.format, "labels.txt") == b"cat\ndog\nemu\n"
-    assert embedding.extract(copied / name, artifact.format, "nothing.txt") is None
+    assert sidecar_storage.extract(copied / name, artifact.format, "labels.txt") == b"cat\ndog\nemu\n"
+    assert sidecar_storage.extract(copied / name, artifact.format, "nothing.txt") is None
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -9,7 +9,7 @@ import pytest
 from tledge.core.environment import read_environment
 from tledge.core.errors import MeasurementError, MissingExtraError
 from tledge.core.extras import require
-from tledge.core.loading import map_ahead
+from tledge.core.image_batches import map_ahead
 from tledge.core.measurement import Measurement, read_results, write_results
 
 ONE = Measurement(

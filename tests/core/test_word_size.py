@@ -65,12 +65,12 @@ def test_elsewhere_than_on_arm_another_python_is_the_remedy(monkeypatch: pytest.
     monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
     monkeypatch.setattr("platform.machine", lambda: "i686")
     with pytest.raises(TargetError, match=r"on i686\), .*; install a 64-bit Python$"):
-        word_size.check()
+        word_size.check_word_size()
 
 
 def test_on_64_bits_nothing_is_said_and_nothing_loaded() -> None:
     assert word_size.complaint() == ""
-    word_size.check()
+    word_size.check_word_size()
     before = set(modules_after("from __future__ import annotations; import tledge.core"))
     added = set(modules_after("from tledge.core import word_size; word_size.check()")) - before
     assert added == {"tledge.core.word_size"}

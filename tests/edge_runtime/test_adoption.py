@@ -17,7 +17,7 @@ from tledge.core.artifact import path_beside, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, OptionError, UnknownNameError
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
-from tledge.edge_runtime.adoption import adopt, describe, unanswered
+from tledge.edge_runtime.adoption import adopt_model, describe, unanswered
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.description import Description, read_labels, read_range, read_size
@@ -62,7 +62,7 @@ def copy(zoo: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 
 def _adopted(path: Path, **known: Any) -> Classifier:
-    adopt(inspect(path, known.get("input_size")), Description(**known))
+    adopt_model(inspect(path, known.get("input_size")), Description(**known))
     return Classifier(path)
 
 
@@ -161,7 +161,7 @@ def test_a_lone_output_is_that_of_the_second_class(copy: Callable[[str], Path], 
 def test_an_open_size_is_that_which_is_given(copy: Callable[[str], Path], name: str, labels: tuple[str, ...]) -> None:
     path, photos = copy(name), np.random.default_rng(0).integers(0, 256, (3, 40, 56, 3), np.uint8)
     with pytest.raises(OptionError, match=r"--input-size \(such as 96x96\)"):
-        adopt(inspect(path), Description(labels=labels, input_range=(0, 1)))
+        adopt_model(inspect(path), Description(labels=labels, input_range=(0, 1)))
     with _adopted(path, labels=labels, input_range=(0, 1), input_size=(40, 56)) as classifier:
         assert classifier.input_size == (40, 56)
         assert classifier.logits(photos).shape == (3, len(labels))
@@ -172,7 +172,7 @@ def test_the_photo_is_classified_and_what_was_assumed_is_said(copy: Callable[[st
     path = copy("float.tflite")
     Image.fromarray(stripes(vertical=True, seed=1)).save(tmp_path / "photo.png")
     before = path.read_bytes()
-    adoption = adopt(inspect(path), Description(labels=TEN, input_range=(0, 1)), photo=tmp_path / "photo.png")
+    adoption = adopt_model(inspect(path), Description(labels=TEN, input_range=(0, 1)), photo=tmp_path / "photo.png")
     assert list(adoption.predictions) == Classifier(path).classify(tmp_path / "photo.png")
     assert path.read_bytes() == before
     assert adoption.sources == {
@@ -193,8 +193,8 @@ def test_a_sidecar_beside_holds_for_this_very_file(copy: Callable[[str], Path], 
     assert fields.pop("artifact_sha256") == read_artifact(path).sha256
     assert Sidecar.from_dict(fields, "x") == read_artifact(path).sidecar
     with pytest.raises(ArtifactError, match=r"exists; --overwrite replaces it"):
-        adopt(inspect(path), Description(labels=TEN, input_range=(0, 1)))
-    adopt(inspect(path), Description(labels=TEN, input_range=(-1, 1)), overwrite=True)
+        adopt_model(inspect(path), Description(labels=TEN, input_range=(0, 1)))
+    adopt_model(inspect(path), Description(labels=TEN, input_range=(-1, 1)), overwrite=True)
     shutil.copy(zoo / "grey.tflite", path)
     with pytest.raises(ArtifactError, match="does not match"):
         Classifier(path)
@@ -208,7 +208,7 @@ def test_an_adopted_file_is_no_export_of_a_run(copy: Callable[[str], Path], tiny
 
 
 def test_metadata_of_tensorflow_lite_is_read(tiny_artifacts: Path, zoo: Path, tmp_path: Path) -> None:
-    from tledge.export.tflite_metadata import add_metadata
+    from tledge.export.tflite_metadata_writer import add_metadata
 
     path = tmp_path / "told.tflite"
     content = add_metadata((zoo / "float.tflite").read_bytes(), TEN, description="ten kinds of noise")
@@ -222,8 +222,8 @@ def test_metadata_of_tensorflow_lite_is_read(tiny_artifacts: Path, zoo: Path, tm
 
 
 def test_labels_and_normalization_inside_the_file_are_taken(tmp_path: Path) -> None:
-    from tledge.core.embedding import LABELS, embed
-    from tledge.export.tflite_metadata import add_metadata
+    from tledge.core.sidecar_storage import LABELS, embed
+    from tledge.export.tflite_metadata_writer import add_metadata
 
     path = write_tflite(tmp_path / "told.tflite", keras_classifier(32, 3, 3, None))
     names = ("x", "y", "z")
@@ -248,7 +248,7 @@ def test_labels_in_the_properties_of_onnx_are_taken(copy: Callable[[str], Path],
 
 def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path]) -> None:
     with pytest.raises(OptionError, match=r"does not say how to use it: give --labels .*, --input-range .*, --output"):
-        adopt(inspect(copy("sigmoid.tflite")), Description())
+        adopt_model(inspect(copy("sigmoid.tflite")), Description())
     assert unanswered(inspect(copy("torch.onnx")), Description()) == (
         ["labels", "input_range"],
         ["colour", "mean", "std", "resize"],
@@ -279,14 +279,14 @@ def test_what_contradicts_the_file_is_an_error(
 ) -> None:
     path = copy(name)
     with pytest.raises(OptionError, match=message):
-        adopt(inspect(path), Description(**{"input_range": (0, 1), **known}))
+        adopt_model(inspect(path), Description(**{"input_range": (0, 1), **known}))
     assert not path_beside(path).exists()
 
 
 def test_a_logit_is_no_sigmoid(copy: Callable[[str], Path]) -> None:
     path = copy("logit.tflite")
     with pytest.raises((OptionError, ArtifactError), match="logit"):
-        adopt(inspect(path), Description(labels=("no", "yes"), input_range=(-100, 100), output="sigmoid"))
+        adopt_model(inspect(path), Description(labels=("no", "yes"), input_range=(-100, 100), output="sigmoid"))
 
 
 def test_answers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_answers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(4, np.inf, np.float32), "fc.bias"))
     onnx.save(model, path)
     with pytest.raises(ArtifactError, match="is not finite"):
-        adopt(inspect(path), Description(labels=FOUR, input_range=(0, 1), output="logits"))
+        adopt_model(inspect(path), Description(labels=FOUR, input_range=(0, 1), output="logits"))
     assert not path_beside(path).exists()
 
 
@@ -306,8 +306,10 @@ def test_a_model_that_hears_nothing_is_called_deaf(tmp_path: Path) -> None:
     (weight,) = [item for item in model.graph.initializer if item.name == "fc.weight"]
     weight.CopyFrom(onnx.numpy_helper.from_array(np.zeros((8, 4), np.float32), "fc.weight"))
     onnx.save(model, path)
-    assert adopt(inspect(path), Description(labels=FOUR, input_range=(0, 1), output="logits")).deaf
-    assert not adopt(inspect(write_onnx(tmp_path / "hears.onnx")), Description(labels=FOUR, input_range=(0, 1))).deaf
+    assert adopt_model(inspect(path), Description(labels=FOUR, input_range=(0, 1), output="logits")).deaf
+    assert not adopt_model(
+        inspect(write_onnx(tmp_path / "hears.onnx")), Description(labels=FOUR, input_range=(0, 1))
+    ).deaf
 
 
 def test_what_is_no_image_classifier_is_an_error(tmp_path: Path, tiny_artifacts: Path) -> None:

@@ -15,13 +15,13 @@ from frame_sample import SIZE, jpeg, names_of, shades_of, touch
 
 from tledge.core.errors import ImageError, MissingExtraError, OptionError, SourceError
 from tledge.core.images import Pixels
-from tledge.edge_runtime.sources import watching
+from tledge.edge_runtime.sources import watched_folder
 from tledge.edge_runtime.sources.camera import MOST_FAILURES, Camera, open_camera
 from tledge.edge_runtime.sources.frame import Frame
 from tledge.edge_runtime.sources.latest import Latest
-from tledge.edge_runtime.sources.naming import find_sources
+from tledge.edge_runtime.sources.source_lookup import find_sources
 from tledge.edge_runtime.sources.standard_input import StandardInput
-from tledge.edge_runtime.sources.watching import WatchedFolder
+from tledge.edge_runtime.sources.watched_folder import WatchedFolder
 
 
 class TestNames:
@@ -340,7 +340,7 @@ def watched(folder: Path) -> Iterator[tuple[WatchedFolder, Queue[Frame | Excepti
 class TestWatchedFolder:
     @pytest.fixture(autouse=True)
     def _often(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(watching, "INTERVAL", 0.05)
+        monkeypatch.setattr(watched_folder, "INTERVAL", 0.05)
 
     @staticmethod
     def take(found: "Queue[Frame | Exception]") -> str:
@@ -377,7 +377,7 @@ class TestWatchedFolder:
         class Growing(WatchedFolder):
             """More of the photo is there at each look, to the last."""
 
-            def _look(self) -> dict[str, watching.State]:
+            def _look(self) -> dict[str, watched_folder.State]:
                 if len(looks) < len(pieces):
                     with (tmp_path / "slow.jpg").open("ab") as file:
                         file.write(pieces[len(looks)])

@@ -10,12 +10,12 @@ from support import TINY_SIDECAR, write_stripes
 from tledge.core.artifact import write_artifact
 from tledge.core.errors import ConversionError, OptionError, RunError
 from tledge.core.fingerprint import sha256_of_file
-from tledge.core.loading import batches
+from tledge.core.image_batches import batches
 from tledge.core.progress import Progress
 from tledge.core.splits import Sample, Splits
 from tledge.edge_runtime import Classifier
-from tledge.export.tfmot_training import Quantized, train_quantized, with_weights
-from tledge.export.tfmot_training.process import run_child
+from tledge.export.tfmot import Quantized, train_quantized, with_weights
+from tledge.export.tfmot.tfmot_process import run_child
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_model_optimization")

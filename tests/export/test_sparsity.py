@@ -9,9 +9,9 @@ from support import TINY_SIDECAR
 
 from tledge.core.errors import OptionError
 from tledge.core.fingerprint import sha256_of_file
-from tledge.core.loading import batches
+from tledge.core.image_batches import batches
 from tledge.core.splits import Sample, Splits
-from tledge.export.tfmot_training import Pruned, compressed_size, prune, with_weights
+from tledge.export.tfmot import Pruned, compressed_size, prune, with_weights
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_model_optimization")

@@ -14,7 +14,7 @@ from tledge.core.errors import ArtifactError, ConversionError
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.delegation import Delegation, find_undelegated
 from tledge.export.recipes import Recipe
-from tledge.export.tflite_metadata import add_metadata
+from tledge.export.tflite_metadata_writer import add_metadata
 
 pytest.importorskip("tensorflow")
 
@@ -315,8 +315,8 @@ def test_each_pixel_value_has_an_integer_of_its_own(converted: dict[str, bytes])
 def test_a_small_head_and_the_pooling_before_it_stay_float32(tiny_keras_model: Any) -> None:
     import keras
 
+    from tledge.export.float_head import float_head, float_tail
     from tledge.export.formats.tflite import FORMAT
-    from tledge.export.head import float_head, float_tail
     from tledge.export.weight_rounding import CalibratedModel
 
     assert float_head(tiny_keras_model) == frozenset(), "its 195 weights are many beside 1,500"

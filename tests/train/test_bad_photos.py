@@ -14,7 +14,7 @@ from tledge.core.errors import DataError
 from tledge.core.images import decode, load
 from tledge.core.progress import Progress
 from tledge.train.data.dataset import read_dataset
-from tledge.train.data.splitting import draw_splits
+from tledge.train.data.split_draw import draw_splits
 
 
 def jpeg(image: Image.Image, **options: object) -> bytes:

@@ -13,7 +13,7 @@ from tledge.core.progress import Progress
 from tledge.core.splits import Sample
 from tledge.train.data.dataset import Dataset, read_dataset
 from tledge.train.data.digits import write_digits
-from tledge.train.data.splitting import draw_splits
+from tledge.train.data.split_draw import draw_splits
 
 
 def read(root: Path, skip_broken: bool = False) -> Dataset:

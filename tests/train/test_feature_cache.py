@@ -11,7 +11,7 @@ from tledge.core.progress import Progress, Step
 from tledge.core.splits import Splits
 from tledge.train import feature_cache
 from tledge.train.data.dataset import read_dataset
-from tledge.train.data.splitting import draw_splits
+from tledge.train.data.split_draw import draw_splits
 from tledge.train.feature_cache import KEPT, FeatureCache, FeatureKey, FeatureSet, fingerprint_of
 from tledge.train.settings import settle
 

@@ -202,8 +202,8 @@ def test_event_files_hold_the_history(tuned: RunDirectory) -> None:
 def test_unbalanced_classes_weigh_the_same_in_sum(tmp_path: Path) -> None:
     from tledge.core.progress import Progress
     from tledge.train.data.dataset import read_dataset
-    from tledge.train.data.splitting import draw_splits
-    from tledge.train.fitting import class_weights_of
+    from tledge.train.data.split_draw import draw_splits
+    from tledge.train.epochs import class_weights_of
 
     root = write_stripes(tmp_path / "photos", per_class=40)
     for path in sorted((root / "upright").iterdir())[10:]:

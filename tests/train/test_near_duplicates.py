@@ -81,7 +81,7 @@ def test_many_photos_are_grouped_as_each_pair_would_be() -> None:
 def test_a_data_set_reports_them(tmp_path: Path) -> None:
     from tledge.core.progress import Progress
     from tledge.train.data.dataset import read_dataset
-    from tledge.train.data.splitting import draw_splits
+    from tledge.train.data.split_draw import draw_splits
 
     for label, name in enumerate(("a", "b")):
         (tmp_path / name).mkdir()

@@ -9,7 +9,7 @@ from tledge.core.progress import Progress
 from tledge.core.splits import Splits
 from tledge.train.data.augmentation import UNCHANGED, Augmentation
 from tledge.train.data.dataset import read_dataset
-from tledge.train.data.splitting import draw_splits
+from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.training_batches import Batch, TrainingBatches
 
 

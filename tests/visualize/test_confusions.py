@@ -5,7 +5,7 @@ import pytest
 
 from tledge.core.images import Pixels
 from tledge.edge_runtime.classifier import softmax
-from tledge.visualize.kinds.confusions import Judged
+from tledge.visualize.kinds.confusions import ClassifiedPhoto
 from tledge.visualize.pictures import Grid
 
 PHOTOS = ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"]
@@ -16,8 +16,8 @@ SMALL = np.array([[4, 0, 0], [0, 2, 0], [0, 2, 0], [0, 3, 0], [6, 0, 0], [0, 2, 
 """Wrong about b (2 ahead), e (6 ahead) and f (2 ahead); answers b, d and e otherwise than FLOAT does."""
 
 
-def judged(name: str, logits: np.ndarray) -> Judged:
-    return Judged(
+def judged(name: str, logits: np.ndarray) -> ClassifiedPhoto:
+    return ClassifiedPhoto(
         name=name,
         class_names=("cat", "dog", "owl"),
         photos=PHOTOS,

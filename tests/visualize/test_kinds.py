@@ -17,8 +17,8 @@ from tledge.edge_runtime import Classifier
 from tledge.visualize import VisualizeRecord, visualize
 from tledge.visualize.kind import KINDS
 from tledge.visualize.plots import score_curves
-from tledge.visualize.subject import of_run
 from tledge.visualize.total_variation import total_variation
+from tledge.visualize.visualized_model import model_of_run
 
 ARTIFACTS = ["float32.tflite", "int8.tflite"]
 
@@ -253,7 +253,7 @@ def test_photos_of_the_target_alone_are_refused(faint_run: RunDirectory, tmp_pat
 
 
 def test_a_class_can_be_named_by_its_number(faint_run: RunDirectory) -> None:
-    subject = of_run(faint_run)
+    subject = model_of_run(faint_run)
     assert subject.class_index("1") == 1
     assert subject.class_index(CLASSES[1]) == 1
     with pytest.raises(UnknownNameError):
@@ -265,7 +265,7 @@ def test_an_artifact_of_other_classes_is_refused(faint_run: RunDirectory, tmp_pa
     content = (faint_run.artifacts / "float32.tflite").read_bytes()
     write_artifact(tmp_path / "other.tflite", content, replace(artifact.sidecar, class_names=CLASSES[::-1]))
     with pytest.raises(OptionError, match="tells apart"):
-        of_run(faint_run).choose_artifacts([str(tmp_path / "other.tflite")])
+        model_of_run(faint_run).choose_artifacts([str(tmp_path / "other.tflite")])
 
 
 def test_a_kind_that_cannot_be_shown_costs_no_other(

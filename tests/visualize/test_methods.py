@@ -10,15 +10,15 @@ from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.visualize.activation_maximization import AscentOptions, ascend
+from tledge.visualize.captions import CaptionWriter
 from tledge.visualize.colours import amplified, overlaid, positive_share, stretched
 from tledge.visualize.grad_cam import GradCam
-from tledge.visualize.gradients import LogitGradient
 from tledge.visualize.kinds.features import Features
 from tledge.visualize.layers import feature_layers, feature_maps, find_layers, split_at
-from tledge.visualize.lettering import Lettering
+from tledge.visualize.logit_gradients import LogitGradient
 from tledge.visualize.occlusion import Patches, log_odds, occlusion_map, rank_correlation
-from tledge.visualize.subject import of_run
 from tledge.visualize.total_variation import total_variation, total_variation_gradient
+from tledge.visualize.visualized_model import model_of_run
 
 
 def test_total_variation_sums_the_steps_between_neighbours() -> None:
@@ -73,7 +73,7 @@ def test_layers_are_found_and_the_nearest_is_named(faint_network: Any) -> None:
 
 
 def test_layers_are_told_apart_from_the_image_on(faint_run: RunDirectory) -> None:
-    subject = of_run(faint_run)
+    subject = model_of_run(faint_run)
     first, second = Features(layers=["shapes", "edges_relu"]).show(subject, Progress()).sentences
     assert first.startswith("From 24 × 24 in edges_relu to 12 × 12 in shapes: the layers near the image")
     assert second.startswith("Of 16 channels of shapes, ")
@@ -210,7 +210,7 @@ def test_colours_keep_their_range() -> None:
 
 
 def test_letters_fit_into_their_width() -> None:
-    lettering = Lettering.load(11)
+    lettering = CaptionWriter.load(11)
     lines = lettering.wrap("a photo of a cat\nthat-is-called-by-one-very-long-word-indeed", 80)
     assert len(lines) >= 3
     assert lines[-1].endswith("…")

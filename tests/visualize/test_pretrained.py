@@ -10,7 +10,7 @@ from support import random_images, stripes
 
 from tledge.core.errors import OptionError, UnknownNameError, WeightsError
 from tledge.visualize import visualize
-from tledge.visualize.pretrained import _class_names, of_backbone
+from tledge.visualize.pretrained import _class_names, model_of_backbone
 
 keras: Any = pytest.importorskip("keras")
 
@@ -34,7 +34,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_file_with_the_head_gives_the_logits_of_the_published_network(with_head: Path) -> None:
-    subject = of_backbone("mobilenet", str(with_head), image_size=SIDE)
+    subject = model_of_backbone("mobilenet", str(with_head), image_size=SIDE)
     assert len(subject.class_names) == 1000
     assert subject.input_size == (SIDE, SIDE)
     published = keras.applications.MobileNet(weights=None, input_shape=(SIDE, SIDE, 3), classifier_activation="softmax")
@@ -57,7 +57,7 @@ def test_preprocessing_is_inside_the_graph(name: str, tmp_path: Path) -> None:
     keras.utils.set_random_seed(2)
     published = build(weights=None, include_top=False, input_shape=(32, 32, 3))
     published.save_weights(tmp_path / "notop.weights.h5")
-    subject = of_backbone(name, str(tmp_path / "notop.weights.h5"), image_size=32)
+    subject = model_of_backbone(name, str(tmp_path / "notop.weights.h5"), image_size=32)
     assert not subject.has_head
     images = random_images(2, 32).astype(np.float32)
     expected = published.predict_on_batch(family.preprocess_input(images.copy()))
@@ -129,7 +129,7 @@ def test_a_head_that_does_not_fit_is_not_thrown_away(tmp_path: Path) -> None:
     for name in ("ten.weights.h5", "ten.keras"):
         network.save(tmp_path / name) if name.endswith(".keras") else network.save_weights(tmp_path / name)
         with pytest.raises(WeightsError, match=r"does not hold the weights of MobileNetV2 at 64 px.*\(1280, 10\)"):
-            of_backbone("mobilenet_v2", str(tmp_path / name), image_size=SIDE)
+            model_of_backbone("mobilenet_v2", str(tmp_path / name), image_size=SIDE)
 
 
 def test_the_state_of_an_optimizer_is_no_head(tmp_path: Path) -> None:
@@ -137,11 +137,11 @@ def test_the_state_of_an_optimizer_is_no_head(tmp_path: Path) -> None:
     network.compile(keras.optimizers.Adam())
     network.optimizer.build(network.trainable_variables)
     network.save_weights(tmp_path / "notop.weights.h5")
-    assert not of_backbone("efficientnetb0", str(tmp_path / "notop.weights.h5"), image_size=32).has_head
+    assert not model_of_backbone("efficientnetb0", str(tmp_path / "notop.weights.h5"), image_size=32).has_head
 
 
 def test_random_weights_are_the_same_each_time() -> None:
-    first, second = (of_backbone("mobilenet", "none", image_size=32).model.get_weights() for _ in range(2))
+    first, second = (model_of_backbone("mobilenet", "none", image_size=32).model.get_weights() for _ in range(2))
     for own, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(own, other)
 
@@ -149,7 +149,7 @@ def test_random_weights_are_the_same_each_time() -> None:
 @pytest.mark.parametrize("weights", ["none", "imagenet"])
 def test_an_image_too_small_for_a_backbone_is_an_error_of_the_option(weights: str) -> None:
     with pytest.raises(OptionError, match="--image-size 32 does not suit InceptionV3.*; leave it out, or pass another"):
-        of_backbone("inception_v3", weights, image_size=32)
+        model_of_backbone("inception_v3", weights, image_size=32)
 
 
 def test_without_a_network_classes_have_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,18 +161,18 @@ def test_without_a_network_classes_have_numbers(tmp_path: Path, monkeypatch: pyt
 
 def test_what_is_no_backbone_or_no_weights_is_an_error(with_head: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown backbone 'vg16'\. Did you mean 'vgg16'\?"):
-        of_backbone("vg16", "none")
+        model_of_backbone("vg16", "none")
     with pytest.raises(WeightsError, match="no weights file 'absent.h5'; --weights takes imagenet, none"):
-        of_backbone("mobilenet", "absent.h5", image_size=SIDE)
+        model_of_backbone("mobilenet", "absent.h5", image_size=SIDE)
     with pytest.raises(
         WeightsError, match="does not hold the weights of MobileNetV2 at 64 px, with or without its head"
     ):
-        of_backbone("mobilenet_v2", str(with_head), image_size=SIDE)
+        model_of_backbone("mobilenet_v2", str(with_head), image_size=SIDE)
     (tmp_path / "broken.h5").write_text("no weights")
     with pytest.raises(WeightsError, match="does not hold the weights of MobileNet "):
-        of_backbone("mobilenet", str(tmp_path / "broken.h5"), image_size=SIDE)
+        model_of_backbone("mobilenet", str(tmp_path / "broken.h5"), image_size=SIDE)
     with pytest.raises(OptionError, match="--image-size must be between 32 and 1024 pixels; received 8"):
-        of_backbone("mobilenet", "none", image_size=8)
+        model_of_backbone("mobilenet", "none", image_size=8)
     (tmp_path / "few.txt").write_text("cat\ndog\n")
     with pytest.raises(OptionError, match="holds 2 different class names; the network has 1000 outputs"):
-        of_backbone("mobilenet", "none", image_size=SIDE, labels=tmp_path / "few.txt")
+        model_of_backbone("mobilenet", "none", image_size=SIDE, labels=tmp_path / "few.txt")

@@ -1,7 +1,7 @@
 """MobileNet, version 1: depthwise separable convolutions."""
 
 from tledge.train.backbone import Backbone
-from tledge.train.preprocessing import scale_to_plus_minus_one
+from tledge.train.preprocessing_layers import scale_to_plus_minus_one
 
 BACKBONE = Backbone(
     application="MobileNet",

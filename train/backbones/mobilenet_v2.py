@@ -1,7 +1,7 @@
 """MobileNetV2: inverted residuals and linear bottlenecks, made for phones."""
 
 from tledge.train.backbone import Backbone
-from tledge.train.preprocessing import scale_to_plus_minus_one
+from tledge.train.preprocessing_layers import scale_to_plus_minus_one
 
 BACKBONE = Backbone(
     application="MobileNetV2",

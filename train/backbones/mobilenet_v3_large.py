@@ -1,7 +1,7 @@
 """MobileNetV3-Large: searched for phones, with squeeze-and-excitation and hard swish."""
 
 from tledge.train.backbone import Backbone
-from tledge.train.preprocessing import scale_to_plus_minus_one
+from tledge.train.preprocessing_layers import scale_to_plus_minus_one
 
 BACKBONE = Backbone(
     application="MobileNetV3Large",

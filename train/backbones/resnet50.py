@@ -1,7 +1,7 @@
 """ResNet50: deep residual learning, version 1."""
 
 from tledge.train.backbone import Backbone
-from tledge.train.preprocessing import subtract_mean_bgr
+from tledge.train.preprocessing_layers import subtract_mean_bgr
 
 BACKBONE = Backbone(
     application="ResNet50",

@@ -1,7 +1,7 @@
 """ResNet50V2: residual units with the batch norm first."""
 
 from tledge.train.backbone import Backbone
-from tledge.train.preprocessing import scale_to_plus_minus_one
+from tledge.train.preprocessing_layers import scale_to_plus_minus_one
 
 BACKBONE = Backbone(
     application="ResNet50V2",

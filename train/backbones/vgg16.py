@@ -1,7 +1,7 @@
 """VGG16: thirteen plain 3 x 3 convolutions."""
 
 from tledge.train.backbone import Backbone
-from tledge.train.preprocessing import subtract_mean_bgr
+from tledge.train.preprocessing_layers import subtract_mean_bgr
 
 BACKBONE = Backbone(
     application="VGG16",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tledge.core import images
 from tledge.core.errors import DataError, ImageError
 from tledge.core.fingerprint import sha256_of_records
-from tledge.core.loading import map_ahead
+from tledge.core.image_batches import map_ahead
 from tledge.core.progress import Progress
 from tledge.core.splits import Sample
 from tledge.train.data.layouts import abridged, find_photos

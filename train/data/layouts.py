@@ -31,7 +31,7 @@ UNDECIDED = ""
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPhotos:
     """The photos that a folder holds, not read yet.
 
     Attributes:
@@ -43,7 +43,7 @@ class Found:
     files: tuple[tuple[Path, int, str], ...]
 
 
-def find_photos(root: Path) -> Found:
+def find_photos(root: Path) -> FoundPhotos:
     """Finds out which layout a folder has, and lists its photos.
 
     Raises:
@@ -74,7 +74,7 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _classes(root: Path) -> Found:
+def _classes(root: Path) -> FoundPhotos:
     found = {folder.name: images.images_below(folder) for folder in _folders(root)}
     loose = sum(images.is_image_name(entry) for entry in root.iterdir())
     if not any(found.values()):
@@ -94,7 +94,7 @@ def _classes(root: Path) -> Found:
         raise DataError(
             f"{loose} images lie in '{root}' beside the class folders {abridged(list(found))}; move them into a class"
         )
-    return Found(
+    return FoundPhotos(
         tuple(found),
         tuple((path, label, UNDECIDED) for label, paths in enumerate(found.values()) for path in paths),
     )
@@ -116,7 +116,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return splits
 
 
-def _split(root: Path, folders: dict[str, Path]) -> Found:
+def _split(root: Path, folders: dict[str, Path]) -> FoundPhotos:
     found = {split: _classes(folder) for split, folder in folders.items()}
     class_names = found[TRAIN].class_names
     for split, part in found.items():
@@ -127,10 +127,10 @@ def _split(root: Path, folders: dict[str, Path]) -> Found:
                 f" {abridged(odd)} in one of them only; add its photos or remove the folder"
             )
     files = [(path, label, split) for split, part in found.items() for path, label, _ in part.files]
-    return Found(class_names, tuple(sorted(files, key=lambda file: (file[1], file[0]))))
+    return FoundPhotos(class_names, tuple(sorted(files, key=lambda file: (file[1], file[0]))))
 
 
-def _oxford_pets(root: Path) -> Found:
+def _oxford_pets(root: Path) -> FoundPhotos:
     lists = {UNDECIDED: root / "annotations" / "trainval.txt", TEST: root / "annotations" / "test.txt"}
     named: list[tuple[Path, str, str]] = []
     for split, path in lists.items():
@@ -160,7 +160,7 @@ def _oxford_pets(root: Path) -> Found:
         )
     labels = {name: label for label, name in enumerate(class_names)}
     files = [(path, labels[class_name], split) for path, class_name, split in named]
-    return Found(class_names, tuple(sorted(files, key=lambda file: (file[1], file[0]))))
+    return FoundPhotos(class_names, tuple(sorted(files, key=lambda file: (file[1], file[0]))))
 
 
 def _is_text(path: Path) -> bool:

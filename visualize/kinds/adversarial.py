@@ -10,21 +10,21 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tledge.attacks.gradients import Floats
+from tledge.attacks.loss_gradients import Floats
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
-from tledge.visualize.answering import answers_of_file
+from tledge.visualize.artifact_logits import answers_of_file
 from tledge.visualize.colours import amplified
+from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
-from tledge.visualize.naming import slug
-from tledge.visualize.photos import Photo, PhotoChoice
+from tledge.visualize.photo_choice import Photo, PhotoChoice
 from tledge.visualize.pictures import Grid, Picture, Plot, Tile, enlarged_width
 from tledge.visualize.plots import score_curves
 from tledge.visualize.section import Section, Table
-from tledge.visualize.smallest_eps import Found, smallest_eps
-from tledge.visualize.subject import Subject
+from tledge.visualize.smallest_eps import SmallestEps, smallest_eps
+from tledge.visualize.visualized_model import VisualizedModel
 
 WIDTH = 224
 SHOWN = 6
@@ -58,12 +58,12 @@ class Adversarial(Kind):
     artifacts: Sequence[str] = ()
     seed: int = 0
 
-    def why_not(self, subject: Subject) -> str:
+    def why_not(self, subject: VisualizedModel) -> str:
         if subject.needs_head or self.photos or subject.directory:
             return subject.needs_head
         return f"{subject.needs_run}, or name a photo with --photo"
 
-    def show(self, subject: Subject, progress: Progress) -> Section:
+    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
         target = None if self.target is None else subject.class_index(self.target)
         artifacts = subject.choose_artifacts(self.artifacts)
         chosen = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(subject, leave_out=target)
@@ -129,7 +129,7 @@ class _Answer:
     clean_label: str
 
     @classmethod
-    def of(cls, subject: Subject, clean: Floats, attacked: Floats, target: int) -> _Answer:
+    def of(cls, subject: VisualizedModel, clean: Floats, attacked: Floats, target: int) -> _Answer:
         scores, answer, before = softmax(attacked), int(attacked.argmax()), int(clean.argmax())
         return cls(
             label=subject.class_names[answer],
@@ -148,7 +148,7 @@ class _Case:
     name: str
     score: float
     target: str
-    found: Found
+    found: SmallestEps
     artifacts: dict[str, _Answer] = field(default_factory=dict)
 
     @property
@@ -196,7 +196,9 @@ class _Case:
         }
 
 
-def _targets(subject: Subject, photos: Sequence[Photo], logits: Floats, target: int | None) -> npt.NDArray[np.intp]:
+def _targets(
+    subject: VisualizedModel, photos: Sequence[Photo], logits: Floats, target: int | None
+) -> npt.NDArray[np.intp]:
     """The class that each photo is to be taken for. Raises OptionError where it is so already."""
     if target is None:
         return np.argsort(-logits, axis=1, kind="stable")[:, 1]

@@ -11,18 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core.errors import DataError, OptionError
+from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
-from tledge.core.loading import batches
 from tledge.core.progress import Progress, Step
 from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.tensor import Logits
+from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
-from tledge.visualize.naming import slug
 from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width
 from tledge.visualize.section import Section, Table
-from tledge.visualize.subject import Subject, favourite
+from tledge.visualize.visualized_model import VisualizedModel, favourite
 
 KERAS = "model.keras"
 WIDTH = 128
@@ -45,10 +45,10 @@ class Confusions(Kind):
     artifacts: Sequence[str] = ()
     tiles: int = 10
 
-    def why_not(self, subject: Subject) -> str:
+    def why_not(self, subject: VisualizedModel) -> str:
         return subject.needs_run
 
-    def show(self, subject: Subject, progress: Progress) -> Section:
+    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
         if self.tiles < 1:
             raise OptionError(f"--tiles must be 1 or more; received {self.tiles}")
         artifacts = subject.choose_artifacts(self.artifacts)
@@ -60,7 +60,7 @@ class Confusions(Kind):
                 with Classifier(artifact.path) as classifier:
                     answers[artifact.name] = photos.answers(classifier.logits, step)
         judged = {
-            name: Judged(
+            name: ClassifiedPhoto(
                 name=name,
                 class_names=subject.class_names,
                 photos=photos.names,
@@ -96,10 +96,10 @@ class _TestPhotos:
     names: Sequence[str]
     labels: npt.NDArray[np.intp]
     paths: Sequence[Path]
-    subject: Subject
+    subject: VisualizedModel
 
     @classmethod
-    def of(cls, subject: Subject) -> _TestPhotos:
+    def of(cls, subject: VisualizedModel) -> _TestPhotos:
         """Raises RunError where photos are gone or were changed, DataError where the run has none."""
         splits = subject.splits
         samples = splits.test
@@ -123,7 +123,7 @@ class _TestPhotos:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judged:
+class ClassifiedPhoto:
     """What one model says of N photos.
 
     Attributes:
@@ -256,7 +256,7 @@ class Judged:
         }
 
 
-def _table(judged: Sequence[Judged]) -> Table:
+def _table(judged: Sequence[ClassifiedPhoto]) -> Table:
     rows = []
     for item in judged:
         total, wrong = len(item.photos), item.wrong

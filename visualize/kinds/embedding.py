@@ -14,11 +14,11 @@ from tledge.core.extras import require
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress, Step
 from tledge.visualize.kind import Kind
-from tledge.visualize.photos import LabelledPhotos
+from tledge.visualize.photo_choice import LabelledPhotos
 from tledge.visualize.pictures import Plot
 from tledge.visualize.plots import Map, scatter
 from tledge.visualize.section import Section, Table
-from tledge.visualize.subject import Subject
+from tledge.visualize.visualized_model import VisualizedModel
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -47,10 +47,10 @@ class Embedding(Kind):
     points: int = 1000
     seed: int = 0
 
-    def why_not(self, subject: Subject) -> str:
+    def why_not(self, subject: VisualizedModel) -> str:
         return subject.needs_run
 
-    def show(self, subject: Subject, progress: Progress) -> Section:
+    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
         require("sklearn", extra="train", purpose="a map of photos")
         if self.method not in METHODS:
             raise UnknownNameError("method", self.method, METHODS)
@@ -167,7 +167,7 @@ def _alike(features: Floats, labels: npt.NDArray[np.intp]) -> float:
 
 
 def _tables(
-    wrong: npt.NDArray[np.intp], photos: LabelledPhotos, answers: npt.NDArray[np.intp], subject: Subject
+    wrong: npt.NDArray[np.intp], photos: LabelledPhotos, answers: npt.NDArray[np.intp], subject: VisualizedModel
 ) -> list[Table]:
     if not len(wrong):
         return []

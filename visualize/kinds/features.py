@@ -13,13 +13,13 @@ import numpy.typing as npt
 from tledge.core.errors import OptionError
 from tledge.core.progress import Progress
 from tledge.visualize.colours import coloured, overlaid, positive_share, resized, stretched
+from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
 from tledge.visualize.layers import feature_maps, find_layers
-from tledge.visualize.naming import slug
-from tledge.visualize.photos import Photo, PhotoChoice
+from tledge.visualize.photo_choice import Photo, PhotoChoice
 from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width
 from tledge.visualize.section import Section
-from tledge.visualize.subject import Subject
+from tledge.visualize.visualized_model import VisualizedModel
 
 Floats = npt.NDArray[np.float32]
 
@@ -53,10 +53,10 @@ class Features(Kind):
     channels: int = 32
     seed: int = 0
 
-    def why_not(self, subject: Subject) -> str:
+    def why_not(self, subject: VisualizedModel) -> str:
         return "" if self.photos or subject.directory else f"{subject.needs_run}, or name a photo with --photo"
 
-    def show(self, subject: Subject, progress: Progress) -> Section:
+    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
         if self.channels < 1:
             raise OptionError(f"--channels must be 1 or more; received {self.channels}")
         layers = find_layers(subject.model, self.layers)

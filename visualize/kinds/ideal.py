@@ -13,14 +13,14 @@ from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
 from tledge.visualize.activation_maximization import Ascent, AscentOptions, ascend
-from tledge.visualize.answering import answers_of_file
-from tledge.visualize.gradients import LogitGradient
+from tledge.visualize.artifact_logits import answers_of_file
+from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
-from tledge.visualize.naming import slug
+from tledge.visualize.logit_gradients import LogitGradient
 from tledge.visualize.pictures import Animation, Grid, Picture, Tile, beside, enlarge, enlarged_width
 from tledge.visualize.section import Section, Table
-from tledge.visualize.subject import Subject
 from tledge.visualize.total_variation import total_variation
+from tledge.visualize.visualized_model import VisualizedModel
 
 WIDTH, ANIMATED_WIDTH = 224, 128
 """Pixels, at least; the animation is smaller because noise makes large files."""
@@ -55,10 +55,10 @@ class Ideal(Kind):
     steps: int = 192
     seed: int = 0
 
-    def why_not(self, subject: Subject) -> str:
+    def why_not(self, subject: VisualizedModel) -> str:
         return subject.needs_head
 
-    def show(self, subject: Subject, progress: Progress) -> Section:
+    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
         if not 0 < self.tv <= 100:
             raise OptionError(
                 f"--tv must be above 0 and at most 100: the image without it is shown anyway; received {self.tv:g}"
@@ -172,7 +172,7 @@ class _Ideal:
 
 
 def _judge(
-    subject: Subject, gradient: LogitGradient, images: Pixels, target: int
+    subject: VisualizedModel, gradient: LogitGradient, images: Pixels, target: int
 ) -> tuple[list[float], list[float], list[float], dict[str, float]]:
     """What the network and each artifact say of the finished images of 8 bits."""
     logits, _ = gradient(images.astype(np.float32), np.full(len(images), target, np.intp))

@@ -16,16 +16,16 @@ from tledge.core.extras import require
 from tledge.core.progress import Progress, Step
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.classifier import softmax
-from tledge.visualize.answering import answers_of
+from tledge.visualize.artifact_logits import answers_of
 from tledge.visualize.colours import overlaid, positive_share, resized
+from tledge.visualize.file_names import slug
 from tledge.visualize.grad_cam import GradCam
 from tledge.visualize.kind import Kind
-from tledge.visualize.naming import slug
 from tledge.visualize.occlusion import Patches, occlusion_map, rank_correlation
-from tledge.visualize.photos import Photo, PhotoChoice
+from tledge.visualize.photo_choice import Photo, PhotoChoice
 from tledge.visualize.pictures import Grid, Tile, enlarged_width
 from tledge.visualize.section import Section, Table
-from tledge.visualize.subject import Subject, favourite
+from tledge.visualize.visualized_model import VisualizedModel, favourite
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,12 +58,12 @@ class Saliency(Kind):
     patch: int | None = None
     seed: int = 0
 
-    def why_not(self, subject: Subject) -> str:
+    def why_not(self, subject: VisualizedModel) -> str:
         if subject.needs_head or self.photos or subject.directory:
             return subject.needs_head
         return f"{subject.needs_run}, or name a photo with --photo"
 
-    def show(self, subject: Subject, progress: Progress) -> Section:
+    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
         require("scipy", extra="train", purpose="rank correlations")
         if len(self.layers) > 1:
             raise OptionError(f"Grad-CAM is made of one layer; received --layer {len(self.layers)} times")

@@ -9,7 +9,7 @@ from tledge.bench.report.plots.svg import element, line, text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
+class PlotArea:
     """The rectangle that data is drawn in, px; y grows downwards."""
 
     left: float
@@ -18,7 +18,7 @@ class Frame:
     bottom: float
 
 
-def draw_axes(frame: Frame, across: Linear | Log, up: Linear, across_title: str, up_title: str) -> str:
+def draw_axes(frame: PlotArea, across: Linear | Log, up: Linear, across_title: str, up_title: str) -> str:
     """A grid with numbers below and to the left.
 
     Args:
@@ -44,7 +44,7 @@ def draw_axes(frame: Frame, across: Linear | Log, up: Linear, across_title: str,
     return element("g", below, *beside, title, class_="axes")
 
 
-def draw_axis_below(frame: Frame, across: Linear | Log, title: str) -> str:
+def draw_axis_below(frame: PlotArea, across: Linear | Log, title: str) -> str:
     """Vertical lines of a grid with numbers below, and what they are."""
     ticks = across.ticks(max(int((frame.right - frame.left) / 62), 3))
     marks = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tledge.bench.report.plots.axes import Frame, draw_axes
+from tledge.bench.report.plots.axes import PlotArea, draw_axes
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Linear
 from tledge.bench.report.plots.svg import Drawing, element, note
@@ -32,7 +32,7 @@ def draw_curves(
         across_title, up_title: of the axes, with their units.
         width: px.
     """
-    frame = Frame(left=70, top=10, right=width - 12, bottom=width * 0.72 - 46)
+    frame = PlotArea(left=70, top=10, right=width - 12, bottom=width * 0.72 - 46)
     across = Linear(0.0, max(x for curve in curves for x, _ in curve.points) * 1.03 or 1.0, frame.left, frame.right)
     up = Linear(0.0, 1.02, frame.bottom, frame.top)
     drawn = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tledge.bench.report.plots.axes import Frame, draw_axes
+from tledge.bench.report.plots.axes import PlotArea, draw_axes
 from tledge.bench.report.plots.labels import Box, place
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log
@@ -64,7 +64,7 @@ def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing
         width: px.
     """
     height = min(max(width * 0.5, 360.0), 460.0)
-    frame = Frame(left=70, top=14, right=width - 16, bottom=height - 46)
+    frame = PlotArea(left=70, top=14, right=width - 16, bottom=height - 46)
     across = Log(
         *padded_log(
             min(low for point in points for low in _ends(point.latency, point.latency_interval)),
@@ -102,7 +102,7 @@ def _ends(value: float, interval: Interval | None) -> Interval:
     return interval or (value, value)
 
 
-def _front(front: Sequence[Point], across: Log, up: Linear, frame: Frame) -> list[Segment]:
+def _front(front: Sequence[Point], across: Log, up: Linear, frame: PlotArea) -> list[Segment]:
     """Steps: what is reached at most within a latency."""
     x, y = across(front[0].latency), up(front[0].top1)
     steps = [(x, frame.bottom, x, y)]
@@ -141,7 +141,7 @@ def _thin(segments: Sequence[Segment]) -> list[Box]:
     return [Box(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1) for x1, y1, x2, y2 in segments]
 
 
-def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up: Linear, frame: Frame) -> list[str]:
+def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up: Linear, frame: PlotArea) -> list[str]:
     places = [(across(point.latency), up(point.top1)) for point in points]
     names = [shorten(point.label, (frame.right - frame.left) / 2) for point in points]
     inside = Box(frame.left + 2, frame.top + 2, frame.right, frame.bottom - 2)

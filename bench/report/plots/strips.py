@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tledge.bench.report.plots.axes import Frame, draw_axis_below
+from tledge.bench.report.plots.axes import PlotArea, draw_axis_below
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Log, padded_log
 from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text
-from tledge.bench.report.wording import duration_text
+from tledge.bench.results.number_text import duration_text
 
 Samples = npt.NDArray[np.float64]
 _WIDE = 600.0
@@ -64,7 +64,9 @@ def draw_strips(strips: Sequence[Strip], *, name: str, width: float) -> Drawing:
     """
     wide = width >= _WIDE
     row = _HILL + _ROUNDS + (10 if wide else 40)
-    frame = Frame(left=180 if wide else 10, top=10, right=width - (170 if wide else 10), bottom=10 + row * len(strips))
+    frame = PlotArea(
+        left=180 if wide else 10, top=10, right=width - (170 if wide else 10), bottom=10 + row * len(strips)
+    )
     across = _scale(strips, frame)
     rows = [
         _draw_strip(strip, across, frame.top + row * (number + 1) - _ROUNDS - 4, wide, width)
@@ -81,7 +83,7 @@ def draw_strips(strips: Sequence[Strip], *, name: str, width: float) -> Drawing:
     )
 
 
-def _scale(strips: Sequence[Strip], frame: Frame) -> Log:
+def _scale(strips: Sequence[Strip], frame: PlotArea) -> Log:
     """From the fastest query to the slowest, unless that is four times as slow as any 99th percentile."""
     lowest = min(float(samples.min()) for strip in strips for samples in strip.rounds)
     slowest = max(float(samples.max()) for strip in strips for samples in strip.rounds)

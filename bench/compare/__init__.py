@@ -1,0 +1,1 @@
+"""One benchmark against another: what changed, and whether that breaks a condition."""

@@ -1,0 +1,116 @@
+"""Another machine that is reached by ssh: a Raspberry Pi with its own processor, clock and heat."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tledge.bench.measure.rounds import Rounds, RoundsResult
+from tledge.bench.places.place import Place, PlaceKind
+from tledge.bench.places.remote.connection import Account, Connection
+from tledge.bench.places.remote.remote_rounds import RemoteRounds
+from tledge.bench.places.remote.wheel import write_wheel
+from tledge.bench.places.remote.workplace import Workplace, names_of, pinned_versions
+from tledge.bench.results.cell_result import Timing
+from tledge.bench.results.cells import Cell, pair_cells
+from tledge.bench.results.settings import Skipped
+from tledge.bench.results.workload import Model, Workload
+from tledge.core.artifact import path_beside
+from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
+from tledge.core.fingerprint import sha256_of_file
+from tledge.core.progress import Progress
+from tledge.edge_runtime.target import Target
+
+
+class SshHost(Place):
+    """A machine that runs the cells in a virtual environment of their own, which is removed in the end.
+
+    It stays only where the connection was lost for good, or this process was killed: the same command then goes on.
+    """
+
+    busy = False
+
+    def __init__(self, account: Account, name: str, config: Path | None) -> None:
+        self.name = f"ssh:{name}"
+        self._account = account
+        self._config = config
+        self._workplace: Workplace | None = None
+        self._progress = Progress()
+
+    def plan(
+        self, models: Sequence[Model], wanted: Sequence[str], progress: Progress
+    ) -> tuple[list[Cell], list[Skipped]]:
+        shipped = [model for model in models if model.format != "keras"]
+        if not shipped:
+            raise MeasurementError(f"nothing to run on {self.name}: there is no .tflite or .onnx file; export one")
+        self._progress = progress
+        connection = Connection(self._account, self._config, progress)
+        onnx = any(model.format == "onnx" for model in shipped)
+        settings = {"models": _fingerprints(shipped), "onnx": onnx, "versions": pinned_versions()}
+        with tempfile.TemporaryDirectory() as folder:
+            self._workplace = Workplace(connection, write_wheel(Path(folder)), settings, progress)
+            self._workplace.install(onnx=onnx)
+        printed = self._workplace.run_module(
+            "tledge.bench.places.remote.remote_targets", *wanted, purpose="offer its targets"
+        )
+        targets = [Target.parse(line) for line in printed.decode().split()]
+        return pair_cells(shipped, targets, asked=bool(wanted))
+
+    def measure(
+        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+    ) -> RoundsResult:
+        workplace = self._workplace
+        if workplace is None:
+            raise HostError(f"{self.name} was not reached yet")
+        models = {cell.model.name: cell.model.path for cell in cells}
+        files = {f"models/{number}/{path.name}": path for number, path in enumerate(models.values())}
+        beside = {path_beside(Path(name)).as_posix(): path_beside(path) for name, path in files.items()}
+        files |= {name: path for name, path in beside.items() if path.exists()}
+        photos = names_of(subject.photos, "photos")
+        workplace.copy(files, "model files")
+        workplace.copy(photos, "photos")
+        names = {str(path): name for name, path in {**files, **photos}.items()}
+        launch = RemoteRounds(workplace, names, subject.fingerprint)
+        outcome = Rounds(subject, cells, count, timing, progress, launch=launch).run()
+        if launch.found:
+            progress.note(
+                "Resumed", f"{launch.found} rounds were measured before the connection was lost, and are taken"
+            )
+        return outcome
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._workplace is None:
+            return
+        if isinstance(error, ConnectionLostError | OSError):  # what has been copied and measured is wanted again
+            self._progress.note(
+                "Kept", f"'{self._workplace.folder}' on {self.name}: the same command goes on from there"
+            )
+            return
+        try:
+            self._workplace.remove()
+        except HostError as failure:  # the numbers are here; what is left there can be named
+            self._progress.warn(f"'{self._workplace.folder}' was not removed: {failure}")
+
+
+def _fingerprints(models: Sequence[Model]) -> dict[str, list[str]]:
+    """SHA-256 of each model file, and of the sidecar beside it where there is one."""
+    return {
+        model.name: [sha256_of_file(path) for path in (model.path, path_beside(model.path)) if path.exists()]
+        for model in models
+    }
+
+
+class SshKind(PlaceKind):
+    """``--on ssh:pi@raspberrypi.local``."""
+
+    example = "ssh:USER@HOST"
+
+    def find(self, name: str, ssh_config: Path | None) -> Place:
+        return SshHost(Account.parse(name), name, ssh_config)
+
+
+PLACE = SshKind()

@@ -1,0 +1,281 @@
+"""What a report shows of attacks: robust accuracy over eps, what quantization did to it, and attacked photos."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from tledge.bench.report.plots.curves import Curve
+from tledge.bench.report.plots.markers import Marker
+from tledge.bench.report.report_data import ReportData
+from tledge.bench.report.report_figures import RobustnessFigures, draw_robustness
+from tledge.bench.results.number_text import listed, p_text
+from tledge.bench.results.param_names import CLEAN, TRANSFER, WORST
+from tledge.bench.robustness.attack_examples import AttackExample
+from tledge.core.errors import ImageError
+from tledge.core.images import Pixels, decode
+from tledge.core.measurement import Measurement
+from tledge.core.significance import holm
+
+NORMS = {"linf": "L∞", "l2": "L2"}
+GREY = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackedRow:
+    """An artifact under the worst of all attacks.
+
+    Attributes:
+        artifact, target: who.
+        cells: robust accuracy of each eps and its interval, as text; empty where it was not measured.
+        compared: how it holds out against the float32 artifact, in words.
+    """
+
+    artifact: str
+    target: str
+    cells: tuple[tuple[str, str], ...]
+    compared: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackedTable:
+    """Robust accuracy of all artifacts in one norm.
+
+    Attributes:
+        norm: of eps.
+        eps: the columns, in 1/255; 0 is without an attack.
+        photos: how many were attacked.
+        rows: by artifact.
+    """
+
+    norm: str
+    eps: tuple[float, ...]
+    photos: int
+    rows: tuple[AttackedRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackDetail:
+    """One attack with one eps on one artifact, as text."""
+
+    artifact: str
+    attack: str
+    road: str
+    eps: str
+    robust: str
+    success: str
+    distance: str
+    queries: str
+    seconds: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triple:
+    """An attacked photo beside its original.
+
+    Attributes:
+        exhibit: what it is.
+        title: the attack, in words.
+        original, difference, attacked: PNG as data URIs.
+        factor: by which the difference is enlarged.
+    """
+
+    exhibit: AttackExample
+    title: str
+    original: str
+    difference: str
+    attacked: str
+    factor: int
+
+
+def attacked_curves(data: ReportData) -> list[RobustnessFigures]:
+    """Accuracy over eps of each artifact: under the worst of all attacks, then under each attack by itself."""
+    clean = {(i.artifact, i.params["norm"]): i.value for i in _robust(data) if i.params["attack"] == CLEAN}
+    kinds: dict[str, list[Measurement]] = {}
+    for item in sorted(_robust(data), key=lambda item: item.params["attack"] != WORST):
+        if item.params["attack"] != CLEAN:
+            kinds.setdefault(_kind(item), []).append(item)
+    markers = {name: Marker(order) for order, name in enumerate(dict.fromkeys(i.artifact for i in _robust(data)))}
+    return [_curves(title, items, clean, markers, number) for number, (title, items) in enumerate(kinds.items())]
+
+
+def attacked_tables(data: ReportData) -> list[AttackedTable]:
+    """Robust accuracy under the worst of all attacks, a table for each norm."""
+    found = [item for item in _robust(data) if item.params["attack"] in (CLEAN, WORST)]
+    return [
+        _table(data, str(norm), [item for item in found if item.params["norm"] == norm])
+        for norm in dict.fromkeys(item.params["norm"] for item in found)
+    ]
+
+
+def attack_details(data: ReportData) -> list[AttackDetail]:
+    """Every attack with every eps on every artifact."""
+    values = {(item.metric, *_place(item)): item.value for item in data.measurements if item.scenario == "robustness"}
+    details = []
+    for item in _robust(data):
+        if item.params["attack"] in (CLEAN, WORST):
+            continue
+
+        def text(metric: str, form: str, item: Measurement = item) -> str:
+            value = values.get((metric, *_place(item)))
+            return "–" if value is None else format(value, form)
+
+        details.append(
+            AttackDetail(
+                artifact=item.artifact,
+                attack=str(item.params["attack"]),
+                road=_road(item),
+                eps=_eps_text(item),
+                robust=f"{item.value:.3f}",
+                success=text("attack_success_rate", ".3f"),
+                distance=text("adversarial_distance", ".0f"),
+                queries=text("attack_queries", ".0f"),
+                seconds=text("attack_time", ".1f"),
+            )
+        )
+    return details
+
+
+def triples(data: ReportData) -> list[Triple]:
+    """The attacked photos that a benchmark chose to show; without those whose files somebody took away."""
+    found = []
+    for exhibit in data.robustness.exhibits:
+        try:
+            original, attacked = (np.asarray(decode(data.adversarial / name)) for name in exhibit.files)
+        except ImageError:
+            continue
+        if original.shape != attacked.shape:
+            continue
+        change = attacked.astype(np.int16) - original
+        factor = max(1, (GREY - 1) // max(1, int(np.abs(change).max())))
+        found.append(
+            Triple(
+                exhibit=exhibit,
+                title=f"{exhibit.attack}, {exhibit.road}, {NORMS[exhibit.norm]} eps {exhibit.eps:g}/255",
+                original=_uri(original),
+                difference=_uri(np.clip(GREY + change * factor, 0, 255).astype(np.uint8)),
+                attacked=_uri(attacked),
+                factor=factor,
+            )
+        )
+    return found
+
+
+def conclude_attacks(data: ReportData) -> list[str]:
+    """What attacks left at the smallest eps, and whether quantization helped or hurt; nothing where there were none."""
+    worst = [i for i in _robust(data) if i.params["attack"] == WORST and not i.target.startswith("keras")]
+    if not worst:
+        return []
+    least = min(worst, key=lambda item: float(item.params["eps"]))
+    mine = [i for i in worst if _eps_text(i) == _eps_text(least)]
+    low, high = (choose(item.value for item in mine) for choose in (min, max))
+    kept = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
+    sentence = f"Under the worst of all attacks at {_eps_text(least)}, {kept} of {least.n} photos stay right"
+    tests = [item for item in _tests(data) if _eps_text(item) == _eps_text(least)]
+    different = [item for item in _different(data) if item in tests]
+    if different:
+        said = [f"{item.artifact} is {_more_or_less(item)} robust than {item.params['against']}" for item in different]
+        return [f"{sentence}; {listed(said)}."]
+    return [f"{sentence}; quantizing is not shown to help or to hurt." if tests else f"{sentence}."]
+
+
+def _robust(data: ReportData) -> list[Measurement]:
+    return [item for item in data.measurements if item.metric == "robust_accuracy"]
+
+
+def _road(item: Measurement) -> str:
+    return f"transfer from {item.params['source']}" if item.params["road"] == TRANSFER else str(item.params["road"])
+
+
+def _kind(item: Measurement) -> str:
+    norm = NORMS[item.params["norm"]]
+    if item.params["attack"] == WORST:
+        return f"worst of all attacks, {norm}"
+    return f"{item.params['attack']}, {_road(item)}, {norm}"
+
+
+def _eps_text(item: Measurement) -> str:
+    return f"{NORMS[item.params['norm']]} eps {item.params['eps']:g}/255"
+
+
+def _place(item: Measurement) -> tuple[object, ...]:
+    params = item.params
+    return (item.artifact, *(params.get(name) for name in ("attack", "road", "source", "norm", "eps", "steps")))
+
+
+def _curves(
+    title: str,
+    items: Sequence[Measurement],
+    clean: Mapping[tuple[str, str], float],
+    markers: Mapping[str, Marker],
+    number: int,
+) -> RobustnessFigures:
+    """The curves of one attack; an artifact has the same sign in all of them."""
+    curves = []
+    for artifact, target in dict.fromkeys((item.artifact, item.target) for item in items):
+        mine = [item for item in items if item.artifact == artifact]
+        points = [(float(i.params["eps"]), i.value) for i in mine]
+        points.append((0.0, clean[artifact, mine[0].params["norm"]]))
+        curves.append(Curve(f"{artifact} · {target}", tuple(sorted(points)), markers[artifact]))
+    return draw_robustness(
+        curves, f"robustness-{number}", title, of="Accuracy under attack", across_title="eps, in 1/255"
+    )
+
+
+def _table(data: ReportData, norm: str, items: Sequence[Measurement]) -> AttackedTable:
+    eps = tuple(sorted({float(item.params["eps"]) for item in items}))
+    rows = []
+    for artifact, target in dict.fromkeys((item.artifact, item.target) for item in items):
+        mine = {float(item.params["eps"]): item for item in items if item.artifact == artifact}
+        rows.append(
+            AttackedRow(
+                artifact=artifact,
+                target=target,
+                cells=tuple(_cell(mine.get(column)) for column in eps),
+                compared=_compared(data, artifact, norm),
+            )
+        )
+    return AttackedTable(norm=NORMS[norm], eps=eps, photos=items[0].n, rows=tuple(rows))
+
+
+def _cell(item: Measurement | None) -> tuple[str, str]:
+    if item is None:
+        return "–", ""
+    low, high = item.interval or (0.0, 1.0)
+    return f"{item.value:.3f}", f"{low:.3f}–{high:.3f}"
+
+
+def _compared(data: ReportData, artifact: str, norm: str) -> str:
+    tests = [item for item in _tests(data) if item.artifact == artifact and item.params["norm"] == norm]
+    if not tests:
+        return "–"
+    different = [item for item in _different(data) if item in tests]
+    if not different:
+        return "not shown to differ"
+    said = [f"{_more_or_less(i)} robust at eps {i.params['eps']:g} (p {p_text(i.value)})" for i in different]
+    return "; ".join(said)
+
+
+def _tests(data: ReportData) -> list[Measurement]:
+    return [i for i in data.measurements if i.metric == "robust_mcnemar" and i.params["attack"] == WORST]
+
+
+def _different(data: ReportData) -> list[Measurement]:
+    """The tests that are significant, all of the table taken together."""
+    tests = _tests(data)
+    return [item for item, significant in zip(tests, holm([i.value for i in tests]), strict=True) if significant]
+
+
+def _more_or_less(item: Measurement) -> str:
+    return "more" if item.params["only_this_right"] > item.params["only_baseline_right"] else "less"
+
+
+def _uri(pixels: Pixels) -> str:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,0 +1,196 @@
+"""Where a benchmark's results stand.
+
+bench/
+  results.jsonl   one measurement a line
+  run.json        what was measured and how
+  photos.json     the photos that were classified, and their labels
+  profile.json    the operators of each artifact, where that was asked for
+  report.md  report.html
+  samples/        each cell's raw samples, and the Keras model's answers
+  environments/   the machines
+  measured/       the model files, by hard links, which cost no space until the files are replaced
+  adversarial/    attacked photos with their originals, where that was asked for
+  robustness.json which of them the report shows, and the signs that an attack was fooled
+  duels/          the latencies of an earlier benchmark's files and these, measured in turns
+  earlier/        what stood here before, by the time at which it was begun
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from tledge.bench.results.cell_result import CellResult
+from tledge.bench.results.settings import BenchSettings
+from tledge.core import atomic
+from tledge.core.artifact import path_beside
+from tledge.core.errors import MeasurementError
+from tledge.core.measurement import Measurement, write_results
+
+EARLIER = "earlier"
+REFERENCE = "model.keras@keras-cpu.npz"
+"""The raw samples of a run's Keras model; carried over where a benchmark leaves it out."""
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """The paths of one benchmark's results."""
+
+    path: Path
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results.jsonl"
+
+    @property
+    def photos(self) -> Path:
+        return self.path / "photos.json"
+
+    @property
+    def profiles(self) -> Path:
+        return self.path / "profile.json"
+
+    @property
+    def markdown(self) -> Path:
+        return self.path / "report.md"
+
+    @property
+    def html(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def environments(self) -> Path:
+        return self.path / "environments"
+
+    @property
+    def measured(self) -> Path:
+        return self.path / "measured"
+
+    @property
+    def adversarial(self) -> Path:
+        return self.path / "adversarial"
+
+    @property
+    def robustness(self) -> Path:
+        return self.path / "robustness.json"
+
+    @property
+    def duels(self) -> Path:
+        return self.path / "duels"
+
+    def measured_file(self, artifact: str) -> Path:
+        """Where the model file of that name stands as it was measured."""
+        return self.measured / quote(artifact, safe="")
+
+    def keep(self, artifact: str, path: Path) -> None:
+        """Keeps a model file and its sidecar beyond their replacement, where the file system has hard links.
+
+        Not beyond their being written into in place: whoever reads one holds it against its SHA-256.
+        """
+        kept = self.measured_file(artifact)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        beside = path_beside(path)
+        with suppress(OSError):
+            if beside.exists():  # first: a file that has lost its sidecar would be another one
+                path_beside(kept).hardlink_to(beside.resolve())
+            kept.hardlink_to(path.resolve())
+
+    def labels(self) -> tuple[int, ...]:
+        """The label of each classified photo, in the order of the logits; none where no photo was classified.
+
+        Raises:
+            MeasurementError: garbled.
+        """
+        try:
+            return tuple(int(label) for _, label in json.loads(self.photos.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError, TypeError) as error:
+            raise MeasurementError(f"cannot read '{self.photos}': {error}; benchmark again") from error
+
+    def reference(self, model_sha256: str, photos: str) -> CellResult | None:
+        """The Keras model's answers as an earlier benchmark of the very same model and photos recorded them.
+
+        Args:
+            model_sha256: of the model.
+            photos: their fingerprint.
+        """
+        try:
+            result, settings = CellResult.load(self.samples / REFERENCE), BenchSettings.load(self.path)
+        except (OSError, KeyError, TypeError, ValueError, MeasurementError):  # none, or of an earlier tledge
+            return None
+        return result if result.artifact_sha256 == model_sha256 and settings.photos == photos else None
+
+    @contextmanager
+    def replaced(self) -> Iterator[ResultsFolder]:
+        """An empty folder to write new results into; they take the place of the old ones, which are set aside."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.path))
+        try:
+            yield ResultsFolder(fresh)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        self._set_aside()  # from here on nothing is deleted: whatever ends this leaves the new results in ``fresh``
+        for path in fresh.iterdir():
+            path.replace(self.path / path.name)
+        fresh.rmdir()
+
+    def _set_aside(self) -> None:
+        """Moves what stands here to ``earlier/``."""
+        old = [path for path in self.path.iterdir() if path.name != EARLIER and not path.name.startswith(".partial-")]
+        if not old:
+            return
+        try:
+            began = BenchSettings.load(self.path).began
+        except MeasurementError:  # of an earlier tledge
+            began = "before"
+        name = re.sub(r"[^\dT]", "", began[:19]) or "before"
+        folder = self.path / EARLIER / name
+        for attempt in range(2, 1000):
+            if not folder.exists():
+                break
+            folder = self.path / EARLIER / f"{name}-{attempt}"
+        folder.mkdir(parents=True)
+        for path in old:
+            path.replace(folder / path.name)
+
+
+def samples_name(artifact: str, target: str) -> str:
+    """What the file of a cell's raw samples is called."""
+    return f"{artifact.replace('/', '_')}@{target.replace(':', '-')}.npz"
+
+
+def write(
+    folder: ResultsFolder,
+    settings: BenchSettings,
+    measurements: Iterable[Measurement],
+    results: Iterable[tuple[str, CellResult]],
+    photos: Iterable[tuple[Path, int]],
+) -> None:
+    """Writes everything but the reports.
+
+    Args:
+        folder: an empty one.
+        settings: what was asked for.
+        measurements: the rows of ``results.jsonl``.
+        results: raw samples by their file names.
+        photos: what was classified, and as what it counts.
+    """
+    for name, result in results:
+        result.save(folder.samples / name)
+        atomic.write_json(folder.environments / f"{result.environment_id}.json", result.environment)
+    atomic.write_json(folder.photos, [[str(path), label] for path, label in photos])
+    settings.save(folder.path)
+    write_results(folder.results, measurements)

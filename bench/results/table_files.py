@@ -1,0 +1,103 @@
+"""Measurements as a table for other programs: ``results.csv`` and ``results.parquet``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tledge.core import atomic
+from tledge.core.errors import UnknownNameError
+from tledge.core.extras import require
+from tledge.core.measurement import Measurement
+
+COLUMNS: Mapping[str, type] = {
+    "artifact": str,
+    "artifact_sha256": str,
+    "target": str,
+    "scenario": str,
+    "metric": str,
+    "value": float,
+    "unit": str,
+    "n": int,
+    "interval_low": float,
+    "interval_high": float,
+    "params": str,
+    "flags": str,
+    "environment": str,
+}
+"""The columns, one row for each measurement; ``params`` is a JSON object, ``flags`` are words with spaces between."""
+
+
+def to_rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """The rows of the table; an interval that is not there is None."""
+    rows = []
+    for item in measurements:
+        low, high = item.interval or (None, None)
+        rows.append(
+            {
+                "artifact": item.artifact,
+                "artifact_sha256": item.artifact_sha256,
+                "target": item.target,
+                "scenario": item.scenario,
+                "metric": item.metric,
+                "value": float(item.value),
+                "unit": item.unit,
+                "n": item.n,
+                "interval_low": low,
+                "interval_high": high,
+                "params": json.dumps(dict(item.params), sort_keys=True, ensure_ascii=False),
+                "flags": " ".join(item.flags),
+                "environment": item.environment,
+            }
+        )
+    return rows
+
+
+def to_csv(measurements: Sequence[Measurement]) -> bytes:
+    """The table as RFC 4180 has it, with a heading, in UTF-8; what is not there is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(to_rows(measurements))
+    return text.getvalue().encode()
+
+
+def to_parquet(measurements: Sequence[Measurement]) -> bytes:
+    """The table as an Apache Parquet file.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    require("pyarrow", extra="bench", purpose="--export parquet")
+    import pyarrow
+    from pyarrow import parquet
+
+    types = {str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int64()}
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(to_rows(measurements), schema=schema), buffer)
+    return buffer.getvalue()
+
+
+EXPORTS: Mapping[str, Callable[[Sequence[Measurement]], bytes]] = {"csv": to_csv, "parquet": to_parquet}
+"""What ``--export`` takes."""
+
+
+def check_export(name: str) -> None:
+    """Raises UnknownNameError or MissingExtraError where measurements cannot be exported so, before any are made."""
+    if name not in EXPORTS:
+        raise UnknownNameError("export", name, EXPORTS)
+    if name == "parquet":
+        require("pyarrow", extra="bench", purpose="--export parquet")
+
+
+def write_table(measurements: Sequence[Measurement], name: str, folder: Path) -> Path:
+    """Writes ``results.csv`` or ``results.parquet`` into a folder of results, and returns its path."""
+    check_export(name)
+    path = folder / f"results.{name}"
+    atomic.write_bytes(path, EXPORTS[name](measurements))
+    return path

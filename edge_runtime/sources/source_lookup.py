@@ -1,0 +1,66 @@
+"""From what a person types to sources: files, folders, globs, videos and ``-``."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tledge.core import images
+from tledge.core.errors import OptionError, SourceError
+from tledge.edge_runtime.sources.frame import Chain, Source
+from tledge.edge_runtime.sources.photo_files import PhotoFiles, photos_in
+from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT, StandardInput
+from tledge.edge_runtime.sources.video import Video, is_video_name
+
+
+def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
+    """The sources that are meant, in the order in which they are named.
+
+    Args:
+        names: each an image file, a video file, a folder (its images and those below it), a glob of image and video
+            files ("photos/*.jpg", "photos/**/*.png"), or "-", standard input. What exists by its name is no glob.
+        every: of a video and of a stream, only every n-th frame.
+
+    Raises:
+        SourceError: a folder without images or that cannot be read, or a glob that matches nothing.
+        OptionError: standard input is named twice, or a name is empty.
+        MissingExtraError: a video, and OpenCV is not installed.
+    """
+    if list(names).count(STANDARD_INPUT) > 1:
+        raise OptionError(f"'{STANDARD_INPUT}' is standard input, which can be read only once; it was named twice")
+    sources: list[Source] = []
+    photos: list[Path] = []
+    for path in (path for name in names for path in _expand(name)):
+        if path is not None and not is_video_name(path):
+            photos.append(path)
+            continue
+        if photos:
+            sources.append(PhotoFiles(tuple(photos)))
+            photos = []
+        sources.append(StandardInput(every=every) if path is None else Video(path, every=every))
+    if photos:
+        sources.append(PhotoFiles(tuple(photos)))
+    return Chain(tuple(sources))
+
+
+def _expand(name: str) -> Sequence[Path | None]:
+    """The files that a name stands for; None is standard input, since the path './-' is also '-'."""
+    if name == STANDARD_INPUT:
+        return [None]
+    if not name:
+        raise OptionError("a source has an empty name; the current folder is '.'")
+    path = Path(name)
+    if os.path.isdir(name):  # noqa: PTH112 - pathlib raises where a folder on the way may not be entered
+        return photos_in(path)
+    if os.path.lexists(path) or not glob.has_magic(name):
+        return [path]  # also one that is not there: it is named when its turn comes
+    matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - pathlib refuses absolute ones
+    found = [path for path in matches if (images.is_image_name(path) or is_video_name(path)) and not path.is_dir()]
+    if not found:
+        raise SourceError(
+            f"no image or video matches '{name}'"
+            + (f": none of the {len(matches):,} names that do is one" if matches else "; no file has that name either")
+        )
+    return found

@@ -1,0 +1,185 @@
+"""How far an artifact is from the Keras model that it was exported from."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core.cores import usable_cores
+from tledge.core.cpu import CpuWarning
+from tledge.core.errors import ConversionError
+from tledge.core.image_batches import batches, map_ahead
+from tledge.core.images import Pixels
+from tledge.core.splits import Sample, Splits
+from tledge.core.statistics import wilson_interval
+from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.runtime import default_target
+from tledge.edge_runtime.target import Target
+
+BATCH_SIZE = 32
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """An artifact's answers beside those of the Keras model, on the same photos.
+
+    Attributes:
+        split: where the photos are from.
+        images: how many.
+        agreement: the fraction that both give the same class.
+        agreement_interval: its 95% Wilson interval.
+        largest_difference: between two logits of the same photo and class.
+        signal_to_noise: in dB, the power of the logits over that of the differences, of each photo's the mean taken
+            off, which no answer depends on; None where there is no difference.
+        top1: of the artifact.
+        keras_top1: of the Keras model.
+        recall_change: by class name, how much the fraction of its photos that are recognized has changed; classes
+            without a photo are left out.
+    """
+
+    split: str
+    images: int
+    agreement: float
+    agreement_interval: tuple[float, float]
+    largest_difference: float
+    signal_to_noise: float | None
+    top1: float
+    keras_top1: float
+    recall_change: Mapping[str, float]
+
+    @property
+    def lost(self) -> float:
+        """Photos that the Keras model recognizes, less those that the artifact does."""
+        return self.images * (self.keras_top1 - self.top1)
+
+    @property
+    def drop(self) -> float:
+        """Points of top-1 (hundredths) that the artifact has lost; negative where it is better."""
+        return 100 * (self.keras_top1 - self.top1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Photos with what the Keras model says of them.
+
+    Attributes:
+        splits: that they are from.
+        split: "validation" or another name.
+        samples: the photos.
+        size: (height, width).
+        resize: the resize rule.
+        logits: float32 (photos, classes), of the Keras model.
+    """
+
+    splits: Splits
+    split: str
+    samples: tuple[Sample, ...]
+    size: tuple[int, int]
+    resize: str
+    logits: Logits
+
+    @classmethod
+    def of_model(
+        cls, model: Any, splits: Splits, split: str, samples: tuple[Sample, ...], *, size: tuple[int, int], resize: str
+    ) -> Reference:
+        """Runs a Keras model over photos.
+
+        Args:
+            model: from float32 RGB pixel values 0 to 255 (N, height, width, 3) to logits.
+            splits, split, samples, size, resize: as the attributes.
+
+        Raises:
+            RunError, ImageError: a photo is gone, another one, or unreadable.
+        """
+        splits.check_unchanged(samples)
+        found = [
+            np.asarray(model.predict_on_batch(pixels.astype(np.float32)), np.float32)
+            for pixels in batches(splits.paths(samples), size, resize, BATCH_SIZE)
+        ]
+        return cls(splits, split, samples, size, resize, np.concatenate(found))
+
+    def first(self, images: int) -> Reference:
+        """The first so many photos of it."""
+        return Reference(self.splits, self.split, self.samples[:images], self.size, self.resize, self.logits[:images])
+
+    def compare(self, artifact: Path) -> Parity:
+        """Runs an artifact over the same photos, as a device would.
+
+        Raises:
+            ArtifactError: it cannot be loaded or run.
+        """
+        with ExitStack() as stack, warnings.catch_warnings():
+            warnings.simplefilter("ignore", CpuWarning)  # whoever asked for another CPU's file knows
+            # One thread each: operators without a parallel kernel would leave the other cores idle.
+            idle = Queue[Classifier]()
+            for _ in range(min(usable_cores(), -(-len(self.samples) // BATCH_SIZE))):
+                idle.put(stack.enter_context(Classifier(artifact, target=one_thread(artifact))))
+
+            def classify(pixels: Pixels) -> Logits:
+                classifier = idle.get()
+                try:
+                    return classifier.logits(pixels)
+                finally:
+                    idle.put(classifier)
+
+            loaded = batches(self.splits.paths(self.samples), self.size, self.resize, BATCH_SIZE)
+            logits = np.concatenate(list(map_ahead(classify, loaded, ahead=usable_cores())))
+        return self.compare_logits(logits)
+
+    def compare_logits(self, logits: Logits) -> Parity:
+        """Compares logits of the same photos, float32 (photos, classes).
+
+        Raises:
+            ConversionError: some are no numbers.
+        """
+        broken = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
+        if broken:
+            raise ConversionError(f"the logits of {broken} of {len(logits)} photos are no numbers; try another recipe")
+        ours, theirs = logits.argmax(axis=1), self.logits.argmax(axis=1)
+        labels = np.array([sample.label for sample in self.samples])
+        difference = logits.astype(np.float64) - self.logits
+        noise = float(np.square(_centred(difference)).sum())
+        signal = float(np.square(_centred(self.logits.astype(np.float64))).sum())
+        changes = {
+            name: float(np.mean(ours[labels == label] == label) - np.mean(theirs[labels == label] == label))
+            for label, name in enumerate(self.splits.class_names)
+            if np.any(labels == label)
+        }
+        agreeing = int(np.count_nonzero(ours == theirs))
+        return Parity(
+            split=self.split,
+            images=len(labels),
+            agreement=agreeing / len(labels),
+            agreement_interval=wilson_interval(agreeing, len(labels)),
+            largest_difference=float(np.abs(difference).max()),
+            signal_to_noise=10 * math.log10(signal / noise) if noise and signal else None,
+            top1=float(np.mean(ours == labels)),
+            keras_top1=float(np.mean(theirs == labels)),
+            recall_change=changes,
+        )
+
+
+def one_thread(artifact: Path) -> Target:
+    """The CPU target with one thread that takes a model file."""
+    usual = default_target(artifact.suffix.removeprefix("."))
+    return Target(usual.runtime, usual.device, 1)
+
+
+def _centred(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    centred: npt.NDArray[np.float64] = logits - logits.mean(axis=1, keepdims=True)
+    return centred

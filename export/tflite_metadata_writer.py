@@ -1,0 +1,164 @@
+"""TensorFlow Lite Metadata: what goes in, what comes out and which class is which, said inside the model.
+
+A model's FlatBuffer carries a second one, ``ModelMetadata``, in the buffer that its metadata entry "TFLITE_METADATA"
+names; the file of labels that it speaks of is a member of the ZIP archive appended to the model
+(``core/sidecar_storage.py``). Android Studio, MediaPipe and Netron read it.
+
+Sources: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata; the slots of the tables are those of
+metadata_schema.fbs (tflite-support, tensorflow_lite_support/metadata), those of the model are schema.fbs (LiteRT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tledge.core.errors import ConversionError
+from tledge.core.sidecar_storage import LABELS
+from tledge.export.tflite_file import pack_model, unpack_model
+
+ENTRY = "TFLITE_METADATA"
+PARSER_VERSION = "1.0.0"
+"""The oldest reader that knows all that is written here."""
+
+_TENSOR_AXIS_LABELS = 2  # AssociatedFileType
+_RGB = 1  # ColorSpaceType
+_IMAGE_PROPERTIES = 2  # in the union ContentProperties
+_NORMALIZATION_OPTIONS = 1  # in the union ProcessUnitOptions
+
+
+def add_metadata(model: bytes, class_names: Sequence[str], *, name: str = "", description: str = "") -> bytes:
+    """A TFLite model with its metadata; metadata that it held before is replaced.
+
+    Args:
+        model: a TFLite file from ``image``, uint8 (1, height, width, 3), to ``logits``, float32 (1, classes), with
+            nothing appended to it.
+        class_names: the class of each logit.
+        name: of the model; without one, "image classifier".
+        description: what the model is, in a sentence.
+
+    Returns:
+        The same model; the same arguments give the same bytes.
+
+    Raises:
+        ConversionError: the model has more than one input or output, or another number of classes.
+    """
+    unpacked = unpack_model(model)
+    graph = unpacked.subgraphs[0]
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ConversionError(
+            f"an image classifier has one input and one output; received a TFLite model with {len(graph.inputs)} and"
+            f" {len(graph.outputs)}"
+        )
+    _, height, width, _ = (int(length) for length in graph.tensors[graph.inputs[0]].shape)
+    classes = int(graph.tensors[graph.outputs[0]].shape[-1])
+    if classes != len(class_names):
+        raise ConversionError(f"the model has {classes} classes; received {len(class_names)} class names")
+    content = _write_metadata(name or "image classifier", description, (height, width))
+    _set_entry(unpacked, np.frombuffer(content, np.uint8))
+    return pack_model(unpacked)
+
+
+def _set_entry(model: Any, content: Any) -> None:
+    model.metadata = model.metadata or []
+    for entry in model.metadata:
+        if entry.name in (ENTRY, ENTRY.encode()):
+            model.buffers[entry.buffer].data = content
+            return
+    model.metadata.append(schema.MetadataT(name=ENTRY, buffer=len(model.buffers)))
+    model.buffers.append(schema.BufferT(data=content))
+
+
+def _write_metadata(name: str, description: str, size: tuple[int, int]) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    graph = _write_table(
+        builder,
+        references={
+            2: _write_references(builder, [_write_image(builder, size)]),  # input_tensor_metadata
+            3: _write_references(builder, [_write_logits(builder)]),  # output_tensor_metadata
+        },
+    )
+    model = _write_table(
+        builder,
+        references={
+            0: builder.CreateString(name),
+            1: builder.CreateString(description),
+            3: _write_references(builder, [graph]),  # subgraph_metadata
+            7: builder.CreateString(PARSER_VERSION),  # min_parser_version
+        },
+    )
+    builder.Finish(model, b"M001")
+    return bytes(builder.Output())
+
+
+def _write_image(builder: Any, size: tuple[int, int]) -> int:
+    """The TensorMetadata of the input."""
+    height, width = size
+    default_size = _write_table(builder, numbers={0: width, 1: height})  # ImageSize
+    properties = _write_table(builder, kinds={0: _RGB}, references={1: default_size})  # ImageProperties
+    content = _write_table(builder, kinds={0: _IMAGE_PROPERTIES}, references={1: properties})  # Content
+    mean, deviation = _write_floats(builder, [0.0]), _write_floats(builder, [1.0])
+    normalization = _write_table(builder, references={0: mean, 1: deviation})  # NormalizationOptions
+    unit = _write_table(builder, kinds={0: _NORMALIZATION_OPTIONS}, references={1: normalization})  # ProcessUnit
+    largest, smallest = _write_floats(builder, [255.0]), _write_floats(builder, [0.0])
+    return _write_table(
+        builder,
+        references={
+            0: builder.CreateString("image"),
+            1: builder.CreateString("RGB pixel values from 0 to 255"),
+            3: content,
+            4: _write_references(builder, [unit]),  # process_units
+            5: _write_table(builder, references={0: largest, 1: smallest}),  # stats
+        },
+    )
+
+
+def _write_logits(builder: Any) -> int:
+    """The TensorMetadata of the output."""
+    labels = _write_table(
+        builder,
+        kinds={2: _TENSOR_AXIS_LABELS},
+        references={0: builder.CreateString(LABELS), 1: builder.CreateString("the class of each logit, one a line")},
+    )
+    return _write_table(
+        builder,
+        references={
+            0: builder.CreateString("logits"),
+            1: builder.CreateString("one logit per class; their softmax is the probabilities"),
+            6: _write_references(builder, [labels]),  # associated_files
+        },
+    )
+
+
+def _write_table(
+    builder: Any,
+    *,
+    kinds: Mapping[int, int] | None = None,
+    numbers: Mapping[int, int] | None = None,
+    references: Mapping[int, int] | None = None,
+) -> int:
+    """Writes a table by the slots of its fields: enumerations of a byte, uint32 numbers and offsets of others."""
+    kinds, numbers, references = kinds or {}, numbers or {}, references or {}
+    builder.StartObject(1 + max([*kinds, *numbers, *references]))
+    for slot, offset in references.items():
+        builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
+    for slot, number in numbers.items():
+        builder.PrependUint32Slot(slot, number, 0)
+    for slot, kind in kinds.items():
+        builder.PrependUint8Slot(slot, kind, 0)
+    return int(builder.EndObject())
+
+
+def _write_references(builder: Any, offsets: Sequence[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return int(builder.EndVector())
+
+
+def _write_floats(builder: Any, values: Sequence[float]) -> int:
+    return int(builder.CreateNumpyVector(np.array(values, "<f4")))

@@ -1,0 +1,141 @@
+"""Building a layer graph in tf_keras. Imports TensorFlow and tf_keras: for the child process."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from tledge.core.errors import ConversionError
+from tledge.export.tfmot.graph import INPUT, Graph, Node
+from tledge.export.tfmot.quantizable import FAKE_QUANT
+
+LARGEST_DIFFERENCE = 1e-3
+"""Between a logit of the rebuilt model and one of the Keras model, as a fraction of the largest logit."""
+
+_RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
+"""Options that Keras 3 calls otherwise, by layer class."""
+
+_KINDS = frozenset(
+    {
+        "Activation",
+        "Add",
+        "Average",
+        "AveragePooling2D",
+        "BatchNormalization",
+        "Concatenate",
+        "Conv2D",
+        "Cropping2D",
+        "Dense",
+        "DepthwiseConv2D",
+        "ELU",
+        "Flatten",
+        "GlobalAveragePooling2D",
+        "GlobalMaxPooling2D",
+        "LayerNormalization",
+        "LeakyReLU",
+        "MaxPooling2D",
+        "Maximum",
+        "Minimum",
+        "Multiply",
+        "PReLU",
+        "Permute",
+        "ReLU",
+        "Rescaling",
+        "Reshape",
+        "SeparableConv2D",
+        "Softmax",
+        "Subtract",
+        "UpSampling2D",
+        "ZeroPadding2D",
+    }
+)
+
+
+@tf_keras.utils.register_keras_serializable("tledge")  # type: ignore[untyped-decorator]
+def hard_sigmoid(x: Any) -> Any:
+    """relu6(x + 3) / 6, as Keras 3 has it; that of tf_keras has another slope."""
+    return tf.nn.relu6(x + 3.0) / 6.0
+
+
+@tf_keras.utils.register_keras_serializable("tledge")  # type: ignore[untyped-decorator]
+def hard_silu(x: Any) -> Any:
+    """X times ``hard_sigmoid``: the hard swish of MobileNetV3."""
+    return x * hard_sigmoid(x)
+
+
+_ACTIVATIONS = {"hard_sigmoid": hard_sigmoid, "hard_silu": hard_silu, "hard_swish": hard_silu, "silu": tf.nn.silu}
+
+
+class FakeQuant(tf_keras.layers.Layer):  # type: ignore[misc]
+    """Rounds values to 256 steps between two ends; the converter takes the ends from it."""
+
+    def __init__(self, low: float, high: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._low, self._high = low, high
+
+    def call(self, inputs: Any) -> Any:
+        return tf.quantization.fake_quant_with_min_max_args(inputs, self._low, self._high)
+
+
+def build(graph: Graph) -> Any:
+    """A ``tf_keras.Model`` from ``image``, float32 (N, height, width, 3), to logits, with the graph's weights.
+
+    Raises:
+        ConversionError: a layer that tf_keras does not have, by name.
+    """
+    image = tf_keras.Input((*graph.size, 3), name=INPUT, dtype="float32")
+    values = {INPUT: image}
+    layers = {}
+    for node in graph.nodes:
+        layers[node.name] = layer = _make(node)
+        taken = [values[name] for name in node.inputs]
+        values[node.name] = layer(taken if len(taken) > 1 else taken[0])
+    model = tf_keras.Model(image, values[graph.nodes[-1].name])
+    for name, weights in graph.weights.items():
+        layers[name].set_weights(weights)
+    return model
+
+
+def check_same(model: Any, probe: Mapping[str, Any]) -> None:
+    """Raises ConversionError if a rebuilt model's logits are not the Keras model's.
+
+    Args:
+        model: the rebuilt one.
+        probe: ``images``, uint8, and the Keras model's ``logits`` for them.
+    """
+    expected = probe["logits"]
+    difference = np.abs(model(probe["images"].astype(np.float32), training=False).numpy() - expected).max()
+    if not difference <= LARGEST_DIFFERENCE * max(1.0, np.abs(expected).max()):
+        raise ConversionError(
+            f"the model does something else in tf_keras than in Keras 3: logits differ by {difference:.3g}; use int8"
+            " instead of qat, and no --sparsity"
+        )
+
+
+def _make(node: Node) -> Any:
+    if node.kind == FAKE_QUANT:
+        return FakeQuant(name=node.name, **node.config)
+    if node.kind not in _KINDS:
+        raise ConversionError(
+            f"layer '{node.name}' ({node.kind}) has no counterpart in tf_keras, which qat and --sparsity train with:"
+            " use int8 instead"
+        )
+    kind = getattr(tf_keras.layers, node.kind)
+    known = inspect.signature(kind.__init__).parameters
+    renamed = _RENAMED.get(node.kind, {})
+    config = {renamed.get(key, key): value for key, value in node.config.items()}
+    options = {key: value for key, value in config.items() if key in known}
+    if "activation" in options:
+        options["activation"] = _ACTIVATIONS.get(options["activation"], options["activation"])
+    try:
+        return kind(name=node.name, **options)
+    except (TypeError, ValueError) as error:
+        raise ConversionError(
+            f"layer '{node.name}' ({node.kind}) cannot be made in tf_keras: {str(error).splitlines()[0]}; use int8"
+            " instead"
+        ) from error

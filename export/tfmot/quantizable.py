@@ -1,0 +1,245 @@
+"""Which outputs of a graph are quantized and how its layers become integer ones. Knows no TensorFlow.
+
+What a converter fuses is quantized once, after the last of it: a convolution, its batch norm and its ReLU. A scaling
+on its own (Rescaling, a batch norm before a ReLU) would become a product and a sum, the first of them with no known
+range: it is written as a 1 x 1 depthwise convolution, which has integer kernels everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core.errors import ConversionError
+from tledge.export.tfmot.graph import INPUT, Graph, Node, Weights
+
+LEVELS = 127
+"""The largest integer of an 8-bit weight as TFLite's converter makes it."""
+
+FAKE_QUANT = "FakeQuant"
+"""The kind of the nodes that ``to_integers`` puts after each quantized output."""
+
+LINEAR = frozenset({"Conv2D", "DepthwiseConv2D", "Dense"})
+"""Layers with a kernel, which is quantized."""
+
+_FUSED_ACTIVATIONS = frozenset({"linear", "relu", "relu6"})
+_PASSING = frozenset(
+    {"AveragePooling2D", "Cropping2D", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D", "Permute", "Reshape"}
+    | {"ZeroPadding2D"}
+)
+"""Layers whose outputs have their input's scale."""
+
+_RANGED = frozenset({"Add", "Concatenate", "GlobalAveragePooling2D", "LeakyReLU", "Multiply", "Subtract"})
+"""Layers whose outputs have a range of their own."""
+
+_RECTIFIED = frozenset({"Add", "Subtract", "Multiply", "BatchNormalization"} | LINEAR)
+"""Layers that a converter fuses with a ReLU after them."""
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A graph that can be quantized, and where.
+
+    Attributes:
+        graph: with scalings as depthwise convolutions.
+        fixed: layers that do not learn: scalings and the preprocessing.
+        preprocessing: those of them that see pixels alone, each by itself, so that their ranges are known.
+        quantized: nodes whose outputs are quantized.
+        norms: the batch norm that is folded into a layer, by that layer's name.
+    """
+
+    graph: Graph
+    fixed: frozenset[str]
+    preprocessing: frozenset[str]
+    quantized: frozenset[str]
+    norms: Mapping[str, str]
+
+
+def plan_quantization(graph: Graph) -> Scheme:
+    """Decides what is quantized.
+
+    Raises:
+        ConversionError: a layer that has no 8-bit form here, by name.
+    """
+    for node in graph.nodes:
+        reason = _why_not(node)
+        if reason:
+            raise ConversionError(
+                f"layer '{node.name}' ({node.kind}) {reason}: the recipe qat cannot train it; use int8 instead"
+            )
+    norms = _folded_norms(graph)
+    scalings = {
+        node.name
+        for node in graph.nodes
+        if node.kind == "Rescaling" or (node.kind == "BatchNormalization" and node.name not in norms.values())
+    }
+    weights = dict(graph.weights)
+    nodes = []
+    for node in graph.nodes:
+        if node.name in scalings:
+            nodes.append(_as_depthwise(graph, node))
+            weights[node.name] = _depthwise_weights(graph, node)
+        else:
+            nodes.append(node)
+    rewritten = Graph(size=graph.size, nodes=tuple(nodes), weights=weights)
+    preprocessing = preprocessing_of(rewritten)
+    return Scheme(
+        graph=rewritten,
+        fixed=preprocessing | scalings,
+        preprocessing=preprocessing,
+        quantized=frozenset(node.name for node in nodes if _has_own_range(rewritten, node)),
+        norms=norms,
+    )
+
+
+def preprocessing_of(graph: Graph) -> frozenset[str]:
+    """The linear layers between the pixels and the first that looks at several of them: scalings, a swap of colours."""
+    found = {INPUT}
+    for node in graph.nodes:
+        pointwise = tuple(node.config.get("kernel_size", ())) == (1, 1) and node.kind in LINEAR
+        plain = node.kind == "Rescaling" or (pointwise and node.config.get("activation", "linear") == "linear")
+        same_size = node.shape == (*graph.size, 3)
+        fused = any(_is_relu(after) or after.kind == "BatchNormalization" for after in graph.consumers(node.name))
+        if plain and same_size and not fused and set(node.inputs) <= found:
+            found.add(node.name)
+    return frozenset(found - {INPUT})
+
+
+def kernel_rows(kind: str, kernel: Array) -> Array:
+    """A view of a kernel as (fan-in, output channels), as its scales are counted."""
+    outputs = kernel.shape[-2] * kernel.shape[-1] if kind == "DepthwiseConv2D" else kernel.shape[-1]
+    return kernel.reshape(-1, outputs)
+
+
+def round_kernel(kind: str, kernel: Array) -> Array:
+    """A kernel on the grid of its output channels' integers, -127 to 127."""
+    rows = kernel_rows(kind, kernel)
+    scale = np.maximum(np.abs(rows).max(axis=0) / LEVELS, np.finfo(np.float32).tiny)
+    rounded: Array = (np.rint(rows / scale) * scale).astype(np.float32)
+    return rounded.reshape(kernel.shape)
+
+
+def to_integers(scheme: Scheme, weights: Weights, ranges: Mapping[str, tuple[float, float]]) -> Graph:
+    """The trained graph as a converter takes it: kernels rounded, batch norms folded, ranges written after their nodes.
+
+    Args:
+        scheme: how.
+        weights: of ``scheme.graph``, as trained.
+        ranges: of the quantized nodes and of ``INPUT``.
+    """
+    graph = scheme.graph
+    folded = set(scheme.norms.values())
+    nodes = [_fake_quant(INPUT, INPUT, (*graph.size, 3), ranges[INPUT])]
+    renamed = {INPUT: nodes[0].name}
+    baked: dict[str, list[Array]] = {}
+    for node in graph.nodes:
+        if node.name in folded:
+            renamed[node.name] = renamed[node.inputs[0]]
+        else:
+            nodes.append(replace(node, inputs=tuple(renamed[name] for name in node.inputs)))
+            renamed[node.name] = node.name
+            if node.kind in LINEAR:
+                nodes[-1] = replace(nodes[-1], config={**node.config, "use_bias": True})
+                baked[node.name] = _bake(scheme, node, weights)
+        if node.name in scheme.quantized:
+            nodes.append(_fake_quant(node.name, renamed[node.name], node.shape, ranges[node.name]))
+            renamed[node.name] = nodes[-1].name
+    return Graph(size=graph.size, nodes=tuple(nodes), weights=baked)
+
+
+def _why_not(node: Node) -> str:
+    """Why a layer has no 8-bit form here; empty if it has one."""
+    config = node.config
+    activation = config.get("activation", "linear")
+    if node.kind in LINEAR or node.kind == "Activation":
+        if activation not in _FUSED_ACTIVATIONS:
+            return f"has the activation '{activation}'"
+        return "has groups" if config.get("groups", 1) != 1 and node.kind == "Conv2D" else ""
+    if node.kind == "ReLU":
+        other = config.get("max_value") not in (None, 6.0) or config.get("negative_slope") or config.get("threshold")
+        return "is another ReLU than relu and relu6" if other else ""
+    if node.kind == "BatchNormalization":
+        channels = len(node.shape)
+        return "" if config.get("axis", -1) in (-1, channels, [channels]) else "does not normalize channels"
+    return "" if node.kind in _PASSING | _RANGED | {"Rescaling"} else "has no form with fake quantization"
+
+
+def _folded_norms(graph: Graph) -> dict[str, str]:
+    """The batch norm that is the only one to take a layer's output, by the names of layers with a kernel."""
+    found = {}
+    for node in graph.nodes:
+        following = graph.consumers(node.name)
+        linear = node.kind in LINEAR and node.config.get("activation", "linear") == "linear"
+        if linear and [after.kind for after in following] == ["BatchNormalization"]:
+            found[node.name] = following[0].name
+    return found
+
+
+def _is_relu(node: Node) -> bool:
+    return node.kind == "ReLU" or (node.kind == "Activation" and node.config["activation"] != "linear")
+
+
+def _has_own_range(graph: Graph, node: Node) -> bool:
+    if node.kind in _PASSING or (node.kind == "Activation" and node.config["activation"] == "linear"):
+        return False
+    following = graph.consumers(node.name)
+    if len(following) != 1:
+        return True
+    fused_norm = following[0].kind == "BatchNormalization"
+    fused_relu = (
+        _is_relu(following[0]) and node.kind in _RECTIFIED and node.config.get("activation", "linear") == "linear"
+    )
+    return not (fused_norm or fused_relu)
+
+
+def _as_depthwise(graph: Graph, node: Node) -> Node:
+    if len(node.shape) != 3:
+        raise ConversionError(
+            f"layer '{node.name}' ({node.kind}) scales a vector that no Dense layer gives: the recipe qat cannot train"
+            " it; use int8 instead"
+        )
+    config = {"kernel_size": [1, 1], "use_bias": True, "activation": "linear"}
+    return replace(node, kind="DepthwiseConv2D", config=config)
+
+
+def _depthwise_weights(graph: Graph, node: Node) -> list[Array]:
+    channels = int(node.shape[-1] or 0)
+    if node.kind == "Rescaling":
+        scale, offset = (np.asarray(node.config[key], np.float64) for key in ("scale", "offset"))
+    else:
+        scale, offset = norm_scale(node, graph.weights[node.name])
+    kernel = np.broadcast_to(scale, (channels,)).astype(np.float32)
+    return [kernel.reshape(1, 1, channels, 1), np.broadcast_to(offset, (channels,)).astype(np.float32)]
+
+
+def norm_scale(node: Node, weights: list[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What a batch norm multiplies by in inference and what it adds, (channels,) each."""
+    *learnt, mean, variance = (np.asarray(array, np.float64) for array in weights)
+    scaled, centred = node.config.get("scale", True), node.config.get("center", True)
+    gamma = learnt[0] if scaled else np.ones_like(mean)
+    beta = learnt[-1] if centred else np.zeros_like(mean)
+    scale = gamma / np.sqrt(variance + node.config["epsilon"])
+    return scale, beta - mean * scale
+
+
+def _bake(scheme: Scheme, node: Node, weights: Weights) -> list[Array]:
+    """A layer's rounded kernel and its bias, the batch norm after it folded in."""
+    trained, *bias = weights[node.name]
+    kernel = round_kernel(node.kind, trained)
+    shift = np.zeros(kernel_rows(node.kind, kernel).shape[1]) + (bias[0] if bias else 0.0)
+    norm = scheme.norms.get(node.name)
+    if norm is not None:
+        scale, offset = norm_scale(scheme.graph.node(norm), weights[norm])
+        kernel = (kernel_rows(node.kind, kernel) * scale).astype(np.float32).reshape(kernel.shape)
+        shift = shift * scale + offset
+    return [kernel, shift.astype(np.float32)]
+
+
+def _fake_quant(name: str, taken: str, shape: tuple[int | None, ...], ends: tuple[float, float]) -> Node:
+    low, high = ends
+    return Node(f"{name}.range", FAKE_QUANT, {"low": low, "high": high}, (taken,), shape)

@@ -1,0 +1,150 @@
+"""What is known of the machine while something is timed."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tledge.bench import bench, summarize
+from tledge.bench.measure.benchmark_lock import NAME, alone_on_this_machine
+from tledge.bench.measure.conditions import Conditions, Watch
+from tledge.core.progress import Progress
+
+
+def write(path: Path, text: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{text}\n")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """The files by which Linux tells of itself."""
+    write(tmp_path / "proc/stat", "cpu  100 0 100 800 0 0 0 0 0 0")
+    cpu = tmp_path / "sys/devices/system/cpu/cpu0"
+    write(cpu / "cpufreq/scaling_cur_freq", 2400000)
+    write(cpu / "cpufreq/scaling_governor", "ondemand")
+    write(cpu / "thermal_throttle/core_throttle_count", 3)
+    write(tmp_path / "sys/class/thermal/thermal_zone0/temp", 51234)
+    write(tmp_path / "sys/class/thermal/thermal_zone1/temp", 48000)
+    return tmp_path
+
+
+def test_the_machine_is_read_before_and_after(machine: Path) -> None:
+    watch = Watch(machine)
+    write(machine / "proc/stat", "cpu  100 0 100 100800 0 0 0 0 0 0")
+    quiet = watch.end()
+    assert quiet.quiet
+    assert quiet.load == 0.0
+    assert (quiet.mhz, quiet.governor, quiet.temperature) == (2400.0, "ondemand", 51.234)
+    assert quiet.throttled is False
+    assert quiet.yardstick > 0
+    write(machine / "proc/stat", "cpu  30100 0 100 170800 0 0 0 0 0 0")
+    assert watch.end().load == pytest.approx(30000 / 200000, abs=0.002)
+    assert watch.end().noisy
+    write(machine / "proc/stat", "cpu  100 0 100 100800 0 0 0 5000 0 0")
+    assert watch.end().steal == pytest.approx(5000 / 105000, abs=1e-6)
+    assert watch.end().noisy
+    write(machine / "proc/stat", "cpu  100 0 100 100800 0 0 0 0 0 0")
+    write(machine / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", 4)
+    assert watch.end().throttled
+    assert not watch.end().quiet
+
+
+def test_what_a_system_does_not_tell_is_not_known(tmp_path: Path) -> None:
+    told = Watch(tmp_path).end()
+    assert (told.load, told.steal, told.mhz, told.governor, told.temperature) == (None, None, None, "", None)
+    assert told.quiet
+
+
+def test_a_machine_slower_than_at_its_best_is_noisy() -> None:
+    fields = {"load": 0.0, "steal": 0.0, "mhz": None, "governor": "", "temperature": None, "throttled": None}
+    conditions = Conditions(**fields, yardstick=3.0)
+    assert conditions.held_against(2.9).quiet
+    assert conditions.held_against(2.5).noisy
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def test_a_busy_machine_is_flagged(tiny_artifacts: Path, tmp_path: Path) -> None:
+    with busy_processes(os.cpu_count() or 1):
+        record = bench(
+            files=[tiny_artifacts / "float32.tflite"],
+            output=tmp_path / "out",
+            targets="litert:cpu:1",
+            seconds=0.4,
+            rounds=1,
+        )
+    (row,) = summarize(record.measurements)
+    assert "noisy" in row.flags
+    flagged = {item.metric for item in record.measurements if item.flags}
+    assert "latency_p50" in flagged
+    assert "file_size" not in flagged
+
+
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.waits = threading.Event()
+
+    def note(self, label: str, text: str) -> None:
+        assert (label, str(os.getpid()) in text) == ("Waiting", True)
+        self.waits.set()
+
+
+def test_a_second_benchmark_waits_for_the_first(tmp_path: Path) -> None:
+    entered = threading.Event()
+    notes = Notes()
+
+    def second() -> None:
+        with alone_on_this_machine(notes, tmp_path):
+            entered.set()
+
+    thread = threading.Thread(target=second)
+    with alone_on_this_machine(Progress(), tmp_path):
+        thread.start()
+        assert notes.waits.wait(timeout=30)
+        assert not entered.is_set()
+    thread.join(timeout=30)
+    assert entered.is_set()
+    assert (tmp_path / NAME).read_text() == str(os.getpid())
+
+
+def test_no_link_is_followed_to_the_lock(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / NAME).symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic"), alone_on_this_machine(Progress(), tmp_path):
+        pass
+    assert victim.read_text() == "precious"
+
+
+def test_a_container_that_is_held_to_its_share_is_throttled(machine: Path) -> None:
+    write(machine / "sys/fs/cgroup/cpu.stat", "usage_usec 5\nnr_periods 10\nnr_throttled 3")
+    watch = Watch(machine)
+    assert watch.end().throttled is False
+    write(machine / "sys/fs/cgroup/cpu.stat", "usage_usec 9\nnr_periods 20\nnr_throttled 4")
+    assert watch.end().throttled is True
+
+
+def test_load_is_that_of_the_cores_that_may_be_used(machine: Path) -> None:
+    own = min(os.sched_getaffinity(0))
+    lines = ["cpu  0 0 0 0 0 0 0 0 0 0", f"cpu{own} 100 0 0 900 0 0 0 0 0 0", "cpu9999 0 0 0 1000 0 0 0 0 0 0"]
+    write(machine / "proc/stat", "\n".join(lines))
+    watch = Watch(machine)
+    lines[1] = f"cpu{own} 50100 0 0 50900 0 0 0 0 0 0"
+    lines[2] = "cpu9999 0 0 0 9001000 0 0 0 0 0 0"
+    write(machine / "proc/stat", "\n".join(lines))
+    assert watch.end().load == pytest.approx(0.5, abs=0.01)

@@ -1,0 +1,385 @@
+"""Benchmarks of model files on their own, as on a device that has no run."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import psutil
+import pytest
+from foreign_models import write_onnx
+from PIL import Image
+from support import TINY_SIDECAR, check_one_line_error, stripes, tledge
+
+from tledge.bench import BenchRecord, bench, summarize
+from tledge.bench.measure.paired_run import measure_in_turns
+from tledge.bench.results.cell_result import Specification, Timing
+from tledge.bench.results.results_folder import ResultsFolder
+from tledge.bench.results.settings import BenchSettings
+from tledge.core.artifact import adopt
+from tledge.core.errors import ArtifactError, DataError, MeasurementError, OptionError
+from tledge.core.measurement import read_results
+from tledge.core.preprocessing import Preprocessing
+from tledge.core.progress import Progress
+from tledge.edge_runtime import Classifier
+
+CLASSES = ("cat", "dog", "emu")
+
+
+@pytest.fixture
+def files(tiny_artifacts: Path, tmp_path: Path) -> Path:
+    """A folder with the tiny artifacts, the sidecars inside, as copied to a device."""
+    for name in ("float32.tflite", "float32.onnx"):
+        shutil.copy(tiny_artifacts / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Seven photos a class."""
+    for number, name in enumerate(CLASSES):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(7):
+            pixels = stripes(vertical=number == 1, seed=10 * number + index, size=(16, 16))
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
+    return tmp_path / "photos"
+
+
+def test_files_are_judged_by_photos_in_folders(files: Path, labelled: Path) -> None:
+    record = bench(
+        files=[files / "float32.tflite", files / "float32.onnx"],
+        data=labelled,
+        output=files / "out",
+        targets=["litert:cpu:1", "onnxruntime:cpu:1"],
+        seconds=0.02,
+        rounds=2,
+    )
+    assert record.results == files / "out" / "results.jsonl"
+    rows = {row.artifact: row for row in summarize(read_results(record.results))}
+    with Classifier(files / "float32.tflite", target="litert:cpu:1") as classifier:
+        right = [
+            classifier.classify(path)[0].label == name
+            for name in CLASSES
+            for path in sorted((labelled / name).iterdir())
+        ]
+    assert rows["float32.tflite"].top1 == np.mean(right)
+    assert {row.agreement for row in rows.values()} == {None}
+    assert {row.baseline for row in rows.values()} == {""}
+    assert rows["float32.onnx"].provider == "CPUExecutionProvider"
+    settings = BenchSettings.load(files / "out")
+    assert settings == record.settings
+    assert settings.images == 21
+    assert settings.data == str(labelled)
+    assert record.folder.labels() == tuple(np.repeat([0, 1, 2], 7))
+
+
+def test_a_file_without_sidecar_is_timed(tiny_artifacts: Path, tmp_path: Path) -> None:
+    model = onnx.load(tiny_artifacts / "float32.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "stranger.onnx")
+    done = tledge(
+        "bench", "stranger.onnx", "--seconds", "0.02", "--rounds", "1", "--batch-sizes", "1,2", "--json", cwd=tmp_path
+    )
+    assert done.code == 0, done
+    (row,) = json.loads(done.out)["rows"]
+    assert row["top1"] is None
+    assert row["p50"] > 0
+    assert "random_input" in row["flags"]
+    assert (tmp_path / "bench-results" / "results.jsonl").exists()
+    shown = tledge("bench", "stranger.onnx", "--seconds", "0.02", "--rounds", "1", cwd=tmp_path)
+    assert "top-1" not in shown.out
+    assert "random pixels" in shown.out
+    check_one_line_error(
+        tledge("bench", "stranger.onnx", "--data", ".", cwd=tmp_path), "has no sidecar", "tledge adopt stranger.onnx"
+    )
+
+
+def test_a_batch_that_a_model_does_not_take_has_no_throughput(tmp_path: Path) -> None:
+    model = write_onnx(tmp_path / "fixed.onnx", batch=1)
+    record = bench(files=[model], output=tmp_path / "out", seconds=0.02, rounds=1, batch_sizes=[1, 4])
+    assert [item.params["batch"] for item in record.measurements if item.metric == "throughput"] == [1]
+
+
+def test_the_file_of_before_is_measured_in_turns_with_that_of_now(files: Path) -> None:
+    model, out = files / "float32.onnx", files / "out"
+
+    def measure(against: Path | None = None) -> BenchRecord:
+        return bench(files=[model], output=out, targets=["onnxruntime:cpu:1"], seconds=0.02, rounds=2, against=against)
+
+    sha256 = measure().settings.artifacts["float32.onnx"]
+    same = measure(out)
+    assert same.comparison is not None
+    assert not same.comparison.rows[0].again  # the very same file
+
+    rebuild(model, "second")
+    second = measure(out)
+    assert second.comparison is not None
+    (row,) = second.comparison.rows
+    assert row.again
+    assert row.no_latency_verdict == ""
+    (path,) = second.folder.duels.iterdir()
+    with np.load(path) as raw:
+        assert str(raw["old_sha256"]) == sha256
+        assert str(raw["new_sha256"]) == second.settings.artifacts["float32.onnx"] != sha256
+        turns = [(np.median(raw[f"new_{n}"], axis=1), np.median(raw[f"old_{n}"], axis=1)) for n in (0, 1)]
+        rounds = [np.median(new / old) for new, old in turns]
+        assert all(len(raw[f"{side}_{n}"]) >= 10 for side in ("old", "new") for n in (0, 1))
+    p50 = row.changes["latency_p50"]
+    assert p50.ratio == pytest.approx(np.sqrt(np.prod(rounds)))
+    assert p50.interval is not None
+    assert p50.interval[0] <= p50.ratio <= p50.interval[1]
+
+    shutil.rmtree(second.folder.measured)
+    rebuild(model, "third")
+    third = measure(out)
+    assert third.comparison is not None
+    assert not third.comparison.rows[0].again  # that of before is nowhere to be found
+    assert not third.folder.duels.exists()
+
+
+TIMING = Timing(warm_up=1, minimum_queries=5, minimum_seconds=0)
+
+
+def side(path: Path) -> Specification:
+    return Specification(
+        artifact=str(path), target="onnxruntime:cpu:1", bare=False, pixels="", images=(), timing=TIMING
+    )
+
+
+def test_both_sides_of_a_duel_answer_as_often(files: Path) -> None:
+    good = side(files / "float32.onnx")
+    duel = measure_in_turns(good, good, hashes=("a", "a"), rounds=2, name="it", progress=Progress())
+    assert all(len(turns) >= 10 for turns in (*duel.old, *duel.new))
+    assert [turns.shape for turns in duel.old] == [turns.shape for turns in duel.new]
+
+
+def test_a_side_of_a_duel_that_ends_is_said(files: Path) -> None:
+    (files / "broken.onnx").write_bytes((files / "float32.onnx").read_bytes()[:3000])
+    with pytest.raises(MeasurementError, match=r"it, of before ended with exit code 1: .*broken\.onnx"):
+        measure_in_turns(
+            side(files / "broken.onnx"),
+            side(files / "float32.onnx"),
+            hashes=("a", "b"),
+            rounds=1,
+            name="it",
+            progress=Progress(),
+        )
+
+
+class Said(Progress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, label: str, text: str) -> None:
+        self.lines.append(text)
+
+    def warn(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_why_a_changed_file_is_not_measured_in_turns_is_said(files: Path) -> None:
+    model, out = files / "float32.onnx", files / "out"
+    said = Said()
+
+    def measure(against: Path | None = None) -> BenchRecord:
+        return bench(
+            files=[model],
+            output=out,
+            targets=["onnxruntime:cpu:1"],
+            seconds=0.02,
+            rounds=1,
+            against=against,
+            progress=said,
+        )
+
+    measure()
+    content = onnx.load(model)
+    content.doc_string = "in place"
+    model.write_bytes(content.SerializeToString())  # the hard link goes along
+    record = measure(out)
+    assert record.comparison is not None
+    assert not record.comparison.rows[0].again
+    (line,) = [line for line in said.lines if "compared with what was measured then" in line]
+    assert "its file of before is not there any more as it was" in line
+
+    rebuild(model, "anew")
+    record = measure(out)
+    assert record.comparison is not None
+    (row,) = record.comparison.rows
+    assert row.again
+    assert row.no_latency_verdict.startswith("one round")
+
+
+def test_an_earlier_benchmark_of_other_files_is_refused_before_measuring(files: Path) -> None:
+    settings = {"targets": ["onnxruntime:cpu:1"], "seconds": 0.02, "rounds": 1}
+    bench(files=[files / "float32.onnx"], output=files / "out", **settings)
+    shutil.copy(files / "float32.onnx", files / "other.onnx")
+    with pytest.raises(MeasurementError, match="no artifact and target in common"):
+        bench(files=[files / "other.onnx"], output=files / "new", against=files / "out", **settings)
+    assert not (files / "new").exists()
+
+
+def rebuild(path: Path, name: str) -> None:
+    """The same model in another file, which takes the place of that at the path as an export's does."""
+    model = onnx.load(path)
+    model.doc_string = name
+    path.unlink()
+    onnx.save(model, path)
+
+
+def test_files_called_alike_are_told_apart(files: Path) -> None:
+    for folder in ("a", "b"):
+        (files / folder).mkdir()
+        shutil.copy(files / "float32.tflite", files / folder / "float32.tflite")
+    record = bench(
+        files=[files / "a" / "float32.tflite", files / "b" / "float32.tflite"],
+        output=files / "out",
+        targets="litert:cpu:1",
+        seconds=0.01,
+        rounds=1,
+    )
+    names = [row.artifact for row in summarize(record.measurements)]
+    assert len(set(names)) == 2
+    assert len(list(record.folder.samples.iterdir())) == 2
+
+
+def test_what_files_cannot_be_measured_by_is_an_error(files: Path, labelled: Path, tmp_path: Path) -> None:
+    model = files / "float32.tflite"
+    with pytest.raises(ArtifactError, match="no model file"):
+        bench(files=[files / "gone.tflite"])
+    with pytest.raises(OptionError, match="both files and --run"):
+        bench(files=[model], run="x")
+    with pytest.raises(OptionError, match="goes with model files"):
+        bench(data=labelled)
+    with pytest.raises(DataError, match="no folder"):
+        bench(files=[model], data=tmp_path / "gone")
+    (labelled / "yak").mkdir()
+    with pytest.raises(DataError, match="folders of no class of the model: yak"):
+        bench(files=[model], data=labelled)
+    (labelled / "yak").rmdir()
+    shutil.rmtree(labelled / "emu")
+    with pytest.raises(DataError, match="has no photo of emu"):
+        bench(files=[model], data=labelled)
+    with pytest.raises(OptionError, match="--rounds must be"):
+        bench(files=[model], rounds=0)
+    with pytest.raises(OptionError, match="--batch-sizes must be"):
+        bench(files=[model], batch_sizes=[0])
+
+
+def test_what_was_measured_before_ctrl_c_is_kept(files: Path) -> None:
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from tledge.cli.main import main; main()"
+    )
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            code,
+            "bench",
+            "float32.tflite",
+            "float32.onnx",
+            "--seconds",
+            "0.5",
+            "--rounds",
+            "90",
+        ],
+        cwd=files,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    seen: set[int] = set()
+    parent = psutil.Process(process.pid)
+    while len(seen) < 4:  # both files at least once
+        seen |= {child.pid for child in parent.children()}
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert err.splitlines()[-1].startswith("tledge: interrupted; what was measured until then is in 'bench-results/")
+    settings = BenchSettings.load(files / "bench-results")
+    assert settings.interrupted
+    assert {row.artifact for row in summarize(read_results(files / "bench-results" / "results.jsonl"))} == {
+        "float32.tflite",
+        "float32.onnx",
+    }
+
+
+def test_results_that_stood_there_are_set_aside(files: Path) -> None:
+    def measure() -> BenchRecord:
+        return bench(
+            files=[files / "float32.tflite"], output=files / "out", targets="litert:cpu:1", seconds=0.01, rounds=1
+        )
+
+    first = measure()
+    content = first.results.read_bytes()
+    second = measure()
+    (earlier,) = (files / "out" / "earlier").iterdir()
+    assert (earlier / "results.jsonl").read_bytes() == content
+    assert second.results.read_bytes() != content
+    assert BenchSettings.load(earlier).began == first.settings.began
+    assert not list((files / "out").glob(".partial-*"))
+
+
+def test_new_results_are_not_lost_when_they_cannot_be_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ResultsFolder(tmp_path / "out")
+    folder.path.mkdir()
+    (folder.path / "results.jsonl").write_text("old")
+
+    def stop(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), folder.replaced() as fresh:
+        (fresh.path / "results.jsonl").write_text("new")
+        monkeypatch.setattr(Path, "replace", stop)
+    assert {path.read_text() for path in folder.path.rglob("results.jsonl")} == {"old", "new"}
+
+
+def test_a_file_given_twice_is_measured_once(files: Path) -> None:
+    model = files / "float32.tflite"
+    record = bench(
+        files=[model, files / "." / "float32.tflite"],
+        output=files / "out",
+        targets="litert:cpu:1",
+        seconds=0.01,
+        rounds=1,
+    )
+    assert len(summarize(record.measurements)) == 1
+
+
+def test_labels_that_name_several_classes_cannot_judge(tmp_path: Path, labelled: Path) -> None:
+    model = write_onnx(tmp_path / "cranes.onnx", classes=4)
+    preprocessing = Preprocessing(layout="nchw", input_range=(0.0, 1.0))
+    sidecar = replace(
+        TINY_SIDECAR, class_names=("crane", "heron", "crane", "stork"), input_size=(24, 24), preprocessing=preprocessing
+    )
+    adopt(model, sidecar)
+    with pytest.raises(DataError, match="'crane' is the label of several classes"):
+        bench(files=[model], data=labelled)
+
+
+def test_logits_that_are_no_numbers_fail_the_cell(tmp_path: Path, labelled: Path) -> None:
+    model = write_onnx(tmp_path / "broken.onnx", classes=3, last="Log")  # of negative logits
+    sidecar = replace(
+        TINY_SIDECAR, input_size=(24, 24), preprocessing=Preprocessing(layout="nchw", input_range=(0.0, 1.0))
+    )
+    adopt(model, sidecar)
+    with pytest.raises(MeasurementError, match="gives logits that are no numbers"):
+        bench(files=[model], data=labelled, output=tmp_path / "out", seconds=0.01, rounds=1)
+
+
+def test_mlperfs_durations_are_nobodys_choice(files: Path) -> None:
+    with pytest.raises(OptionError, match="--rigor mlperf has durations of its own"):
+        bench(files=[files / "float32.tflite"], rigor="mlperf", seconds=3)

@@ -1,0 +1,130 @@
+"""A Keras model made elsewhere becomes a run, to be exported and benchmarked like one that was trained here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tledge.core.environment import installed_versions
+from tledge.core.errors import UnknownNameError
+from tledge.core.extras import keras_backend, require
+from tledge.core.fingerprint import sha256_of_file
+from tledge.core.images import RESIZE_RULES
+from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
+from tledge.core.progress import Progress
+from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
+from tledge.train.data.dataset import read_dataset
+from tledge.train.data.split_draw import draw_splits
+from tledge.train.train_api import describe_data, record_data
+
+
+def import_model(
+    *,
+    model: str | Path,
+    data: str | Path,
+    input_range: str = "0..255",
+    resize: str = "stretch",
+    validation_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+    seed: int = 0,
+    skip_broken: bool = False,
+    trust: bool = False,
+    runs: str | Path = DEFAULT_RUNS,
+    progress: Progress | None = None,
+) -> RunManifest:
+    """Makes a run directory of a Keras file and photos, as ``train`` makes one of photos alone.
+
+    The photos' splits are drawn here, unless ``data`` has ``train/``, ``val/`` and ``test/`` folders; where the model
+    has learnt from photos of the test split, its accuracy looks better than it is.
+
+    Args:
+        model: a ``.keras`` or ``.h5`` file.
+        data: a folder with one folder of photos per class, in the alphabetical order of the model's outputs.
+        input_range: the pixel values that the model takes: "0..255", "0..1" or "-1..1".
+        resize: how photos get the model's size.
+        validation_fraction, test_fraction: of the photos of each class, where the data does not name these splits.
+        seed: of the splits.
+        skip_broken: leave broken photos out.
+        trust: also load a model that can run code of its own.
+        runs: the folder in which the run directory is made.
+        progress: is told what happens.
+
+    Raises:
+        ModelError: the file cannot be taken.
+        TledgeError: the data or an option cannot be used. Nothing is left behind.
+    """
+    progress = progress or Progress()
+    require("keras", keras_backend(), "scipy", "matplotlib", extra="train", purpose="reading a Keras model")
+    if resize not in RESIZE_RULES:
+        raise UnknownNameError("resize rule", resize, RESIZE_RULES)
+    model, runs = Path(model), Path(runs)
+    _check_file(model, trust)
+    dataset = read_dataset(Path(data), progress, skip_broken)
+    drawn = draw_splits(dataset, seed, validation_fraction, test_fraction)
+    stem = re.sub(r"[^\w-]+", "_", model.stem)
+    directory = create_run(runs, stem, Path(data).resolve().name, datetime.now().astimezone())
+    try:
+        drawn.splits.save(directory.splits_path)
+        record = record_data(dataset, drawn, str(data))
+        progress.note("Data", describe_data(record))
+        config = {"model": str(model), "input_range": input_range, "resize": resize, "trust": trust, "flip": False}
+        _import(directory, model, config, seed=seed, record=record, progress=progress)
+    except BaseException:
+        shutil.rmtree(directory.path, ignore_errors=True)
+        raise
+    directory.mark_latest()
+    progress.note("Run", f"{directory.path}, now the latest")
+    return directory.manifest()
+
+
+def _check_file(model: Path, trust: bool) -> None:
+    from tledge.train.keras_file import check_keras_file
+
+    check_keras_file(model, trust)
+
+
+def _import(
+    directory: RunDirectory, path: Path, config: dict[str, Any], *, seed: int, record: DataRecord, progress: Progress
+) -> None:
+    from tledge.train.backend import describe_device
+    from tledge.train.evaluation import evaluate
+    from tledge.train.inference import ResizeRule
+    from tledge.train.keras_file import read_keras_file
+    from tledge.train.model_writer import DISTRIBUTIONS, save_model
+    from tledge.train.report.evaluation_record import write_evaluation
+    from tledge.train.report.training_plots import draw_confusion
+
+    splits = directory.splits()
+    classes = len(splits.class_names)
+    model = read_keras_file(path, classes, input_range=config["input_range"], trust=config["trust"])
+    height, width = (int(length) for length in model.input_shape[1:3])
+    rule: ResizeRule = {"size": (height, width), "resize": config["resize"]}
+    progress.note("Model", f"{path.name} · {model.count_params() / 1e6:.1f} M parameters · {width} x {height} px")
+    with progress.step("Evaluate", len(splits.validation) + len(splits.test), "photos") as step:
+        found = {split: evaluate(model, splits, split, **rule, step=step) for split in ("validation", "test")}
+    if found["test"].top1_interval[0] <= 1 / classes:
+        progress.warn(
+            f"the model is right on {found['test'].top1:.3f} of the test photos, which may be no more than a guess:"
+            " if it takes other pixel values than 0 to 255, pass --input-range 0..1 or -1..1",
+        )
+    write_evaluation(directory.evaluation, found["test"], splits.class_names)
+    draw_confusion(directory.figures / "confusion.png", found["test"].confusion, splits.class_names)
+    RunManifest(
+        name=directory.path.name,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        backbone=path.stem,
+        weights=WeightsRecord(source=str(path), sha256=sha256_of_file(path)),
+        class_names=splits.class_names,
+        input_size=(height, width),
+        resize=config["resize"],
+        seed=seed,
+        config=config,
+        data=record,
+        device=describe_device(1, 1),
+        versions=installed_versions(DISTRIBUTIONS),
+        metrics={name: value for split, figures in found.items() for name, value in figures.to_metrics(split).items()},
+        model_sha256=save_model(directory.model, model, splits.class_names, source_run=directory.path.name, **rule),
+    ).save(directory.manifest_path)

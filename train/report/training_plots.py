@@ -1,0 +1,78 @@
+"""Pictures of a training: its curves and its confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tledge.core import atomic
+from tledge.train.history import PROBE, Epoch
+
+COLOURS = {"train": "#0072b2", "validation": "#d55e00", "under attack": "#009e73"}
+"""Of the Okabe-Ito palette, which colour-blind people can tell apart; the lines differ in style, too."""
+
+MOST_NUMBERED = 30
+"""Classes up to which the matrix has numbers and names."""
+
+
+def draw_training_curves(path: Path, epochs: Sequence[Epoch]) -> None:
+    """Draws loss and top-1 over the epochs, a column for each phase, as a PNG."""
+    from matplotlib.figure import Figure
+
+    phases = {
+        phase: [row for row in epochs if row.phase == phase] for phase in dict.fromkeys(row.phase for row in epochs)
+    }
+    figure = Figure(figsize=(4.6 * len(phases) + 0.6, 6.4), dpi=110, layout="constrained")
+    axes = figure.subplots(2, len(phases), squeeze=False, sharex="col")
+    for column, (phase, rows) in enumerate(phases.items()):
+        places = [row.epoch for row in rows]
+        for axis, names, label in (
+            (axes[0, column], ("loss", "val_loss", "val_robust_loss"), "cross-entropy"),
+            (axes[1, column], ("top1", "val_top1", "val_robust_accuracy"), "top-1"),
+        ):
+            for name, split, style in zip(names, COLOURS, ("--", "-", ":"), strict=True):
+                values = [getattr(row, name) for row in rows]
+                if None in values:
+                    continue
+                axis.plot(places, values, style, marker="o", markersize=4, color=COLOURS[split], label=split)
+            axis.set_ylabel(label)
+            axis.grid(alpha=0.3)
+        axes[0, column].set_title(phase)
+        axes[1, column].set_xlabel("penalty, strong to weak" if phase == PROBE else "epoch")
+        axes[1, column].xaxis.get_major_locator().set_params(integer=True)
+    axes[0, -1].legend()
+    _save(figure, path)
+
+
+def draw_confusion(path: Path, confusion: npt.NDArray[np.intp], class_names: Sequence[str]) -> None:
+    """Draws a confusion matrix as a PNG: rows are true classes, columns answers; shaded by the share of a row."""
+    from matplotlib.figure import Figure
+
+    count = len(class_names)
+    numbered = count <= MOST_NUMBERED
+    side = min(max(3.6, 0.55 * count + 2.0), 12.0)
+    figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="constrained")
+    axis = figure.subplots()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shown = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xlabel("answer")
+    axis.set_ylabel("true class")
+    if numbered:
+        names = [name if len(name) <= 24 else f"{name[:23]}…" for name in class_names]
+        axis.set_xticks(range(count), names, rotation=45, ha="right")
+        axis.set_yticks(range(count), names)
+        for row in range(count):
+            for column in range(count):
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axis.text(column, row, f"{confusion[row, column]}", ha="center", va="center", color=colour, fontsize=9)
+    figure.colorbar(shown, ax=axis, label="share of the true class", shrink=0.8)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    with atomic.replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})

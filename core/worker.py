@@ -1,0 +1,220 @@
+"""Work in a child process, the parent's side: one protocol for every process that tledge starts.
+
+The parent writes each request as a line of JSON on the child's standard input. The child (see ``core.worker_service``)
+answers with lines of JSON, each a list:
+
+    ["note", label, text], ["warn", text]                       progress, see ``core.progress``
+    ["step", label, total, unit], ["advance", count, detail], ["mark", detail], ["end"]
+    ["result", value]                                           ends the request
+    ["error", message]                                          ends the request, and the child
+
+Large arrays travel in files that a request names. What libraries print in the child goes to this process's standard
+error, never into the protocol. A child ends when its standard input closes, so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Timer
+from typing import Any, Self
+
+from tledge.core.errors import MeasurementError, TledgeError
+from tledge.core.progress import Progress, Step
+
+SECONDS_TO_END = 10.0
+"""How long a child may take to end by itself after its standard input was closed."""
+
+
+def python_module(name: str, *arguments: str | Path) -> list[str]:
+    """Returns the command that runs a module in a new Python like this one.
+
+    ``-P`` keeps the working directory out of the module path: a user's file may have the name of a library.
+    """
+    return [sys.executable, "-P", "-m", name, *map(str, arguments)]
+
+
+def quiet_environment() -> dict[str, str]:
+    """Returns this process's environment variables, with TensorFlow's log reduced to errors."""
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def describe_end(code: int, printed: str) -> str:
+    """Describes how a program ended, for an error message: "ended with exit code 1: no such file".
+
+    Args:
+        code: its exit code; the negative number of a signal that ended it.
+        printed: what it wrote on standard error; the last line is quoted.
+    """
+    last = (printed.strip().splitlines() or ["it printed nothing"])[-1]
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}: {last}"
+    return f"ended with exit code {code}: {last}"
+
+
+class Worker:
+    """A child process that answers requests; use it in a ``with`` block, which ends the child.
+
+    Args:
+        command: the program, as from :func:`python_module`; it calls ``worker_service.serve``.
+        name: how error messages name the work ("int8.tflite on litert:cpu:2").
+        error: the type of the errors that :meth:`ask` raises.
+        timeout: seconds after which an unanswered request counts as stuck, and the child is killed.
+        progress: shows the child's progress.
+        environment: environment variables; those of this process without it.
+        timed_out: a sentence fragment for the error of a stuck request ("gave no answer for 12 hours").
+
+    Attributes:
+        started: when the child was started, in ns of the monotonic clock that all processes share.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        name: str,
+        error: type[TledgeError] = MeasurementError,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self._error = error
+        self._timeout = timeout
+        self._progress = progress or Progress()
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed in close
+        self._timed_out = False
+        self._failed = False
+        self.started = time.monotonic_ns()
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                env=quiet_environment() if environment is None else dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except BaseException:
+            self._errors.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(self, request: Any) -> Any:
+        """Sends a request and waits for its result, showing progress meanwhile.
+
+        Args:
+            request: what JSON can hold.
+
+        Returns:
+            The result, as JSON has it.
+
+        Raises:
+            TledgeError: of the type given: the child reported an error, ended, or took longer than the timeout.
+            KeyboardInterrupt: Ctrl-C; the child is killed when the ``with`` block ends.
+        """
+        watchdog = None if self._timeout is None else Timer(self._timeout, self._time_out)
+        if watchdog is not None:
+            watchdog.daemon = True
+            watchdog.start()
+        try:
+            return self._exchange(json.dumps(request))
+        finally:
+            if watchdog is not None:
+                watchdog.cancel()
+
+    def close(self) -> None:
+        """Ends the child, and copies what it printed to standard error, which is the log."""
+        process = self._process
+        if process.stdin is not None and sys.exception() is None and not self._failed:
+            try:
+                process.stdin.close()
+                process.wait(SECONDS_TO_END)
+            except (OSError, subprocess.TimeoutExpired):
+                pass
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:  # bytes that the child no longer reads
+                    continue
+        if not self._errors.closed:
+            printed = self._printed()
+            self._errors.close()
+            if printed:
+                sys.stderr.write(f"--- {self.name}\n{printed}")
+
+    def _exchange(self, line: str) -> Any:
+        if self._process.stdin is None or self._process.stdout is None:
+            raise self._error(f"{self.name} has no pipes")
+        try:
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; its exit code says more
+        with ExitStack() as whole:
+            steps: list[tuple[Step, ExitStack]] = []
+            for answer in self._process.stdout:
+                if not answer.endswith("\n"):  # cut off by the end of the process
+                    break
+                kind, *values = json.loads(answer)
+                if kind == "result":
+                    return values[0]
+                if kind == "error":
+                    self._failed = True
+                    raise self._error(str(values[0]))
+                self._show(kind, values, steps, whole)
+        raise self._ended()
+
+    def _show(self, kind: str, values: list[Any], steps: list[tuple[Step, ExitStack]], whole: ExitStack) -> None:
+        if kind == "step":
+            stack = whole.enter_context(ExitStack())
+            steps.append((stack.enter_context(self._progress.step(*values)), stack))
+        elif kind == "end":
+            steps.pop()[1].close()
+        elif kind in ("note", "warn"):
+            getattr(self._progress, kind)(*values)
+        else:
+            getattr(steps[-1][0], kind)(*values)
+
+    def _ended(self) -> TledgeError:
+        """Returns the error of a child that ended before it answered."""
+        self._failed = True
+        code = self._process.wait()
+        if self._timed_out and self._timeout is not None:
+            return self._error(f"{self.name} gave no answer for {_duration(self._timeout)}")
+        return self._error(f"{self.name} {describe_end(code, self._printed())}")
+
+    def _printed(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self._process.kill()
+
+
+def run_worker(command: Sequence[str], request: Any, *, name: str, **options: Any) -> Any:
+    """Sends one request to a new child process and returns its result; see :class:`Worker` for the arguments."""
+    with Worker(command, name=name, **options) as worker:
+        return worker.ask(request)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} hours" if seconds >= 7200 else f"{seconds:.0f} s"

@@ -1,0 +1,221 @@
+"""Work in a child process: requests, results, progress, and every way it can end."""
+
+import io
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tledge.core.errors import ConversionError, MeasurementError
+from tledge.core.progress import Progress, Step
+from tledge.core.worker import Worker, describe_end, python_module, run_worker
+from tledge.core.worker_service import ORPHANED, RelayedProgress
+
+
+class Recorder(Progress, Step):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def note(self, label: str, text: str) -> None:
+        self.told.append(("note", label, text))
+
+    def warn(self, text: str) -> None:
+        self.told.append(("warn", text))
+
+    @contextmanager
+    def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
+        self.told.append(("step", label, total, unit))
+        yield self
+        self.told.append(("end",))
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self.told.append(("advance", count, detail))
+
+    def mark(self, detail: str) -> None:
+        self.told.append(("mark", detail))
+
+
+MODULE = """
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from tledge.core.errors import MeasurementError
+from tledge.core.worker_service import serve
+
+
+def answer(request, progress):
+    if request == "progress":
+        progress.note("Data", "ä\\n2 photos")
+        with progress.step("Outer", 2, "steps") as outer:
+            with progress.step("Inner", 9, "queries") as inner:
+                inner.advance(9, "half")
+            outer.mark("first")
+            outer.advance()
+        progress.warn("done")
+    elif request == "print":
+        print("printed by Python")
+        os.system("echo printed by a library")
+    elif request == "error":
+        raise MeasurementError("the model 'ä' is empty")
+    elif request == "bug":
+        raise ZeroDivisionError("of the child")
+    elif request == "crash":
+        os.kill(os.getpid(), signal.SIGABRT)
+    elif request == "interrupt":
+        raise KeyboardInterrupt
+    elif request == "wait":
+        progress.warn("waiting")
+        time.sleep(600)
+    elif isinstance(request, dict):
+        Path(request["begun"]).write_text(str(os.getpid()))
+        time.sleep(request["seconds"])
+        Path(request["finished"]).touch()
+    return {"received": request}
+
+
+raise SystemExit(serve(answer, outlive_parent="outlive" in sys.argv))
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    (tmp_path / "worker_module.py").write_text(MODULE)
+    return [sys.executable, "-P", str(tmp_path / "worker_module.py")]
+
+
+def test_one_child_answers_many_requests(command: list[str]) -> None:
+    with Worker(command, name="the work") as worker:
+        assert [worker.ask(request) for request in (1, "ä\n", [None])] == [
+            {"received": 1},
+            {"received": "ä\n"},
+            {"received": [None]},
+        ]
+    assert not psutil.Process().children()
+
+
+def test_progress_of_the_child_is_shown_here(command: list[str]) -> None:
+    recorder = Recorder()
+    run_worker(command, "progress", name="the work", progress=recorder)
+    assert recorder.told == [
+        ("note", "Data", "ä\n2 photos"),
+        ("step", "Outer", 2, "steps"),
+        ("step", "Inner", 9, "queries"),
+        ("advance", 9, "half"),
+        ("end",),
+        ("mark", "first"),
+        ("advance", 1, ""),
+        ("end",),
+        ("warn", "done"),
+    ]
+
+
+def test_what_libraries_print_goes_to_the_log_alone(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_worker(command, "print", name="the work") == {"received": "print"}
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("--- the work\n")
+    assert {"printed by Python", "printed by a library"} <= set(captured.err.splitlines())
+
+
+def test_errors_of_the_child_are_raised_here(command: list[str]) -> None:
+    with pytest.raises(ConversionError, match=r"^the model 'ä' is empty$"):
+        run_worker(command, "error", name="the work", error=ConversionError)
+
+
+@pytest.mark.parametrize(
+    ("request_", "how"),
+    [
+        ("bug", r"^the work ended with exit code 1: ZeroDivisionError: of the child$"),
+        ("crash", r"^the work was ended by SIGABRT: it printed nothing$"),
+        ("interrupt", r"^the work ended with exit code 130: it printed nothing$"),
+    ],
+)
+def test_a_child_that_ends_early_is_an_error(command: list[str], request_: str, how: str) -> None:
+    with pytest.raises(MeasurementError, match=how):
+        run_worker(command, request_, name="the work")
+
+
+def test_a_stuck_child_is_killed(command: list[str]) -> None:
+    with pytest.raises(MeasurementError, match=r"^the work gave no answer for 1 s$"):
+        run_worker(command, "wait", name="the work", timeout=1.0)
+    assert not psutil.Process().children()
+
+
+def test_the_child_ends_when_the_parent_is_interrupted(command: list[str]) -> None:
+    class Impatient(Recorder):
+        def warn(self, text: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(command, "wait", name="the work", progress=Impatient())
+    assert not psutil.Process().children()
+
+
+PARENT = """
+import sys
+from tledge.core.worker import run_worker
+
+run_worker(sys.argv[3:], {"begun": sys.argv[1], "finished": sys.argv[2], "seconds": SECONDS}, name="the work")
+"""
+
+
+@pytest.mark.parametrize("outlives", [False, True])
+def test_a_child_ends_when_its_parent_is_killed(command: list[str], tmp_path: Path, outlives: bool) -> None:
+    begun, finished = tmp_path / "begun", tmp_path / "finished"
+    program = PARENT.replace("SECONDS", "1.5" if outlives else "600")
+    arguments = [*map(str, (begun, finished)), *command, *(["outlive"] if outlives else [])]
+    parent = subprocess.Popen([sys.executable, "-P", "-c", program, *arguments])
+    while not (begun.exists() and begun.read_text()):
+        assert parent.poll() is None
+        time.sleep(0.01)
+    child = psutil.Process(int(begun.read_text()))
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    psutil.wait_procs([child], timeout=30)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert finished.exists() == outlives
+
+
+def test_a_child_without_requests_ends_well(command: list[str]) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_an_orphan_says_so_by_its_exit_code(command: list[str], tmp_path: Path) -> None:
+    request = f'{{"begun": "{tmp_path}/a", "finished": "{tmp_path}/b", "seconds": 600}}\n'
+    done = subprocess.run(command, input=request.encode(), capture_output=True, check=False, timeout=60)
+    assert done.returncode == ORPHANED
+
+
+def test_every_call_is_a_line() -> None:
+    stream = io.StringIO()
+    with RelayedProgress(stream).step("A", 1, "b") as step:
+        step.advance(2)
+    assert stream.getvalue().splitlines() == ['["step", "A", 1, "b"]', '["advance", 2, ""]', '["end"]']
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "text"),
+    [
+        (1, "first\nno such file\n", "ended with exit code 1: no such file"),
+        (2, "", "ended with exit code 2: it printed nothing"),
+        (-signal.SIGKILL, "", "was ended by SIGKILL: it printed nothing"),
+    ],
+)
+def test_how_a_program_ended_is_described(code: int, printed: str, text: str) -> None:
+    assert describe_end(code, printed) == text
+
+
+def test_modules_run_in_this_python_without_the_working_directory() -> None:
+    assert python_module("a.b", "c", Path("d")) == [sys.executable, "-P", "-m", "a.b", "c", "d"]

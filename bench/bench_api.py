@@ -371,9 +371,9 @@ def _measurements(
 
 def _write_reports(folder: ResultsFolder, subject: Workload, progress: Progress) -> tuple[str, ...]:
     """Writes the reports that the installed libraries can make, and returns what they conclude."""
-    from tledge.bench.report import conclude, load_report_data, write_html, write_markdown
+    from tledge.bench.report import conclude, write_html, write_markdown
 
-    data = load_report_data(folder, title=subject.title)
+    data = read_stored(folder.path, title=subject.title, complete=True)
     write_markdown(data, folder.markdown)
     if is_installed("jinja2"):
         write_html(data, folder.html)

@@ -10,37 +10,12 @@ from typing import Any
 
 from tledge.core import atomic
 from tledge.core.errors import MeasurementError
+from tledge.core.metric_catalogue import METRICS
 
 SCHEMA_VERSION = 1
 
-UNITS: Mapping[str, str] = {
-    "top1": "fraction",
-    "agreement": "fraction",
-    "robust_accuracy": "fraction",
-    "attack_success_rate": "fraction",
-    "latency_p50": "ms",
-    "latency_p90": "ms",
-    "latency_p99": "ms",
-    "latency_p90_bound": "ms",
-    "latency_ratio": "ratio",
-    "cold_start": "ms",
-    "load_time": "ms",
-    "throughput": "images/s",
-    "energy": "mJ/image",
-    "peak_memory": "bytes",
-    "file_size": "bytes",
-    "mcnemar": "p",
-    "corrupted_accuracy": "fraction",
-    "mean_corruption_error": "ratio",
-    "adversarial_distance": "pixel values",
-    "attack_queries": "queries/photo",
-    "attack_time": "s",
-    "robust_mcnemar": "p",
-    "parity_class": "fraction",
-    "parity_bits": "fraction",
-    "parity_difference": "logits",
-}
-"""The unit of every metric."""
+UNITS: Mapping[str, str] = {name: metric.unit for name, metric in METRICS.items()}
+"""The unit of each metric of the catalogue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +29,7 @@ class Measurement:
         scenario: "accuracy", "single-stream", "offline", "cold-start", "energy", "static", "robustness",
             "comparison" with another artifact of the same benchmark, or "parity" with this machine of what
             ran elsewhere.
-        metric: a key of ``UNITS``.
+        metric: a key of ``core.metric_catalogue.METRICS``.
         value: in the unit of the metric; rates are fractions.
         n: how many samples stand behind the value.
         interval: 95% confidence interval, where there is a sample.

@@ -15,6 +15,7 @@ from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, write
 from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.settings import BenchSettings, Skipped
+from tledge.bench.results.stored_results import StoredResults, read_stored
 from tledge.core.environment import Environment
 from tledge.core.measurement import Measurement
 from tledge.core.significance import latency_ratio, mcnemar
@@ -89,6 +90,11 @@ def write_sample(
         [(Path(f"{index}.jpg"), int(label)) for index, label in enumerate(labels)],
     )
     return folder
+
+
+def read_sample(folder: ResultsFolder, title: str) -> StoredResults:
+    """Reads a benchmark for a report."""
+    return read_stored(folder.path, title=title, complete=True)
 
 
 def answers(cell: Made, labels: Classes, classes: int) -> Classes:

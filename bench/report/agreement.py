@@ -1,4 +1,4 @@
-"""What artifacts answer: what they mistake, and where they leave the Keras model."""
+"""Predictions of artifacts: their confusion matrices, and where they differ from the Keras model."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tledge.bench.report.report_data import Classes, ReportData
+from tledge.bench.results.stored_results import Classes, StoredResults
 
 Counts = npt.NDArray[np.int64]
 
 
-def confusion(labels: Classes, answers: Classes, classes: int) -> Counts:
-    """How often photos of each class (rows) got each answer (columns): (classes, classes)."""
+def confusion(labels: Classes, predictions: Classes, classes: int) -> Counts:
+    """Counts how often photos of each class (rows) were predicted as each class (columns): (classes, classes)."""
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, answers), 1)
+    np.add.at(counts, (labels, predictions), 1)
     return counts
 
 
 @dataclass(frozen=True)
-class AnswerChange:
-    """Photos on which an artifact leaves the Keras model.
+class PredictionChange:
+    """Photos for which an artifact predicts another class than the Keras model.
 
     Attributes:
-        before, after: the Keras model's class and the artifact's.
-        count: how many.
+        before, after: the class predicted by the Keras model, and by the artifact.
+        count: how many photos.
     """
 
     before: str
@@ -42,42 +42,44 @@ class Agreement:
         artifact: its name.
         images: how many photos both classified.
         changed: on how many they differ.
-        mended: of these, only the artifact is right.
-        spoilt: of these, only the Keras model is right.
+        now_right: of these, only the artifact is right.
+        now_wrong: of these, only the Keras model is right.
         changes: from which class to which, the most frequent first.
     """
 
     artifact: str
     images: int
     changed: int
-    mended: int
-    spoilt: int
-    changes: tuple[AnswerChange, ...]
+    now_right: int
+    now_wrong: int
+    changes: tuple[PredictionChange, ...]
 
 
-def agreements(data: ReportData) -> list[Agreement]:
-    """Every artifact but the Keras model itself; none where the latter's answers are not known."""
+def agreements(data: StoredResults) -> list[Agreement]:
+    """Compares every artifact with the Keras model; empty if the latter's logits are not known."""
     if data.reference is None or len(data.reference.logits) != len(data.labels) or not data.labels:
         return []
     labels, expected = np.array(data.labels), data.reference.logits.argmax(axis=1)
-    reference = data.reference.artifact_sha256
-    names = data.settings.class_names
-    found = []
-    for artifact, answers in data.answers.items():
-        if data.settings.artifacts.get(artifact) == reference:
-            continue
-        changed = answers != expected
-        pairs = Counter(zip(expected[changed].tolist(), answers[changed].tolist(), strict=True))
-        found.append(
-            Agreement(
-                artifact=artifact,
-                images=len(labels),
-                changed=int(changed.sum()),
-                mended=int((changed & (answers == labels)).sum()),
-                spoilt=int((changed & (expected == labels)).sum()),
-                changes=tuple(
-                    AnswerChange(names[before], names[after], count) for (before, after), count in pairs.most_common()
-                ),
-            )
-        )
-    return found
+    names, artifacts = data.known_settings.class_names, data.known_settings.artifacts
+    return [
+        _compare(artifact, predictions, expected, labels, names)
+        for artifact, predictions in data.predictions.items()
+        if artifacts.get(artifact) != data.reference.artifact_sha256
+    ]
+
+
+def _compare(
+    artifact: str, predictions: Classes, expected: Classes, labels: Classes, names: tuple[str, ...]
+) -> Agreement:
+    changed = predictions != expected
+    pairs = Counter(zip(expected[changed].tolist(), predictions[changed].tolist(), strict=True))
+    return Agreement(
+        artifact=artifact,
+        images=len(labels),
+        changed=int(changed.sum()),
+        now_right=int((changed & (predictions == labels)).sum()),
+        now_wrong=int((changed & (expected == labels)).sum()),
+        changes=tuple(
+            PredictionChange(names[before], names[after], count) for (before, after), count in pairs.most_common()
+        ),
+    )

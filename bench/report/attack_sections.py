@@ -1,4 +1,4 @@
-"""What a report shows of attacks: robust accuracy over eps, what quantization did to it, and attacked photos."""
+"""The sections on attacks: robust accuracy over eps, its change by quantization, and attacked photos."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from PIL import Image
 
 from tledge.bench.report.plots.curves import Curve
 from tledge.bench.report.plots.markers import Marker
-from tledge.bench.report.report_data import ReportData
 from tledge.bench.report.report_figures import RobustnessFigures, draw_robustness
-from tledge.bench.results.number_text import listed, p_text
 from tledge.bench.results.param_names import CLEAN, TRANSFER, WORST
-from tledge.bench.robustness.attack_examples import AttackExample
+from tledge.bench.results.stored_results import StoredResults
+from tledge.bench.robustness.attack_examples import AttackExample, RobustnessRecord
 from tledge.core.errors import ImageError
 from tledge.core.images import Pixels, decode
 from tledge.core.measurement import Measurement
+from tledge.core.number_text import ABSENT, interval_text, listed, p_text
 from tledge.core.significance import holm
 
 NORMS = {"linf": "L∞", "l2": "L2"}
@@ -31,9 +31,9 @@ class AttackedRow:
     """An artifact under the worst of all attacks.
 
     Attributes:
-        artifact, target: who.
-        cells: robust accuracy of each eps and its interval, as text; empty where it was not measured.
-        compared: how it holds out against the float32 artifact, in words.
+        artifact, target: the cell.
+        cells: robust accuracy at each eps and its interval, as text; the interval is empty if it was not measured.
+        compared: its robustness compared with the float32 artifact's, in words.
     """
 
     artifact: str
@@ -47,10 +47,10 @@ class AttackedTable:
     """Robust accuracy of all artifacts in one norm.
 
     Attributes:
-        norm: of eps.
+        norm: the norm of eps.
         eps: the columns, in 1/255; 0 is without an attack.
-        photos: how many were attacked.
-        rows: by artifact.
+        photos: how many photos were attacked.
+        rows: one for each artifact.
     """
 
     norm: str
@@ -61,7 +61,7 @@ class AttackedTable:
 
 @dataclass(frozen=True, kw_only=True)
 class AttackDetail:
-    """One attack with one eps on one artifact, as text."""
+    """One attack at one eps on one artifact, as text."""
 
     artifact: str
     attack: str
@@ -75,17 +75,17 @@ class AttackDetail:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Triple:
+class PhotoTriple:
     """An attacked photo beside its original.
 
     Attributes:
-        exhibit: what it is.
+        example: the photo's class and its predictions.
         title: the attack, in words.
-        original, difference, attacked: PNG as data URIs.
+        original, difference, attacked: PNG files as data URIs.
         factor: by which the difference is enlarged.
     """
 
-    exhibit: AttackExample
+    example: AttackExample
     title: str
     original: str
     difference: str
@@ -93,8 +93,8 @@ class Triple:
     factor: int
 
 
-def attacked_curves(data: ReportData) -> list[RobustnessFigures]:
-    """Accuracy over eps of each artifact: under the worst of all attacks, then under each attack by itself."""
+def attacked_curves(data: StoredResults) -> list[RobustnessFigures]:
+    """Draws accuracy over eps of each artifact: under the worst of all attacks, then under each attack by itself."""
     clean = {(i.artifact, i.params["norm"]): i.value for i in _robust(data) if i.params["attack"] == CLEAN}
     kinds: dict[str, list[Measurement]] = {}
     for item in sorted(_robust(data), key=lambda item: item.params["attack"] != WORST):
@@ -104,8 +104,8 @@ def attacked_curves(data: ReportData) -> list[RobustnessFigures]:
     return [_curves(title, items, clean, markers, number) for number, (title, items) in enumerate(kinds.items())]
 
 
-def attacked_tables(data: ReportData) -> list[AttackedTable]:
-    """Robust accuracy under the worst of all attacks, a table for each norm."""
+def attacked_tables(data: StoredResults) -> list[AttackedTable]:
+    """Returns robust accuracy under the worst of all attacks, one table per norm."""
     found = [item for item in _robust(data) if item.params["attack"] in (CLEAN, WORST)]
     return [
         _table(data, str(norm), [item for item in found if item.params["norm"] == norm])
@@ -113,17 +113,17 @@ def attacked_tables(data: ReportData) -> list[AttackedTable]:
     ]
 
 
-def attack_details(data: ReportData) -> list[AttackDetail]:
-    """Every attack with every eps on every artifact."""
-    values = {(item.metric, *_place(item)): item.value for item in data.measurements if item.scenario == "robustness"}
+def attack_details(data: StoredResults) -> list[AttackDetail]:
+    """Returns every attack at every eps on every artifact."""
+    values = {(item.metric, *_attack(item)): item.value for item in data.measurements if item.scenario == "robustness"}
     details = []
     for item in _robust(data):
         if item.params["attack"] in (CLEAN, WORST):
             continue
 
         def text(metric: str, form: str, item: Measurement = item) -> str:
-            value = values.get((metric, *_place(item)))
-            return "–" if value is None else format(value, form)
+            value = values.get((metric, *_attack(item)))
+            return ABSENT if value is None else format(value, form)
 
         details.append(
             AttackDetail(
@@ -141,12 +141,12 @@ def attack_details(data: ReportData) -> list[AttackDetail]:
     return details
 
 
-def triples(data: ReportData) -> list[Triple]:
-    """The attacked photos that a benchmark chose to show; without those whose files somebody took away."""
+def photo_triples(data: StoredResults) -> list[PhotoTriple]:
+    """Returns the attacked photos that a benchmark chose to show, as far as their files are still there."""
     found = []
-    for exhibit in data.robustness.exhibits:
+    for example in RobustnessRecord.load(data.folder.robustness).exhibits:
         try:
-            original, attacked = (np.asarray(decode(data.adversarial / name)) for name in exhibit.files)
+            original, attacked = (np.asarray(decode(data.folder.adversarial / name)) for name in example.files)
         except ImageError:
             continue
         if original.shape != attacked.shape:
@@ -154,37 +154,37 @@ def triples(data: ReportData) -> list[Triple]:
         change = attacked.astype(np.int16) - original
         factor = max(1, (GREY - 1) // max(1, int(np.abs(change).max())))
         found.append(
-            Triple(
-                exhibit=exhibit,
-                title=f"{exhibit.attack}, {exhibit.road}, {NORMS[exhibit.norm]} eps {exhibit.eps:g}/255",
-                original=_uri(original),
-                difference=_uri(np.clip(GREY + change * factor, 0, 255).astype(np.uint8)),
-                attacked=_uri(attacked),
+            PhotoTriple(
+                example=example,
+                title=f"{example.attack}, {example.road}, {NORMS[example.norm]} eps {example.eps:g}/255",
+                original=_png_uri(original),
+                difference=_png_uri(np.clip(GREY + change * factor, 0, 255).astype(np.uint8)),
+                attacked=_png_uri(attacked),
                 factor=factor,
             )
         )
     return found
 
 
-def conclude_attacks(data: ReportData) -> list[str]:
-    """What attacks left at the smallest eps, and whether quantization helped or hurt; nothing where there were none."""
+def conclude_attacks(data: StoredResults) -> list[str]:
+    """Returns the accuracy under attack at the smallest eps, and the effect of quantization; empty without attacks."""
     worst = [i for i in _robust(data) if i.params["attack"] == WORST and not i.target.startswith("keras")]
     if not worst:
         return []
     least = min(worst, key=lambda item: float(item.params["eps"]))
-    mine = [i for i in worst if _eps_text(i) == _eps_text(least)]
-    low, high = (choose(item.value for item in mine) for choose in (min, max))
-    kept = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
-    sentence = f"Under the worst of all attacks at {_eps_text(least)}, {kept} of {least.n} photos stay right"
+    values = [item.value for item in worst if _eps_text(item) == _eps_text(least)]
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    accuracy = low if low == high else f"{low} to {high}"
+    sentence = f"Robust accuracy under the worst of all attacks at {_eps_text(least)} is {accuracy} ({least.n} photos)"
     tests = [item for item in _tests(data) if _eps_text(item) == _eps_text(least)]
     different = [item for item in _different(data) if item in tests]
     if different:
-        said = [f"{item.artifact} is {_more_or_less(item)} robust than {item.params['against']}" for item in different]
-        return [f"{sentence}; {listed(said)}."]
-    return [f"{sentence}; quantizing is not shown to help or to hurt." if tests else f"{sentence}."]
+        changes = [f"{i.artifact} is {_more_or_less(i)} robust than {i.params['against']}" for i in different]
+        return [f"{sentence}; {listed(changes)}."]
+    return [f"{sentence}; quantization does not change it significantly." if tests else f"{sentence}."]
 
 
-def _robust(data: ReportData) -> list[Measurement]:
+def _robust(data: StoredResults) -> list[Measurement]:
     return [item for item in data.measurements if item.metric == "robust_accuracy"]
 
 
@@ -203,7 +203,8 @@ def _eps_text(item: Measurement) -> str:
     return f"{NORMS[item.params['norm']]} eps {item.params['eps']:g}/255"
 
 
-def _place(item: Measurement) -> tuple[object, ...]:
+def _attack(item: Measurement) -> tuple[object, ...]:
+    """Returns what tells one attack of an artifact from the others."""
     params = item.params
     return (item.artifact, *(params.get(name) for name in ("attack", "road", "source", "norm", "eps", "steps")))
 
@@ -215,7 +216,7 @@ def _curves(
     markers: Mapping[str, Marker],
     number: int,
 ) -> RobustnessFigures:
-    """The curves of one attack; an artifact has the same sign in all of them."""
+    """Draws the curves of one attack; an artifact has the same marker in all plots."""
     curves = []
     for artifact, target in dict.fromkeys((item.artifact, item.target) for item in items):
         mine = [item for item in items if item.artifact == artifact]
@@ -227,7 +228,7 @@ def _curves(
     )
 
 
-def _table(data: ReportData, norm: str, items: Sequence[Measurement]) -> AttackedTable:
+def _table(data: StoredResults, norm: str, items: Sequence[Measurement]) -> AttackedTable:
     eps = tuple(sorted({float(item.params["eps"]) for item in items}))
     rows = []
     for artifact, target in dict.fromkeys((item.artifact, item.target) for item in items):
@@ -245,28 +246,27 @@ def _table(data: ReportData, norm: str, items: Sequence[Measurement]) -> Attacke
 
 def _cell(item: Measurement | None) -> tuple[str, str]:
     if item is None:
-        return "–", ""
-    low, high = item.interval or (0.0, 1.0)
-    return f"{item.value:.3f}", f"{low:.3f}–{high:.3f}"
+        return ABSENT, ""
+    return f"{item.value:.3f}", interval_text(item.interval or (0.0, 1.0))
 
 
-def _compared(data: ReportData, artifact: str, norm: str) -> str:
+def _compared(data: StoredResults, artifact: str, norm: str) -> str:
     tests = [item for item in _tests(data) if item.artifact == artifact and item.params["norm"] == norm]
     if not tests:
-        return "–"
+        return ABSENT
     different = [item for item in _different(data) if item in tests]
-    if not different:
-        return "not shown to differ"
-    said = [f"{_more_or_less(i)} robust at eps {i.params['eps']:g} (p {p_text(i.value)})" for i in different]
-    return "; ".join(said)
+    return (
+        "; ".join(f"{_more_or_less(i)} robust at eps {i.params['eps']:g} (p {p_text(i.value)})" for i in different)
+        or "not significantly different"
+    )
 
 
-def _tests(data: ReportData) -> list[Measurement]:
+def _tests(data: StoredResults) -> list[Measurement]:
     return [i for i in data.measurements if i.metric == "robust_mcnemar" and i.params["attack"] == WORST]
 
 
-def _different(data: ReportData) -> list[Measurement]:
-    """The tests that are significant, all of the table taken together."""
+def _different(data: StoredResults) -> list[Measurement]:
+    """Returns the tests that are significant when all of the table are taken together (Holm)."""
     tests = _tests(data)
     return [item for item, significant in zip(tests, holm([i.value for i in tests]), strict=True) if significant]
 
@@ -275,7 +275,7 @@ def _more_or_less(item: Measurement) -> str:
     return "more" if item.params["only_this_right"] > item.params["only_baseline_right"] else "less"
 
 
-def _uri(pixels: Pixels) -> str:
+def _png_uri(pixels: Pixels) -> str:
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""What the board told while each cell ran, in words."""
+"""The health of the board during each cell: temperature, clock, power and throttling, as text."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tledge.bench.report.report_data import ReportData
 from tledge.bench.results.board_readings import BoardReadings
 from tledge.bench.results.round_conditions import Conditions
+from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.results.throttling import words
-
-UNTOLD = "–"
+from tledge.core.number_text import ABSENT, range_text
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardRow:
-    """A board during one cell, over all rounds; UNTOLD where it does not tell.
+    """A board during one cell, over all rounds; ABSENT where the board does not report a value.
 
     Attributes:
         artifact, target: the cell.
-        temperature: the lowest and the highest.
-        clock: the lowest and the highest.
+        temperature, clock: the lowest and the highest.
         memory, voltage: the lowest.
         power: the median.
-        held_down: by what, while the cell ran.
-        since_boot: by what, at some time since the board was started.
+        held_down: what limited the board while the cell ran.
+        since_boot: what limited it at any time since it was started.
     """
 
     artifact: str
@@ -39,28 +37,27 @@ class BoardRow:
     since_boot: str
 
 
-def board_models(data: ReportData) -> list[str]:
-    """The names of the boards that told something; none on a workstation."""
-    told = [item for result in data.results.values() for item in _told(result.conditions)]
-    return list(dict.fromkeys(item.model for item in told if item.model))
+def board_models(data: StoredResults) -> list[str]:
+    """Returns the names of the boards; empty for a workstation."""
+    readings = [item for result in data.raw_samples.values() for item in _readings(result.conditions)]
+    return list(dict.fromkeys(item.model for item in readings if item.model))
 
 
-def board_rows(data: ReportData) -> list[BoardRow]:
-    """A row for each cell that ran on a board."""
-    found = []
-    for (artifact, target), result in data.results.items():
-        rounds = _told(result.conditions)
-        if rounds:
-            found.append(_row(artifact, target, rounds))
-    return found
+def board_rows(data: StoredResults) -> list[BoardRow]:
+    """Returns a row for each cell that ran on a board."""
+    return [
+        _row(artifact, target, rounds)
+        for (artifact, target), result in data.raw_samples.items()
+        if (rounds := _readings(result.conditions))
+    ]
 
 
-def _told(conditions: Iterable[Conditions]) -> list[BoardReadings]:
+def _readings(conditions: Iterable[Conditions]) -> list[BoardReadings]:
     return [item.board for item in conditions if item.board is not None]
 
 
 def _row(artifact: str, target: str, rounds: Sequence[BoardReadings]) -> BoardRow:
-    heat = [item.temperature for item in rounds if item.temperature is not None]
+    temperatures = [item.temperature for item in rounds if item.temperature is not None]
     clocks = [item.clock for item in rounds if item.clock is not None]
     throttling = [item.throttling for item in rounds if item.throttling is not None]
     now = since_boot = 0
@@ -69,28 +66,16 @@ def _row(artifact: str, target: str, rounds: Sequence[BoardReadings]) -> BoardRo
     return BoardRow(
         artifact=artifact,
         target=target,
-        temperature=_range([item.low for item in heat], [item.high for item in heat], " °C"),
-        clock=_range([item.low for item in clocks], [item.high for item in clocks], " MHz"),
-        memory=_least([item.memory_available for item in rounds], lambda value: f"{value / 1e9:.1f} GB"),
-        voltage=_least([item.core_voltage for item in rounds], lambda value: f"{value:.2f} V"),
-        power=_middle([item.power for item in rounds]),
-        held_down=(words(now) or "no") if throttling else UNTOLD,
-        since_boot=(words(since_boot) or "no") if throttling else UNTOLD,
+        temperature=range_text([end for item in temperatures for end in (item.low, item.high)], " °C") or ABSENT,
+        clock=range_text([end for item in clocks for end in (item.low, item.high)], " MHz") or ABSENT,
+        memory=_text(min, [item.memory_available for item in rounds], lambda value: f"{value / 1e9:.1f} GB"),
+        voltage=_text(min, [item.core_voltage for item in rounds], lambda value: f"{value:.2f} V"),
+        power=_text(median, [item.power for item in rounds], lambda value: f"{value:.1f} W"),
+        held_down=(words(now) or "no") if throttling else ABSENT,
+        since_boot=(words(since_boot) or "no") if throttling else ABSENT,
     )
 
 
-def _range(lows: Sequence[float], highs: Sequence[float], unit: str) -> str:
-    if not lows:
-        return UNTOLD
-    low, high = f"{min(lows):,.0f}", f"{max(highs):,.0f}"
-    return f"{low}{unit}" if low == high else f"{low}–{high}{unit}"
-
-
-def _least(values: Sequence[float | None], text: Callable[[float], str]) -> str:
+def _text(choose: Callable[[list[float]], float], values: Iterable[float | None], text: Callable[[float], str]) -> str:
     known = [value for value in values if value is not None]
-    return text(min(known)) if known else UNTOLD
-
-
-def _middle(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{median(known):.1f} W" if known else UNTOLD
+    return text(choose(known)) if known else ABSENT

@@ -1,31 +1,31 @@
-"""What a benchmark says in a few sentences: only what its intervals and tests carry."""
+"""The conclusions of a benchmark in a few sentences, limited to what its intervals and tests support."""
 
 from __future__ import annotations
 
 from tledge.bench.report.attack_sections import conclude_attacks
-from tledge.bench.report.report_data import ReportData
-from tledge.bench.results.number_text import flag_text, listed, p_text
 from tledge.bench.results.rows import Row
+from tledge.bench.results.stored_results import StoredResults
+from tledge.core.number_text import flag_text, interval_text, listed, p_text
 from tledge.core.significance import FASTER, SIGNIFICANT, SLOWER
 
 
-def conclude(data: ReportData) -> list[str]:
-    """The answer first, then what speaks against it: plain sentences."""
-    compared = [(row, base) for row in data.rows if (base := data.of(row.baseline, row.target)) is not None]
+def conclude(data: StoredResults) -> list[str]:
+    """Returns plain sentences: the main result first, then what speaks against it."""
+    compared = [(row, base) for row in data.rows if (base := data.row(row.baseline, row.target)) is not None]
     sentences = [sentence for target in data.targets if (sentence := _fastest(compared, target))]
     if any(row.ratio is not None for row, _ in compared) and not sentences:
         sentences.append(_none_faster(compared))
-    sentences += _top1_changes(compared)
+    sentences += _accuracy_changes(compared)
     sentences += [_parity(row) for row in data.rows if row.parity_class is not None]
     sentences += conclude_attacks(data)
     sentences += _flags(data)
-    if data.settings.interrupted:
-        sentences.append("It was stopped before its end: some cells have fewer rounds, or none.")
+    if data.known_settings.interrupted:
+        sentences.append("The benchmark was stopped before its end: some cells have fewer rounds, or none.")
     return sentences
 
 
 def _fastest(compared: list[tuple[Row, Row]], target: str) -> str:
-    """The artifact of a target that is surely faster than its baseline and not surely worse, if there is one."""
+    """Names the fastest artifact of a target that is faster than its baseline and not less accurate, if any is."""
     faster = [
         (row, base)
         for row, base in compared
@@ -34,36 +34,35 @@ def _fastest(compared: list[tuple[Row, Row]], target: str) -> str:
     if not faster:
         return ""
     row, base = min(faster, key=lambda pair: pair[0].ratio or 1.0)
-    return f"{row.artifact} is {speed_text(row)} than {base.artifact} on {target}, {_share(row, base)}{_top1(row)}."
+    share = f"{row.size / base.size:.2f} of its size" if base.size else "of unknown size"
+    return f"{row.artifact} is {speed_text(row)} than {base.artifact} on {target}, {share}{_accuracy(row)}."
 
 
 def speed_text(row: Row) -> str:
-    """How a row compares: "1.34× faster (1.30–1.38)", "1.20× slower (…)" or "not shown to differ in latency (…)"."""
+    """Compares a row with its baseline: "1.34× faster (1.30–1.38)", "1.20× slower (…)"; empty without an interval.
+
+    A difference that the interval does not show reads "not significantly different in latency (0.95–1.04)".
+    """
     if row.ratio is None or row.ratio_interval is None:
         return ""
     low, high = row.ratio_interval
-    said = row.verdict
-    if said == FASTER:
-        return f"{1 / row.ratio:.2f}× faster ({1 / high:.2f}–{1 / low:.2f})"
-    if said == SLOWER:
-        return f"{row.ratio:.2f}× slower ({low:.2f}–{high:.2f})"
-    return f"not shown to differ in latency ({low:.2f}–{high:.2f})"
+    if row.verdict == FASTER:
+        return f"{1 / row.ratio:.2f}× faster ({interval_text((1 / high, 1 / low), 2)})"
+    if row.verdict == SLOWER:
+        return f"{row.ratio:.2f}× slower ({interval_text((low, high), 2)})"
+    return f"not significantly different in latency ({interval_text((low, high), 2)})"
 
 
-def _share(row: Row, base: Row) -> str:
-    return f"{row.size / base.size:.2f} of its size" if base.size else "of unknown size"
-
-
-def _top1(row: Row) -> str:
+def _accuracy(row: Row) -> str:
     if row.mcnemar_p is None:
         return ""
-    different = "different" if row.mcnemar_p < SIGNIFICANT else "not shown to differ"
-    return f", top-1 {different} (McNemar p {_equals(row.mcnemar_p)})"
+    different = "significantly" if _differs(row) else "not significantly"
+    return f"; accuracy is {different} different ({_mcnemar(row.mcnemar_p)})"
 
 
-def _equals(value: float) -> str:
-    said = p_text(value)
-    return said if said.startswith("<") else f"= {said}"
+def _mcnemar(p_value: float) -> str:
+    text = p_text(p_value)
+    return f"McNemar p {text}" if text.startswith("<") else f"McNemar p = {text}"
 
 
 def _is_worse(row: Row, base: Row) -> bool:
@@ -75,51 +74,46 @@ def _differs(row: Row) -> bool:
 
 
 def _none_faster(compared: list[tuple[Row, Row]]) -> str:
-    bases = list(dict.fromkeys(base.artifact for _, base in compared))
-    worse = [row for row, base in compared if row.verdict == FASTER and _is_worse(row, base)]
+    bases = listed(list(dict.fromkeys(base.artifact for _, base in compared)))
+    worse = [row.name for row, base in compared if row.verdict == FASTER and _is_worse(row, base)]
     if worse:
-        return f"Faster than {listed(bases)}, but less accurate: {listed([_cell(row) for row in worse])}."
-    return f"Nothing is shown to be faster than {listed(bases)}."
+        return f"Faster than {bases}, but less accurate: {listed(worse)}."
+    return f"No artifact is significantly faster than {bases}."
 
 
-def _top1_changes(compared: list[tuple[Row, Row]]) -> list[str]:
-    """Each artifact whose top-1 differs from its baseline's, once for all targets."""
+def _accuracy_changes(compared: list[tuple[Row, Row]]) -> list[str]:
+    """Names each artifact whose accuracy differs from its baseline's, once for all targets."""
     sentences: dict[tuple[str, str], str] = {}
     for row, base in compared:
         if _differs(row) and row.top1 is not None and base.top1 is not None and row.mcnemar_p is not None:
-            change = "lower" if row.top1 < base.top1 else "higher"
+            change = "less" if row.top1 < base.top1 else "more"
             sentences.setdefault(
                 (row.artifact, base.artifact),
-                f"Top-1 of {row.artifact} is {change} than that of {base.artifact}: {row.top1:.3f} against"
-                f" {base.top1:.3f} (McNemar p {_equals(row.mcnemar_p)}).",
+                f"{row.artifact} is {change} accurate than {base.artifact}: top-1 {row.top1:.3f} against"
+                f" {base.top1:.3f} ({_mcnemar(row.mcnemar_p)}).",
             )
     return list(sentences.values())
 
 
 def _parity(row: Row) -> str:
-    """Whether an artifact answers elsewhere as on the machine that the report is written on."""
+    """Compares an artifact's logits elsewhere with those on the machine that writes the report."""
     if row.parity_bits == 1.0:
-        return f"{row.artifact} answers as on the workstation, bit for bit."
+        return f"{row.artifact} computes the same logits as on the workstation, bit for bit."
     share = "every photo" if row.parity_class == 1.0 else f"{row.parity_class or 0.0:.1%} of the photos"
     return (
-        f"{row.artifact} gives {share} the class that it gives on the workstation; its logits differ by at most"
-        f" {row.parity_difference or 0.0:.2g}, and not by a bit for {row.parity_bits or 0.0:.1%}."
+        f"{row.artifact} predicts the same class as on the workstation for {share}; its logits differ by at most"
+        f" {row.parity_difference or 0.0:.2g}, and are identical for {row.parity_bits or 0.0:.1%} of the photos."
     )
 
 
-def _flags(data: ReportData) -> list[str]:
-    flagged: dict[str, list[Row]] = {}
+def _flags(data: StoredResults) -> list[str]:
+    flagged: dict[str, list[str]] = {}
     for row in data.rows:
         for flag in row.flags:
-            flagged.setdefault(flag, []).append(row)
+            flagged.setdefault(flag, []).append(row.name)
     if not flagged:
-        return ["Nothing is flagged."]
+        return ["No result is flagged."]
     return [
-        f"Flagged {flag_text(flag)}: "
-        + ("every cell." if len(rows) == len(data.rows) else f"{listed([_cell(row) for row in rows], 4)}.")
-        for flag, rows in flagged.items()
+        f"Flagged {flag_text(flag)}: " + ("every cell." if len(names) == len(data.rows) else f"{listed(names, 4)}.")
+        for flag, names in flagged.items()
     ]
-
-
-def _cell(row: Row) -> str:
-    return f"{row.artifact} on {row.target}"

@@ -1,4 +1,4 @@
-"""What a report shows of corrupted photos: accuracy over severity, and accuracy under each corruption."""
+"""The sections on corrupted photos: accuracy over severity, and accuracy under each corruption."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tledge.attacks.corruptions import CORRUPTIONS, EDGE_CORRUPTIONS
 from tledge.bench.report.plots.curves import Curve
 from tledge.bench.report.plots.markers import Marker
-from tledge.bench.report.report_data import ReportData
 from tledge.bench.report.report_figures import RobustnessFigures, draw_robustness
+from tledge.bench.results.stored_results import StoredResults
 from tledge.core.measurement import Measurement
 
 FAMILIES = (("ImageNet-C", CORRUPTIONS), ("Edge camera", EDGE_CORRUPTIONS))
@@ -21,15 +21,15 @@ class CorruptedTable:
 
     Attributes:
         artifacts: the columns.
-        rows: a corruption in words, and the mean over severities of each artifact's accuracy, as text.
+        rows: a corruption's name, and each artifact's accuracy under it, the mean over severities, as text.
     """
 
     artifacts: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def corrupted_curves(data: ReportData) -> list[RobustnessFigures]:
-    """Accuracy over severity of each artifact, a plot for each family that was measured; none where nothing was."""
+def corrupted_curves(data: StoredResults) -> list[RobustnessFigures]:
+    """Draws accuracy over severity of each artifact, one plot for each family that was measured."""
     measured = _measured(data)
     return [
         _draw(title, found, number)
@@ -39,8 +39,8 @@ def corrupted_curves(data: ReportData) -> list[RobustnessFigures]:
     ]
 
 
-def corrupted_table(data: ReportData) -> CorruptedTable | None:
-    """Accuracy under each corruption, the mean over severities; None where nothing was measured."""
+def corrupted_table(data: StoredResults) -> CorruptedTable | None:
+    """Returns accuracy under each corruption, the mean over severities; None if nothing was measured."""
     measured = [item for item in _measured(data) if item.params["severity"]]
     if not measured:
         return None
@@ -59,7 +59,7 @@ def corrupted_table(data: ReportData) -> CorruptedTable | None:
     return CorruptedTable(artifacts=artifacts, rows=rows)
 
 
-def _measured(data: ReportData) -> list[Measurement]:
+def _measured(data: StoredResults) -> list[Measurement]:
     return [item for item in data.measurements if item.metric == "corrupted_accuracy"]
 
 
@@ -77,7 +77,7 @@ def _draw(title: str, items: Sequence[Measurement], number: int) -> RobustnessFi
         f"corrupted-{number}",
         title,
         of="Accuracy on corrupted photos",
-        across_title="severity; 0: the photos as they are",
+        across_title="severity; 0: original photos",
     )
 
 

@@ -1,4 +1,4 @@
-"""``report.html``: one file that opens from disk and asks nobody for anything."""
+"""``report.html``: one file that opens from disk and loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 
 from tledge.bench.report import report_figures
 from tledge.bench.report.agreement import agreements
-from tledge.bench.report.attack_sections import attack_details, attacked_curves, attacked_tables, triples
+from tledge.bench.report.attack_sections import attack_details, attacked_curves, attacked_tables, photo_triples
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.corruption_sections import corrupted_curves, corrupted_table
-from tledge.bench.report.report_data import ReportData
-from tledge.bench.results.columns import Column, shown
+from tledge.bench.results.columns import REPORT_COLUMNS, Column, shown_columns
 from tledge.bench.results.flags import MEANINGS
-from tledge.bench.results.number_text import duration_text, flag_text
 from tledge.bench.results.rows import Row
+from tledge.bench.results.stored_results import StoredResults
+from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.core import atomic
 from tledge.core.extras import require
+from tledge.core.number_text import ABSENT, duration_text, flag_text, range_text
 from tledge.core.sizes import size_text
 
 
-def write_html(data: ReportData, path: Path) -> None:
+def write_html(data: StoredResults, path: Path) -> None:
     """Writes the report as a page.
 
     Raises:
@@ -43,13 +44,13 @@ def write_html(data: ReportData, path: Path) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Cell:
+class _TableCell:
     """A number of the table.
 
     Attributes:
-        value: what it is sorted by; None where it was not measured.
+        value: the number to sort by; None if it was not measured.
         text, detail: what is shown, and what stands small beneath it.
-        best: it is the best of its column.
+        best: whether it is the best of its column.
     """
 
     value: float | None
@@ -59,8 +60,8 @@ class _Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _RoundConditions:
-    """The machine during one cell, over all rounds: what is not known is empty."""
+class _CellConditions:
+    """The machine during one cell, over all rounds, as text; empty where a value is not known."""
 
     artifact: str
     target: str
@@ -73,18 +74,18 @@ class _RoundConditions:
     yardsticks: str
 
 
-def _context(data: ReportData) -> dict[str, Any]:
-    """What the template needs, by the names that it uses."""
+def _context(data: StoredResults) -> dict[str, Any]:
+    """Returns the variables of the template."""
     scatter, front = report_figures.accuracy_and_latency(data)
-    columns = shown(data.rows)
+    columns = shown_columns(REPORT_COLUMNS, data.rows)
     flags = sorted({flag for row in data.rows for flag in row.flags})
     styles = files("tledge.bench.report")
     return {
         "css": styles.joinpath("report.css").read_text(encoding="utf-8"),
         "script": styles.joinpath("report.js").read_text(encoding="utf-8"),
         "data": data,
-        "settings": data.settings,
-        "began": data.settings.began[:16].replace("T", " "),
+        "settings": data.known_settings,
+        "began": data.known_settings.began[:16].replace("T", " "),
         "conclusions": conclude(data),
         "columns": columns,
         "table": [(row, [_cell(column, row, data) for column in columns]) for row in data.rows],
@@ -103,8 +104,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "attacked": attacked_curves(data),
         "attacked_tables": attacked_tables(data),
         "attack_details": attack_details(data),
-        "triples": triples(data),
-        "masking": data.robustness.flags,
+        "triples": photo_triples(data),
+        "masking": RobustnessRecord.load(data.folder.robustness).flags,
         "corrupted": corrupted_curves(data),
         "corrupted_table": corrupted_table(data),
         "conditions": _conditions(data),
@@ -113,40 +114,33 @@ def _context(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _cell(column: Column, row: Row, data: ReportData) -> _Cell:
+def _cell(column: Column, row: Row, data: StoredResults) -> _TableCell:
     value = column.value(row)
     if value is None:
-        return _Cell(value=None, text="–", detail="", best=False)
-    return _Cell(value=value, text=column.text(value), detail=column.detail(row), best=column.is_best(row, data.rows))
+        return _TableCell(value=None, text=ABSENT, detail="", best=False)
+    return _TableCell(
+        value=value, text=column.text(value), detail=column.detail(row), best=column.is_best(row, data.rows)
+    )
 
 
-def _conditions(data: ReportData) -> list[_RoundConditions]:
+def _conditions(data: StoredResults) -> list[_CellConditions]:
     found = []
-    for (artifact, target), result in data.results.items():
+    for (artifact, target), result in data.raw_samples.items():
         rounds = result.conditions
         if not rounds:
             continue
         throttled = [item.throttled for item in rounds if item.throttled is not None]
         found.append(
-            _RoundConditions(
+            _CellConditions(
                 artifact=artifact,
                 target=target,
-                load=_range([None if item.load is None else 100 * item.load for item in rounds], "%"),
-                steal=_range([None if item.steal is None else 100 * item.steal for item in rounds], "%"),
-                clock=_range([item.mhz for item in rounds], " MHz", digits=0),
+                load=range_text([None if item.load is None else 100 * item.load for item in rounds], "%", digits=1),
+                steal=range_text([None if item.steal is None else 100 * item.steal for item in rounds], "%", digits=1),
+                clock=range_text([item.mhz for item in rounds], " MHz"),
                 governor=", ".join(dict.fromkeys(item.governor for item in rounds if item.governor)),
-                temperature=_range([item.temperature for item in rounds], " °C", digits=0),
+                temperature=range_text([item.temperature for item in rounds], " °C"),
                 throttled=f"{sum(throttled)} of {len(throttled)}" if throttled else "",
                 yardsticks=" · ".join(duration_text(item.yardstick) for item in rounds),
             )
         )
     return found
-
-
-def _range(values: list[float | None], unit: str, *, digits: int = 1) -> str:
-    """The lowest and the highest, "0.3–1.2%"; empty where nothing is known."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    low, high = f"{min(known):.{digits}f}", f"{max(known):.{digits}f}"
-    return f"{low}{unit}" if low == high else f"{low}–{high}{unit}"

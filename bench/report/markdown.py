@@ -6,37 +6,39 @@ from pathlib import Path
 
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
-from tledge.bench.report.report_data import ReportData
-from tledge.bench.results.columns import Column, shown
+from tledge.bench.results.columns import REPORT_COLUMNS, Column, shown_columns
 from tledge.bench.results.flags import MEANINGS
-from tledge.bench.results.number_text import flag_text
 from tledge.bench.results.rows import Row
+from tledge.bench.results.stored_results import StoredResults
 from tledge.core import atomic
+from tledge.core.number_text import ABSENT, flag_text
 
 
-def write_markdown(data: ReportData, path: Path) -> None:
+def write_markdown(data: StoredResults, path: Path) -> None:
     """Writes the report in GitHub's Markdown."""
     atomic.write_text(path, markdown(data))
 
 
-def markdown(data: ReportData) -> str:
-    """The report in GitHub's Markdown."""
+def markdown(data: StoredResults) -> str:
+    """Returns the report in GitHub's Markdown."""
+    flags = sorted({flag for row in data.rows for flag in row.flags})
     parts = [
         f"# Benchmark of {_plain(data.title)}",
         "\n".join(f"- {_plain(sentence)}" for sentence in conclude(data)),
         _table(data),
-        "\\* the best of its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
+        "\\* best of its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
         _skipped(data),
         _machines(data),
         _board(data),
-        "Do it again, from the folder of this file, where it was measured: `tledge bench --repeat results.jsonl`",
-        "\n".join(f"[^{flag}]: {_plain(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in _flags(data)),
+        "To repeat it, from the folder of this file, on the machine that measured: `tledge bench --repeat"
+        " results.jsonl`",
+        "\n".join(f"[^{flag}]: {_plain(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in flags),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(data: ReportData) -> str:
-    columns = [column for column in shown(data.rows) if column.brief]
+def _table(data: StoredResults) -> str:
+    columns = [column for column in shown_columns(REPORT_COLUMNS, data.rows) if column.metric.brief]
     headings = ["Artifact", "Target", *(f"{column.heading} {column.unit}".strip() for column in columns)]
     lines = [_line(headings), "|---|---|" + "---:|" * len(columns)]
     for row in data.rows:
@@ -51,59 +53,56 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(column: Column, row: Row, data: ReportData) -> str:
+def _cell(column: Column, row: Row, data: StoredResults) -> str:
     value = column.value(row)
     if value is None:
-        return "–"
+        return ABSENT
     text = f"**{column.text(value)}**\\*" if column.is_best(row, data.rows) else column.text(value)
     detail = column.detail(row)
     return f"{text} ({_plain(detail)})" if detail else text
 
 
-def _skipped(data: ReportData) -> str:
-    if not data.settings.skipped:
+def _skipped(data: StoredResults) -> str:
+    skipped = data.known_settings.skipped
+    if not skipped:
         return ""
     lines = [
         f"- {_plain(item.artifact)}{f' on {item.target}' if item.target else ''}"
         f"{' failed' if item.failed else ''}: {_plain(item.reason)}"
-        for item in data.settings.skipped
+        for item in skipped
     ]
     return "\n".join(["Not measured:", "", *lines])
 
 
-def _machines(data: ReportData) -> str:
-    settings = data.settings
+def _machines(data: StoredResults) -> str:
+    settings = data.known_settings
     machines = [
         f"{machine.cpu}, {machine.usable_cores} of {machine.cores} cores, {machine.os}"
         for machine in data.environments.values()
     ]
     photos = f", {settings.images:,} photos" if settings.images else ""
-    rounds = f", rigor {settings.rigor}, {settings.rounds} round{'s' * (settings.rounds != 1)} a cell"
+    rounds = f", rigor {settings.rigor}, {settings.rounds} round{'s' * (settings.rounds != 1)} per cell"
     how = f"{settings.began[:16].replace('T', ' ')}{rounds * bool(settings.rounds)}{photos}"
     return _plain(" · ".join([*dict.fromkeys(machines), how, f"tledge {settings.version}"]))
 
 
-def _board(data: ReportData) -> str:
-    """What the board told in each cell; empty on a workstation."""
+def _board(data: StoredResults) -> str:
+    """Returns the board's health during each cell; empty on a workstation."""
     rows = board_rows(data)
     if not rows:
         return ""
     name = ", ".join(board_models(data))
-    headings = ["Artifact", "Target", "Temperature", "Clock", "Power", "Held down meanwhile", "Since it was started"]
+    headings = ["Artifact", "Target", "Temperature", "Clock", "Power", "Throttled during the cell", "Since start"]
     lines = [_line(headings), "|---|---|---:|---:|---:|---|---|"]
     lines += [
         _line([_plain(row.artifact), row.target, row.temperature, row.clock, row.power, row.held_down, row.since_boot])
         for row in rows
     ]
-    return f"What the board told{f' ({_plain(name)})' if name else ''}:\n\n" + "\n".join(lines)
-
-
-def _flags(data: ReportData) -> list[str]:
-    return sorted({flag for row in data.rows for flag in row.flags})
+    return f"Board health{f' ({_plain(name)})' if name else ''}:\n\n" + "\n".join(lines)
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Escapes text so that Markdown shows it as it is."""
     for sign in "\\`*_<>[]|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""A benchmark's plots."""
+"""The plots of a report."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_co
 from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
-from tledge.bench.report.report_data import ReportData
-from tledge.bench.results.number_text import duration_text, flag_text, rate_text
 from tledge.bench.results.rows import Row
+from tledge.bench.results.stored_results import StoredResults
+from tledge.core.number_text import duration_text, flag_text, rate_text
 from tledge.core.sizes import size_text
 
 WIDE, NARROW = 960.0, 350.0
-"""Widths of drawings, px: a page's, and that of a phone or of one of three columns."""
+"""Widths of drawings, px: of a page, and of a phone or one of three columns."""
 
 _MOST_CONFUSIONS = 12
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot for both widths, so that its text is as large on a phone."""
+    """A plot in both widths, so that its text has the same size on a phone."""
 
     wide: Drawing
     narrow: Drawing
@@ -36,12 +36,13 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusionFigures:
-    """What an artifact mistakes.
+    """An artifact's confusion matrix.
 
     Attributes:
         artifact: its name.
         drawing: the matrix.
-        largest: (true class, answer, how often), where there are too many classes to read the matrix.
+        largest: (true class, predicted class, count) of the most frequent confusions, if there are too many classes to
+            read the matrix.
     """
 
     artifact: str
@@ -54,9 +55,9 @@ class RobustnessFigures:
     """Accuracy under one attack, or on photos corrupted by one family of corruptions.
 
     Attributes:
-        title: the attack, its road and its norm, or the family.
+        title: the attack, how it was made and its norm, or the family.
         drawing: the curves.
-        key: the sign of each curve and what it is.
+        key: the marker and the label of each curve.
     """
 
     title: str
@@ -64,20 +65,19 @@ class RobustnessFigures:
     key: tuple[tuple[Marker, str], ...]
 
 
-def target_markers(data: ReportData) -> dict[str, Marker]:
-    """The sign of each target."""
+def target_markers(data: StoredResults) -> dict[str, Marker]:
+    """Returns the marker of each target."""
     return {target: Marker(number) for number, target in enumerate(data.targets)}
 
 
-def accuracy_and_latency(data: ReportData) -> tuple[Figure | None, list[str]]:
-    """Top-1 over latency, and who is on the Pareto front, fastest first; None where one of the two was not measured."""
+def accuracy_and_latency(data: StoredResults) -> tuple[Figure | None, list[str]]:
+    """Draws top-1 over latency, and names the Pareto front, fastest first; None if either was not measured."""
     markers = target_markers(data)
-    latencies = {(item.artifact, item.target): item for item in data.measurements if item.metric == "latency_p50"}
     points = [
         Point(
             label=f"{row.artifact} ⚠" if row.flags else row.artifact,
             latency=row.p50,
-            latency_interval=latencies[row.artifact, row.target].interval,
+            latency_interval=row.interval("latency_p50"),
             top1=row.top1,
             top1_interval=row.top1_interval,
             marker=markers[row.target],
@@ -93,19 +93,19 @@ def accuracy_and_latency(data: ReportData) -> tuple[Figure | None, list[str]]:
     return _both(lambda name, width: draw_scatter(points, name=name, width=width), "accuracy-latency"), front
 
 
-def latency_distributions(data: ReportData) -> Figure | None:
-    """Every query's latency; None without raw samples."""
+def latency_distributions(data: StoredResults) -> Figure | None:
+    """Draws the latency of every query; None without raw samples."""
     markers = target_markers(data)
     strips = [
         Strip(
             label=row.artifact,
             target=row.target,
-            rounds=[samples for samples in data.results[row.artifact, row.target].by_round if len(samples)],
+            rounds=[samples for samples in data.raw_samples[row.artifact, row.target].by_round if len(samples)],
             percentiles=(row.p50, row.p90, row.p99),
             marker=markers[row.target],
         )
         for row in data.rows
-        if (row.artifact, row.target) in data.results
+        if (row.artifact, row.target) in data.raw_samples
         and row.p50 is not None
         and row.p90 is not None
         and row.p99 is not None
@@ -115,8 +115,8 @@ def latency_distributions(data: ReportData) -> Figure | None:
     return _both(lambda name, width: draw_strips(strips, name=name, width=width), "latencies")
 
 
-def costs(data: ReportData) -> list[Drawing]:
-    """Size, memory and cold start as bars."""
+def costs(data: StoredResults) -> list[Drawing]:
+    """Draws size, memory, cold start and energy as bars."""
     files = list({row.artifact: row for row in data.rows}.values())
     return [
         *_bars(files, "size", "Size of the file", lambda row: row.size or None, size_text, by_target=False),
@@ -126,8 +126,8 @@ def costs(data: ReportData) -> list[Drawing]:
     ]
 
 
-def throughput(data: ReportData) -> Figure | None:
-    """Images a second by batch size; None where they were not measured."""
+def throughput(data: StoredResults) -> Figure | None:
+    """Draws images/s by batch size; None if they were not measured."""
     found = [item for item in data.measurements if item.metric == "throughput"]
     if not found:
         return None
@@ -147,12 +147,12 @@ def throughput(data: ReportData) -> Figure | None:
     )
 
 
-def confusions(data: ReportData) -> list[ConfusionFigures]:
-    """A matrix of each artifact that was judged."""
-    names, labels = data.settings.class_names, np.array(data.labels, np.intp)
+def confusions(data: StoredResults) -> list[ConfusionFigures]:
+    """Draws a confusion matrix of each artifact that classified photos."""
+    names, labels = data.known_settings.class_names, np.array(data.labels, np.intp)
     found = []
-    for number, (artifact, answers) in enumerate(data.answers.items()):
-        counts = confusion(labels, answers, len(names))
+    for number, (artifact, predictions) in enumerate(data.predictions.items()):
+        counts = confusion(labels, predictions, len(names))
         title = f"Confusion matrix of {artifact}"
         found.append(
             ConfusionFigures(
@@ -165,13 +165,13 @@ def confusions(data: ReportData) -> list[ConfusionFigures]:
 
 
 def draw_robustness(curves: Sequence[Curve], name: str, title: str, *, of: str, across_title: str) -> RobustnessFigures:
-    """Top-1 of each artifact over something that makes it harder.
+    """Draws top-1 of each artifact over the strength of an attack or a corruption.
 
     Args:
-        curves: at least one point in all.
-        name: unique in the page.
+        curves: with one point or more in all.
+        name: its id, unique in the page.
         title: the attack or the family.
-        of: what is drawn, for those who cannot see it.
+        of: what is drawn, for screen readers.
         across_title: of the axis.
     """
     drawing = draw_curves(
@@ -193,7 +193,7 @@ def _bars(
     *,
     by_target: bool = True,
 ) -> list[Drawing]:
-    """One drawing, or none where nothing was measured."""
+    """Draws one plot, or none if nothing was measured."""
     known = [(row, number) for row in rows if (number := value(row)) is not None]
     if not known:
         return []

@@ -128,7 +128,7 @@ class ResultsFolder:
         """
         try:
             result, settings = CellResult.load(self.samples / REFERENCE), BenchSettings.load(self.path)
-        except (OSError, KeyError, TypeError, ValueError, MeasurementError):  # none, or of an earlier tledge
+        except MeasurementError:  # absent, or of an earlier version
             return None
         return result if result.artifact_sha256 == model_sha256 and settings.photos == photos else None
 

@@ -2,107 +2,219 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from tledge.attacks.gradient_masking import GRADIENT_MASKING, MEANINGS
 from tledge.bench.results.flags import UNTIMELY
 from tledge.bench.results.param_names import CLEAN, WORST
 from tledge.core.measurement import Measurement
+from tledge.core.metric_catalogue import METRICS
+from tledge.core.number_text import cell_name
 from tledge.core.significance import verdict
 
 DETAILS = MEANINGS.keys() - {GRADIENT_MASKING}
-"""Signs behind the flag ``gradient_masking``, which sums them up."""
+"""Signs summed up by the flag ``gradient_masking``."""
 
 Interval = tuple[float, float]
-RobustPoint = tuple[float, float, float, float]
-"""An eps, the robust accuracy there, and its interval."""
+
+
+class RobustPoint(NamedTuple):
+    """Accuracy under attack at one eps, in 1/255, and its 95% interval; eps 0 is the same photos without an attack."""
+
+    eps: float
+    accuracy: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a table shows of one cell; None where it was not measured.
+    """What tables show of one cell; a number is None where it was not measured.
 
     Attributes:
         artifact: the file's name.
         target: "litert:cpu:2".
-        provider: what ran it, as its runtime says ("XNNPACK").
-        size: bytes.
-        top1: fraction of the test images, with its 95% interval.
-        agreement: fraction on which it gives the Keras model's class.
-        p50, p90, p99: latency in ms.
-        p90_bound: ms under which 90% of the queries stay at 99% confidence.
-        throughput: images a second, of the best batch size.
-        throughput_batch: that batch size.
-        cold_start, load_time: ms.
-        peak_memory: bytes.
-        energy: mJ an image.
-        baseline: the artifact on the same target that the ratio and the test are against.
-        ratio: p50 as a multiple of the baseline's, with its 95% interval.
-        mcnemar_p: of top-1 being that of the baseline.
-        corrupted: fraction of the corrupted photos that it is right on, over all corruptions and severities.
-        robust: of each eps, smallest first: eps, and the fraction of the attacked photos that is right under the worst
-            of all attacks, photo by photo, with its 95% interval; eps 0 is the same photos without an attack.
-        robust_norm: the norm of these eps.
-        corruption_error: its errors on them as a multiple of the float32 artifact's, with its 95% interval.
-        parity_class, parity_bits: of a cell that ran elsewhere, fraction of the images to which it gives the
-            class, or the very logits, that the same file gives on this machine.
-        parity_difference: largest difference of a logit from that.
-        flags: what speaks against trusting a number of the row, see ``bench.flags``.
+        provider: what ran the model, as its runtime names it ("XNNPACK").
+        measured: one measurement of each metric. Where a cell has several of a metric, tables show one: throughput at
+            the best batch size, robust accuracy under the worst of all attacks at the smallest eps, and accuracy on
+            corrupted photos as the mean over all corruptions and severities.
+        robust: accuracy under the worst of all attacks at each eps, smallest first.
+        robust_norm: the norm of eps; the first one of an attack set with several.
+        flags: what speaks against trusting a number of the row, see ``bench.results.flags``.
     """
 
     artifact: str
     target: str
-    size: int
     provider: str = ""
-    top1: float | None = None
-    top1_interval: Interval | None = None
-    agreement: float | None = None
-    p50: float | None = None
-    p90: float | None = None
-    p99: float | None = None
-    p90_bound: float | None = None
-    throughput: float | None = None
-    throughput_batch: int | None = None
-    cold_start: float | None = None
-    load_time: float | None = None
-    peak_memory: float | None = None
-    energy: float | None = None
-    baseline: str = ""
-    ratio: float | None = None
-    ratio_interval: Interval | None = None
-    mcnemar_p: float | None = None
-    corrupted: float | None = None
+    measured: Mapping[str, Measurement]
     robust: tuple[RobustPoint, ...] = ()
     robust_norm: str = ""
-    corruption_error: float | None = None
-    corruption_error_interval: Interval | None = None
-    parity_class: float | None = None
-    parity_bits: float | None = None
-    parity_difference: float | None = None
     flags: tuple[str, ...] = ()
 
+    def value(self, metric: str) -> float | None:
+        """Returns a metric's value, in its unit."""
+        return self.measured[metric].value if metric in self.measured else None
+
+    def interval(self, metric: str) -> Interval | None:
+        """Returns a metric's 95% interval."""
+        return self.measured[metric].interval if metric in self.measured else None
+
     @property
-    def top1_text(self) -> str:
-        """Top-1 with its interval, for people: "0.973 (0.948–0.986)"."""
-        if self.top1 is None:
-            return "–"
-        low, high = self.top1_interval or (0.0, 1.0)
-        return f"{self.top1:.3f} ({low:.3f}–{high:.3f})"
+    def name(self) -> str:
+        """The cell's name: "int8.tflite on litert:cpu:2"."""
+        return cell_name(self.artifact, self.target)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 if they are not known."""
+        return int(self.value("file_size") or 0)
+
+    @property
+    def top1(self) -> float | None:
+        """Fraction of the test photos classified correctly."""
+        return self.value("top1")
+
+    @property
+    def top1_interval(self) -> Interval | None:
+        """The 95% Wilson interval of ``top1``."""
+        return self.interval("top1")
+
+    @property
+    def agreement(self) -> float | None:
+        """Fraction of the test photos for which the Keras model predicts the same class."""
+        return self.value("agreement")
+
+    @property
+    def p50(self) -> float | None:
+        """Median latency, ms."""
+        return self.value("latency_p50")
+
+    @property
+    def p90(self) -> float | None:
+        """90th percentile of the latencies, ms."""
+        return self.value("latency_p90")
+
+    @property
+    def p99(self) -> float | None:
+        """99th percentile of the latencies, ms."""
+        return self.value("latency_p99")
+
+    @property
+    def p90_bound(self) -> float | None:
+        """Latency that 90% of the queries do not exceed at 99% confidence, ms."""
+        return self.value("latency_p90_bound")
+
+    @property
+    def throughput(self) -> float | None:
+        """Images/s at the best batch size."""
+        return self.value("throughput")
+
+    @property
+    def throughput_batch(self) -> int | None:
+        """The best batch size."""
+        return int(self.measured["throughput"].params["batch"]) if "throughput" in self.measured else None
+
+    @property
+    def cold_start(self) -> float | None:
+        """From the start of the process to its first prediction, ms."""
+        return self.value("cold_start")
+
+    @property
+    def load_time(self) -> float | None:
+        """From the model file to a loaded session, ms."""
+        return self.value("load_time")
+
+    @property
+    def peak_memory(self) -> float | None:
+        """Bytes of the process above the bare interpreter."""
+        return self.value("peak_memory")
+
+    @property
+    def energy(self) -> float | None:
+        """mJ/image."""
+        return self.value("energy")
+
+    @property
+    def baseline(self) -> str:
+        """The artifact on the same target that this one is compared with; empty if there is none."""
+        compared = next((item for item in self.measured.values() if item.scenario == "comparison"), None)
+        return "" if compared is None else str(compared.params["against"])
+
+    @property
+    def ratio(self) -> float | None:
+        """Median latency as a multiple of the baseline's."""
+        return self.value("latency_ratio")
+
+    @property
+    def ratio_interval(self) -> Interval | None:
+        """The 95% interval of ``ratio``."""
+        return self.interval("latency_ratio")
+
+    @property
+    def mcnemar_p(self) -> float | None:
+        """p-value of McNemar's test against the baseline."""
+        return self.value("mcnemar")
+
+    @property
+    def corrupted(self) -> float | None:
+        """Fraction of the corrupted photos classified correctly."""
+        return self.value("corrupted_accuracy")
+
+    @property
+    def corruption_error(self) -> float | None:
+        """Mean corruption error, relative to the float32 artifact."""
+        return self.value("mean_corruption_error")
+
+    @property
+    def corruption_error_interval(self) -> Interval | None:
+        """The 95% interval of ``corruption_error``."""
+        return self.interval("mean_corruption_error")
+
+    @property
+    def parity_class(self) -> float | None:
+        """Fraction of the photos for which this machine predicts the same class with the same file."""
+        return self.value("parity_class")
+
+    @property
+    def parity_bits(self) -> float | None:
+        """Fraction of the photos for which this machine computes the very same logits with the same file."""
+        return self.value("parity_bits")
+
+    @property
+    def parity_difference(self) -> float | None:
+        """Largest difference of a logit from this machine's."""
+        return self.value("parity_difference")
 
     @property
     def verdict(self) -> str:
-        """Whether it is "faster" or "slower" than the baseline: only where the interval says so and no flag forbids."""
+        """FASTER or SLOWER than the baseline; empty where the interval does not show it or a flag forbids to say so."""
         return "" if set(self.flags) & set(UNTIMELY) else verdict(self.ratio_interval)
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return asdict(self)
+        """Returns the row as a dictionary that JSON can hold: every metric that tables show, by its key."""
+        fields: dict[str, Any] = {"artifact": self.artifact, "target": self.target, "provider": self.provider}
+        for name, metric in METRICS.items():
+            if name == "robust_accuracy" or not (metric.heading or metric.terminal):
+                continue
+            key = metric.key or name
+            fields[key] = self.value(name)
+            if metric.interval:
+                fields[f"{key}_interval"] = self.interval(name)
+        return {
+            **fields,
+            "size": self.size,
+            "throughput_batch": self.throughput_batch,
+            "baseline": self.baseline,
+            "robust": self.robust,
+            "robust_norm": self.robust_norm,
+            "flags": self.flags,
+        }
 
 
 def summarize(measurements: Iterable[Measurement]) -> list[Row]:
-    """The rows of a table, in the order in which the cells first appear."""
+    """Returns the rows of a table, in the order in which the cells first appear."""
     cells: dict[tuple[str, str], list[Measurement]] = {}
     for item in measurements:
         cells.setdefault((item.artifact, item.target), []).append(item)
@@ -110,64 +222,51 @@ def summarize(measurements: Iterable[Measurement]) -> list[Row]:
 
 
 def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
-    of = {item.metric: item for item in items}
-    fastest = max((item for item in items if item.metric == "throughput"), key=lambda item: item.value, default=None)
-
-    def value(metric: str) -> float | None:
-        return of[metric].value if metric in of else None
-
-    def interval(metric: str) -> Interval | None:
-        return of[metric].interval if metric in of else None
-
-    compared = next((item for item in items if item.scenario == "comparison"), None)
+    by_metric: dict[str, list[Measurement]] = {}
+    for item in items:
+        by_metric.setdefault(item.metric, []).append(item)
+    chosen = {metric: _CHOICES.get(metric, _last)(found) for metric, found in by_metric.items()}
+    norm, points = _worst_case(by_metric.get("robust_accuracy", []))
     return Row(
         artifact=artifact,
         target=target,
-        size=int(value("file_size") or 0),
         provider=str(items[0].params.get("provider", "")),
-        top1=value("top1"),
-        top1_interval=interval("top1"),
-        agreement=value("agreement"),
-        p50=value("latency_p50"),
-        p90=value("latency_p90"),
-        p99=value("latency_p99"),
-        p90_bound=value("latency_p90_bound"),
-        throughput=None if fastest is None else fastest.value,
-        throughput_batch=None if fastest is None else int(fastest.params["batch"]),
-        cold_start=value("cold_start"),
-        load_time=value("load_time"),
-        peak_memory=value("peak_memory"),
-        energy=value("energy"),
-        baseline="" if compared is None else str(compared.params["against"]),
-        ratio=value("latency_ratio"),
-        ratio_interval=interval("latency_ratio"),
-        mcnemar_p=value("mcnemar"),
-        corrupted=_mean([i.value for i in items if i.metric == "corrupted_accuracy" and i.params["severity"]]),
-        robust=_robust(items),
-        robust_norm=_robust_norm(items),
-        corruption_error=value("mean_corruption_error"),
-        corruption_error_interval=interval("mean_corruption_error"),
-        parity_class=value("parity_class"),
-        parity_bits=value("parity_bits"),
-        parity_difference=value("parity_difference"),
+        measured={metric: item for metric, item in chosen.items() if item is not None},
+        robust=tuple(RobustPoint(float(i.params["eps"]), i.value, *(i.interval or (0.0, 1.0))) for i in points),
+        robust_norm=norm,
         flags=tuple(sorted({flag for item in items for flag in item.flags} - DETAILS)),
     )
 
 
-def _robust_norm(items: Sequence[Measurement]) -> str:
-    """The first one, of an attack set with several."""
-    return next((str(item.params["norm"]) for item in items if item.metric == "robust_accuracy"), "")
+def _last(items: Sequence[Measurement]) -> Measurement:
+    return items[-1]
 
 
-def _robust(items: Sequence[Measurement]) -> tuple[RobustPoint, ...]:
-    norm = _robust_norm(items)
-    found = [
-        (float(item.params["eps"]), item.value, *(item.interval or (0.0, 1.0)))
-        for item in items
-        if item.metric == "robust_accuracy" and item.params["norm"] == norm and item.params["attack"] in (CLEAN, WORST)
-    ]
-    return tuple(sorted(found))
+def _fastest(items: Sequence[Measurement]) -> Measurement:
+    return max(items, key=lambda item: item.value)
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _worst_case(items: Sequence[Measurement]) -> tuple[str, list[Measurement]]:
+    """Returns the first norm, and its accuracies under the worst of all attacks, by eps."""
+    norm = str(items[0].params["norm"]) if items else ""
+    found = [i for i in items if i.params["norm"] == norm and i.params["attack"] in (CLEAN, WORST)]
+    return norm, sorted(found, key=lambda item: (float(item.params["eps"]), item.value))
+
+
+def _smallest_eps(items: Sequence[Measurement]) -> Measurement | None:
+    _, points = _worst_case(items)
+    return points[1] if len(points) > 1 else None
+
+
+def _mean(items: Sequence[Measurement]) -> Measurement | None:
+    """Returns the mean over corruptions and severities; severity 0 is the photos without a corruption."""
+    values = [item.value for item in items if item.params["severity"]]
+    return replace(items[0], value=sum(values) / len(values), interval=None) if values else None
+
+
+_CHOICES: Mapping[str, Callable[[Sequence[Measurement]], Measurement | None]] = {
+    "throughput": _fastest,
+    "robust_accuracy": _smallest_eps,
+    "corrupted_accuracy": _mean,
+}
+"""What a row shows of a metric that a cell has several measurements of."""

@@ -1,22 +1,32 @@
-"""A results file with all that stands beside it: raw samples, machines, settings, labels."""
+"""The reader of a benchmark's results: a results file with the raw samples, machines, settings and labels beside it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.param_names import WORST
-from tledge.bench.results.results_folder import ResultsFolder, samples_name
+from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
+from tledge.bench.results.rows import Row, summarize
 from tledge.bench.results.settings import BenchSettings
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
 from tledge.core.measurement import Measurement, read_results
+from tledge.core.number_text import cell_name
 
+Classes = npt.NDArray[np.intp]
 CellName = tuple[str, str]
 """An artifact and a target."""
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,34 +36,43 @@ class StoredCell:
     Attributes:
         artifact: the file's name.
         target: in full.
-        measurements: all of it but comparisons with other cells of its benchmark.
-        samples: the raw samples; None where they are not there.
-        environment: the machine; None where its record is not there.
+        measurements: all of them but comparisons with other cells of the benchmark.
+        raw: the raw samples, of whatever they are; None if they are not there.
+        environment: the machine; None if its record is not there.
     """
 
     artifact: str
     target: str
     measurements: tuple[Measurement, ...]
-    samples: CellResult | None
+    raw: CellResult | None
     environment: Environment | None
 
     @property
     def name(self) -> str:
-        """What people call it."""
-        return f"{self.artifact} on {self.target}"
+        """The cell's name: "int8.tflite on litert:cpu:2"."""
+        return cell_name(self.artifact, self.target)
 
     @property
     def sha256(self) -> str:
-        """Of the model file."""
+        """The SHA-256 of the model file."""
         return self.measurements[0].artifact_sha256
 
     @property
     def provider(self) -> str:
-        """What ran it."""
+        """What ran the model, as its runtime names it."""
         return str(self.measurements[0].params.get("provider", ""))
 
+    @property
+    def samples(self) -> CellResult | None:
+        """The raw samples to compare with: None also if nothing was timed, or if they are of another file."""
+        raw = self.raw
+        return raw if raw is not None and raw.artifact_sha256 == self.sha256 and len(raw.latencies) else None
+
     def find(self, metric: str) -> Measurement | None:
-        """A metric; of several, that of the best batch size, or of the worst of all attacks at the largest eps."""
+        """Returns a metric's measurement.
+
+        Of several, returns that of the best batch size, or of the worst of all attacks at the largest eps.
+        """
         found = [
             item
             for item in self.measurements
@@ -65,92 +84,149 @@ class StoredCell:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredResults:
-    """One benchmark.
+    """One benchmark: what reports, comparisons and gates read.
 
     Attributes:
         path: the results file.
+        title: what was measured; empty if the reader does not name it.
+        measurements: the lines of the results file.
         cells: in the order in which they first appear.
-        settings: what was asked for; None where ``run.json`` is not there.
-        labels: the class of each classified photo in the order of the logits; empty where they are not known.
+        settings: ``run.json``; None if it is not there.
+        labels: the class of each classified photo in the order of the logits; empty if they are not known.
+        reference: the Keras model's logits; None if they are not there.
     """
 
     path: Path
+    title: str = ""
+    measurements: tuple[Measurement, ...]
     cells: tuple[StoredCell, ...]
     settings: BenchSettings | None
     labels: tuple[int, ...]
+    reference: CellResult | None = None
+
+    @property
+    def folder(self) -> ResultsFolder:
+        """The folder that holds the results file."""
+        return ResultsFolder(self.path.parent)
+
+    @property
+    def known_settings(self) -> BenchSettings:
+        """The settings. Raises MeasurementError if they are not there."""
+        return self.settings if self.settings is not None else BenchSettings.load(self.path.parent)
 
     @property
     def photos(self) -> str:
-        """The fingerprint of the classified photos and their labels; empty where it is not known."""
+        """The fingerprint of the classified photos and their labels; empty if it is not known."""
         return "" if self.settings is None else self.settings.photos
 
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of tables, in the order in which the cells were planned."""
+        return tuple(summarize(self.measurements))
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """The targets of the rows, in order."""
+        return tuple(dict.fromkeys(row.target for row in self.rows))
+
+    @cached_property
+    def raw_samples(self) -> Mapping[CellName, CellResult]:
+        """The raw samples that are there, by artifact and target."""
+        return {(cell.artifact, cell.target): cell.raw for cell in self.cells if cell.raw is not None}
+
+    @cached_property
+    def environments(self) -> Mapping[str, Environment]:
+        """The machines, by the ids of their records."""
+        found = self.raw_samples.values()
+        return {result.environment_id: Environment.from_dict(result.environment) for result in found}
+
+    @cached_property
+    def predictions(self) -> Mapping[str, Classes]:
+        """The class that each artifact predicts for each photo, (images,), on the first target that classified them."""
+        found: dict[str, Classes] = {}
+        for (artifact, _), result in self.raw_samples.items():
+            if self.labels and len(result.logits) == len(self.labels):
+                found.setdefault(artifact, result.logits.argmax(axis=1))
+        return found
+
     def of(self, artifact: str, target: str) -> StoredCell | None:
-        """The cell of that name."""
+        """Returns a cell by its name."""
         return next((cell for cell in self.cells if (cell.artifact, cell.target) == (artifact, target)), None)
 
+    def row(self, artifact: str, target: str) -> Row | None:
+        """Returns a row by its cell's name."""
+        return next((row for row in self.rows if (row.artifact, row.target) == (artifact, target)), None)
 
-def read_stored(path: Path) -> StoredResults:
-    """Reads a results file and whatever is left of what stood beside it.
+
+def read_stored(path: Path, *, title: str = "", complete: bool = False) -> StoredResults:
+    """Reads a results file and what stands beside it.
 
     Args:
         path: ``results.jsonl`` under any name, or the folder that holds it.
+        title: what was measured.
+        complete: the folder must be as a benchmark wrote it; only raw samples may be missing. Without it, whatever is
+            missing, unreadable or of another benchmark is left out: a results file may have been moved.
 
     Raises:
-        MeasurementError: the results file is absent, empty or foreign.
+        MeasurementError: the results file is absent, empty or foreign; or, with ``complete``, another file is.
     """
     path = ResultsFolder(path).results if path.is_dir() else path
     folder = ResultsFolder(path.parent)
-    cells: dict[CellName, list[Measurement]] = {}
-    for item in read_results(path):
+    measurements = read_results(path)
+    found: dict[CellName, list[Measurement]] = {}
+    for item in measurements:
         if item.scenario != "comparison":
-            cells.setdefault((item.artifact, item.target), []).append(item)
-    found = tuple(_read_cell(folder, *name, items) for name, items in cells.items())
-    settings = _read_settings(folder, found)
-    return StoredResults(path=path, cells=found, settings=settings, labels=_read_labels(folder))
-
-
-def _read_cell(folder: ResultsFolder, artifact: str, target: str, items: Sequence[Measurement]) -> StoredCell:
-    samples = _read_samples(folder.samples / samples_name(artifact, target), items[0].artifact_sha256)
-    return StoredCell(
-        artifact=artifact,
-        target=target,
-        measurements=tuple(items),
-        samples=samples,
-        environment=_read_environment(folder, items[0].environment, samples),
+            found.setdefault((item.artifact, item.target), []).append(item)
+    cells = tuple(_read_cell(folder, name, items, complete=complete) for name, items in found.items())
+    return StoredResults(
+        path=path,
+        title=title,
+        measurements=tuple(measurements),
+        cells=cells,
+        settings=BenchSettings.load(folder.path) if complete else _read_settings(folder, cells),
+        labels=folder.labels() if complete else _if_readable(folder.labels) or (),
+        reference=_read_samples(folder.samples / REFERENCE, complete=complete),
     )
 
 
-def _read_samples(path: Path, sha256: str) -> CellResult | None:
-    """None also for samples of an earlier tledge, and for those of another file that was called alike."""
-    try:
-        samples = CellResult.load(path)
-    except (OSError, KeyError, TypeError, ValueError):
+def _read_cell(folder: ResultsFolder, name: CellName, items: Sequence[Measurement], *, complete: bool) -> StoredCell:
+    raw = _read_samples(folder.samples / samples_name(*name), complete=complete)
+    environment = items[0].environment
+    return StoredCell(
+        artifact=name[0],
+        target=name[1],
+        measurements=tuple(items),
+        raw=raw,
+        environment=_read_environment(folder, environment, raw),
+    )
+
+
+def _read_samples(path: Path, *, complete: bool) -> CellResult | None:
+    """Reads raw samples; None if they were removed."""
+    if not path.exists():
         return None
-    return samples if samples.artifact_sha256 == sha256 and len(samples.latencies) else None
+    return CellResult.load(path) if complete else _if_readable(lambda: CellResult.load(path))
 
 
-def _read_environment(folder: ResultsFolder, name: str, samples: CellResult | None) -> Environment | None:
+def _read_environment(folder: ResultsFolder, name: str, raw: CellResult | None) -> Environment | None:
     try:
-        if samples is not None and samples.environment_id == name:
-            fields = samples.environment
-        else:
-            fields = json.loads((folder.environments / f"{name}.json").read_text(encoding="utf-8"))
-        return Environment.from_dict(fields)
+        if raw is not None and raw.environment_id == name:
+            return Environment.from_dict(raw.environment)
+        return Environment.from_dict(json.loads((folder.environments / f"{name}.json").read_text(encoding="utf-8")))
     except (OSError, KeyError, TypeError, ValueError):
         return None
 
 
 def _read_settings(folder: ResultsFolder, cells: Sequence[StoredCell]) -> BenchSettings | None:
-    """None also where the ``run.json`` of another benchmark stands there: a results file that was moved."""
+    """Reads ``run.json``; None also if it is that of another benchmark, because the results file was moved."""
+    settings = _if_readable(lambda: BenchSettings.load(folder.path))
+    if settings is None or any(settings.artifacts.get(cell.artifact) != cell.sha256 for cell in cells):
+        return None
+    return settings
+
+
+def _if_readable(read: Callable[[], Part]) -> Part | None:
     try:
-        settings = BenchSettings.load(folder.path)
+        return read()
     except MeasurementError:
         return None
-    return settings if all(settings.artifacts.get(cell.artifact) == cell.sha256 for cell in cells) else None
-
-
-def _read_labels(folder: ResultsFolder) -> tuple[int, ...]:
-    try:
-        return folder.labels()
-    except MeasurementError:
-        return ()

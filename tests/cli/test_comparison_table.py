@@ -33,8 +33,10 @@ def test_it_holds_in_100_columns_and_is_plain_when_piped(tmp_path: Path) -> None
     assert "0.980 → 0.867" in row
     (unchanged,) = [line for line in lines if line.startswith("float32.onnx ")]
     assert "slower" not in unchanged
-    assert "Rows: 1 slower, 1 worse; of the others no difference is shown." in lines
-    assert any(line.startswith("Latency not judged of float32.onnx on onnxruntime:cpu:2: the same") for line in lines)
+    assert "Rows: 1 slower, 1 worse; the others are not significantly different." in lines
+    assert any(
+        line.startswith("Latency of float32.onnx on onnxruntime:cpu:2 was not judged: the same") for line in lines
+    )
     narrow = printed(old, new, 80)
     assert "…" not in "".join(narrow)
     assert any("slower, worse" in line for line in narrow)
@@ -52,4 +54,4 @@ def test_it_says_what_is_on_one_side_only_and_on_which_machine(tmp_path: Path) -
     assert "int8.tflite on litert:cpu:8 was measured on litert:cpu:2 before" in lines
     assert "Not measured now: float32.onnx on onnxruntime:cpu:2" in lines
     assert "Not measured before: qat.tflite on litert:cpu:2" in lines
-    assert any(line.startswith("Top-1 is of other photos") for line in lines)
+    assert any(line.startswith("Top-1 was measured on other photos") for line in lines)

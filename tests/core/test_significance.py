@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from tledge.bench.results.rows import Row
+from tledge.bench.results.rows import summarize
 from tledge.core import significance
+from tledge.core.measurement import Measurement
 from tledge.core.significance import FASTER, SLOWER, holm, latency_ratio, mcnemar, verdict
 
 
@@ -60,7 +61,17 @@ def test_a_verdict_needs_the_whole_interval() -> None:
 
 
 def test_a_flagged_row_has_no_verdict() -> None:
-    quiet = Row(artifact="a", target="litert:cpu:1", size=1, ratio=0.5, ratio_interval=(0.4, 0.6))
+    ratio = Measurement(
+        artifact="a",
+        artifact_sha256="0",
+        target="litert:cpu:1",
+        scenario="comparison",
+        metric="latency_ratio",
+        value=0.5,
+        n=9,
+        interval=(0.4, 0.6),
+    )
+    (quiet,) = summarize([ratio])
     assert quiet.verdict == FASTER
     assert replace(quiet, flags=("noisy",)).verdict == ""
     assert replace(quiet, flags=("wrong_cpu",)).verdict == FASTER

@@ -12,7 +12,7 @@ from tledge.bench.report.plots.axes import PlotArea, draw_axis_below
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Log, padded_log
 from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text
-from tledge.bench.results.number_text import duration_text
+from tledge.core.number_text import duration_text
 
 Samples = npt.NDArray[np.float64]
 _WIDE = 600.0

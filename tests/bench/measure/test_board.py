@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_sample import write_sample
+from report_sample import read_sample, write_sample
 from rich.console import Console
 from support import tledge
 
@@ -36,7 +36,7 @@ from tledge.bench.measure.board.vcgencmd import (
     parse_throttled,
     parse_voltage,
 )
-from tledge.bench.report import load_report_data, write_html, write_markdown
+from tledge.bench.report import write_html, write_markdown
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.round_conditions import Conditions
@@ -395,7 +395,7 @@ def write_board_report(folder: Path) -> Path:
         cell = CellResult.load(path)
         readings = READINGS if number % 2 else replace(READINGS, throttling=Throttling(now=0, since_boot=0b1110))
         replace(cell, conditions=tuple(item.with_board(readings) for item in cell.conditions)).save(path)
-    data = load_report_data(results, title="on a board")
+    data = read_sample(results, title="on a board")
     write_html(data, results.html)
     write_markdown(data, results.markdown)
     return results.html
@@ -411,11 +411,11 @@ def test_reports_show_what_the_board_told(tmp_path: Path) -> None:
     assert "0.86 V" in page
     assert "3.2 GB" in page
     plain = write_sample(tmp_path / "plain")
-    data = load_report_data(plain, title="on a workstation")
+    data = read_sample(plain, title="on a workstation")
     write_html(data, plain.html)
     write_markdown(data, plain.markdown)
-    assert "What the board told" not in plain.html.read_text(encoding="utf-8")
-    assert "What the board told" not in plain.markdown.read_text(encoding="utf-8")
+    assert "Board health" not in plain.html.read_text(encoding="utf-8")
+    assert "Board health" not in plain.markdown.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_reports_show_what_the_board_told(tmp_path: Path) -> None:
     ],
 )
 def test_the_terminal_shows_the_stronger_of_two_flags(flags: tuple[str, ...], shown: str) -> None:
-    row = Row(artifact="int8.tflite", target="litert:cpu:4", size=2_700_000, p50=3.1, flags=flags)
+    row = Row(artifact="int8.tflite", target="litert:cpu:4", measured={}, flags=flags)
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(bench_table([row], 120))
     (line,) = [line for line in console.export_text().splitlines() if "int8" in line]

@@ -9,33 +9,34 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_sample import CELLS, Made, write_sample
+from report_sample import CELLS, Made, read_sample, write_sample
 from support import ROOT
 
 from tledge.attacks.gradient_masking import MaskingSign
-from tledge.bench.report import ReportData, load_report_data, write_html, write_markdown
-from tledge.bench.report.agreement import AnswerChange, agreements
+from tledge.bench.report import write_html, write_markdown
+from tledge.bench.report.agreement import PredictionChange, agreements
 from tledge.bench.report.conclusions import conclude, speed_text
 from tledge.bench.report.plots.markers import COLOURS
-from tledge.bench.results.columns import COLUMNS
-from tledge.bench.results.number_text import duration_text, listed, p_text
+from tledge.bench.results.columns import REPORT_COLUMNS
+from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.core.errors import MeasurementError, MissingExtraError
 from tledge.core.measurement import Measurement
+from tledge.core.number_text import duration_text, listed, p_text
 from tledge.core.sizes import size_text
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
-    return load_report_data(write_sample(tmp_path_factory.mktemp("bench")), title="photos <1>")
+def data(tmp_path_factory: pytest.TempPathFactory) -> StoredResults:
+    return read_sample(write_sample(tmp_path_factory.mktemp("bench")), title="photos <1>")
 
 
-def page(data: ReportData, folder: Path) -> str:
+def page(data: StoredResults, folder: Path) -> str:
     write_html(data, folder / "report.html")
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def markdown(data: ReportData, folder: Path) -> str:
+def markdown(data: StoredResults, folder: Path) -> str:
     write_markdown(data, folder / "report.md")
     return (folder / "report.md").read_text(encoding="utf-8")
 
@@ -61,48 +62,48 @@ class Headings(HTMLParser):
             self.references += attributes.get(name, "").split()
 
 
-def test_the_folder_is_read_as_it_was_written(data: ReportData) -> None:
-    assert len(data.rows) == len(data.results) == len(CELLS)
+def test_the_folder_is_read_as_it_was_written(data: StoredResults) -> None:
+    assert len(data.rows) == len(data.raw_samples) == len(CELLS)
     assert data.targets == ("keras:cpu", "litert:cpu:2", "litert:cpu:1", "onnxruntime:cpu:2", "onnxruntime:cuda")
-    assert len(data.answers) == 7, "one for each artifact, on however many targets it ran"
+    assert len(data.predictions) == 7, "one for each artifact, on however many targets it ran"
     (machine,) = data.environments.values()
     assert machine.cpu == "AMD Ryzen 7 5800X 8-Core Processor"
-    row = data.of("int8.onnx", "onnxruntime:cpu:2")
+    row = data.row("int8.onnx", "onnxruntime:cpu:2")
     assert row is not None
     assert row.top1 == pytest.approx(276 / 300)
-    assert data.of("int8.onnx", "litert:cpu:2") is None
+    assert data.row("int8.onnx", "litert:cpu:2") is None
 
 
 def test_a_foreign_folder_is_one_error(tmp_path: Path) -> None:
     folder = write_sample(tmp_path)
     (tmp_path / "photos.json").write_text("{")
     with pytest.raises(MeasurementError, match=r"photos\.json.*benchmark again"):
-        load_report_data(folder, title="photos")
+        read_sample(folder, title="photos")
     sample = next((tmp_path / "samples").glob("int8.onnx@*"))
     sample.write_bytes(b"PK")
     with pytest.raises(MeasurementError, match=r"cannot read .*int8\.onnx@onnxruntime-cpu-2\.npz"):
-        load_report_data(folder, title="photos")
+        read_sample(folder, title="photos")
     (tmp_path / "results.jsonl").write_text("")
     with pytest.raises(MeasurementError, match="are empty"):
-        load_report_data(folder, title="photos")
+        read_sample(folder, title="photos")
 
 
-def test_conclusions_come_from_intervals(data: ReportData) -> None:
+def test_conclusions_come_from_intervals(data: StoredResults) -> None:
     first, *others = conclude(data)
-    fastest = data.of("int8.tflite", "litert:cpu:2")
+    fastest = data.row("int8.tflite", "litert:cpu:2")
     assert fastest is not None
     assert first == (
-        f"int8.tflite is {speed_text(fastest)} than float32.tflite on litert:cpu:2, 0.31 of its size, top-1 not"
-        " shown to differ (McNemar p = 1.00)."
+        f"int8.tflite is {speed_text(fastest)} than float32.tflite on litert:cpu:2, 0.31 of its size; accuracy is"
+        " not significantly different (McNemar p = 1.00)."
     )
     assert re.match(r"1\.3\d× faster \(1\.[23]\d–1\.3\d\)", speed_text(fastest))
     assert others == [
-        "Top-1 of int8.onnx is lower than that of float32.onnx: 0.920 against 0.987 (McNemar p < 0.001).",
+        "int8.onnx is less accurate than float32.onnx: top-1 0.920 against 0.987 (McNemar p < 0.001).",
         "Flagged noisy: int8.tflite on litert:cpu:1.",
     ]
 
 
-def with_ratio(data: ReportData, ratio: float, interval: tuple[float, float] | None) -> ReportData:
+def with_ratio(data: StoredResults, ratio: float, interval: tuple[float, float] | None) -> StoredResults:
     """Every latency ratio replaced."""
     return replace(
         data,
@@ -114,14 +115,16 @@ def with_ratio(data: ReportData, ratio: float, interval: tuple[float, float] | N
 
 
 @pytest.mark.parametrize("interval", [(0.6, 1.001), (0.97, 0.99), (0.9, 1.2), None])
-def test_nothing_is_faster_unless_its_whole_interval_is(data: ReportData, interval: tuple[float, float] | None) -> None:
+def test_nothing_is_faster_unless_its_whole_interval_is(
+    data: StoredResults, interval: tuple[float, float] | None
+) -> None:
     sentences = conclude(with_ratio(data, 0.8, interval))
-    assert sentences[0] == "Nothing is shown to be faster than float32.tflite and float32.onnx."
+    assert sentences[0] == "No artifact is significantly faster than float32.tflite and float32.onnx."
     assert not any(re.search(r"× (faster|slower)", sentence) for sentence in sentences)
 
 
-def test_what_is_slower_is_called_so(data: ReportData) -> None:
-    row = with_ratio(data, 1.5, (1.4, 1.6)).of("int8.tflite", "litert:cpu:2")
+def test_what_is_slower_is_called_so(data: StoredResults) -> None:
+    row = with_ratio(data, 1.5, (1.4, 1.6)).row("int8.tflite", "litert:cpu:2")
     assert row is not None
     assert speed_text(row) == "1.50× slower (1.40–1.60)"
 
@@ -131,26 +134,26 @@ def test_what_is_faster_and_less_accurate_is_not_put_first(tmp_path: Path) -> No
         Made("float32.onnx", "onnxruntime:cpu:2", 4.8, 900, 4),
         Made("int8.onnx", "onnxruntime:cpu:2", 3.1, 300, 40),
     ]
-    first = conclude(load_report_data(write_sample(tmp_path, cells=cells), title="photos"))[0]
+    first = conclude(read_sample(write_sample(tmp_path, cells=cells), title="photos"))[0]
     assert first == "Faster than float32.onnx, but less accurate: int8.onnx on onnxruntime:cpu:2."
 
 
-def test_an_interrupted_benchmark_says_so(data: ReportData) -> None:
+def test_an_interrupted_benchmark_says_so(data: StoredResults) -> None:
     stopped = replace(data, settings=replace(data.settings, interrupted=True))
     assert "stopped before its end" in conclude(stopped)[-1]
 
 
-def test_agreement_says_which_classes_changed(data: ReportData) -> None:
+def test_agreement_says_which_classes_changed(data: StoredResults) -> None:
     by_name = {item.artifact: item for item in agreements(data)}
     assert "model.keras" not in by_name
     changed = by_name["int8.onnx"]
-    assert (changed.images, changed.changed, changed.mended, changed.spoilt) == (300, 20, 0, 20)
-    assert set(changed.changes) == {AnswerChange("cat", "dog", 10), AnswerChange("dog", "cat", 10)}
+    assert (changed.images, changed.changed, changed.now_right, changed.now_wrong) == (300, 20, 0, 20)
+    assert set(changed.changes) == {PredictionChange("cat", "dog", 10), PredictionChange("dog", "cat", 10)}
     assert by_name["float32.tflite"].changes == ()
     assert agreements(replace(data, reference=None)) == []
 
 
-def test_the_markdown_table_has_every_cell_and_its_flags(data: ReportData, tmp_path: Path) -> None:
+def test_the_markdown_table_has_every_cell_and_its_flags(data: StoredResults, tmp_path: Path) -> None:
     text = markdown(data, tmp_path)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(CELLS)
@@ -185,13 +188,13 @@ def test_tiny_files_have_a_size() -> None:
     assert listed(list("abcd"), 2) == "a, b and 2 more"
 
 
-def test_the_best_of_a_column_is_marked_only_where_something_is_worse(data: ReportData) -> None:
-    size = next(column for column in COLUMNS if column.heading == "Size")
+def test_the_best_of_a_column_is_marked_only_where_something_is_worse(data: StoredResults) -> None:
+    size = next(column for column in REPORT_COLUMNS if column.heading == "Size")
     assert [row.artifact for row in data.rows if size.is_best(row, data.rows)] == ["dynamic.tflite"]
     assert not size.is_best(data.rows[0], data.rows[:1])
 
 
-def test_the_page_loads_nothing_and_its_parts_are_named(data: ReportData, tmp_path: Path) -> None:
+def test_the_page_loads_nothing_and_its_parts_are_named(data: StoredResults, tmp_path: Path) -> None:
     text = page(data, tmp_path)
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
     found = Headings()
@@ -208,7 +211,7 @@ def test_the_page_loads_nothing_and_its_parts_are_named(data: ReportData, tmp_pa
     assert "photos <1>" not in text
 
 
-def test_the_answer_comes_first(data: ReportData, tmp_path: Path) -> None:
+def test_the_answer_comes_first(data: StoredResults, tmp_path: Path) -> None:
     text = page(data, tmp_path)
     parts = ["AMD Ryzen", "is 1.3", "All cells", "Accuracy against latency", "Latency of single images", "Peak memory"]
     parts += [
@@ -224,12 +227,12 @@ def test_the_answer_comes_first(data: ReportData, tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_leaves_no_empty_section(tmp_path: Path) -> None:
-    timed = load_report_data(write_sample(tmp_path, class_names=(), photos=0), title="files")
+    timed = read_sample(write_sample(tmp_path, class_names=(), photos=0), title="files")
     text = page(timed, tmp_path)
     for part in ("Accuracy against latency", "Confusion matrices", "Agreement with", "Test top-1", "McNemar"):
         assert part not in text
     assert "Latency of single images" in text
-    lost = replace(timed, results={})
+    lost = replace(timed, cells=())
     assert "Latency of single images" not in page(lost, tmp_path)
     assert "| int8.tflite" in markdown(lost, tmp_path)
 
@@ -262,7 +265,7 @@ def attacked_rows() -> list[Measurement]:
     return rows
 
 
-def test_robustness_is_drawn_where_it_was_measured(data: ReportData, tmp_path: Path) -> None:
+def test_robustness_is_drawn_where_it_was_measured(data: StoredResults, tmp_path: Path) -> None:
     attacked = replace(data, measurements=(*data.measurements, *attacked_rows()))
     text = page(attacked, tmp_path)
     assert re.findall(r"<h3>(.*L∞)</h3>", text) == [
@@ -276,30 +279,29 @@ def test_robustness_is_drawn_where_it_was_measured(data: ReportData, tmp_path: P
     assert '<td class="number">0.620<small>0.610–0.630</small></td>' in text
     assert '<td class="said">more robust at eps 1 (p 0.020)</td>' in text
     assert (
-        "Under the worst of all attacks at L∞ eps 1/255, 0.60 to 0.62 of 300 photos stay right; int8.tflite is more"
-        " robust than float32.tflite." in conclude(attacked)
+        "Robust accuracy under the worst of all attacks at L∞ eps 1/255 is 0.60 to 0.62 (300 photos); int8.tflite is"
+        " more robust than float32.tflite." in conclude(attacked)
     )
     assert 'id="robustness' not in page(data, tmp_path), "where nothing was attacked"
 
 
-def test_signs_that_an_attack_was_fooled_are_told(data: ReportData, tmp_path: Path) -> None:
-    flags = {"int8.tflite": (MaskingSign("gradient_masking", "sees <no> way"),)}
-    attacked = replace(
-        data, measurements=(*data.measurements, *attacked_rows()), robustness=RobustnessRecord(flags=flags)
-    )
-    text = page(attacked, tmp_path)
-    assert "<h3>Signs that an attack was fooled</h3>" in text
+def test_signs_of_gradient_masking_are_shown(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path)
+    RobustnessRecord(flags={"int8.tflite": (MaskingSign("gradient_masking", "sees <no> way"),)}).save(folder.robustness)
+    data = read_sample(folder, title="photos")
+    text = page(replace(data, measurements=(*data.measurements, *attacked_rows())), tmp_path)
+    assert "<h3>Signs of gradient masking</h3>" in text
     assert "⚠ gradient masking</span> sees &lt;no&gt; way" in text
 
 
 def test_a_matrix_of_many_classes_comes_with_a_list(tmp_path: Path) -> None:
     names = [f"class {index}" for index in range(37)]
-    text = page(load_report_data(write_sample(tmp_path, class_names=names), title="pets"), tmp_path)
+    text = page(read_sample(write_sample(tmp_path, class_names=names), title="pets"), tmp_path)
     assert "class 0 → class 1: 1" in text
 
 
 def test_without_jinja2_the_error_names_the_extra(
-    data: ReportData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: StoredResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import CELLS, ROUNDS, write_sample
+from report_sample import CELLS, ROUNDS, read_sample, write_sample
 
-from tledge.bench.report import load_report_data, write_html
+from tledge.bench.report import write_html
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NARROW, WIDE = 390, 1200
@@ -120,7 +120,7 @@ def look(report: Path, folder: Path, width: int, *flags: str, script: str = INSP
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_sample(tmp_path_factory.mktemp("bench"))
-    write_html(load_report_data(folder, title="20261123-101500-mobilenet_v2-photos"), folder.html)
+    write_html(read_sample(folder, title="20261123-101500-mobilenet_v2-photos"), folder.html)
     return folder.html
 
 
@@ -232,7 +232,7 @@ def test_a_dark_system_gets_a_dark_page(seen: Seen, sample: Path, tmp_path: Path
 def test_other_benchmarks_are_whole_on_a_phone(write: Callable[[Path], Any], tmp_path: Path) -> None:
     folder = write(tmp_path / "bench")
     write_html(
-        load_report_data(folder, title="a-file-with-a-name-that-is-far-too-long-to-stand-in-one-line.tflite"),
+        read_sample(folder, title="a-file-with-a-name-that-is-far-too-long-to-stand-in-one-line.tflite"),
         folder.html,
     )
     script = INSPECT.replace('sorted("Test top-1")', "[]").replace('sorted("p50 ratio")', "[]")

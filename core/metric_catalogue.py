@@ -1,0 +1,191 @@
+"""Every metric of a benchmark: its unit, and how tables show it.
+
+To add a metric, declare it here and measure it (in ``bench.results.metrics`` or another room of bench). That is all:
+``results.jsonl``, CSV and Parquet hold whatever was measured. A ``heading`` makes it a column of ``report.html`` and
+``report.md``, and ``terminal`` one of the terminal's table, in the order of ``METRICS``; either also makes it a key of
+the rows in JSON. Its unit decides how ``core.number_text`` writes its numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOWER, HIGHER = "lower", "higher"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+        unit: of its values.
+        heading: of its column in reports; empty for a metric without a column.
+        explanation: what it says, as part of a sentence.
+        better: LOWER or HIGHER: the best value of the column is marked; empty marks nothing.
+        key: its name in rows for programs; empty for the metric's own name.
+        interval: the column shows its 95% interval.
+        note: what stands small beneath a value: a format string of the measurement's parameters.
+        tolerance: another metric, shown beneath as "± 0.1".
+        brief: ``report.md`` shows the column; ``report.html`` shows all.
+        terminal: heading in the terminal; empty for a column that the terminal leaves out.
+        least_width: the terminal's width in characters from which it shows the column.
+    """
+
+    unit: str
+    heading: str = ""
+    explanation: str = ""
+    better: str = ""
+    key: str = ""
+    interval: bool = False
+    note: str = ""
+    tolerance: str = ""
+    brief: bool = True
+    terminal: str = ""
+    least_width: int = 0
+
+
+METRICS: Mapping[str, Metric] = {
+    "file_size": Metric(
+        unit="bytes", heading="Size", explanation="of the model file", better=LOWER, key="size", terminal="size"
+    ),
+    "top1": Metric(
+        unit="fraction",
+        heading="Test top-1",
+        explanation="fraction of the test photos classified correctly, with its 95% Wilson interval",
+        better=HIGHER,
+        interval=True,
+        terminal="top-1",
+    ),
+    "agreement": Metric(
+        unit="fraction",
+        heading="Agrees",
+        explanation="fraction of the test photos for which the Keras model predicts the same class",
+        terminal="agrees",
+    ),
+    "parity_class": Metric(
+        unit="fraction",
+        heading="Same class",
+        explanation="fraction of the test photos for which the same file predicts the same class on the workstation",
+        terminal="same class",
+    ),
+    "parity_bits": Metric(
+        unit="fraction",
+        heading="Same bits",
+        explanation="fraction of the test photos whose logits are bit for bit those of the same file on the"
+        " workstation; beneath it, the largest difference of a logit",
+        tolerance="parity_difference",
+        terminal="same bits",
+    ),
+    "parity_difference": Metric(unit="logits", terminal="diff."),
+    "latency_p50": Metric(
+        unit="ms",
+        heading="p50",
+        explanation="median latency of one image",
+        better=LOWER,
+        key="p50",
+        terminal="p50 ms",
+    ),
+    "latency_p90": Metric(
+        unit="ms",
+        heading="p90",
+        explanation="latency that 90% of the queries do not exceed",
+        better=LOWER,
+        key="p90",
+        terminal="p90 ms",
+    ),
+    "latency_p99": Metric(
+        unit="ms",
+        heading="p99",
+        explanation="latency that 99% of the queries do not exceed",
+        better=LOWER,
+        key="p99",
+        terminal="p99 ms",
+        least_width=100,
+    ),
+    "latency_p90_bound": Metric(
+        unit="ms",
+        heading="p90 bound",
+        explanation="MLPerf's early-stopping estimate: the 90th percentile is no higher, at 99% confidence",
+        better=LOWER,
+        key="p90_bound",
+        brief=False,
+    ),
+    "throughput": Metric(
+        unit="images/s",
+        heading="Throughput",
+        explanation="at the best batch size, which is given beneath",
+        better=HIGHER,
+        note="batch {batch}",
+        terminal="images/s",
+    ),
+    "latency_ratio": Metric(
+        unit="ratio",
+        heading="p50 ratio",
+        explanation="median latency as a multiple of the baseline's on the same target, with its 95% interval; beneath"
+        " it, the baseline",
+        key="ratio",
+        interval=True,
+        note="of {against}",
+    ),
+    "mcnemar": Metric(
+        unit="p",
+        heading="McNemar",
+        explanation="p-value of McNemar's test: the probability of a difference in accuracy from the baseline at least"
+        " this large if there were none",
+        key="mcnemar_p",
+    ),
+    "robust_accuracy": Metric(
+        unit="fraction",
+        heading="Robust",
+        explanation="fraction of the attacked photos still classified correctly under the worst of all attacks, chosen"
+        " for each photo, with its 95% Wilson interval; beneath it, eps, the smallest of the benchmark",
+        interval=True,
+        note="eps {eps:g}/255",
+    ),
+    "corrupted_accuracy": Metric(
+        unit="fraction",
+        heading="Corrupted",
+        explanation="fraction of the corrupted photos classified correctly, over all corruptions and severities",
+        key="corrupted",
+    ),
+    "mean_corruption_error": Metric(
+        unit="ratio",
+        heading="mCE",
+        explanation="mean corruption error: errors on corrupted photos as a multiple of the float32 artifact's, with"
+        " its 95% interval over the photos",
+        key="corruption_error",
+        interval=True,
+    ),
+    "peak_memory": Metric(
+        unit="bytes",
+        heading="Memory",
+        explanation="peak of the process, above the bare interpreter with NumPy and Pillow",
+        better=LOWER,
+        terminal="memory",
+        least_width=118,
+    ),
+    "cold_start": Metric(
+        unit="ms",
+        heading="Cold start",
+        explanation="from the start of the process to its first prediction",
+        better=LOWER,
+        brief=False,
+    ),
+    "load_time": Metric(
+        unit="ms",
+        heading="Load",
+        explanation="from the model file to a model that is ready to run",
+        better=LOWER,
+        brief=False,
+    ),
+    "energy": Metric(
+        unit="mJ/image", heading="Energy", explanation="as the machine reports it", better=LOWER, terminal="mJ/image"
+    ),
+    "attack_success_rate": Metric(unit="fraction"),
+    "adversarial_distance": Metric(unit="pixel values"),
+    "attack_queries": Metric(unit="queries/photo"),
+    "attack_time": Metric(unit="s"),
+    "robust_mcnemar": Metric(unit="p"),
+}
+"""Every metric by its name, in the order of columns."""

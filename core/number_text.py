@@ -1,0 +1,85 @@
+"""Numbers and names as people read them, the same in every table, report and message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from tledge.core.sizes import size_text
+
+ABSENT = "–"
+"""Stands where there is no number."""
+
+
+def duration_text(milliseconds: float) -> str:
+    """Returns milliseconds without the unit, with three digits or all before the point: "2.91", "34.5", "1,204"."""
+    for limit, digits in ((0.1, 4), (1.0, 3), (10.0, 2), (100.0, 1)):
+        if milliseconds < limit:
+            return f"{milliseconds:.{digits}f}"
+    return f"{milliseconds:,.0f}"
+
+
+def rate_text(rate: float) -> str:
+    """Returns images per second: "344", "8.4"."""
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
+
+
+def p_text(value: float) -> str:
+    """Returns a p-value: "0.62", "0.004", "< 0.001"."""
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+
+
+TEXTS: Mapping[str, Callable[[float], str]] = {
+    "fraction": lambda value: f"{value:.3f}",
+    "ratio": lambda value: f"{value:.2f}×",
+    "ms": duration_text,
+    "images/s": rate_text,
+    "bytes": size_text,
+    "mJ/image": lambda value: f"{value:.1f}",
+    "p": p_text,
+    "logits": lambda value: f"{value:.2g}",
+}
+"""How a number of each unit is written; the text says the unit of bytes and ratios."""
+
+DIGITS: Mapping[str, int] = {"fraction": 3, "ratio": 2}
+"""Digits behind the point of an interval's ends."""
+
+UNITS_IN_HEADINGS = ("ms", "images/s", "p", "mJ/image")
+"""Units that stand with a column's heading."""
+
+
+def value_text(value: float, unit: str) -> str:
+    """Returns a value as reports write values of its unit."""
+    return TEXTS[unit](value) if unit in TEXTS else f"{value:g}"
+
+
+def interval_text(interval: tuple[float, float] | None, digits: int = 3) -> str:
+    """Returns an interval, "0.948–0.986"; empty if there is none."""
+    return "" if interval is None else f"{interval[0]:.{digits}f}–{interval[1]:.{digits}f}"
+
+
+def range_text(values: Iterable[float | None], unit: str, *, digits: int = 0) -> str:
+    """Returns the lowest and the highest value, "51–55 °C"; empty if none is known."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    low, high = f"{min(known):,.{digits}f}", f"{max(known):,.{digits}f}"
+    return f"{low}{unit}" if low == high else f"{low}–{high}{unit}"
+
+
+def cell_name(artifact: str, target: str) -> str:
+    """Returns a cell's name for people: "int8.tflite on litert:cpu:2"."""
+    return f"{artifact} on {target}"
+
+
+def flag_text(flag: str) -> str:
+    """Returns a flag as words: "throttled since boot"."""
+    return flag.replace("_", " ")
+
+
+def listed(words: Sequence[str], most: int = 6) -> str:
+    """Returns words as a list: "a, b and c", or "a, b and 4 more"."""
+    if len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

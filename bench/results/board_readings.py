@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 
 from tledge.bench.results.throttling import Throttling
-from tledge.core.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,7 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardReadings(Record):
+class BoardReadings:
     """What a board reported during a round; None or empty where it reported nothing.
 
     Attributes:

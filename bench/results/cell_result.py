@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tledge.bench.results.round_conditions import Conditions
+from tledge.bench.results.round_conditions import Conditions, ConditionsRecord
 from tledge.core.atomic import replacing
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
@@ -63,47 +63,7 @@ class Specification(Record, error=MeasurementError, remedy="benchmark again"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Samples:
-    """Arrays and a record that are kept together in one ``.npz`` file."""
-
-    def save(self, path: Path) -> None:
-        """Writes an ``.npz`` file, whole or not at all."""
-        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        record = {name: _to_json(value) for name, value in vars(self).items() if name not in arrays}
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, record=json.dumps(record), **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads a file that :meth:`save` wrote.
-
-        Raises:
-            MeasurementError: the file is absent, incomplete or of an earlier version.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                fields: dict[str, Any] = {name: file[name] for name in file.files}
-            record = json.loads(str(fields.pop("record")))
-            return cls(**fields, **record | {"conditions": _read_conditions(record["conditions"], path)})
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error
-
-
-def _to_json(value: object) -> object:
-    if isinstance(value, Conditions):
-        return value.to_dict()
-    return [_to_json(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _read_conditions(fields: object, path: Path) -> Conditions | tuple[Conditions, ...]:
-    """Reads the conditions of one round, or of several."""
-    if isinstance(fields, list):
-        return tuple(Conditions.from_dict(item, path) for item in fields)
-    return Conditions.from_dict(fields, path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Round(_Samples):
+class Round:
     """What one fresh process measured.
 
     Attributes:
@@ -136,9 +96,18 @@ class Round(_Samples):
     environment: dict[str, Any]
     environment_id: str
 
+    def save(self, path: Path) -> None:
+        """Writes an ``.npz`` file."""
+        _save_samples(path, self, (self.conditions,))
+
+    @classmethod
+    def load(cls, path: Path) -> Round:
+        """Reads what :meth:`save` wrote. Raises MeasurementError if the file is absent, incomplete or too old."""
+        return _load_samples(path, lambda conditions, fields: cls(conditions=conditions[0], **fields))
+
 
 @dataclass(frozen=True, kw_only=True)
-class CellResult(_Samples):
+class CellResult:
     """What a cell measured in all its rounds: the raw samples kept beside the results.
 
     Attributes:
@@ -244,3 +213,36 @@ class CellResult(_Samples):
     def timed(self) -> bool:
         """Whether anything was timed."""
         return bool(self.conditions)
+
+    def save(self, path: Path) -> None:
+        """Writes an ``.npz`` file."""
+        _save_samples(path, self, self.conditions)
+
+    @classmethod
+    def load(cls, path: Path) -> CellResult:
+        """Reads what :meth:`save` wrote. Raises MeasurementError if the file is absent, incomplete or too old."""
+        return _load_samples(path, lambda conditions, fields: cls(conditions=conditions, **fields))
+
+
+Result = TypeVar("Result")
+
+
+def _save_samples(path: Path, result: Round | CellResult, conditions: tuple[Conditions, ...]) -> None:
+    """Writes the arrays and the other fields of a result as one ``.npz`` file, whole or not at all."""
+    arrays: dict[str, Any] = {name: value for name, value in vars(result).items() if isinstance(value, np.ndarray)}
+    record = {name: value for name, value in vars(result).items() if name not in arrays}
+    record |= ConditionsRecord(conditions=conditions).to_dict()
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, record=json.dumps(record), **arrays)
+
+
+def _load_samples(path: Path, build: Callable[[tuple[Conditions, ...], dict[str, Any]], Result]) -> Result:
+    """Reads what :func:`_save_samples` wrote; ``build`` makes the result of the conditions and the other fields."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            fields: dict[str, Any] = {name: file[name] for name in file.files}
+        fields |= json.loads(str(fields.pop("record")))
+        conditions = ConditionsRecord.from_dict({"conditions": fields.pop("conditions")}, path).conditions
+        return build(conditions, fields)
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error

@@ -19,7 +19,7 @@ SLOWED = 1.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conditions(Record, error=MeasurementError, remedy="benchmark again"):
+class Conditions:
     """The machine during one round of one cell; None where the system does not report a value.
 
     Attributes:
@@ -64,3 +64,10 @@ class Conditions(Record, error=MeasurementError, remedy="benchmark again"):
             return self
         known = [state for state in (self.throttled, board.held_down) if state is not None]
         return replace(self, throttled=any(known) if known else None, board=board)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionsRecord(Record, error=MeasurementError, remedy="benchmark again"):
+    """The conditions of a cell's rounds, in order, as they are kept with the raw samples."""
+
+    conditions: tuple[Conditions, ...]

@@ -34,9 +34,8 @@ def test_it_holds_in_100_columns_and_is_plain_when_piped(tmp_path: Path) -> None
     (unchanged,) = [line for line in lines if line.startswith("float32.onnx ")]
     assert "slower" not in unchanged
     assert "Rows: 1 slower, 1 worse; the others are not significantly different." in lines
-    assert any(
-        line.startswith("Latency of float32.onnx on onnxruntime:cpu:2 was not judged: the same") for line in lines
-    )
+    reason = "Latency of float32.onnx on onnxruntime:cpu:2 was not judged: the same"
+    assert any(line.startswith(reason) for line in lines)
     narrow = printed(old, new, 80)
     assert "…" not in "".join(narrow)
     assert any("slower, worse" in line for line in narrow)

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ from tledge.bench.measure.board.vcgencmd import (
 from tledge.bench.report import write_html, write_markdown
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.flags import MEANINGS
-from tledge.bench.results.round_conditions import Conditions
+from tledge.bench.results.round_conditions import Conditions, ConditionsRecord
 from tledge.cli.bench_table import bench_table
 from tledge.core.environment import read_board_model, read_environment
 from tledge.core.errors import MeasurementError
@@ -331,21 +331,22 @@ def test_conditions_take_what_the_board_told() -> None:
     assert CONDITIONS.with_board(cool).quiet
     assert replace(CONDITIONS, throttled=True).with_board(cool).throttled is True  # a container's limit stays
     for conditions in (CONDITIONS, told):
-        assert Conditions.from_dict(json.loads(json.dumps(conditions.to_dict())), "round.npz") == conditions
+        record = ConditionsRecord(conditions=(conditions,))
+        assert ConditionsRecord.from_json(record.to_json(), "round.npz") == record
 
 
 def test_samples_from_before_boards_were_told_of_are_read() -> None:
-    fields = CONDITIONS.to_dict()
+    fields = asdict(CONDITIONS)
     del fields["board"]
-    assert Conditions.from_dict(fields, "round.npz") == CONDITIONS
+    assert ConditionsRecord.from_dict({"conditions": [fields]}, "round.npz").conditions == (CONDITIONS,)
 
 
 @pytest.mark.parametrize(
-    "board", [5, "hot", {}, {**READINGS.to_dict(), "clock": 7}, {**READINGS.to_dict(), "samples": "1"}]
+    "board", [5, "hot", {}, {**asdict(READINGS), "clock": 7}, {**asdict(READINGS), "samples": "1"}]
 )
 def test_a_garbled_board_is_an_error(board: object) -> None:
     with pytest.raises(MeasurementError, match=r"cannot read 'round\.npz': .*board"):
-        Conditions.from_dict({**CONDITIONS.to_dict(), "board": board}, "round.npz")
+        ConditionsRecord.from_dict({"conditions": [{**asdict(CONDITIONS), "board": board}]}, "round.npz")
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
-"""Plots as SVG, drawn with nothing but the standard library and numpy.
+"""Plots as SVG, drawn with the standard library and numpy alone.
 
-Colours are CSS variables of the page, so that one drawing serves light, dark and paper; whatever a colour says, a
-shape or a word says too.
+Colours are CSS variables of the page, so that one drawing serves light mode, dark mode and paper. A shape or a word
+repeats whatever a colour expresses.
 """

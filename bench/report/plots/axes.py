@@ -19,22 +19,22 @@ class PlotArea:
 
 
 def draw_axes(frame: PlotArea, across: Linear | Log, up: Linear, across_title: str, up_title: str) -> str:
-    """A grid with numbers below and to the left.
+    """Draws a grid with numbers below and to the left.
 
     Args:
-        frame: what it fills; there are 70 px to its left and 46 px below it.
+        frame: the area of the grid; 70 px to its left and 46 px below it are free.
         across: the horizontal scale.
         up: the vertical one.
-        across_title, up_title: what the scales are, with their units.
+        across_title, up_title: titles of the axes, with their units.
     """
     below = draw_axis_below(frame, across, across_title)
     ticks = up.ticks(max(int((frame.bottom - frame.top) / 44), 3))
     beside = [
         mark
-        for tick, said in zip(ticks, tick_texts(ticks), strict=True)
+        for tick, number in zip(ticks, tick_texts(ticks), strict=True)
         for mark in (
             line(frame.left, up(tick), frame.right, up(tick), class_="grid"),
-            text(frame.left - 8, up(tick) + 4, said, class_="tick", text_anchor="end"),
+            text(frame.left - 8, up(tick) + 4, number, class_="tick", text_anchor="end"),
         )
     ]
     middle = (frame.top + frame.bottom) / 2
@@ -45,14 +45,14 @@ def draw_axes(frame: PlotArea, across: Linear | Log, up: Linear, across_title: s
 
 
 def draw_axis_below(frame: PlotArea, across: Linear | Log, title: str) -> str:
-    """Vertical lines of a grid with numbers below, and what they are."""
+    """Draws the vertical lines of a grid, with numbers and the title below."""
     ticks = across.ticks(max(int((frame.right - frame.left) / 62), 3))
     marks = [
         mark
-        for tick, said in zip(ticks, tick_texts(ticks, alike=isinstance(across, Linear)), strict=True)
+        for tick, number in zip(ticks, tick_texts(ticks, alike=isinstance(across, Linear)), strict=True)
         for mark in (
             line(across(tick), frame.top, across(tick), frame.bottom, class_="grid"),
-            text(across(tick), frame.bottom + 17, said, class_="tick", text_anchor="middle"),
+            text(across(tick), frame.bottom + 17, number, class_="tick", text_anchor="middle"),
         )
     ]
     marks.append(

@@ -1,4 +1,4 @@
-"""Bars from zero, their label above and their value at the end."""
+"""Horizontal bars from zero, with their labels and values."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Bar:
     """One number.
 
     Attributes:
-        value: what its length says, at least 0.
-        text: is written at its end, with the unit.
-        name: tells it from the others of its group; empty where it is alone.
-        best: no other bar of the plot is better.
+        value: its length, 0 or more.
+        text: the value with its unit, written at the end of the bar.
+        name: its label within the group; empty for a single bar.
+        best: whether no other bar of the plot is better.
     """
 
     value: float
@@ -38,13 +38,13 @@ class Group:
 
 
 def draw_bars(groups: Sequence[Group], *, name: str, title: str, width: float) -> Drawing:
-    """Horizontal bars, all on one scale.
+    """Draws horizontal bars, all on one scale.
 
     Args:
-        groups: at least one bar in all.
-        name: unique in the page.
-        title: what the numbers are.
-        width: px; labels stand beside the bars where it is wide, else above them.
+        groups: with one bar or more in all.
+        name: its id, unique in the page.
+        title: of the plot.
+        width: px; labels stand beside the bars in a wide plot, else above them.
     """
     bars = [bar for group in groups for bar in group.bars]
     wide = width >= _WIDE
@@ -61,11 +61,11 @@ def draw_bars(groups: Sequence[Group], *, name: str, title: str, width: float) -
             marks.append(_draw_bar(bar, group.label, across, y, aside))
             y += _BAR + _GAP
         y += _BETWEEN
-    said = "; ".join(
+    description = "; ".join(
         f"{group.label}: " + ", ".join(f"{bar.name} {_written(bar)}".strip() for bar in group.bars) for group in groups
     )
     return Drawing(
-        name=name, width=width, height=y - _BETWEEN + 2, title=title, description=f"{said}.", body="".join(marks)
+        name=name, width=width, height=y - _BETWEEN + 2, title=title, description=f"{description}.", body="".join(marks)
     )
 
 

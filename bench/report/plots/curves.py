@@ -13,7 +13,7 @@ from tledge.bench.report.plots.svg import Drawing, element, note
 
 @dataclass(frozen=True)
 class Curve:
-    """One series: (x, y) in order of x, y a fraction."""
+    """One series of points (x, y) in order of x; y is a fraction."""
 
     label: str
     points: tuple[tuple[float, float], ...]
@@ -23,13 +23,13 @@ class Curve:
 def draw_curves(
     curves: Sequence[Curve], *, name: str, title: str, across_title: str, up_title: str, width: float
 ) -> Drawing:
-    """Fractions over a linear axis that begins at 0.
+    """Draws fractions over a linear axis that begins at 0.
 
     Args:
-        curves: at least one point in all.
-        name: unique in the page.
-        title: what it is.
-        across_title, up_title: of the axes, with their units.
+        curves: with one point or more in all.
+        name: its id, unique in the page.
+        title: of the plot.
+        across_title, up_title: titles of the axes, with their units.
         width: px.
     """
     frame = PlotArea(left=70, top=10, right=width - 12, bottom=width * 0.72 - 46)
@@ -42,12 +42,12 @@ def draw_curves(
             curve.marker.draw(across(x), up(y), 4.5, note(f"{curve.label}: {y:.3f} at {x:g}")) for x, y in curve.points
         ]
         drawn.append(element("g", element("path", d=f"M{path}"), *signs, class_=f"curve {curve.marker.colour}"))
-    said = "; ".join(f"{curve.label}: " + ", ".join(f"{y:.3f} at {x:g}" for x, y in curve.points) for curve in curves)
+    values = "; ".join(f"{curve.label}: " + ", ".join(f"{y:.3f} at {x:g}" for x, y in curve.points) for curve in curves)
     return Drawing(
         name=name,
         width=width,
         height=width * 0.72,
         title=title,
-        description=f"{said}.",
+        description=f"{values}.",
         body=draw_axes(frame, across, up, across_title, up_title) + "".join(drawn),
     )

@@ -1,4 +1,4 @@
-"""Places for labels beside points, so that none covers another."""
+"""Positions of labels beside points, chosen so that no label covers another."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Box:
     bottom: float
 
     def overlap(self, other: Box) -> float:
-        """The area that both cover."""
+        """Returns the area that both cover, px²."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(width, 0.0) * max(height, 0.0)
 
     def distance(self, point: tuple[float, float]) -> float:
-        """From its edge to a point; 0 inside."""
+        """Returns the distance from its edge to a point, px; 0 inside."""
         x, y = min(max(point[0], self.left), self.right), min(max(point[1], self.top), self.bottom)
         return math.dist(point, (x, y))
 
@@ -33,26 +33,26 @@ class Box:
         return (self.right - self.left) * (self.bottom - self.top)
 
 
-_CROSSED = 7.0  # px from a point, within which a leader seems to end there
-_MISTAKEN = 40.0  # px² of overlap that are as bad
+_CROSSED = 7.0  # px; a leader that passes a point this closely seems to end there
+_CONFUSION_COST = 40.0  # px² of overlap that are as bad as one possible confusion
 _DISTANCES = (11.0, 18.0, 28.0, 40.0, 54.0, 70.0, 90.0, 112.0, 136.0)
 _DIRECTIONS = (0, 315, 45, 180, 225, 135, 270, 90, *range(15, 360, 15))  # degrees clockwise from the right
 
 
-def place(
+def position_labels(
     points: Sequence[tuple[float, float]], widths: Sequence[float], height: float, frame: Box, obstacles: Sequence[Box]
 ) -> list[Box]:
-    """Finds each label's box: the nearest place in the frame that is free of obstacles and other labels.
+    """Returns each label's box: the nearest free position in the frame.
 
     Args:
         points: (x, y) of each point.
-        widths: of each label.
-        height: of all labels.
-        frame: what no label leaves.
-        obstacles: what labels should not cover.
+        widths: of each label, px.
+        height: of all labels, px.
+        frame: the area that labels stay in.
+        obstacles: areas that labels should not cover.
     """
     taken = list(obstacles)
-    placed: dict[int, Box] = {}
+    chosen: dict[int, Box] = {}
     for index in sorted(range(len(points)), key=lambda number: points[number]):
         candidates = [
             _beside(points[index], distance, direction, widths[index], height)
@@ -61,13 +61,13 @@ def place(
         ]
         others = [point for point in points if point != points[index]]
         costs = [_cost(box, taken, frame) + _confusion(box, points[index], others) for box in candidates]
-        placed[index] = candidates[costs.index(min(costs))]
-        taken.append(placed[index])
-    return [placed[index] for index in range(len(points))]
+        chosen[index] = candidates[costs.index(min(costs))]
+        taken.append(chosen[index])
+    return [chosen[index] for index in range(len(points))]
 
 
 def _beside(point: tuple[float, float], distance: float, direction: float, width: float, height: float) -> Box:
-    """A box whose nearest edge or corner is at a distance from a point."""
+    """Returns a box whose nearest edge or corner is at a distance from a point."""
     across, down = math.cos(math.radians(direction)), math.sin(math.radians(direction))
     x, y = point[0] + distance * across, point[1] + distance * down
     left = x - width * (0.5 if abs(across) < 0.2 else across < 0)
@@ -76,13 +76,13 @@ def _beside(point: tuple[float, float], distance: float, direction: float, width
 
 
 def _confusion(box: Box, own: tuple[float, float], others: Sequence[tuple[float, float]]) -> float:
-    """How far a label could be taken for that of another point: one that is as near, or on the way to its own."""
+    """Returns the cost of confusion with other points: those as near as its own, or on the way to it."""
     x, y = min(max(own[0], box.left), box.right), min(max(own[1], box.top), box.bottom)
     length = math.dist(own, (x, y))
     way = [(own[0] + (x - own[0]) * share, own[1] + (y - own[1]) * share) for share in (0.25, 0.5, 0.75, 1.0)]
     nearer = sum(box.distance(other) < length + 1 for other in others)
     crossed = sum(min(math.dist(step, other) for step in way) < _CROSSED for other in others)
-    return _MISTAKEN * (nearer + crossed)
+    return _CONFUSION_COST * (nearer + crossed)
 
 
 def _cost(box: Box, taken: Sequence[Box], frame: Box) -> float:

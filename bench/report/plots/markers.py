@@ -1,4 +1,4 @@
-"""What a series is told by: a colour and a shape."""
+"""The marker of a series: a colour and a shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLOURS = 6
 
 
 def _regular(corners: int, turn: float, inner: float = 1.0) -> tuple[tuple[float, float], ...]:
-    """Corners on a circle of radius 1; every second one on a smaller circle where ``inner`` is below 1."""
+    """Returns corners on a circle of radius 1; every second one on a circle of radius ``inner``."""
     return tuple(
         (
             (inner if index % 2 else 1.0) * math.sin(2 * math.pi * index / corners + turn),
@@ -35,17 +35,17 @@ _SHAPES = (
 
 @dataclass(frozen=True)
 class Marker:
-    """The sign of the series of a number, from 0; 42 differ in colour or shape."""
+    """The marker of the series with a number, from 0; 42 of them differ in colour or shape."""
 
     number: int
 
     @property
     def colour(self) -> str:
-        """The class that sets ``--series`` to its colour."""
+        """The CSS class that sets ``--series`` to its colour."""
         return f"series-{self.number % COLOURS}"
 
     def draw(self, x: float, y: float, radius: float, *children: str, hollow: bool = False, class_: str = "") -> str:
-        """The sign around (x, y), with what else its element holds."""
+        """Draws the marker around (x, y); ``children`` are further content of its element."""
         points = " ".join(
             f"{x + radius * across:.1f},{y + radius * down:.1f}" for across, down in _SHAPES[self.number % len(_SHAPES)]
         )
@@ -53,7 +53,7 @@ class Marker:
         return element("polygon", *children, points=points, class_=" ".join(words))
 
     def key(self, *, hollow: bool = False) -> str:
-        """The sign alone, for a legend."""
+        """Draws the marker alone, for a legend."""
         return element(
             "svg", self.draw(7, 7, 5.5, hollow=hollow), class_="key", viewBox="0 0 14 14", aria_hidden="true"
         )

@@ -11,20 +11,20 @@ from tledge.bench.report.plots.svg import Drawing, element, note, shorten, text,
 
 Counts = npt.NDArray[np.int64]
 MOST_NAMED = 20
-"""Classes up to which each has its name and each field its number."""
+"""Up to this many classes, the names and the number of each field are written."""
 
 _LARGEST_FIELD = 56.0
 
 
 def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title: str, width: float) -> Drawing:
-    """What photos of each class were taken for; the deeper the colour, the larger its share of the row.
+    """Draws how often photos of each class were predicted as each class; a deeper colour is a larger share of its row.
 
     Args:
-        counts: (classes, classes) of true class and answer.
-        class_names: in the order of both.
-        name: unique in the page.
-        title: of what.
-        width: px, at most.
+        counts: (classes, classes), true classes in rows, predicted classes in columns.
+        class_names: of rows and columns.
+        name: its id, unique in the page.
+        title: of the plot.
+        width: maximum width, px.
     """
     classes = len(class_names)
     named = classes <= MOST_NAMED
@@ -35,7 +35,7 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
     top = (min(longest, 90.0) + 32 if turned else 42.0) if named else 24.0
     right, bottom = left + side * classes, top + side * classes
     marks = [
-        text((left + right) / 2, 12, "answer", class_="axis-title", text_anchor="middle"),
+        text((left + right) / 2, 12, "prediction", class_="axis-title", text_anchor="middle"),
         text(
             12,
             (top + bottom) / 2,
@@ -77,7 +77,7 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
         width=right + 2,
         height=bottom + 4,
         title=title,
-        description=f"{right_ones} of {right_ones + wrong} right. {_said(counts, class_names)}",
+        description=f"{right_ones} of {right_ones + wrong} right. {_describe(counts, class_names)}",
         body=element("g", *marks, class_="matrix"),
     )
 
@@ -96,7 +96,7 @@ def _draw_names(class_names: Sequence[str], left: float, top: float, side: float
 
 
 def largest_confusions(counts: Counts, most: int) -> list[tuple[int, int, int]]:
-    """(true class, answer, how often) of what was mistaken most often, at least once."""
+    """Returns (true class, predicted class, count) of the most frequent confusions that occurred."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
@@ -104,9 +104,9 @@ def largest_confusions(counts: Counts, most: int) -> list[tuple[int, int, int]]:
     return [(true, given, int(wrong[true, given])) for true, given in found if wrong[true, given]]
 
 
-def _said(counts: Counts, class_names: Sequence[str]) -> str:
+def _describe(counts: Counts, class_names: Sequence[str]) -> str:
     found = largest_confusions(counts, 5)
     if not found:
-        return "Nothing was mistaken."
-    said = ", ".join(f"{class_names[true]} for {class_names[given]} {count}" for true, given, count in found)
-    return f"Mistaken most often: {said}."
+        return "There are no confusions."
+    largest = ", ".join(f"{class_names[true]} as {class_names[given]} {count}" for true, given, count in found)
+    return f"Most frequent confusions: {largest}."

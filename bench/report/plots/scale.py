@@ -1,4 +1,4 @@
-"""From values to pixels, and the round numbers at an axis."""
+"""Scales from values to pixels, and the round numbers at an axis."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Linear:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Where a value stands, px."""
+        """Returns the pixel of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """Multiples of 1, 2 or 5 times a power of ten within the scale, at most ``most`` of them."""
+        """Returns up to ``most`` multiples of 1, 2 or 5 times a power of ten within the scale."""
         step = _round_step((self.high - self.low) / most)
         while True:
             first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
@@ -40,16 +40,12 @@ class Log:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Where a value above 0 stands, px."""
+        """Returns the pixel of a value above 0."""
         share = math.log(value / self.low) / math.log(self.high / self.low)
         return self.start + share * (self.end - self.start)
 
-    def value_at(self, pixel: float) -> float:
-        """The value that stands at a pixel."""
-        return float(self.low * (self.high / self.low) ** ((pixel - self.start) / (self.end - self.start)))
-
     def ticks(self, most: int) -> list[float]:
-        """1, 2 and 5 times powers of ten within the scale, or only the latter; multiples where those are too few."""
+        """Returns up to ``most`` round multiples of powers of ten within the scale; linear steps if too few."""
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         for factors in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1, 3), (1,)):
             found = [factor * 10.0**decade for decade in decades for factor in factors]
@@ -62,23 +58,23 @@ class Log:
 
 
 def padded(low: float, high: float, share: float) -> tuple[float, float]:
-    """A range that is wider by a share of its width on both sides, and never empty."""
+    """Returns a range widened by a share of its width on both sides, and never empty."""
     room = (high - low) * share or abs(high) * share or share
     return low - room, high + room
 
 
 def padded_log(low: float, high: float, share: float) -> tuple[float, float]:
-    """The same on a logarithmic scale."""
+    """Returns a range widened by a share of its width on a logarithmic scale."""
     room = (high / low) ** share if high > low else 1 + share
     return low / room, high * room
 
 
 def tick_texts(ticks: Sequence[float], *, alike: bool = True) -> list[str]:
-    """Round numbers for people: "0.95" and "1.00", or "0.5" and "1,000".
+    """Returns ticks as text: "0.95" and "1.00", or "0.5" and "1,000".
 
     Args:
         ticks: the numbers.
-        alike: with as many decimals as the one that needs most; else each with its own.
+        alike: whether all have as many decimals as the one that needs most.
     """
     own = [f"{value:,.6f}".rstrip("0").rstrip(".") for value in ticks]
     if not alike:
@@ -88,6 +84,6 @@ def tick_texts(ticks: Sequence[float], *, alike: bool = True) -> list[str]:
 
 
 def _round_step(step: float) -> float:
-    """The smallest 1, 2 or 5 times a power of ten that is at least ``step``."""
+    """Returns the smallest 1, 2 or 5 times a power of ten that is not below ``step``."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= step * (1 - 1e-9))

@@ -1,4 +1,4 @@
-"""Accuracy against latency: points with their intervals, and the front of those that nothing beats."""
+"""Accuracy against latency: points with their intervals, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tledge.bench.report.plots.axes import PlotArea, draw_axes
-from tledge.bench.report.plots.labels import Box, place
+from tledge.bench.report.plots.labels import Box, position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log
 from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text, text_width
@@ -24,11 +24,11 @@ class Point:
     """One cell.
 
     Attributes:
-        label: is written beside it.
-        latency: ms, with its 95% interval where it has one.
+        label: written beside it.
+        latency: ms, with its 95% interval if it has one.
         top1: a fraction, with its 95% interval.
-        marker: the sign of its target.
-        explanation: is shown when the mouse rests on it.
+        marker: of its target.
+        explanation: shown when the mouse rests on it.
     """
 
     label: str
@@ -41,9 +41,9 @@ class Point:
 
 
 def pareto_front(points: Sequence[Point]) -> list[int]:
-    """Which points no other one beats in latency without losing top-1, nor the reverse: by latency, fastest first.
+    """Returns the indices of the points that no other beats in latency and top-1 at once, fastest first.
 
-    Of points that are equal in both, all are on the front.
+    Points that are equal in both are all on the front.
     """
     front: list[int] = []
     best = -1.0
@@ -56,11 +56,11 @@ def pareto_front(points: Sequence[Point]) -> list[int]:
 
 
 def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing:
-    """Top-1 over latency on a logarithmic axis.
+    """Draws top-1 over latency on a logarithmic axis.
 
     Args:
-        points: at least one.
-        name: unique in the page.
+        points: one or more.
+        name: its id, unique in the page.
         width: px.
     """
     height = min(max(width * 0.5, 360.0), 460.0)
@@ -103,7 +103,7 @@ def _ends(value: float, interval: Interval | None) -> Interval:
 
 
 def _front(front: Sequence[Point], across: Log, up: Linear, frame: PlotArea) -> list[Segment]:
-    """Steps: what is reached at most within a latency."""
+    """Returns the steps of the front: the best top-1 within each latency."""
     x, y = across(front[0].latency), up(front[0].top1)
     steps = [(x, frame.bottom, x, y)]
     for point in front[1:]:
@@ -136,21 +136,21 @@ def _draw_whiskers(point: Point, across: Log, up: Linear) -> str:
     return element("g", *lines, class_=f"whisker {point.marker.colour}") if lines else ""
 
 
-def _thin(segments: Sequence[Segment]) -> list[Box]:
-    """What lines cover."""
+def _line_boxes(segments: Sequence[Segment]) -> list[Box]:
+    """Returns the areas that lines cover."""
     return [Box(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1) for x1, y1, x2, y2 in segments]
 
 
 def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up: Linear, frame: PlotArea) -> list[str]:
-    places = [(across(point.latency), up(point.top1)) for point in points]
+    positions = [(across(point.latency), up(point.top1)) for point in points]
     names = [shorten(point.label, (frame.right - frame.left) / 2) for point in points]
     inside = Box(frame.left + 2, frame.top + 2, frame.right, frame.bottom - 2)
-    obstacles = [Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in places]
-    obstacles += [box for point in points for box in _thin(_whiskers(point, across, up))]
-    obstacles += _thin(_front([points[index] for index in front], across, up, frame))
-    boxes = place(places, [text_width(name) for name in names], _LINE_HEIGHT, inside, obstacles)
+    obstacles = [Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in positions]
+    obstacles += [box for point in points for box in _line_boxes(_whiskers(point, across, up))]
+    obstacles += _line_boxes(_front([points[index] for index in front], across, up, frame))
+    boxes = position_labels(positions, [text_width(name) for name in names], _LINE_HEIGHT, inside, obstacles)
     leaders, labels = [], []
-    for (x, y), name, box in zip(places, names, boxes, strict=True):
+    for (x, y), name, box in zip(positions, names, boxes, strict=True):
         near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
         if (near[0] - x) ** 2 + (near[1] - y) ** 2 > 14**2:
             leaders.append(line(x, y, *near, class_="leader"))
@@ -160,6 +160,6 @@ def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up:
         labels.append(text(at, box.bottom - 4, name, class_="label", text_anchor=anchor))
     signs = [
         point.marker.draw(x, y, _RADIUS, note(f"{point.label}: {point.explanation}"), hollow=index not in set(front))
-        for index, (point, (x, y)) in enumerate(zip(points, places, strict=True))
+        for index, (point, (x, y)) in enumerate(zip(points, positions, strict=True))
     ]
     return [*leaders, *signs, *labels]

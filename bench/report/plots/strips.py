@@ -1,4 +1,4 @@
-"""Distributions of latencies: a row a cell, its silhouette above the line and its rounds below."""
+"""Distributions of latencies, one row per cell: their density above the line, their rounds below."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tledge.core.number_text import duration_text
 Samples = npt.NDArray[np.float64]
 _WIDE = 600.0
 _HILL, _ROUNDS = 26.0, 22.0  # px above and below the line of a row
-_STEP = 2.0  # px between the points of a silhouette
+_STEP = 2.0  # px between the points of a density
 _SMOOTHING = 2.5  # px, the standard deviation of the kernel
 
 
@@ -28,9 +28,9 @@ class Strip:
     Attributes:
         label: its artifact.
         target: where it ran.
-        rounds: the latencies of each round, ms; at least one each.
+        rounds: the latencies of each round, ms; one or more each.
         percentiles: p50, p90 and p99 of all, ms.
-        marker: the sign of its target.
+        marker: of its target.
     """
 
     label: str
@@ -40,10 +40,10 @@ class Strip:
     marker: Marker
 
 
-def silhouette(samples: Samples, across: Log) -> tuple[Samples, Samples]:
-    """How densely samples stand along a scale: pixels, and the density there as a share of the highest.
+def density(samples: Samples, across: Log) -> tuple[Samples, Samples]:
+    """Returns pixels along a scale and the density of the samples there, as a share of the highest.
 
-    Samples beyond the ends of the scale count at its ends.
+    Samples beyond an end of the scale count at that end.
     """
     left, right = across.start, across.end
     edges = np.arange(left, right + _STEP, _STEP)
@@ -55,12 +55,12 @@ def silhouette(samples: Samples, across: Log) -> tuple[Samples, Samples]:
 
 
 def draw_strips(strips: Sequence[Strip], *, name: str, width: float) -> Drawing:
-    """All cells on one logarithmic scale.
+    """Draws all cells on one logarithmic scale.
 
     Args:
-        strips: at least one.
-        name: unique in the page.
-        width: px; labels stand beside the rows where it is wide, else above them.
+        strips: one or more.
+        name: its id, unique in the page.
+        width: px; labels stand beside the rows in a wide plot, else above them.
     """
     wide = width >= _WIDE
     row = _HILL + _ROUNDS + (10 if wide else 40)
@@ -72,33 +72,33 @@ def draw_strips(strips: Sequence[Strip], *, name: str, width: float) -> Drawing:
         _draw_strip(strip, across, frame.top + row * (number + 1) - _ROUNDS - 4, wide, width)
         for number, strip in enumerate(strips)
     ]
-    said = "; ".join(f"{strip.label} on {strip.target}: {_said(strip)}" for strip in strips)
+    cells = "; ".join(f"{strip.label} on {strip.target}: {_describe(strip)}" for strip in strips)
     return Drawing(
         name=name,
         width=width,
         height=frame.bottom + 46,
         title="Latency of single images",
-        description=f"Milliseconds. {said}.",
+        description=f"Milliseconds. {cells}.",
         body=draw_axis_below(frame, across, "latency of one image, ms (logarithmic)") + "".join(rows),
     )
 
 
 def _scale(strips: Sequence[Strip], frame: PlotArea) -> Log:
-    """From the fastest query to the slowest, unless that is four times as slow as any 99th percentile."""
+    """Returns a scale from the fastest query to the slowest, or to four times the highest 99th percentile."""
     lowest = min(float(samples.min()) for strip in strips for samples in strip.rounds)
     slowest = max(float(samples.max()) for strip in strips for samples in strip.rounds)
     highest = min(slowest, 4 * max(strip.percentiles[2] for strip in strips))
     return Log(*padded_log(lowest, highest, 0.03), frame.left, frame.right)
 
 
-def _said(strip: Strip) -> str:
+def _describe(strip: Strip) -> str:
     return " · ".join(
         f"p{percent} {duration_text(value)}" for percent, value in zip((50, 90, 99), strip.percentiles, strict=True)
     )
 
 
 def _draw_strip(strip: Strip, across: Log, base: float, wide: bool, width: float) -> str:
-    pixels, heights = silhouette(np.concatenate(list(strip.rounds)), across)
+    pixels, heights = density(np.concatenate(list(strip.rounds)), across)
     kept = np.flatnonzero(heights > 0.004)
     first, last = kept[0], kept[-1] + 1
     outline = "".join(
@@ -128,7 +128,7 @@ def _draw_strip(strip: Strip, across: Log, base: float, wide: bool, width: float
     else:
         words = [
             text(0, base - _HILL - 21, shorten(f"{strip.label} · {strip.target}", width), class_="label strong"),
-            text(0, base - _HILL - 5, f"{_said(strip)} ms", class_="label muted"),
+            text(0, base - _HILL - 5, f"{_describe(strip)} ms", class_="label muted"),
         ]
     marks = [
         _draw_percentile(across(value), base, *sign) for value, sign in zip(strip.percentiles, _SIGNS, strict=True)
@@ -136,7 +136,7 @@ def _draw_strip(strip: Strip, across: Log, base: float, wide: bool, width: float
     return element(
         "g",
         line(across.start, base, across.end, base, class_="base"),
-        element("path", note(f"{strip.label} on {strip.target}: {_said(strip)} ms"), d=hill, class_="hill"),
+        element("path", note(f"{strip.label} on {strip.target}: {_describe(strip)} ms"), d=hill, class_="hill"),
         *marks,
         *_draw_rounds(strip, across, base),
         *words,
@@ -148,23 +148,23 @@ _SIGNS = (("p50", 1.0), ("p90", 0.62), ("p99", 0.38))
 
 
 def _draw_percentile(x: float, base: float, name: str, share: float) -> str:
-    """The higher the line, the lower the percentile; that of the median is thick."""
+    """Draws a percentile: the lower it is, the higher its line; the median's is thick."""
     return line(x, base, x, base - _HILL * share, class_=f"percentile {name}")
 
 
 def _draw_rounds(strip: Strip, across: Log, base: float) -> list[str]:
-    """A line from the 10th to the 90th percentile of each round, and a dot at its median."""
+    """Draws each round as a line from its 10th to its 90th percentile, with a dot at its median."""
     apart = min(5.0, (_ROUNDS - 4) / len(strip.rounds))
     marks = []
     for number, samples in enumerate(strip.rounds):
         y = base + 4 + apart * (number + 0.5)
         low, middle, high = (min(float(value), across.high) for value in np.percentile(samples, (10, 50, 90)))
         most = f"80% from {duration_text(low)} to {duration_text(high)}"
-        said = f"round {number + 1}: median {duration_text(middle)} ms, {most}"
+        summary = f"round {number + 1}: median {duration_text(middle)} ms, {most}"
         marks.append(
             element(
                 "g",
-                note(said),
+                note(summary),
                 line(across(low), y, across(high), y),
                 element("circle", cx=across(middle), cy=y, r=min(2.0, apart / 2)),
                 class_="round",

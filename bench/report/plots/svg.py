@@ -1,4 +1,4 @@
-"""Elements of SVG, and a drawing with its name and description for who does not see it."""
+"""Elements of SVG, and a drawing with a title and a description for screen readers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from html import escape
 
 TEXT_SIZE = 12.0
-"""Pixels of a plot's text, as long as the drawing is as wide as it says."""
+"""Height of a plot's text in px, at the drawing's own width."""
 
 _CHARACTER = 0.58  # of the text size: the mean width of a character of a wide sans serif font
 
 
 def element(name: str, *children: str, **attributes: str | float | None) -> str:
-    """One element.
+    """Returns one element.
 
     Args:
-        name: of the element.
+        name: the element's name.
         children: its content, as markup.
         attributes: by name, with ``_`` for ``-`` and ``class_`` for ``class``; those that are None are left out.
     """
@@ -28,27 +28,27 @@ def element(name: str, *children: str, **attributes: str | float | None) -> str:
 
 
 def text(x: float, y: float, content: str, **attributes: str | float | None) -> str:
-    """Text whose baseline begins at (x, y)."""
+    """Returns text whose baseline begins at (x, y)."""
     return element("text", escape(content), x=x, y=y, **attributes)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, **attributes: str | float | None) -> str:
-    """A straight line."""
+    """Returns a straight line."""
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, **attributes)
 
 
 def note(content: str) -> str:
-    """What is shown of the element that holds it when the mouse rests on it."""
+    """Returns a tooltip for the element that holds it."""
     return element("title", escape(content))
 
 
 def text_width(content: str, size: float = TEXT_SIZE) -> float:
-    """About how wide text is, px; rather too wide than too narrow."""
+    """Estimates the width of text, px; rather too wide than too narrow."""
     return len(content) * _CHARACTER * size
 
 
 def shorten(content: str, width: float, size: float = TEXT_SIZE) -> str:
-    """Text that is no wider than ``width`` px, the middle left out where it was."""
+    """Shortens text to ``width`` px by leaving out its middle."""
     room = max(int(width / (_CHARACTER * size)), 3)
     if len(content) <= room:
         return content
@@ -65,10 +65,10 @@ class Drawing:
     """A plot.
 
     Attributes:
-        name: unique in the page; names its parts.
+        name: its id, unique in the page; prefix of the ids of its parts.
         width, height: px.
-        title: what it is.
-        description: what it shows, in words that replace it.
+        title: of the plot.
+        description: what it shows, in words, for screen readers.
         body: markup.
     """
 

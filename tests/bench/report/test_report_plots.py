@@ -9,12 +9,12 @@ import pytest
 
 from tledge.bench.report.plots.bars import Bar, Group, draw_bars
 from tledge.bench.report.plots.curves import Curve, draw_curves
-from tledge.bench.report.plots.labels import Box, place
+from tledge.bench.report.plots.labels import Box, position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.matrix import draw_matrix, largest_confusions
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log, tick_texts
 from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
-from tledge.bench.report.plots.strips import Strip, draw_strips, silhouette
+from tledge.bench.report.plots.strips import Strip, density, draw_strips
 from tledge.bench.report.plots.svg import Drawing, shorten, text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -116,7 +116,7 @@ def test_no_label_covers_another() -> None:
     points = [(300 + float(x), 100 + float(y)) for x, y in rng.normal(0, 25, (9, 2))]
     obstacles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     frame = Box(0, 0, 700, 300)
-    boxes = place(points, [90.0] * 9, 15, frame, obstacles)
+    boxes = position_labels(points, [90.0] * 9, 15, frame, obstacles)
     for number, box in enumerate(boxes):
         assert box.overlap(frame) == pytest.approx(box.area)
         assert all(box.overlap(other) == 0 for other in [*boxes[:number], *obstacles])
@@ -126,7 +126,7 @@ def test_no_label_can_be_taken_for_that_of_another_point() -> None:
     points = [(248, 226), (251, 226), (272, 226), (274, 226), (277, 226), (265, 202), (282, 250), (152, 202)]
     obstacles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     obstacles += [Box(x - 1, y - 110, x + 1, y + 150) for x, y in points]  # whiskers
-    boxes = place(points, [95.0] * len(points), 15, Box(60, 0, 900, 460), obstacles)
+    boxes = position_labels(points, [95.0] * len(points), 15, Box(60, 0, 900, 460), obstacles)
     for (x, y), box in zip(points, boxes, strict=True):
         near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
         leader = np.linspace((x, y), near, 30)
@@ -151,9 +151,9 @@ def test_a_strip_shows_where_the_queries_are_and_every_round(width: float) -> No
     assert apart == pytest.approx([apart[0]] * 3, abs=0.05), "ten times is the same way everywhere"
 
 
-def test_a_silhouette_is_highest_where_most_queries_are() -> None:
+def test_a_density_is_highest_where_most_queries_are() -> None:
     scale = Log(1.0, 100.0, 0.0, 200.0)
-    pixels, heights = silhouette(np.array([10.0] * 50 + [30.0] * 20 + [1000.0]), scale)
+    pixels, heights = density(np.array([10.0] * 50 + [30.0] * 20 + [1000.0]), scale)
     assert pixels[heights.argmax()] == pytest.approx(scale(10.0), abs=2)
     assert heights[np.abs(pixels - scale(30.0)).argmin()] == pytest.approx(0.4, abs=0.05)
     assert heights[-1] > 0, "what is beyond the axis counts at its end"
@@ -182,7 +182,7 @@ def test_a_matrix_shows_every_count_and_its_share() -> None:
     shares = [float(re.sub("--share:", "", rect.attrib["style"])) for rect in fields]
     assert shares == [0.8, 0.2, 0, 0, 1, 0, 1, 0, 0]
     assert [rect.attrib["class"] for rect in fields[:4]] == ["right", "wrong", "wrong", "wrong"]
-    assert drawing.description == "13 of 16 right. Mistaken most often: cat for dog 2, emu for cat 1."
+    assert drawing.description == "13 of 16 right. Most frequent confusions: cat as dog 2, emu as cat 1."
 
 
 def test_a_matrix_of_many_classes_is_compact_and_the_largest_confusions_are_listed() -> None:
@@ -190,7 +190,7 @@ def test_a_matrix_of_many_classes_is_compact_and_the_largest_confusions_are_list
     counts[3, 7], counts[20, 1] = 4, 6
     drawing = draw_matrix(counts, [f"class {i}" for i in range(37)], name="plot", title="Confusion", width=350)
     assert len([rect for rect in parse(drawing).iter(f"{SVG}rect") if "style" in rect.attrib]) == 39
-    assert [item.text for item in parse(drawing).iter(f"{SVG}text")] == ["answer", "true class"]
+    assert [item.text for item in parse(drawing).iter(f"{SVG}text")] == ["prediction", "true class"]
     assert largest_confusions(counts, 12) == [(20, 1, 6), (3, 7, 4)]
 
 

@@ -107,9 +107,9 @@ def test_a_loss_that_breaks_keeps_the_last_good_weights(
     genuine = training_batches.Augmentation.apply
     calls = []
 
-    def poisoned(self: Any, *arguments: Any) -> Any:
+    def poisoned(self: Any, *arguments: Any, **options: Any) -> Any:
         calls.append(1)
-        pixels = genuine(self, *arguments).astype(np.float32)
+        pixels = genuine(self, *arguments, **options).astype(np.float32)
         return pixels * (np.nan if len(calls) > 200 else 1)
 
     monkeypatch.setattr(training_batches.Augmentation, "apply", poisoned)

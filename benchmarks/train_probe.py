@@ -27,14 +27,14 @@ import numpy as np
 from tledge.core.progress import Progress
 from tledge.core.splits import Splits
 from tledge.train.backbone import BACKBONES
-from tledge.train.backend import use_xla
+from tledge.train.backend import should_jit_compile
+from tledge.train.class_weights import compute_class_weights
 from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
-from tledge.train.epochs import class_weights_of
 from tledge.train.evaluation import evaluate
-from tledge.train.inference import run_over
+from tledge.train.inference import predict_photos
 from tledge.train.linear_probe import train_linear_probe
-from tledge.train.model import assemble, features_of, take_weights
+from tledge.train.model import build_classifier, copy_weights, feature_extractor
 from tledge.train.settings import Settings, settle
 from tledge.train.weights import build_with_weights
 
@@ -44,17 +44,17 @@ EPOCHS = 10
 def build(settings: Settings, classes: int) -> Any:
     """The classifier with the backbone's weights."""
     backbone = BACKBONES.load(settings.backbone)
-    network, _ = build_with_weights(backbone, settings.image_size, settings.weights)
-    model = assemble(backbone, settings.image_size, classes)
-    take_weights(model, network)
+    network, _ = build_with_weights(backbone, settings.image_size, weights=settings.weights)
+    model = build_classifier(backbone, settings.image_size, classes)
+    copy_weights(model, network)
     return model
 
 
 def seconds_of_forward_pass(model: Any, splits: Splits, settings: Settings) -> float:
     """Every training photo once through the backbone."""
-    features = features_of(model)
+    features = feature_extractor(model)
     began = time.perf_counter()
-    for _ in run_over(features, splits.paths(splits.train), size=settings.input_size, resize=settings.resize):
+    for _ in predict_photos(features, splits.paths(splits.train), size=settings.input_size, resize=settings.resize):
         continue
     return time.perf_counter() - began
 
@@ -66,8 +66,8 @@ def time_probe(model: Any, splits: Splits, settings: Settings) -> tuple[float, f
         train_linear_probe(
             model,
             splits,
-            settings,
-            class_weights=class_weights_of(splits, wanted=True),
+            settings=settings,
+            class_weights=compute_class_weights(splits, balanced=True),
             weights_sha256="",
             cache=Path(cache),
             progress=Progress(),
@@ -85,7 +85,7 @@ def time_epochs(model: Any, splits: Splits, settings: Settings) -> tuple[float, 
         optimizer=keras.optimizers.Adam(1e-3),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=use_xla(),
+        jit_compile=should_jit_compile(),
     )
     with tempfile.TemporaryDirectory() as folder:
         loaders = [_keras_loader(splits, split, Path(folder), settings) for split in ("train", "validation")]

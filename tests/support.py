@@ -139,7 +139,7 @@ def write_random_weights(path: Path, backbone: str, alpha: float = 1.0) -> Path:
     from tledge.train.backbone import BACKBONES
 
     keras.utils.set_random_seed(0)
-    network = BACKBONES.load(backbone).build(32, None, alpha)
+    network = BACKBONES.load(backbone).build(32, None, alpha=alpha)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0

@@ -1,7 +1,6 @@
-"""Adversarial training: each batch is attacked before it is learned from, as validation photos are. Imports Keras.
+"""Adversarial training: each batch is attacked before the model learns from it. Imports Keras.
 
-Sources: Wong, Rice and Kolter, Fast is better than free, arXiv 2001.03994, for the attack in training, one step from a
-random start; Madry et al., arXiv 1706.06083, for several steps on validation photos.
+Source: Wong, Rice and Kolter, Fast is better than free, arXiv 2001.03994: one step of FGSM from a random start.
 """
 
 from __future__ import annotations
@@ -9,87 +8,68 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 
-from tledge.attacks.goal import Goal
-from tledge.attacks.loss_gradients import GradientModel
-from tledge.attacks.losses import CROSS_ENTROPY, cross_entropy
-from tledge.attacks.threat_model import LINF, WHITE, ThreatModel
-from tledge.core.image_batches import batches
-from tledge.core.splits import Splits
-from tledge.train.backend import draw_noise, gradient_of, restored
-from tledge.train.evaluation import Evaluation
-from tledge.train.inference import BATCH_SIZE
+from tledge.attacks.losses import cross_entropy
+from tledge.attacks.threat_model import WHITE
+from tledge.train.backend import draw_noise, gradient_of, stateless_scope
+from tledge.train.perturbation_radius import ramp_factor, scale_radius
 
 STEP = 1.25
-"""Length of the step in training, in radii of the ball: algorithm 3 and section 5 of Wong et al."""
-
-RISING = 0.4
-"""The share of all steps in which the radius rises from 0 to its whole length: from the first step on at its whole
-length, a backbone of clean photos forgets what it knew."""
-
-WIDEST = 1.5
-"""The largest radius that a photo is drawn, in eps; the smallest is 0. So the model sees clean photos as well."""
-
-VALIDATION_STEPS = 3
-"""Steps of the attack on validation photos."""
-
-REACH = 2.5
-"""All of those together, in radii of the ball."""
+"""Length of the step, in radii of the ball: algorithm 3 and section 5 of Wong et al."""
 
 
-class AdversarialLearner(keras.Model):  # type: ignore[misc]
-    """A classifier that learns from photos as an attacker would change them.
+class AdversarialModel(keras.Model):  # type: ignore[misc]
+    """A classifier that is trained on attacked photos; see :func:`perturb`.
 
-    In each step each photo is attacked, see :func:`perturb`, within a radius that is drawn uniformly between 0 and
-    ``WIDEST`` eps, or less while it rises, and is learned from as the attack left it.
+    The radius of each photo is drawn uniformly between 0 and 1.5 eps, and less early in training; see
+    ``train.perturbation_radius``.
 
     Args:
-        model: the classifier, from pixel values 0 to 255, (N, height, width, 3), to logits, (N, classes); its layers
+        model: the classifier, from pixel values 0 to 255, (N, height, width, 3), to logits, (N, classes). Its layers
             are shared.
-        eps: the radius that the model is to stand up to, in pixel values of which white is 255.
-        steps: of the whole training.
-        seed: of all that is drawn.
+        eps: the radius to train against, in pixel values 0 to 255.
+        steps: steps of the whole training.
+        seed: the seed of all random values.
     """
 
     def __init__(self, model: Any, *, eps: int, steps: int, seed: int) -> None:
         super().__init__(model.input, model.output)
         self._eps = eps
-        self._rising = max(RISING * steps, 1.0)
+        self._steps = steps
         self._seed = seed
 
     def train_step(self, *given: Any) -> Any:
-        """One step on an attacked batch; Keras gives the batch last, on JAX after the state of the training."""
+        """Trains on an attacked batch. Keras passes the batch last; on JAX, the state of the training comes before."""
         *state, batch = given
         pixels, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
-        with restored(self, state):
+        with stateless_scope(self, state):
             number = self.optimizer.iterations
             attacked = perturb(self, pixels, labels, radius=self._radii(pixels), seed=self._seed, number=2 * number)
         return super().train_step(*state, (attacked, labels, weights))
 
     def _radii(self, pixels: Any) -> Any:
-        """(N, 1, 1, 1), in pixel values."""
+        """Returns a radius for each photo, (N, 1, 1, 1), in pixel values."""
         number = self.optimizer.iterations
-        risen = keras.ops.minimum(keras.ops.cast(number, "float32") / self._rising, 1.0)
-        drawn = draw_noise((keras.ops.shape(pixels)[0], 1, 1, 1), self._seed, 2 * number + 1)
-        return WIDEST * self._eps * risen * (drawn + 1) / 2
+        factor = ramp_factor(keras.ops, keras.ops.cast(number, "float32"), self._steps)
+        noise = draw_noise((keras.ops.shape(pixels)[0], 1, 1, 1), self._seed, 2 * number + 1)
+        return scale_radius(noise, eps=self._eps, factor=factor)
 
 
 def perturb(model: Any, pixels: Any, labels: Any, *, radius: Any, seed: int, number: Any) -> Any:
-    """One step of FGSM from a random start, in the L-infinity norm; the result is not rounded to whole pixel values.
+    """Attacks a batch with one step of FGSM from a random start, in the L-infinity norm.
 
-    Source: Wong et al., algorithm 3.
+    Source: Wong et al., algorithm 3. The result is not rounded to whole pixel values.
 
     Args:
         model: from pixel values to logits (N, classes).
         pixels: 0 to 255, (N, height, width, 3).
         labels: one-hot, (N, classes).
         radius: the largest change, in pixel values; one number, or (N, 1, 1, 1).
-        seed: of the start.
-        number: the same seed and number give the same start.
+        seed: the seed of the random start.
+        number: a whole number; the same seed and number give the same start.
 
     Returns:
-        Within ``radius`` of the pixels and within 0 to 255, of the same shape.
+        Pixel values of the same shape, within ``radius`` of the original ones and within 0 to 255.
     """
     ops = keras.ops
     low, high = ops.maximum(pixels - radius, 0.0), ops.minimum(pixels + radius, float(WHITE))
@@ -100,43 +80,3 @@ def perturb(model: Any, pixels: Any, labels: Any, *, radius: Any, seed: int, num
 
     moved = start + STEP * radius * ops.sign(gradient_of(total_loss, start))
     return ops.stop_gradient(ops.clip(moved, low, high))
-
-
-def evaluate_under_attack(
-    model: GradientModel, splits: Splits, split: str, *, eps: int, size: tuple[int, int], resize: str
-) -> tuple[Evaluation, Evaluation]:
-    """Evaluates a model on the photos of a split, and on the same under a few steps of PGD.
-
-    The attack is short: its robust accuracy is an upper bound, good for comparing the epochs of a training.
-
-    Args:
-        model: which.
-        splits: the photos.
-        split: which of them.
-        eps: the radius in the L-infinity norm, in pixel values.
-        size: (height, width) that photos get.
-        resize: the rule by which they get it.
-
-    Returns:
-        On the photos as they are, and under attack; a photo that is wrong as it is stays wrong under attack.
-    """
-    samples = splits.samples(split)
-    labels = np.array([sample.label for sample in samples], np.intp)
-    threat = ThreatModel(LINF, eps)
-    clean, attacked = [], []
-    done = 0
-    for pixels in batches(splits.paths(samples), size, resize, BATCH_SIZE):
-        goal = Goal(labels[done : done + len(pixels)])
-        images = pixels.astype(np.float32)
-        for step in range(VALIDATION_STEPS):
-            found = model.gradients(images, goal, CROSS_ENTROPY)
-            if step == 0:
-                clean.append(found.logits)
-            images += REACH * eps / VALIDATION_STEPS * threat.steepest(found.gradients)
-            images = threat.project(images, pixels)
-        logits = model.logits(threat.round(images, pixels))
-        nearer = goal.margins(logits) < goal.margins(clean[-1])  # else the photo as it is does an attacker more good
-        attacked.append(np.where(nearer[:, np.newaxis], logits, clean[-1]))
-        done += len(pixels)
-    first, second = (Evaluation(np.concatenate(parts).astype(np.float64), labels) for parts in (clean, attacked))
-    return first, second

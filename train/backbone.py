@@ -1,4 +1,4 @@
-"""What a backbone is: the shape of every module in ``train/backbones``."""
+"""The description of a backbone; each module in ``train/backbones`` holds one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.registry import Registry
 
 LARGEST_IMAGE_SIZE = 1024
-"""Pixels; above it a training batch fits no ordinary machine."""
+"""Pixels. A training batch of larger images does not fit in memory."""
 
 LARGEST_ALPHA = 4.0
 
@@ -21,15 +21,14 @@ class Backbone:
 
     Attributes:
         application: the name of its function in ``keras.applications``.
-        preprocess: from RGB pixel values 0 to 255 (N, height, width, 3) to what the network was trained on,
-            as Keras layers, so that it becomes part of the graph.
-        minimum_image_size: the least height and width, in pixels.
-        default_image_size: what the published weights were trained at, in pixels.
-        full_learning_rate: the highest learning rate for training every layer from random weights.
-        stages: the layers at which its stages begin, from the image on: where the feature map is halved.
-        widths: the width multipliers (``--alpha``) that there are ImageNet weights of; empty where the family has
-            one width.
-        options: what else its function in ``keras.applications`` is called with.
+        preprocess: takes RGB pixel values 0 to 255, (N, height, width, 3), and returns what the network was trained
+            on. It adds Keras layers, so that preprocessing is part of the graph.
+        minimum_image_size: the smallest height and width, in pixels.
+        default_image_size: the image size of the published weights, in pixels.
+        full_learning_rate: the peak learning rate for training every layer from random weights.
+        stages: the first layer of each stage, from the image on; a stage halves the feature map.
+        widths: the width multipliers (``alpha``) with ImageNet weights; empty if the family has one width.
+        options: other arguments of its function in ``keras.applications``.
         reference: the paper.
     """
 
@@ -44,45 +43,45 @@ class Backbone:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def check_image_size(self, image_size: int) -> None:
-        """Raises OptionError where the network cannot take images of that height and width."""
+        """Raises OptionError if the network does not support images of that height and width."""
         if not self.minimum_image_size <= image_size <= LARGEST_IMAGE_SIZE:
             raise OptionError(
-                f"{self.application} cannot take images of {image_size} px; choose --image-size between"
+                f"{self.application} does not support images of {image_size} px; choose an `image_size` between"
                 f" {self.minimum_image_size} and {LARGEST_IMAGE_SIZE} (its weights were trained at"
                 f" {self.default_image_size})"
             )
 
-    def check_alpha(self, alpha: float, imagenet: bool) -> None:
-        """Raises OptionError where the family does not have that width, or not the ImageNet weights that are wanted.
+    def check_alpha(self, alpha: float, *, imagenet: bool) -> None:
+        """Raises OptionError if the family does not have that width, or no ImageNet weights for it.
 
         Args:
             alpha: the width multiplier.
-            imagenet: whether its ImageNet weights are wanted.
+            imagenet: whether ImageNet weights are needed.
         """
         if not self.widths:
             if alpha != 1.0:
-                raise OptionError(f"{self.application} has one width; received --alpha {alpha:g}: leave it out")
+                raise OptionError(f"{self.application} has one width; received `alpha={alpha:g}`: leave it out")
             return
         if imagenet and alpha not in self.widths:
             raise OptionError(
-                f"there are no ImageNet weights of {self.application} at --alpha {alpha:g}; choose one of"
-                f" {', '.join(f'{width:g}' for width in self.widths)}, or pass --weights FILE or --weights none"
+                f"there are no ImageNet weights of {self.application} at `alpha={alpha:g}`; choose one of"
+                f" {', '.join(f'{width:g}' for width in self.widths)}, or pass a file or 'none' as `weights`"
             )
         if not 0 < alpha <= LARGEST_ALPHA:
-            raise OptionError(f"--alpha must be above 0 and at most {LARGEST_ALPHA:g}; received {alpha:g}")
+            raise OptionError(f"`alpha` must be above 0 and at most {LARGEST_ALPHA:g}; received {alpha:g}")
 
     def first_layer_of(self, stage: int | str) -> str:
-        """The layer at which fine-tuning from ``stage`` begins.
+        """Returns the first layer that fine-tuning from ``stage`` trains.
 
         Args:
-            stage: from 1, counted from the image; or the name of any layer of the network that has weights.
+            stage: a number from 1, counted from the image; or the name of any layer with weights.
 
         Raises:
-            OptionError: no stage of that number.
-            UnknownNameError: a name that is no layer of the network, which is built (with random weights) to see.
+            OptionError: there is no stage of that number.
+            UnknownNameError: there is no layer of that name; the network is built, with random weights, to check it.
         """
         if isinstance(stage, str) and not stage.isdigit():
-            # Layers without weights have names that Keras counts up, others in each model.
+            # Keras generates the names of layers without weights; they differ between models.
             layers = [layer.name for layer in self.build(self.default_image_size, None).layers if layer.weights]
             if stage not in layers:
                 raise UnknownNameError("stage", stage, (*map(str, range(1, len(self.stages) + 1)), *layers))
@@ -90,18 +89,18 @@ class Backbone:
         number = int(stage)
         if not 1 <= number <= len(self.stages):
             raise OptionError(
-                f"{self.application} has no stage {number}; --fine-tune-from takes 1 to {len(self.stages)}"
+                f"{self.application} has no stage {number}; `fine_tune_from` takes 1 to {len(self.stages)}"
                 f" ({', '.join(self.stages)}) or the name of a layer"
             )
         return self.stages[number - 1]
 
-    def build(self, image_size: int, weights: str | None, alpha: float = 1.0) -> Any:
-        """Builds the network on its own, without its head and its preprocessing.
+    def build(self, image_size: int, weights: str | None, *, alpha: float = 1.0) -> Any:
+        """Builds the network without head and preprocessing.
 
         Args:
             image_size: height and width in pixels.
             weights: "imagenet" (downloaded by Keras) or None for random ones.
-            alpha: the width multiplier, where the family has one.
+            alpha: the width multiplier.
 
         Returns:
             A ``keras.Model`` from (N, image_size, image_size, 3) to a feature map (N, h, w, channels).
@@ -109,11 +108,11 @@ class Backbone:
         return self._construct(alpha, input_shape=(image_size, image_size, 3), weights=weights)
 
     def connect(self, image: Any, alpha: float = 1.0) -> Any:
-        """Continues a graph: preprocessing, then the network with random weights.
+        """Adds preprocessing and the network, with random weights, to a graph.
 
         Args:
             image: a symbolic Keras tensor of RGB pixel values 0 to 255, (N, height, width, 3).
-            alpha: the width multiplier, where the family has one.
+            alpha: the width multiplier.
 
         Returns:
             The symbolic feature map, (N, h, w, channels).

@@ -1,7 +1,7 @@
-"""What differs between Keras' backends: the only file that asks which one it is. Imports Keras.
+"""Differences between Keras' backends; no other file of the room depends on the backend. Imports Keras.
 
-One training step can be shared by several devices and hosts, each of which takes its part of the batch: on TensorFlow
-through ``tf.distribute``, on JAX through ``keras.distribution``, several hosts through JAX's distributed runtime.
+Several devices and hosts can share a training step, each with its part of the batch: on TensorFlow through
+``tf.distribute``, on JAX through ``keras.distribution``, and several hosts through JAX's distributed runtime.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from tledge.core.errors import OptionError
 _NAMES = {"tensorflow": "TensorFlow", "jax": "JAX"}
 
 
-def prepare_backend(devices: int | None, hosts: int = 1, host: int = 0, coordinator: str | None = None) -> None:
-    """Sets up what can only be set before the backend has computed anything.
+def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coordinator: str | None = None) -> None:
+    """Sets up the backend; this must happen before it computes anything.
 
     Args:
-        devices: how many each host shall have; on a CPU, so many virtual ones are made of its cores.
-        hosts: how many hosts train together.
-        host: which one this is, from 0.
-        coordinator: "address:port" of the first one.
+        devices: devices of each host; on a CPU, its cores are divided into that many virtual devices.
+        hosts: number of hosts that train together.
+        host: the index of this host, from 0.
+        coordinator: "address:port" of the first host.
 
     Raises:
-        OptionError: the backend cannot do that, or the other hosts do not answer.
+        OptionError: the backend does not support it, or the other hosts cannot be reached.
     """
     if hosts > 1:
         if keras.backend.backend() != "jax":
@@ -41,24 +41,24 @@ def prepare_backend(devices: int | None, hosts: int = 1, host: int = 0, coordina
     if keras.backend.backend() == "tensorflow" and device_kind() == "CPU":
         import tensorflow as tf
 
-        tf.config.experimental.enable_op_determinism()  # a resumed run must end like the undisturbed one
+        tf.config.experimental.enable_op_determinism()  # a resumed run must give the result of an uninterrupted one
 
 
 def _join_hosts(hosts: int, host: int, coordinator: str) -> None:
     import jax
 
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # of hosts without GPUs
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # for hosts without GPUs
     try:
         keras.distribution.initialize(job_addresses=coordinator, num_processes=hosts, process_id=host)
     except (RuntimeError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise OptionError(f"host {host} of {hosts} cannot meet the others at {coordinator}: {reason}") from error
+        raise OptionError(f"host {host} of {hosts} cannot connect to the others at {coordinator}: {reason}") from error
 
 
 def _split_cpu(devices: int) -> None:
     try:
         if keras.backend.backend() == "jax":
-            import jax  # which is not asked for its devices here: that would settle how many there are
+            import jax  # its devices must not be listed here: their number could not be changed afterwards
 
             jax.config.update("jax_num_cpu_devices", devices)
         elif device_kind() == "CPU":
@@ -68,7 +68,7 @@ def _split_cpu(devices: int) -> None:
             tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], virtual)
     except RuntimeError as error:
         raise OptionError(
-            f"--devices {devices} must be set before {_name()} computes anything in this process; start a new one"
+            f"`devices={devices}` must be set before {_name()} computes anything; start a new process"
         ) from error
 
 
@@ -78,9 +78,9 @@ def _name() -> str:
 
 
 def device_kind() -> str:
-    """What the backend computes on: "CPU", "GPU" or "TPU"."""
+    """Returns the kind of device that the backend uses: "CPU", "GPU" or "TPU"."""
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf  # whose own list, unlike Keras', leaves the devices as they are until they are used
+        import tensorflow as tf  # its list of devices, unlike Keras', does not initialize them
 
         kinds = {device.device_type for device in tf.config.list_physical_devices()}
         return next((kind for kind in ("TPU", "GPU") if kind in kinds), "CPU")
@@ -89,28 +89,28 @@ def device_kind() -> str:
     return str(jax.default_backend()).upper()
 
 
-def use_xla() -> bool:
-    """What to pass as ``jit_compile``.
+def should_jit_compile() -> bool:
+    """Returns whether models are compiled with XLA (Keras' ``jit_compile``).
 
-    TensorFlow's XLA runs MobileNetV2 twelve times slower than its own kernels on a CPU; JAX has nothing else.
+    On a CPU, TensorFlow's XLA runs MobileNetV2 twelve times slower than its own kernels. JAX always uses XLA.
     """
     return keras.backend.backend() == "jax" or device_kind() != "CPU"
 
 
 def describe_device(devices: int, hosts: int = 1) -> str:
-    """The backend and devices for a person ("TensorFlow on CPU (2 cores)")."""
+    """Returns the backend and devices as a text: "TensorFlow on CPU (2 cores)"."""
     cores = f" ({usable_cores()} cores)" if device_kind() == "CPU" else ""
     count = f"{devices} x " if devices > 1 else ""
     others = f", {hosts} hosts" if hosts > 1 else ""
     return f"{_name()} on {count}{device_kind()}{cores}{others}"
 
 
-def restored(model: Any, state: Sequence[Any]) -> AbstractContextManager[Any]:
-    """A block within a training step in which the variables have the values that the step was given.
+def stateless_scope(model: Any, state: Sequence[Any]) -> AbstractContextManager[Any]:
+    """Returns a context in which the variables of a model have the values passed to a training step.
 
     Args:
-        model: compiled.
-        state: what Keras gives a training step besides the batch: nothing on TensorFlow; on JAX the values of all
+        model: a compiled model.
+        state: the arguments of the training step besides the batch: none on TensorFlow; on JAX the values of all
             variables, in groups.
     """
     if not state:
@@ -122,7 +122,7 @@ def restored(model: Any, state: Sequence[Any]) -> AbstractContextManager[Any]:
 
 
 def gradient_of(function: Callable[[Any], Any], at: Any) -> Any:
-    """The gradient of a function of a tensor that gives one number; within a compiled step."""
+    """Returns the gradient of a scalar function of a tensor; for use within a compiled step."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -136,12 +136,12 @@ def gradient_of(function: Callable[[Any], Any], at: Any) -> Any:
 
 
 def draw_noise(shape: Any, seed: int, number: Any) -> Any:
-    """Random values, uniform from -1 to 1; within a compiled step.
+    """Returns random values, uniform from -1 to 1; for use within a compiled step.
 
     Args:
-        shape: of the result.
+        shape: the shape of the result.
         seed: 0 to 2**32 - 1.
-        number: the same seed and number, a whole one that may be a tensor, give the same values.
+        number: an integer or an integer tensor; the same seed and number give the same values.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -157,11 +157,14 @@ class Devices:
     """The devices that share each batch of a training.
 
     Args:
-        count: how many of this host; None for every GPU or TPU, or one CPU.
-        hosts: how many hosts train together.
+        count: devices of this host; None for every GPU or TPU, or one CPU.
+        hosts: number of hosts that train together.
+
+    Attributes:
+        count: devices of this host.
 
     Raises:
-        OptionError: there are not so many.
+        OptionError: this host has fewer devices.
     """
 
     def __init__(self, count: int | None, hosts: int = 1) -> None:
@@ -169,7 +172,7 @@ class Devices:
         if count is None:
             count = 1 if device_kind() == "CPU" else len(found)
         if count > len(found):
-            raise OptionError(f"--devices {count}: this machine has {len(found)} ({', '.join(found)})")
+            raise OptionError(f"`devices={count}`: this machine has {len(found)} ({', '.join(found)})")
         self.count = count
         self._shared = count > 1 or hosts > 1
         self._strategy: Any = None
@@ -186,18 +189,18 @@ class Devices:
 
             self._strategy = tf.distribute.MirroredStrategy(found[:count])
 
-    def building(self) -> AbstractContextManager[Any]:
-        """Models that are built, compiled and restored in this block keep their variables on all devices."""
+    def build_scope(self) -> AbstractContextManager[Any]:
+        """Returns a context in which models are built and compiled with their variables on all devices."""
         if self._strategy is not None:
             return self._strategy.scope()  # type: ignore[no-any-return]
-        return self.fitting()
+        return self.fit_scope()
 
-    def fitting(self) -> AbstractContextManager[Any]:
-        """A model that was built on all devices is trained in this block."""
+    def fit_scope(self) -> AbstractContextManager[Any]:
+        """Returns a context in which a model that was built on all devices is trained."""
         return _distributing(self._distribution) if self._distribution is not None else nullcontext()
 
-    def alone(self) -> AbstractContextManager[Any]:
-        """Within :meth:`fitting`, a block in which this host computes on its own, with a model of its own."""
+    def local_scope(self) -> AbstractContextManager[Any]:
+        """Returns a context within :meth:`fit_scope` in which this host computes alone, with a model of its own."""
         return _distributing(None) if self._distribution is not None else nullcontext()
 
 

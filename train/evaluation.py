@@ -1,8 +1,8 @@
-"""What a trained Keras model reaches on a split, class by class. Imports Keras."""
+"""The figures of a trained Keras model on a split, overall and by class. Running the model imports Keras."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy.typing as npt
 from tledge.core.progress import Step
 from tledge.core.splits import Splits
 from tledge.core.statistics import expected_calibration_error, wilson_interval
-from tledge.train.inference import run_over
+from tledge.train.history import Epoch
+from tledge.train.inference import predict_photos
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one split, all from its logits.
+    """The figures of one split, computed from its logits.
 
     Attributes:
         logits: float64 (photos, classes).
@@ -29,7 +30,7 @@ class Evaluation:
 
     @cached_property
     def top1(self) -> float:
-        """The fraction of photos whose largest logit is their class's."""
+        """The fraction of photos that are classified correctly."""
         return float(np.mean(self._predicted == self.labels))
 
     @cached_property
@@ -39,13 +40,15 @@ class Evaluation:
 
     @cached_property
     def loss(self) -> float:
-        """Mean cross-entropy."""
+        """The mean cross-entropy."""
         of_the_label = self._log_probabilities[np.arange(len(self.labels)), self.labels]
         return float(-np.mean(of_the_label))
 
     @property
     def temperature(self) -> float:
-        """What the logits are to be divided by for the least loss; 1 where no answer is wrong, which bounds nothing.
+        """The number to divide the logits by for the lowest loss.
+
+        It is 1 if every photo is classified correctly: then the loss has no minimum.
 
         Source: Guo et al., On calibration of modern neural networks, arXiv 1706.04599, section 4.2.
         """
@@ -53,8 +56,10 @@ class Evaluation:
 
     @property
     def calibrated_loss(self) -> float:
-        """The loss at the best temperature: unlike the plain one, it does not depend on how sure the model is trained
-        to be, only on how well it tells photos apart.
+        """The loss at the best temperature.
+
+        Unlike ``loss``, it does not depend on how confident a model is trained to be (by label smoothing, for
+        instance), only on how well it separates the classes.
         """
         return self.at_temperature(self._best_temperature).loss
 
@@ -66,17 +71,17 @@ class Evaluation:
         return float(2**found.x)
 
     def at_temperature(self, temperature: float) -> Evaluation:
-        """The same with all logits divided by ``temperature``."""
+        """Returns the evaluation with all logits divided by ``temperature``."""
         return Evaluation(self.logits / temperature, self.labels)
 
     @cached_property
     def calibration_error(self) -> float:
-        """By how much the score of the first answer is off from how often it is right, see ``core.statistics``."""
+        """The expected calibration error of the top-1 score; see ``core.statistics``."""
         scores = np.exp(self._log_probabilities.max(axis=1))
         return expected_calibration_error(scores, self._predicted == self.labels)
 
     def to_metrics(self, split: str) -> dict[str, float]:
-        """The figures of ``run.json``, each under the split's name."""
+        """Returns the metrics of ``run.json``; the split is part of their names."""
         low, high = self.top1_interval
         return {
             f"{split}_top1": self.top1,
@@ -88,7 +93,7 @@ class Evaluation:
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.intp]:
-        """(classes, classes): how many photos of the row's class were taken for the column's."""
+        """(classes, classes): how many photos of the row's class were classified as the column's."""
         classes = self.logits.shape[1]
         pairs = np.bincount(self.labels * classes + self._predicted, minlength=classes * classes)
         matrix: npt.NDArray[np.intp] = pairs.reshape(classes, classes)
@@ -96,12 +101,12 @@ class Evaluation:
 
     @cached_property
     def precision(self) -> npt.NDArray[np.float64]:
-        """(classes,): of the photos that were taken for a class, the fraction that is of it; NaN where none was."""
+        """(classes,): of the photos classified as a class, the fraction that belong to it; NaN if there are none."""
         return _fractions(np.diag(self.confusion), self.confusion.sum(axis=0))
 
     @cached_property
     def recall(self) -> npt.NDArray[np.float64]:
-        """(classes,): of the photos of a class, the fraction that was taken for it; NaN where there are none."""
+        """(classes,): of the photos of a class, the fraction classified correctly; NaN if there are none."""
         return _fractions(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     @cached_property
@@ -116,21 +121,46 @@ class Evaluation:
         return result
 
 
+@dataclass(frozen=True)
+class ValidationResult:
+    """The evaluation of an epoch on the validation split.
+
+    Attributes:
+        clean: on the unchanged photos.
+        attacked: on the same photos under attack; None outside of adversarial training.
+    """
+
+    clean: Evaluation
+    attacked: Evaluation | None = None
+
+    @property
+    def loss(self) -> float:
+        """The loss that epochs are compared by: under attack if there is one."""
+        return (self.attacked or self.clean).calibrated_loss
+
+    def to_epoch(self, phase: str, epoch: int, *, loss: float, top1: float, seconds: float) -> Epoch:
+        """Returns the row of ``history.csv``; see :class:`~tledge.train.history.Epoch` for the arguments."""
+        row = Epoch(phase, epoch, loss, top1, self.clean.calibrated_loss, self.clean.top1, seconds)
+        if self.attacked is None:
+            return row
+        return replace(row, val_robust_loss=self.attacked.calibrated_loss, val_robust_accuracy=self.attacked.top1)
+
+
 def evaluate(
     model: Any, splits: Splits, split: str, *, size: tuple[int, int], resize: str, step: Step | None = None
 ) -> Evaluation:
-    """Runs a model over a split.
+    """Evaluates a model on a split.
 
     Args:
         model: a ``keras.Model`` from pixel values to logits.
         splits: the photos.
         split: "train", "validation" or "test".
-        size: (height, width) that photos get.
-        resize: the rule by which they get it.
-        step: is told of it.
+        size: (height, width) of the resized photos.
+        resize: the resize rule.
+        step: shows progress.
     """
     samples = splits.samples(split)
-    logits = np.concatenate(list(run_over(model, splits.paths(samples), size=size, resize=resize, step=step)))
+    logits = np.concatenate(list(predict_photos(model, splits.paths(samples), size=size, resize=resize, step=step)))
     return Evaluation(logits.astype(np.float64), np.array([sample.label for sample in samples], np.intp))
 
 

@@ -1,7 +1,7 @@
-"""The frozen backbone's features, computed once and kept on disk. Imports Keras.
+"""A cache on disk for the features of a frozen backbone.
 
-They are kept in files of some thousand photos each, in the order of the samples, so that neither writing nor reading
-them takes more memory for more photos, and a run that was killed goes on at the file that is missing.
+Features are stored in files of 2,048 photos each, in the order of the samples. So memory does not grow with the number
+of photos, and a run that was interrupted continues at the first missing file.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tledge.core import atomic
 from tledge.core.images import DECODING
 from tledge.core.progress import Step
 from tledge.core.splits import Sample, Splits
-from tledge.train.inference import run_over
+from tledge.train.inference import predict_photos
 from tledge.train.settings import Settings
 
 SHARD = 2048
-"""Photos a file."""
+"""Photos of a file."""
 
 KEPT = 8
-"""Sets of features that are kept; the one that was not used for longest goes first."""
+"""Sets of features that are kept; the least recently used ones are removed."""
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.intp]
@@ -36,15 +36,15 @@ Labels = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureKey:
-    """All that the features of a split depend on.
+    """Everything that the features of a split depend on.
 
     Attributes:
-        data: fingerprint of the split: the SHA-256 of its photos, in order.
-        backbone, alpha: which network.
+        data: the fingerprint of the split; see :func:`fingerprint_of`.
+        backbone, alpha: the network and its width.
         weights: SHA-256 of its weights.
-        image_size, resize: how photos get their size.
-        backend: "tensorflow" or "jax"; they differ in the last digits.
-        decoding: which pixels photos give, ``core.images.DECODING``.
+        image_size, resize: how photos are resized.
+        backend: "tensorflow" or "jax"; their features differ slightly.
+        decoding: the version of the image decoder, ``core.images.DECODING``.
     """
 
     data: str
@@ -58,13 +58,13 @@ class FeatureKey:
 
     @property
     def name(self) -> str:
-        """The name of a folder."""
+        """The name of the folder of these features."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
         return f"{self.backbone}-{self.image_size}-{digest[:16]}"
 
 
 def fingerprint_of(samples: Sequence[Sample]) -> str:
-    """The SHA-256 of a split: of its photos' contents, in order."""
+    """Returns the fingerprint of a split: the SHA-256 of its photos' contents, in order."""
     return hashlib.sha256("".join(sample.sha256 for sample in samples).encode()).hexdigest()
 
 
@@ -81,7 +81,7 @@ class FeatureSet:
     labels: Labels
 
     def parts(self) -> Iterator[tuple[Features, Labels]]:
-        """Features and labels, a file at a time."""
+        """Yields the features and labels of each file."""
         done = 0
         for path in self.files:
             features = np.load(path)
@@ -90,13 +90,13 @@ class FeatureSet:
 
 
 class FeatureCache:
-    """Sets of features below one folder, named by what they depend on."""
+    """Sets of features below one folder, each named by its :class:`FeatureKey`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def missing(self, key: FeatureKey, samples: Sequence[Sample]) -> int:
-        """How many samples have to be run through the backbone."""
+        """Returns how many samples are not in the cache."""
         paths = self._paths(key, len(samples))
         return sum(min(SHARD, len(samples) - start) for start, path in paths if not path.exists())
 
@@ -110,22 +110,22 @@ class FeatureCache:
         settings: Settings,
         step: Step,
     ) -> FeatureSet:
-        """Takes the features of samples from disk, and computes those that are not there.
+        """Returns the features of samples; those that are not in the cache are computed.
 
         Args:
-            key: what they depend on.
-            samples: whose.
+            key: what the features depend on.
+            samples: the photos.
             backbone: a ``keras.Model`` from pixel values to features (N, channels).
-            splits: where the photos are.
-            settings: of the run.
-            step: is told of the photos that have to be computed.
+            splits: the splits that the samples belong to.
+            settings: the settings of the run.
+            step: shows progress, for the photos that are not in the cache.
         """
         files = []
         for start, path in self._paths(key, len(samples)):
             if not path.exists():
                 photos = splits.paths(tuple(samples[start : start + SHARD]))
                 features = np.concatenate(
-                    list(run_over(backbone, photos, size=settings.input_size, resize=settings.resize, step=step))
+                    list(predict_photos(backbone, photos, size=settings.input_size, resize=settings.resize, step=step))
                 )
                 with atomic.replacing(path) as temporary:
                     np.save(temporary, features)
@@ -134,7 +134,7 @@ class FeatureCache:
         return FeatureSet(tuple(files), np.array([sample.label for sample in samples], np.intp))
 
     def prune(self) -> None:
-        """Removes the sets that were not used for longest."""
+        """Removes all but the most recently used sets."""
         sets = sorted((path for path in self._folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
         for path in sets[:-KEPT]:
             shutil.rmtree(path, ignore_errors=True)

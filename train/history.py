@@ -1,8 +1,8 @@
-"""``history.csv``: what each epoch of a training reached."""
+"""``history.csv``: the loss and accuracy of each epoch of a training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -18,16 +18,15 @@ class Epoch:
 
     Attributes:
         phase: ``PROBE``, ``FINE_TUNE`` or ``FULL``.
-        epoch: from 1, within the phase; of the linear probe, one fit of the head with one penalty.
-        loss, top1: mean weighted cross-entropy and the fraction that is right, on the training split as it was learned
-            from: augmented and with smoothed labels where the phase has that.
-        val_loss, val_top1: on the validation split as it is: neither augmented nor smoothed. In epochs over the
-            photos the loss is unweighted and that at the best temperature (see ``Evaluation.calibrated_loss``), by
-            which epochs, and fine-tuning and the linear probe, are compared.
+        epoch: from 1, within the phase. In the linear probe, one fit of the head with one penalty.
+        loss, top1: mean weighted cross-entropy and the fraction classified correctly, on the training split as the
+            phase trains on it: augmented, with smoothed labels, or attacked.
+        val_loss, val_top1: on the validation split, unchanged. In epochs over the photos, the loss is unweighted and
+            at the best temperature (see ``Evaluation.calibrated_loss``): epochs, and fine-tuning and the linear probe,
+            are compared by it.
         seconds: wall time.
-        val_robust_loss, val_robust_accuracy: the same on validation photos under attack, by whose loss epochs are
-            compared then; None where nobody attacks. An adversarial training's own ``loss`` and ``top1`` are those of
-            attacked photos.
+        val_robust_loss, val_robust_accuracy: the same on validation photos under attack; then epochs are compared by
+            this loss. None outside of adversarial training.
     """
 
     phase: str
@@ -42,13 +41,19 @@ class Epoch:
 
 
 def describe_validation(row: Epoch) -> str:
-    """What an epoch reached on the validation split, for a person ("val top-1 0.950, under attack 0.630")."""
+    """Returns the validation accuracy of an epoch as a text: "val top-1 0.950, under attack 0.630"."""
     attacked = "" if row.val_robust_accuracy is None else f", under attack {row.val_robust_accuracy:.3f}"
     return f"val top-1 {row.val_top1:.3f}{attacked}"
 
 
+def probe_top1(epochs: Sequence[Epoch]) -> Mapping[str, float]:
+    """Returns the metric ``probe_validation_top1``, of the fit with the lowest loss; empty without a linear probe."""
+    fits = [row for row in epochs if row.phase == PROBE]
+    return {"probe_validation_top1": min(fits, key=lambda row: row.val_loss).val_top1} if fits else {}
+
+
 def write_history(path: Path, epochs: Sequence[Epoch]) -> None:
-    """Writes ``history.csv``: a header and one row an epoch; without the columns that no epoch has a value for."""
+    """Writes ``history.csv``: a header and a row for each epoch, without the columns that are empty in every row."""
     names = [field.name for field in fields(Epoch)]
     held = [name for name in names if any(getattr(epoch, name) is not None for epoch in epochs)]
     rows = [held, *([_cell(getattr(epoch, name)) for name in held] for epoch in epochs)]

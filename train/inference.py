@@ -1,4 +1,4 @@
-"""A model run over many photos. Imports Keras."""
+"""Inference of a Keras model on many photos."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from tledge.core.image_batches import batches
 from tledge.core.progress import Step
 
 BATCH_SIZE = 32
-"""Photos at a time; larger batches leave the caches of a CPU and are slower there."""
+"""Photos a batch; larger batches do not fit a CPU's caches and are slower."""
 
 
 class ResizeRule(TypedDict):
-    """How photos get the size that a model takes: (height, width), and one of ``core.images.RESIZE_RULES``."""
+    """How photos are resized for a model: (height, width), and one of ``core.images.RESIZE_RULES``."""
 
     size: tuple[int, int]
     resize: str
 
 
-def run_over(
+def predict_photos(
     model: Any, paths: Sequence[Path], *, size: tuple[int, int], resize: str, step: Step | None = None
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Runs a model over photos in order, which are decoded ahead of it.
+    """Runs a model on photos, in order. The photos of the next batches are decoded meanwhile.
 
     Args:
         model: a ``keras.Model`` from pixel values (N, height, width, 3).
         paths: photo files.
-        size: (height, width) that photos get.
-        resize: the rule by which they get it.
-        step: is told of each batch.
+        size: (height, width) of the resized photos.
+        resize: the resize rule.
+        step: shows progress.
 
     Yields:
-        float32 (n, outputs), for the next n photos.
+        The outputs for the next n photos, float32 (n, outputs).
     """
     for pixels in batches(paths, size, resize, BATCH_SIZE):
         batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), np.float32)  # always the same shape: compiled once

@@ -1,7 +1,4 @@
-"""Linear probe: the backbone stays frozen, its features are computed once, and the head is fitted to them.
-
-Imports Keras.
-"""
+"""Linear probe: a head is fitted to the features of the frozen backbone. Imports Keras."""
 
 from __future__ import annotations
 
@@ -16,35 +13,35 @@ from tledge.core.splits import Sample, Splits
 from tledge.train.feature_cache import FeatureCache, FeatureKey, Features, fingerprint_of
 from tledge.train.history import Epoch
 from tledge.train.logistic_head import INVERSE_STRENGTHS, fit_head
-from tledge.train.model import features_of
+from tledge.train.model import feature_extractor
 from tledge.train.settings import Settings
 
 
 def train_linear_probe(
     model: Any,
     splits: Splits,
-    settings: Settings,
     *,
+    settings: Settings,
     class_weights: Features,
     weights_sha256: str,
     cache: Path,
     progress: Progress,
 ) -> tuple[Epoch, ...]:
-    """Fits the layer ``logits`` of a classifier and nothing else.
+    """Fits the layer ``logits`` of a classifier.
 
     Args:
-        model: as ``train.model.assemble`` builds it, with the backbone's weights; its head's weights are replaced.
+        model: as ``train.model.build_classifier`` builds it, with the backbone's weights.
         splits: the photos.
-        settings: of the run.
+        settings: the settings of the run.
         class_weights: (classes,), the weight of a photo of each class.
-        weights_sha256: of the backbone's weights.
-        cache: the folder in which features are kept.
-        progress: is told of it.
+        weights_sha256: SHA-256 of the backbone's weights.
+        cache: the folder of the feature cache.
+        progress: shows progress.
 
     Returns:
-        A row for each fit of the head.
+        A row for each fit of the head, with another penalty each.
     """
-    backbone = features_of(model)
+    backbone = feature_extractor(model)
     store = FeatureCache(cache)
 
     def key(samples: tuple[Sample, ...]) -> FeatureKey:

@@ -1,8 +1,7 @@
-"""The head of a linear probe: a multinomial logistic regression, fitted by L-BFGS to features that lie on disk.
+"""The head of a linear probe: a multinomial logistic regression, fitted by L-BFGS to features on disk.
 
-The weight of the squared length of its kernel is chosen on the validation split, from strong to weak, each fit
-beginning where the last one ended: with about as many features as photos, it decides between a head that generalizes
-and one that has learned the photos by heart.
+Its L2 penalty is chosen on the validation split: penalties are tried from strong to weak, and each fit starts from the
+last one. With about as many features as photos, the penalty decides whether the head generalizes or overfits.
 
 Source: the objective of C. M. Bishop, Pattern Recognition and Machine Learning, section 4.3.4, with a quadratic
 penalty; the optimizer is SciPy's L-BFGS-B (Zhu et al., ACM Transactions on Mathematical Software 23, 1997).
@@ -11,7 +10,7 @@ penalty; the optimizer is SciPy's L-BFGS-B (Zhu et al., ACM Transactions on Math
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,30 +21,30 @@ from tledge.train.feature_cache import Features, FeatureSet
 from tledge.train.history import PROBE, Epoch
 
 INVERSE_STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
-"""What is tried, in the terms of scikit-learn's ``C``: the penalty is |W|^2 / (2 C n)."""
+"""The penalties to try, as scikit-learn's ``C``: the penalty is |W|^2 / (2 C n), for n photos."""
 
 PATIENCE = 2
-"""Weaker penalties that are tried without a better validation loss."""
+"""Penalties without a better validation loss after which no weaker ones are tried."""
 
 TOLERANCE = 1e-5
-"""Of the loss, relative: less than that a pass gains nothing."""
+"""Relative change of the loss, and size of the gradient, below which a fit has converged."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Head:
+class LogisticHead:
     """A fitted head.
 
     Attributes:
         kernel: float32 (channels, classes).
         bias: float32 (classes,).
-        strength: the inverse strength of its penalty.
+        inverse_strength: one of ``INVERSE_STRENGTHS``.
     """
 
     kernel: Features
     bias: Features
-    strength: float
+    inverse_strength: float
 
 
 def fit_head(
@@ -55,54 +54,57 @@ def fit_head(
     class_weights: npt.NDArray[np.float32],
     passes: int,
     on_fit: Callable[[Epoch], None] = lambda _: None,
-) -> tuple[Head, tuple[Epoch, ...]]:
+) -> tuple[LogisticHead, tuple[Epoch, ...]]:
     """Fits a head and chooses its penalty.
 
-    It learns on standardized features, since those of VGG are hundreds of times larger than those of MobileNet; mean
-    and deviation are then folded into its weights.
+    The head is fitted to standardized features, because those of VGG are hundreds of times larger than those of
+    MobileNet. Mean and deviation are then folded into its weights.
 
     Args:
-        train: what it learns from.
-        validation: what its penalty is chosen by.
+        train: the features to fit it to.
+        validation: the features to choose the penalty on.
         class_weights: (classes,), the weight of a photo of each class.
-        passes: the most passes over the training features for each penalty.
-        on_fit: is told of each fit.
+        passes: the maximum number of passes over the training features for each penalty.
+        on_fit: called with the row of each fit.
 
     Returns:
-        The head with the lowest validation loss, and one row for each penalty that was tried.
+        The head with the lowest validation loss, and one row for each penalty tried.
 
     Raises:
-        TrainingError: features or the loss are not finite.
+        TrainingError: the features or the loss are not finite.
     """
     objective = _Objective(train, class_weights)
     history: list[Epoch] = []
     weights = np.zeros(objective.shape)
     candidates: list[tuple[float, Floats, float]] = []
-    for strength in INVERSE_STRENGTHS:
-        began = time.perf_counter()
-        weights = _minimize(objective, weights, strength, passes)
+    for inverse_strength in INVERSE_STRENGTHS:
+        started = time.perf_counter()
+        weights = _minimize(objective, weights, penalty=1 / (inverse_strength * objective.photos), passes=passes)
         loss, top1, _ = objective.evaluate(train, weights)
         val_loss, val_top1, _ = objective.evaluate(validation, weights)
         if not np.isfinite(loss + val_loss):
             raise TrainingError(
-                f"the loss became {loss} in the linear probe: the backbone's features are not finite; look at its"
-                " weights"
+                f"the loss became {loss} in the linear probe: the backbone's features are not finite; check its weights"
             )
-        seconds = round(time.perf_counter() - began, 3)
+        seconds = round(time.perf_counter() - started, 3)
         history.append(Epoch(PROBE, len(history) + 1, loss, top1, val_loss, val_top1, seconds))
         on_fit(history[-1])
-        candidates.append((val_loss, weights, strength))
-        losses = [candidate[0] for candidate in candidates]
-        if len(losses) - 1 - losses.index(min(losses)) == PATIENCE:
+        candidates.append((val_loss, weights, inverse_strength))
+        if out_of_patience([row.val_loss for row in history]):
             break
-    _, weights, strength = min(candidates, key=lambda candidate: candidate[0])
-    return Head(*objective.fold(weights), strength), tuple(history)
+    _, weights, inverse_strength = min(candidates, key=lambda candidate: candidate[0])
+    return LogisticHead(*objective.fold(weights), inverse_strength), tuple(history)
+
+
+def out_of_patience(losses: Sequence[float]) -> bool:
+    """Returns whether the last ``PATIENCE`` penalties brought no lower validation loss than one before."""
+    return len(losses) - 1 - losses.index(min(losses)) >= PATIENCE
 
 
 class _Objective:
-    """Mean weighted cross-entropy of a head on standardized features.
+    """The mean weighted cross-entropy of a head on standardized features.
 
-    A head is (channels + 1, classes); its last row is the bias.
+    The weights of a head are (channels + 1, classes); the last row is the bias.
     """
 
     def __init__(self, train: FeatureSet, class_weights: npt.NDArray[np.float32]) -> None:
@@ -113,14 +115,14 @@ class _Objective:
         self.photos = len(train.labels)
 
     def fold(self, weights: Floats) -> tuple[Features, Features]:
-        """The kernel and bias that take features as they are."""
+        """Returns the kernel and bias for features that are not standardized."""
         kernel = weights[:-1] / self._deviation[:, np.newaxis]
         return kernel.astype(np.float32), (weights[-1] - self._mean @ kernel).astype(np.float32)
 
     def evaluate(self, features: FeatureSet, weights: Floats) -> tuple[float, float, Floats]:
-        """Loss, top-1 and the gradient of the loss."""
+        """Returns the loss, top-1 and the gradient of the loss."""
         kernel, bias = self.fold(weights)
-        loss = right = 0.0
+        loss = correct = 0.0
         product, total = np.zeros(kernel.shape), np.zeros(len(bias))
         for part, labels in features.parts():
             logits = (part @ kernel + bias).astype(np.float64)
@@ -129,18 +131,18 @@ class _Objective:
             sums = exponentials.sum(axis=1, keepdims=True)
             rows, weight = np.arange(len(labels)), self._class_weights[labels]
             loss += float(weight @ (np.log(sums[:, 0]) - logits[rows, labels]))
-            right += float(np.count_nonzero(logits.argmax(axis=1) == labels))
-            slope = exponentials / sums
-            slope[rows, labels] -= 1
-            slope *= weight[:, np.newaxis]
-            product += part.T @ slope.astype(np.float32)
-            total += slope.sum(axis=0)
+            correct += float(np.count_nonzero(logits.argmax(axis=1) == labels))
+            errors = exponentials / sums
+            errors[rows, labels] -= 1
+            errors *= weight[:, np.newaxis]
+            product += part.T @ errors.astype(np.float32)
+            total += errors.sum(axis=0)
         count = len(features.labels)
         gradient = (product - np.outer(self._mean, total)) / self._deviation[:, np.newaxis]
-        return loss / count, right / count, np.vstack([gradient, total]) / count
+        return loss / count, correct / count, np.vstack([gradient, total]) / count
 
     def __call__(self, flat: Floats, penalty: float) -> tuple[float, Floats]:
-        """The penalized loss and its gradient, as SciPy wants them."""
+        """Returns the penalized loss and its gradient, as SciPy expects them."""
         weights = flat.reshape(self.shape)
         loss, _, gradient = self.evaluate(self._train, weights)
         penalized = weights.copy()
@@ -148,10 +150,9 @@ class _Objective:
         return loss + penalty / 2 * float(np.sum(penalized**2)), (gradient + penalty * penalized).ravel()
 
 
-def _minimize(objective: _Objective, start: Floats, strength: float, passes: int) -> Floats:
+def _minimize(objective: _Objective, start: Floats, *, penalty: float, passes: int) -> Floats:
     from scipy.optimize import minimize
 
-    penalty = 1 / (strength * objective.photos)
     found = minimize(
         objective,
         start.ravel(),
@@ -164,7 +165,7 @@ def _minimize(objective: _Objective, start: Floats, strength: float, passes: int
 
 
 def _moments(features: FeatureSet) -> tuple[Floats, Floats]:
-    """Mean and deviation of each channel; a dead channel's deviation is kept away from 0."""
+    """Returns the mean and deviation of each channel; the deviation of a dead channel is kept away from 0."""
     count = features.labels.size
     mean = sum(part.sum(axis=0, dtype=np.float64) for part, _ in features.parts()) / count
     square = sum(np.square(part - mean).sum(axis=0, dtype=np.float64) for part, _ in features.parts()) / count

@@ -1,4 +1,4 @@
-"""The classifier that is trained: preprocessing, backbone and head in one flat graph. Imports Keras."""
+"""The classifier: preprocessing, backbone and head in one flat graph. Imports Keras."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import keras
 
 from tledge.train.backbone import Backbone
-from tledge.train.backend import use_xla
+from tledge.train.backend import should_jit_compile
 
 
-def assemble(backbone: Backbone, image_size: int, classes: int, alpha: float = 1.0) -> Any:
+def build_classifier(backbone: Backbone, image_size: int, classes: int, *, alpha: float = 1.0) -> Any:
     """Builds a classifier with random weights.
 
-    The graph is flat: no layer of it is a model, so that layers can be found by name, whatever the tool. Its precision
-    is Keras' current one (``keras.config.dtype_policy``), but for the logits, which are float32.
+    The graph is flat: none of its layers is a model, so that every tool finds layers by name. The logits are float32,
+    everything else has Keras' current precision (``keras.config.dtype_policy``).
 
     Args:
-        backbone: which.
+        backbone: the backbone.
         image_size: height and width in pixels.
-        classes: how many.
+        classes: number of classes.
         alpha: the backbone's width multiplier.
 
     Returns:
@@ -30,30 +30,30 @@ def assemble(backbone: Backbone, image_size: int, classes: int, alpha: float = 1
     features = keras.layers.GlobalAveragePooling2D(name="features")(backbone.connect(image, alpha))
     logits = keras.layers.Dense(classes, name="logits", dtype="float32")(features)
     model = keras.Model(image, logits)
-    model.jit_compile = use_xla()
+    model.jit_compile = should_jit_compile()
     return model
 
 
-def take_weights(model: Any, network: Any) -> None:
-    """Copies the weights of a backbone on its own into the classifier around it."""
-    # By order, not by name: layers that Keras names by itself have other names in each model.
+def copy_weights(model: Any, network: Any) -> None:
+    """Copies the weights of a backbone into a classifier that contains it."""
+    # By order, not by name: the names that Keras generates differ between models.
     ours = [layer for layer in model.layers if layer.weights and layer.name != "logits"]
     theirs = [layer for layer in network.layers if layer.weights]
-    of_the_backbone = ours[len(ours) - len(theirs) :]  # the preprocessing before it may have a layer with weights
+    of_the_backbone = ours[len(ours) - len(theirs) :]  # the preprocessing may have a layer with weights too
     for layer, source in zip(of_the_backbone, theirs, strict=True):
         layer.set_weights(source.get_weights())
 
 
-def features_of(model: Any) -> Any:
-    """The part of a classifier from ``image`` to the pooled ``features``, sharing its weights."""
+def feature_extractor(model: Any) -> Any:
+    """Returns the part of a classifier from ``image`` to the pooled ``features``; it shares the weights."""
     features = keras.Model(model.input, model.get_layer("features").output)
-    features.jit_compile = use_xla()
+    features.jit_compile = should_jit_compile()
     return features
 
 
 def freeze_before(model: Any, first_layer: str) -> None:
-    """Lets the layers from one on learn and no others; batch norms keep their statistics (inference mode)."""
-    learns = False
+    """Freezes the layers before ``first_layer``, and all batch norms, which then run in inference mode."""
+    trainable = False
     for layer in model.layers:
-        learns = learns or layer.name == first_layer
-        layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
+        trainable = trainable or layer.name == first_layer
+        layer.trainable = trainable and not isinstance(layer, keras.layers.BatchNormalization)

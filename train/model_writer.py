@@ -1,4 +1,4 @@
-"""Writing a trained Keras model with its sidecar. Imports Keras."""
+"""Writes a trained Keras model with its sidecar. Imports Keras."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tledge.core.environment import installed_versions
 from tledge.core.sidecar import Sidecar
 
 DISTRIBUTIONS = ("tledge", "keras", "tensorflow", "jax", "numpy", "pillow", "scipy")
-"""Whose versions a run records."""
+"""Distributions whose versions a run records."""
 
 
 def save_model(
@@ -22,12 +22,12 @@ def save_model(
     """Writes a ``.keras`` file with its sidecar, without the optimizer's state.
 
     Args:
-        path: where to.
+        path: the file to write.
         model: the classifier.
-        class_names: the label of each logit.
-        size: (height, width) of the images that it takes.
-        resize: the rule by which they get it.
-        source_run: the run's name.
+        class_names: the class of each logit.
+        size: (height, width) of its input.
+        resize: the resize rule.
+        source_run: the name of the run.
 
     Returns:
         The file's SHA-256.

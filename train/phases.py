@@ -1,28 +1,33 @@
-"""From a backbone's weights to a trained classifier: the phases, one after the other. Imports Keras."""
+"""The phases of a training: linear probe, then fine-tuning; or full training. Imports Keras."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 
-from tledge.core.errors import OptionError, RunError, TrainingError
+from tledge.core.errors import RunError, TrainingError
 from tledge.core.manifest import WeightsRecord
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
 from tledge.train.backbone import BACKBONES
-from tledge.train.backend import Devices, describe_device, prepare_backend
+from tledge.train.backend import Devices, configure_backend, describe_device
 from tledge.train.checkpoint import Checkpoint
-from tledge.train.epochs import EpochTraining, class_weights_of
+from tledge.train.class_weights import compute_class_weights
+from tledge.train.data.training_batches import check_shares
+from tledge.train.epoch_phase import EpochPhase
+from tledge.train.epochs import train_epochs
 from tledge.train.history import Epoch
 from tledge.train.linear_probe import train_linear_probe
-from tledge.train.model import assemble, take_weights
+from tledge.train.model import build_classifier, copy_weights
 from tledge.train.model_writer import save_model
 from tledge.train.report.tensorboard import EventLog
-from tledge.train.resume import UnfinishedRun
+from tledge.train.resume import UnfinishedRun, unfinished_path
+from tledge.train.settings import Settings
 from tledge.train.weights import build_with_weights
 
 
@@ -31,13 +36,13 @@ class TrainedClassifier:
     """A trained classifier.
 
     Attributes:
-        model: float32, as ``train.model.assemble`` builds it, with the best weights.
-        weights: what the backbone began with.
-        device: what it was trained on, for a person.
+        model: float32, as ``train.model.build_classifier`` builds it, with the best weights.
+        weights: the weights of the backbone before training.
+        device: the backend and devices, as a text.
         history: all epochs.
-        best_epoch: of the last phase, the epoch whose weights the model has; 0 for those it began with.
-        share: how much of the weights is that epoch's; the rest is the linear probe's.
-        seconds: of this process, from the first photo to the last epoch.
+        best_epoch: the epoch of the last phase whose weights the model has; 0 for those that the phase started with.
+        share: the share of that epoch's weights; the rest is the linear probe's.
+        seconds: from the first photo to the last epoch, in this process.
     """
 
     model: Any
@@ -49,30 +54,33 @@ class TrainedClassifier:
     seconds: float
 
 
-def train_phases(run: RunDirectory, begun: UnfinishedRun, splits: Splits, progress: Progress) -> TrainedClassifier:
-    """Trains a classifier, from wherever an earlier process came to.
+def train_phases(
+    run: RunDirectory, unfinished: UnfinishedRun, *, splits: Splits, progress: Progress
+) -> TrainedClassifier:
+    """Trains a classifier; a run that was interrupted continues at its last epoch.
 
     Args:
-        run: where the run is kept.
-        begun: what it was begun with.
+        run: the run directory.
+        unfinished: the settings that the run was started with.
         splits: its photos.
-        progress: is told of it.
+        progress: shows progress.
 
     Raises:
-        TrainingError: the loss became no number; the best weights until then are kept, if there are any.
-        OptionError, WeightsError: the devices or the weights that were asked for are not there.
+        TrainingError: the loss became infinite or NaN. The best weights until then are saved, if there are any.
+        RunError: Keras runs on another backend than when the run was started.
+        OptionError, WeightsError: the devices or the weights are not available.
     """
-    settings = begun.settings
-    if begun.backend != keras.backend.backend():
+    settings = unfinished.settings
+    if unfinished.backend != keras.backend.backend():
         raise RunError(
-            f"'{run.path}' was begun on {begun.backend}, and Keras runs on {keras.backend.backend()} here: set"
-            f" KERAS_BACKEND={begun.backend}"
+            f"'{run.path}' was started on {unfinished.backend}, and Keras runs on {keras.backend.backend()} here: set"
+            f" KERAS_BACKEND={unfinished.backend}"
         )
-    prepare_backend(settings.devices, settings.hosts, settings.host, settings.coordinator)
+    configure_backend(settings.devices, hosts=settings.hosts, host=settings.host, coordinator=settings.coordinator)
     keras.utils.set_random_seed(settings.seed)
     devices = Devices(settings.devices, settings.hosts)
-    _check_shares(devices.count * settings.hosts, settings.batch_size, len(splits.train))
-    model, weights = _build(begun, len(splits.class_names))
+    check_shares(devices.count * settings.hosts, batch_size=settings.batch_size, photos=len(splits.train))
+    model, weights = _build(settings, len(splits.class_names))
     device = describe_device(devices.count, settings.hosts)
     width = f" x {settings.alpha:g}" if settings.alpha != 1 else ""
     progress.note(
@@ -81,18 +89,18 @@ def train_phases(run: RunDirectory, begun: UnfinishedRun, splits: Splits, progre
         f" {settings.image_size} px · {device}",
     )
     if settings.hosts == 1:
-        begun.save(run)
-    began = time.perf_counter()
-    checkpoint = run.checkpoints / "epoch.npz"
-    state = Checkpoint.load(checkpoint)
+        unfinished.save(unfinished_path(run))
+    started = time.perf_counter()
+    path = run.checkpoints / "epoch.npz"
+    checkpoint = Checkpoint.load(path)
     events = EventLog(run.tensorboard if settings.tensorboard else None)
-    class_weights = class_weights_of(splits, settings.class_weights)
+    class_weights = compute_class_weights(splits, balanced=settings.class_weights)
     history: tuple[Epoch, ...] = ()
-    if state is None and settings.pretrained:
+    if checkpoint is None and settings.pretrained:
         history = train_linear_probe(
             model,
             splits,
-            settings,
+            settings=settings,
             class_weights=class_weights,
             weights_sha256=weights.sha256,
             cache=run.cache / "features",
@@ -102,20 +110,22 @@ def train_phases(run: RunDirectory, begun: UnfinishedRun, splits: Splits, progre
             events.write(row)
     best_epoch, share = 0, 0.0
     if settings.fine_tune or not settings.pretrained:
-        fitted = EpochTraining(
+        phase = EpochPhase(
             backbone=BACKBONES.load(settings.backbone),
             splits=splits,
             settings=settings,
             class_weights=class_weights,
             devices=devices,
-            checkpoint=checkpoint if settings.hosts == 1 else None,
+            checkpoint=path if settings.hosts == 1 else None,
             earlier=history,
             on_epoch=events.write,
-        ).run(model, state, progress)
-        if fitted.failure:
-            raise TrainingError(fitted.failure + _keep_last_good(run, model, begun, splits, fitted.best_epoch))
-        history, best_epoch, share = fitted.history, fitted.best_epoch, fitted.share
-        progress.note("Kept", fitted.kept)
+        )
+        result = train_epochs(phase, model, checkpoint=checkpoint, progress=progress)
+        if result.failure:
+            saved = _save_last_good(run.last_good_model, model, phase=phase, best_epoch=result.best_epoch)
+            raise TrainingError(result.failure + saved)
+        history, best_epoch, share = result.history, result.best_epoch, result.share
+        progress.note("Kept", result.kept)
     events.close()
     return TrainedClassifier(
         model=model,
@@ -124,40 +134,30 @@ def train_phases(run: RunDirectory, begun: UnfinishedRun, splits: Splits, progre
         history=history,
         best_epoch=best_epoch,
         share=share,
-        seconds=round(time.perf_counter() - began, 2),
+        seconds=round(time.perf_counter() - started, 2),
     )
 
 
-def _check_shares(shares: int, batch_size: int, photos: int) -> None:
-    if batch_size % shares:
-        raise OptionError(
-            f"--batch-size {batch_size} cannot be shared by {shares} devices: choose a multiple, or fewer --devices"
-        )
-    if photos < shares:
-        raise OptionError(f"{photos} training photos cannot be shared by {shares} devices: choose fewer --devices")
-
-
-def _build(begun: UnfinishedRun, classes: int) -> tuple[Any, WeightsRecord]:
-    settings = begun.settings
+def _build(settings: Settings, classes: int) -> tuple[Any, WeightsRecord]:
     backbone = BACKBONES.load(settings.backbone)
-    network, record = build_with_weights(backbone, settings.image_size, settings.weights, settings.alpha)
-    model = assemble(backbone, settings.image_size, classes, settings.alpha)
-    take_weights(model, network)
+    network, record = build_with_weights(backbone, settings.image_size, weights=settings.weights, alpha=settings.alpha)
+    model = build_classifier(backbone, settings.image_size, classes, alpha=settings.alpha)
+    copy_weights(model, network)
     return model, record
 
 
-def _keep_last_good(run: RunDirectory, model: Any, begun: UnfinishedRun, splits: Splits, best_epoch: int) -> str:
-    """Saves the best weights of a training that failed; returns what to say of it."""
-    if best_epoch == 0 and not begun.settings.pretrained:
+def _save_last_good(path: Path, model: Any, *, phase: EpochPhase, best_epoch: int) -> str:
+    """Saves the best weights of a training that failed; returns the end of the error message."""
+    settings = phase.settings
+    if best_epoch == 0 and not settings.pretrained:
         return ""
-    settings = begun.settings
     save_model(
-        run.last_good_model,
+        path,
         model,
-        splits.class_names,
+        phase.splits.class_names,
         size=settings.input_size,
         resize=settings.resize,
-        source_run=run.path.name,
+        source_run=path.parent.name,
     )
-    whose = f"epoch {best_epoch}" if best_epoch else "the linear probe"
-    return f"; the last good weights, those of {whose}, are in '{run.last_good_model}'"
+    origin = f"epoch {best_epoch}" if best_epoch else "the linear probe"
+    return f"; the last good weights, those of {origin}, are in '{path}'"

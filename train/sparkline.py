@@ -1,4 +1,4 @@
-"""A row of figures as a row of bars, for one line of a terminal."""
+"""Draws numbers as a row of bars, within a line of text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], most: int = 20) -> str:
-    """The last values as bars, from the least to the largest of them; "▄" where all are the same."""
+    """Returns the last ``most`` values as bars, scaled between the smallest and the largest; "▄" if all are equal."""
     shown = list(values)[-most:]
     low, high = min(shown), max(shown)
     if high == low:

@@ -22,7 +22,7 @@ from tledge.train.data.layouts import abridged
 from tledge.train.data.split_draw import DrawnSplits, draw_splits
 from tledge.train.data.tfds import PREFIX, write_tfds
 from tledge.train.report.tensorboard import check_tensorboard
-from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished
+from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 from tledge.train.settings import Options, Settings, settle
 
 BACKENDS = ("tensorflow", "jax")
@@ -59,7 +59,7 @@ def train(
     progress = progress or Progress()
     if resume:
         directory = find_unfinished(Path(runs), run)
-        begun = UnfinishedRun.load(directory)
+        begun = UnfinishedRun.load(unfinished_path(directory))
         progress.note("Resume", str(directory.path))
         _check_installed(begun.settings)
         with _keeping_what_can_be_resumed(directory):
@@ -67,7 +67,12 @@ def train(
     settings = settle(options)
     _check_installed(settings)
     with _run_directory(settings, Path(runs), progress) as (directory, dataset):
-        drawn = draw_splits(dataset, settings.seed, settings.validation_fraction, settings.test_fraction)
+        drawn = draw_splits(
+            dataset,
+            settings.seed,
+            validation_fraction=settings.validation_fraction,
+            test_fraction=settings.test_fraction,
+        )
         drawn.splits.save(directory.splits_path)
         record = record_data(dataset, drawn, settings.data)
         progress.note("Data", describe_data(record))
@@ -122,8 +127,8 @@ def _read_photos(settings: Settings, runs: Path, progress: Progress) -> Dataset:
     root = Path(settings.data)
     if settings.data.startswith(PREFIX):
         name = settings.data.removeprefix(PREFIX)
-        root = write_tfds(name, RunDirectory(runs / "any").cache / "tfds", progress)
-    return read_dataset(root, progress, settings.skip_broken)
+        root = write_tfds(name, RunDirectory(runs / "any").cache / "tfds", progress=progress)
+    return read_dataset(root, progress, skip_broken=settings.skip_broken)
 
 
 def _finish(directory: RunDirectory, begun: UnfinishedRun, progress: Progress) -> RunManifest:
@@ -133,8 +138,8 @@ def _finish(directory: RunDirectory, begun: UnfinishedRun, progress: Progress) -
 
     splits = directory.splits()
     splits.check_unchanged(splits.train + splits.validation + splits.test)
-    learned = train_phases(directory, begun, splits, progress)
-    manifest = finish_run(directory, begun, splits, learned, progress)
+    learned = train_phases(directory, begun, splits=splits, progress=progress)
+    manifest = finish_run(directory, begun, splits=splits, trained=learned, progress=progress)
     shutil.rmtree(directory.checkpoints, ignore_errors=True)
     if begun.settings.host == 0:
         directory.mark_latest()

@@ -1,4 +1,4 @@
-"""Pretrained weights of a backbone: downloaded by Keras, read from a file, or none."""
+"""The initial weights of a backbone: ImageNet weights that Keras downloads, a file, or random ones."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ NONE = "none"
 
 
 def build_with_weights(
-    backbone: Backbone, image_size: int, weights: str, alpha: float = 1.0
+    backbone: Backbone, image_size: int, *, weights: str, alpha: float = 1.0
 ) -> tuple[Any, WeightsRecord]:
     """Builds a backbone with its weights.
 
     Args:
-        backbone: which.
+        backbone: the backbone.
         image_size: height and width in pixels.
-        weights: "imagenet", "none", or a file that ``keras.Model.load_weights`` takes.
+        weights: "imagenet", "none" for random weights, or a file for ``keras.Model.load_weights``.
         alpha: the width multiplier.
 
     Returns:
-        The ``keras.Model`` of the backbone, and where its weights came from.
+        The ``keras.Model`` of the backbone, and the source of its weights.
 
     Raises:
-        WeightsError: no such file, a file of another network, or no network to download from.
+        WeightsError: there is no such file, it belongs to another network, or the download failed.
     """
     if weights == NONE:
-        return backbone.build(image_size, None, alpha), WeightsRecord(source=NONE)
+        return backbone.build(image_size, None, alpha=alpha), WeightsRecord(source=NONE)
     if weights == IMAGENET:
-        network = _download(backbone, image_size, alpha)
+        network = _download(backbone, image_size, alpha=alpha)
     else:
-        network = _read(backbone, image_size, Path(weights), alpha)
+        network = _read(backbone, image_size, path=Path(weights), alpha=alpha)
     return network, WeightsRecord(source=weights, sha256=_sha256_of_weights(network))
 
 
-def _download(backbone: Backbone, image_size: int, alpha: float) -> Any:
+def _download(backbone: Backbone, image_size: int, *, alpha: float) -> Any:
     try:
-        return backbone.build(image_size, IMAGENET, alpha)
+        return backbone.build(image_size, IMAGENET, alpha=alpha)
     except Exception as error:
         url = re.search(r"https?://\S+/([\w.-]+\.h5)", str(error))
         if url is None and not isinstance(error, OSError):
@@ -53,7 +53,7 @@ def _download(backbone: Backbone, image_size: int, alpha: float) -> Any:
         home = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise WeightsError(
             f"cannot download the ImageNet weights of {backbone.application}: {name} ({_reason(error)}); put that"
-            f" file into {home}, or pass --weights FILE or --weights none"
+            f" file into {home}, or pass a file or 'none' as `weights`"
         ) from error
 
 
@@ -62,24 +62,24 @@ def _reason(error: Exception) -> str:
 
 
 def check_weights_file(path: Path) -> None:
-    """Raises WeightsError where there is no such file."""
+    """Raises WeightsError if there is no such file."""
     if not path.is_file():
         raise WeightsError(
-            f"no weights file '{path}'; --weights takes imagenet, none, or a .weights.h5, .h5 or .keras file of the"
+            f"no weights file '{path}'; `weights` takes imagenet, none, or a .weights.h5, .h5 or .keras file of the"
             " backbone without its head"
         )
 
 
-def _read(backbone: Backbone, image_size: int, path: Path, alpha: float) -> Any:
+def _read(backbone: Backbone, image_size: int, *, path: Path, alpha: float) -> Any:
     check_weights_file(path)
-    network = backbone.build(image_size, None, alpha)
+    network = backbone.build(image_size, None, alpha=alpha)
     try:
         network.load_weights(path)
     except (ValueError, OSError, KeyError, TypeError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise WeightsError(
-            f"'{path}' does not hold the weights of {backbone.application} without its head: {first_line}; pass the"
-            " matching --backbone or another file"
+            f"'{path}' does not contain the weights of {backbone.application} without its head: {first_line}; pass"
+            " the matching `backbone` or another file"
         ) from error
     return network
 

@@ -123,7 +123,7 @@ def _import(
         data=data,
         input_range=input_range,
         resize=resize,
-        trust=trust,
+        trust_model=trust,
         runs=runs,
         progress=terminal.progress(),
     )

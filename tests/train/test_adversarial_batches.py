@@ -16,7 +16,8 @@ from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.run_directory import RunDirectory
 from tledge.train import train
-from tledge.train.adversarial_batches import AdversarialLearner, evaluate_under_attack, perturb
+from tledge.train.adversarial_batches import AdversarialModel, perturb
+from tledge.train.attacked_evaluation import evaluate_under_attack
 from tledge.train.settings import Options, settle
 
 keras = pytest.importorskip("keras")
@@ -92,7 +93,7 @@ def test_it_learns_what_an_attack_cannot_undo() -> None:
     pixels, labels = draw_signs(800, seed=1)
     data = (pixels.astype(np.float32), np.eye(2, dtype=np.float32)[labels])
     ordinary, hardened = build_linear(), build_linear()
-    learner = AdversarialLearner(hardened, eps=EPS, steps=40 * 50, seed=0)
+    learner = AdversarialModel(hardened, eps=EPS, steps=40 * 50, seed=0)
     for model in (ordinary, learner):
         model.compile(keras.optimizers.Adam(0.01), keras.losses.CategoricalCrossentropy(from_logits=True))
         model.fit(*data, sample_weight=np.ones(800, np.float32), batch_size=16, epochs=40, verbose=0)
@@ -119,11 +120,13 @@ def test_the_record_tells_the_radius_and_what_it_stands_up_to(ordinary: RunDirec
     )
     assert told == attacked.top1
     card = hardened.model_card.read_text()
-    assert f"around eps {EPS}/255 (L-infinity); validation accuracy under a short attack of that eps {told:.3f}" in card
-    assert "Nothing here says how it stands up to attacks" not in card
+    assert (
+        f"around eps {EPS}/255 (L-infinity); validation accuracy under a short attack of that eps: {told:.3f}" in card
+    )
+    assert "Its robustness to attacks was not measured" not in card
     assert "validation_robust_accuracy" not in ordinary.manifest().metrics
     assert ordinary.manifest().config["adversarial"] is None
-    assert "Nothing here says how it stands up to attacks" in ordinary.model_card.read_text()
+    assert "Its robustness to attacks was not measured" in ordinary.model_card.read_text()
 
 
 def test_epochs_are_compared_under_attack(ordinary: RunDirectory, hardened: RunDirectory) -> None:

@@ -107,7 +107,7 @@ def test_broken_photos_are_named_with_what_is_wrong(name: str, root: Path) -> No
         read_dataset(root, Progress())
     assert f"across/{name}'" in str(caught.value)
     assert reason in str(caught.value)
-    assert "leave it out with --skip-broken" in str(caught.value)
+    assert "or pass `skip_broken=True`" in str(caught.value)
     assert read_dataset(root, Progress(), skip_broken=True).skipped == (f"across/{name}",)
 
 

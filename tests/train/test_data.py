@@ -17,7 +17,7 @@ from tledge.train.data.split_draw import draw_splits
 
 
 def read(root: Path, skip_broken: bool = False) -> Dataset:
-    return read_dataset(root, Progress(), skip_broken)
+    return read_dataset(root, Progress(), skip_broken=skip_broken)
 
 
 def test_classes_are_folders_and_samples_are_sorted(tmp_path: Path) -> None:
@@ -51,10 +51,12 @@ def test_broken_photos_stop_unless_skipped(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=5)
     whole = (root / "across" / "001.jpg").read_bytes()
     (root / "across" / "001.jpg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"001.jpg' is a truncated JPEG .*repair or remove it, .*--skip-broken"):
+    with pytest.raises(
+        DataError, match=r"001.jpg' is a truncated JPEG .*repair or remove it, or pass `skip_broken=True`"
+    ):
         read(root)
     (root / "upright" / "002.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"2 broken images: .*001.jpg.*; and upright/002.jpg; .*--skip-broken"):
+    with pytest.raises(DataError, match=r"2 broken images: .*001.jpg.*; and upright/002.jpg; .*`skip_broken=True`"):
         read(root)
     dataset = read(root, skip_broken=True)
     assert dataset.skipped == ("across/001.jpg", "upright/002.jpg")
@@ -71,7 +73,7 @@ def test_a_class_whose_photos_are_all_broken_stops_even_when_skipping(tmp_path: 
 
 def test_folders_that_are_no_data_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "photos"
-    with pytest.raises(DataError, match="no such folder: '.*photos'; --data takes one folder per class"):
+    with pytest.raises(DataError, match="no such folder: '.*photos'; `data` takes one folder per class"):
         read(root)
     root.mkdir()
     with pytest.raises(DataError, match="no images in the class folders of '.*': found nothing"):
@@ -88,10 +90,10 @@ def test_folders_that_are_no_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="only one class in '.*': 'cat'; a classifier needs two or more"):
         read(root)
     (root / "dog").mkdir()
-    with pytest.raises(DataError, match="no image in 'dog' of '.*'; every folder there is taken for a class"):
+    with pytest.raises(DataError, match="no image in 'dog' of '.*'; every folder there is a class"):
         read(root)
     Image.new("RGB", (8, 8)).save(root / "dog" / "1.png")
-    with pytest.raises(DataError, match="1 images lie in '.*' beside the class folders cat, dog"):
+    with pytest.raises(DataError, match="1 images are in '.*' beside the class folders cat, dog"):
         read(root)
     with pytest.raises(DataError, match="is a file, not a folder"):
         read(root / "a.txt")
@@ -173,7 +175,7 @@ def test_folders_of_splits_are_kept_and_what_they_lack_is_drawn(tmp_path: Path) 
     (tmp_path / "val" / "sideways").mkdir()
     shutil.copy(tmp_path / "val" / "upright" / "000.jpg", tmp_path / "val" / "sideways")
     with pytest.raises(
-        DataError, match="'val' and 'train' in '.*' do not hold the same classes: across, sideways in one"
+        DataError, match="'val' and 'train' in '.*' do not have the same classes: across, sideways in one"
     ):
         read(tmp_path)
 
@@ -223,7 +225,7 @@ def test_the_oxford_pets_keep_their_own_lists(tmp_path: Path) -> None:
     }
     assert [len(splits.samples(split)) for split in ("train", "validation", "test")] == [10, 2, 4]
     (root / "images" / "Bengal_0.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 photos that the lists in .* name are not in .*: Bengal_0.jpg"):
+    with pytest.raises(DataError, match=r"1 photos in the lists of .* are not in .*: Bengal_0.jpg"):
         read(root)
     (root / "annotations" / "trainval.txt").write_text("nonsense\n")
     with pytest.raises(DataError, match="'.*trainval.txt' line 1 names no photo: received 'nonsense'"):
@@ -248,7 +250,7 @@ def test_a_validation_folder_that_is_the_test_folder_is_refused(tmp_path: Path) 
     for split, start in (("train", 0), ("test", 100), ("val", 100)):
         write_stripes(tmp_path / split, per_class=6, first=start)
     with pytest.raises(
-        DataError, match="the validation split of '.*' has no photo of across, upright left, once 12 with"
+        DataError, match="the validation split of '.*' has no photo of across, upright left, after leaving out 12 with"
     ):
         draw_splits(read(tmp_path), seed=0)
 

@@ -52,7 +52,7 @@ def test_it_changes_the_upper_stages_and_nothing_else(tuned: RunDirectory, weigh
     assert metrics["best_epoch"] >= 1, "on this data fine-tuning helps"
     model = keras.saving.load_model(tuned.model)
     backbone = BACKBONES.load("mobilenet")
-    original = backbone.build(32, None, 0.25)
+    original = backbone.build(32, None, alpha=0.25)
     original.load_weights(weights)
     first = [layer.name for layer in original.layers].index(backbone.stages[3])
     for place, layer in enumerate(original.layers):
@@ -107,9 +107,9 @@ def test_a_loss_that_breaks_keeps_the_last_good_weights(
     genuine = training_batches.Augmentation.apply
     calls = []
 
-    def poisoned(self: Any, *arguments: Any) -> Any:
+    def poisoned(self: Any, *arguments: Any, **options: Any) -> Any:
         calls.append(1)
-        pixels = genuine(self, *arguments).astype(np.float32)
+        pixels = genuine(self, *arguments, **options).astype(np.float32)
         return pixels * (np.nan if len(calls) > 200 else 1)
 
     monkeypatch.setattr(training_batches.Augmentation, "apply", poisoned)
@@ -201,16 +201,16 @@ def test_event_files_hold_the_history(tuned: RunDirectory) -> None:
 
 def test_unbalanced_classes_weigh_the_same_in_sum(tmp_path: Path) -> None:
     from tledge.core.progress import Progress
+    from tledge.train.class_weights import compute_class_weights
     from tledge.train.data.dataset import read_dataset
     from tledge.train.data.split_draw import draw_splits
-    from tledge.train.epochs import class_weights_of
 
     root = write_stripes(tmp_path / "photos", per_class=40)
     for path in sorted((root / "upright").iterdir())[10:]:
         path.unlink()
     splits = draw_splits(read_dataset(root, Progress()), 0).splits
     counts = np.bincount([sample.label for sample in splits.train])
-    weights = class_weights_of(splits, wanted=True)
+    weights = compute_class_weights(splits, balanced=True)
     assert weights @ counts == pytest.approx(counts.sum())
     assert weights[0] * counts[0] == pytest.approx(weights[1] * counts[1])
-    np.testing.assert_array_equal(class_weights_of(splits, wanted=False), [1, 1])
+    np.testing.assert_array_equal(compute_class_weights(splits, balanced=False), [1, 1])

@@ -114,7 +114,7 @@ def test_code_in_a_file_is_not_loaded(
     path = make(tmp_path / f"m{suffix}")
     loaded = []
     monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: loaded.append(1))
-    with pytest.raises(ModelError, match="it was not loaded.*--trust-model") as error:
+    with pytest.raises(ModelError, match="it was not loaded.*`trust_model=True`") as error:
         answers(path, 2)
     assert what.rsplit(">", maxsplit=1)[-1] in str(error.value)
     assert not loaded
@@ -128,10 +128,10 @@ def test_a_trusted_file_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layers", "what"),
     [
-        ((keras.layers.Flatten(), keras.layers.Dense(5)), "tells 5 classes apart, the data has 3"),
+        ((keras.layers.Flatten(), keras.layers.Dense(5)), "has 5 classes, the data has 3"),
         ((keras.layers.Flatten(), keras.layers.Dense(3, activation="sigmoid")), "independent sigmoids"),
         ((keras.layers.GlobalAveragePooling2D(),), "ends in GlobalAveragePooling2D"),
-        ((keras.layers.Dense(3),), "not one row of numbers a photo"),
+        ((keras.layers.Dense(3),), "not one row of numbers for each photo"),
         ((keras.layers.Flatten(), keras.layers.Dense(3), keras.layers.Activation("sigmoid")), "independent sigmoids"),
         ((keras.layers.Flatten(), keras.layers.Dense(3, activation="relu")), "ends in Dense"),
     ],
@@ -208,7 +208,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")
     for name in ("text.keras", "text.h5", "empty.keras"):
-        with pytest.raises(ModelError, match="no whole Keras model"):
+        with pytest.raises(ModelError, match="no complete Keras model"):
             answers(tmp_path / name, 2)
     with pytest.raises(ModelError, match="no model"):
         answers(tmp_path / "gone.keras", 2)

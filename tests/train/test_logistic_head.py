@@ -35,7 +35,7 @@ def test_it_is_the_logistic_regression_of_scikit_learn(tmp_path: Path) -> None:
     head, history = fit_head(train, validation, class_weights=np.ones(CLASSES, np.float32), passes=500)
     features = all_of(train)
     mean, deviation = features.mean(axis=0), features.std(axis=0)
-    reference = LogisticRegression(C=head.strength, max_iter=1000, tol=1e-6).fit(
+    reference = LogisticRegression(C=head.inverse_strength, max_iter=1000, tol=1e-6).fit(
         (features - mean) / deviation, train.labels
     )
     unseen = all_of(validation)
@@ -43,7 +43,7 @@ def test_it_is_the_logistic_regression_of_scikit_learn(tmp_path: Path) -> None:
     ours -= ours.max(axis=1, keepdims=True)
     scores = np.exp(ours) / np.exp(ours).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(scores, reference.predict_proba((unseen - mean) / deviation), atol=0.01)
-    assert min(history, key=lambda row: row.val_loss).epoch == INVERSE_STRENGTHS.index(head.strength) + 1
+    assert min(history, key=lambda row: row.val_loss).epoch == INVERSE_STRENGTHS.index(head.inverse_strength) + 1
     assert 0.6 < max(row.val_top1 for row in history) < 1
 
 

@@ -71,7 +71,7 @@ def test_killed_and_resumed_it_ends_with_the_same_figures(photos: Path, tmp_path
     assert figures_of(resumed) == figures_of(undisturbed)
     assert not resumed.checkpoints.exists()
     check_one_line_error(
-        tledge("train", "--resume", cwd=disturbed), "no unfinished run in 'runs'", "leave --resume out"
+        tledge("train", "--resume", cwd=disturbed), "no unfinished run in 'runs'", "leave out --resume"
     )
 
 
@@ -126,7 +126,7 @@ def test_photos_that_changed_meanwhile_stop_it(photos: Path, tmp_path: Path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(phases.Fitting, "run", interrupt)
+        patched.setattr(phases, "train_epochs", interrupt)
         with pytest.raises(KeyboardInterrupt, match="goes on with 'tledge train --resume --runs "):
             train(data=copied, weights="none", backbone="mobilenet", alpha=0.25, image_size=32, runs=tmp_path / "runs")
     os.utime(copied / "across" / "000.jpg")

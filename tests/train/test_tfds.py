@@ -107,11 +107,11 @@ def test_what_is_no_set_of_photos_is_said(prepared: Path, tmp_path: Path) -> Non
     env = {"TFDS_DATA_DIR": str(prepared / "sets"), "HTTPS_PROXY": "http://127.0.0.1:9", "NO_GCE_CHECK": "true"}
     check_one_line_error(
         tledge("train", "--data", "tfds:no_images", "--weights", "none", cwd=tmp_path, env=env),
-        "'tfds:no_images' is no image classification set: it holds text",
+        "'tfds:no_images' is no image classification data set: it holds text",
     )
     check_one_line_error(
         tledge("train", "--data", "tfds:no_such_set", "--weights", "none", cwd=tmp_path, env=env),
-        "tensorflow-datasets knows no set 'no_such_set'",
+        "tensorflow-datasets has no data set 'no_such_set'",
     )
 
 

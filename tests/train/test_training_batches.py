@@ -9,8 +9,9 @@ from tledge.core.progress import Progress
 from tledge.core.splits import Splits
 from tledge.train.data.augmentation import UNCHANGED, Augmentation
 from tledge.train.data.dataset import read_dataset
+from tledge.train.data.loaded_batches import Batch
 from tledge.train.data.split_draw import draw_splits
-from tledge.train.data.training_batches import Batch, TrainingBatches
+from tledge.train.data.training_batches import TrainingBatches
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_without_augmentation_photos_are_as_they_are_evaluated(splits: Splits) -
     batches = make(splits, augmentation=UNCHANGED)
     ((pixels, _, _),) = take(batches, 1)
     paths = splits.paths(splits.train)
-    expected = [load(paths[place], (24, 24), "crop") for place in batches.places(0, 0)]
+    expected = [load(paths[index], (24, 24), "crop") for index in batches.indices(0, 0)]
     np.testing.assert_array_equal(pixels, expected)
 
 

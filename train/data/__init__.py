@@ -1,1 +1,1 @@
-"""Photos for training: found, checked, split, augmented and streamed."""
+"""Photos for training: layouts, checks, splits, augmentation and batches."""

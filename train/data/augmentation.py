@@ -1,7 +1,7 @@
-"""Photos a little different each time: what a camera could have seen as well.
+"""Random changes of training photos: crop, rotation, mirroring and colour.
 
-One random crop, turned by a small angle, takes as much of the photo as can be had without a corner from outside of it,
-in a single antialiased resize; then a mirror image and a change of brightness, contrast and saturation.
+A crop of random size and angle is taken from inside of the photo, so that no corner is empty, in one antialiased
+resize. Then the image may be mirrored, and its brightness, contrast and saturation change.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from PIL import Image, ImageEnhance
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 
-EDGE = 3
-"""Pixels more than are needed of a turned photo: its corners are cut off where they are rounded to whole ones."""
+MARGIN = 3
+"""Extra pixels around a rotated crop: its corners are cut off where positions are rounded to whole pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +24,13 @@ class Augmentation:
     """How much training photos are changed at random.
 
     Attributes:
-        flip: mirror every second photo.
-        crop: the least share of a photo's side that is kept, above 0 to 1.
-        rotation: the largest angle, degrees.
-        colour: the most that brightness, contrast and saturation change, as a fraction.
+        flip: mirror every second photo, left to right.
+        crop: the smallest fraction of a photo's side that is kept, 0.1 to 1.
+        rotation: the largest angle, 0 to 45 degrees.
+        colour: the largest change of brightness, contrast and saturation, as a fraction, 0 to 0.9.
+
+    Raises:
+        OptionError: a value outside of these ranges.
     """
 
     flip: bool = True
@@ -39,21 +42,21 @@ class Augmentation:
         for name, low, high in (("crop", 0.1, 1.0), ("rotation", 0.0, 45.0), ("colour", 0.0, 0.9)):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise OptionError(f"--{name} must be between {low:g} and {high:g}; received {value:g}")
+                raise OptionError(f"`{name}` must be between {low:g} and {high:g}; received {value:g}")
 
-    def least_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of a photo whose smallest crop still is as large as the images wanted, of ``size``."""
+    def minimum_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the (height, width) that a photo needs, so that no crop is smaller than the ``size`` wanted."""
         height, width = size
         return math.ceil(height / self.crop), math.ceil(width / self.crop)
 
-    def apply(self, image: Image.Image, size: tuple[int, int], resize: str, rng: np.random.Generator) -> Pixels:
-        """Makes one training image of a photo.
+    def apply(self, image: Image.Image, size: tuple[int, int], *, resize: str, rng: np.random.Generator) -> Pixels:
+        """Makes a training image from a photo.
 
         Args:
             image: RGB, of any size.
             size: (height, width) wanted.
-            resize: the resize rule: "crop" keeps shapes, "stretch" does not.
-            rng: what everything random is drawn from.
+            resize: the resize rule: "crop" keeps the aspect ratio, "stretch" does not.
+            rng: the source of all random values.
 
         Returns:
             uint8 (height, width, 3).
@@ -61,11 +64,11 @@ class Augmentation:
         height, width = size
         angle = float(rng.uniform(-self.rotation, self.rotation))
         scale = float(rng.uniform(self.crop, 1.0))
-        # The sides of the crop, in the photo's pixels; for "stretch" its unit is not the same in both directions.
+        # Photo pixels for each pixel of the result; for "stretch" they differ between the directions.
         units = image.width / width, image.height / height
         across, down = (min(units), min(units)) if resize == "crop" else units
         turned = math.radians(abs(angle))
-        margin = EDGE if angle else 0
+        margin = MARGIN if angle else 0
         outer_width = (width + margin) * math.cos(turned) + (height + margin) * math.sin(turned)
         outer_height = (width + margin) * math.sin(turned) + (height + margin) * math.cos(turned)
         scale = min(scale, image.width / (outer_width * across), image.height / (outer_height * down))
@@ -87,7 +90,7 @@ class Augmentation:
 
 
 UNCHANGED = Augmentation(flip=False, crop=1.0, rotation=0.0, colour=0.0)
-"""Every photo as it is evaluated: :class:`~tledge.train.data.training_batches.TrainingBatches` changes nothing then."""
+"""No augmentation: training photos are resized exactly as in evaluation."""
 
 SMALL_AND_UPRIGHT = Augmentation(flip=False, crop=0.9, rotation=0.0, colour=0.0)
-"""For written characters of few pixels: a mirror makes others of them, and a turned crop has to leave an edge out."""
+"""For small images of characters: a mirrored character is a different one, and a rotated crop loses the edges."""

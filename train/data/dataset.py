@@ -1,10 +1,10 @@
-"""Labelled photos: found, checked one by one, fingerprinted, and grouped with those that are nearly the same."""
+"""A data set of labelled photos: each is checked, and near-duplicates are grouped."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,47 +21,47 @@ from tledge.train.data.layouts import abridged, find_photos
 from tledge.train.data.near_duplicates import Thumbnails, group_near_duplicates, thumbnail
 
 CHECKED_AT = (256, 256)
-"""What a thumbnail needs at most: JPEGs of 1024 pixels and more are checked at a reduced size, as they are used."""
+"""Pixels; enough for a thumbnail. JPEGs of 1024 pixels and more are decoded at a reduced size, as in training."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos that can all be read, with their classes.
+    """Readable photos with their classes.
 
     Attributes:
         root: the folder that the samples' paths are relative to.
         class_names: sorted; a sample's label is an index into them.
         samples: sorted by class and path.
-        given: the split that the layout puts each sample in; "" where it is to be drawn.
-        groups: (n,) of each sample, the index of the first one that is the same photo or nearly so.
-        skipped: broken files that were left out, relative to ``root``.
-        contradicted: files left out because the same file, byte for byte, stands in another class.
+        assigned: for each sample, the split that the layout assigns it to; ``UNASSIGNED`` if it is to be drawn.
+        groups: (n,), for each sample, the index of the first one that is the same or nearly the same photo.
+        skipped: broken files that were skipped, relative to ``root``.
+        contradicted: files left out because an identical file is in another class.
     """
 
     root: Path
     class_names: tuple[str, ...]
     samples: tuple[Sample, ...]
-    given: tuple[str, ...]
+    assigned: tuple[str, ...]
     groups: npt.NDArray[np.intp]
     skipped: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over every photo's path, class and content."""
+        """SHA-256 of every photo's path, class and content."""
         return sha256_of_records(
             (sample.path, self.class_names[sample.label], sample.sha256) for sample in self.samples
         )
 
     @property
     def count_by_class(self) -> Mapping[str, int]:
-        """How many photos each class has."""
+        """The number of photos of each class."""
         counts = Counter(sample.label for sample in self.samples)
         return {name: counts[label] for label, name in enumerate(self.class_names)}
 
     @property
     def near_duplicates(self) -> int:
-        """How many photos are the same as an earlier one, or nearly so."""
+        """The number of photos that are the same as an earlier one, or nearly the same."""
         return int(np.count_nonzero(self.groups != np.arange(len(self.groups))))
 
 
@@ -72,23 +72,23 @@ class _Checked:
 
 
 def read_dataset(
-    root: Path, progress: Progress, skip_broken: bool = False, look_for_near_duplicates: bool = True
+    root: Path, progress: Progress, *, skip_broken: bool = False, look_for_near_duplicates: bool = True
 ) -> Dataset:
-    """Finds the photos below a folder and decodes each once, to know that it can be read.
+    """Finds the photos in a folder, and decodes each to check that it is readable.
 
     Args:
         root: a folder in one of the layouts of ``train/data/layouts.py``.
-        progress: is told of the checking.
-        skip_broken: leave broken photos out instead of failing.
-        look_for_near_duplicates: else only files that are the same byte for byte count as one photo.
+        progress: shows progress.
+        skip_broken: skip broken photos instead of raising an error.
+        look_for_near_duplicates: group near-duplicates; without it, only identical files are grouped.
 
     Raises:
-        DataError: no such folder, no photos, fewer than two classes, a class without photos, or broken photos
-            without ``skip_broken``.
+        DataError: there is no such folder, it has no photos or fewer than two classes, a class has no photos, or a
+            photo is broken and ``skip_broken`` is not set.
     """
     found = find_photos(root)
     checked: list[_Checked] = []
-    given: list[str] = []
+    assigned: list[str] = []
     broken: list[tuple[str, ImageError]] = []
 
     def check(candidate: tuple[Path, int, str]) -> _Checked | ImageError:
@@ -105,20 +105,23 @@ def read_dataset(
         for candidate, result in zip(found.files, map_ahead(check, found.files, ahead=64), strict=True):
             if isinstance(result, _Checked):
                 checked.append(result)
-                given.append(candidate[2])
+                assigned.append(candidate[2])
             else:
                 broken.append((candidate[0].relative_to(root).as_posix(), result))
             step.advance()
     if broken and not skip_broken:
         raise DataError(_describe_broken(broken))
-    contradicted = _in_two_classes([item.sample for item in checked])
-    kept = [place for place, item in enumerate(checked) if item.sample.path not in contradicted]
+    contradicted = find_contradicted([item.sample for item in checked])
+    kept = [index for index, item in enumerate(checked) if item.sample.path not in contradicted]
     dataset = Dataset(
         root=root,
         class_names=found.class_names,
-        samples=tuple(checked[place].sample for place in kept),
-        given=tuple(given[place] for place in kept),
-        groups=_group([checked[place] for place in kept], look_for_near_duplicates),
+        samples=tuple(checked[index].sample for index in kept),
+        assigned=tuple(assigned[index] for index in kept),
+        groups=group_photos(
+            [checked[index].sample for index in kept],
+            [checked[index].thumbnail for index in kept] if look_for_near_duplicates else [],
+        ),
         skipped=tuple(name for name, _ in broken),
         contradicted=tuple(sorted(contradicted)),
     )
@@ -130,22 +133,31 @@ def read_dataset(
     return dataset
 
 
-def _in_two_classes(samples: list[Sample]) -> set[str]:
-    """The paths of files that say of one and the same photo that it is of two classes."""
+def find_contradicted(samples: Sequence[Sample]) -> set[str]:
+    """Returns the paths of files whose content is in more than one class."""
     classes: dict[str, set[int]] = {}
     for sample in samples:
         classes.setdefault(sample.sha256, set()).add(sample.label)
     return {sample.path for sample in samples if len(classes[sample.sha256]) > 1}
 
 
-def _group(checked: list[_Checked], look_for_near_duplicates: bool) -> npt.NDArray[np.intp]:
+def group_photos(samples: Sequence[Sample], thumbnails: Sequence[Thumbnails]) -> npt.NDArray[np.intp]:
+    """Groups identical files and near-duplicates.
+
+    Args:
+        samples: the photos.
+        thumbnails: the thumbnail of each photo; empty to group identical files only.
+
+    Returns:
+        (n,), for each photo, the index of the first photo of its group.
+    """
     first: dict[str, int] = {}
-    same = np.array([first.setdefault(item.sample.sha256, place) for place, item in enumerate(checked)], np.intp)
-    if not look_for_near_duplicates or not checked:
+    same = np.array([first.setdefault(sample.sha256, index) for index, sample in enumerate(samples)], np.intp)
+    if not thumbnails:
         return same
-    groups = group_near_duplicates(np.stack([item.thumbnail for item in checked]))
-    for place in np.flatnonzero(same != np.arange(len(same))):  # of one colour, they have nothing to correlate
-        one, other = groups[same[place]], groups[place]
+    groups = group_near_duplicates(np.stack(thumbnails))
+    for index in np.flatnonzero(same != np.arange(len(same))):  # photos of one colour correlate with nothing
+        one, other = groups[same[index]], groups[index]
         groups[groups == max(one, other)] = min(one, other)
     return groups
 
@@ -153,7 +165,7 @@ def _group(checked: list[_Checked], look_for_near_duplicates: bool) -> npt.NDArr
 def _describe_broken(broken: list[tuple[str, ImageError]]) -> str:
     first = str(broken[0][1])
     if len(broken) == 1:
-        return f"{first}; repair or remove it, or leave it out with --skip-broken"
+        return f"{first}; repair or remove it, or pass `skip_broken=True`"
     others = abridged(name for name, _ in broken[1:])
-    advice = "repair or remove them, or leave them out with --skip-broken"
+    advice = "repair or remove them, or pass `skip_broken=True`"
     return f"{len(broken)} broken images: {first}; and {others}; {advice}"

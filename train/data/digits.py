@@ -1,4 +1,4 @@
-"""The built-in data: 1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships.
+"""The built-in data: 1,797 handwritten digits of 8 x 8 pixels from scikit-learn.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
 Repository, 1998 (its test set).
@@ -15,7 +15,7 @@ from tledge.core.extras import require
 
 NAME = "digits"
 IMAGE_SIZE = 32
-"""Pixels; what the 8 x 8 images are enlarged to, the least that the backbones take."""
+"""Pixels. The 8 x 8 images are enlarged to the smallest size that the backbones support."""
 
 
 def write_digits(folder: Path) -> None:

@@ -1,9 +1,9 @@
-"""The ways in which photos with their classes lie in a folder.
+"""The layouts of folders with labelled photos.
 
 * one folder per class: ``photos/cat/1.jpg``;
-* folders ``train``, ``val`` and ``test`` (or some of them) that hold one folder per class each;
-* the Oxford-IIIT Pet layout: ``images/*.jpg`` and ``annotations/{trainval,test}.txt``, a line of which is
-  ``NAME CLASS-ID SPECIES BREED-ID``; the class is the name without its last number.
+* folders ``train``, ``val`` and ``test`` (or some of them), each with one folder per class;
+* the Oxford-IIIT Pet layout: ``images/*.jpg`` and ``annotations/{trainval,test}.txt`` with lines
+  ``NAME CLASS-ID SPECIES BREED-ID``; the class is the name without its number.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from tledge.core.errors import DataError
 
 EXPECTED = (
     "one folder per class with .jpg, .png, .webp or .bmp files (photos/cat/1.jpg, photos/dog/2.jpg), such folders"
-    " below train/, val/ and test/, or images/ and annotations/ as Oxford-IIIT Pet ships them"
+    " below train/, val/ and test/, or images/ and annotations/ as in the Oxford-IIIT Pet data set"
 )
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT_FOLDERS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
-"""How people call the folders of the splits."""
+"""The split of each folder name."""
 
-UNDECIDED = ""
-"""Of a photo for which the layout names no split."""
+UNASSIGNED = ""
+"""The split of a photo that the layout assigns to none."""
 
 
 @dataclass(frozen=True)
 class FoundPhotos:
-    """The photos that a folder holds, not read yet.
+    """The photos in a folder, not read yet.
 
     Attributes:
         class_names: sorted.
-        files: (path, index of its class, split that the layout puts it in or ``UNDECIDED``), sorted by class and path.
+        files: (path, index of its class, split that the layout assigns it to or ``UNASSIGNED``), sorted by class
+            and path.
     """
 
     class_names: tuple[str, ...]
@@ -44,22 +45,22 @@ class FoundPhotos:
 
 
 def find_photos(root: Path) -> FoundPhotos:
-    """Finds out which layout a folder has, and lists its photos.
+    """Detects the layout of a folder, and lists its photos.
 
     Raises:
-        DataError: no such folder, no photos in it, fewer than two classes, or a layout that contradicts itself.
+        DataError: there is no such folder, it has no photos or fewer than two classes, or its layout is inconsistent.
     """
     if not root.exists():
-        raise DataError(f"no such folder: '{root}'; --data takes {EXPECTED}")
+        raise DataError(f"no such folder: '{root}'; `data` takes {EXPECTED}")
     if not root.is_dir():
-        raise DataError(f"'{root}' is a file, not a folder; --data takes {EXPECTED}")
+        raise DataError(f"'{root}' is a file, not a folder; `data` takes {EXPECTED}")
     try:
         if (root / "annotations" / "trainval.txt").is_file() and (root / "images").is_dir():
             found = _oxford_pets(root)
         elif splits := _split_folders(root):
-            found = _split(root, splits)
+            found = _in_splits(root, splits)
         else:
-            found = _classes(root)
+            found = _in_classes(root)
     except OSError as error:
         raise DataError(
             f"cannot read folder '{error.filename or root}': {error.strerror}; check its permissions"
@@ -74,7 +75,7 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _classes(root: Path) -> FoundPhotos:
+def _in_classes(root: Path) -> FoundPhotos:
     found = {folder.name: images.images_below(folder) for folder in _folders(root)}
     loose = sum(images.is_image_name(entry) for entry in root.iterdir())
     if not any(found.values()):
@@ -84,24 +85,24 @@ def _classes(root: Path) -> FoundPhotos:
     empty = [name for name, paths in found.items() if not paths]
     if empty:
         raise DataError(
-            f"no image in {abridged([repr(name) for name in empty])} of '{root}'; every folder there is taken for a"
-            " class: add images or remove the folder"
+            f"no image in {abridged([repr(name) for name in empty])} of '{root}'; every folder there is a class:"
+            " add images or remove the folder"
         )
     if len(found) < 2:
         (name,) = found
         raise DataError(f"only one class in '{root}': '{name}'; a classifier needs two or more: {EXPECTED}")
     if loose:
         raise DataError(
-            f"{loose} images lie in '{root}' beside the class folders {abridged(list(found))}; move them into a class"
+            f"{loose} images are in '{root}' beside the class folders {abridged(list(found))}; move them into a class"
         )
     return FoundPhotos(
         tuple(found),
-        tuple((path, label, UNDECIDED) for label, paths in enumerate(found.values()) for path in paths),
+        tuple((path, label, UNASSIGNED) for label, paths in enumerate(found.values()) for path in paths),
     )
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """The folder of each split, if that is what all the folders here are; a class may well be called "train"."""
+    """Returns the folder of each split; empty if a folder is none, since a class may be called "train" as well."""
     folders = _folders(root)
     if len(folders) < 2 or "train" not in {folder.name for folder in folders}:
         return {}
@@ -111,19 +112,19 @@ def _split_folders(root: Path) -> dict[str, Path]:
     for folder in folders:
         split = SPLIT_FOLDERS[folder.name]
         if split in splits:
-            raise DataError(f"'{splits[split].name}' and '{folder.name}' in '{root}' mean the same; merge them")
+            raise DataError(f"'{splits[split].name}' and '{folder.name}' in '{root}' are the same split; merge them")
         splits[split] = folder
     return splits
 
 
-def _split(root: Path, folders: dict[str, Path]) -> FoundPhotos:
-    found = {split: _classes(folder) for split, folder in folders.items()}
+def _in_splits(root: Path, folders: dict[str, Path]) -> FoundPhotos:
+    found = {split: _in_classes(folder) for split, folder in folders.items()}
     class_names = found[TRAIN].class_names
     for split, part in found.items():
         odd = sorted(set(part.class_names) ^ set(class_names))
         if odd:
             raise DataError(
-                f"'{folders[split].name}' and '{folders[TRAIN].name}' in '{root}' do not hold the same classes:"
+                f"'{folders[split].name}' and '{folders[TRAIN].name}' in '{root}' do not have the same classes:"
                 f" {abridged(odd)} in one of them only; add its photos or remove the folder"
             )
     files = [(path, label, split) for split, part in found.items() for path, label, _ in part.files]
@@ -131,7 +132,7 @@ def _split(root: Path, folders: dict[str, Path]) -> FoundPhotos:
 
 
 def _oxford_pets(root: Path) -> FoundPhotos:
-    lists = {UNDECIDED: root / "annotations" / "trainval.txt", TEST: root / "annotations" / "test.txt"}
+    lists = {UNASSIGNED: root / "annotations" / "trainval.txt", TEST: root / "annotations" / "test.txt"}
     named: list[tuple[Path, str, str]] = []
     for split, path in lists.items():
         if not path.is_file():
@@ -150,13 +151,13 @@ def _oxford_pets(root: Path) -> FoundPhotos:
     absent = [path.name for path, _, _ in named if not path.is_file()]
     if absent:
         raise DataError(
-            f"{len(absent)} photos that the lists in '{root / 'annotations'}' name are not in '{root / 'images'}':"
-            f" {abridged(absent)}; put them back or take their lines out"
+            f"{len(absent)} photos in the lists of '{root / 'annotations'}' are not in '{root / 'images'}':"
+            f" {abridged(absent)}; restore them or remove their lines"
         )
     class_names = tuple(sorted({class_name for _, class_name, _ in named}, key=str.lower))
     if len(class_names) < 2:
         raise DataError(
-            f"the lists in '{root / 'annotations'}' name {len(class_names)} classes; a classifier needs two or more"
+            f"the lists in '{root / 'annotations'}' have {len(class_names)} classes; a classifier needs two or more"
         )
     labels = {name: label for label, name in enumerate(class_names)}
     files = [(path, labels[class_name], split) for path, class_name, split in named]
@@ -181,6 +182,6 @@ def _contents(root: Path, loose_images: int) -> str:
 
 
 def abridged(names: Iterable[str], most: int = 5) -> str:
-    """The first names of a list, as an error shows them."""
+    """Returns the first names of a list, for an error message."""
     listed = list(names)
     return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")

@@ -1,7 +1,7 @@
-"""Photos that are nearly the same: copies that were resized, recompressed, brightened a little or mirrored.
+"""Near-duplicates: copies of a photo that were resized, recompressed, slightly brightened or mirrored.
 
-Two photos that differ by so little must not stand on both sides of a split: the test would ask for what was learned
-by heart. Candidates are found by a perceptual hash, and each is confirmed by its thumbnail.
+Near-duplicates must be in the same split: a model is not tested on photos that it has memorized. Candidates are found
+by a perceptual hash, and confirmed by the correlation of their thumbnails.
 
 Source of the hash: C. Zauner, Implementation and benchmarking of perceptual image hash functions, 2010, section 3.2
 (the signs of the lowest frequencies of a discrete cosine transform). Bands as in Manku, Jain and Das Sarma, Detecting
@@ -20,15 +20,16 @@ THUMBNAIL = 16
 """Height and width of a thumbnail, in pixels."""
 
 FREQUENCIES = 8
-"""Frequencies of the cosine transform in each direction that the hash is made of: 64 bits."""
+"""Frequencies of the cosine transform in each direction; their signs are the 64 bits of the hash."""
 
 LARGEST_DISTANCE = 7
-"""Bits by which the hashes of a candidate may differ."""
+"""The most bits by which the hashes of near-duplicates differ."""
 
 LEAST_CORRELATION = 0.95
-"""Between the thumbnails of two photos that count as nearly the same."""
+"""The lowest correlation between the thumbnails of near-duplicates."""
 
 BANDS = LARGEST_DISTANCE + 1
+"""Bands of bits: hashes that differ in fewer bits than there are bands agree on one of them."""
 
 BLOCK = 2**20
 """Pairs of hashes that are compared at once."""
@@ -38,35 +39,35 @@ Hashes = npt.NDArray[np.uint64]
 
 
 def thumbnail(image: Image.Image) -> Thumbnails:
-    """A photo's grey thumbnail, uint8 (16, 16): all that is compared of it."""
+    """Returns the grey thumbnail of a photo, uint8 (16, 16); only thumbnails are compared."""
     return np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR), np.uint8)
 
 
 def group_near_duplicates(thumbnails: Thumbnails) -> npt.NDArray[np.intp]:
-    """Puts photos that are nearly the same into one group, and those that are so by way of others.
+    """Groups near-duplicates, also those that are similar through other photos only.
 
     Args:
         thumbnails: uint8 (n, 16, 16), as :func:`thumbnail` makes them.
 
     Returns:
-        (n,): the index of the first photo of each photo's group; its own where there is no other like it.
+        (n,), for each photo, the index of the first photo of its group; its own index if it has no near-duplicate.
     """
     parents = np.arange(len(thumbnails))
 
-    def root(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = int(parents[place])
-        return place
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = int(parents[index])
+        return index
 
     for first, second in _pairs(thumbnails):
         one, other = root(first), root(second)
         parents[max(one, other)] = min(one, other)
-    return np.array([root(place) for place in range(len(parents))], np.intp)
+    return np.array([root(index) for index in range(len(parents))], np.intp)
 
 
 def _pairs(thumbnails: Thumbnails) -> Iterator[tuple[int, int]]:
-    """The pairs of photos that are nearly the same, each at least once."""
+    """Yields the pairs of near-duplicates, each at least once."""
     normalized = _normalize(thumbnails)
     mirrored = _normalize(thumbnails[:, :, ::-1])
     hashes, of_mirrored = _hash(thumbnails), _hash(thumbnails[:, :, ::-1])
@@ -77,7 +78,7 @@ def _pairs(thumbnails: Thumbnails) -> Iterator[tuple[int, int]]:
 
 
 def _normalize(thumbnails: Thumbnails) -> npt.NDArray[np.float32]:
-    """(n, 256) of mean 0 and length 1, so that a product is a correlation; 0 for a photo of one colour."""
+    """Returns (n, 256) of mean 0 and length 1, so that a product is a correlation; 0 for a photo of one colour."""
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
@@ -86,7 +87,7 @@ def _normalize(thumbnails: Thumbnails) -> npt.NDArray[np.float32]:
 
 
 def _hash(thumbnails: Thumbnails) -> Hashes:
-    """(n,): the signs of the lowest frequencies, 64 bits; the constant one is left out for the one after the last."""
+    """Returns (n,), the signs of the lowest frequencies, 64 bits; the constant one is replaced by the next one."""
     steps = np.arange(THUMBNAIL)
     basis = np.cos(np.pi * (2 * steps + 1) * np.arange(FREQUENCIES + 1)[:, np.newaxis] / (2 * THUMBNAIL))
     transformed = np.einsum("ui,nij,vj->nuv", basis, thumbnails.astype(np.float32), basis, optimize=True)
@@ -97,7 +98,7 @@ def _hash(thumbnails: Thumbnails) -> Hashes:
 
 
 def _candidates(hashes: Hashes, others: Hashes) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Pairs (first, second), first < second, of which ``hashes[first]`` and ``others[second]`` differ in few bits."""
+    """Yields pairs first < second for which ``hashes[first]`` and ``others[second]`` differ in few bits."""
     bits = np.uint64(64 // BANDS)
     for band in range(BANDS):
         ours, theirs = (values >> np.uint64(band) * bits & np.uint64(2 ** int(bits) - 1) for values in (hashes, others))

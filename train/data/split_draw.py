@@ -1,29 +1,32 @@
-"""Drawing the train, validation and test splits, once, by seed, with no photo on two sides."""
+"""Draws the train, validation and test splits; near-duplicates stay in one split."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tledge.core.errors import DataError
 from tledge.core.splits import Sample, Splits
 from tledge.train.data.dataset import Dataset
-from tledge.train.data.layouts import TEST, TRAIN, UNDECIDED, VALIDATION, abridged
+from tledge.train.data.layouts import TEST, TRAIN, UNASSIGNED, VALIDATION, abridged
 
-_SIDES = (TEST, VALIDATION, TRAIN)
-"""Of near-duplicates that the user's own folders have on two sides, the first of these keeps its photo."""
+PRIORITY = (TEST, VALIDATION, TRAIN)
+"""If the user's own folders have near-duplicates in two splits, those in the first of these splits are kept."""
+
+Groups = Sequence[Sequence[Sample]]
 
 
 @dataclass(frozen=True)
 class DrawnSplits:
-    """Splits, and what was left out to keep them apart.
+    """Splits, and the photos that were left out to keep them apart.
 
     Attributes:
-        splits: the samples of each.
-        leaking: photos that the user's own folders put on a second side of the splits; they are in none.
+        splits: the samples of each split.
+        leaking: photos with a near-duplicate in another of the user's own splits; they are in no split.
     """
 
     splits: Splits
@@ -31,77 +34,60 @@ class DrawnSplits:
 
 
 def draw_splits(
-    dataset: Dataset, seed: int, validation_fraction: float = 0.15, test_fraction: float = 0.15
+    dataset: Dataset, seed: int, *, validation_fraction: float = 0.15, test_fraction: float = 0.15
 ) -> DrawnSplits:
     """Draws photos of each class for validation and testing; the others are for training.
 
-    Every split holds at least one photo of every class, and near-duplicates stay in one split. What the dataset's own
-    folders or lists put in a split stays there, and only the splits that they do not name are drawn, from the
-    rest. If they have near-duplicates on two sides, the test photo stays, then the validation photo.
+    Every split has a photo of every class, and near-duplicates stay in one split. Photos that the data set assigns to a
+    split stay there; only the missing splits are drawn. If the data set has near-duplicates in two splits, the test
+    photo is kept, else the validation photo.
 
     Args:
         dataset: the photos.
         seed: the same seed and photos give the same splits.
-        validation_fraction: of the photos of each class.
-        test_fraction: likewise.
+        validation_fraction, test_fraction: fractions of the photos of each class.
 
     Raises:
         DataError: a class has too few different photos.
     """
-    given = set(dataset.given)
-    to_draw = {
-        split: fraction
-        for split, fraction in ((VALIDATION, validation_fraction), (TEST, test_fraction))
-        if split not in given
-    }
-    leaking = _find_leaks(dataset)
-    placed: dict[str, list[Sample]] = {split: [] for split in _SIDES}
-    free: dict[int, dict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
-    label_of_group: dict[int, int] = {}
-    for place, sample in enumerate(dataset.samples):
-        if place in leaking:
-            continue
-        if dataset.given[place] in (VALIDATION, TEST):
-            placed[dataset.given[place]].append(sample)
-        else:  # undecided, or training photos of which a split that is not given is drawn
-            group = int(dataset.groups[place])
-            free[label_of_group.setdefault(group, sample.label)][group].append(sample)
+    fractions = {VALIDATION: validation_fraction, TEST: test_fraction}
+    to_draw = {split: fraction for split, fraction in fractions.items() if split not in dataset.assigned}
+    leaking = find_leaks(dataset.assigned, dataset.groups)
+    chosen: dict[str, list[Sample]] = {split: [] for split in PRIORITY}
+    for index, (sample, split) in enumerate(zip(dataset.samples, dataset.assigned, strict=True)):
+        if split in (VALIDATION, TEST) and index not in leaking:
+            chosen[split].append(sample)
     rng = np.random.default_rng(seed)
+    groups_by_label = _undrawn_groups(dataset, leaking)
     for label, name in enumerate(dataset.class_names):
-        groups = list(free[label].values())
+        groups = groups_by_label[label]
         if len(groups) <= len(to_draw):
-            raise DataError(_describe_too_few(dataset, name, len(groups), list(to_draw)))
-        for split, samples in _draw([groups[index] for index in rng.permutation(len(groups))], to_draw).items():
-            placed[split] += samples
-    _refuse_gaps(dataset, placed, len(leaking))
+            raise DataError(_describe_too_few(dataset, name, count=len(groups), drawn=list(to_draw)))
+        for split, samples in draw_groups([groups[index] for index in rng.permutation(len(groups))], to_draw).items():
+            chosen[split] += samples
+    _check_classes(dataset, chosen, leaking=len(leaking))
     splits = Splits(
         root=dataset.root,
         class_names=dataset.class_names,
-        train=tuple(placed[TRAIN]),
-        validation=tuple(placed[VALIDATION]),
-        test=tuple(placed[TEST]),
+        train=tuple(chosen[TRAIN]),
+        validation=tuple(chosen[VALIDATION]),
+        test=tuple(chosen[TEST]),
     )
-    return DrawnSplits(splits, tuple(dataset.samples[place].path for place in sorted(leaking)))
+    return DrawnSplits(splits, tuple(dataset.samples[index].path for index in sorted(leaking)))
 
 
-def _refuse_gaps(dataset: Dataset, placed: dict[str, list[Sample]], leaking: int) -> None:
-    """Raises DataError where a split of the user's own has lost all photos of a class."""
-    for split, samples in placed.items():
-        missing = set(range(len(dataset.class_names))) - {sample.label for sample in samples}
-        if missing:
-            names = abridged(dataset.class_names[label] for label in sorted(missing))
-            raise DataError(
-                f"the {split} split of '{dataset.root}' has no photo of {names} left, once {leaking} with a"
-                " near-duplicate in another split are left out: give it photos of its own, or remove its folder and"
-                " let it be drawn"
-            )
+def draw_groups(groups: Groups, fractions: Mapping[str, float]) -> dict[str, list[Sample]]:
+    """Divides groups among splits: each split takes whole groups until it has its fraction of the photos.
 
+    A group that is larger than what a split still needs is kept for training, unless the split is empty and no smaller
+    group is left. Each split gets a group, and one is left for training.
 
-def _draw(groups: Sequence[list[Sample]], fractions: dict[str, float]) -> dict[str, list[Sample]]:
-    """Takes whole groups for each split until it has its fraction of the photos, one group at the least.
+    Args:
+        groups: near-duplicates, in random order; more groups than ``fractions``.
+        fractions: the fraction of the photos for each split but the training split.
 
-    A group that is larger than what a split still wants is kept for training, unless the split is empty and
-    nothing smaller is left.
+    Returns:
+        The photos of each split, the training split included.
     """
     total = sum(map(len, groups))
     drawn: dict[str, list[Sample]] = {}
@@ -110,34 +96,66 @@ def _draw(groups: Sequence[list[Sample]], fractions: dict[str, float]) -> dict[s
         wanted = max(1, round(fraction * total))
         needed_later = len(fractions) - done  # a group for each later split, and one for training
         taken: list[Sample] = []
-        passed: list[list[Sample]] = []
-        while left and len(taken) < wanted and len(left) + len(passed) > needed_later:
+        too_large: list[Sequence[Sample]] = []
+        while left and len(taken) < wanted and len(left) + len(too_large) > needed_later:
             group = left.pop(0)
             if len(taken) + len(group) <= wanted:
                 taken += group
             else:
-                passed.append(group)
-        left = passed + left
+                too_large.append(group)
+        left = too_large + left
         if not taken:
             smallest = min(range(len(left)), key=lambda index: len(left[index]))
-            taken = left.pop(smallest)
+            taken = list(left.pop(smallest))
         drawn[split] = taken
     drawn[TRAIN] = [sample for group in left for sample in group]
     return drawn
 
 
-def _find_leaks(dataset: Dataset) -> set[int]:
-    """The places of photos that have a near-duplicate on a side that goes before their own."""
-    side = [_SIDES.index(split or TRAIN) for split in dataset.given]
-    first_side: dict[int, int] = {}
-    for group, own in zip(dataset.groups, side, strict=True):
-        first_side[int(group)] = min(first_side.get(int(group), own), own)
-    return {place for place, group in enumerate(dataset.groups) if side[place] > first_side[int(group)]}
+def find_leaks(assigned: Sequence[str], groups: npt.NDArray[np.intp]) -> set[int]:
+    """Returns the indices of photos with a near-duplicate in a split of a higher ``PRIORITY``.
+
+    Args:
+        assigned: the split of each photo; ``UNASSIGNED`` counts as training.
+        groups: (n,), the group of each photo.
+    """
+    priorities = [PRIORITY.index(split or TRAIN) for split in assigned]
+    highest: dict[int, int] = {}
+    for group, priority in zip(groups, priorities, strict=True):
+        highest[int(group)] = min(highest.get(int(group), priority), priority)
+    return {index for index, group in enumerate(groups) if priorities[index] > highest[int(group)]}
 
 
-def _describe_too_few(dataset: Dataset, name: str, count: int, drawn: list[str]) -> str:
+def _undrawn_groups(dataset: Dataset, leaking: set[int]) -> dict[int, list[list[Sample]]]:
+    """Returns the groups of each class that the data set assigns to training or to no split.
+
+    A group with photos of several classes belongs to the class of its first photo.
+    """
+    samples_of: dict[int, list[Sample]] = defaultdict(list)
+    for index, (sample, split) in enumerate(zip(dataset.samples, dataset.assigned, strict=True)):
+        if split not in (VALIDATION, TEST) and index not in leaking:
+            samples_of[int(dataset.groups[index])].append(sample)
+    groups: dict[int, list[list[Sample]]] = defaultdict(list)
+    for samples in samples_of.values():
+        groups[samples[0].label].append(samples)
+    return groups
+
+
+def _check_classes(dataset: Dataset, chosen: Mapping[str, Sequence[Sample]], *, leaking: int) -> None:
+    """Raises DataError if a split of the user's own has lost all photos of a class."""
+    for split, samples in chosen.items():
+        missing = set(range(len(dataset.class_names))) - {sample.label for sample in samples}
+        if missing:
+            names = abridged(dataset.class_names[label] for label in sorted(missing))
+            raise DataError(
+                f"the {split} split of '{dataset.root}' has no photo of {names} left, after leaving out {leaking} with"
+                " a near-duplicate in another split: add other photos, or remove its folder to have it drawn"
+            )
+
+
+def _describe_too_few(dataset: Dataset, name: str, *, count: int, drawn: Sequence[str]) -> str:
     needed = len(drawn) + 1
-    where = " for training" if UNDECIDED not in dataset.given else ""
+    where = " for training" if UNASSIGNED not in dataset.assigned else ""
     purposes = " and ".join([TRAIN, *drawn]) if needed < 3 else "train, validation and test"
     return (
         f"too few different images of class '{name}' in '{dataset.root}'{where}: {count} (near-duplicates count as"

@@ -1,7 +1,7 @@
-"""Image classification sets of tensorflow-datasets: ``--data tfds:cats_vs_dogs``.
+"""Image classification data sets of tensorflow-datasets: ``data="tfds:cats_vs_dogs"``.
 
-A set is written once as plain files, as they were encoded, in folders of splits and classes; from there on it is like
-any other folder, so the files that a run was trained on can be shown to an artifact, one by one, on any machine.
+The photos are written once as files, in their original encoding, in folders of splits and classes. From then on the
+data set is a folder like any other: artifacts can be run on the same files, on any machine.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ PREFIX = "tfds:"
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
 
 
-def write_tfds(name: str, folder: Path, progress: Progress) -> Path:
-    """Writes a set's photos as files, unless an earlier run did.
+def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
+    """Writes the photos of a data set as files, unless an earlier run did.
 
     Args:
-        name: as tensorflow-datasets takes it: "cats_vs_dogs", "oxford_iiit_pet:4.0.0".
-        folder: where such sets are kept.
-        progress: is told of the writing.
+        name: a name of tensorflow-datasets: "cats_vs_dogs", "oxford_iiit_pet:4.0.0".
+        folder: the folder for all such data sets.
+        progress: shows progress.
 
     Returns:
-        A folder with one folder per class, or with such folders below ``train``, ``validation`` and ``test`` where the
-        set has these splits.
+        A folder with one folder per class, or with such folders below ``train``, ``validation`` and ``test`` if the
+        data set has these splits.
 
     Raises:
         MissingExtraError: tensorflow-datasets is not installed.
-        DataError: no such set, it cannot be downloaded, or it does not hold images with one class each.
+        DataError: there is no such data set, it cannot be downloaded, or it does not hold images with one class each.
     """
     require("tensorflow_datasets", extra="tfds", purpose=f"data '{PREFIX}{name}'")
     import tensorflow_datasets as tfds
 
     builder = _build(tfds, name)
-    image, label = _features(tfds, builder, name)
+    image, label = _features(tfds, builder, name=name)
     complete = folder / str(builder.info.full_name).replace("/", "-")
     if complete.is_dir():
         return complete
@@ -58,8 +58,8 @@ def write_tfds(name: str, folder: Path, progress: Progress) -> Path:
             for split, kind in splits.items():
                 examples = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})
                 pairs = ((bytes(item[image]), int(item[label])) for item in tfds.as_numpy(examples))
-                _write(_unlabelled_left_out(pairs), class_names, whole / kind, step)
-        alone = [path.name for path in whole.iterdir()] == [TRAIN]  # a test split without answers has left nothing
+                _write(_labelled(pairs), class_names, folder=whole / kind, step=step)
+        alone = [path.name for path in whole.iterdir()] == [TRAIN]  # a test split without labels has no files
         (whole / TRAIN if alone else whole).rename(complete)
     return complete
 
@@ -70,19 +70,19 @@ def _build(tfds: Any, name: str) -> Any:
         builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError as error:
         raise DataError(
-            f"tensorflow-datasets knows no set '{name}'; --data {PREFIX}NAME takes those of its catalog, for instance"
-            f" {PREFIX}cats_vs_dogs"
+            f"tensorflow-datasets has no data set '{name}'; pass one of its catalog as `data`, such as"
+            f" '{PREFIX}cats_vs_dogs'"
         ) from error
-    except Exception as error:  # whatever a download can meet, and versions that do not exist
+    except Exception as error:  # any error of a download, or a version that does not exist
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise DataError(
-            f"cannot prepare '{PREFIX}{name}': {reason}; prepare it where there is a network and set TFDS_DATA_DIR"
+            f"cannot prepare '{PREFIX}{name}': {reason}; prepare it on a machine with a network and set TFDS_DATA_DIR"
         ) from error
     return builder
 
 
-def _features(tfds: Any, builder: Any, name: str) -> tuple[str, str]:
-    """The keys of the image and of its class."""
+def _features(tfds: Any, builder: Any, *, name: str) -> tuple[str, str]:
+    """Returns the keys of the image and of its class."""
     features = builder.info.features
     found = {
         kind: [key for key, feature in features.items() if type(feature) is kind]
@@ -94,16 +94,16 @@ def _features(tfds: Any, builder: Any, name: str) -> tuple[str, str]:
                 found[kind] = [key]
     image, label = found.values()
     if not image or not label:
-        raise DataError(f"'{PREFIX}{name}' is no image classification set: it holds {', '.join(features)}")
+        raise DataError(f"'{PREFIX}{name}' is no image classification data set: it holds {', '.join(features)}")
     return image[0], "label" if "label" in label else label[0]
 
 
-def _unlabelled_left_out(pairs: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
-    """Test splits without public answers have the label -1."""
+def _labelled(pairs: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+    """Drops unlabelled photos: test splits without public labels have the label -1."""
     return (pair for pair in pairs if pair[1] >= 0)
 
 
-def _write(pairs: Iterable[tuple[bytes, int]], class_names: list[str], folder: Path, step: Step) -> None:
+def _write(pairs: Iterable[tuple[bytes, int]], class_names: list[str], *, folder: Path, step: Step) -> None:
     for number, (content, label) in enumerate(pairs):
         suffix = next((suffix for start, suffix in _SUFFIXES if content.startswith(start)), ".jpg")
         (folder / class_names[label]).mkdir(parents=True, exist_ok=True)

@@ -1,49 +1,48 @@
-"""Training batches from photo files, decoded and augmented in parallel, ahead of the device. Imports Keras."""
+"""Training batches: which photos each one holds, and how each photo is augmented."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from tledge.core import images
 from tledge.core.cores import usable_cores
-from tledge.core.errors import TledgeError
+from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.splits import Splits
+from tledge.train.class_weights import Floats
 from tledge.train.data.augmentation import UNCHANGED, Augmentation
 
-AHEAD = 2
-"""Batches that are worked on beyond the one that is asked for."""
+if TYPE_CHECKING:
+    from tledge.train.data.loaded_batches import LoadedBatches
 
-Floats = npt.NDArray[np.float32]
-Batch = tuple[Floats, Floats, Floats]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingBatches:
-    """Batches of the training split: each epoch is shuffled anew and augmented anew.
+    """Batches of the training split: each epoch is shuffled and augmented anew.
 
-    What an epoch holds depends on the seed, the epoch and the photo alone: not on which thread is first, nor on whether
-    the epochs before it ran in this process. Every batch is full; photos that are over at the end of an epoch are
-    left out of it, other ones each time.
+    The content of an epoch depends only on the seed, the epoch and the photo, not on the order of threads or on whether
+    earlier epochs ran in this process. Every batch is full: the photos left over at the end of an epoch are dropped,
+    different ones each time.
 
     Attributes:
         splits: the photos.
-        size: (height, width).
+        size: (height, width) of the images.
         resize: the resize rule.
-        batch_size: photos a batch, over all hosts; all where there are fewer.
-        seed: of the order and the augmentation.
-        augmentation: how photos are changed.
+        batch_size: photos a batch, over all hosts; all training photos if there are fewer.
+        seed: the seed of the order and the augmentation.
+        augmentation: the random changes of the photos.
         class_weights: (classes,), the weight of a photo of each class.
         host: (index, count) of the hosts that share the batches; each reads its own part of every batch.
-        shares: devices of all hosts; each gets as many photos of a batch.
+        shares: devices of all hosts; each gets the same number of photos of a batch.
     """
 
     splits: Splits
@@ -68,12 +67,14 @@ class TrainingBatches:
 
     @contextmanager
     def loading(self) -> Iterator[LoadedBatches]:
-        """The batches, for Keras to ask for while the block runs.
+        """Yields the batches for Keras to read while the block runs. Imports Keras.
 
         Raises:
-            ImageError: a photo has become unreadable. It is raised as itself at the end of the block, whatever Keras
-                made of it in between.
+            ImageError: a photo has become unreadable. It is raised at the end of the block, in place of the error that
+                Keras raises.
         """
+        from tledge.train.data.loaded_batches import LoadedBatches
+
         pool = ThreadPoolExecutor(usable_cores())
         loaded = LoadedBatches(self, pool)
         try:
@@ -85,64 +86,33 @@ class TrainingBatches:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def places(self, epoch: int, index: int) -> npt.NDArray[np.intp]:
-        """Which photos of the split this host's part of a batch holds."""
+    def indices(self, epoch: int, step: int) -> Indices:
+        """Returns the indices of the training photos in this host's part of a batch."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.splits.train))
         first, hosts = self.host
-        return order[index * self.photos : (index + 1) * self.photos][first::hosts]
+        return order[step * self.photos : (step + 1) * self.photos][first::hosts]
 
-    def load(self, epoch: int, place: int) -> Pixels:
-        """One photo as it is in that epoch, uint8 (height, width, 3)."""
-        path = self.splits.root / self.splits.train[place].path
+    def load(self, epoch: int, index: int) -> Pixels:
+        """Returns a training photo as it is augmented in an epoch, uint8 (height, width, 3)."""
+        path = self.splits.root / self.splits.train[index].path
         if self.augmentation == UNCHANGED:
             return images.load(path, self.size, self.resize)
-        rng = np.random.default_rng([self.seed, epoch, place])
-        image = images.decode(path, at_least=self.augmentation.least_size(self.size))
-        return self.augmentation.apply(image, self.size, self.resize, rng)
+        rng = np.random.default_rng([self.seed, epoch, index])
+        image = images.decode(path, at_least=self.augmentation.minimum_size(self.size))
+        return self.augmentation.apply(image, self.size, resize=self.resize, rng=rng)
 
 
-class LoadedBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches by index, those of the next steps being worked on meanwhile.
+def check_shares(shares: int, *, batch_size: int, photos: int) -> None:
+    """Raises OptionError unless batches of ``batch_size`` photos, of ``photos`` in all, divide among devices.
 
-    Each item is (float32 (n, height, width, 3) RGB pixel values 0 to 255, float32 (n, classes) one-hot labels, float32
-    (n,) weights). They are asked for by epoch and index, not taken from a stream: Keras reads some more than once.
-
-    Attributes:
-        epoch: from 0; which epoch's batches are asked for.
-        failure: why a batch could not be loaded.
+    Args:
+        shares: devices of all hosts.
+        batch_size: photos a batch.
+        photos: training photos.
     """
-
-    def __init__(self, batches: TrainingBatches, pool: ThreadPoolExecutor) -> None:
-        super().__init__(workers=1)
-        self.epoch = 0
-        self.failure: TledgeError | None = None
-        self._batches = batches
-        self._labels = np.array([sample.label for sample in batches.splits.train])
-        self._pool = pool
-        self._lock = Lock()
-        self._begun: dict[tuple[int, int], tuple[npt.NDArray[np.intp], list[Future[Pixels]]]] = {}
-
-    def __len__(self) -> int:
-        return self._batches.steps
-
-    def __getitem__(self, index: int) -> Batch:
-        wanted = self.epoch, index
-        with self._lock:
-            for step in range(AHEAD + 1):
-                epochs, later = divmod(index + step, len(self))
-                self._begin(self.epoch + epochs, later)
-            places, futures = self._begun.pop(wanted)
-        try:
-            pixels = np.stack([future.result() for future in futures]).astype(np.float32)
-        except TledgeError as error:
-            self.failure = error
-            raise
-        labels = self._labels[places]
-        weights = self._batches.class_weights
-        return pixels, np.eye(len(weights), dtype=np.float32)[labels], weights[labels]
-
-    def _begin(self, epoch: int, index: int) -> None:
-        if (epoch, index) not in self._begun:
-            places = self._batches.places(epoch, index)
-            futures = [self._pool.submit(self._batches.load, epoch, int(place)) for place in places]
-            self._begun[epoch, index] = places, futures
+    if batch_size % shares:
+        raise OptionError(
+            f"`batch_size={batch_size}` cannot be divided among {shares} devices: choose a multiple, or fewer `devices`"
+        )
+    if photos < shares:
+        raise OptionError(f"{photos} training photos cannot be divided among {shares} devices: choose fewer `devices`")

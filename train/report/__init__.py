@@ -1,1 +1,1 @@
-"""What a finished training leaves for people: pictures, a model card, event files for TensorBoard."""
+"""Reports of a training: figures, the model card, ``evaluation.json`` and event files for TensorBoard."""

@@ -1,42 +1,68 @@
-"""``evaluation.json``: the test split, class by class."""
+"""``evaluation.json``: the evaluation on the test split, overall and by class."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tledge.core import atomic
+from tledge.core.records import Record
 from tledge.train.evaluation import Evaluation
 
-SCHEMA_VERSION = 1
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFigures:
+    """The figures of one class.
+
+    Attributes:
+        name: the class.
+        photos: how many photos belong to it.
+        precision: of the photos classified as the class, the fraction that belong to it; None if there are none.
+        recall: of the photos of the class, the fraction classified correctly; None if there are none.
+    """
+
+    name: str
+    photos: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord(Record, version=1):
+    """An evaluation as JSON; the fields are those of :class:`~tledge.train.evaluation.Evaluation`."""
+
+    split: str
+    photos: int
+    top1: float
+    top1_interval: tuple[float, float]
+    loss: float
+    calibration_error: float
+    classes: tuple[ClassFigures, ...]
+    confusion: tuple[tuple[int, ...], ...]
 
 
 def write_evaluation(path: Path, evaluation: Evaluation, class_names: Sequence[str]) -> None:
-    """Writes precision and recall of each class, the confusion matrix and the calibration error."""
+    """Writes ``evaluation.json`` for an evaluation on the test split."""
     counts = evaluation.confusion.sum(axis=1)
-    atomic.write_json(
-        path,
-        {
-            "schema_version": SCHEMA_VERSION,
-            "split": "test",
-            "photos": len(evaluation.labels),
-            "top1": evaluation.top1,
-            "top1_interval": list(evaluation.top1_interval),
-            "loss": evaluation.loss,
-            "calibration_error": evaluation.calibration_error,
-            "classes": [
-                {
-                    "name": name,
-                    "photos": int(counts[label]),
-                    "precision": _or_none(evaluation.precision[label]),
-                    "recall": _or_none(evaluation.recall[label]),
-                }
-                for label, name in enumerate(class_names)
-            ],
-            "confusion": evaluation.confusion.tolist(),
-        },
-    )
+    EvaluationRecord(
+        split="test",
+        photos=len(evaluation.labels),
+        top1=evaluation.top1,
+        top1_interval=evaluation.top1_interval,
+        loss=evaluation.loss,
+        calibration_error=evaluation.calibration_error,
+        classes=tuple(
+            ClassFigures(
+                name=name,
+                photos=int(counts[label]),
+                precision=_or_none(evaluation.precision[label]),
+                recall=_or_none(evaluation.recall[label]),
+            )
+            for label, name in enumerate(class_names)
+        ),
+        confusion=tuple(map(tuple, evaluation.confusion.tolist())),
+    ).save(path)
 
 
 def _or_none(fraction: float) -> float | None:

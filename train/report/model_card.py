@@ -1,4 +1,4 @@
-"""``model_card.md``: what data, settings, versions and limits stand behind a model.
+"""``model_card.md``: the data, settings, versions and limits of a model.
 
 Source of the form: Mitchell et al., Model cards for model reporting, arXiv 1810.03993.
 """
@@ -17,17 +17,20 @@ from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
 from tledge.train.settings import Settings
 
 MOST_LISTED = 40
-"""Classes that have a row of their own."""
+"""The most classes with a row in the table."""
 
 FEW = 30
-"""Photos of a class in the test split below which its figures say little."""
+"""Test photos of a class below which its figures are uncertain."""
+
+UNBALANCED = 3
+"""Ratio between the sizes of classes above which they count as unbalanced."""
 
 
 def write_model_card(
     path: Path,
     manifest: RunManifest,
-    settings: Settings,
     *,
+    settings: Settings,
     epochs: Sequence[Epoch],
     evaluation: Evaluation,
     figures: Sequence[tuple[str, Path]],
@@ -35,12 +38,12 @@ def write_model_card(
     """Writes the card.
 
     Args:
-        path: where to.
-        manifest: of the finished run.
-        settings: of the run.
+        path: the file to write.
+        manifest: the record of the finished run.
+        settings: the settings of the run.
         epochs: its history.
-        evaluation: on the test split.
-        figures: pictures, each with its alternative text.
+        evaluation: the evaluation on the test split.
+        figures: image files, each with its alternative text.
     """
     low, high = evaluation.top1_interval
     sections = [
@@ -48,17 +51,17 @@ def write_model_card(
         f"A classifier of photos into {_listed(manifest.class_names)}: {settings.backbone}"
         f"{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''} at {settings.image_size} px.",
         f"**Test top-1 {evaluation.top1:.3f}** (95% interval {low:.3f} to {high:.3f},"
-        f" {len(evaluation.labels):,} photos that it never learned from). Calibration error"
-        f" {evaluation.calibration_error:.3f}: by so much its scores are off from how often it is right.",
+        f" {len(evaluation.labels):,} photos that were not used in training). Calibration error"
+        f" {evaluation.calibration_error:.3f}: the average difference between its scores and its accuracy.",
         *(f"![{text}]({picture.relative_to(path.parent).as_posix()})" for text, picture in figures),
         "## By class",
         _class_table(manifest, evaluation),
         "## Data",
         _bullets(_data(manifest)),
         "## Training",
-        _bullets(_training(manifest, settings, epochs)),
+        _bullets(_training(manifest, settings, epochs=epochs)),
         "## Limits",
-        _bullets(_limits(manifest, settings, evaluation)),
+        _bullets(_limits(manifest, settings, evaluation=evaluation)),
         "## Versions",
         _bullets([f"{name} {version}" for name, version in sorted(manifest.versions.items())]),
         f"SHA-256 of `model.keras`: `{manifest.model_sha256}`",
@@ -69,7 +72,7 @@ def write_model_card(
 def _class_table(manifest: RunManifest, evaluation: Evaluation) -> str:
     counts = evaluation.confusion.sum(axis=1)
     order = sorted(range(len(counts)), key=lambda label: (evaluation.recall[label], label))
-    rows = ["| class | test photos | precision | recall | most often taken for |", "|---|---:|---:|---:|---|"]
+    rows = ["| class | test photos | precision | recall | most often confused with |", "|---|---:|---:|---:|---|"]
     for label in order[:MOST_LISTED]:
         row = evaluation.confusion[label].copy()
         row[label] = 0
@@ -87,23 +90,23 @@ def _data(manifest: RunManifest) -> list[str]:
     splits = " · ".join(f"{split} {count:,}" for split, count in data.splits.items())
     facts = [
         f"`{data.source}`: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
-        f"fingerprint `{data.fingerprint}`; which photo is in which split: `splits.json`",
-        f"near-duplicates: {data.near_duplicates:,}, each kept in one split with the photo that it resembles",
+        f"fingerprint `{data.fingerprint}`; `splits.json` lists the photos of each split",
+        f"near-duplicates: {data.near_duplicates:,}, each in the same split as the photo that it resembles",
     ]
     for names, reason in (
-        (data.skipped, "could not be read"),
-        (data.contradicted, "stood in two classes, byte for byte the same"),
-        (data.leaking, "had a near-duplicate in another split"),
+        (data.skipped, "cannot be read"),
+        (data.contradicted, "are in two classes, byte for byte the same"),
+        (data.leaking, "have a near-duplicate in another split"),
     ):
         if names:
             facts.append(f"{len(names):,} left out because they {reason}: {_listed(names)}")
     return facts
 
 
-def _training(manifest: RunManifest, settings: Settings, epochs: Sequence[Epoch]) -> list[str]:
+def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epoch]) -> list[str]:
     weights = manifest.weights
     facts = [
-        f"weights to begin with: {weights.source}{f' (SHA-256 `{weights.sha256}`)' if weights.sha256 else ''};"
+        f"initial weights: {weights.source}{f' (SHA-256 `{weights.sha256}`)' if weights.sha256 else ''};"
         f" reference: {BACKBONES.load(settings.backbone).reference}",
         f"device: {manifest.device}; precision {settings.precision}; seed {settings.seed}",
     ]
@@ -114,24 +117,24 @@ def _training(manifest: RunManifest, settings: Settings, epochs: Sequence[Epoch]
     for phase in (FINE_TUNE, FULL):
         if not counts[phase]:
             continue
-        reached = (
+        layers = (
             f"from stage {settings.fine_tune_from} on, batch norms in inference mode; "
             if phase == FINE_TUNE
             else "every layer; "
         )
         best, share = round(manifest.metrics["best_epoch"]), manifest.metrics["best_epoch_share"]
-        mixed = f", mixed with {1 - share:.0%} of the linear probe's" if share < 1 else ""
+        mixed = f", averaged with {1 - share:.0%} of the linear probe's" if share < 1 else ""
         where = " under attack" if settings.adversarial is not None else ""
         probe = f"the linear probe was better{where} and is kept"
         kept = f"the weights of epoch {best} are kept{mixed}" if best else probe
         facts.append(
-            f"{phase}: {reached}{counts[phase]} epochs, AdamW, highest learning rate {settings.learning_rate:g}, batch"
+            f"{phase}: {layers}{counts[phase]} epochs, AdamW, peak learning rate {settings.learning_rate:g}, batch"
             f" size {settings.batch_size}, label smoothing {settings.label_smoothing:g}; {kept}"
         )
         facts.append(f"augmentation: {_augmentation(settings)}")
     if settings.adversarial is not None:
         facts.append(
-            f"adversarial: each photo was changed against the model in each step, around eps {settings.adversarial}/255"
+            f"adversarial training: each photo was attacked in each step, around eps {settings.adversarial}/255"
             f" (L-infinity); {_under_attack(manifest)}"
         )
     return facts
@@ -139,43 +142,43 @@ def _training(manifest: RunManifest, settings: Settings, epochs: Sequence[Epoch]
 
 def _under_attack(manifest: RunManifest) -> str:
     robust, low, high = (manifest.metrics[f"validation_robust_accuracy{end}"] for end in ("", "_low", "_high"))
-    return f"validation accuracy under a short attack of that eps {robust:.3f} (95% interval {low:.3f} to {high:.3f})"
+    return f"validation accuracy under a short attack of that eps: {robust:.3f} (95% interval {low:.3f} to {high:.3f})"
 
 
 def _augmentation(settings: Settings) -> str:
     if not settings.augment:
         return "none"
     return (
-        f"{'mirrored, ' if settings.flip else ''}cropped to {settings.crop:.0%} of a side or more, turned by up to"
+        f"{'mirrored, ' if settings.flip else ''}cropped to {settings.crop:.0%} of a side or more, rotated by up to"
         f" {settings.rotation:g} degrees, brightness, contrast and saturation changed by up to {settings.colour:.0%}"
     )
 
 
-def _limits(manifest: RunManifest, settings: Settings, evaluation: Evaluation) -> list[str]:
+def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation) -> list[str]:
     counts = evaluation.confusion.sum(axis=1)
     few = [name for label, name in enumerate(manifest.class_names) if counts[label] < FEW]
     facts = [
-        "It gives one of its classes to whatever it is shown; a photo of none of them is no exception.",
-        f"Photos are brought to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; what"
-        " is lost in that cannot be seen.",
-        "The figures are those of photos like the training photos: other cameras, light or places can be harder.",
+        "It assigns one of its classes to every photo, also to photos of none of them.",
+        f"Photos are resized to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; "
+        "smaller details are lost.",
+        "The figures hold for photos like the training photos; other cameras, lighting or places can be harder.",
         _about_attacks(settings),
     ]
     if few:
-        facts.append(f"Fewer than {FEW} test photos of {_listed(few)}: figures of these classes say little.")
-    shares = manifest.data.images.values()
-    if max(shares) > 3 * min(shares):
+        facts.append(f"Fewer than {FEW} test photos of {_listed(few)}: the figures of these classes are uncertain.")
+    sizes = manifest.data.images.values()
+    if max(sizes) > UNBALANCED * min(sizes):
         weighed = "weigh more in training" if settings.class_weights else "do not weigh more in training"
-        facts.append(f"Classes are unbalanced ({min(shares):,} to {max(shares):,} photos); rare ones {weighed}.")
+        facts.append(f"Classes are unbalanced ({min(sizes):,} to {max(sizes):,} photos); rare ones {weighed}.")
     return facts
 
 
 def _about_attacks(settings: Settings) -> str:
     if settings.adversarial is None:
-        return "Nothing here says how it stands up to attacks; `tledge bench` measures the files that ship."
+        return "Its robustness to attacks was not measured; `tledge bench` measures it, on the exported files."
     return (
-        "An attack that is longer than the one above fools it more often, one that may change more by far; `tledge"
-        " bench` measures the files that ship."
+        "A longer attack than the one above succeeds more often, and one with a larger eps far more often; `tledge"
+        " bench` measures it, on the exported files."
     )
 
 

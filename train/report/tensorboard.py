@@ -1,4 +1,4 @@
-"""Event files for TensorBoard, from either backend."""
+"""Event files for TensorBoard, with either backend."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tledge.train.history import Epoch
 
 
 def check_tensorboard() -> None:
-    """Raises MissingExtraError where event files cannot be written."""
-    require("tensorboardX", extra="tensorboard", purpose="--tensorboard")
+    """Raises MissingExtraError if the library that writes event files is not installed."""
+    require("tensorboardX", extra="tensorboard", purpose="`tensorboard`")
 
 
 class EventLog:
-    """Writes the epochs of a training as scalars, each phase as a run of its own.
+    """Writes the epochs of a training as scalars; each phase is a TensorBoard run.
 
     Args:
-        folder: where the event files go; None writes nothing.
+        folder: the folder for the event files; None to write nothing.
     """
 
     def __init__(self, folder: Path | None) -> None:

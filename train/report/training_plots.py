@@ -1,4 +1,4 @@
-"""Pictures of a training: its curves and its confusion matrix."""
+"""Figures of a training: its curves and its confusion matrix."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tledge.core import atomic
 from tledge.train.history import PROBE, Epoch
 
 COLOURS = {"train": "#0072b2", "validation": "#d55e00", "under attack": "#009e73"}
-"""Of the Okabe-Ito palette, which colour-blind people can tell apart; the lines differ in style, too."""
+"""From the Okabe-Ito palette, which is safe for colour-blind readers; the lines also differ in style."""
 
 MOST_NUMBERED = 30
-"""Classes up to which the matrix has numbers and names."""
+"""The most classes for which the matrix shows numbers and names."""
 
 
 def draw_training_curves(path: Path, epochs: Sequence[Epoch]) -> None:
-    """Draws loss and top-1 over the epochs, a column for each phase, as a PNG."""
+    """Draws the loss and top-1 of each epoch as a PNG, with a column for each phase."""
     from matplotlib.figure import Figure
 
     phases = {
@@ -29,7 +29,7 @@ def draw_training_curves(path: Path, epochs: Sequence[Epoch]) -> None:
     figure = Figure(figsize=(4.6 * len(phases) + 0.6, 6.4), dpi=110, layout="constrained")
     axes = figure.subplots(2, len(phases), squeeze=False, sharex="col")
     for column, (phase, rows) in enumerate(phases.items()):
-        places = [row.epoch for row in rows]
+        numbers = [row.epoch for row in rows]
         for axis, names, label in (
             (axes[0, column], ("loss", "val_loss", "val_robust_loss"), "cross-entropy"),
             (axes[1, column], ("top1", "val_top1", "val_robust_accuracy"), "top-1"),
@@ -38,7 +38,7 @@ def draw_training_curves(path: Path, epochs: Sequence[Epoch]) -> None:
                 values = [getattr(row, name) for row in rows]
                 if None in values:
                     continue
-                axis.plot(places, values, style, marker="o", markersize=4, color=COLOURS[split], label=split)
+                axis.plot(numbers, values, style, marker="o", markersize=4, color=COLOURS[split], label=split)
             axis.set_ylabel(label)
             axis.grid(alpha=0.3)
         axes[0, column].set_title(phase)
@@ -49,7 +49,7 @@ def draw_training_curves(path: Path, epochs: Sequence[Epoch]) -> None:
 
 
 def draw_confusion(path: Path, confusion: npt.NDArray[np.intp], class_names: Sequence[str]) -> None:
-    """Draws a confusion matrix as a PNG: rows are true classes, columns answers; shaded by the share of a row."""
+    """Draws a confusion matrix as a PNG: rows are true classes, columns are predictions, shades are shares of a row."""
     from matplotlib.figure import Figure
 
     count = len(class_names)
@@ -59,7 +59,7 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.intp], class_names: Seq
     axis = figure.subplots()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     shown = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axis.set_xlabel("answer")
+    axis.set_xlabel("prediction")
     axis.set_ylabel("true class")
     if numbered:
         names = [name if len(name) <= 24 else f"{name[:23]}…" for name in class_names]

@@ -1,0 +1,176 @@
+"""How photos are found in folders of every layout; the files are empty, because only their names are read."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tledge.core.errors import DataError
+from tledge.train.data.layouts import abridged, find_photos
+
+pytestmark = pytest.mark.unit
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def found(root: Path) -> list[tuple[str, int, str]]:
+    return [(path.relative_to(root).as_posix(), label, split) for path, label, split in find_photos(root).files]
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    root = touch(tmp_path, "b/2.png", "b/1.jpg", "a/deeper/3.webp", "a/notes.txt", "README.md", ".hidden/4.jpg")
+    assert find_photos(root).class_names == ("a", "b")
+    assert found(root) == [("a/deeper/3.webp", 0, ""), ("b/1.jpg", 1, ""), ("b/2.png", 1, "")]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_split_folders(tmp_path: Path, name: str) -> None:
+    root = touch(tmp_path, "train/a/1.jpg", "train/b/2.jpg", f"{name}/a/3.jpg", f"{name}/b/4.jpg")
+    touch(root, "test/a/5.jpg", "test/b/6.jpg")
+    assert find_photos(root).class_names == ("a", "b")
+    assert found(root) == [
+        ("test/a/5.jpg", 0, "test"),
+        ("train/a/1.jpg", 0, "train"),
+        (f"{name}/a/3.jpg", 0, "validation"),
+        ("test/b/6.jpg", 1, "test"),
+        ("train/b/2.jpg", 1, "train"),
+        (f"{name}/b/4.jpg", 1, "validation"),
+    ]
+
+
+def test_train_and_test_alone_are_split_folders(tmp_path: Path) -> None:
+    root = touch(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "test/a/3.jpg", "test/b/4.jpg")
+    assert {split for _, _, split in found(root)} == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("train/1.jpg", "test/2.jpg"),  # the photos are in them, not in folders below
+        ("train/a/1.jpg", "train/b/2.jpg", "test/3.jpg"),  # as one of them
+        ("train/a/1.jpg", "val/a/2.jpg", "other/a/3.jpg"),  # another folder beside
+        ("val/a/1.jpg", "test/a/2.jpg"),  # no training photos
+    ],
+)
+def test_folders_called_like_splits_can_be_classes(tmp_path: Path, files: tuple[str, ...]) -> None:
+    root = touch(tmp_path, *files)
+    assert find_photos(root).class_names == tuple(sorted({name.split("/")[0] for name in files}))
+    assert {split for _, _, split in found(root)} == {""}
+
+
+def test_a_train_folder_alone_is_one_class(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"only one class in '.*': 'train'; a classifier needs two or more: one folder"):
+        find_photos(touch(tmp_path, "train/a/1.jpg", "train/b/2.jpg"))
+
+
+def test_two_folders_for_one_split_are_an_error(tmp_path: Path) -> None:
+    root = touch(tmp_path, *(f"{split}/{name}/1.jpg" for split in ("train", "val", "valid") for name in "ab"))
+    with pytest.raises(DataError, match=r"'val' and 'valid' in '.*' are the same split; merge them"):
+        find_photos(root)
+
+
+def test_splits_need_the_same_classes(tmp_path: Path) -> None:
+    root = touch(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "train/c/1.jpg", "val/b/1.jpg", "val/d/1.jpg")
+    with pytest.raises(DataError, match=r"'val' and 'train' in '.*' do not have the same classes: a, c, d in one of"):
+        find_photos(root)
+
+
+def test_class_folders_that_are_wrong(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    with pytest.raises(DataError, match=r"no such folder: '.*photos'; `data` takes one folder per class with \.jpg"):
+        find_photos(root)
+    touch(root, "a.txt")
+    with pytest.raises(DataError, match=r"'.*a.txt' is a file, not a folder; `data` takes one folder per class"):
+        find_photos(root / "a.txt")
+    touch(root, "b.txt", "c.MD", "deeper/Makefile", "d.txt", "e.x", "f.x", "g.md", "h.y", "i.txt", "j.md")
+    with pytest.raises(
+        DataError, match=r"no images in the class folders of '.*': found 4 \.txt files, 3 \.md files, 2 \.x files; exp"
+    ):
+        find_photos(root)
+    touch(root, "1.jpg", "2.jpg")
+    with pytest.raises(DataError, match="found 2 images outside of any class folder; expected one folder"):
+        find_photos(root)
+    touch(root, "deeper/3.jpg")
+    with pytest.raises(DataError, match="only one class in '.*': 'deeper'"):
+        find_photos(root)
+    touch(root, "empty/x.txt", "other/4.jpg")
+    with pytest.raises(DataError, match="no image in 'empty' of '.*'; every folder there is a class: add"):
+        find_photos(root)
+    touch(root, "empty/5.jpg")
+    with pytest.raises(DataError, match="2 images are in '.*' beside the class folders deeper, empty, other; move"):
+        find_photos(root)
+
+
+def test_an_empty_folder_and_nameless_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found nothing; expected"):
+        find_photos(tmp_path)
+    with pytest.raises(DataError, match="found 1 nameless files; expected"):
+        find_photos(touch(tmp_path, "Makefile"))
+
+
+def write_lists(root: Path, **lists: str) -> Path:
+    (root / "annotations").mkdir(parents=True, exist_ok=True)
+    for name, lines in lists.items():
+        (root / "annotations" / f"{name}.txt").write_text(lines)
+    return root
+
+
+def test_the_oxford_pets_layout(tmp_path: Path) -> None:
+    root = touch(tmp_path, *(f"images/{name}.jpg" for name in ("beagle_1", "Bengal_1", "Bengal_2", "big_dog_12")))
+    write_lists(root, trainval="# head\nBengal_2 1 1 1\n\nbeagle_1 2 2 1\nbig_dog_12 3 2 2\n", test="Bengal_1 1 1 1\n")
+    assert find_photos(root).class_names == ("beagle", "Bengal", "big_dog")
+    assert found(root) == [
+        ("images/beagle_1.jpg", 0, ""),
+        ("images/Bengal_1.jpg", 1, "test"),
+        ("images/Bengal_2.jpg", 1, ""),
+        ("images/big_dog_12.jpg", 2, ""),
+    ]
+    (root / "annotations" / "test.txt").unlink()
+    assert len(found(root)) == 3
+
+
+def test_pets_lists_that_are_wrong(tmp_path: Path) -> None:
+    root = touch(tmp_path, "images/a_1.jpg", "images/b_1.jpg")
+    for line in ("nonsense 1 1 1", "_3 1 1 1", "b_x 1 1 1"):
+        write_lists(root, trainval=f"a_1 1 1 1\n{line}\n")
+        with pytest.raises(DataError, match=rf"trainval.txt' line 2 names no photo: received '{line.split()[0]}'; exp"):
+            find_photos(root)
+    write_lists(root, trainval=f"{'x' * 50}\n")
+    with pytest.raises(DataError, match=rf"line 1 names no photo: received '{'x' * 40}'; expected lines such as"):
+        find_photos(root)
+    write_lists(root, trainval="a_1 1\nb_1 1\nb_2 1\na_3 1\n")
+    with pytest.raises(DataError, match=r"2 photos in the lists of '.*annotations' are not in '.*images': b_2.jpg, a_"):
+        find_photos(root)
+    write_lists(root, trainval="a_1 1\n")
+    with pytest.raises(DataError, match=r"the lists in '.*annotations' have 1 classes; a classifier needs two or more"):
+        find_photos(root)
+    write_lists(root, trainval="a_1 1\nb_1 1\n")
+    assert find_photos(root).class_names == ("a", "b")
+
+
+def test_images_and_annotations_without_lists_are_classes(tmp_path: Path) -> None:
+    assert find_photos(touch(tmp_path / "1", "images/1.jpg", "annotations/2.jpg")).class_names == (
+        "annotations",
+        "images",
+    )
+    root = write_lists(touch(tmp_path / "2", "a/1.jpg", "annotations/2.jpg"), trainval="a_1 1 1 1\n")
+    assert find_photos(root).class_names == ("a", "annotations")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are text there")
+def test_names_that_are_not_utf8_are_an_error(tmp_path: Path) -> None:
+    root = touch(tmp_path, "a/1.jpg", "b/2.jpg")
+    Path(os.fsdecode(os.fsencode(root / "b") + b"/\xe9.jpg")).touch()
+    with pytest.raises(DataError, match=r"\\xe9.jpg' is not UTF-8; rename the file or folder"):
+        find_photos(root)
+
+
+def test_lists_of_names_are_abridged_after_five() -> None:
+    assert abridged("abcde") == "a, b, c, d, e"
+    assert abridged("abcdef") == "a, b, c, d, e, …"
+    assert abridged("ab", 1) == "a, …"

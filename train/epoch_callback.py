@@ -1,0 +1,146 @@
+"""What happens after each epoch: validation, the best weights, the checkpoint, early stopping. Imports Keras."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tledge.attacks.loss_gradients import GradientModel
+from tledge.core.progress import Step
+from tledge.train.attacked_evaluation import evaluate_under_attack
+from tledge.train.best_weights import BestWeights, Weights
+from tledge.train.checkpoint import Checkpoint
+from tledge.train.data.loaded_batches import LoadedBatches
+from tledge.train.data.training_batches import TrainingBatches
+from tledge.train.epoch_phase import EpochPhase
+from tledge.train.evaluation import ValidationResult, evaluate
+from tledge.train.history import describe_validation
+from tledge.train.inference import ResizeRule
+from tledge.train.sparkline import sparkline
+from tledge.train.trainable_model import averaged_weights
+
+LOSS_CHECK_INTERVAL = 20
+"""Steps between two checks of the loss; each check waits for the device."""
+
+
+class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Validates each epoch on this host's float32 model, and keeps the best weights.
+
+    Args:
+        phase: the phase that is trained.
+        model: the float32 classifier that is validated.
+        checkpoint: the checkpoint that training continues from, if there is one.
+        step: shows progress.
+        batches: the training batches.
+
+    Attributes:
+        loaded: the batches that Keras reads; to be set before training.
+        history: all epochs, those of earlier phases included.
+        best: the best weights so far.
+        failure: why training cannot go on; empty if it can.
+    """
+
+    def __init__(
+        self, phase: EpochPhase, model: Any, *, checkpoint: Checkpoint | None, step: Step, batches: TrainingBatches
+    ) -> None:
+        super().__init__()
+        self.loaded: LoadedBatches
+        self.failure = ""
+        self._phase = phase
+        self._local = model
+        self._step = step
+        self._batches = batches
+        self._attacked = None if phase.settings.adversarial is None else GradientModel(model)
+        if checkpoint is None:
+            self.history = phase.earlier
+            start = model.get_weights()
+            start_loss = self._validate().loss if phase.settings.fine_tune else math.inf
+            self.best = BestWeights(start=start, start_loss=start_loss, weights=start)
+        else:
+            self.history, self.best = checkpoint.history, checkpoint.best
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether training has to stop because the last epochs brought no better result."""
+        return self.best.out_of_patience(len(self._phase.epochs_in(self.history)), self._phase.settings.patience)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._started = time.perf_counter()
+        self.loaded.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if batch % LOSS_CHECK_INTERVAL == 0 and not math.isfinite(float((logs or {})["loss"])):
+            self._fail(float((logs or {})["loss"]))
+            return
+        self._step.advance(self._batches.photos)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        loss, top1 = (float((logs or {})[name]) for name in ("loss", "top1"))
+        if self.failure or not math.isfinite(loss):
+            self._fail(loss)
+            return
+        phase = self._phase
+        weights = averaged_weights(self.model) if phase.settings.fine_tune else self.model.get_weights()
+        with phase.devices.local_scope():
+            self._local.set_weights(weights)
+            result = self._validate()
+        seconds = round(time.perf_counter() - self._started, 3)
+        row = result.to_epoch(phase.name, epoch + 1, loss=loss, top1=top1, seconds=seconds)
+        self.history = (*self.history, row)
+        self.best.update(weights, epoch=epoch + 1, loss=result.loss)
+        if phase.checkpoint is not None:
+            self._save(phase.checkpoint)
+        phase.on_epoch(row)
+        rows = phase.epochs_in(self.history)
+        bars = sparkline([row.val_top1 if row.val_robust_accuracy is None else row.val_robust_accuracy for row in rows])
+        self._step.mark(
+            f"epoch {epoch + 1}/{phase.settings.epochs}  loss {loss:.3f}  {describe_validation(row)} {bars}"
+        )
+        self.model.stop_training = self.out_of_patience
+
+    def set_best_weights(self) -> float:
+        """Gives this host's model the weights with the lowest validation loss.
+
+        After fine-tuning, these may be a mixture with the weights that it started with.
+
+        Returns:
+            The share of the best epoch's weights, 0 to 1; see :class:`~tledge.train.best_weights.BestWeights`.
+        """
+        mixing = self._phase.settings.fine_tune and not self.failure
+        share = self.best.choose_share(self._loss_of if mixing else None)
+        self._local.set_weights(self.best.mix(share))
+        return share
+
+    def _loss_of(self, weights: Weights) -> float:
+        self._local.set_weights(weights)
+        return self._validate().loss
+
+    def _validate(self) -> ValidationResult:
+        settings, splits = self._phase.settings, self._phase.splits
+        rule: ResizeRule = {"size": settings.input_size, "resize": settings.resize}
+        if self._attacked is None or settings.adversarial is None:
+            return ValidationResult(evaluate(self._local, splits, "validation", **rule))
+        return ValidationResult(
+            *evaluate_under_attack(self._attacked, splits, "validation", eps=settings.adversarial, **rule)
+        )
+
+    def _save(self, path: Path) -> None:
+        Checkpoint(
+            history=self.history,
+            weights=self.model.get_weights(),
+            optimizer=[keras.ops.convert_to_numpy(variable) for variable in self.model.optimizer.variables],
+            best=self.best,
+        ).save(path)
+
+    def _fail(self, loss: float) -> None:
+        if not self.failure:
+            epoch = len(self._phase.epochs_in(self.history)) + 1
+            self.failure = (
+                f"the loss became {loss} in epoch {epoch} of the {self._phase.name}; train again with a smaller"
+                " `learning_rate`"
+            )
+        self.model.stop_training = True

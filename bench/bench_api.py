@@ -17,7 +17,7 @@ from tledge.bench.compare.earlier_files import PairedRuns, check_in_common, meas
 from tledge.bench.compare.gate import Condition, GateResult, check_conditions, check_rows, parse_conditions
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
-from tledge.bench.measure.keras_reference import answer_reference, find_reference
+from tledge.bench.measure.keras_reference import find_reference, measure_reference
 from tledge.bench.measure.rounds import RoundsResult
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
@@ -256,7 +256,7 @@ def _elsewhere(subject: Workload, place: Place, *, keep_folder: bool) -> Workloa
 def _ask_reference(subject: Workload, progress: Progress) -> CellResult | None:
     """The Keras model's answers; where they cannot be had, what was measured is written without agreement."""
     try:
-        return answer_reference(subject, progress)
+        return measure_reference(subject, progress)
     except (TledgeError, KeyboardInterrupt) as error:
         progress.warn(f"agreement is not measured: {error or 'interrupted'}")
         return None

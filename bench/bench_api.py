@@ -14,7 +14,7 @@ import numpy as np
 
 from tledge.bench.compare.comparison import Comparison, compare
 from tledge.bench.compare.earlier_files import PairedRuns, check_in_common, measure_earlier_in_turns
-from tledge.bench.compare.gate import Condition, GateResult, check_conditions, check_rows, parse_conditions
+from tledge.bench.compare.gate import GateCondition, GateResult, check_conditions, check_rows, parse_conditions
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference
@@ -331,7 +331,7 @@ def _write(
         for model in {cell.model.name: cell.model for cell in outcome.results}.values():
             if model.format != "keras":
                 fresh.keep(model.name, model.path)
-        for cell, duel in duels.fought.items():
+        for cell, duel in duels.runs.items():
             duel.save(fresh.duels / samples_name(*cell))
         try:
             measured.robustness.save(fresh.adversarial, fresh.robustness, stands=folder.adversarial)
@@ -343,13 +343,13 @@ def _write(
 
 
 def _judge(
-    record: BenchRecord, old: StoredResults | None, duels: PairedRuns, conditions: Sequence[Condition]
+    record: BenchRecord, old: StoredResults | None, duels: PairedRuns, conditions: Sequence[GateCondition]
 ) -> BenchRecord:
     """Adds the comparison with an earlier benchmark, and what became of the conditions."""
     if old is None and not conditions:
         return record
     results = read_stored(record.results)
-    comparison = None if old is None else compare(results, old, duels.fought)
+    comparison = None if old is None else compare(results, old, duels.runs)
     return replace(record, comparison=comparison, gate=check_conditions(conditions, results, comparison))
 
 

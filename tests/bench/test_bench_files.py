@@ -207,8 +207,8 @@ def test_why_a_changed_file_is_not_measured_in_turns_is_said(files: Path) -> Non
     record = measure(out)
     assert record.comparison is not None
     assert not record.comparison.rows[0].again
-    (line,) = [line for line in said.lines if "compared with what was measured then" in line]
-    assert "its file of before is not there any more as it was" in line
+    (line,) = [line for line in said.lines if "compared with the earlier measurements" in line]
+    assert "the earlier file is gone, was changed, or lost its sidecar" in line
 
     rebuild(model, "anew")
     record = measure(out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +174,6 @@ def _start_workers(*models: tuple[Specification, str], reverse: bool) -> Iterato
         order = models[::-1] if reverse else models
         workers = {name: stack.enter_context(Worker(command, name=name, timeout=TURN_TIMEOUT)) for _, name in order}
         for specification, name in order:
-            workers[name].ask(asdict(specification))
+            workers[name].ask(specification.to_dict())
         first, second = (Turns(workers[name].ask) for _, name in models)
         yield first, second

@@ -11,8 +11,6 @@ import gc
 import time
 from typing import Any
 
-import msgspec
-
 from tledge.bench.measure.round_worker import LoadedModel, import_runtime, load_model, warm_up
 from tledge.bench.results.cell_result import Specification
 from tledge.core.progress import Progress
@@ -29,7 +27,7 @@ class TurnTimer:
     def __call__(self, request: Any, _: Progress) -> list[int] | None:
         """Loads the model of a specification, or times as many queries as the request says."""
         if self._loaded is None:
-            self._loaded = _load(msgspec.convert(request, Specification))
+            self._loaded = _load(Specification.from_dict(request, "the request"))
             return None
         latencies = time_turn(self._loaded, self._done, request)
         self._done += request

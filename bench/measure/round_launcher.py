@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tledge.bench.measure.board import BoardSampler
@@ -36,11 +36,11 @@ def measure_in_own_process(specification: Specification, name: str) -> tuple[Rou
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "round.npz"
-            request = {"specification": asdict(specification), "result": str(path)}
+            request = {"specification": specification.to_dict(), "result": str(path)}
             with BoardSampler(ROOT) as sampler, Worker(command, name=name, timeout=TIMEOUT) as worker:
                 worker.ask(request)
             measured = Round.load(path)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except OSError as error:
         raise MeasurementError(f"{name} could not be measured: {error}") from error
     conditions = measured.conditions.with_board(sampler.readings)
     return replace(measured, conditions=conditions), cold_start(worker.started, measured.answered)

@@ -14,7 +14,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from tledge.bench.measure.conditions import ConditionsMonitor
@@ -272,7 +271,7 @@ def _read_memory(field: str) -> int:
 
 def answer(request: Any, _: Progress) -> None:
     """Runs the round of a request, and writes what it measured to the file that the request names."""
-    measure(msgspec.convert(request["specification"], Specification)).save(Path(request["result"]))
+    measure(Specification.from_dict(request["specification"], "the request")).save(Path(request["result"]))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +88,7 @@ def test_the_process_of_a_cell_holds_nothing_but_its_runtime(
 ) -> None:
     cell = specification(tiny_artifacts / name, sorted((photos / "across").iterdir())[:3], target)
     command = [sys.executable, "-X", "importtime", "-m", "tledge.bench.measure.round_worker"]
-    run_worker(command, {"specification": asdict(cell), "result": str(tmp_path / "cell.npz")}, name="a cell")
+    run_worker(command, {"specification": cell.to_dict(), "result": str(tmp_path / "cell.npz")}, name="a cell")
     printed = capsys.readouterr().err
     loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in printed.splitlines()}
     runtimes = {"ai_edge_litert", "onnxruntime", "tensorflow", "keras", "jax"}

@@ -67,7 +67,12 @@ def compare_with(text: str, metric: str, old: float | None, new: float, **option
 
 @pytest.mark.parametrize(
     ("operator", "broken"),
-    [("<", [True, False, False]), ("<=", [True, True, False]), (">", [False, False, True]), (">=", [False, True, True])],
+    [
+        ("<", [True, False, False]),
+        ("<=", [True, True, False]),
+        (">", [False, False, True]),
+        (">=", [False, True, True]),
+    ],
 )
 def test_an_absolute_limit_breaks_at_its_boundary_or_beyond(operator: str, broken: list[bool]) -> None:
     for value, expected in zip((4.999, 5.0, 5.001), broken, strict=True):
@@ -250,7 +255,9 @@ def test_times_that_cannot_be_judged_fail_the_gate() -> None:
     assert line.endswith("too few rounds for an interval")
 
 
-@pytest.mark.parametrize(("drop", "broken"), [(0.009, False), (0.0, False), (0.01, False), (0.011, True), (-0.1, False)])
+@pytest.mark.parametrize(
+    ("drop", "broken"), [(0.009, False), (0.0, False), (0.01, False), (0.011, True), (-0.1, False)]
+)
 def test_top1_drop_is_the_old_value_minus_the_new_one(drop: float, broken: bool) -> None:
     old = 0.5 + drop
     result = compare_with(f"top1_drop > {0.01 if drop != 0.01 else old - 0.5!r}", "top1", old, 0.5)

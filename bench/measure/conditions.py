@@ -62,8 +62,10 @@ class ProcessorShares:
             ticks_per_second: of the system (``SC_CLK_TCK``).
         """
         spent = [later - earlier for earlier, later in zip(before, after, strict=True)]
-        total = sum(spent) or 1
+        total = sum(spent)
         busy = total - spent[_IDLE] - spent[_IOWAIT] - spent[_STEAL]
+        if total == 0:  # shorter than a tick
+            return cls(load=0.0, steal=0.0)
         load = max(0.0, (busy - own_seconds * ticks_per_second) / total)
         return cls(load=load, steal=spent[_STEAL] / total)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import re
 import resource
 import sys
 import time
@@ -25,6 +26,7 @@ from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
+from tledge.core.system_files import read_text
 from tledge.core.worker_service import serve
 from tledge.edge_runtime import Classifier, Target
 from tledge.edge_runtime.bare import BareModel
@@ -76,7 +78,7 @@ def measure(specification: Specification) -> Round:
     Raises:
         TledgeError: the model cannot be loaded or run, or its logits are not finite.
     """
-    bare_memory = _read_memory("VmRSS")
+    bare_memory = read_memory("VmRSS")
     timing = specification.timing
     import_runtime(specification)
     loaded = load_model(specification)
@@ -84,12 +86,12 @@ def measure(specification: Specification) -> Round:
     answered = time.monotonic_ns()
     monitor = ConditionsMonitor()
     latencies = time_single_stream(loaded, timing)
-    peak_memory = _read_memory("VmHWM") - bare_memory
+    peak_memory = read_memory("VmHWM") - bare_memory
     conditions = monitor.finish()
     meter = find_meter()
     energy = float("nan") if meter is None else measure_energy(loaded, timing, meter)
     loaded.close()
-    throughputs = np.array([_measure_throughput(specification, size, latencies) for size in timing.batch_sizes])
+    throughputs = np.array([measure_throughput(specification, size, latencies) for size in timing.batch_sizes])
     logits = _classify_all(specification) if specification.images else np.empty((0, 0), np.float32)
     environment = read_environment(RUNTIMES.load(loaded.target.runtime).distributions)
     return Round(
@@ -205,7 +207,7 @@ def _sampled(meter: EnergyMeter) -> Iterator[None]:
         sampler.join()
 
 
-def _measure_throughput(specification: Specification, size: int, latencies: Samples) -> float:
+def measure_throughput(specification: Specification, size: int, latencies: Samples) -> float:
     """Returns images per second in batches of a size; NaN if the model does not accept the size."""
     if size == 1:
         return 1e3 / float(latencies.mean())
@@ -254,17 +256,18 @@ def check_finite(logits: Logits, artifact: str) -> Logits:
     return logits
 
 
-def _read_memory(field: str) -> int:
-    """Returns bytes of this process's memory: ``VmRSS`` now, or ``VmHWM`` at its highest.
+def read_memory(field: str, status: Path = Path("/proc/self/status")) -> int:
+    """Returns bytes of this process's memory.
 
     Linux's getrusage does not serve: its maximum includes the memory of the process that started this one.
+
+    Args:
+        field: ``VmRSS`` for the current amount, ``VmHWM`` for the maximum.
+        status: the file in which Linux reports them; elsewhere, getrusage's maximum stands for both.
     """
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    found = re.search(rf"^{field}:\s+(\d+) kB$", read_text(status), re.MULTILINE)
+    if found:
+        return int(found[1]) * 1024
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return highest if sys.platform == "darwin" else highest * 1024
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from tledge.bench.compare.comparison import Comparison, compare
 from tledge.bench.compare.earlier_files import PairedRuns, check_in_common, measure_earlier_in_turns
-from tledge.bench.compare.gate import Condition, GateResult, check_conditions, check_rows, parse_conditions
+from tledge.bench.compare.gate import GateCondition, GateResult, check_conditions, check_rows, parse_conditions
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
-from tledge.bench.measure.keras_reference import answer_reference, find_reference
+from tledge.bench.measure.keras_reference import find_reference, measure_reference
 from tledge.bench.measure.rounds import RoundsResult
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
@@ -256,7 +256,7 @@ def _elsewhere(subject: Workload, place: Place, *, keep_folder: bool) -> Workloa
 def _ask_reference(subject: Workload, progress: Progress) -> CellResult | None:
     """The Keras model's answers; where they cannot be had, what was measured is written without agreement."""
     try:
-        return answer_reference(subject, progress)
+        return measure_reference(subject, progress)
     except (TledgeError, KeyboardInterrupt) as error:
         progress.warn(f"agreement is not measured: {error or 'interrupted'}")
         return None
@@ -331,7 +331,7 @@ def _write(
         for model in {cell.model.name: cell.model for cell in outcome.results}.values():
             if model.format != "keras":
                 fresh.keep(model.name, model.path)
-        for cell, duel in duels.fought.items():
+        for cell, duel in duels.runs.items():
             duel.save(fresh.duels / samples_name(*cell))
         try:
             measured.robustness.save(fresh.adversarial, fresh.robustness, stands=folder.adversarial)
@@ -343,13 +343,13 @@ def _write(
 
 
 def _judge(
-    record: BenchRecord, old: StoredResults | None, duels: PairedRuns, conditions: Sequence[Condition]
+    record: BenchRecord, old: StoredResults | None, duels: PairedRuns, conditions: Sequence[GateCondition]
 ) -> BenchRecord:
     """Adds the comparison with an earlier benchmark, and what became of the conditions."""
     if old is None and not conditions:
         return record
     results = read_stored(record.results)
-    comparison = None if old is None else compare(results, old, duels.fought)
+    comparison = None if old is None else compare(results, old, duels.runs)
     return replace(record, comparison=comparison, gate=check_conditions(conditions, results, comparison))
 
 

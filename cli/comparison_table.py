@@ -128,9 +128,7 @@ def _other_photos(rows: Iterable[ComparedRow]) -> list[str]:
     judged = [row for row in rows if (top1 := row.changes.get("top1")) is not None and top1.difference is not None]
     if not judged or any(row.mcnemar_p is not None for row in judged):
         return []
-    return [
-        "Top-1 was measured on other photos, or without raw samples: judged by whether the 95% intervals overlap"
-    ]
+    return ["Top-1 was measured on other photos, or without raw samples: judged by whether the 95% intervals overlap"]
 
 
 def _sizes(rows: Iterable[ComparedRow]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which cell of a benchmark is which of an earlier one."""
+"""Matches the cells of two benchmarks."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from tledge.edge_runtime.target import Target
 
 
 def match(old: Sequence[StoredCell], new: Sequence[StoredCell]) -> list[tuple[StoredCell, StoredCell]]:
-    """Pairs of old and new, in the order of the new ones.
+    """Returns pairs of an old and a new cell, in the order of the new ones.
 
-    By artifact and target; what then is left, by artifact, runtime and device, where that is unambiguous.
+    Cells match by artifact and target. The remaining ones match by artifact, runtime and device if that is unambiguous:
+    another machine has another number of threads.
     """
     exact = {(cell.artifact, cell.target): cell for cell in old}
-    taken = {(cell.artifact, cell.target) for cell in new}
-    rest = [cell for cell in old if (cell.artifact, cell.target) not in taken]
-    loose, rivals = _by_device(rest), _by_device(cell for cell in new if (cell.artifact, cell.target) not in exact)
+    matched = {(cell.artifact, cell.target) for cell in new}
+    remaining = _by_device(cell for cell in old if (cell.artifact, cell.target) not in matched)
+    rivals = _by_device(cell for cell in new if (cell.artifact, cell.target) not in exact)
     pairs = []
     for cell in new:
         found = exact.get((cell.artifact, cell.target))
         key = _device(cell)
-        if found is None and len(loose[key]) == len(rivals[key]) == 1:
-            (found,) = loose[key]
+        if found is None and len(remaining[key]) == len(rivals[key]) == 1:
+            (found,) = remaining[key]
         if found is not None:
             pairs.append((found, cell))
     return pairs
@@ -43,7 +44,7 @@ def _device(cell: StoredCell) -> tuple[str, str, str]:
 
 
 def is_unchanged(old: StoredCell, new: StoredCell) -> bool:
-    """Whether file, software, provider and kind of machine are the same: nothing but the machine's moods differs."""
+    """Returns whether file, software, provider and kind of machine are the same, so that only noise can differ."""
     changes = find_changes(old.environment, new.environment)
     return (
         old.sha256 == new.sha256

@@ -1,4 +1,4 @@
-"""A benchmark against an earlier one, cell by cell: of another commit, another version, another device."""
+"""Compares a benchmark with an earlier one, cell by cell: of another commit, version or device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import numpy as np
 
 from tledge.bench.compare.cell_match import is_unchanged, match
 from tledge.bench.compare.environment_changes import find_changes
-from tledge.bench.compare.metric_change import LATENCIES, METRICS, Drift, MetricChange, find_change, find_paired_change
+from tledge.bench.compare.metric_change import (
+    COMPARED_METRICS,
+    LATENCIES,
+    BenchmarkVariation,
+    MetricChange,
+    find_change,
+    find_paired_change,
+)
 from tledge.bench.measure.paired_run import PairedRun
 from tledge.bench.results.flags import MEANINGS, UNTIMELY
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
@@ -19,27 +26,27 @@ from tledge.core.errors import MeasurementError
 from tledge.core.significance import SIGNIFICANT, mcnemar, verdict
 
 BETTER, WORSE = "better", "worse"
-ONE_ROUND = "which does not tell what differs from process to process"
-UNCHANGED = "the same file with the same software on the same kind of machine: what differs is the machine's"
+ONE_ROUND = "which does not show the variation between processes"
+UNCHANGED = "the same file with the same software on the same kind of machine: any difference is noise"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedRow:
-    """One artifact on one target, before and now.
+    """One artifact on one target in both benchmarks.
 
     Attributes:
         artifact: the file's name.
-        target: where it runs now.
-        old_target: where it ran before; the same but for the thread count.
+        target: the target in the new benchmark.
+        old_target: the target in the earlier one; may differ in the number of threads.
         changes: by metric.
         unchanged: file, software, provider and kind of machine are the same.
-        other_machine: it is not one kind of machine, or not one thread count.
-        no_latency_verdict: why nothing is said of its latency, in words; empty where the interval speaks for itself.
-        no_times_verdict: the same of throughput, cold start and load time, which are never measured in turns.
-        mcnemar_p: of both being right equally often on the same photos; None where they classified others.
-        same_photos: both classified the same ones.
+        other_machine: the kind of machine or the number of threads differs.
+        no_latency_verdict: why latency has no verdict; empty if the interval decides.
+        no_times_verdict: the same for throughput, cold start and load time, which are never measured in turns.
+        mcnemar_p: p-value that both are right equally often on the same photos; None if the photos differ.
+        same_photos: both classified the same photos.
         same_attacks: both were attacked in the same way, on the same photos.
-        again: the model file of before was measured again, in turns with that of now; the latencies are those.
+        again: the earlier model file was measured again, in turns with the new one; the latencies are from then.
     """
 
     artifact: str
@@ -57,16 +64,16 @@ class ComparedRow:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The artifact and target, as messages name the row."""
         return f"{self.artifact} on {self.target}"
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """What is said of it: some of "faster", "slower", "better", "worse"."""
+        """The verdicts of all metrics: some of "faster", "slower", "better", "worse"."""
         return tuple(change.verdict for change in self.changes.values() if change.verdict)
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
+        """Returns a dictionary that JSON can hold."""
         return {
             **vars(self),
             "changes": {metric: change.to_dict() for metric, change in self.changes.items()},
@@ -80,9 +87,9 @@ class Comparison:
 
     Attributes:
         old, new: the results files.
-        rows: the cells that both have.
-        only_old, only_new: those that one of them has, artifact and target.
-        environments: in what the machines differ, a line each.
+        rows: the cells that both measured.
+        only_old, only_new: artifact and target of the cells that only one of them measured.
+        environments: differences between the machines, a line each.
     """
 
     old: Path
@@ -93,11 +100,11 @@ class Comparison:
     environments: tuple[str, ...]
 
     def of(self, artifact: str, target: str) -> ComparedRow | None:
-        """The row of a cell of the new benchmark."""
+        """Returns the row of a cell of the new benchmark; None if there is none."""
         return next((row for row in self.rows if (row.artifact, row.target) == (artifact, target)), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
+        """Returns a dictionary that JSON can hold."""
         return {
             "old": str(self.old),
             "new": str(self.new),
@@ -108,30 +115,29 @@ class Comparison:
         }
 
 
-def compare(new: StoredResults, old: StoredResults, duels: Mapping[CellName, PairedRun] | None = None) -> Comparison:
-    """Compares cell by cell.
-
-    Cells are matched by artifact and target; what then is left, by artifact, runtime and device, where that is
-    unambiguous: another machine has another number of threads.
+def compare(
+    new: StoredResults, old: StoredResults, paired_runs: Mapping[CellName, PairedRun] | None = None
+) -> Comparison:
+    """Compares two benchmarks cell by cell.
 
     Args:
         new: the later benchmark.
-        old: the earlier one. Read it before measuring: a benchmark sets aside what stands in its folder.
-        duels: model files of both, measured in turns, by artifact and target: the latencies are then those, and what
-            the machine does by itself drops out of their ratios.
+        old: the earlier one. Read it before measuring: a benchmark sets aside the results in its folder.
+        paired_runs: model files of both, measured in turns, by artifact and target. They replace the latencies, because
+            the machine's drift cancels out in their ratios.
 
     Raises:
-        MeasurementError: they have no cell in common.
+        MeasurementError: the benchmarks have no cell in common.
     """
     pairs = match(old.cells, new.cells)
     if not pairs:
         raise MeasurementError(
             f"'{old.path}' has no artifact and target in common with '{new.path}': it measured"
-            f" {_listed(old.cells)}; this, {_listed(new.cells)}"
+            f" {_listed(old.cells)}; the new one measured {_listed(new.cells)}"
         )
-    unchanged = [pair for pair in pairs if is_unchanged(*pair)]
+    benchmarks = _Benchmarks(old, new, tuple(pair for pair in pairs if is_unchanged(*pair)))
     rows = [
-        _compare_row(before, after, old, new, unchanged, _find_duel(before, after, duels or {}))
+        _compare_row(before, after, benchmarks, _find_paired_run(before, after, paired_runs or {}))
         for before, after in pairs
     ]
     olds, news = {id(before) for before, _ in pairs}, {id(after) for _, after in pairs}
@@ -146,28 +152,42 @@ def compare(new: StoredResults, old: StoredResults, duels: Mapping[CellName, Pai
     )
 
 
-def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
-    before: StoredCell,
-    after: StoredCell,
-    old: StoredResults,
-    new: StoredResults,
-    unchanged: Sequence[tuple[StoredCell, StoredCell]],
-    duel: PairedRun | None,
+@dataclass(frozen=True)
+class _Benchmarks:
+    """Both benchmarks, and the pairs of cells that have not changed."""
+
+    old: StoredResults
+    new: StoredResults
+    unchanged: tuple[tuple[StoredCell, StoredCell], ...]
+
+    @property
+    def same_photos(self) -> bool:
+        return bool(self.new.photos) and self.old.photos == self.new.photos and self.old.labels == self.new.labels
+
+    @property
+    def same_attacks(self) -> bool:
+        first, second = self.old.settings, self.new.settings
+        if first is None or second is None or not first.attacks or first.attacks != second.attacks:
+            return False
+        return first.attacked_with == second.attacked_with and self.old.photos == self.new.photos
+
+
+def _compare_row(
+    before: StoredCell, after: StoredCell, benchmarks: _Benchmarks, paired_run: PairedRun | None
 ) -> ComparedRow:
     environment = find_changes(before.environment, after.environment)
     other_machine = bool(environment.machine) or before.target != after.target
-    others = [pair for pair in unchanged if pair[1] is not after]
-    drift = None if other_machine else Drift.of(others)
-    changes = {
-        metric: change for metric in METRICS if (change := find_change(metric, before, after, drift=drift)) is not None
-    }
-    same = any(pair[1] is after for pair in unchanged)
-    reason = of_times = UNCHANGED if same else _why_no_latency_verdict(before, after, changes.get("latency_p50"))
-    if duel is not None:
-        changes |= {metric: find_paired_change(metric, duel) for metric in LATENCIES}
-        reason = "" if len(duel.new) > 1 else f"one round, {ONE_ROUND}"
-    p_value = _mcnemar(before, after, old, new)
-    if not reason and "latency_p50" in changes:
+    others = [pair for pair in benchmarks.unchanged if pair[1] is not after]
+    variation = None if other_machine else BenchmarkVariation.of(others)
+    found = {metric: find_change(metric, before, after, variation=variation) for metric in COMPARED_METRICS}
+    changes = {metric: change for metric, change in found.items() if change is not None}
+    same = any(pair[1] is after for pair in benchmarks.unchanged)
+    no_latency = no_times = UNCHANGED if same else _why_no_verdict(before, after, changes.get("latency_p50"))
+    if paired_run is not None:
+        changes |= {metric: find_paired_change(metric, paired_run) for metric in LATENCIES}
+        no_latency = "" if len(paired_run.new) > 1 else f"one round, {ONE_ROUND}"
+    p_value = _mcnemar(before, after, benchmarks)
+    if not no_latency and "latency_p50" in changes:
         changes["latency_p50"] = _judged_latency(changes["latency_p50"])
     if "top1" in changes:
         changes["top1"] = _judged_top1(changes["top1"], before, after, p_value)
@@ -178,34 +198,36 @@ def _compare_row(  # noqa: PLR0917 - before, after, and what both stand in
         changes=changes,
         unchanged=same,
         other_machine=other_machine,
-        no_latency_verdict=reason,
-        no_times_verdict=of_times,
+        no_latency_verdict=no_latency,
+        no_times_verdict=no_times,
         mcnemar_p=p_value,
-        same_photos=_same_photos(old, new),
-        same_attacks=_same_attacks(old, new),
-        again=duel is not None,
+        same_photos=benchmarks.same_photos,
+        same_attacks=benchmarks.same_attacks,
+        again=paired_run is not None,
     )
 
 
-def _find_duel(before: StoredCell, after: StoredCell, duels: Mapping[CellName, PairedRun]) -> PairedRun | None:
-    """That of these very files; None where they were not measured in turns."""
-    found = duels.get((after.artifact, after.target))
-    fought = None if found is None else (found.old_sha256, found.new_sha256)
-    return found if fought == (before.sha256, after.sha256) else None
+def _find_paired_run(
+    before: StoredCell, after: StoredCell, paired_runs: Mapping[CellName, PairedRun]
+) -> PairedRun | None:
+    """Returns the paired run of exactly these files; None if they were not measured in turns."""
+    found = paired_runs.get((after.artifact, after.target))
+    hashes = None if found is None else (found.old_sha256, found.new_sha256)
+    return found if hashes == (before.sha256, after.sha256) else None
 
 
-def _why_no_latency_verdict(old: StoredCell, new: StoredCell, p50: MetricChange | None) -> str:
-    """What keeps a latency from being judged; empty where nothing does."""
+def _why_no_verdict(old: StoredCell, new: StoredCell, p50: MetricChange | None) -> str:
+    """Returns why latency and other times cannot be judged; empty if they can."""
     if p50 is None or p50.old is None or p50.new is None:
-        return "the latency of one of the two was not measured"
+        return "one of the benchmarks did not measure latency"
     for when, cell in (("before", old), ("now", new)):
         measurement = cell.find("latency_p50")
         for flag in () if measurement is None else measurement.flags:
             if flag in UNTIMELY:
-                return f"{flag} {when}: {MEANINGS.get(flag, 'not timed on the device itself')}"
+                return f"{flag} {when}: {MEANINGS[flag]}"
     for when, cell in (("before", old), ("now", new)):
         if cell.samples is None:
-            return f"the raw samples of {when} are not there"
+            return f"no raw samples {when}"
         if len(cell.samples.conditions) < 2:
             return f"one round {when}, {ONE_ROUND}"
     return "" if p50.interval is not None else "too few samples"
@@ -216,7 +238,7 @@ def _judged_latency(change: MetricChange) -> MetricChange:
 
 
 def _judged_top1(change: MetricChange, old: StoredCell, new: StoredCell, p_value: float | None) -> MetricChange:
-    """By McNemar's test where both classified the same photos, else by whether the intervals have nothing in common."""
+    """Judges top-1 by McNemar's test if both classified the same photos, otherwise by whether the intervals overlap."""
     before, after = old.find("top1"), new.find("top1")
     if before is None or after is None or before.value == after.value:
         return change
@@ -231,23 +253,12 @@ def _judged_top1(change: MetricChange, old: StoredCell, new: StoredCell, p_value
     return replace(change, verdict=BETTER if after.value > before.value else WORSE)
 
 
-def _same_photos(old: StoredResults, new: StoredResults) -> bool:
-    return bool(new.photos) and old.photos == new.photos and old.labels == new.labels
-
-
-def _same_attacks(old: StoredResults, new: StoredResults) -> bool:
-    first, second = old.settings, new.settings
-    if first is None or second is None or not first.attacks or first.attacks != second.attacks:
-        return False
-    return first.attacked_with == second.attacked_with and old.photos == new.photos
-
-
-def _mcnemar(before: StoredCell, after: StoredCell, old: StoredResults, new: StoredResults) -> float | None:
-    if before.samples is None or after.samples is None or not _same_photos(old, new):
+def _mcnemar(before: StoredCell, after: StoredCell, benchmarks: _Benchmarks) -> float | None:
+    if before.samples is None or after.samples is None or not benchmarks.same_photos:
         return None
-    if not len(before.samples.logits) == len(after.samples.logits) == len(new.labels):
+    if not len(before.samples.logits) == len(after.samples.logits) == len(benchmarks.new.labels):
         return None
-    labels = np.array(new.labels)
+    labels = np.array(benchmarks.new.labels)
     was, is_ = (item.logits.argmax(axis=1) == labels for item in (before.samples, after.samples))
     return mcnemar(int((is_ & ~was).sum()), int((was & ~is_).sum()))
 

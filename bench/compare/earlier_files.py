@@ -1,6 +1,6 @@
-"""The model files of an earlier benchmark against those of now.
+"""Measures the model files of an earlier benchmark again, in turns with the new ones.
 
-What two benchmarks differ by themselves drops out of a ratio that was measured in turns.
+The variation between two benchmarks cancels out in a ratio that was measured in turns.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from tledge.edge_runtime.target import Target
 
 @dataclass(frozen=True)
 class PairedRuns:
-    """What became of them.
+    """The paired runs of two benchmarks.
 
     Attributes:
-        fought: by artifact and target.
-        interrupted: a person stopped it; those until then are there.
+        runs: by artifact and target.
+        interrupted: the user stopped the measurement; the runs completed until then are kept.
     """
 
-    fought: Mapping[CellName, PairedRun]
+    runs: Mapping[CellName, PairedRun]
     interrupted: bool = False
 
 
 def measure_earlier_in_turns(
     old: StoredResults, results: Mapping[Cell, CellResult], *, timing: Timing, rounds: int, progress: Progress
 ) -> PairedRuns:
-    """Measures each model file of an earlier benchmark that is still there in turns with that of now.
+    """Measures model files of an earlier benchmark in turns with the new ones.
 
-    These are cells of the same name and target whose model file is another one now, is still there as it was, and was
-    measured on this kind of machine with this software: where those differ, too, they are part of the answer.
+    This covers cells of the same name and target whose model file changed, if the earlier file still exists unchanged
+    and was measured on the same kind of machine with the same software: other differences would be part of the result.
 
     Args:
         old: the earlier benchmark.
-        results: the cells of now.
+        results: the new cells.
         timing: how a round is timed.
         rounds: pairs of fresh processes.
-        progress: is told of it.
+        progress: shows the rounds, and which cells are not measured in turns.
     """
-    fought: dict[CellName, PairedRun] = {}
+    runs: dict[CellName, PairedRun] = {}
     for cell, result in results.items():
         before = old.of(cell.model.name, str(cell.target))
         if before is None or before.sha256 == result.artifact_sha256:
@@ -60,46 +60,46 @@ def measure_earlier_in_turns(
             reason = _why_not(before, cell, result)
             model = None if reason else _find_model(old, before, cell)
             if model is None or (model.artifact is None) != (cell.model.artifact is None):
-                reason = reason or "its file of before is not there any more as it was, or has lost its sidecar"
-                progress.note("Against", f"{cell.name} is compared with what was measured then: {reason}")
+                reason = reason or "the earlier file is gone, was changed, or lost its sidecar"
+                progress.note("Against", f"{cell.name} is compared with the earlier measurements: {reason}")
                 continue
-            sides = (_specify(one, cell, timing) for one in (model, cell.model))
+            specifications = (_specify(each, cell, timing) for each in (model, cell.model))
             hashes = before.sha256, result.artifact_sha256
-            duel = measure_in_turns(*sides, hashes=hashes, rounds=rounds, name=cell.name, progress=progress)
-            fought[cell.model.name, str(cell.target)] = duel
+            run = measure_in_turns(*specifications, hashes=hashes, rounds=rounds, name=cell.name, progress=progress)
+            runs[cell.model.name, str(cell.target)] = run
         except (TledgeError, OSError, ValueError) as error:
-            progress.warn(f"{cell.name} was not measured in turns with that of before: {error}")
+            progress.warn(f"{cell.name} was not measured in turns with the earlier file: {error}")
         except KeyboardInterrupt:
-            return PairedRuns(fought, interrupted=True)
-    return PairedRuns(fought)
+            return PairedRuns(runs, interrupted=True)
+    return PairedRuns(runs)
 
 
 def check_in_common(old: StoredResults, cells: Sequence[Cell]) -> None:
-    """Refuses an earlier benchmark of other things, before anything is measured.
+    """Rejects an earlier benchmark that has nothing in common with this one, before anything is measured.
 
     Raises:
-        MeasurementError: no artifact of it is measured now on the same kind of target.
+        MeasurementError: none of its artifacts is planned on the same runtime and device.
     """
     planned = {(cell.model.name, cell.target.runtime, cell.target.device) for cell in cells}
     targets = ((cell, Target.parse(cell.target)) for cell in old.cells)
     if not any((cell.artifact, target.runtime, target.device) in planned for cell, target in targets):
         names = ", ".join(cell.name for cell in old.cells[:4])
         raise MeasurementError(
-            f"'{old.path}' has no artifact and target in common with what is to be measured"
+            f"'{old.path}' has no artifact and target in common with this benchmark"
             f" ({', '.join(cell.name for cell in cells[:4])}): it measured {names}"
         )
 
 
 def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
-    """Why a file of before is not measured again; empty where it may be."""
+    """Returns why an earlier file is not measured again; empty if it is."""
     if cell.model.format == "keras":
-        return "a Keras model is not what ships"
+        return "Keras models are not measured in turns"
     changes = find_changes(before.environment, Environment.from_dict(result.environment))
     return changes.text if changes.machine or changes.software else ""
 
 
 def _find_model(old: StoredResults, before: StoredCell, cell: Cell) -> Model | None:
-    """The file of before; None where it is nowhere to be found as it was."""
+    """Returns the earlier model file; None if it is gone or was changed."""
     path: Path = ResultsFolder(old.path.parent).measured_file(before.artifact)
     if not path.is_file() or sha256_of_file(path) != before.sha256:
         return None
@@ -107,7 +107,7 @@ def _find_model(old: StoredResults, before: StoredCell, cell: Cell) -> Model | N
 
 
 def _specify(model: Model, cell: Cell, timing: Timing) -> Specification:
-    """Both sides answer the same random pixels: what a query takes does not depend on them."""
+    """Returns a specification on random pixels, the same for both models: latency does not depend on them."""
     return Specification(
         artifact=str(model.path),
         target=str(cell.target),

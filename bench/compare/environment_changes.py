@@ -1,4 +1,4 @@
-"""In what two records of a machine differ."""
+"""The differences between two machine records."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class EnvironmentChanges:
     """What differs between the machines of two benchmarks.
 
     Attributes:
-        machine: what makes it another kind of machine, in words; empty where it is of the same kind.
-        software: what was installed or set otherwise, in words.
-        host: the two names, where they differ; containers and machines of the same kind do in no more than that.
+        machine: differences that make it another kind of machine, in words; empty if it is the same kind.
+        software: differences in installed versions and settings, in words.
+        host: both names if they differ; containers and machines of the same kind may differ in nothing else.
     """
 
     machine: tuple[str, ...] = ()
@@ -25,9 +25,9 @@ class EnvironmentChanges:
 
     @property
     def text(self) -> str:
-        """One line for people; empty where nothing differs."""
+        """One line for users; empty if nothing differs."""
         if self.machine == (NOT_RECORDED,):
-            return "on which machine it was measured before is not known: no environments stand beside its results"
+            return "the earlier machine is not known: there is no environments folder beside the earlier results"
         if self.machine:
             return f"measured on another machine: {'; '.join((*self.machine, *self.software))}"
         if self.software:
@@ -36,7 +36,7 @@ class EnvironmentChanges:
 
 
 def find_changes(old: Environment | None, new: Environment | None) -> EnvironmentChanges:
-    """What differs; a machine without a record counts as another one."""
+    """Lists the differences; a machine without a record counts as another machine."""
     if old is None or new is None:
         return EnvironmentChanges(machine=(NOT_RECORDED,))
     machine = [

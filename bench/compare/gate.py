@@ -1,7 +1,7 @@
-"""Conditions that break somebody's CI: ``--fail-on "int8.tflite: p90_ms > 1.1x"``.
+"""The gate of a CI: conditions such as "int8.tflite: p90_ms > 1.1x" that make a benchmark fail.
 
-A condition is ``[ROWS: ]METRIC OP LIMIT``, where ROWS is an artifact or artifact@target, with * and ?, and by default
-every artifact but the Keras model; OP one of < <= > >=; and LIMIT a number, or a multiple ("1.1x") of the value before.
+A condition is ``[ROWS: ]METRIC OP LIMIT``. ROWS is an artifact or artifact@target, with * and ?; by default every
+artifact except the Keras model. OP is one of < <= > >=. LIMIT is a number, or a multiple ("1.1x") of the earlier value.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tledge.bench.compare.comparison import ComparedRow, Comparison
-from tledge.bench.compare.metric_change import LATENCIES, TIMED, MetricChange
-from tledge.bench.results.stored_results import StoredCell, StoredResults
+from tledge.bench.compare.metric_change import LATENCIES, TIMED_METRICS, MetricChange
+from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.errors import OptionError, UnknownNameError
 
-METRICS: Mapping[str, tuple[str, float]] = {
+GATE_METRICS: Mapping[str, tuple[str, float]] = {
     "top1": ("top1", 1.0),
     "top1_drop": ("top1", 1.0),
     "agreement": ("agreement", 1.0),
@@ -33,13 +33,13 @@ METRICS: Mapping[str, tuple[str, float]] = {
     "size_kb": ("file_size", 1e-3),
     "energy_mj": ("energy", 1.0),
 }
-"""What can be named: the metric behind it, and by what its value is multiplied."""
+"""The names in conditions: the metric behind each, and the factor from its unit."""
 
 DROP = "top1_drop"
-"""How much top-1 fell since the benchmark before; a fraction, as top-1 is."""
+"""How much top-1 fell since the earlier benchmark; a fraction, as top-1 is."""
 
-UNTIMED = ("top1", DROP, "agreement", "size_mb", "size_kb")
-"""Metrics that are there also where nothing is timed."""
+UNTIMED_METRICS = ("top1", DROP, "agreement", "size_mb", "size_kb")
+"""Metrics that are also measured where nothing is timed."""
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -49,7 +49,7 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 KEPT, BROKEN, UNSURE, UNJUDGED = "kept", "broken", "unsure", "unjudged"
-"""What may become of a condition for a row."""
+"""The outcomes of a condition for a row."""
 
 _FORM = re.compile(
     r"(?:(?P<rows>.+?):\s+)?(?P<metric>\w+)\s*(?P<operator>[<>]=?)\s*(?P<limit>\d+(?:\.\d+)?)(?P<relative>x?)"
@@ -57,16 +57,16 @@ _FORM = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Condition:
-    """One ``--fail-on``.
+class GateCondition:
+    """One condition; the gate fails for rows in which it holds.
 
     Attributes:
-        text: as it was typed.
-        rows: a pattern of "artifact" or "artifact@target"; empty for all artifacts but the Keras model.
-        metric: a key of ``METRICS``.
+        text: as the user wrote it.
+        rows: a pattern of "artifact" or "artifact@target"; empty for all artifacts except the Keras model.
+        metric: a key of ``GATE_METRICS``.
         operator: a key of ``OPERATORS``.
         limit: a value in the metric's unit, or a multiple.
-        relative: the limit is a multiple of the value before.
+        relative: the limit is a multiple of the earlier value.
     """
 
     text: str
@@ -78,30 +78,30 @@ class Condition:
 
     @property
     def needs_comparison(self) -> bool:
-        """It says something of what was before."""
+        """Whether the condition refers to an earlier benchmark."""
         return self.relative or self.metric == DROP
 
-    def takes(self, artifact: str, target: str) -> bool:
-        """Whether it speaks of that artifact on that target."""
+    def applies_to(self, artifact: str, target: str) -> bool:
+        """Returns whether the condition covers an artifact on a target."""
         if not self.rows:
             return not target.startswith("keras:")
         return fnmatchcase(f"{artifact}@{target}" if "@" in self.rows else artifact, self.rows)
 
-    def breaks(self, value: float) -> bool:
-        """Whether a value, or a multiple where it is relative, is beyond the limit."""
+    def holds(self, value: float) -> bool:
+        """Returns whether a value, or a multiple if the condition is relative, is beyond the limit."""
         return OPERATORS[self.operator](value, self.limit)
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What became of the conditions.
+    """The outcome of all conditions.
 
     Attributes:
-        violations: a line for each row that is beyond a limit.
-        unjudged: a line for each condition or row that could not be judged, and why; that fails the gate, too: nothing
-            passes unseen.
-        unsure: a line for each row that is beyond a limit where the interval does not tell; that breaks nothing.
-        checked: how many rows were held against conditions.
+        violations: a line for each row beyond a limit.
+        unjudged: a line for each condition or row that could not be judged, with the reason; these fail the gate, too,
+            so that nothing passes unnoticed.
+        unsure: a line for each row beyond a limit whose interval is too wide to decide; these do not fail the gate.
+        checked: number of checks, one per condition and row.
     """
 
     violations: tuple[str, ...] = ()
@@ -111,63 +111,63 @@ class GateResult:
 
     @property
     def passed(self) -> bool:
-        """Nothing is beyond a limit, and all could be judged."""
+        """Whether nothing is beyond a limit, and everything could be judged."""
         return not self.violations and not self.unjudged
 
 
-def parse_conditions(texts: Sequence[str], *, compared: bool) -> tuple[Condition, ...]:
-    """Reads conditions, before anything is measured.
+def parse_conditions(texts: Sequence[str], *, compared: bool) -> tuple[GateCondition, ...]:
+    """Parses conditions, before anything is measured.
 
     Args:
-        texts: as they were typed.
-        compared: an earlier benchmark is there to compare with.
+        texts: as the user wrote them.
+        compared: whether there is an earlier benchmark to compare with.
 
     Raises:
-        OptionError: one has another form, or needs an earlier benchmark where there is none.
-        UnknownNameError: no such metric.
+        OptionError: a condition has another form, or needs an earlier benchmark and there is none.
+        UnknownNameError: unknown metric.
     """
     conditions = tuple(map(_parse, texts))
     for condition in conditions:
         if condition.needs_comparison and not compared:
             raise OptionError(
-                f"--fail-on '{condition.text}' speaks of what was before: name that with --against OLD.jsonl"
+                f"`fail_on='{condition.text}'` compares with an earlier benchmark; name its results with `against`"
             )
     return conditions
 
 
-def check_rows(conditions: Sequence[Condition], planned: Sequence[tuple[str, str]], *, timed: bool = True) -> None:
-    """Refuses conditions of which there will be no row, before anything is measured.
+def check_rows(conditions: Sequence[GateCondition], planned: Sequence[CellName], *, timed: bool = True) -> None:
+    """Rejects conditions that no row will match, before anything is measured.
 
     Args:
-        conditions: as ``parse_conditions`` gave them.
+        conditions: as ``parse_conditions`` returned them.
         planned: artifact and target of each cell.
         timed: whether anything is timed.
 
     Raises:
-        OptionError: one speaks of no cell, or of times where nothing is timed.
+        OptionError: a condition matches no cell, or limits times and nothing is timed.
     """
     for condition in conditions:
-        if not timed and condition.metric not in UNTIMED:
+        if not timed and condition.metric not in UNTIMED_METRICS:
             raise OptionError(
-                f"--fail-on '{condition.text}' is of what is not measured there: nothing is timed on an emulated board;"
-                f" its metrics: {', '.join(UNTIMED)}"
+                f"`fail_on='{condition.text}'` cannot be checked: nothing is timed on an emulated board; it measures"
+                f" {', '.join(UNTIMED_METRICS)}"
             )
-        if not any(condition.takes(*cell) for cell in planned):
+        if not any(condition.applies_to(*cell) for cell in planned):
             names = ", ".join("@".join(cell) if "@" in condition.rows else cell[0] for cell in planned)
-            keras = "" if condition.rows else "; without ROWS it leaves the Keras model out"
-            raise OptionError(f"--fail-on '{condition.text}' is of no row: what is measured is called {names}{keras}")
+            keras = "" if condition.rows else "; without ROWS a condition does not cover the Keras model"
+            raise OptionError(f"`fail_on='{condition.text}'` matches no row; the rows are {names}{keras}")
 
 
-def _parse(text: str) -> Condition:
+def _parse(text: str) -> GateCondition:
     found = _FORM.fullmatch(text.strip())
     if found is None:
         raise OptionError(
-            f"--fail-on takes conditions like 'top1 < 0.97', 'p90_ms > 1.1x' or 'int8.tflite: size_mb > 3'; received"
+            f"`fail_on` takes conditions like 'top1 < 0.97', 'p90_ms > 1.1x' or 'int8.tflite: size_mb > 3'; received"
             f" '{text}'"
         )
-    if found["metric"] not in METRICS:
-        raise UnknownNameError("metric", found["metric"], METRICS)
-    return Condition(
+    if found["metric"] not in GATE_METRICS:
+        raise UnknownNameError("metric", found["metric"], GATE_METRICS)
+    return GateCondition(
         text=text.strip(),
         rows=found["rows"] or "",
         metric=found["metric"],
@@ -178,96 +178,99 @@ def _parse(text: str) -> Condition:
 
 
 def check_conditions(
-    conditions: Sequence[Condition], results: StoredResults, comparison: Comparison | None
+    conditions: Sequence[GateCondition], results: StoredResults, comparison: Comparison | None
 ) -> GateResult:
-    """Holds a benchmark against conditions.
+    """Checks a benchmark against conditions.
 
-    An absolute limit is held against the value. A multiple of a latency, or of another figure that the machine's speed
-    bears upon, is beyond its limit only where the interval says too that it changed: noise alone breaks nothing.
+    An absolute limit applies to the value. A relative limit on a timed metric counts as exceeded only if the interval
+    shows a change, too, so that noise alone does not fail the gate.
 
     Args:
-        conditions: as ``parse_conditions`` gave them.
+        conditions: as ``parse_conditions`` returned them.
         results: the benchmark.
-        comparison: it against the one before, which relative conditions need.
+        comparison: the benchmark compared with an earlier one; relative conditions need it.
     """
-    violations: list[str] = []
-    unjudged: list[str] = []
-    unsure: list[str] = []
+    lines: dict[str, list[str]] = {KEPT: [], BROKEN: [], UNSURE: [], UNJUDGED: []}
     checked = 0
     for condition in conditions:
-        cells = [cell for cell in results.cells if condition.takes(cell.artifact, cell.target)]
+        cells = [cell for cell in results.cells if condition.applies_to(cell.artifact, cell.target)]
         if not cells:
-            unjudged.append(f"'{condition.text}' is of no row: nothing that was measured is called so")
+            lines[UNJUDGED].append(f"'{condition.text}' matches no row that was measured")
         for cell in cells:
             checked += 1
-            outcome, told = _judge(condition, cell, comparison)
-            if outcome == UNJUDGED:
-                unjudged.append(f"'{condition.text}' was not judged of {cell.name}: {told}")
-            elif outcome == BROKEN:
-                violations.append(f"{cell.name}: {told}")
-            elif outcome == UNSURE:
-                unsure.append(f"{cell.name}: {told}")
+            outcome, reason = _judge(condition, cell, comparison)
+            prefix = f"'{condition.text}' was not judged for " if outcome == UNJUDGED else ""
+            lines[outcome].append(f"{prefix}{cell.name}: {reason}")
     if conditions and comparison is not None:
-        unjudged += [
-            f"{artifact} on {target} was measured before and is not there now" for artifact, target in _gone(comparison)
+        lines[UNJUDGED] += [
+            f"{artifact} on {target} was measured before, but not now"
+            for artifact, target in _missing_artifacts(comparison)
         ]
-    return GateResult(tuple(violations), tuple(unjudged), tuple(unsure), checked)
+    return GateResult(tuple(lines[BROKEN]), tuple(lines[UNJUDGED]), tuple(lines[UNSURE]), checked)
 
 
-def _gone(comparison: Comparison) -> list[tuple[str, str]]:
-    """The artifacts that only the benchmark before has; a target that was not asked for now is no loss."""
+def _missing_artifacts(comparison: Comparison) -> list[CellName]:
+    """Lists the cells of artifacts that only the earlier benchmark has; a target that was left out is no loss."""
     artifacts = {row.artifact for row in comparison.rows} | {artifact for artifact, _ in comparison.only_new}
     return [cell for cell in comparison.only_old if cell[0] not in artifacts]
 
 
-def _judge(condition: Condition, cell: StoredCell, comparison: Comparison | None) -> tuple[str, str]:
-    """What became of a condition for a cell, and the line that says so."""
-    metric, scale = METRICS[condition.metric]
+def _judge(condition: GateCondition, cell: StoredCell, comparison: Comparison | None) -> tuple[str, str]:
+    """Returns the outcome of a condition for a cell, and the line that explains it."""
+    metric, scale = GATE_METRICS[condition.metric]
     measured = cell.find(metric)
     if measured is None:
         return UNJUDGED, f"its {metric} was not measured"
     if not condition.needs_comparison:
         value = measured.value * scale
-        return (BROKEN if condition.breaks(value) else KEPT), f"{condition.metric} {_text(value)} ({condition.text})"
+        return (BROKEN if condition.holds(value) else KEPT), f"{condition.metric} {_text(value)} ({condition.text})"
     row = None if comparison is None else comparison.of(cell.artifact, cell.target)
     change = None if row is None else row.changes.get(metric)
     if row is None or change is None or change.old is None or change.new is None:
-        return UNJUDGED, "the benchmark before has no such row"
+        return UNJUDGED, "the earlier benchmark has no such row"
     if metric == "top1" and not row.same_photos:
-        return UNJUDGED, "the benchmark before classified other photos"
+        return UNJUDGED, "the earlier benchmark classified other photos"
     if metric == "robust_accuracy" and not row.same_attacks:
-        return UNJUDGED, "the benchmark before attacked otherwise, or other photos"
+        return UNJUDGED, "the earlier benchmark used other attacks or other photos"
     if condition.metric == DROP:
         drop = change.old - change.new
-        told = f"top1 fell by {drop:.4f}, from {change.old:.4f} to {change.new:.4f} ({condition.text})"
-        return (BROKEN if condition.breaks(drop) else KEPT), told
+        line = f"top1 fell by {drop:.4f}, from {change.old:.4f} to {change.new:.4f} ({condition.text})"
+        return (BROKEN if condition.holds(drop) else KEPT), line
     return _judge_ratio(condition, row, change, scale)
 
 
-def _judge_ratio(condition: Condition, row: ComparedRow, change: MetricChange, scale: float) -> tuple[str, str]:
+def _judge_ratio(condition: GateCondition, row: ComparedRow, change: MetricChange, scale: float) -> tuple[str, str]:
     if change.old is None or change.new is None or change.old <= 0:
-        return UNJUDGED, "the value before was 0"
+        return UNJUDGED, "the earlier value is 0"
     ratio = change.ratio if change.ratio is not None else change.new / change.old
-    told = f"{condition.metric} {_text(change.new * scale)} is {ratio:.3f}x of {_text(change.old * scale)}"
-    if not condition.breaks(ratio):
-        return KEPT, told
-    if change.metric not in TIMED:
-        return BROKEN, f"{told} ({condition.text})"
+    line = f"{condition.metric} {_text(change.new * scale)} is {ratio:.3f}x of {_text(change.old * scale)}"
+    if not condition.holds(ratio):
+        return KEPT, line
+    if change.metric not in TIMED_METRICS:
+        return BROKEN, f"{line} ({condition.text})"
     if row.unchanged:
-        return KEPT, f"{told}, and nothing but the machine differs, of which the condition does not speak"
+        return KEPT, f"{line}, but the file, the software and the kind of machine are the same"
     reason = row.no_latency_verdict if change.metric in LATENCIES else row.no_times_verdict
     if reason:
         return UNJUDGED, reason
     if change.interval is None:
         return UNJUDGED, "too few rounds for an interval"
-    low, high = change.interval
-    above = condition.operator.startswith(">")
-    really = low > min(1.0, condition.limit) if above else high < max(1.0, condition.limit)
-    told = f"{told}, 95% {low:.3f} to {high:.3f} ({condition.text})"
-    if really:
-        return BROKEN, told
-    narrower = "; more --rounds make it narrower" * (row.again and change.metric in LATENCIES)
-    return UNSURE, f"{told}, an interval too wide to tell{narrower}"
+    line = f"{line}, 95% interval {change.interval[0]:.3f} to {change.interval[1]:.3f} ({condition.text})"
+    if is_shown(condition, change.interval):
+        return BROKEN, line
+    advice = "; increase `rounds` to narrow it" * (row.again and change.metric in LATENCIES)
+    return UNSURE, f"{line}: too wide to decide{advice}"
+
+
+def is_shown(condition: GateCondition, interval: tuple[float, float]) -> bool:
+    """Returns whether the 95% interval of a ratio shows a change in the direction of a relative condition.
+
+    The whole interval must lie beyond 1, or beyond the limit if that is the lower bar, as in "throughput < 5x".
+    """
+    low, high = interval
+    if condition.operator.startswith(">"):
+        return low > min(1.0, condition.limit)
+    return high < max(1.0, condition.limit)
 
 
 def _text(value: float) -> str:

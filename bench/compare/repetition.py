@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.bench.measure.durations import RIGORS
+from tledge.bench.measure.durations import DURATION_PRESETS
 from tledge.bench.results.results_folder import EARLIER
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.robustness.attack_plan import AttackPlan
@@ -60,7 +60,7 @@ def read_repetition(results: Path) -> Repetition:
     arguments: dict[str, Any] = {
         "targets": settings.targets,
         "rigor": settings.rigor,
-        "seconds": None if RIGORS[settings.rigor].fixed else settings.seconds,
+        "seconds": None if DURATION_PRESETS[settings.rigor].fixed else settings.seconds,
         "rounds": settings.rounds,
         "batch_sizes": settings.batch_sizes,
         "corruptions": settings.corruptions,

@@ -1,1 +1,1 @@
-"""How a benchmark measures: rounds, the processes that answer, the state of the machine, the board."""
+"""Measures artifacts: rounds, the processes that run them, the state of the machine and of the board."""

@@ -1,4 +1,4 @@
-"""One benchmark at a time on a machine: two would time each other."""
+"""The lock that lets one benchmark at a time run on a machine: two would slow each other down."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NAME = "tledge-bench.lock"
 
 @contextmanager
 def alone_on_this_machine(progress: Progress, folder: Path | None = None) -> Iterator[None]:
-    """Waits until no other benchmark of this machine runs, and keeps others waiting during the block.
+    """Waits until no other benchmark runs on this machine, and makes others wait during the block.
 
     Args:
-        progress: is told what is waited for.
-        folder: where all benchmarks look for the lock; the system's folder for temporary files without it.
+        progress: shows a note while this benchmark waits.
+        folder: where all benchmarks look for the lock; by default the system's folder for temporary files.
     """
     path = (folder or Path(tempfile.gettempdir())) / NAME
     handle = _open(path)
@@ -29,23 +29,26 @@ def alone_on_this_machine(progress: Progress, folder: Path | None = None) -> Ite
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(handle, 32, 0).decode(errors="replace").strip()
-            progress.note("Waiting", f"another benchmark runs on this machine (process {holder}); this one begins then")
+            progress.note(
+                "Waiting",
+                f"another benchmark is running on this machine (process {holder}); this one starts when it ends",
+            )
             fcntl.flock(handle, fcntl.LOCK_EX)
-        with suppress(OSError):  # of another user: it may be locked, not written
+        with suppress(OSError):  # another user's lock file can be locked, not written
             os.ftruncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
-        os.close(handle)  # which frees the lock, as the end of the process does
+        os.close(handle)  # releases the lock, as the end of the process would
 
 
 def _open(path: Path) -> int:
-    """Opens the lock file that all users share, and no link that somebody put in its place."""
+    """Opens the lock file that all users share; refuses a symbolic link in its place."""
     flags = os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         handle = os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:
         return os.open(path, flags | os.O_RDONLY)
-    with suppress(OSError):  # another user's
+    with suppress(OSError):  # the file belongs to another user
         os.fchmod(handle, 0o666)
     return handle

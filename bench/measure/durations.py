@@ -1,4 +1,4 @@
-"""How long and how often is measured."""
+"""How long and how often a benchmark measures; ``rigor`` chooses one of the presets."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from tledge.bench.results.cell_result import Timing
 from tledge.core.errors import OptionError, UnknownNameError
 
+MAXIMUM_SECONDS = 3600
+MAXIMUM_ROUNDS = 100
+MAXIMUM_BATCH = 4096
+
 
 @dataclass(frozen=True, kw_only=True)
-class Rigor:
-    """A choice of durations.
+class DurationPreset:
+    """A preset that ``rigor`` names.
 
     Attributes:
-        rounds: fresh processes a cell.
-        seconds: least duration of a cell's timed queries, of all rounds together.
-        queries: least number of a cell's timed queries, of all rounds together.
-        batch_seconds: least duration of each batch size of the offline scenario in a round.
-        fixed: seconds and queries are those of each round times the rounds, and nobody's choice.
+        rounds: fresh processes per cell.
+        seconds: minimum duration of a cell's timed queries, over all rounds.
+        queries: minimum number of a cell's timed queries, over all rounds.
+        batch_seconds: minimum duration of each batch size of the offline scenario, per round.
+        fixed: each round keeps its duration and queries, so they scale with the number of rounds, and ``seconds``
+            cannot change them.
     """
 
     rounds: int
@@ -32,9 +37,9 @@ class Rigor:
 WARM_UP = 10
 """Untimed queries before the timed ones of each round."""
 
-RIGORS: Mapping[str, Rigor] = {
-    "quick": Rigor(rounds=5, seconds=2.0, queries=100, batch_seconds=0.2),
-    "mlperf": Rigor(rounds=3, seconds=180.0, queries=3072, batch_seconds=10.0, fixed=True),
+DURATION_PRESETS: Mapping[str, DurationPreset] = {
+    "quick": DurationPreset(rounds=5, seconds=2.0, queries=100, batch_seconds=0.2),
+    "mlperf": DurationPreset(rounds=3, seconds=180.0, queries=3072, batch_seconds=10.0, fixed=True),
 }
 """``mlperf`` keeps the 60 s and 1,024 queries of MLPerf Mobile's single-stream scenario in each of its rounds.
 
@@ -48,8 +53,8 @@ class Duration:
     """How long a benchmark measures.
 
     Attributes:
-        rounds: fresh processes a cell.
-        seconds, queries: least duration and number of a cell's timed queries, of all rounds together.
+        rounds: fresh processes per cell.
+        seconds, queries: minimum duration and number of a cell's timed queries, over all rounds.
         timing: how each round is timed.
     """
 
@@ -60,37 +65,37 @@ class Duration:
 
 
 def plan_duration(rigor: str, *, rounds: int | None, seconds: float | None, batch_sizes: Sequence[int]) -> Duration:
-    """The durations of a rigor, changed as a person asks.
+    """Returns the durations of a preset, with the user's changes.
 
     Args:
-        rigor: a key of ``RIGORS``.
-        rounds, seconds: instead of the rigor's own.
-        batch_sizes: images a call in the offline scenario.
+        rigor: a key of ``DURATION_PRESETS``.
+        rounds, seconds: replace those of the preset.
+        batch_sizes: images per inference in the offline scenario.
 
     Raises:
-        UnknownNameError: no such rigor.
-        OptionError: a number out of range, or seconds where the rigor has its own.
+        UnknownNameError: unknown preset.
+        OptionError: a number out of range, or ``seconds`` with a preset of fixed durations.
     """
-    if rigor not in RIGORS:
-        raise UnknownNameError("rigor", rigor, RIGORS)
-    chosen = RIGORS[rigor]
-    count = chosen.rounds if rounds is None else rounds
-    if seconds is not None and chosen.fixed:
-        raise OptionError(f"--rigor {rigor} has durations of its own; leave --seconds {seconds:g} out")
-    whole = count / chosen.rounds if chosen.fixed else 1.0
-    seconds, queries = whole * chosen.seconds if seconds is None else seconds, math.ceil(whole * chosen.queries)
-    if not 0 < seconds <= 3600:
-        raise OptionError(f"--seconds must be above 0 and at most 3600; received {seconds}")
-    if not 1 <= count <= 100:
-        raise OptionError(f"--rounds must be 1 to 100; received {count}")
-    wrong = [size for size in batch_sizes if not 1 <= size <= 4096]
+    if rigor not in DURATION_PRESETS:
+        raise UnknownNameError("rigor", rigor, DURATION_PRESETS)
+    preset = DURATION_PRESETS[rigor]
+    count = preset.rounds if rounds is None else rounds
+    if seconds is not None and preset.fixed:
+        raise OptionError(f"`rigor='{rigor}'` has fixed durations; leave `seconds={seconds:g}` out")
+    scale = count / preset.rounds if preset.fixed else 1.0
+    seconds, queries = scale * preset.seconds if seconds is None else seconds, math.ceil(scale * preset.queries)
+    if not 1 <= count <= MAXIMUM_ROUNDS:
+        raise OptionError(f"`rounds` must be 1 to {MAXIMUM_ROUNDS}; received {count}")
+    if not 0 < seconds <= MAXIMUM_SECONDS:
+        raise OptionError(f"`seconds` must be above 0 and at most {MAXIMUM_SECONDS}; received {seconds}")
+    wrong = [size for size in batch_sizes if not 1 <= size <= MAXIMUM_BATCH]
     if wrong:
-        raise OptionError(f"--batch-sizes must be 1 to 4096; received {wrong[0]}")
+        raise OptionError(f"`batch_sizes` must be 1 to {MAXIMUM_BATCH}; received {wrong[0]}")
     timing = Timing(
         warm_up=WARM_UP,
-        minimum_queries=-(-queries // count),
+        minimum_queries=math.ceil(queries / count),
         minimum_seconds=seconds / count,
         batch_sizes=tuple(batch_sizes),
-        batch_seconds=min(chosen.batch_seconds, seconds / count),
+        batch_seconds=min(preset.batch_seconds, seconds / count),
     )
     return Duration(rounds=count, seconds=seconds, queries=queries, timing=timing)

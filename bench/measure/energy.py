@@ -1,22 +1,23 @@
-"""Energy, where the machine reports it: RAPL on x86, the power management chip of a Raspberry Pi 5.
+"""Energy meters: RAPL on x86, the power management chip of a Raspberry Pi 5.
 
-Both tell of the whole processor or board, whatever runs on it.
+Both measure the whole processor or board, including what other programs use.
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from itertools import pairwise
 from pathlib import Path
 
 from tledge.bench.measure.board import read_power
 
 PMIC_INTERVAL = 0.2
-"""Seconds between two readings of the power management chip; reading it takes some milliseconds."""
+"""Seconds between two readings of the power management chip; a reading takes some milliseconds."""
 
 
 class EnergyMeter(ABC):
-    """Measures what is used between ``start`` and ``stop``.
+    """Measures the energy used between ``start`` and ``stop``.
 
     Attributes:
         source: "rapl" or "pmic".
@@ -26,18 +27,18 @@ class EnergyMeter(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Begins."""
+        """Starts the measurement."""
 
-    def sample(self) -> None:  # noqa: B027 - a meter that knows energy has nothing to do
-        """To be called often, beside what is measured, for a meter that knows power and not energy."""
+    def sample(self) -> None:  # noqa: B027 - a meter that counts energy has nothing to do
+        """Takes a sample; a meter that reads power rather than energy needs it called often."""
 
     @abstractmethod
     def stop(self) -> float:
-        """Joules since ``start``; NaN where the meter did not answer."""
+        """Returns the joules since ``start``; NaN if the meter could not be read."""
 
 
 class RaplMeter(EnergyMeter):
-    """The counters of the processor packages.
+    """The energy counters of the processor packages.
 
     Source: Linux, Documentation/power/powercap/powercap.rst.
 
@@ -58,14 +59,14 @@ class RaplMeter(EnergyMeter):
         used = 0
         for package, before in zip(self._packages, self._before, strict=True):
             difference = _read_microjoules(package / "energy_uj") - before
-            if difference < 0:  # the counter began anew
+            if difference < 0:  # the counter wrapped around
                 difference += _read_microjoules(package / "max_energy_range_uj")
             used += difference
         return used / 1e6
 
 
 class PmicMeter(EnergyMeter):
-    """The currents and voltages of a Raspberry Pi 5's rails, summed and integrated by trapezoids."""
+    """The power of a Raspberry Pi 5's rails, integrated over time by the trapezoidal rule."""
 
     source = "pmic"
 
@@ -84,8 +85,7 @@ class PmicMeter(EnergyMeter):
         self._read()
         if len(self._readings) < 2:
             return float("nan")
-        pairs = zip(self._readings, self._readings[1:], strict=False)
-        return sum((end - begin) * (power + later) / 2 for (begin, power), (end, later) in pairs)
+        return sum((end - begin) * (power + later) / 2 for (begin, power), (end, later) in pairwise(self._readings))
 
     def _read(self) -> None:
         watts = read_power()
@@ -94,7 +94,7 @@ class PmicMeter(EnergyMeter):
 
 
 def find_meter(root: Path = Path("/")) -> EnergyMeter | None:
-    """The meter of this machine; None where it reports no energy, or not to this user.
+    """Returns the energy meter of this machine; None if there is none that this user may read.
 
     Args:
         root: where ``/sys`` is.
@@ -110,7 +110,7 @@ def find_meter(root: Path = Path("/")) -> EnergyMeter | None:
 
 
 def _is_package(domain: Path) -> bool:
-    """Not a part of one, nor the whole platform ("psys"), which holds the packages."""
+    """Returns whether a domain is a package: not a part of one, nor the whole platform ("psys") around them."""
     try:
         return (domain / "name").read_text(encoding="ascii").startswith("package")
     except (OSError, ValueError):
@@ -118,7 +118,7 @@ def _is_package(domain: Path) -> bool:
 
 
 def _is_readable(counter: Path) -> bool:
-    """Linux lets only root read it, unless a person has decided otherwise."""
+    """Returns whether this user may read a counter; by default Linux lets only root."""
     try:
         _read_microjoules(counter)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The Keras model's answers, which agreement is measured against."""
+"""The reference for agreement: the logits of the Keras model."""
 
 from __future__ import annotations
 
@@ -18,32 +18,38 @@ UNTIMED = Timing(warm_up=0, minimum_queries=1, minimum_seconds=0.0)
 
 
 def find_reference(
-    subject: Workload, results: Mapping[Cell, CellResult], folders: Sequence[ResultsFolder]
+    workload: Workload, results: Mapping[Cell, CellResult], folders: Sequence[ResultsFolder]
 ) -> CellResult | None:
-    """The answers of this benchmark, or of an earlier one of the very same model and photos; None without either.
+    """Finds the Keras model's result in this benchmark, or in an earlier one of the same model and photos.
 
     Args:
-        subject: what is benchmarked.
-        results: what was measured.
-        folders: where earlier benchmarks may have left them.
+        workload: what is benchmarked.
+        results: what this benchmark measured.
+        folders: where results of earlier benchmarks may be.
+
+    Returns:
+        The result; None if there is none.
     """
-    model = _keras_model(subject)
+    model = _keras_model(workload)
     if model is None or model.artifact is None:
         return None
     for cell, result in results.items():
         if cell.model.format == "keras":
             return result
-    found = (folder.reference(model.artifact.sha256, subject.fingerprint) for folder in folders)
+    found = (folder.reference(model.artifact.sha256, workload.fingerprint) for folder in folders)
     return next((result for result in found if result is not None), None)
 
 
-def answer_reference(subject: Workload, progress: Progress) -> CellResult | None:
-    """Asks the Keras model of a run on this machine; None where there is none, or no Keras to ask.
+def measure_reference(workload: Workload, progress: Progress) -> CellResult | None:
+    """Classifies the photos with the run's Keras model on this machine, in its own process.
+
+    Returns:
+        The result; None if the workload has no run, or Keras is not installed.
 
     Raises:
-        MeasurementError: it fails.
+        MeasurementError: the model could not be run.
     """
-    model = _keras_model(subject)
+    model = _keras_model(workload)
     if model is None:
         return None
     try:
@@ -51,16 +57,16 @@ def answer_reference(subject: Workload, progress: Progress) -> CellResult | None
     except MissingExtraError as error:
         progress.note("Agreement", f"is not measured: {error}")
         return None
-    photos = tuple(map(str, subject.photos))
+    photos = tuple(map(str, workload.photos))
     specification = Specification(
         artifact=str(model.path), target=str(target), bare=False, pixels="", images=photos, timing=UNTIMED
     )
     with progress.step("Keras model", 1, "rounds") as step:
-        measured, start = measure_in_own_process(specification, f"{model.name} on {target}")
+        measured, cold_start = measure_in_own_process(specification, f"{model.name} on {target}")
         step.advance(1)
-    return CellResult.join([measured], [start], UNTIMED.batch_sizes)
+    return CellResult.join([measured], [cold_start], UNTIMED.batch_sizes)
 
 
-def _keras_model(subject: Workload) -> Model | None:
-    """That of a run; files of Keras models that were given beside others are no reference."""
-    return next((model for model in subject.models if subject.run and model.format == "keras"), None)
+def _keras_model(workload: Workload) -> Model | None:
+    """Returns the Keras model of a run; a Keras file that was given among other files is no reference."""
+    return next((model for model in workload.models if workload.run and model.format == "keras"), None)

@@ -1,54 +1,46 @@
-"""Two model files against each other: in each round a fresh process of each, and they answer in turns.
+"""Paired runs: each round starts a fresh process for each of two model files, and they run queries in turns.
 
-A turn takes some 20 ms. Whatever slows the machine for longer than that slows both, and drops out of the ratio of two
-turns, one after the other.
+A turn takes about 20 ms. Whatever slows the machine for longer than that slows both, and cancels out in the ratio of
+two successive turns.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Timer
-from types import TracebackType
 
 import numpy as np
-import numpy.typing as npt
 
-from tledge.bench.measure.conditions import SETTLING
-from tledge.bench.measure.endings import describe_end
-from tledge.bench.results.cell_result import Specification
+from tledge.bench.measure.conditions import SETTLING_SECONDS
+from tledge.bench.results.cell_result import Samples, Specification, Timing
 from tledge.core.atomic import replacing
-from tledge.core.child import python_module, quiet_environment
-from tledge.core.errors import MeasurementError
 from tledge.core.progress import Progress
+from tledge.core.worker import Worker, python_module
 from tledge.edge_runtime.target import Target
 
-Samples = npt.NDArray[np.float64]
-
 TURN_SECONDS = 0.02
-ANSWER_TIMEOUT = 3600.0
-"""Seconds after which a turn is taken for stuck."""
+"""How long a turn of the faster model should take."""
 
-LEAST_TURNS = 10
-"""Of each side in a round, however short it is to be."""
+TURN_TIMEOUT = 3600.0
+"""Seconds after which a turn counts as stuck."""
 
-FIRST_TURN = 3
-"""Queries of the turns from which is told how many make one."""
+MINIMUM_TURNS = 10
+"""Turns of each model in a round, at least, however short the round is."""
+
+TRIAL_QUERIES = 3
+"""Queries of the trial turns, which decide how many queries make a turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedRun:
-    """What both sides measured.
+    """The latencies of two model files that ran in turns.
 
     Attributes:
-        old, new: of each round, the latencies in ms: (turns, queries of a turn).
-        old_sha256, new_sha256: of the model files.
+        old, new: for each round, the latencies in ms: (turns, queries of a turn).
+        old_sha256, new_sha256: SHA-256 of the model files.
     """
 
     old: Sequence[Samples]
@@ -68,125 +60,120 @@ class PairedRun:
             np.savez_compressed(file, allow_pickle=False, **arrays, **hashes)
 
 
-class _Side:
-    """The process of one side, from its first answers on.
+@dataclass
+class Turns:
+    """The turns that one model has taken in a round.
 
-    Args:
-        specification: the model file, its target and its warm-up.
-        name: what errors call it.
-        folder: an empty one.
+    Attributes:
+        run_queries: runs a number of queries, and returns the latency of each in ns.
+        latencies: of each turn, the latencies in ns.
     """
 
-    def __init__(self, specification: Specification, name: str, folder: Path) -> None:
-        self.name = name
-        self.turns: list[list[int]] = []
-        self.queries = 0
-        self.nanoseconds = 0
-        told = folder / "side.json"
-        specification.save(told)
-        self._errors = (folder / "errors.txt").open("w+", encoding="utf-8", errors="replace")
-        self._process = subprocess.Popen(
-            python_module("tledge.bench.measure.paired_worker", told),
-            env=quiet_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            encoding="utf-8",
-        )
+    run_queries: Callable[[int], list[int]]
+    latencies: list[list[int]] = field(default_factory=list)
 
-    def take_turn(self, count: int) -> None:
-        """Has it answer queries that count."""
-        turn = self.answer(count)
-        self.turns.append(turn)
-        self.queries += len(turn)
-        self.nanoseconds += sum(turn)
+    def take(self, count: int) -> None:
+        """Takes a turn of ``count`` queries."""
+        self.latencies.append(self.run_queries(count))
 
-    def answer(self, count: int) -> list[int]:
-        """Has it answer queries; their latencies in ns. Raises MeasurementError where it ended, or hangs."""
-        if self._process.stdin is None or self._process.stdout is None:
-            raise MeasurementError(f"{self.name} has no pipes")
-        watchdog = Timer(ANSWER_TIMEOUT, self._process.kill)
-        watchdog.start()
-        try:
-            self._process.stdin.write(f"{count}\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        finally:
-            watchdog.cancel()
-        if not line:
-            self._errors.seek(0)
-            raise MeasurementError(f"{self.name} {describe_end(self._process.wait(), self._errors.read())}")
-        found: list[int] = json.loads(line)
-        return found
+    def are_enough(self, timing: Timing) -> bool:
+        """Returns whether the minimum number of turns and of queries is reached."""
+        queries = sum(map(len, self.latencies))
+        return len(self.latencies) >= MINIMUM_TURNS and queries >= timing.minimum_queries
 
-    def __enter__(self) -> _Side:
-        return self
+    @property
+    def seconds(self) -> float:
+        """The time of all queries together."""
+        return sum(map(sum, self.latencies)) / 1e9
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
+    @property
+    def samples(self) -> Samples:
+        """The latencies in ms: float64 (turns, queries of a turn)."""
+        return np.array(self.latencies) / 1e6
 
 
 def measure_in_turns(
     old: Specification, new: Specification, *, hashes: tuple[str, str], rounds: int, name: str, progress: Progress
 ) -> PairedRun:
-    """Measures both in turns.
+    """Measures two model files in turns.
 
     Args:
         old, new: the model files, with the durations of a round of each.
         hashes: their SHA-256.
-        rounds: in how many pairs of fresh processes.
-        name: what errors call them.
-        progress: is told of each round.
+        rounds: how many pairs of fresh processes to start.
+        name: how messages name the pair.
+        progress: shows the rounds.
 
     Raises:
-        MeasurementError: a process of one of them ended in an error.
+        MeasurementError: one of the processes failed.
     """
     olds: list[Samples] = []
     news: list[Samples] = []
-    with progress.step(f"Duel {name}", rounds, "rounds") as step:
+    with progress.step(f"Paired run {name}", rounds, "rounds") as step:
         for number in range(rounds):
-            first, second = _fight_round(old, new, name, new_begins=number % 2 == 1)
+            first, second = _measure_round(old, new, name, new_begins=number % 2 == 1)
             olds.append(first)
             news.append(second)
             step.advance(1)
     return PairedRun(old=olds, new=news, old_sha256=hashes[0], new_sha256=hashes[1])
 
 
-def _fight_round(old: Specification, new: Specification, name: str, *, new_begins: bool) -> tuple[Samples, Samples]:
-    # Threads of a runtime go on spinning after its last query, on the cores that are the other side's now.
-    settling = 0.0 if Target.parse(old.target).threads == 1 else SETTLING
-    with _sides((old, f"{name}, of before"), (new, name), reverse=new_begins) as (first, second):
-        order = [second, first] if new_begins else [first, second]
-        # Each has its first turn alone: the one that is slow to load does not meet the other's queries.
-        fastest = min(min(side.answer(FIRST_TURN)) for side in order)
-        count = max(1, round(TURN_SECONDS * 1e9 / max(fastest, 1)))
-        while not _are_done(order, old):
-            for side in order:
-                time.sleep(settling)
-                side.take_turn(count)
-            order.reverse()
-        return np.array(first.turns) / 1e6, np.array(second.turns) / 1e6
+def _measure_round(old: Specification, new: Specification, name: str, *, new_begins: bool) -> tuple[Samples, Samples]:
+    with _start_workers((old, f"{name} (earlier file)"), (new, name), reverse=new_begins) as (first, second):
+        order = (second, first) if new_begins else (first, second)
+        alternate(*order, timing=old.timing, settling=settling_seconds(old.target))
+        return first.samples, second.samples
 
 
-def _are_done(sides: Sequence[_Side], told: Specification) -> bool:
-    """Whether both have answered enough; they answer equally often, and the slower one's time counts."""
-    enough = all(len(side.turns) >= LEAST_TURNS and side.queries >= told.timing.minimum_queries for side in sides)
-    return enough and max(side.nanoseconds for side in sides) >= told.timing.minimum_seconds * 1e9
+def settling_seconds(target: str) -> float:
+    """Returns how long to wait between turns.
+
+    A runtime's threads spin for a while after its last query, on cores that the other model needs; a single thread
+    does not.
+    """
+    return 0.0 if Target.parse(target).threads == 1 else SETTLING_SECONDS
+
+
+def alternate(first: Turns, second: Turns, *, timing: Timing, settling: float) -> None:
+    """Lets two models take turns until both have enough; who begins changes from pair to pair.
+
+    Both run equally many queries, and the slower model's time counts towards the minimum duration.
+
+    Args:
+        first: the model that begins.
+        second: the other one.
+        timing: minimum number and duration of the queries.
+        settling: seconds to wait before each turn.
+    """
+    order = [first, second]
+    # Trial turns come first: a model that is slow to load does not disturb the other's timed queries.
+    fastest = min(min(turns.run_queries(TRIAL_QUERIES)) for turns in order)
+    count = queries_per_turn(fastest)
+    while not _are_done(order, timing):
+        for turns in order:
+            time.sleep(settling)
+            turns.take(count)
+        order.reverse()
+
+
+def queries_per_turn(fastest: int) -> int:
+    """Returns how many queries make a turn, where the fastest query took so many ns."""
+    return max(1, round(TURN_SECONDS * 1e9 / max(fastest, 1)))
+
+
+def _are_done(both: Sequence[Turns], timing: Timing) -> bool:
+    enough = all(turns.are_enough(timing) for turns in both)
+    return enough and max(turns.seconds for turns in both) >= timing.minimum_seconds
 
 
 @contextmanager
-def _sides(*told: tuple[Specification, str], reverse: bool) -> Iterator[tuple[_Side, _Side]]:
-    """Both processes; the one that begins is started first."""
+def _start_workers(*models: tuple[Specification, str], reverse: bool) -> Iterator[tuple[Turns, Turns]]:
+    """Starts a process for each model, the one that begins first, and loads the models."""
+    command = python_module("tledge.bench.measure.paired_worker")
     with ExitStack() as stack:
-        sides: dict[str, _Side] = {}
-        for specification, name in reversed(told) if reverse else told:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            sides[name] = stack.enter_context(_Side(specification, name, folder))
-        first, second = (sides[name] for _, name in told)
+        order = models[::-1] if reverse else models
+        workers = {name: stack.enter_context(Worker(command, name=name, timeout=TURN_TIMEOUT)) for _, name in order}
+        for specification, name in order:
+            workers[name].ask(specification.to_dict())
+        first, second = (Turns(workers[name].ask) for _, name in models)
         yield first, second

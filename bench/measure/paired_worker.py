@@ -1,47 +1,50 @@
-"""The process of one side of a duel: answers as many queries as it is told to, whenever it is told to.
+"""The process of one model of a paired run: runs as many queries as each request asks for.
 
-It reads a number a line on standard input and writes a line with the latencies of so many queries, in ns, on standard
-output. Before the timed queries of each turn one is answered untimed, since the other side had the caches meanwhile.
+The first request is the specification, and is answered when the model is warmed up. Each further request is a number of
+queries; the result is the latency of each in ns. One untimed query precedes those of each turn, because the other
+model has used the caches in the meantime.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import os
-import sys
 import time
-from pathlib import Path
+from typing import Any
 
-from tledge.bench.measure.round_worker import Loaded, import_runtime, load_model, warm_up
+from tledge.bench.measure.round_worker import LoadedModel, import_runtime, load_model, warm_up
 from tledge.bench.results.cell_result import Specification
-from tledge.core.errors import TledgeError
+from tledge.core.progress import Progress
+from tledge.core.worker_service import serve
 
 
-def main() -> int:
-    """Loads the model of the specification that the argument names, and answers until standard input ends."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a native library prints is no answer
-    try:
-        specification = Specification.load(Path(sys.argv[1]))
-        import_runtime(specification)
-        loaded = load_model(specification)
-        warm_up(loaded, specification.timing)
-        gc.collect()
-        gc.disable()
-        done = 0
-        for line in sys.stdin:
-            count = int(line)
-            print(json.dumps(_answer(loaded, done, count)), file=answers, flush=True)
-            done += count
-    except TledgeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+class TurnTimer:
+    """Times turns of one model; an instance is the function that ``worker_service.serve`` calls."""
+
+    def __init__(self) -> None:
+        self._loaded: LoadedModel | None = None
+        self._done = 0
+
+    def __call__(self, request: Any, _: Progress) -> list[int] | None:
+        """Loads the model of a specification, or times as many queries as the request says."""
+        if self._loaded is None:
+            self._loaded = _load(Specification.from_dict(request, "the request"))
+            return None
+        latencies = time_turn(self._loaded, self._done, request)
+        self._done += request
+        return latencies
 
 
-def _answer(loaded: Loaded, first: int, count: int) -> list[int]:
-    """The ns of each of ``count`` queries, of which the first is that of index ``first``."""
+def _load(specification: Specification) -> LoadedModel:
+    import_runtime(specification)
+    loaded = load_model(specification)
+    warm_up(loaded, specification.timing)
+    gc.collect()
+    gc.disable()
+    return loaded
+
+
+def time_turn(loaded: LoadedModel, first: int, count: int) -> list[int]:
+    """Times ``count`` queries, beginning with the query of index ``first``; returns the ns of each."""
     run, queries, clock = loaded.run, loaded.queries, time.perf_counter_ns
     run(queries[first % len(queries)])
     latencies = []
@@ -54,4 +57,4 @@ def _answer(loaded: Loaded, first: int, count: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(serve(TurnTimer()))

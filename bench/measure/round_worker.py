@@ -1,16 +1,15 @@
-"""One round of a cell, in a process that holds nothing but its runtime.
-
-The benchmark starts ``python -m tledge.bench.measure.round_worker SPECIFICATION RESULT`` for each.
-"""
+"""One round of a cell, in a process that loads nothing but the cell's runtime; ``core.worker`` has the protocol."""
 
 from __future__ import annotations
 
 import gc
 import importlib
+import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -18,41 +17,49 @@ from typing import Any
 
 import numpy as np
 
-from tledge.bench.measure.conditions import Watch
+from tledge.bench.measure.conditions import ConditionsMonitor
 from tledge.bench.measure.energy import EnergyMeter, find_meter
 from tledge.bench.results.cell_result import Round, Samples, Specification, Timing
 from tledge.core.environment import read_environment
-from tledge.core.errors import ArtifactError, TledgeError
+from tledge.core.errors import ArtifactError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
+from tledge.core.progress import Progress
+from tledge.core.system_files import read_text
+from tledge.core.worker_service import serve
 from tledge.edge_runtime import Classifier, Target
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.runtime import RUNTIMES
 from tledge.edge_runtime.tensor import Logits
 
 ACCURACY_BATCH = 16
+"""Images per inference while the accuracy is measured."""
+
 SAMPLING_INTERVAL = 0.05
-"""Seconds between two looks at a meter of energy."""
+"""Seconds between two samples of an energy meter."""
 
 ENERGY_SECONDS = 1.0
-"""Duration of the phase in which energy is measured, at least."""
+"""Minimum duration of the phase in which energy is measured."""
+
+MINIMUM_CALLS = 2
+"""Timed inferences of each batch size, at least."""
 
 RANDOM_QUERIES = 4
-"""Different random inputs that the timed queries go through in turn, where there are no photos."""
+"""Different random inputs that the timed queries cycle through when there are no photos."""
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model that is loaded, and what it is timed on.
+class LoadedModel:
+    """A loaded model and its timed queries.
 
     Attributes:
-        run: answers one query.
-        queries: arrays of one image each, as ``run`` takes them.
-        target: in full.
-        provider: what runs it.
+        run: runs one query.
+        queries: arrays of one batch each, as ``run`` takes them.
+        target: the target in full.
+        provider: what runs the model ("XNNPACK").
         load_time: ms.
-        close: frees it.
+        close: frees the model.
     """
 
     run: Callable[[Any], Any]
@@ -64,21 +71,27 @@ class Loaded:
 
 
 def measure(specification: Specification) -> Round:
-    """Runs one round in this process: load, answer, time single images, then batches, then classify the images."""
-    bare_memory = _read_memory("VmRSS")
+    """Runs one round in this process.
+
+    The order is: load, first inference, single-stream latency, energy, batch throughput, accuracy.
+
+    Raises:
+        TledgeError: the model cannot be loaded or run, or its logits are not finite.
+    """
+    bare_memory = read_memory("VmRSS")
     timing = specification.timing
     import_runtime(specification)
     loaded = load_model(specification)
     loaded.run(loaded.queries[0])
     answered = time.monotonic_ns()
-    watch = Watch()
-    latencies = _time_single_stream(loaded, timing)
-    peak_memory = _read_memory("VmHWM") - bare_memory
-    conditions = watch.end()
+    monitor = ConditionsMonitor()
+    latencies = time_single_stream(loaded, timing)
+    peak_memory = read_memory("VmHWM") - bare_memory
+    conditions = monitor.finish()
     meter = find_meter()
-    energy = float("nan") if meter is None else _measure_energy(loaded, timing, meter)
+    energy = float("nan") if meter is None else measure_energy(loaded, timing, meter)
     loaded.close()
-    throughputs = np.array([_time_batches(specification, size, latencies) for size in timing.batch_sizes])
+    throughputs = np.array([measure_throughput(specification, size, latencies) for size in timing.batch_sizes])
     logits = _classify_all(specification) if specification.images else np.empty((0, 0), np.float32)
     environment = read_environment(RUNTIMES.load(loaded.target.runtime).distributions)
     return Round(
@@ -99,48 +112,52 @@ def measure(specification: Specification) -> Round:
 
 
 def import_runtime(specification: Specification) -> None:
-    """Imports the runtime's own libraries: their time is not the model's."""
+    """Imports the runtime's own libraries, so that the model's load time does not include them."""
     for module in RUNTIMES.load(Target.parse(specification.target).runtime).modules:
         importlib.import_module(module)
 
 
-def load_model(specification: Specification, batch: int = 1) -> Loaded:
-    """Loads the model; its queries hold ``batch`` images each."""
+def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
+    """Loads the model and prepares its queries of ``batch`` images each."""
     model: Classifier | BareModel
     began = time.perf_counter_ns()
     if specification.bare:
         model = BareModel(Path(specification.artifact), specification.target, batch=batch)
         load_time = (time.perf_counter_ns() - began) / 1e6
         queries = [model.random_input(seed, batch) for seed in range(RANDOM_QUERIES)]
-        return Loaded(model.run, queries, model.target, model.provider, load_time, model.close)
-    # Not warmed up: load time ends with the load, and a cold start at the first answer.
+        return LoadedModel(model.run, queries, model.target, model.provider, load_time, model.close)
+    # No warm-up: the load time ends with the load, and the cold start with the first inference.
     model = Classifier(specification.artifact, target=specification.target, batch=batch, warm_up=False)
     load_time = (time.perf_counter_ns() - began) / 1e6
-    images = _photos(specification) or [
+    images = _load_photos(specification) or [
         np.random.default_rng(seed).integers(0, 256, (1, *model.input_size, 3), np.uint8)
         for seed in range(RANDOM_QUERIES)
     ]
     if batch > 1:
         images = [np.concatenate([images[index % len(images)] for index in range(batch)])]
-    return Loaded(model.logits, images, model.target, model.provider, load_time, model.close)
+    return LoadedModel(model.logits, images, model.target, model.provider, load_time, model.close)
 
 
-def _photos(specification: Specification) -> list[Pixels]:
-    """The photos of the timed queries, decoded beforehand: each uint8 (1, height, width, 3)."""
+def _load_photos(specification: Specification) -> list[Pixels]:
+    """Loads the decoded photos of the timed queries: each uint8 (1, height, width, 3)."""
     if not specification.pixels:
         return []
     pixels: Pixels = np.load(specification.pixels)
-    return [pixels[place : place + 1] for place in range(len(pixels))]
+    return [pixels[index : index + 1] for index in range(len(pixels))]
 
 
-def warm_up(loaded: Loaded, timing: Timing) -> None:
-    """Answers the untimed queries."""
+def warm_up(loaded: LoadedModel, timing: Timing) -> None:
+    """Runs the untimed queries."""
     for index in range(timing.warm_up):
         loaded.run(loaded.queries[index % len(loaded.queries)])
 
 
-def _time_single_stream(loaded: Loaded, timing: Timing) -> Samples:
-    """Milliseconds of each query, the next one only after the answer of the last."""
+def time_single_stream(loaded: LoadedModel, timing: Timing) -> Samples:
+    """Times one query after the other, until both the minimum number and the minimum duration are reached.
+
+    Returns:
+        The latency of each query in ms: float64 (queries,).
+    """
     run, queries = loaded.run, loaded.queries
     warm_up(loaded, timing)
     latencies: list[int] = []
@@ -157,8 +174,23 @@ def _time_single_stream(loaded: Loaded, timing: Timing) -> Samples:
     return np.array(latencies, np.float64) / 1e6
 
 
-def _measure_energy(loaded: Loaded, timing: Timing, meter: EnergyMeter) -> float:
-    """The mJ of a query, in a phase of its own, since reading a meter takes time; NaN where it did not answer."""
+def measure_energy(loaded: LoadedModel, timing: Timing, meter: EnergyMeter) -> float:
+    """Returns the mJ of a query; NaN if the meter cannot be read.
+
+    Energy is measured in a phase of its own, because reading a meter takes time.
+    """
+    count = 0
+    with _sampled(meter):
+        began = time.perf_counter_ns()
+        while time.perf_counter_ns() - began < max(timing.minimum_seconds, ENERGY_SECONDS) * 1e9:
+            loaded.run(loaded.queries[count % len(loaded.queries)])
+            count += 1
+    return 1e3 * meter.stop() / count
+
+
+@contextmanager
+def _sampled(meter: EnergyMeter) -> Iterator[None]:
+    """Starts a meter, and samples it in a thread during the block."""
     done = Event()
 
     def sample() -> None:
@@ -166,76 +198,84 @@ def _measure_energy(loaded: Loaded, timing: Timing, meter: EnergyMeter) -> float
             meter.sample()
 
     sampler = Thread(target=sample)
-    count = 0
     meter.start()
     sampler.start()
-    began = time.perf_counter_ns()
-    while time.perf_counter_ns() - began < max(timing.minimum_seconds, ENERGY_SECONDS) * 1e9:
-        loaded.run(loaded.queries[count % len(loaded.queries)])
-        count += 1
-    done.set()
-    sampler.join()
-    return 1e3 * meter.stop() / count
+    try:
+        yield
+    finally:
+        done.set()
+        sampler.join()
 
 
-def _time_batches(specification: Specification, size: int, latencies: Samples) -> float:
-    """Images a second in batches of a size; NaN where the model does not take it."""
+def measure_throughput(specification: Specification, size: int, latencies: Samples) -> float:
+    """Returns images per second in batches of a size; NaN if the model does not accept the size."""
     if size == 1:
         return 1e3 / float(latencies.mean())
     try:
         loaded = load_model(specification, batch=size)
-        (query,) = loaded.queries[:1]
-        loaded.run(query)
-        calls = 0
-        began = time.perf_counter_ns()
-        while calls < 2 or time.perf_counter_ns() - began < specification.timing.batch_seconds * 1e9:
-            loaded.run(query)
-            calls += 1
-        elapsed = time.perf_counter_ns() - began
+        throughput = time_batches(loaded, size, specification.timing.batch_seconds)
         loaded.close()
     except ArtifactError as error:
         print(f"batches of {size}: {error}", file=sys.stderr)
         return float("nan")
-    return calls * size * 1e9 / elapsed
+    return throughput
+
+
+def time_batches(loaded: LoadedModel, size: int, seconds: float) -> float:
+    """Times batches for a minimum duration, and returns the throughput in images per second.
+
+    Args:
+        loaded: a model whose queries hold ``size`` images each.
+        size: images per batch.
+        seconds: minimum duration.
+    """
+    query = loaded.queries[0]
+    loaded.run(query)
+    calls = 0
+    began = time.perf_counter_ns()
+    while calls < MINIMUM_CALLS or time.perf_counter_ns() - began < seconds * 1e9:
+        loaded.run(query)
+        calls += 1
+    return calls * size * 1e9 / (time.perf_counter_ns() - began)
 
 
 def _classify_all(specification: Specification) -> Logits:
-    """The logits of all images. Raises ArtifactError where one is no number: its class would be a matter of chance."""
+    """Returns the logits of all images. Raises ArtifactError if some are not finite: their class would be arbitrary."""
     with Classifier(specification.artifact, target=specification.target, warm_up=False) as classifier:
         images = [Path(image) for image in specification.images]
         loaded = batches(images, classifier.input_size, classifier.sidecar.resize, ACCURACY_BATCH)
         logits = np.concatenate([classifier.logits(batch) for batch in loaded])
+    return check_finite(logits, specification.artifact)
+
+
+def check_finite(logits: Logits, artifact: str) -> Logits:
+    """Returns the logits. Raises ArtifactError if those of any image hold an infinity or a NaN."""
     broken = int((~np.isfinite(logits)).any(axis=1).sum())
     if broken:
-        raise ArtifactError(f"'{specification.artifact}' gives logits that are no numbers for {broken} images")
+        raise ArtifactError(f"'{artifact}' computes logits that are not finite for {broken} of {len(logits)} images")
     return logits
 
 
-def _read_memory(field: str) -> int:
-    """Bytes of this process's memory: ``VmRSS`` now, or ``VmHWM`` at its highest.
+def read_memory(field: str, status: Path = Path("/proc/self/status")) -> int:
+    """Returns bytes of this process's memory.
 
-    Not by getrusage on Linux: its maximum begins with that of the process that started this one.
+    Linux's getrusage does not serve: its maximum includes the memory of the process that started this one.
+
+    Args:
+        field: ``VmRSS`` for the current amount, ``VmHWM`` for the maximum.
+        status: the file in which Linux reports them; elsewhere, getrusage's maximum stands for both.
     """
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    found = re.search(rf"^{field}:\s+(\d+) kB$", read_text(status), re.MULTILINE)
+    if found:
+        return int(found[1]) * 1024
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return highest if sys.platform == "darwin" else highest * 1024
 
 
-def main() -> int:
-    """Runs the round that the first argument describes and writes the second."""
-    specification, result = (Path(argument) for argument in sys.argv[1:3])
-    try:
-        measure(Specification.load(specification)).save(result)
-    except TledgeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def answer(request: Any, _: Progress) -> None:
+    """Runs the round of a request, and writes what it measured to the file that the request names."""
+    measure(Specification.from_dict(request["specification"], "the request")).save(Path(request["result"]))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(serve(answer))

@@ -1,7 +1,6 @@
-"""Measuring all cells in rounds, so that whatever drifts hits all alike.
+"""Measures all cells in rounds, so that drift of the machine affects all cells alike.
 
-Each round of each cell is a fresh process; within a round all cells take their turn. The order turns about from
-round to round.
+Each round of a cell is a fresh process. Within a round every cell has its turn; the order reverses from round to round.
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress, Step
 
 TIMED_IMAGES = 32
-"""Different images that the timed queries go through in turn."""
+"""Different images that the timed queries cycle through."""
 
 
-Timed = tuple[Round, float]
-"""A round, and the ms from its process's start to its first answer."""
+TimedRound = tuple[Round, float]
+"""A round and its cold start: ms from the start of its process to the first inference result."""
 
-Launch = Callable[[Specification, str], Timed]
-"""Runs one round in a fresh process, somewhere; see ``measure_in_own_process``."""
+Launch = Callable[[Specification, str], TimedRound]
+"""Runs one round in a fresh process, here or elsewhere; see ``measure_in_own_process``."""
 
 
 @dataclass(frozen=True)
 class RoundsResult:
-    """What became of the cells.
+    """The results of all rounds.
 
     Attributes:
         results: of the cells that were measured, in order.
-        skipped: the cells that failed, or that were not reached.
-        interrupted: a person stopped it.
-        measurements: rows that were measured beside those that follow from the results.
+        skipped: the cells that failed or were not reached.
+        interrupted: the user stopped the benchmark.
+        measurements: rows beyond those that follow from the results.
     """
 
     results: dict[Cell, CellResult]
@@ -54,7 +53,7 @@ class RoundsResult:
 def unmeasured(
     cells: Sequence[Cell], results: Mapping[Cell, CellResult], failed: Mapping[Cell, str]
 ) -> tuple[Skipped, ...]:
-    """The cells without a result: those that failed, by their errors, and those that were not reached."""
+    """Lists the cells without a result: those that failed, with their errors, and those that were not reached."""
     return tuple(
         Skipped(
             cell.model.name, str(cell.target), failed.get(cell, "interrupted before its turn"), failed=cell in failed
@@ -68,36 +67,36 @@ class Rounds:
     """Measures cells.
 
     Args:
-        subject: what is benchmarked.
+        workload: what is benchmarked.
         cells: which artifact on which target.
-        count: rounds a cell.
+        count: rounds per cell.
         timing: how each round is timed.
-        progress: is told what happens.
-        launch: runs a round; in a process of this machine without it.
+        progress: shows the rounds.
+        launch: runs a round; by default in a process on this machine.
     """
 
     def __init__(
         self,
-        subject: Workload,
+        workload: Workload,
         cells: Sequence[Cell],
+        *,
         count: int,
         timing: Timing,
         progress: Progress,
-        *,
         launch: Launch = measure_in_own_process,
     ) -> None:
-        self._subject = subject
+        self._workload = workload
         self._cells = tuple(cells)
         self._count = count
         self._timing = timing
         self._progress = progress
         self._launch = launch
-        self._measured: dict[Cell, list[Timed]] = {cell: [] for cell in cells}
+        self._measured: dict[Cell, list[TimedRound]] = {cell: [] for cell in cells}
         self._failed: dict[Cell, str] = {}
         self._pixels: dict[tuple[object, ...], str] = {}
 
     def run(self) -> RoundsResult:
-        """Measures all rounds; those of a machine that was not quiet once more."""
+        """Measures all rounds, then repeats once those that were noisy or throttled."""
         interrupted = False
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -106,15 +105,15 @@ class Rounds:
                     for number in range(self._count):
                         for cell in self._cells if number % 2 == 0 else reversed(self._cells):
                             self._measure(cell, number, step)
-                self._repeat_unquiet()
+                self._repeat_noisy_rounds()
             except KeyboardInterrupt:
                 interrupted = True
-        self._hold_against_the_best()
-        measured = {cell: found for cell, found in self._measured.items() if found and cell not in self._failed}
+        self._mark_slowed_rounds()
+        measured = {cell: rounds for cell, rounds in self._measured.items() if rounds and cell not in self._failed}
         sizes = self._timing.batch_sizes
         results = {
-            cell: CellResult.join([item for item, _ in found], [start for _, start in found], sizes)
-            for cell, found in measured.items()
+            cell: CellResult.join([item for item, _ in rounds], [start for _, start in rounds], sizes)
+            for cell, rounds in measured.items()
         }
         return RoundsResult(results, unmeasured(self._cells, results, self._failed), interrupted)
 
@@ -128,7 +127,7 @@ class Rounds:
         step.advance(1, f"{cell.name} failed" if cell in self._failed else cell.name)
 
     def _specify(self, cell: Cell, *, classify: bool) -> Specification:
-        photos = tuple(str(path) for path in self._subject.photos)
+        photos = tuple(str(path) for path in self._workload.photos)
         return Specification(
             artifact=str(cell.model.path),
             target=str(cell.target),
@@ -138,34 +137,34 @@ class Rounds:
             timing=self._timing,
         )
 
-    def _repeat_unquiet(self) -> None:
-        """Measures once more what was timed on a noisy or throttled machine, and keeps the quieter of the two."""
-        self._hold_against_the_best()
-        again = [
+    def _repeat_noisy_rounds(self) -> None:
+        """Repeats each round that was noisy or throttled, and keeps the quieter one of the two."""
+        self._mark_slowed_rounds()
+        noisy = [
             (cell, number)
-            for cell, found in self._measured.items()
+            for cell, rounds in self._measured.items()
             if cell not in self._failed
-            for number, (measured, _) in enumerate(found)
+            for number, (measured, _) in enumerate(rounds)
             if not measured.conditions.quiet
         ]
-        if not again:
+        if not noisy:
             return
-        best = self._best_yardstick()
-        with self._progress.step("Repeat noisy", len(again), "rounds") as step:
-            for cell, number in again:
+        best = self._best_reference_time()
+        with self._progress.step("Repeat noisy", len(noisy), "rounds") as step:
+            for cell, number in noisy:
                 known, _ = self._measured[cell][number]
                 try:
                     measured, start = self._launch(self._specify(cell, classify=False), cell.name)
-                except MeasurementError as error:  # the round that is there stays, with its flag
+                except MeasurementError as error:  # the first attempt stays, with its flag
                     step.advance(1, f"{cell.name}: {error}")
                     continue
-                if _disturbance(measured, best) < _disturbance(known, best):
+                if disturbance(measured, best) < disturbance(known, best):
                     self._measured[cell][number] = replace(measured, logits=known.logits), start
                 step.advance(1, cell.name)
 
     def _decode_timed_photos(self, folder: Path) -> None:
-        """Decodes the photos of the timed queries once, for all that take them in the same form."""
-        photos = self._subject.photos[:TIMED_IMAGES]
+        """Decodes the photos of the timed queries, once for all cells that take them in the same form."""
+        photos = self._workload.photos[:TIMED_IMAGES]
         for cell in self._cells:
             artifact, form = cell.model.artifact, cell.form
             if artifact is None or not photos or form in self._pixels:
@@ -175,23 +174,23 @@ class Rounds:
             np.save(path, next(loaded))
             self._pixels[form] = str(path)
 
-    def _best_yardstick(self) -> float:
+    def _best_reference_time(self) -> float:
         rounds = [measured for found in self._measured.values() for measured, _ in found]
         return min((measured.conditions.yardstick for measured in rounds), default=0.0)
 
-    def _hold_against_the_best(self) -> None:
-        """Judges each round by the yardstick of the best one."""
-        best = self._best_yardstick()
+    def _mark_slowed_rounds(self) -> None:
+        """Marks the rounds in which the machine was clearly slower than in the best round."""
+        best = self._best_reference_time()
         for found in self._measured.values():
             found[:] = [(replace(item, conditions=item.conditions.held_against(best)), start) for item, start in found]
 
 
-def _disturbance(measured: Round, best: float) -> tuple[bool, bool, float]:
-    """What is smaller was disturbed less.
+def disturbance(measured: Round, best: float) -> tuple[bool, bool, float]:
+    """Returns a sort key: the smaller, the less a round was disturbed.
 
     Args:
         measured: a round.
-        best: the yardstick of the benchmark's best round.
+        best: the reference workload's time in the benchmark's best round, in ms.
     """
     conditions = measured.conditions.held_against(best)
     return not conditions.quiet, bool(conditions.throttled), (conditions.load or 0.0) + (conditions.steal or 0.0)

@@ -93,7 +93,7 @@ class ThisMachine(Place):
     def measure(
         self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
-        return Rounds(subject, cells, count, timing, progress).run()
+        return Rounds(subject, cells, count=count, timing=timing, progress=progress).run()
 
 
 class PlaceKind(ABC):

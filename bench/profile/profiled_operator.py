@@ -1,4 +1,4 @@
-"""What the runtimes' profilers give."""
+"""The operator times that the runtimes' profilers return."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class ProfiledOperator:
     """One operator of a model.
 
     Attributes:
-        name: in the file; its place ("#12") where the runtime made it of several or of none.
+        name: its name in the file; its index ("#12") if the runtime fused several operators or added one.
         kind: what the runtime ran.
-        milliseconds: mean of a run.
-        calls: in a run.
+        milliseconds: mean per run.
+        calls: per run.
     """
 
     name: str

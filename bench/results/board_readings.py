@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tledge.bench.results.throttling import Throttling
+from tledge.core.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardReadings:
+class BoardReadings(Record):
     """What a board reported during a round; None or empty where it reported nothing.
 
     Attributes:

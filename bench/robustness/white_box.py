@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from tledge.attacks.gradient_masking import MaskingSign
-from tledge.bench.measure.endings import describe_end
 from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.bench.robustness.attack_set import AttackedPhotos, PhotoSet
 from tledge.core.artifact import Artifact
 from tledge.core.progress import Progress
 from tledge.core.relayed_progress import run_relayed
+from tledge.core.worker import describe_end
 from tledge.edge_runtime.tensor import Logits
 
 WORK, PHOTOS, CLEAN, FLAGS = "work.json", "photos.npy", "clean.npz", "flags.json"

@@ -152,16 +152,16 @@ def side(path: Path) -> Specification:
     )
 
 
-def test_both_sides_of_a_duel_answer_as_often(files: Path) -> None:
+def test_both_models_of_a_paired_run_run_as_many_queries(files: Path) -> None:
     good = side(files / "float32.onnx")
-    duel = measure_in_turns(good, good, hashes=("a", "a"), rounds=2, name="it", progress=Progress())
-    assert all(len(turns) >= 10 for turns in (*duel.old, *duel.new))
-    assert [turns.shape for turns in duel.old] == [turns.shape for turns in duel.new]
+    run = measure_in_turns(good, good, hashes=("a", "a"), rounds=2, name="it", progress=Progress())
+    assert all(len(turns) >= 10 for turns in (*run.old, *run.new))
+    assert [turns.shape for turns in run.old] == [turns.shape for turns in run.new]
 
 
-def test_a_side_of_a_duel_that_ends_is_said(files: Path) -> None:
+def test_a_model_that_cannot_be_loaded_for_a_paired_run_is_an_error(files: Path) -> None:
     (files / "broken.onnx").write_bytes((files / "float32.onnx").read_bytes()[:3000])
-    with pytest.raises(MeasurementError, match=r"it, of before ended with exit code 1: .*broken\.onnx"):
+    with pytest.raises(MeasurementError, match=r"^'.*broken\.onnx' is no whole ONNX model"):
         measure_in_turns(
             side(files / "broken.onnx"),
             side(files / "float32.onnx"),
@@ -207,8 +207,8 @@ def test_why_a_changed_file_is_not_measured_in_turns_is_said(files: Path) -> Non
     record = measure(out)
     assert record.comparison is not None
     assert not record.comparison.rows[0].again
-    (line,) = [line for line in said.lines if "compared with what was measured then" in line]
-    assert "its file of before is not there any more as it was" in line
+    (line,) = [line for line in said.lines if "compared with the earlier measurements" in line]
+    assert "the earlier file is gone, was changed, or lost its sidecar" in line
 
     rebuild(model, "anew")
     record = measure(out)
@@ -268,9 +268,9 @@ def test_what_files_cannot_be_measured_by_is_an_error(files: Path, labelled: Pat
     shutil.rmtree(labelled / "emu")
     with pytest.raises(DataError, match="has no photo of emu"):
         bench(files=[model], data=labelled)
-    with pytest.raises(OptionError, match="--rounds must be"):
+    with pytest.raises(OptionError, match="`rounds` must be"):
         bench(files=[model], rounds=0)
-    with pytest.raises(OptionError, match="--batch-sizes must be"):
+    with pytest.raises(OptionError, match="`batch_sizes` must be"):
         bench(files=[model], batch_sizes=[0])
 
 
@@ -381,5 +381,5 @@ def test_logits_that_are_no_numbers_fail_the_cell(tmp_path: Path, labelled: Path
 
 
 def test_mlperfs_durations_are_nobodys_choice(files: Path) -> None:
-    with pytest.raises(OptionError, match="--rigor mlperf has durations of its own"):
+    with pytest.raises(OptionError, match="`rigor='mlperf'` has fixed durations; leave `seconds=3` out"):
         bench(files=[files / "float32.tflite"], rigor="mlperf", seconds=3)

@@ -37,7 +37,7 @@ def test_conditions_and_exports_are_checked_before_anything_is_measured(folder: 
     check_one_line_error(bench(folder, "--fail-on", "p90_ms > 1.1x"), "--against")
     check_one_line_error(bench(folder, "--fail-on", "p9_ms > 3"), "unknown metric 'p9_ms'")
     check_one_line_error(
-        bench(folder, "--fail-on", "int8.tflite: p90_ms > 3"), "is of no row: what is measured is called mine.tflite"
+        bench(folder, "--fail-on", "int8.tflite: p90_ms > 3"), "matches no row; the rows are mine.tflite"
     )
     check_one_line_error(bench(folder, "--export", "xlsx"), "unknown export 'xlsx'")
     check_one_line_error(bench(folder, "--against", "gone.jsonl"), "gone.jsonl")

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tledge.bench.measure.endings import describe_end
 from tledge.bench.places.emulation import guest
 from tledge.bench.places.emulation.boards import Board
 from tledge.bench.places.emulation.machine import TIMEOUT, EmulatedMachine
@@ -29,6 +28,7 @@ from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress, Step
+from tledge.core.worker import describe_end
 from tledge.edge_runtime.runtime import RUNTIMES
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Logits

@@ -73,7 +73,7 @@ class SshHost(Place):
         workplace.copy(photos, "photos")
         names = {str(path): name for name, path in {**files, **photos}.items()}
         launch = RemoteRounds(workplace, names, subject.fingerprint)
-        outcome = Rounds(subject, cells, count, timing, progress, launch=launch).run()
+        outcome = Rounds(subject, cells, count=count, timing=timing, progress=progress, launch=launch).run()
         if launch.found:
             progress.note(
                 "Resumed", f"{launch.found} rounds were measured before the connection was lost, and are taken"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from tledge.bench.measure.rounds import Timed
+from tledge.bench.measure.rounds import TimedRound
 from tledge.bench.places.remote.workplace import Workplace
 from tledge.bench.results.cell_result import Round, Specification
 from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
@@ -35,7 +35,7 @@ class RemoteRounds:
         self._asked: Counter[str] = Counter()
         self.found = 0
 
-    def __call__(self, specification: Specification, name: str) -> Timed:
+    def __call__(self, specification: Specification, name: str) -> TimedRound:
         """Runs one round; see ``measure_in_own_process``.
 
         Raises:

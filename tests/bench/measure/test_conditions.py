@@ -12,7 +12,7 @@ import pytest
 
 from tledge.bench import bench, summarize
 from tledge.bench.measure.benchmark_lock import NAME, alone_on_this_machine
-from tledge.bench.measure.conditions import Watch
+from tledge.bench.measure.conditions import ConditionsMonitor
 from tledge.bench.results.round_conditions import Conditions
 from tledge.core.progress import Progress
 
@@ -36,28 +36,28 @@ def machine(tmp_path: Path) -> Path:
 
 
 def test_the_machine_is_read_before_and_after(machine: Path) -> None:
-    watch = Watch(machine)
+    monitor = ConditionsMonitor(machine)
     write(machine / "proc/stat", "cpu  100 0 100 100800 0 0 0 0 0 0")
-    quiet = watch.end()
+    quiet = monitor.finish()
     assert quiet.quiet
     assert quiet.load == 0.0
     assert (quiet.mhz, quiet.governor, quiet.temperature) == (2400.0, "ondemand", 51.234)
     assert quiet.throttled is False
     assert quiet.yardstick > 0
     write(machine / "proc/stat", "cpu  30100 0 100 170800 0 0 0 0 0 0")
-    assert watch.end().load == pytest.approx(30000 / 200000, abs=0.002)
-    assert watch.end().noisy
+    assert monitor.finish().load == pytest.approx(30000 / 200000, abs=0.002)
+    assert monitor.finish().noisy
     write(machine / "proc/stat", "cpu  100 0 100 100800 0 0 0 5000 0 0")
-    assert watch.end().steal == pytest.approx(5000 / 105000, abs=1e-6)
-    assert watch.end().noisy
+    assert monitor.finish().steal == pytest.approx(5000 / 105000, abs=1e-6)
+    assert monitor.finish().noisy
     write(machine / "proc/stat", "cpu  100 0 100 100800 0 0 0 0 0 0")
     write(machine / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", 4)
-    assert watch.end().throttled
-    assert not watch.end().quiet
+    assert monitor.finish().throttled
+    assert not monitor.finish().quiet
 
 
 def test_what_a_system_does_not_tell_is_not_known(tmp_path: Path) -> None:
-    told = Watch(tmp_path).end()
+    told = ConditionsMonitor(tmp_path).finish()
     assert (told.load, told.steal, told.mhz, told.governor, told.temperature) == (None, None, None, "", None)
     assert told.quiet
 
@@ -134,18 +134,18 @@ def test_no_link_is_followed_to_the_lock(tmp_path: Path) -> None:
 
 def test_a_container_that_is_held_to_its_share_is_throttled(machine: Path) -> None:
     write(machine / "sys/fs/cgroup/cpu.stat", "usage_usec 5\nnr_periods 10\nnr_throttled 3")
-    watch = Watch(machine)
-    assert watch.end().throttled is False
+    monitor = ConditionsMonitor(machine)
+    assert monitor.finish().throttled is False
     write(machine / "sys/fs/cgroup/cpu.stat", "usage_usec 9\nnr_periods 20\nnr_throttled 4")
-    assert watch.end().throttled is True
+    assert monitor.finish().throttled is True
 
 
 def test_load_is_that_of_the_cores_that_may_be_used(machine: Path) -> None:
     own = min(os.sched_getaffinity(0))
     lines = ["cpu  0 0 0 0 0 0 0 0 0 0", f"cpu{own} 100 0 0 900 0 0 0 0 0 0", "cpu9999 0 0 0 1000 0 0 0 0 0 0"]
     write(machine / "proc/stat", "\n".join(lines))
-    watch = Watch(machine)
+    monitor = ConditionsMonitor(machine)
     lines[1] = f"cpu{own} 50100 0 0 50900 0 0 0 0 0 0"
     lines[2] = "cpu9999 0 0 0 9001000 0 0 0 0 0 0"
     write(machine / "proc/stat", "\n".join(lines))
-    assert watch.end().load == pytest.approx(0.5, abs=0.01)
+    assert monitor.finish().load == pytest.approx(0.5, abs=0.01)

@@ -42,7 +42,7 @@ def test_fgsm_takes_one_step_to_the_edge(model: GradientModel, digits: Any) -> N
     result = Fgsm().run(model, digits.images, digits.goal, threat=ThreatModel("linf", 6))
     gradients = model.gradients(digits.images, digits.goal).gradients
     expected = np.clip(digits.images + 6 * np.sign(gradients), 0, 255)
-    tried = ~result.clean & (result.adversarial != digits.images).any(axis=(1, 2, 3))
+    tried = ~result.clean_success & (result.adversarial != digits.images).any(axis=(1, 2, 3))
     assert tried.sum() > 15
     # Sums in another order may turn a sign where a gradient is nearly zero.
     assert (result.adversarial[tried] == expected[tried]).mean() > 0.999
@@ -69,7 +69,7 @@ def test_an_attack_that_does_not_stop_early_goes_farther(attack: Any, model: Gra
     assert (late.success >= early.success).all()
     margins = [digits.goal.margins(model.logits(result.adversarial)).mean() for result in (early, late)]
     assert margins[1] < margins[0] - 1 < 0
-    assert (late.queries[~late.clean] == 10 + 1 + 2).all()
+    assert (late.queries[~late.clean_success] == 10 + 1 + 2).all()
     assert early.queries.mean() < 10
 
 
@@ -120,8 +120,8 @@ def test_dlr_needs_classes(classes: int, targeted: bool, message: str) -> None:
         (lambda: Pgd(step_size=0.0), "step_size must be"),
         (lambda: Apgd(steps=0), "steps must be 1 or more"),
         (lambda: Square(queries=0), "queries must be 1 or more"),
-        (lambda: Square(p_init=0), "p_init is a share .* received 0"),
-        (lambda: Square(p_init=1.5), "p_init is a share"),
+        (lambda: Square(p_init=0), "p_init must be a fraction .* received 0"),
+        (lambda: Square(p_init=1.5), "p_init must be a fraction"),
     ],
 )
 def test_parameters_that_cannot_be_are_refused(build: Any, message: str) -> None:

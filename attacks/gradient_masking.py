@@ -32,8 +32,8 @@ MEANINGS: Mapping[str, str] = {
     LARGER_EPS: "a larger eps includes every change that a smaller one allows, but the attack did no better",
     UNBOUNDED_EPS: "at an eps of 128/255 every photo can be made plain grey, but the attack did not fool the model on"
     " all of them",
-    QUANTIZATION: "direct attacks succeed less often than on the float32 artifact, but transferred photos fool it all the"
-    " same: rounded logits mask the gradient without adding robustness (Bernhard et al., arXiv 1909.12741)",
+    QUANTIZATION: "direct attacks succeed less often than on the float32 artifact, but transferred photos fool it all"
+    " the same: rounded logits mask the gradient without adding robustness (Bernhard et al., arXiv 1909.12741)",
 }
 """What each flag means."""
 

@@ -144,7 +144,7 @@ def attack_details(data: ReportData) -> list[AttackDetail]:
 def triples(data: ReportData) -> list[Triple]:
     """The attacked photos that a benchmark chose to show; without those whose files somebody took away."""
     found = []
-    for exhibit in data.robustness.exhibits:
+    for exhibit in data.robustness.examples:
         try:
             original, attacked = (np.asarray(decode(data.adversarial / name)) for name in exhibit.files)
         except ImageError:

@@ -63,8 +63,8 @@ def test_each_round_halves_the_interval() -> None:
 
 def test_a_change_that_is_too_long_is_shortened_to_the_limit() -> None:
     change = RNG.normal(0, 5, 3000).astype(np.float32)
-    for found in (round_change(change, 100.0), round_change(np.rint(change), 100.0)):
-        assert 99 < np.linalg.norm(found) <= 100
+    assert 99.9 < np.linalg.norm(round_change(change, 100.0)) <= 100
+    assert 90 < np.linalg.norm(round_change(np.rint(change), 100.0)) <= 100  # all fours become threes at once
 
 
 def test_rounding_a_spread_change_keeps_its_length_and_direction() -> None:

@@ -45,7 +45,8 @@ SQUARE: dict[str, Any] = {"attack": "square", "white_box": False, "steps": 200}
 @pytest.mark.parametrize(
     ("white", "black", "photos", "found"),
     [
-        (0.5, 0.48, 100, False),  # 2 photos of 100 may be chance
+        (0.02, 0.0, 100, False),  # 2 photos of 100 may be chance
+        (0.03, 0.0, 100, True),
         (0.5, 0.47, 100, True),
         (0.5, 0.475, 40, False),  # one photo
         (0.5, 0.45, 40, True),  # two photos
@@ -86,7 +87,8 @@ def test_boxes_are_compared_within_a_ball_and_by_their_best() -> None:
 @pytest.mark.parametrize(
     ("fewer", "more", "changed", "found"),
     [
-        (0.5, 0.52, {}, False),
+        (0.0, 0.02, {}, False),
+        (0.0, 0.03, {}, True),
         (0.5, 0.53, {}, True),
         (0.5, 0.5, {}, False),
         (0.5, 0.4, {}, False),
@@ -107,7 +109,8 @@ def test_more_steps_must_not_do_worse(fewer: float, more: float, changed: Any, f
 @pytest.mark.parametrize(
     ("smaller", "larger", "changed", "found"),
     [
-        (0.5, 0.52, {"eps": 16.0}, False),
+        (0.0, 0.02, {"eps": 16.0}, False),
+        (0.0, 0.03, {"eps": 16.0}, True),
         (0.5, 0.53, {"eps": 16.0}, True),
         (0.5, 0.5, {"eps": 31.0}, False),  # not yet 4 times
         (0.5, 0.5, {"eps": 32.0}, True),
@@ -226,7 +229,7 @@ def test_a_gradient_that_leads_astray_is_found() -> None:
     weights = np.zeros((2, 12))
     weights[1, ::3] = 0.1
     signs = names(probe(Astray(weights, [44.0, 0]), PHOTOS, LABELS))
-    assert signs == ["more_steps_not_stronger", "larger_eps_not_stronger", "unbounded_eps_not_fatal"]
+    assert signs == ["more_steps_not_stronger", "unbounded_eps_not_fatal"]
 
 
 def test_photos_that_nothing_changes_are_counted() -> None:

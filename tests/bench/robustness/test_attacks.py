@@ -14,18 +14,15 @@ from digit_sample import Digits
 from PIL import Image
 from support import TINY_SIDECAR, check_one_line_error, tledge
 
-from tledge.attacks.goal import Goal
-from tledge.attacks.threat_model import ThreatModel
 from tledge.bench import BenchRecord, bench, summarize
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.robustness import white_box
 from tledge.bench.robustness.attack_examples import RobustnessRecord
-from tledge.bench.robustness.attack_plan import AttackPlan, plan_attacks
+from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.bench.robustness.attack_set import AttackSet
-from tledge.bench.robustness.attacked_photos import AttackedPhotos, PhotoSet
 from tledge.bench.robustness.robustness_cells import RobustnessCell
 from tledge.core.artifact import read_artifact, write_artifact
-from tledge.core.errors import ArtifactError, DataError, MeasurementError, OptionError, UnknownNameError
+from tledge.core.errors import ArtifactError, MeasurementError, OptionError
 from tledge.core.measurement import Measurement, read_results
 from tledge.core.progress import Progress, Step
 from tledge.edge_runtime import Classifier
@@ -349,23 +346,6 @@ def test_without_keras_the_attacks_that_remain_are_told(folder: Path, tmp_path: 
     check_one_line_error(done, "tledge[train]", "--attack square does without")
 
 
-def test_plans_are_what_options_say() -> None:
-    assert plan_attacks({}) is None
-    plan = plan_attacks({"attack": ["apgd", "square"], "eps": (4, 1, 4), "attack_steps": 7})
-    assert plan is not None
-    assert plan.eps == (1.0, 4.0)
-    assert [attack.name for attack in plan.white_box] == ["apgd"]
-    assert plan.white_box[0].parameters["steps"] == 7
-    assert plan.white_box[0].parameters["early_stop"] is False
-    assert plan.black_box[0].parameters["queries"] == 200
-    assert AttackPlan.from_dict(json.loads(json.dumps(plan.to_dict())), "settings") == plan
-    assert plan_attacks(plan.options()) == plan
-    with pytest.raises(OptionError, match="`attack_images`"):
-        AttackPlan(attack_images=0)
-    with pytest.raises(UnknownNameError, match="norm"):
-        AttackPlan(attack=("pgd",), norm="l1")
-
-
 class _Interrupt(Progress):
     """Ctrl-C while photos of a certain attack are made."""
 
@@ -488,110 +468,6 @@ def test_a_model_of_other_classes_is_not_shown_a_set(
     write_artifact(tmp_path / "other.tflite", content, replace(SIDECAR, class_names=(*NAMES[1:], "0")))
     with pytest.raises(OptionError, match=r"other.tflite' has 1, 2"):
         bench(files=[folder / "float32.tflite", tmp_path / "other.tflite"], attack_set=record.folder.adversarial)
-
-
-@pytest.fixture
-def attack_set() -> AttackSet:
-    """Four photos, of which an attack with eps 2 fooled three, one of them within eps 1."""
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(10, 240, (4, 8, 8, 3), np.uint8)
-    photos = PhotoSet(pixels, Goal(np.array([0, 1, 1, 0])), ("cat", "dog/wolf"), tuple("abcd"))
-    made_at = np.array([1.0, 2.0, np.inf, 2.0])
-    change = np.where(np.isfinite(made_at), made_at, 0)[:, None, None, None].astype(np.uint8)
-    attacked = AttackedPhotos(
-        attack="square",
-        white_box=False,
-        source="a/int8.tflite",
-        source_sha256="0" * 64,
-        threat=ThreatModel("linf", 2),
-        steps=10,
-        seed=0,
-        images=pixels + change,
-        made_at=made_at,
-        queries=np.array([3, 7, 11, 9]),
-        seconds=1.5,
-    )
-    return AttackSet(photos, (attacked,))
-
-
-def test_a_set_comes_back_from_its_folder(attack_set: AttackSet, tmp_path: Path) -> None:
-    attack_set.save(tmp_path)
-    again = AttackSet.load(tmp_path)
-    (before,), (after,) = attack_set.attacked, again.attacked
-    assert np.array_equal(again.photos.pixels, attack_set.photos.pixels)
-    assert again.photos.class_names == attack_set.photos.class_names
-    assert np.array_equal(after.shown(again.photos.pixels), before.shown(attack_set.photos.pixels))
-    assert np.array_equal(after.made_at, before.made_at)
-    assert (after.threat, after.source, after.seconds) == (before.threat, before.source, before.seconds)
-    assert len(list(tmp_path.rglob("*.png"))) == 7, "where an attack failed the original stands for it"
-    assert again.fingerprint == AttackSet.load(tmp_path).fingerprint != ""
-
-
-def _edit(folder: Path) -> None:
-    path = next(folder.glob("square-*-2/*.png"))
-    Image.fromarray(np.asarray(Image.open(path)) ^ 64).save(path)
-
-
-def _resize(folder: Path) -> None:
-    path = next(folder.glob("originals/*.png"))
-    Image.open(path).resize((9, 9)).save(path)
-
-
-def _remove(folder: Path) -> None:
-    next(folder.glob("originals/*.png")).unlink()
-
-
-def _outdate(folder: Path) -> None:
-    path = folder / "attack-set.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-
-
-def _break_out(folder: Path) -> None:
-    path = folder / "attack-set.json"
-    path.write_text(path.read_text().replace('"attack": "square"', '"attack": "../../square"'))
-
-
-def _empty(folder: Path) -> None:
-    path = folder / "attack-set.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "attacked": []}))
-
-
-def _mistake(folder: Path) -> None:
-    path = folder / "attack-set.json"
-    path.write_text(path.read_text().replace('"seconds": 1.5', '"seconds": "long"'))
-
-
-def _postdate(folder: Path) -> None:
-    path = folder / "attack-set.json"
-    fields = json.loads(path.read_text())
-    fields["attacked"][0]["made_at"][0] = 4.0
-    path.write_text(json.dumps(fields))
-
-
-def _escape(folder: Path) -> None:
-    path = folder / "attack-set.json"
-    path.write_text(path.read_text().replace("originals/0000-cat.png", "../0000-cat.png"))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (_edit, "it was edited"),
-        (_resize, "9 x 9 px"),
-        (_remove, "cannot read image"),
-        (_outdate, "schema version 2"),
-        (_escape, "outside the folder"),
-        (_break_out, "not a valid attack name"),
-        (_empty, "no attacked photos"),
-        (_mistake, "Expected `float`, got `str`"),
-        (_postdate, "made with an eps of 4, but is listed under linf 2/255"),
-    ],
-)
-def test_a_spoilt_set_is_refused(attack_set: AttackSet, tmp_path: Path, spoil: Any, said: str) -> None:
-    attack_set.save(tmp_path)
-    spoil(tmp_path)
-    with pytest.raises(DataError, match=said):
-        AttackSet.load(tmp_path)
 
 
 def test_a_set_of_other_classes_or_size_is_refused(attack_set: AttackSet, folder: Path, tmp_path: Path) -> None:

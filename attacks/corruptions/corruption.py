@@ -72,7 +72,7 @@ def corrupt(images: Pixels, name: str, *, severity: int, seed: int, first: int =
 
     Raises:
         UnknownNameError: the name is unknown.
-        OptionError: the images have another dtype or shape, the severity is out of range, or the seed or index negative.
+        OptionError: another dtype or shape of images, a severity out of range, a negative seed or index.
     """
     if name not in _ALL:
         raise UnknownNameError("corruption", name, _ALL)

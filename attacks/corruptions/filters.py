@@ -18,7 +18,7 @@ _MULTIPLE = 16  # of the lengths of Fourier transforms
 
 @functools.lru_cache(maxsize=128)
 def _gaussian_matrix(length: int, sigma: float) -> Values:
-    """Returns the Gaussian blur of a line of ``length`` pixels, mirrored at both ends, as a matrix whose rows sum to 1."""
+    """Returns the Gaussian blur of a line of pixels, mirrored at both ends, as a matrix whose rows sum to 1."""
     reach = math.ceil(_TRUNCATE * sigma)
     offsets = np.arange(-reach, reach + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)

@@ -1,7 +1,7 @@
 """Generated pictures of frost: fern-like crystals over a haze of ice.
 
-ImageNet-C blends its images with photos of frosted windows. This package ships no photos of others, so it draws its own,
-the same ones every time.
+ImageNet-C blends its images with photos of frosted windows. This package ships no photos of others, so it draws its
+own, the same ones every time.
 """
 
 from __future__ import annotations

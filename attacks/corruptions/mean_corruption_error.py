@@ -14,8 +14,8 @@ class MeanCorruptionError:
     """Error rates on corrupted photos, relative to those of a reference model.
 
     Attributes:
-        value: the mean of ``by_corruption``: 1 for a model as good as the reference, 2 for one that errs twice as often.
-            None if there is no ratio.
+        value: the mean of ``by_corruption``: 1 for a model as good as the reference, 2 for one that errs twice as
+            often. None if there is no ratio.
         by_corruption: the ratio of error rates, for each corruption on which the reference errs.
         undefined: the corruptions on which the reference never errs; ``value`` leaves them out.
     """

@@ -1,7 +1,6 @@
-"""What all attacks share: checks, groups of photos, counting, and the verdict on 8-bit images.
+"""The base class of all attacks: input checks, batches, query counts and the verdict on 8-bit images.
 
-No attack marks its own homework: a method returns images, and the base class puts them into the ball, rounds them, and
-shows them to the model once more.
+A method only searches. The base class projects its images into the ball, rounds them, and classifies them once more.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tledge.attacks.attack_batch import AttackBatch, Logits, QueryCounter
+from tledge.attacks.attack_batch import AttackBatch, QueryCounter
 from tledge.attacks.goal import Goal, Indices
 from tledge.attacks.loss_gradients import GradientModel
 from tledge.attacks.threat_model import NORMS, ThreatModel
@@ -24,44 +23,45 @@ from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress, Step
 from tledge.core.registry import Registry
+from tledge.edge_runtime.batched_logits import LogitsFn
 
-__all__ = ["ATTACKS", "Attack", "AttackResult", "Goal", "Logits"]
+__all__ = ["ATTACKS", "Attack", "AttackResult", "Goal"]
 
 GROUP_VALUES = 2**26
-"""Pixel values of the photos that are worked on at a time; a method keeps a few float32 arrays of so many."""
+"""Pixel values of the photos in one batch; a method keeps a few float32 arrays of that size."""
 
 
 @dataclass(frozen=True)
 class AttackResult:
-    """What became of N photos.
+    """The outcome of an attack on N photos.
 
     Attributes:
-        adversarial: uint8 (N, height, width, 3), within the ball; the original where nothing came nearer to the goal.
-        success: bool (N,), whether the attacked model's answer to that image is what was wanted.
-        clean: bool (N,), whether its answer to the original was so, without an attack.
-        queries: int (N,), how often the model was shown an image of that photo, with or without a gradient; the
-            original and the verdict are counted.
-        seconds: of the whole attack.
+        adversarial: uint8 (N, height, width, 3), in the ball; the original where no image came nearer to the goal.
+        success: bool (N,), whether the model's prediction for that image reaches the goal.
+        clean_success: bool (N,), whether its prediction for the original already reaches the goal.
+        queries: int (N,), the images of each photo shown to the model, with or without a gradient, including the
+            original and the final image.
+        seconds: duration of the whole attack.
     """
 
     adversarial: Pixels
     success: npt.NDArray[np.bool_]
-    clean: npt.NDArray[np.bool_]
+    clean_success: npt.NDArray[np.bool_]
     queries: npt.NDArray[np.int_]
     seconds: float
 
     @property
     def robust_accuracy(self) -> float:
-        """The share of photos on which the attack failed."""
+        """The fraction of photos on which the attack failed."""
         return float(1 - self.success.mean())
 
 
 class Attack(ABC):
-    """A way to search for adversarial images; subclasses are frozen dataclasses of its parameters.
+    """An attack method; subclasses are frozen dataclasses of its parameters.
 
     Attributes:
-        needs_gradients: whether it attacks a ``GradientModel``; else anything that answers with logits.
-        norms: those of ``threat_model.NORMS`` that it can search in.
+        needs_gradients: whether it needs a ``GradientModel``; if not, it attacks any function that returns logits.
+        norms: the norms of ``threat_model.NORMS`` that it supports.
         targeted: whether it can aim at a class.
         reference: the paper.
     """
@@ -78,12 +78,12 @@ class Attack(ABC):
 
     @property
     def parameters(self) -> Mapping[str, int | float | str | bool | None]:
-        """What it was set to, for the record."""
+        """Its parameters, for the record."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
 
     @property
     def length(self) -> int:
-        """Steps of each restart, or queries: what papers quote beside its name."""
+        """Steps of each restart, or queries: the number that papers quote."""
         return int(self.parameters.get("steps") or self.budget)
 
     @property
@@ -92,17 +92,17 @@ class Attack(ABC):
         """The most images of one photo that :meth:`search` shows to the model."""
 
     @abstractmethod
-    def search(self, search: AttackBatch) -> Pixels:
-        """Looks for an adversarial image of each photo: uint8 (n, height, width, 3)."""
+    def search(self, batch: AttackBatch) -> Pixels:
+        """Searches for an adversarial image of each photo: uint8 (n, height, width, 3)."""
 
     def check(self, classes: int, targeted: bool) -> None:
-        """Raises OptionError where a model of so many classes cannot be attacked so; subclasses may ask for more."""
+        """Raises OptionError if the attack cannot be run on a model with that many classes; subclasses add to it."""
         if targeted and not self.targeted:
-            raise OptionError(f"{self.name} cannot aim at a class; leave the targets out")
+            raise OptionError(f"{self.name} cannot aim at a class; leave out the target classes")
 
     def run(
         self,
-        model: GradientModel | Logits,
+        model: GradientModel | LogitsFn,
         images: Pixels,
         goal: Goal,
         *,
@@ -110,58 +110,55 @@ class Attack(ABC):
         seed: int = 0,
         progress: Progress | None = None,
     ) -> AttackResult:
-        """Attacks photos.
-
-        Those whose original already gets the wanted answer count as successes and stay as they are.
+        """Attacks photos. Those that already reach the goal count as successes and stay unchanged.
 
         Args:
-            model: a ``GradientModel`` where the attack needs gradients; else also any function from uint8
+            model: a ``GradientModel``; for attacks without gradients also any function from uint8
                 (n, height, width, 3) to float32 logits (n, classes), such as ``edge_runtime.Classifier.logits``.
             images: uint8 (N, height, width, 3), RGB, of the model's input size.
-            goal: what shall become of each.
-            threat: what may be changed.
+            goal: the goal of each photo.
+            threat: the allowed changes.
             seed: 0 or more; the same seed finds the same images.
-            progress: is told of each query.
+            progress: shows the queries.
 
         Raises:
-            OptionError: images, goal, norm, model or seed that the attack cannot take.
-            UnknownNameError: a parameter that names nothing.
-            ModelError: the model's answers are not finite.
+            OptionError: the attack does not support the images, goal, norm, model or seed.
+            UnknownNameError: a parameter has an unknown name.
+            ModelError: the model's logits are not finite.
         """
-        began = time.perf_counter()
+        started = time.perf_counter()
         self._check_options(model, images, goal, threat, seed)
-        counted = QueryCounter(model, len(images))
-        everyone = np.arange(len(images))
-        before = counted.logits(images, everyone)
+        counter = QueryCounter(model, len(images))
+        before = counter.logits(images, np.arange(len(images)))
         goal.check_classes(before.shape[1])
         self.check(before.shape[1], goal.targeted)
-        clean = goal.reached(before)
-        adversarial, success = images.copy(), clean.copy()
-        todo = np.flatnonzero(~clean)
+        clean_success = goal.reached(before)
+        adversarial, success = images.copy(), clean_success.copy()
+        attacked = np.flatnonzero(~clean_success)
         label = f"{self.name} {threat}"
-        with (progress or Progress()).step(label, len(todo) * (self.budget + 1), "queries") as step:
-            counted.step = step
-            for photos in _groups(todo, images[0].size):
-                shown = int(counted.queries[photos].sum())
-                originals, aim = images[photos], goal.select(photos)
-                found = self.search(AttackBatch(counted, originals, aim, photos=photos, threat=threat, seed=seed))
-                found = threat.round(found, originals)
-                after = counted.logits(found, photos)
-                success[photos] = aim.reached(after)
-                nearer = success[photos] | (aim.margins(after) < aim.margins(before[photos]))
+        with (progress or Progress()).step(label, len(attacked) * (self.budget + 1), "queries") as step:
+            counter.step = step
+            for photos in _groups(attacked, images[0].size):
+                shown = int(counter.queries[photos].sum())
+                originals, group_goal = images[photos], goal.select(photos)
+                batch = AttackBatch(counter, originals, group_goal, photos=photos, threat=threat, seed=seed)
+                found = threat.round(self.search(batch), originals)
+                after = counter.logits(found, photos)
+                success[photos] = group_goal.reached(after)
+                nearer = success[photos] | (group_goal.margins(after) < group_goal.margins(before[photos]))
                 adversarial[photos[nearer]] = found[nearer]
-                shown = int(counted.queries[photos].sum()) - shown
-                _advance(step, len(photos) * (self.budget + 1) - shown, f"{success.mean():.1%} reached the goal")
-        return AttackResult(adversarial, success, clean, counted.queries, time.perf_counter() - began)
+                shown = int(counter.queries[photos].sum()) - shown
+                saved = len(photos) * (self.budget + 1) - shown
+                _advance(step, saved, f"{success.mean():.1%} success")
+        return AttackResult(adversarial, success, clean_success, counter.queries, time.perf_counter() - started)
 
     def _check_options(
-        self, model: GradientModel | Logits, images: Pixels, goal: Goal, threat: ThreatModel, seed: int
+        self, model: GradientModel | LogitsFn, images: Pixels, goal: Goal, threat: ThreatModel, seed: int
     ) -> None:
         if self.needs_gradients and not isinstance(model, GradientModel):
             others = [name for name in ATTACKS.names() if not ATTACKS.load(name).needs_gradients]
             raise OptionError(
-                f"{self.name} needs the gradients of a Keras model, and this one only answers; without gradients there"
-                f" is {', '.join(others)}"
+                f"{self.name} needs the gradients of a Keras model; attacks that need only logits: {', '.join(others)}"
             )
         shape, dtype = np.shape(images), np.asarray(images).dtype
         if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape:
@@ -171,26 +168,24 @@ class Attack(ABC):
         if len(goal) != len(images):
             raise OptionError(f"received {len(goal)} labels for {len(images)} photos; give one each")
         if threat.norm not in self.norms:
-            raise OptionError(
-                f"{self.name} does not search in the norm {threat.norm}; it does in {', '.join(self.norms)}"
-            )
+            raise OptionError(f"{self.name} supports the norms {', '.join(self.norms)}; received {threat.norm}")
         if seed < 0:
             raise OptionError(f"seed must be 0 or more; received {seed}")
 
 
 ATTACKS = Registry[Attack](package="tledge.attacks.methods", kind="attack", attribute="ATTACK", base=Attack)
-"""Each module of ``attacks/methods``, with an attack of the parameters that are usual."""
+"""The modules of ``attacks/methods``, each with an attack in its usual setting."""
 
 
 def _groups(photos: Indices, values: int) -> Iterator[Indices]:
-    """Cuts photos of so many pixel values each into groups that fit into memory."""
+    """Cuts photos with that many pixel values each into groups that fit into memory."""
     size = max(1, GROUP_VALUES // values)
     for begin in range(0, len(photos), size):
         yield photos[begin : begin + size]
 
 
 def _advance(step: Step, count: int, detail: str) -> None:
-    """Queries that need not be made any more."""
+    """Counts the queries that were not needed as done."""
     if count > 0:
         step.advance(count, detail)
 

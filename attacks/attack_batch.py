@@ -1,8 +1,6 @@
-"""What a method sees of its work: some photos, and a model that counts what it is shown."""
+"""The photos that an attack method works on, and a model that counts its queries."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,49 +11,50 @@ from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import ModelError
 from tledge.core.images import Pixels
 from tledge.core.progress import Step
+from tledge.edge_runtime.batched_logits import LogitsFn, batched_logits
+from tledge.edge_runtime.tensor import Logits
 
 Floats = npt.NDArray[np.float32]
-Logits = Callable[[Pixels], Floats]
-"""How an artifact or a model answers: uint8 (n, height, width, 3) -> float32 (n, classes)."""
 
-SHOWN_AT_ONCE = 64
-"""Photos in one call of an artifact."""
+BATCH_SIZE = 64
+"""Images per call of a model without gradients."""
 
 
 class QueryCounter:
-    """A model under attack; every photo that it is shown is counted.
+    """A model under attack that counts each image shown to it.
 
     Args:
-        model: what is attacked.
-        photos: how many there are in all.
+        model: the attacked model.
+        photos: number of photos.
 
     Attributes:
-        queries: (photos,), how often each was shown.
-        step: is told of each photo shown.
+        queries: int (photos,), the images of each photo that were shown.
+        step: advances by one for each image.
     """
 
-    def __init__(self, model: Logits | GradientModel, photos: int) -> None:
+    def __init__(self, model: LogitsFn | GradientModel, photos: int) -> None:
         self._model = model
         self.queries: npt.NDArray[np.int_] = np.zeros(photos, np.int_)
         self.step = Step()
 
-    def logits(self, pixels: Pixels, photos: Indices) -> Floats:
-        """Answers to images of these photos: float32 (n, classes). Raises ModelError if they are not finite."""
-        parts = [
-            np.asarray(self._model(pixels[begin : begin + SHOWN_AT_ONCE]), np.float32)
-            for begin in range(0, len(pixels), SHOWN_AT_ONCE)
-        ]
+    def logits(self, pixels: Pixels, photos: Indices) -> Logits:
+        """Returns the logits of one image of each given photo: float32 (n, classes).
+
+        Raises:
+            ModelError: a logit is not finite.
+        """
+        logits = batched_logits(self._model, pixels, batch_size=BATCH_SIZE)
         self._count(photos)
-        return _check_finite(np.concatenate(parts))
+        return _check_finite(logits)
 
     def gradients(self, pixels: Pixels, photos: Indices, goal: Goal, loss: str) -> Gradients:
-        """One gradient for each image, which counts as one query."""
+        """Returns the gradient at one image of each given photo; each counts as one query."""
         if not isinstance(self._model, GradientModel):
-            raise TypeError("gradients were asked for of a model that has none")
-        found = self._model.gradients(pixels, goal, loss)
+            raise TypeError("this model has no gradients")
+        gradients = self._model.gradients(pixels, goal, loss)
         self._count(photos)
-        _check_finite(found.logits)
-        return found
+        _check_finite(gradients.logits)
+        return gradients
 
     def _count(self, photos: Indices) -> None:
         self.queries[photos] += 1
@@ -63,12 +62,12 @@ class QueryCounter:
 
 
 class AttackBatch:
-    """Photos that a method works on at a time; ``places`` below are indices into them.
+    """The photos that a method attacks at the same time; methods take ``indices`` into them.
 
     Attributes:
         originals: uint8 (n, height, width, 3).
-        goal: of each.
-        threat: what may be changed.
+        goal: the goal of each photo.
+        threat: the allowed changes.
     """
 
     def __init__(
@@ -89,59 +88,61 @@ class AttackBatch:
 
     @property
     def all(self) -> Indices:
-        """The places of all photos."""
+        """The indices of all photos."""
         return np.arange(len(self))
 
     @property
     def best(self) -> Pixels:
-        """The image of each photo that came nearest to the goal, or went the farthest beyond it."""
+        """The image of each photo that came nearest to the goal, or went farthest beyond it."""
         return self._pixels
 
-    def rng(self, place: int, use: int = 0) -> np.random.Generator:
-        """Random numbers that depend on the seed, the photo and the use alone, not on how photos are grouped."""
-        return np.random.default_rng((self._seed, int(self._photos[place]), use))
+    def rng(self, index: int, stream: int = 0) -> np.random.Generator:
+        """Returns random numbers that depend only on the seed, the photo and the stream, not on the batch."""
+        return np.random.default_rng((self._seed, int(self._photos[index]), stream))
 
-    def draw_starts(self, places: Indices, use: int) -> Floats:
-        """Random images within the ball: float32 (n, height, width, 3)."""
-        originals = self.originals[places]
-        drawn = [self.threat.draw(image, self.rng(place, use)) for image, place in zip(originals, places, strict=True)]
-        return self.project(np.stack(drawn), places)
+    def draw_starts(self, indices: Indices, stream: int) -> Floats:
+        """Draws random images in the ball: float32 (n, height, width, 3)."""
+        originals = self.originals[indices]
+        drawn = [
+            self.threat.draw(image, self.rng(index, stream)) for image, index in zip(originals, indices, strict=True)
+        ]
+        return self.project(np.stack(drawn), indices)
 
-    def project(self, pixels: Floats, places: Indices) -> Floats:
-        """The nearest images within the ball."""
-        return self.threat.project(pixels, self.originals[places])
+    def project(self, pixels: Floats, indices: Indices) -> Floats:
+        """Returns the nearest images in the ball."""
+        return self.threat.project(pixels, self.originals[indices])
 
-    def round(self, pixels: Floats, places: Indices) -> Pixels:
-        """The images of 8 bits that these stand for."""
-        return self.threat.round(pixels, self.originals[places])
+    def round(self, pixels: Floats, indices: Indices) -> Pixels:
+        """Returns the 8-bit images in the ball that stand for these."""
+        return self.threat.round(pixels, self.originals[indices])
 
-    def logits(self, pixels: Pixels, places: Indices) -> Floats:
-        """The model's answers to images of these photos, which are kept where they are the best so far."""
-        answers = self._model.logits(pixels, self._photos[places])
-        self._keep(pixels, places, answers)
-        return answers
+    def logits(self, pixels: Pixels, indices: Indices) -> Logits:
+        """Returns the logits of one image of each photo, and keeps the images that are the best so far."""
+        logits = self._model.logits(pixels, self._photos[indices])
+        self._keep(pixels, indices, logits)
+        return logits
 
-    def gradients(self, pixels: Pixels, places: Indices, loss: str) -> Gradients:
-        """Gradients at images of these photos, which are kept where they are the best so far."""
-        found = self._model.gradients(pixels, self._photos[places], self.goal.select(places), loss)
-        self._keep(pixels, places, found.logits)
-        return found
+    def gradients(self, pixels: Pixels, indices: Indices, loss: str) -> Gradients:
+        """Returns the gradient at one image of each photo, and keeps the images that are the best so far."""
+        gradients = self._model.gradients(pixels, self._photos[indices], self.goal.select(indices), loss)
+        self._keep(pixels, indices, gradients.logits)
+        return gradients
 
-    def missed(self, places: Indices) -> npt.NDArray[np.bool_]:
-        """Of which of these photos no image has reached the goal yet: (n,)."""
-        return ~self._reached[places]
+    def unreached(self, indices: Indices) -> npt.NDArray[np.bool_]:
+        """Returns whether no image of these photos has reached the goal yet: bool (n,)."""
+        return ~self._reached[indices]
 
-    def _keep(self, pixels: Pixels, places: Indices, answers: Floats) -> None:
-        goal = self.goal.select(places)
-        reached, margins = goal.reached(answers), goal.margins(answers)
-        better = (margins < self._margins[places]) | (reached & ~self._reached[places])
-        better &= reached | ~self._reached[places]  # a margin of 0 may be either, by the order of the classes
-        self._reached[places] |= reached
-        self._pixels[places[better]] = pixels[better]
-        self._margins[places[better]] = margins[better]
+    def _keep(self, pixels: Pixels, indices: Indices, logits: Logits) -> None:
+        goal = self.goal.select(indices)
+        reached, margins = goal.reached(logits), goal.margins(logits)
+        better = (margins < self._margins[indices]) | (reached & ~self._reached[indices])
+        better &= reached | ~self._reached[indices]  # a margin of 0 can be either, depending on the order of classes
+        self._reached[indices] |= reached
+        self._pixels[indices[better]] = pixels[better]
+        self._margins[indices[better]] = margins[better]
 
 
-def _check_finite(logits: Floats) -> Floats:
+def _check_finite(logits: Logits) -> Logits:
     if not np.isfinite(logits).all():
-        raise ModelError("the attacked model answered with numbers that are not finite; its file may be broken")
+        raise ModelError("the attacked model returned logits that are not finite; its file may be broken")
     return logits

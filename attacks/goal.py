@@ -1,4 +1,4 @@
-"""What an attack is to reach: another answer, or a certain one."""
+"""The goal of an attack: any wrong class, or one target class for each photo."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ import numpy.typing as npt
 
 from tledge.attacks.losses import margin, one_hot
 from tledge.core.errors import OptionError
+from tledge.edge_runtime.tensor import Logits
 
 Indices = npt.NDArray[np.intp]
-Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What shall become of each photo.
+    """The classes that N photos have, and those that an attack aims at.
 
     Attributes:
-        labels: (N,), the photos' classes.
-        targets: (N,), the classes that they are to be taken for; None for any but their own.
+        labels: (N,), the photos' own classes.
+        target_classes: (N,), the class that each photo should be classified as; None for any class but its own.
 
     Raises:
-        OptionError: labels or targets are no class indices, or a target is the photo's own class.
+        OptionError: labels or target classes are not class indices, or a target class is the photo's own class.
     """
 
     labels: Indices
-    targets: Indices | None = None
+    target_classes: Indices | None = None
 
     def __post_init__(self) -> None:
-        for name, values in (("labels", self.labels), ("targets", self.targets)):
+        for name, values in (("labels", self.labels), ("target_classes", self.target_classes)):
             if values is None:
                 continue
-            found = np.asarray(values)
-            if found.ndim != 1 or found.dtype.kind not in "iu" or (found < 0).any():
-                raise OptionError(f"{name} must be class indices, whole numbers of shape (N,); received {found!r}")
-            object.__setattr__(self, name, found.astype(np.intp))
-        if self.targets is not None:
-            if len(self.targets) != len(self.labels):
-                raise OptionError(f"received {len(self.targets)} targets for {len(self.labels)} photos; give one each")
-            own = np.flatnonzero(self.targets == self.labels)
+            indices = np.asarray(values)
+            if indices.ndim != 1 or indices.dtype.kind not in "iu" or (indices < 0).any():
+                raise OptionError(f"{name} must be class indices, whole numbers of shape (N,); received {indices!r}")
+            object.__setattr__(self, name, indices.astype(np.intp))
+        if self.target_classes is not None:
+            if len(self.target_classes) != len(self.labels):
+                raise OptionError(
+                    f"received {len(self.target_classes)} target classes for {len(self.labels)} photos; give one each"
+                )
+            own = np.flatnonzero(self.target_classes == self.labels)
             if len(own):
                 raise OptionError(
-                    f"the target of {len(own)} photos is their own class (photo {own[0]}, class"
-                    f" {self.labels[own[0]]}); a target must be another one"
+                    f"the target class of {len(own)} photos is their own class (photo {own[0]}, class"
+                    f" {self.labels[own[0]]}); choose another class"
                 )
 
     def __len__(self) -> int:
@@ -53,28 +55,29 @@ class Goal:
 
     @property
     def targeted(self) -> bool:
-        """Whether it is a certain class that is to be reached."""
-        return self.targets is not None
+        """Whether the attack aims at a certain class."""
+        return self.target_classes is not None
 
-    def select(self, places: npt.NDArray[Any]) -> Goal:
-        """That of some of the photos."""
-        return Goal(self.labels[places], None if self.targets is None else self.targets[places])
+    def select(self, indices: npt.NDArray[Any]) -> Goal:
+        """Returns the goal of some of the photos."""
+        return Goal(self.labels[indices], None if self.target_classes is None else self.target_classes[indices])
 
     def check_classes(self, classes: int) -> None:
-        """Raises OptionError where a label or target is none of a model's classes."""
-        for name, values in (("label", self.labels), ("target", self.targets)):
+        """Raises OptionError if a label or target class is not one of a model's classes."""
+        for name, values in (("label", self.labels), ("target class", self.target_classes)):
             if values is not None and len(values) and values.max() >= classes:
-                raise OptionError(f"{name} {values.max()} is none of this model's {classes} classes, counted from 0")
+                raise OptionError(f"{name} {values.max()} is not one of this model's {classes} classes, counted from 0")
 
     def reached(self, logits: Logits) -> npt.NDArray[np.bool_]:
-        """Whether the answer is what was wanted: (N,)."""
-        answers = logits.argmax(axis=1)
-        found: npt.NDArray[np.bool_] = answers != self.labels if self.targets is None else answers == self.targets
-        return found
+        """Returns whether logits (N, classes) reach the goal: bool (N,)."""
+        predicted = logits.argmax(axis=1)
+        reached: npt.NDArray[np.bool_] = (
+            predicted != self.labels if self.target_classes is None else predicted == self.target_classes
+        )
+        return reached
 
-    def margins(self, logits: Logits) -> npt.NDArray[np.float32]:
-        """How far the logits are from the goal: (N,), in logits, negative beyond it."""
-        count = logits.shape[1]
-        away = self.labels if self.targets is None else self.targets
-        found: npt.NDArray[np.float32] = margin(np, logits, one_hot(away, count)).astype(np.float32)
-        return found if self.targets is None else -found
+    def margins(self, logits: Logits) -> Logits:
+        """Returns how far logits (N, classes) are from the goal: float32 (N,), in logits, negative beyond it."""
+        wanted = self.labels if self.target_classes is None else self.target_classes
+        margins: Logits = margin(np, logits, one_hot(wanted, logits.shape[1])).astype(np.float32)
+        return margins if self.target_classes is None else -margins

@@ -1,6 +1,6 @@
-"""Logits and loss gradients of a Keras model, on TensorFlow and on JAX. The only file of this room that needs Keras.
+"""Logits and loss gradients of a Keras model, on TensorFlow and on JAX. The only module of this room that needs Keras.
 
-The whole step, from bytes to the gradient, is one compiled function; photos go through it in small batches.
+The whole step, from pixel values to the gradient, is one compiled function; photos go through it in small batches.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ Floats = npt.NDArray[np.float32]
 BACKENDS = ("tensorflow", "jax")
 
 CPU_BATCH = 8
-"""Photos at a time. The activations of more, kept for the gradient, leave a CPU's caches: of 32, each photo of 160 px
-takes twice as long."""
+"""Photos per batch on a CPU. The activations of more do not fit its caches: in batches of 32, a photo of 160 px takes
+twice as long."""
 
 GPU_BATCH = 64
+"""Photos per batch on a GPU."""
 
 SMALLER = 4
-"""Where each batch size is compiled by itself, photos that do not fill a batch go in one of a quarter of the size."""
+"""Where each batch size is compiled separately, a last batch that is not full may be this many times smaller."""
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """What one step tells of N photos.
+    """Logits, losses and gradients of N photos.
 
     Attributes:
         logits: float32 (N, classes).
-        losses: float32 (N,); what the attack maximizes, see ``losses.objective``.
-        gradients: float32 (N, height, width, 3), of each photo's loss by its pixel values.
+        losses: float32 (N,); the value that the attack maximizes, see ``losses.objective``.
+        gradients: float32 (N, height, width, 3), of each photo's loss with respect to its pixel values.
     """
 
     logits: Floats
@@ -50,16 +51,16 @@ class Gradients:
 class GradientModel:
     """A Keras classifier that can be attacked by its gradients.
 
-    It takes the weights as they are at each call, and changes nothing about the model.
+    Each call uses the model's current weights; the model itself is never changed.
 
     Args:
         model: ``keras.Model`` from pixel values 0 to 255, (N, height, width, 3), to logits, (N, classes).
-        batch_size: photos that are computed at once; what suits the device, without it.
+        batch_size: photos per batch; None for the best size on this device.
 
     Raises:
         MissingExtraError: Keras or its backend is not installed.
         OptionError: Keras runs on a backend other than TensorFlow and JAX, or ``batch_size`` is below 1.
-        ModelError: the model is no classifier of images, or gives probabilities.
+        ModelError: the model is not an image classifier, or it returns probabilities.
     """
 
     def __init__(self, model: Any, *, batch_size: int | None = None) -> None:
@@ -69,7 +70,7 @@ class GradientModel:
         self._backend = str(keras.backend.backend())
         if self._backend not in BACKENDS:
             raise OptionError(
-                f"gradients are taken on {' or '.join(BACKENDS)}; Keras is set to {self._backend}: set"
+                f"gradients need Keras on {' or '.join(BACKENDS)}; its backend is {self._backend}: set"
                 " KERAS_BACKEND=tensorflow"
             )
         if batch_size is not None and batch_size < 1:
@@ -82,11 +83,11 @@ class GradientModel:
         self._compiled: dict[tuple[object, ...], Callable[..., Any]] = {}
 
     def __call__(self, images: Pixels | Floats) -> Floats:
-        """The same as :meth:`logits`: a model can be shown images as an artifact is."""
+        """Returns :meth:`logits`, so that the model can be used as a ``LogitsFn``."""
         return self.logits(images)
 
     def logits(self, images: Pixels | Floats) -> Floats:
-        """Answers of the model in inference mode.
+        """Returns the model's logits in inference mode.
 
         Args:
             images: uint8, or float32 within 0 to 255, (N, height, width, 3).
@@ -99,21 +100,21 @@ class GradientModel:
         return np.concatenate([np.zeros((0, self.classes), np.float32), *parts])
 
     def gradients(self, images: Pixels | Floats, goal: Goal, loss: str = CROSS_ENTROPY) -> Gradients:
-        """The loss of each photo and its gradient by the photo's pixel values, in inference mode.
+        """Returns the loss of each photo and its gradient with respect to the pixel values, in inference mode.
 
         Args:
             images: uint8, or float32 within 0 to 255, (N, height, width, 3).
-            goal: of N photos.
+            goal: the goal of each photo.
             loss: one of ``losses.LOSSES``.
 
         Raises:
-            UnknownNameError: there is no such loss.
+            UnknownNameError: the loss is unknown.
             OptionError: the loss needs more classes.
         """
         check_loss(loss, self.classes, goal.targeted)
         compiled = self._compile(loss, goal.targeted)
         labels = one_hot(goal.labels, self.classes)
-        targets = labels if goal.targets is None else one_hot(goal.targets, self.classes)
+        target_classes = labels if goal.target_classes is None else one_hot(goal.target_classes, self.classes)
         found = Gradients(
             np.empty((len(images), self.classes), np.float32),
             np.empty(len(images), np.float32),
@@ -122,7 +123,7 @@ class GradientModel:
         done = 0
         for batch, count in self._batches(images):
             part = slice(done, done + count)
-            classes = [_pad(values[part], len(batch)) for values in (labels, targets)]
+            classes = [_pad(values[part], len(batch)) for values in (labels, target_classes)]
             for whole, computed in zip(
                 (found.logits, found.losses, found.gradients), compiled(batch, *classes), strict=True
             ):
@@ -131,14 +132,14 @@ class GradientModel:
         return found
 
     def _batches(self, images: Pixels | Floats) -> Iterator[tuple[Pixels | Floats, int]]:
-        """Batches of sizes that are compiled, and how many photos of each count."""
+        """Yields batches of compiled sizes, each with the number of its photos that are not padding."""
         for begin in range(0, len(images), self._batch):
             batch = images[begin : begin + self._batch]
             yield _pad(batch, self._compiled_size(len(batch))), len(batch)
 
     def _compiled_size(self, count: int) -> int:
         if self._backend == "tensorflow" and self._on_cpu:
-            return count  # its graph takes any number
+            return count  # its graph takes any batch size
         smaller = -(-self._batch // SMALLER)
         return smaller if count <= smaller else self._batch
 
@@ -151,19 +152,19 @@ class GradientModel:
 
 
 def _build_on_tensorflow(model: Any, loss: str, targeted: bool | None) -> Callable[..., Any]:
-    """One graph for any number of photos; without XLA, which is many times slower on a CPU."""
+    """Builds one graph for any number of photos, without XLA, which is many times slower on a CPU."""
     import keras
     import tensorflow as tf
 
-    def answer(images: Any) -> Any:
+    def predict(images: Any) -> Any:
         return model(tf.cast(images, tf.float32), training=False)
 
-    def step(images: Any, labels: Any, targets: Any) -> Any:
+    def step(images: Any, labels: Any, target_classes: Any) -> Any:
         images = tf.cast(images, tf.float32)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             logits = model(images, training=False)
-            losses = objective(keras.ops, loss, logits, labels, targets if targeted else None)
+            losses = objective(keras.ops, loss, logits, labels, target_classes if targeted else None)
         gradients = tape.gradient(losses, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return logits, losses, gradients
 
@@ -171,7 +172,7 @@ def _build_on_tensorflow(model: Any, loss: str, targeted: bool | None) -> Callab
     classes = tf.TensorSpec([None, model.output_shape[-1]], tf.float32)
     functions = {
         kind: tf.function(
-            answer if targeted is None else step,
+            predict if targeted is None else step,
             input_signature=[tf.TensorSpec(shape, kind), *([] if targeted is None else [classes, classes])],
             jit_compile=False,
         )
@@ -188,21 +189,21 @@ def _build_on_jax(model: Any, loss: str, targeted: bool | None) -> Callable[...,
     import jax
     import keras
 
-    def answer(weights: Any, images: Any) -> Any:
+    def predict(weights: Any, images: Any) -> Any:
         logits, _ = model.stateless_call(*weights, images.astype(np.float32), training=False)
         return logits
 
-    def total(images: Any, weights: Any, labels: Any, targets: Any) -> Any:
-        logits = answer(weights, images)
-        losses = objective(keras.ops, loss, logits, labels, targets if targeted else None)
+    def total(images: Any, weights: Any, labels: Any, target_classes: Any) -> Any:
+        logits = predict(weights, images)
+        losses = objective(keras.ops, loss, logits, labels, target_classes if targeted else None)
         return losses.sum(), (logits, losses)
 
-    def step(weights: Any, images: Any, labels: Any, targets: Any) -> Any:
+    def step(weights: Any, images: Any, labels: Any, target_classes: Any) -> Any:
         differentiate = jax.value_and_grad(total, has_aux=True)
-        (_, (logits, losses)), gradients = differentiate(images.astype(np.float32), weights, labels, targets)
+        (_, (logits, losses)), gradients = differentiate(images.astype(np.float32), weights, labels, target_classes)
         return logits, losses, gradients
 
-    compiled = jax.jit(answer if targeted is None else step)
+    compiled = jax.jit(predict if targeted is None else step)
 
     def run(images: Pixels | Floats, *classes: Floats) -> Any:
         weights = [
@@ -215,7 +216,7 @@ def _build_on_jax(model: Any, loss: str, targeted: bool | None) -> Callable[...,
 
 
 def _pad(values: Any, length: int) -> Any:
-    """An array with zeros after its rows, to a number of rows."""
+    """Returns an array padded with rows of zeros to a number of rows."""
     if len(values) == length:
         return values
     padded = np.zeros((length, *values.shape[1:]), values.dtype)
@@ -234,24 +235,24 @@ def _is_on_cpu(backend: str) -> bool:
 
 
 def _check_classifier(model: Any) -> None:
-    """Raises ModelError for what is no classifier from pixel values to logits."""
+    """Raises ModelError unless the model is a classifier from pixel values to logits."""
     import keras
 
     is_model = isinstance(model, keras.Model)
     ends = (model.input, model.output) if is_model and getattr(model, "inputs", None) else ()
     if not ends or not all(isinstance(end, keras.KerasTensor) for end in ends):
         raise ModelError(f"attacks need a built keras.Model with one input and one output; received {model!r}")
-    shape, answers = model.input_shape, model.output_shape
-    if len(shape) != 4 or shape[-1] != 3 or len(answers) != 2 or (answers[-1] or 0) < 2:
+    shape, output_shape = model.input_shape, model.output_shape
+    if len(shape) != 4 or shape[-1] != 3 or len(output_shape) != 2 or (output_shape[-1] or 0) < 2:
         raise ModelError(
             "attacks need a classifier from (N, height, width, 3) to (N, classes), 2 classes or more; received one from"
-            f" {shape} to {answers}"
+            f" {shape} to {output_shape}"
         )
     last = model.layers[-1]
     activation = getattr(last, "activation", None)
     name = "softmax" if isinstance(last, keras.layers.Softmax) else getattr(activation, "__name__", "")
     if name in ("softmax", "sigmoid"):
         raise ModelError(
-            f"attacks need logits, and '{last.name}' ends in a {name}, which has no gradient where the"
-            " model is sure; give the last layer no activation"
+            f"attacks need logits, but '{last.name}' ends in a {name}, whose gradient vanishes where the model is"
+            " certain; remove it"
         )

@@ -1,4 +1,4 @@
-"""Asks a model for signs of hidden gradients, on a few photos."""
+"""Probes a model for signs of gradient masking, on a few photos."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tledge.attacks.attack import Goal, Logits
-from tledge.attacks.goal import Indices
+from tledge.attacks.goal import Goal, Indices
 from tledge.attacks.gradient_masking import (
     LARGER_EPS,
     MORE_STEPS,
@@ -24,79 +23,79 @@ from tledge.attacks.threat_model import LINF, ThreatModel
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress, Step
+from tledge.edge_runtime.batched_logits import LogitsFn, batched_logits
 
 PHOTOS = 8
-"""That are attacked; of so many, one is a sign."""
+"""The most photos that are probed; with that few, a single one is a sign."""
 
 ZERO = 1e-12
-"""Of a photo's largest gradient; float32 holds far smaller ones."""
+"""A photo whose gradient values are all below this has no gradient; float32 holds far smaller ones."""
 
 ZERO_SHARE = 0.1
-"""Photos with no gradient at all that are a sign."""
+"""More than this fraction of photos without a gradient is a sign."""
 
 NOISE = 1e-3
-"""By which answers to the same photo may differ, relative to how far the logits spread: sums in another order."""
+"""Largest difference between two logits of the same photo, relative to their spread: sums may run in another order."""
 
 FEWER, MORE, STEP_SIZE = 2, 10, 0.25
-"""Steps, and their length in radii of the ball: with few of them, an attack cannot get to its edge."""
+"""Numbers of steps, and their length in radii of the ball: an attack with few steps cannot reach the edge."""
 
 SMALL, LARGE = ThreatModel(LINF, 2), ThreatModel(LINF, 8)
 NO_BOUNDS = ThreatModel(LINF, UNBOUNDED)
 LAST_STEPS, LAST_RESTARTS, LAST_QUERIES = 20, 2, 200
 OTHERS = 4
-"""Photos of other classes that each photo is made to look like."""
+"""Photos from each end of the set that each photo is made to look like."""
 
 
 def probe(
-    model: GradientModel | Logits, images: Pixels, labels: Indices, *, seed: int = 0, progress: Progress | None = None
+    model: GradientModel | LogitsFn, images: Pixels, labels: Indices, *, seed: int = 0, progress: Progress | None = None
 ) -> tuple[MaskingSign, ...]:
-    """The signs that a model shows: of its answers, and of its gradients where there are any.
+    """Returns the signs found in a model's logits, and in its gradients if it has any.
 
-    Takes about as long as 300 gradients, or as 50 to 1700 answers where there is none.
+    Takes about as long as 300 gradients, or 50 to 1700 logits for a model without gradients.
 
     Args:
         model: a ``GradientModel``, or a function from uint8 (n, height, width, 3) to float32 logits (n, classes).
-        images: uint8 (N, height, width, 3); the first of those that get their class are taken.
-        labels: (N,), their classes.
+        images: uint8 (N, height, width, 3); the first correctly classified ones are probed.
+        labels: (N,), the photos' classes.
         seed: 0 or more.
-        progress: is told of it.
+        progress: shows the checks.
 
     Raises:
-        OptionError: no photo gets its class.
+        OptionError: no photo is classified correctly.
     """
     goal = Goal(labels)
-    before = np.concatenate([model(images[begin : begin + PHOTOS]) for begin in range(0, len(images), PHOTOS)])
-    places = np.flatnonzero(~goal.reached(before))[:PHOTOS]
-    if not len(places):
+    correct = np.flatnonzero(~goal.reached(batched_logits(model, images, batch_size=PHOTOS)))[:PHOTOS]
+    if not len(correct):
         raise OptionError(
-            f"none of {len(images)} photos is classified as it should be: there is nothing to attack; check the labels"
+            f"none of {len(images)} photos is classified correctly: there is nothing to attack; check the labels"
         )
-    photos, goal = images[places], goal.select(places)
-    flags: list[MaskingSign] = []
-    with (progress or Progress()).step("Checks against fooling oneself", 5, "checks") as step:
-        for found in (_repeat(model, photos, step), _look_at_gradients(model, photos, goal, seed, step)):
-            flags += found
-        flags += _remove_bounds(model, photos, goal, images, seed)
+    photos, goal = images[correct], goal.select(correct)
+    signs: list[MaskingSign] = []
+    with (progress or Progress()).step("Gradient masking checks", 5, "checks") as step:
+        signs += _check_repeatability(model, photos, step)
+        signs += _check_gradients(model, photos, goal, seed, step)
+        signs += _check_without_bounds(model, photos, goal, images, seed)
         step.advance(1)
-    return tuple(flags)
+    return tuple(signs)
 
 
-def _repeat(model: GradientModel | Logits, photos: Pixels, step: Step) -> Iterator[MaskingSign]:
+def _check_repeatability(model: GradientModel | LogitsFn, photos: Pixels, step: Step) -> Iterator[MaskingSign]:
     first, second = (np.asarray(model(photos), np.float64) for _ in range(2))
     difference, spread = np.abs(first - second).max(), np.ptp(first, axis=1).mean()
     if difference > NOISE * max(spread, 1e-6):
         yield MaskingSign(
             RANDOM_OUTPUTS,
-            f"the same {len(photos)} photos shown twice got logits that differ by up to {difference:.3g}, where logits"
-            f" spread over {spread:.3g}",
+            f"two runs on the same {len(photos)} photos differ by up to {difference:.3g}; the logits of a photo span"
+            f" {spread:.3g} on average",
         )
     step.advance(1)
 
 
-def _look_at_gradients(
-    model: GradientModel | Logits, photos: Pixels, goal: Goal, seed: int, step: Step
+def _check_gradients(
+    model: GradientModel | LogitsFn, photos: Pixels, goal: Goal, seed: int, step: Step
 ) -> Iterator[MaskingSign]:
-    """Whether there are gradients, and whether following them longer and farther leads farther."""
+    """Checks that there are gradients, and that more steps and a larger eps bring an attack nearer to its goal."""
     if not isinstance(model, GradientModel):
         step.advance(3)
         return
@@ -129,27 +128,27 @@ def _look_at_gradients(
     step.advance(1)
 
 
-def _remove_bounds(
-    model: GradientModel | Logits, photos: Pixels, goal: Goal, others: Pixels, seed: int
+def _check_without_bounds(
+    model: GradientModel | LogitsFn, photos: Pixels, goal: Goal, others: Pixels, seed: int
 ) -> Iterator[MaskingSign]:
-    """Whether an attack with next to no bounds fools the model on every photo."""
+    """Checks that an attack with next to no bounds fools the model on every photo."""
     if isinstance(model, GradientModel):
         attack = Pgd(steps=LAST_STEPS, restarts=LAST_RESTARTS)
         left = np.flatnonzero(~attack.run(model, photos, goal, threat=NO_BOUNDS, seed=seed).success)
         name = f"pgd with {LAST_STEPS} steps"
     else:
-        left = _look_like_others(model, photos, goal, others)
+        left = _unfooled_by_others(model, photos, goal, others)
         if len(left):
             square = Square(queries=LAST_QUERIES)
             found = square.run(model, photos[left], goal.select(left), threat=NO_BOUNDS, seed=seed)
             left = left[~found.success]
         name = f"square with {LAST_QUERIES} queries"
     if len(left):
-        yield MaskingSign(UNBOUNDED_EPS, f"{name} ({NO_BOUNDS}) left {len(left)} of {len(photos)} photos right")
+        yield MaskingSign(UNBOUNDED_EPS, f"{name} ({NO_BOUNDS}) left {len(left)} of {len(photos)} photos correct")
 
 
-def _look_like_others(model: Logits, photos: Pixels, goal: Goal, others: Pixels) -> Indices:
-    """The photos that stay right when they are made plain grey, and then as other photos are, as far as eps allows."""
+def _unfooled_by_others(model: LogitsFn, photos: Pixels, goal: Goal, others: Pixels) -> Indices:
+    """Returns the photos that stay correct when they are made plain grey, or like other photos as far as eps allows."""
     left = np.arange(len(photos))
     grey = np.full_like(photos[0], round(UNBOUNDED))
     step = max(1, len(others) // OTHERS)

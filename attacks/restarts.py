@@ -1,4 +1,4 @@
-"""What attacks along the gradient share: random starts, one after the other, for the photos that still resist."""
+"""Attacks along the gradient from random starts, one start after the other, for the photos not yet fooled."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tledge.core.images import Pixels
 
 
 class RestartingAttack(Attack):
-    """An attack of some steps from each of some random starts; subclasses declare these as their fields.
+    """An attack with some steps from each of several random starts; subclasses declare these attributes as fields.
 
     Attributes:
-        steps: of each restart.
+        steps: steps of each restart.
         restarts: random starts.
-        early_stop: a photo is left alone once an image of it reaches the goal. Without it, all steps are made, and the
-            image that went the farthest beyond the goal is kept: for images that are to fool another model, too.
+        early_stop: stop on a photo once an image of it reaches the goal. Otherwise all steps are made, and the image
+            that went farthest beyond the goal is kept: such images transfer better to other models.
     """
 
     steps: int
@@ -28,16 +28,16 @@ class RestartingAttack(Attack):
     def budget(self) -> int:
         return self.restarts * (self.steps + 1)
 
-    def search(self, search: AttackBatch) -> Pixels:
-        places = search.all
+    def search(self, batch: AttackBatch) -> Pixels:
+        indices = batch.all
         for number in range(self.restarts):
-            places = self.restart(search, places, number)
+            indices = self.restart(batch, indices, number)
             if self.early_stop:
-                places = places[search.missed(places)]
-            if not len(places):
+                indices = indices[batch.unreached(indices)]
+            if not len(indices):
                 break
-        return search.best
+        return batch.best
 
     @abstractmethod
-    def restart(self, search: AttackBatch, places: Indices, number: int) -> Indices:
-        """Makes all steps from one random start; returns the places that it worked on to the end."""
+    def restart(self, batch: AttackBatch, indices: Indices, number: int) -> Indices:
+        """Makes all steps from one random start; returns the indices of the photos that it attacked to the end."""

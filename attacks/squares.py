@@ -1,7 +1,6 @@
-"""Random squares of change in images of whole pixel values: what the Square attack proposes.
+"""Random squares of change in 8-bit images: the proposals of the Square attack.
 
-A proposal is written into the image itself, a few rows of it, and taken back where it does not help: next to the
-model's own work, this is to cost nothing.
+A proposal is written into the image itself and undone if it does not help. This costs little time next to the model.
 
 Source: Andriushchenko et al., Square Attack, arXiv 1912.00049, algorithms 2 and 3.
 """
@@ -25,18 +24,18 @@ Window = tuple[slice, slice]
 
 CHANNELS = 3
 TILES = 5
-"""Across the shorter side, in the L2 start."""
+"""Tiles of the L2 start along the shorter side."""
 
 ROUNDS = 8
-"""Of the bisection that rounds a square, of which the next query makes another one anyway."""
+"""Bisection steps when a square is rounded; a rough result is enough, since the next query proposes another square."""
 
 
 class Squares(ABC):
-    """Images under attack, and the change that each of them is being tried with.
+    """Images under attack, each with one proposed change.
 
     Attributes:
         images: uint8 (n, height, width, 3), with the proposals in them.
-        draws: random numbers from 0 to 1 that a proposal takes for each photo.
+        draws: random numbers from 0 to 1 that one proposal needs for each photo.
     """
 
     draws: int
@@ -52,27 +51,27 @@ class Squares(ABC):
         """Puts the first change into each image."""
 
     @abstractmethod
-    def change(self, place: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
-        """Changes one image, and returns what was there before."""
+    def change(self, index: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
+        """Changes one image; returns the windows that it changed, with their former pixels."""
 
     def propose(self, side: int, draws: Floats) -> None:
-        """Changes a square in each image.
+        """Changes one square in each image.
 
         Args:
-            side: of the squares, in pixels, no more than the image's.
+            side: of the squares, in pixels; at most the shorter side of the image.
             draws: (n, ``self.draws``), each from 0 to 1.
         """
-        self._undo = [self.change(place, side, row) for place, row in enumerate(draws)]
+        self._undo = [self.change(index, side, row) for index, row in enumerate(draws)]
 
     def settle(self, kept: npt.NDArray[np.bool_]) -> None:
-        """Takes proposals back where they are not kept: (n,)."""
-        for place in np.flatnonzero(~kept):
-            for window, before in reversed(self._undo[place]):
-                self.images[place][window] = before
+        """Undoes the proposals that are not kept; ``kept`` is bool (n,)."""
+        for index in np.flatnonzero(~kept):
+            for window, before in reversed(self._undo[index]):
+                self.images[index][window] = before
 
-    def select(self, places: npt.NDArray[Any]) -> None:
-        """Forgets all images but some."""
-        self.originals, self.images = self.originals[places], self.images[places]
+    def select(self, indices: npt.NDArray[Any]) -> None:
+        """Drops all images but some."""
+        self.originals, self.images = self.originals[indices], self.images[indices]
 
     def _window(self, side: int, across: float, down: float) -> Window:
         height, width = self.images.shape[1:3]
@@ -92,37 +91,37 @@ class LinfSquares(Squares):
         self._high = np.minimum(originals, WHITE - step) + step
 
     def start(self, rngs: Sequence[np.random.Generator]) -> None:
-        """Stripes as high as the image."""
+        """Adds vertical stripes as high as the image."""
         width = self.images.shape[2]
-        for place, rng in enumerate(rngs):
+        for index, rng in enumerate(rngs):
             up = rng.random((1, width, CHANNELS)) < 0.5
-            self.images[place] = np.where(up, self._high[place], self._low[place])
+            self.images[index] = np.where(up, self._high[index], self._low[index])
 
-    def change(self, place: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
+    def change(self, index: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
         window = self._window(side, draws[0], draws[1])
-        inside = self.images[place][window]
+        inside = self.images[index][window]
         before = inside.copy()
         up = draws[2:] < 0.5
-        self._fill(place, window, inside, up)
-        if np.array_equal(inside, before):  # one draw in eight at the end, and a query for nothing
-            self._fill(place, window, inside, ~up)
+        self._fill(index, window, inside, up)
+        if np.array_equal(inside, before):  # one draw in eight towards the end; it would waste a query
+            self._fill(index, window, inside, ~up)
         return [(window, before)]
 
-    def _fill(self, place: int, window: Window, inside: Pixels, up: npt.NDArray[np.bool_]) -> None:
+    def _fill(self, index: int, window: Window, inside: Pixels, up: npt.NDArray[np.bool_]) -> None:
         for channel in range(CHANNELS):
             bound = self._high if up[channel] else self._low
-            inside[..., channel] = bound[place][window][..., channel]
+            inside[..., channel] = bound[index][window][..., channel]
 
-    def select(self, places: npt.NDArray[Any]) -> None:
-        super().select(places)
-        self._low, self._high = self._low[places], self._high[places]
+    def select(self, indices: npt.NDArray[Any]) -> None:
+        super().select(indices)
+        self._low, self._high = self._low[indices], self._high[indices]
 
 
 class L2Squares(Squares):
-    """Squares that a peak and a trough are added to, of the length that another square gives up.
+    """Squares that receive a peak and a trough, whose length is taken from another square.
 
-    The change is a whole one at every moment; what rounding and the bounds 0 and 255 leave over of eps is given to the
-    next square.
+    The change always consists of whole numbers. The part of eps that rounding and the bounds 0 and 255 leave unused
+    goes to the next square.
     """
 
     draws = 4 + CHANNELS + 1
@@ -133,12 +132,12 @@ class L2Squares(Squares):
         self._proposed: npt.NDArray[np.float64] = np.zeros(len(originals))
 
     def start(self, rngs: Sequence[np.random.Generator]) -> None:
-        """A grid of peaks and troughs."""
+        """Adds a grid of peaks and troughs."""
         height, width = self.images.shape[1:3]
         side = max(2, min(height, width) // TILES)
         rows, columns = height // side, width // side
         top, left = (height - rows * side) // 2, (width - columns * side) // 2
-        for place, rng in enumerate(rngs):
+        for index, rng in enumerate(rngs):
             change = np.zeros((height, width, CHANNELS), np.float32)
             for row in range(rows):
                 for column in range(columns):
@@ -147,46 +146,46 @@ class L2Squares(Squares):
                         rng.random(CHANNELS, np.float32)
                     )
             change *= self.eps / float(np.linalg.norm(change))
-            image = np.clip(round_change(change, self.eps) + self.originals[place], 0, WHITE)
-            self.images[place] = image
-            self._squared[place] = _squared(self._difference(place, (slice(None), slice(None))))
+            image = np.clip(round_change(change, self.eps) + self.originals[index], 0, WHITE)
+            self.images[index] = image
+            self._squared[index] = _squared(self._difference(index, (slice(None), slice(None))))
 
-    def change(self, place: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
-        image, original = self.images[place], self.originals[place]
-        given, taken = self._window(side, draws[0], draws[1]), self._window(side, draws[2], draws[3])
-        old = self._difference(place, given)
-        undo = [(given, image[given].copy()), (taken, image[taken].copy())]
+    def change(self, index: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
+        image, original = self.images[index], self.originals[index]
+        receiver, donor = self._window(side, draws[0], draws[1]), self._window(side, draws[2], draws[3])
+        old = self._difference(index, receiver)
+        undo = [(receiver, image[receiver].copy()), (donor, image[donor].copy())]
         inside = (old**2).sum(axis=(0, 1))
-        image[given] = original[given]  # so that what both squares share is counted once
-        freed = inside + (self._difference(place, taken) ** 2).sum(axis=(0, 1))
-        image[taken] = original[taken]
-        rest = self._squared[place] - float(freed.sum())
+        image[receiver] = original[receiver]  # so that the overlap of both squares counts once
+        freed = inside + (self._difference(index, donor) ** 2).sum(axis=(0, 1))
+        image[donor] = original[donor]
+        rest = self._squared[index] - float(freed.sum())
 
         new = _peaks(side, bool(draws[7] < 0.5))[..., np.newaxis] * _signs(draws[4:7])
         new = new + old / np.sqrt(np.maximum(inside, 1e-10))
-        spare = max(self.eps**2 - self._squared[place], 0)
+        spare = max(self.eps**2 - self._squared[index], 0)
         new *= np.sqrt((spare / CHANNELS + freed) / np.maximum((new**2).sum(axis=(0, 1)), 1e-10))
         longest = max(self.eps**2 - rest, 0) ** 0.5
         whole = round_change(new.astype(np.float32), longest, ROUNDS)
-        image[given] = np.clip(whole + original[given], 0, WHITE)
-        self._proposed[place] = rest + _squared(self._difference(place, given))
+        image[receiver] = np.clip(whole + original[receiver], 0, WHITE)
+        self._proposed[index] = rest + _squared(self._difference(index, receiver))
         return undo
 
     def settle(self, kept: npt.NDArray[np.bool_]) -> None:
         super().settle(kept)
         self._squared[kept] = self._proposed[kept]
 
-    def select(self, places: npt.NDArray[Any]) -> None:
-        super().select(places)
-        self._squared, self._proposed = self._squared[places], self._proposed[places]
+    def select(self, indices: npt.NDArray[Any]) -> None:
+        super().select(indices)
+        self._squared, self._proposed = self._squared[indices], self._proposed[indices]
 
-    def _difference(self, place: int, window: Window) -> Floats:
-        difference: Floats = np.subtract(self.images[place][window], self.originals[place][window], dtype=np.float32)
+    def _difference(self, index: int, window: Window) -> Floats:
+        difference: Floats = np.subtract(self.images[index][window], self.originals[index][window], dtype=np.float32)
         return difference
 
 
 def start_squares(originals: Pixels, threat: ThreatModel, rngs: Sequence[np.random.Generator]) -> Squares:
-    """Images with a first change: uint8 (n, height, width, 3), each by random numbers of its own."""
+    """Returns the squares after the first change; each image has its own random numbers."""
     kind = LinfSquares if threat.norm == LINF else L2Squares
     squares = kind(originals, threat.eps)
     squares.start(rngs)
@@ -208,16 +207,16 @@ def _squared(difference: Floats) -> float:
 
 @lru_cache(maxsize=512)
 def _peaks(side: int, turned: bool) -> Floats:
-    """A peak beside a trough, together of length 1: float32 (side, side). Equation (2) of the paper."""
+    """Returns a peak beside a trough, together of length 1: float32 (side, side). Equation (2) of the paper."""
     half = side // 2
     peaks = np.concatenate([_peak(half, side), -_peak(side - half, side)])
     peaks /= np.linalg.norm(peaks)
-    found: Floats = np.ascontiguousarray(peaks.T if turned else peaks, dtype=np.float32)
-    return found
+    pattern: Floats = np.ascontiguousarray(peaks.T if turned else peaks, dtype=np.float32)
+    return pattern
 
 
 def _peak(rows: int, columns: int) -> npt.NDArray[np.float64]:
-    """Values that fall in rings from the middle outward, of length 1: (rows, columns)."""
+    """Returns values that fall in rings from the middle outward, of length 1: (rows, columns)."""
     if rows == 0:
         return np.zeros((0, columns))
     down = np.abs(np.arange(rows) - rows // 2)[:, np.newaxis]

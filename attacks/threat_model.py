@@ -1,4 +1,4 @@
-"""What an attacker may change: a norm and the largest change of an image in it."""
+"""The threat model: a norm, and the largest change of an image in that norm."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ L2 = "l2"
 NORMS = (LINF, L2)
 
 WHITE = 255
+"""The largest pixel value."""
 
 
 @dataclass(frozen=True)
 class ThreatModel:
-    """All images within a distance of the original.
+    """The images that an attack may choose from: a ball around the original.
 
     Attributes:
         norm: "linf", the largest change of one value, or "l2", the Euclidean length of the change over all values.
-        eps: the largest distance, in pixel values, of which white is 255: 8 stands for 8/255.
+        eps: radius of the ball, in pixel values from 0 to 255: 8 stands for 8/255.
 
     Raises:
-        UnknownNameError: there is no such norm.
-        OptionError: no image of 8 bits can be that far away, or only the original is no farther.
+        UnknownNameError: the norm is unknown.
+        OptionError: ``eps`` is larger than any change of an 8-bit image, or smaller than all of them.
     """
 
     norm: str = LINF
@@ -55,11 +56,14 @@ class ThreatModel:
         return f"{self.norm} {self.eps:g}/255"
 
     def project(self, pixels: Floats, originals: Pixels) -> Floats:
-        """The nearest images within the ball and within 0 to 255, not rounded.
+        """Returns the nearest images in the ball and within 0 to 255, not rounded.
 
         Args:
             pixels: float32 (N, height, width, 3).
             originals: uint8 of the same shape.
+
+        Returns:
+            float32 (N, height, width, 3).
         """
         if self.norm == LINF:
             near = originals.astype(np.float32)
@@ -71,43 +75,43 @@ class ThreatModel:
         outside = lengths > self.eps
         if outside.any():
             change[outside] *= _each_photo(self.eps / lengths[outside], change)
-        change += originals  # what 0 and 255 cut off only brings an image nearer to the original
+        change += originals  # clipping to 0 and 255 only brings an image nearer to the original
         return np.clip(change, 0, WHITE, out=change)
 
     def round(self, pixels: Floats | Pixels, originals: Pixels) -> Pixels:
-        """Images of whole pixel values within the ball, as near as can be in direction and length.
+        """Rounds images to whole pixel values in the ball, keeping the direction and length of the change.
 
-        In L2, rounding each value by itself would leave nothing of a change that is spread over many values. Instead,
-        the change is first lengthened by the largest factor at which the rounded one is no longer than the change was.
+        In L2, rounding each value by itself would remove a small change that is spread over many values. Instead, the
+        change is scaled up by the largest factor whose rounded result is no longer than the change.
 
         Args:
-            pixels: (N, height, width, 3), of any floating or whole numbers; what lies outside is projected first.
+            pixels: (N, height, width, 3), float or integer; images outside the ball are projected first.
             originals: uint8 of the same shape.
 
         Returns:
-            uint8 (N, height, width, 3). Images of whole values within the ball come back as they were.
+            uint8 (N, height, width, 3). Images of whole values in the ball are unchanged.
         """
         projected = self.project(np.asarray(pixels, np.float32), originals)
         if self.norm == LINF:  # whole bounds: rounding cannot cross them
             return np.rint(projected, out=projected).astype(np.uint8)
         rounded = np.empty_like(originals)
-        for place, (image, original) in enumerate(zip(projected, originals, strict=True)):
+        for index, (image, original) in enumerate(zip(projected, originals, strict=True)):
             change = round_change(image - original, self.eps)
             change += original
-            rounded[place] = np.clip(change, 0, WHITE, out=change)
+            rounded[index] = np.clip(change, 0, WHITE, out=change)
         return rounded
 
     def distance(self, first: Pixels, second: Pixels) -> npt.NDArray[np.float64]:
-        """How far each image is from its counterpart, in this norm and in pixel values: (N,)."""
+        """Returns the distance of each image from its counterpart, in this norm and in pixel values: (N,)."""
         change = np.asarray(first, np.float64) - np.asarray(second, np.float64)
         flat = change.reshape(len(change), -1)
-        found: npt.NDArray[np.float64] = (
+        distances: npt.NDArray[np.float64] = (
             np.abs(flat).max(axis=1) if self.norm == LINF else np.sqrt(np.square(flat).sum(axis=1))
         )
-        return found
+        return distances
 
     def steepest(self, gradients: Floats) -> Floats:
-        """The direction of length 1, in this norm, in which a loss rises the most; zero where the gradient is.
+        """Returns the direction of length 1, in this norm, in which a loss rises the most; 0 where the gradient is 0.
 
         Args:
             gradients: float32 (N, height, width, 3).
@@ -119,11 +123,11 @@ class ThreatModel:
         return gradients * _each_photo(1 / np.where(lengths > 0, lengths, 1), gradients)
 
     def draw(self, original: Pixels, rng: np.random.Generator) -> Floats:
-        """A random image, uniform over the ball, not yet cut to 0 to 255.
+        """Draws an image uniformly from the ball, not clipped to 0 to 255.
 
         Args:
             original: uint8 (height, width, 3).
-            rng: what it is drawn by.
+            rng: the random number generator.
 
         Returns:
             float32 (height, width, 3).
@@ -137,10 +141,11 @@ class ThreatModel:
 
 
 def _lengths(changes: Floats) -> npt.NDArray[np.float64]:
-    """Euclidean length of each photo's change: (N,)."""
+    """Returns the Euclidean length of each photo's change: (N,)."""
     flat = changes.reshape(len(changes), -1)
     return np.sqrt([float(np.dot(row, row)) for row in flat])
 
 
 def _each_photo(factors: npt.NDArray[np.float64], like: Floats) -> Floats:
+    """Returns one factor for each photo, in a shape that broadcasts."""
     return factors.astype(np.float32).reshape(-1, *[1] * (like.ndim - 1))

@@ -334,7 +334,7 @@ def _write(
         for cell, duel in duels.runs.items():
             duel.save(fresh.duels / samples_name(*cell))
         try:
-            measured.robustness.save(fresh.adversarial, fresh.robustness, stands=folder.adversarial)
+            measured.robustness.save(fresh.adversarial, fresh.robustness, existing=folder.adversarial)
         except OSError as error:  # the numbers are worth more
             shutil.rmtree(fresh.adversarial, ignore_errors=True)
             progress.warn(f"the attacked photos could not be kept: {error}")

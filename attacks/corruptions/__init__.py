@@ -1,7 +1,8 @@
-"""What befalls photos without an attacker: the 15 corruptions of ImageNet-C and 6 of an edge camera.
+"""Common corruptions of photos: the 15 of ImageNet-C and 6 of edge cameras.
 
 Each is a function of one photo, a severity from 1 to 5 and a random generator, in the module of its family: ``noise``,
-``blur``, ``weather``, ``digital`` and ``camera``. All need NumPy and Pillow alone: a device can corrupt its own photos.
+``blur``, ``weather``, ``digital`` and ``edge_camera``. They need only NumPy and Pillow, so that a device can corrupt
+its own photos.
 """
 
 from tledge.attacks.corruptions.corruption import CORRUPTIONS, EDGE_CORRUPTIONS, SEVERITIES, corrupt

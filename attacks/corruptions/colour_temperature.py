@@ -1,4 +1,4 @@
-"""The colour of the light of a glowing body."""
+"""The colour of black-body light."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _XYZ_TO_RGB = np.array(  # IEC 61966-2-1
 )
 
 LUMINANCE = np.array((0.2126, 0.7152, 0.0722))
-"""Of linear red, green and blue (IEC 61966-2-1)."""
+"""Luminance of linear red, green and blue (IEC 61966-2-1)."""
 
 
 def chromaticity(kelvin: float) -> tuple[float, float]:
-    """The CIE 1931 (x, y) of a black body.
+    """Returns the CIE 1931 (x, y) of a black body.
 
     Source: Kim et al., Design of advanced color temperature control system for HDTV applications, Journal of the Korean
     Physical Society 41, 2002: cubic splines of the Planckian locus.
 
     Args:
-        kelvin: 1667 to 25000.
+        kelvin: temperature, 1667 to 25000.
     """
     inverse = 1e3 / kelvin
     if kelvin < 4000:
@@ -41,10 +41,10 @@ def chromaticity(kelvin: float) -> tuple[float, float]:
 
 
 def light_of(mireds: float) -> npt.NDArray[np.float64]:
-    """Linear sRGB (3,) of a black body's light, of luminance 1.
+    """Returns the linear sRGB (3,) of a black body's light, of luminance 1.
 
     Args:
-        mireds: a million over the temperature in kelvins, 40 to 599: equal steps look equal.
+        mireds: 10^6 / temperature in kelvins, 40 to 599; equal steps look equal.
     """
     x, y = chromaticity(1e6 / mireds)
     light: npt.NDArray[np.float64] = _XYZ_TO_RGB @ np.array((x / y, 1.0, (1 - x - y) / y))

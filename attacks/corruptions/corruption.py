@@ -1,4 +1,4 @@
-"""Corrupts photos by the name of a corruption, the same ones each time."""
+"""Corrupts photos by the name of a corruption, reproducibly."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ CORRUPTIONS = tuple(_IMAGENET_C)
 """The 15 common corruptions of ImageNet-C, in the paper's order."""
 
 EDGE_CORRUPTIONS = tuple(_EDGE)
-"""What an edge camera adds to them."""
+"""The 6 corruptions of edge cameras."""
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
 SMALLEST_SIDE = 16
-"""Pixels; below it blurs of a few pixels at 224 are none."""
+"""Pixels. On smaller images, a blur of a few pixels at 224 px would have no effect."""
 
 
 def corrupt(images: Pixels, name: str, *, severity: int, seed: int, first: int = 0) -> Pixels:
     """Corrupts photos.
 
-    What is random is drawn anew for each photo, from the seed, the name, the severity and the photo's index: the same
-    photo comes out however a set is cut into batches, where ``first`` says at which index a batch begins.
+    Random numbers depend on the seed, the name, the severity and the photo's index. Batches of a set give the same
+    photos as the whole set if ``first`` is the index at which each batch begins.
 
     Source: Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations,
     arXiv 1903.12261, section 3, with the parameters of ImageNet-C. docs/corruptions.md lists them and what differs.
@@ -71,8 +71,8 @@ def corrupt(images: Pixels, name: str, *, severity: int, seed: int, first: int =
         uint8 (N, height, width, 3).
 
     Raises:
-        UnknownNameError: no corruption has that name.
-        OptionError: images of another dtype or shape, a severity out of range, a negative seed or index.
+        UnknownNameError: the name is unknown.
+        OptionError: another dtype or shape of images, a severity out of range, a negative seed or index.
     """
     if name not in _ALL:
         raise UnknownNameError("corruption", name, _ALL)
@@ -88,7 +88,7 @@ def corrupt(images: Pixels, name: str, *, severity: int, seed: int, first: int =
         )
     corrupted = np.empty_like(images)
     key = zlib.crc32(name.encode())
-    for place, image in enumerate(images):
-        rng = np.random.default_rng((seed, key, severity, first + place))
-        corrupted[place] = _ALL[name](image, severity, rng)
+    for index, image in enumerate(images):
+        rng = np.random.default_rng((seed, key, severity, first + index))
+        corrupted[index] = _ALL[name](image, severity, rng)
     return corrupted

@@ -1,4 +1,4 @@
-"""What processing does to photos: contrast, shapes, resolution, compression."""
+"""Corruptions by image processing: contrast, distortion, resolution, compression."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tledge.attacks.corruptions.pixels import scale_of, to_pixels, to_values
 from tledge.core.images import Pixels
 
 _CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)
-_ELASTIC_SIDE = 244  # ImageNet-C's code counts in units of it, not of 224
-_ELASTIC = (  # strength of the small stretches, their width, and how far corners move: in units of the side above
+_ELASTIC_SIDE = 244  # the unit of ImageNet-C's code; not 224
+_ELASTIC = (  # strength of the distortion, its width, and how far corners move, in units of the side above
     (2.0, 0.7, 0.1),
     (2.0, 0.08, 0.2),
     (0.05, 0.01, 0.02),
@@ -25,7 +25,7 @@ _JPEG = (25, 18, 15, 10, 7)
 
 
 def contrast(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Less contrast: each channel's values come nearer to its mean."""
+    """Lowers the contrast: each channel's values move towards its mean."""
     del rng
     values = to_values(image)
     means = values.mean(axis=(0, 1))
@@ -35,8 +35,8 @@ def contrast(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
 def elastic_transform(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Stretches and contracts regions: a random affine map and a smooth random displacement, in one resampling.
 
-    As in ImageNet-C, severities 1 and 2 bend the whole photo and 3 to 5 small regions of it: the change in pixel values
-    grows from 1 to 2 and from 3 to 5, but falls from 2 to 3.
+    As in ImageNet-C, severities 1 and 2 distort the whole photo, and 3 to 5 small regions of it: the change in pixel
+    values grows from 1 to 2 and from 3 to 5, but falls from 2 to 3.
     """
     strength, width, corner = (_ELASTIC_SIDE * part for part in _ELASTIC[severity - 1])
     scale = scale_of(image)
@@ -45,35 +45,35 @@ def elastic_transform(image: Pixels, severity: int, rng: np.random.Generator) ->
     corners = centre + third * np.array([[1, 1], [1, -1], [-1, -1]])
     moved = corners + rng.uniform(-corner * scale, corner * scale, (3, 2))
     affine = np.linalg.solve(np.c_[corners, np.ones(3)], moved).astype(np.float32)
-    places = np.indices(size, np.float32)
-    # White noise that is blurred by sigma has a deviation that falls as 1 / sigma: hence the second factor.
+    positions = np.indices(size, np.float32)
+    # The deviation of white noise falls as 1 / sigma when it is blurred by sigma: hence the second factor of scale.
     drawn = rng.uniform(-1, 1, (*size, 2)).astype(np.float32)
-    places += np.moveaxis(gaussian_blur(drawn, width * scale), -1, 0) * np.float32(strength * scale * scale)
-    rows, columns = np.tensordot(affine[:2], places, axes=(0, 0)) + affine[2][:, None, None]
+    positions += np.moveaxis(gaussian_blur(drawn, width * scale), -1, 0) * np.float32(strength * scale * scale)
+    rows, columns = np.tensordot(affine[:2], positions, axes=(0, 0)) + affine[2][:, None, None]
     return to_pixels(sample(to_values(image), rows, columns))
 
 
 def pixelate(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """A lower resolution, enlarged again without smoothing."""
+    """Lowers the resolution, and enlarges the photo again without smoothing."""
     del rng
     height, width = image.shape[:2]
-    share = _PIXELATE[severity - 1]
-    small = Image.fromarray(image).resize((int(width * share), int(height * share)), Image.Resampling.BOX)
+    scale = _PIXELATE[severity - 1]
+    small = Image.fromarray(image).resize((int(width * scale), int(height * scale)), Image.Resampling.BOX)
     return np.asarray(small.resize((width, height), Image.Resampling.BOX))
 
 
 def jpeg_compression(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Pillow's JPEG of a low quality, with chroma at half the resolution."""
+    """Compresses as JPEG of low quality, with chroma at half the resolution."""
     del rng
     return through_jpeg(image, _JPEG[severity - 1])
 
 
 def through_jpeg(image: Pixels, quality: int) -> Pixels:
-    """A photo written as JPEG by Pillow and read again.
+    """Writes a photo as JPEG and reads it again.
 
     Args:
         image: uint8 (height, width, 3).
-        quality: Pillow's, 1 to 95.
+        quality: Pillow's JPEG quality, 1 to 95.
     """
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling="4:2:0")

@@ -1,7 +1,7 @@
-"""What an edge camera does to photos: cheap, unattended, at night and in the rain.
+"""Corruptions of edge cameras: cheap, unattended, at night and in the rain.
 
-Light is added and multiplied in linear light, as in a sensor. Lengths are for a shorter side of 224 px and scaled to
-the image's.
+Light adds up in linear light, as in a sensor. Lengths are for images with a shorter side of 224 px, and scale with the
+image.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from tledge.attacks.corruptions.pixels import Values, encode_gamma, expose, scal
 from tledge.core.images import Pixels
 
 _STOPS_LOST = (1, 2, 3, 4, 5)
-_ELECTRONS = 600  # of a value at white, in good light
+_ELECTRONS = 600  # that white stands for, in good light
 _READ_NOISE = 2.5  # electrons
-_GAIN = 0.6  # of the stops lost, what the camera's gain brings back
+_GAIN = 0.6  # fraction of the lost stops that the camera's gain restores
 _HAND_PATH = (8.0, 13.0, 20.0, 28.0, 38.0)
 _HAND_STEPS = 128
 _JPEG = (30, 20, 15, 10, 5)
-_DIRT = (  # share smudged, blur and veil of a smudge, specks of dust
+_DIRT = (  # fraction smudged, blur and veil of a smudge, specks of dust
     (0.20, 1.5, 0.15, 4),
     (0.30, 2.0, 0.22, 8),
     (0.40, 2.6, 0.30, 12),
     (0.50, 3.3, 0.38, 17),
     (0.60, 4.0, 0.46, 23),
 )
-_CAMERA_MIREDS = 200.0  # 5000 K: the light that a photo is taken to be balanced for
+_CAMERA_MIREDS = 200.0  # 5000 K: the light that a photo is assumed to be balanced for
 _MIREDS = (30.0, 60.0, 90.0, 120.0, 155.0)
 _STOPS = (0.75, 1.25, 1.75, 2.25, 3.0)
 
 
 def low_light(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Too little light: few photons, the noise of reading them, and a gain that brings back part of the brightness."""
+    """Reduces the light: few photons, read noise, and a gain that restores part of the brightness."""
     stops = _STOPS_LOST[severity - 1]
     caught = rng.poisson(to_light(image) * (_ELECTRONS * 2.0**-stops))
     read = caught + rng.standard_normal(image.shape, dtype=np.float32) * np.float32(_READ_NOISE)
@@ -45,7 +45,7 @@ def low_light(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
 
 
 def camera_motion(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """A long exposure from the hand: a bent path, along which highlights leave trails."""
+    """Adds the camera shake of a long exposure: a bent path, along which highlights leave trails."""
     turns = np.cumsum(rng.normal(0, 2.5 / math.sqrt(_HAND_STEPS), _HAND_STEPS))
     headings = rng.uniform(0, 2 * math.pi) + turns
     step = _HAND_PATH[severity - 1] * scale_of(image) / _HAND_STEPS
@@ -55,13 +55,13 @@ def camera_motion(image: Pixels, severity: int, rng: np.random.Generator) -> Pix
 
 
 def low_quality_jpeg(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """JPEG as sent over a slow line: qualities down to 5."""
+    """Compresses as JPEG for a slow connection: qualities down to 5."""
     del rng
     return through_jpeg(image, _JPEG[severity - 1])
 
 
 def dirty_lens(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Smudges, which blur and veil what is behind them with scattered light, and specks of dust, which darken it."""
+    """Adds smudges, which blur the photo and veil it with scattered light, and specks of dust, which darken it."""
     share, sigma, veil, specks = _DIRT[severity - 1]
     scale = scale_of(image)
     light = to_light(image)
@@ -74,7 +74,7 @@ def dirty_lens(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels
 
 
 def _smudges(size: tuple[int, ...], share: float, scale: float, rng: np.random.Generator) -> Values:
-    """Where fingers were: about ``share`` of (height, width) near 1, the rest near 0, with soft edges."""
+    """Returns a mask of smudges, (height, width): a fraction ``share`` is near 1, the rest near 0, with soft edges."""
     drawn = rng.standard_normal((*size, 2), dtype=np.float32)
     broad, fine = gaussian_blur(drawn[..., 0], 26 * scale), gaussian_blur(drawn[..., 1], 5 * scale)
     height = broad / broad.std() + np.float32(0.25) * fine / fine.std()
@@ -83,7 +83,7 @@ def _smudges(size: tuple[int, ...], share: float, scale: float, rng: np.random.G
 
 
 def _dust(size: tuple[int, ...], specks: int, scale: float, rng: np.random.Generator) -> Values:
-    """How much light (0 to 1) specks hold back: disks out of focus, float32 (height, width)."""
+    """Returns the light (0 to 1) that specks block: disks out of focus, float32 (height, width)."""
     height, width = size
     finer = 2
     canvas = Image.new("L", (finer * width, finer * height))
@@ -97,7 +97,7 @@ def _dust(size: tuple[int, ...], specks: int, scale: float, rng: np.random.Gener
 
 
 def white_balance(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Colours balanced for another light than there was: too warm for one half of photos, too cold for the other.
+    """Balances colours for the wrong light: half of all photos become too warm, the others too cold.
 
     Grey keeps its luminance.
     """
@@ -107,6 +107,6 @@ def white_balance(image: Pixels, severity: int, rng: np.random.Generator) -> Pix
 
 
 def wrong_exposure(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Exposed too long for one half of photos, which clips, and too short for the other."""
+    """Overexposes half of all photos, which clips highlights, and underexposes the others."""
     stops = _STOPS[severity - 1] * rng.choice((-1, 1))
     return expose(image, np.full(3, 2.0**stops))

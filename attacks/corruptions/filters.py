@@ -1,4 +1,4 @@
-"""Blurs and warps of one image, which is mirrored at its edges."""
+"""Blurs and warps of one image; beyond its edges, the image is mirrored."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image
 
 from tledge.attacks.corruptions.pixels import Values
 
-_TRUNCATE = 4.0
-_MULTIPLE = 16
+_TRUNCATE = 4.0  # sigmas at which a Gaussian is cut off
+_MULTIPLE = 16  # of the lengths of Fourier transforms
 
 
 @functools.lru_cache(maxsize=128)
 def _gaussian_matrix(length: int, sigma: float) -> Values:
-    """The Gaussian blur of a line of ``length`` pixels as a matrix: mirrored at both ends, so its rows sum to 1."""
+    """Returns the Gaussian blur of a line of pixels, mirrored at both ends, as a matrix whose rows sum to 1."""
     reach = math.ceil(_TRUNCATE * sigma)
     offsets = np.arange(-reach, reach + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
@@ -50,7 +50,7 @@ def convolve(image: Values, kernel: Values) -> Values:
     height, width = planes.shape[:2]
     reach = kernel.shape[0] // 2
     padded = np.pad(planes.transpose(2, 0, 1), ((0, 0), (reach, reach), (reach, reach)), mode="symmetric")
-    # A transform wants lengths of small prime factors.
+    # Fourier transforms are fast for lengths with small prime factors.
     size = tuple(math.ceil(side / _MULTIPLE) * _MULTIPLE for side in padded.shape[1:])
     spectrum = np.fft.rfft2(padded, s=size, axes=(1, 2)) * np.fft.rfft2(kernel, s=size, axes=(0, 1))
     full = np.fft.irfft2(spectrum, s=size, axes=(1, 2))
@@ -61,15 +61,15 @@ def convolve(image: Values, kernel: Values) -> Values:
 def path_kernel(
     rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
 ) -> Values:
-    """The kernel of a point that is seen at several places.
+    """Returns the kernel of a point that is exposed at several positions.
 
     Args:
         rows: (K,) offsets down, pixels.
         columns: (K,) offsets to the right, pixels.
-        weights: (K,) how long it is at each.
+        weights: (K,) the exposure at each.
 
     Returns:
-        float32 (2 r + 1, 2 r + 1) that sums to 1; each place is shared out among the four pixels around it.
+        float32 (2 r + 1, 2 r + 1) that sums to 1; each position is divided among the four pixels around it.
     """
     reach = int(max(np.abs(rows).max(), np.abs(columns).max())) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
@@ -83,12 +83,12 @@ def path_kernel(
 
 
 def trail_kernel(radius: float, sigma: float, angle: float) -> Values:
-    """The kernel of a straight motion that fades out: half a Gaussian, from the pixel itself in one direction.
+    """Returns the kernel of a straight motion that fades out: half a Gaussian, from the pixel in one direction.
 
     Args:
         radius: the trail is 2 ``radius`` + 1 pixels long.
-        sigma: of the Gaussian, pixels.
-        angle: of the direction, radians.
+        sigma: of the Gaussian, in pixels.
+        angle: of the direction, in radians.
     """
     steps = np.arange(0.0, 2 * radius + 1, 0.5)
     weights = np.exp(-0.5 * (steps / sigma) ** 2)
@@ -96,12 +96,12 @@ def trail_kernel(radius: float, sigma: float, angle: float) -> Values:
 
 
 def sample(image: Values, rows: Values, columns: Values) -> Values:
-    """Looks an image up between its pixels, bilinearly.
+    """Samples an image between its pixels, bilinearly.
 
     Args:
         image: float32 (height, width, channels).
-        rows: float32 (H, W), where each new pixel is taken from; beyond the edges lies the mirrored image.
-        columns: float32 (H, W).
+        rows: float32 (H, W), the source row of each new pixel; beyond the edges, the image is mirrored.
+        columns: float32 (H, W), the source column.
 
     Returns:
         float32 (H, W, channels).
@@ -118,9 +118,9 @@ def sample(image: Values, rows: Values, columns: Values) -> Values:
     return sampled
 
 
-def _folded(places: Values, length: int) -> tuple[npt.NDArray[np.intp], Values]:
-    """Whole parts and fractions (with an axis for the channels) of places mirrored into 0 .. length - 1."""
-    turned = np.mod(places + np.float32(0.5), 2 * length)
+def _folded(positions: Values, length: int) -> tuple[npt.NDArray[np.intp], Values]:
+    """Returns the whole parts and fractions (with a channel axis) of positions mirrored into 0 .. length - 1."""
+    turned = np.mod(positions + np.float32(0.5), 2 * length)
     inside = np.clip(np.minimum(turned, 2 * length - turned) - np.float32(0.5), 0, length - 1)
     whole = inside.astype(np.intp)
     return whole, (inside - whole).astype(np.float32)[..., None]

@@ -1,7 +1,7 @@
-"""Pictures of frost, drawn by code: fern-like crystals over a haze of ice.
+"""Generated pictures of frost: fern-like crystals over a haze of ice.
 
-ImageNet-C lays photos of frosted windows over its images. The project carries no photos of others, so it draws its own,
-the same ones each time.
+ImageNet-C blends its images with photos of frosted windows. This package ships no photos of others, so it draws its
+own, the same ones every time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tledge.attacks.corruptions.filters import gaussian_blur, resize_plane
 from tledge.attacks.corruptions.pixels import Values, to_pixels, to_values
 
 FROST_SIDE = 384
-"""Pixels of a picture's side; a photo of 224 px gets a part of 224 px."""
+"""Side of a picture in pixels; a photo of 224 px gets a crop of 224 px."""
 
 _PICTURES = 5
 _SEED = 1903_12261
@@ -24,13 +24,13 @@ _FERNS = 42
 _DEPTH = 2  # barbs, and barbs of barbs
 _SPACING = 9.0  # between barbs, in pixels of a canvas of twice the side
 _INK = (120, 185, 255)  # by depth: barbs of barbs, barbs, stems
-_BARB = (0.0, 0.3, 0.42)  # a barb's length, as a share of what it grows from
+_BARB = (0.0, 0.3, 0.42)  # a barb's length, as a fraction of its stem's
 _DARK, _BRIGHT = np.array((0.08, 0.12, 0.18), np.float32), np.array((0.93, 0.97, 1.0), np.float32)
 
 
 @functools.cache
 def frost_pictures() -> tuple[Image.Image, ...]:
-    """Five RGB pictures of ``FROST_SIDE`` pixels, drawn once in a process."""
+    """Returns five RGB pictures of ``FROST_SIDE`` pixels, drawn once per process."""
     return tuple(_draw(np.random.default_rng((_SEED, number))) for number in range(_PICTURES))
 
 
@@ -48,7 +48,7 @@ def _draw(rng: np.random.Generator) -> Image.Image:
 
 
 def _haze(rng: np.random.Generator) -> Values:
-    """Ice too fine to be seen as crystals: 0 to 1, clouds with grain."""
+    """Returns ice too fine to be seen as crystals: clouds with grain, 0 to 1."""
     layers = [
         np.float32(weight)
         * _normalized(gaussian_blur(rng.standard_normal((FROST_SIDE, FROST_SIDE), dtype=np.float32), sigma))
@@ -65,7 +65,7 @@ def _normalized(plane: Values) -> Values:
 
 
 def _fern(pen: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    """One crystal: a bent stem from anywhere, heading anywhere, with barbs at 60 degrees on both sides."""
+    """Draws one crystal: a bent stem at a random position and heading, with barbs at 60 degrees on both sides."""
     side = 2 * FROST_SIDE
     x, y = rng.uniform(0, side, 2)
     heading = rng.uniform(0, 2 * math.pi)
@@ -81,7 +81,7 @@ def _branch(
     length: float,
     depth: int,
 ) -> None:
-    """A stem (depth 2), a barb of it (1) or a barb's barb (0): thinner and darker towards its end."""
+    """Draws a stem (depth 2), a barb of it (1) or a barb's barb (0): thinner and darker towards its end."""
     x, y = start
     if depth == 0:
         pen.line((x, y, x + length * math.cos(heading), y + length * math.sin(heading)), fill=_INK[0])

@@ -1,4 +1,4 @@
-"""One number for all corruptions: the mean corruption error."""
+"""The mean corruption error: one number for all corruptions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tledge.core.errors import MeasurementError
 
 @dataclass(frozen=True, kw_only=True)
 class MeanCorruptionError:
-    """Errors on corrupted photos, relative to those of another model.
+    """Error rates on corrupted photos, relative to those of a reference model.
 
     Attributes:
-        value: the mean of ``by_corruption``: 1 is as good as the other model, 2 errs twice as often. None where there
-            is no ratio.
-        by_corruption: the errors' ratio, for each corruption on which the other model errs at all.
-        undefined: the corruptions on which it never errs, so that there is no ratio; ``value`` is without them.
+        value: the mean of ``by_corruption``: 1 for a model as good as the reference, 2 for one that errs twice as
+            often. None if there is no ratio.
+        by_corruption: the ratio of error rates, for each corruption on which the reference errs.
+        undefined: the corruptions on which the reference never errs; ``value`` leaves them out.
     """
 
     value: float | None
@@ -28,18 +28,17 @@ class MeanCorruptionError:
 def mean_corruption_error(
     errors: Mapping[str, Sequence[float]], reference: Mapping[str, Sequence[float]]
 ) -> MeanCorruptionError:
-    """Errors summed over severities, divided by the reference's, averaged over corruptions.
+    """Sums error rates over severities, divides them by the reference's, and averages over corruptions.
 
-    Source: Hendrycks and Dietterich, arXiv 1903.12261, section 4, the corruption error CE, with the float model in
-    AlexNet's place and as a fraction, not a percentage: an artifact that errs as often as the model that it was made
-    from has 1.0.
+    Source: Hendrycks and Dietterich, arXiv 1903.12261, section 4, the corruption error CE, with the float model instead
+    of AlexNet and as a fraction instead of a percentage: an artifact that errs as often as the float model has 1.0.
 
     Args:
-        errors: for each corruption the artifact's error rates (0 to 1), one a severity.
-        reference: the same of the float model, for the same corruptions and severities, on the same photos.
+        errors: for each corruption, the artifact's error rates (0 to 1) by severity.
+        reference: the float model's, for the same corruptions, severities and photos.
 
     Raises:
-        MeasurementError: corruptions or severities of the two differ, there are none, or a rate is not from 0 to 1.
+        MeasurementError: the corruptions or severities differ or are missing, or a rate is not from 0 to 1.
     """
     if not errors or set(errors) != set(reference):
         raise MeasurementError(
@@ -56,7 +55,7 @@ def mean_corruption_error(
                 f"received {len(rates)} and {len(others)} of {name}"
             )
         for rate in (*rates, *others):
-            if not 0 <= rate <= 1:  # which is also false for NaN
+            if not 0 <= rate <= 1:  # also false for NaN
                 raise MeasurementError(f"an error rate must be from 0 to 1; received {rate} for {name}")
         total = math.fsum(others)
         if total:

@@ -1,4 +1,4 @@
-"""Noise of sensors and memory. Each value is drawn by itself, whatever the image's size, as in ImageNet-C."""
+"""Noise of sensors and memory. Each value is drawn independently, at any image size, as in ImageNet-C."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _SHARE = (0.03, 0.06, 0.09, 0.17, 0.27)
 
 
 def gaussian_noise(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Normal noise of one standard deviation, as of a sensor in low light."""
+    """Adds normal noise, like that of a sensor in low light."""
     drawn = rng.standard_normal(image.shape, dtype=np.float32)
     return to_pixels(to_values(image) + drawn * np.float32(_DEVIATION[severity - 1]))
 
 
 def shot_noise(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Poisson noise: light comes in photons, few of them at white."""
+    """Adds Poisson noise: light arrives in photons, and even white consists of few."""
     photons = _PHOTONS[severity - 1]
     return to_pixels(rng.poisson(to_values(image) * photons) / photons)
 
 
 def impulse_noise(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Salt and pepper: values that flipped to 0 or 255, as by bit errors; each channel by itself."""
+    """Adds salt and pepper: values that flip to 0 or 255, as by bit errors, in each channel independently."""
     share = _SHARE[severity - 1]
     drawn = rng.random(image.shape, dtype=np.float32)
     noisy = image.copy()

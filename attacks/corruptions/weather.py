@@ -1,4 +1,4 @@
-"""Snow, frost, fog and daylight. What falls or floats is drawn for a side of 224 px and resized to the image's."""
+"""Snow, frost, fog and daylight. Snow, ice and fog are drawn for a side of 224 px and resized to the image."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tledge.attacks.corruptions.frost import FROST_SIDE, frost_pictures
 from tledge.attacks.corruptions.pixels import REFERENCE_SIDE, Values, scale_of, to_pixels, to_values
 from tledge.core.images import Pixels
 
-_SNOW = (  # mean and deviation of the layer, flake size, threshold, radius and sigma of its motion, share of the photo
+_SNOW = (  # mean and deviation of the layer, flake size, threshold, radius and sigma of its motion, weight of the photo
     (0.1, 0.3, 3.0, 0.5, 10.0, 4.0, 0.8),
     (0.2, 0.3, 2.0, 0.5, 12.0, 4.0, 0.7),
     (0.55, 0.3, 4.0, 0.9, 12.0, 8.0, 0.7),
     (0.55, 0.3, 4.5, 0.85, 12.0, 8.0, 0.65),
     (0.55, 0.3, 2.5, 0.85, 12.0, 12.0, 0.55),
 )
-_FROST = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))  # shares of the photo and of the frost
+_FROST = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))  # weights of the photo and of the frost
 _FOG = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))  # thickness, decay of its finer structure
 _FOG_SIDE = 256
 _BRIGHTNESS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -27,14 +27,14 @@ _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
 
 def snow(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Falling snow, streaked by its motion, over a photo that is whitened."""
+    """Adds falling snow, streaked by its motion, and whitens the photo."""
     mean, deviation, size, threshold, radius, sigma, share = _SNOW[severity - 1]
-    # Drawn at 224 px: flakes of a small image would be points, too fine to be thinned out by the threshold.
+    # Drawn at 224 px: the flakes of a small image would be points, too fine for the threshold to thin out.
     height, width = (round(side / scale_of(image)) for side in image.shape[:2])
     drawn = rng.standard_normal((math.ceil(height / size), math.ceil(width / size)), dtype=np.float32)
     layer = resize_plane(drawn * np.float32(deviation) + np.float32(mean), height, width)
     layer = np.where(layer < threshold, np.float32(0), np.clip(layer, 0, 1))
-    angle = math.radians(rng.uniform(45, 135))  # downwards, more or less
+    angle = math.radians(rng.uniform(45, 135))  # roughly downwards
     layer = np.clip(convolve(layer, trail_kernel(radius, sigma, angle)), 0, 1)
     layer = resize_plane(layer, *image.shape[:2])[..., None]
     values = to_values(image)
@@ -43,7 +43,7 @@ def snow(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
 
 
 def frost(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Ice on the lens: part of a picture of frost, here a drawn one, laid over the photo."""
+    """Adds ice on the lens: blends the photo with a crop of a picture of frost."""
     photo_share, frost_share = _FROST[severity - 1]
     pictures = frost_pictures()
     picture = pictures[rng.integers(len(pictures))]
@@ -57,7 +57,7 @@ def frost(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
 
 
 def fog(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """Fog of uneven thickness, drawn by the diamond-square algorithm."""
+    """Adds fog of uneven thickness, drawn by the diamond-square algorithm."""
     thickness, decay = _FOG[severity - 1]
     cloud = plasma(_FOG_SIDE, decay, rng)[:REFERENCE_SIDE, :REFERENCE_SIDE]
     cloud = resize_plane(cloud, *image.shape[:2])
@@ -67,15 +67,15 @@ def fog(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
 
 
 def plasma(side: int, decay: float, rng: np.random.Generator) -> Values:
-    """A random surface of the diamond-square algorithm, whose opposite edges fit.
+    """Returns a random surface of the diamond-square algorithm that tiles seamlessly.
 
     Source: Fournier, Fussell and Carpenter, Computer rendering of stochastic models, Communications of the ACM 25,
     1982; the levels' heights are those of ImageNet-C.
 
     Args:
-        side: a power of two.
-        decay: each finer level is lower by its square.
-        rng: what the surface is drawn from.
+        side: a power of two, in pixels.
+        decay: the height of each finer level is divided by its square.
+        rng: the random number generator.
 
     Returns:
         float32 (side, side), 0 to 1.
@@ -104,7 +104,7 @@ def _uniform(reach: float, shape: tuple[int, ...], rng: np.random.Generator) -> 
 
 
 def brightness(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
-    """More daylight: the value of hue, saturation and value rises, the other two stay."""
+    """Adds daylight: raises the value in hue, saturation and value."""
     del rng
     values = to_values(image)
     value = values.max(axis=2, keepdims=True)

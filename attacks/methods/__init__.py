@@ -1,1 +1,1 @@
-"""One module per attack."""
+"""One attack per module; ``attacks.attack.ATTACKS`` finds them."""

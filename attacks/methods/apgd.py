@@ -1,4 +1,4 @@
-"""APGD: steps along the gradient with momentum, of a length that each photo's own progress decides."""
+"""APGD: steps along the gradient with momentum; each photo's progress decides its step size."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from tledge.core.errors import UnknownNameError
 Floats = npt.NDArray[np.float32]
 
 KEPT_STEP = 0.75
-"""The share of a step that is new; the rest goes on from the step before."""
+"""Weight of the new step; the rest is momentum from the step before."""
 
 RISING = 0.75
-"""The share of steps that must have raised the loss for the step size to stay."""
+"""Fraction of steps that must have raised the loss for the step size to stay the same."""
 
 FIRST_STEP = 2.0
-"""Length of the first steps, in radii of the ball."""
+"""Length of the first step, in radii of the ball."""
 
 FIRST_CHECK, SHRINKING, SHORTEST = 0.22, 0.03, 0.06
-"""When the step size is looked at, as shares of all steps: the first time; by how much each interval is shorter than
+"""When the step size is checked, as fractions of all steps: the first check; by how much each interval is shorter than
 the one before; the shortest interval."""
 
 
 @dataclass(frozen=True)
 class Apgd(RestartingAttack):
-    """Auto-PGD, which has no step size to choose.
+    """Auto-PGD: PGD that chooses its own step size.
 
-    As in PGD, the loss and its gradient are those of the rounded image.
+    As in PGD, the loss and its gradient are taken at the rounded image.
 
     Source: Croce and Hein, arXiv 2003.01690, algorithm 1.
 
     Attributes:
-        steps: of each restart.
+        steps: steps of each restart.
         restarts: random starts.
-        loss: "cross-entropy" or "dlr"; that needs 3 classes, and 4 where a class is aimed at.
+        loss: "cross-entropy" or "dlr"; DLR needs 3 classes, or 4 to aim at a class.
         early_stop: see ``RestartingAttack``.
     """
 
@@ -65,44 +65,45 @@ class Apgd(RestartingAttack):
         super().check(classes, targeted)
         check_loss(self.loss, classes, targeted)
 
-    def restart(self, search: AttackBatch, places: Indices, number: int) -> Indices:
-        images = search.draw_starts(places, number)
-        climb = _Climb.begin(places, images, self._look(search, images, places), FIRST_STEP * search.threat.eps)
+    def restart(self, batch: AttackBatch, indices: Indices, number: int) -> Indices:
+        images = batch.draw_starts(indices, number)
+        first = self._evaluate(batch, images, indices)
+        ascent = _Ascent.start(indices, images, first, FIRST_STEP * batch.threat.eps)
         checks = checkpoints(self.steps)
         for step in range(1, self.steps + 1):
             if self.early_stop:
-                climb = climb.select(search.missed(climb.places))
-                if not len(climb.places):
-                    return climb.places
-            images = climb.move(search, KEPT_STEP if step > 1 else 1.0)
+                ascent = ascent.select(batch.unreached(ascent.indices))
+                if not len(ascent.indices):
+                    return ascent.indices
+            images = ascent.propose(batch, KEPT_STEP if step > 1 else 1.0)
             if step == self.steps:
-                search.logits(search.round(images, climb.places), climb.places)
+                batch.logits(batch.round(images, ascent.indices), ascent.indices)
                 break
-            climb.take(images, self._look(search, images, climb.places))
+            ascent.advance(images, self._evaluate(batch, images, ascent.indices))
             if step in checks:
-                climb.check(step - max((check for check in checks if check < step), default=0))
-        return climb.places
+                ascent.check(step - max((check for check in checks if check < step), default=0))
+        return ascent.indices
 
-    def _look(self, search: AttackBatch, images: Floats, places: Indices) -> Gradients:
-        return search.gradients(search.round(images, places), places, self.loss)
+    def _evaluate(self, batch: AttackBatch, images: Floats, indices: Indices) -> Gradients:
+        return batch.gradients(batch.round(images, indices), indices, self.loss)
 
 
 @dataclass
-class _Climb:
-    """Where n photos are on their way up.
+class _Ascent:
+    """The state of the ascent of n photos.
 
     Attributes:
-        places: in the search.
-        images, before: float32 (n, height, width, 3), now and a step ago.
-        gradients, losses: there, now.
-        best_images, best_gradients, best_losses: where the loss was the largest.
-        sizes: length of a step.
-        rises: steps since the last check that raised the loss.
-        checked_losses: the largest loss at the last check.
-        halved: whether the step size was, there.
+        indices: of the photos in the batch.
+        images, before: float32 (n, height, width, 3), now and one step ago.
+        gradients, losses: at ``images``.
+        best_images, best_gradients, best_losses: those with the largest loss so far.
+        sizes: (n,), length of a step.
+        rises: (n,), steps since the last check that raised the loss.
+        checked_losses: (n,), the largest loss at the last check.
+        halved: (n,), whether the last check halved the step size.
     """
 
-    places: Indices
+    indices: Indices
     images: Floats
     before: Floats
     gradients: Floats
@@ -116,10 +117,10 @@ class _Climb:
     halved: npt.NDArray[np.bool_]
 
     @classmethod
-    def begin(cls, places: Indices, images: Floats, found: Gradients, size: float) -> _Climb:
-        count = len(places)
+    def start(cls, indices: Indices, images: Floats, found: Gradients, size: float) -> _Ascent:
+        count = len(indices)
         return cls(
-            places=places,
+            indices=indices,
             images=images,
             before=images,
             gradients=found.gradients,
@@ -133,18 +134,18 @@ class _Climb:
             halved=np.zeros(count, np.bool_),
         )
 
-    def select(self, kept: npt.NDArray[np.bool_]) -> _Climb:
-        """That of some of the photos."""
+    def select(self, kept: npt.NDArray[np.bool_]) -> _Ascent:
+        """Returns the state of some of the photos."""
         if kept.all():
             return self
-        return _Climb(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
+        return _Ascent(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
 
-    def move(self, search: AttackBatch, share: float) -> Floats:
-        """The next images, not yet taken."""
-        step: Any = search.threat.steepest(self.gradients)
+    def propose(self, batch: AttackBatch, share: float) -> Floats:
+        """Returns the next images: a projected step, mixed with momentum unless its share is 1."""
+        step: Any = batch.threat.steepest(self.gradients)
         step *= self.sizes.reshape(-1, 1, 1, 1)
         step += self.images
-        step = search.project(step, self.places)
+        step = batch.project(step, self.indices)
         if share == 1:
             moved: Floats = step
             return moved
@@ -154,10 +155,10 @@ class _Climb:
         momentum *= 1 - share
         step += momentum
         step += self.images
-        return search.project(step, self.places)
+        return batch.project(step, self.indices)
 
-    def take(self, images: Floats, found: Gradients) -> None:
-        """Goes on to these images."""
+    def advance(self, images: Floats, found: Gradients) -> None:
+        """Moves on to these images."""
         self.rises += found.losses > self.losses
         self.before, self.images = self.images, images
         self.gradients, self.losses = found.gradients, found.losses
@@ -166,7 +167,7 @@ class _Climb:
         self.best_losses[better] = found.losses[better]
 
     def check(self, steps: int) -> None:
-        """Halves the steps of photos that got nowhere in the last ``steps``; they go on from their best image.
+        """Halves the step size of photos without progress in the last ``steps``; they continue from their best image.
 
         Conditions 1 and 2 of section 3.2.
         """
@@ -184,7 +185,7 @@ class _Climb:
 
 
 def checkpoints(steps: int) -> tuple[int, ...]:
-    """The steps after which the step size is looked at: section 3.2 of the paper."""
+    """Returns the steps after which the step size is checked: section 3.2 of the paper."""
     shares = [0.0, FIRST_CHECK]
     while shares[-1] < 1:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - SHRINKING, SHORTEST))

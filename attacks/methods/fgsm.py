@@ -1,4 +1,4 @@
-"""FGSM: one step of full length along the gradient. Weak; for comparison with what papers report."""
+"""FGSM: one step of full length along the gradient. Weak; for comparison with published results."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Fgsm(Attack):
     def budget(self) -> int:
         return 1
 
-    def search(self, search: AttackBatch) -> Pixels:
-        gradients = search.gradients(search.originals, search.all, CROSS_ENTROPY).gradients
-        gradients = search.threat.steepest(gradients)
-        gradients *= search.threat.eps
-        gradients += search.originals
-        return search.round(gradients, search.all)
+    def search(self, batch: AttackBatch) -> Pixels:
+        gradients = batch.gradients(batch.originals, batch.all, CROSS_ENTROPY).gradients
+        change = batch.threat.steepest(gradients)
+        change *= batch.threat.eps
+        change += batch.originals
+        return batch.round(change, batch.all)
 
 
 ATTACK = Fgsm()

@@ -1,4 +1,4 @@
-"""PGD: steps along the gradient from random starts, back into the ball after each."""
+"""PGD: steps along the gradient from random starts, each projected back into the ball."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tledge.attacks.losses import CROSS_ENTROPY
 from tledge.attacks.restarts import RestartingAttack
 
 REACH = 2.5
-"""All steps together in radii of the ball, without a step size: from any start, all of it can be reached."""
+"""Total length of the default steps, in radii of the ball: above 2, so that every start can reach the whole ball."""
 
 
 @dataclass(frozen=True)
 class Pgd(RestartingAttack):
     """Projected gradient descent on the cross-entropy.
 
-    The gradient is taken where an image of 8 bits lies, at the rounded image; steps shorter than a pixel value add up
+    Gradients are taken at the rounded image, which is what a model will see. Steps shorter than one pixel value add up
     in an image that is not rounded.
 
-    Source: Madry et al., arXiv 1706.06083, section 2.1 and, for the step size, its code's 2.5 eps / steps.
+    Source: Madry et al., arXiv 1706.06083, section 2.1; the step size of 2.5 eps / steps is that of its code.
 
     Attributes:
-        steps: of each restart.
+        steps: steps of each restart.
         restarts: random starts.
-        step_size: length of a step, in pixel values; 2.5 eps / steps without it.
+        step_size: length of a step, in pixel values; None for 2.5 eps / steps.
         early_stop: see ``RestartingAttack``.
     """
 
@@ -44,23 +44,23 @@ class Pgd(RestartingAttack):
         if self.step_size is not None:
             check_at_least(1e-6, step_size=self.step_size)
 
-    def restart(self, search: AttackBatch, places: Indices, number: int) -> Indices:
-        size = self.step_size or REACH * search.threat.eps / self.steps
-        images = search.draw_starts(places, number)
+    def restart(self, batch: AttackBatch, indices: Indices, number: int) -> Indices:
+        size = self.step_size or REACH * batch.threat.eps / self.steps
+        images = batch.draw_starts(indices, number)
         for _ in range(self.steps):
-            gradients = search.gradients(search.round(images, places), places, CROSS_ENTROPY).gradients
+            gradients = batch.gradients(batch.round(images, indices), indices, CROSS_ENTROPY).gradients
             if self.early_stop:
-                missed = search.missed(places)
-                if not missed.all():
-                    places, images, gradients = places[missed], images[missed], gradients[missed]
-                if not len(places):
-                    return places
-            change = search.threat.steepest(gradients)
+                unreached = batch.unreached(indices)
+                if not unreached.all():
+                    indices, images, gradients = indices[unreached], images[unreached], gradients[unreached]
+                if not len(indices):
+                    return indices
+            change = batch.threat.steepest(gradients)
             change *= size
             change += images
-            images = search.project(change, places)
-        search.logits(search.round(images, places), places)
-        return places
+            images = batch.project(change, indices)
+        batch.logits(batch.round(images, indices), indices)
+        return indices
 
 
 ATTACK = Pgd()

@@ -1,4 +1,4 @@
-"""Square: random squares of change, kept where they help. Needs nothing but a model's answers."""
+"""Square: random squares of change, kept where they help. Needs only the model's logits."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tledge.core.images import Pixels
 Floats = npt.NDArray[np.float32]
 
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
-"""Shares of the queries after which the squares' area is halved: section 3.3 of the paper."""
+"""Fractions of the queries after which the squares' area is halved: section 3.3 of the paper."""
 
 BLOCK = 64
-"""Queries that random numbers are drawn for at a time."""
+"""Queries whose random numbers are drawn together."""
 
 
 @dataclass(frozen=True)
 class Square(Attack):
     """Random search with squares.
 
-    Untargeted, it lowers the margin; targeted, the cross-entropy of the target, as in the paper. A change that makes no
-    difference is kept, too: the logits of quantized models lie on steps, and this walks along them.
+    It lowers the margin, or the cross-entropy of the target class, as in the paper. A change that leaves the loss equal
+    is kept too: the logits of quantized models form plateaus, and this crosses them.
 
     Source: Andriushchenko et al., arXiv 1912.00049.
 
     Attributes:
-        queries: the most images of a photo that are tried; a fooled photo is left alone.
-        p_init: the share of the image's area that the first squares cover.
+        queries: the most images that are tried for a photo; the search stops once one reaches the goal.
+        p_init: fraction of the image's area that the first squares cover.
     """
 
     needs_gradients: ClassVar[bool] = False
@@ -50,52 +50,54 @@ class Square(Attack):
     def __post_init__(self) -> None:
         check_at_least(1, queries=self.queries)
         if not 0 < self.p_init <= 1:
-            raise OptionError(f"p_init is a share of the image's area, above 0 and up to 1; received {self.p_init:g}")
+            raise OptionError(
+                f"p_init must be a fraction of the image's area, above 0 and up to 1; received {self.p_init:g}"
+            )
 
     @property
     def budget(self) -> int:
         return self.queries
 
-    def search(self, search: AttackBatch) -> Pixels:
-        places = search.all
-        rngs = [search.rng(place) for place in places]
-        squares = start_squares(search.originals, search.threat, rngs)
-        losses = _losses(search.goal, search.logits(squares.images, places))
-        draws = np.empty((len(places), 0, squares.draws), np.float32)
+    def search(self, batch: AttackBatch) -> Pixels:
+        indices = batch.all
+        rngs = [batch.rng(index) for index in indices]
+        squares = start_squares(batch.originals, batch.threat, rngs)
+        losses = _losses(batch.goal, batch.logits(squares.images, indices))
+        draws = np.empty((len(indices), 0, squares.draws), np.float32)
         for query in range(1, self.queries):
-            missed = search.missed(places)
-            if not missed.all():
-                places, losses, draws = places[missed], losses[missed], draws[missed]
-                rngs = [rng for rng, still in zip(rngs, missed, strict=True) if still]
-                squares.select(missed)
-            if not len(places):
+            unreached = batch.unreached(indices)
+            if not unreached.all():
+                indices, losses, draws = indices[unreached], losses[unreached], draws[unreached]
+                rngs = [rng for rng, still in zip(rngs, unreached, strict=True) if still]
+                squares.select(unreached)
+            if not len(indices):
                 break
             if (query - 1) % BLOCK == 0:
                 draws = np.stack([rng.random((BLOCK, squares.draws), np.float32) for rng in rngs])
-            squares.propose(self._side(query, search), draws[:, (query - 1) % BLOCK])
-            found = _losses(search.goal.select(places), search.logits(squares.images, places))
-            kept = found <= losses
+            squares.propose(self._side(query, batch), draws[:, (query - 1) % BLOCK])
+            proposed = _losses(batch.goal.select(indices), batch.logits(squares.images, indices))
+            kept = proposed <= losses
             squares.settle(kept)
-            losses = np.where(kept, found, losses)
-        return search.best
+            losses = np.where(kept, proposed, losses)
+        return batch.best
 
-    def _side(self, query: int, search: AttackBatch) -> int:
-        """The side of the squares of a query, in pixels."""
-        height, width = (int(length) for length in search.originals.shape[1:3])
+    def _side(self, query: int, batch: AttackBatch) -> int:
+        """Returns the side of the squares of a query, in pixels."""
+        height, width = (int(length) for length in batch.originals.shape[1:3])
         halvings = len([passed for passed in HALVINGS if query / self.queries > passed])
         side = round(math.sqrt(self.p_init * 0.5**halvings * height * width))
-        if search.threat.norm == LINF:
+        if batch.threat.norm == LINF:
             return min(max(side, 1), height, width)
-        side = max(side, 3)  # odd ones have a middle
+        side = max(side, 3)  # an odd side has a middle
         return min(side + 1 - side % 2, height, width)
 
 
 def _losses(goal: Goal, logits: Floats) -> Floats:
-    """What is lowered: (n,)."""
-    if goal.targets is None:
+    """Returns the loss that the search lowers: (n,)."""
+    if goal.target_classes is None:
         return goal.margins(logits)
     count = logits.shape[1]
-    losses = -objective(np, CROSS_ENTROPY, logits, one_hot(goal.labels, count), one_hot(goal.targets, count))
+    losses = -objective(np, CROSS_ENTROPY, logits, one_hot(goal.labels, count), one_hot(goal.target_classes, count))
     return np.asarray(losses, np.float32)
 
 

@@ -68,7 +68,7 @@ def read_repetition(results: Path) -> Repetition:
     if settings.corruption_images:
         arguments["corruption_images"] = settings.corruption_images
     if settings.attacks:
-        arguments.update(AttackPlan.from_dict(settings.attacks).options())
+        arguments.update(AttackPlan.from_dict(settings.attacks, results.parent).options())
     if settings.on:
         arguments["on"] = settings.on
         if not settings.rounds:  # nothing was timed, nor a target chosen

@@ -144,7 +144,7 @@ def attack_details(data: StoredResults) -> list[AttackDetail]:
 def photo_triples(data: StoredResults) -> list[PhotoTriple]:
     """Returns the attacked photos that a benchmark chose to show, as far as their files are still there."""
     found = []
-    for example in RobustnessRecord.load(data.folder.robustness).exhibits:
+    for example in RobustnessRecord.load(data.folder.robustness).examples:
         try:
             original, attacked = (np.asarray(decode(data.folder.adversarial / name)) for name in example.files)
         except ImageError:

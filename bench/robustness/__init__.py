@@ -1,1 +1,1 @@
-"""What artifacts still recognize when photos are not as they should be."""
+"""Robustness of artifacts: accuracy on corrupted photos and under attack."""

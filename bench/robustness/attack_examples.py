@@ -1,40 +1,39 @@
-"""Some attacked photos that people want to see, and what the artifact said of them: ``robustness.json``."""
+"""A few attacked photos with an artifact's predictions, for the report: ``robustness.json``."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from tledge.attacks.gradient_masking import MaskingSign
-from tledge.bench.robustness.artifact_attacks import AttackedArtifact, AttackedLogits, AttackResults
-from tledge.bench.robustness.attack_set import PhotoSet
-from tledge.core import atomic
+from tledge.bench.robustness.attacked_artifact import AttackedArtifact, AttackedLogits, AttackResults
+from tledge.bench.robustness.attacked_photos import PhotoSet
 from tledge.core.errors import MeasurementError
+from tledge.core.records import Record
 from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.tensor import Logits
 
-SCHEMA_VERSION = 1
-MOST = 3
+EXAMPLES = 3
 """Photos of each attack and road."""
 
-FAVOURITES = ("int8", "int8-mixed", "qat", "float32")
-"""Recipes of which the first that is there is shown."""
+PREFERRED_RECIPES = ("int8", "int8-mixed", "qat", "float32")
+"""The artifact of the first of these recipes is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttackExample:
-    """An original and what an attack made of it.
+    """An original and its adversarial image.
 
     Attributes:
-        artifact, target: who was fooled.
-        attack, road, norm, eps: by what.
+        artifact, target: the fooled artifact.
+        attack, road, norm, eps: the attack.
         original, attacked: files, relative to the folder of attacked photos.
         label: the photo's class.
-        before, after: what the artifact said of each, and its score, 0 to 1.
+        before, after: the class predicted for each, and its score, 0 to 1.
     """
 
     artifact: str
@@ -56,90 +55,76 @@ class AttackExample:
 
 
 @dataclass(frozen=True)
-class RobustnessRecord:
-    """What a report shows of attacks, beyond the measurements.
+class RobustnessRecord(Record, version=1, error=MeasurementError, remedy="benchmark again"):
+    """What a report shows of attacks, besides the measurements.
 
     Attributes:
-        exhibits: some attacked photos.
-        flags: the signs that an attack was fooled, by artifact.
+        examples: some attacked photos; ``exhibits`` in the file.
+        flags: signs of gradient masking, by artifact.
     """
 
-    exhibits: tuple[AttackExample, ...] = ()
+    examples: tuple[AttackExample, ...] = ()
     flags: Mapping[str, tuple[MaskingSign, ...]] = field(default_factory=dict)
 
-    def save(self, path: Path) -> None:
-        """Writes ``robustness.json``."""
-        flags = {name: [asdict(flag) for flag in found] for name, found in self.flags.items()}
-        exhibits = [asdict(item) for item in self.exhibits]
-        atomic.write_json(path, {"schema_version": SCHEMA_VERSION, "exhibits": exhibits, "flags": flags})
+    def to_dict(self) -> dict[str, Any]:
+        return {("exhibits" if name == "examples" else name): value for name, value in super().to_dict().items()}
 
     @classmethod
-    def load(cls, path: Path) -> RobustnessRecord:
-        """Reads ``robustness.json``; an empty record where it is not there.
+    def from_dict(cls, fields: object, source: str | Path) -> Self:
+        if isinstance(fields, Mapping):
+            fields = {("examples" if name == "exhibits" else name): value for name, value in fields.items()}
+        return super().from_dict(fields, source)
 
-        Raises:
-            MeasurementError: garbled, or of a later schema version.
-        """
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            if fields["schema_version"] != SCHEMA_VERSION:
-                raise ValueError(f"schema version {fields['schema_version']}; this tledge reads {SCHEMA_VERSION}")
-            exhibits = [
-                AttackExample(**{**item, "before": tuple(item["before"]), "after": tuple(item["after"])})
-                for item in fields["exhibits"]
-            ]
-            flags = {name: tuple(MaskingSign(**flag) for flag in found) for name, found in fields["flags"].items()}
-            return cls(tuple(exhibits), flags)
-        except FileNotFoundError:
-            return cls()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads ``robustness.json``; returns an empty record if it does not exist."""
+        return super().load(path) if path.exists() else cls()
 
 
 def choose_examples(attacked: AttackResults) -> tuple[AttackExample, ...]:
-    """Of each attack and road, a few photos at the smallest eps that fooled an artifact: int8 if there is one."""
-    if attacked.attack_set is None or not attacked.victims:
+    """Returns a few photos of each attack and road that fooled one artifact at the smallest eps."""
+    if attacked.attack_set is None or not attacked.artifacts:
         return ()
     photos = attacked.attack_set.photos
-    victim = min(attacked.victims, key=_rank)
+    artifact = min(attacked.artifacts, key=_rank)
     by_kind: dict[tuple[str, str, str], list[AttackedLogits]] = {}
-    for item in victim.answered:
+    for item in artifact.attacked_logits:
         by_kind.setdefault((item.attacked.attack, item.road, item.attacked.threat.norm), []).append(item)
-    return tuple(exhibit for items in by_kind.values() for exhibit in _of_one_kind(victim, photos, items))
+    return tuple(example for items in by_kind.values() for example in _examples(artifact, photos, items))
 
 
-def _rank(victim: AttackedArtifact) -> int:
-    recipe, is_keras = victim.who.sidecar.recipe, victim.who.cell.model.format == "keras"
-    known = recipe in FAVOURITES and not is_keras
-    return FAVOURITES.index(recipe) if known else len(FAVOURITES) + is_keras
+def _rank(artifact: AttackedArtifact) -> int:
+    recipe, is_keras = artifact.cell.sidecar.recipe, artifact.cell.is_keras
+    preferred = recipe in PREFERRED_RECIPES and not is_keras
+    return PREFERRED_RECIPES.index(recipe) if preferred else len(PREFERRED_RECIPES) + is_keras
 
 
-def _of_one_kind(victim: AttackedArtifact, photos: PhotoSet, items: Sequence[AttackedLogits]) -> list[AttackExample]:
-    right = victim.clean.argmax(axis=1) == photos.goal.labels
+def _examples(artifact: AttackedArtifact, photos: PhotoSet, items: Sequence[AttackedLogits]) -> list[AttackExample]:
+    correct = artifact.correct_clean(photos.goal)
     for item in sorted(items, key=lambda item: item.attacked.threat.eps):
-        fooled = np.flatnonzero(photos.goal.reached(item.logits) & right & item.attacked.there)
+        fooled = np.flatnonzero(photos.goal.reached(item.logits) & correct & item.attacked.exists)
         if len(fooled):
-            return [_exhibit(victim, photos, item, int(place)) for place in fooled[:MOST]]
+            return [_example(artifact, photos, item, int(index)) for index in fooled[:EXAMPLES]]
     return []
 
 
-def _exhibit(victim: AttackedArtifact, photos: PhotoSet, item: AttackedLogits, place: int) -> AttackExample:
+def _example(artifact: AttackedArtifact, photos: PhotoSet, item: AttackedLogits, index: int) -> AttackExample:
     return AttackExample(
-        artifact=victim.who.name,
-        target=str(victim.who.cell.target),
+        artifact=artifact.cell.name,
+        target=artifact.cell.target,
         attack=item.attacked.attack,
         road=item.road,
         norm=item.attacked.threat.norm,
         eps=item.attacked.threat.eps,
-        original=photos.file(place),
-        attacked=item.attacked.file(place),
-        label=photos.class_names[photos.goal.labels[place]],
-        before=_said(victim.clean[place], photos.class_names),
-        after=_said(item.logits[place], photos.class_names),
+        original=photos.file(index),
+        attacked=item.attacked.file(index),
+        label=photos.class_names[photos.goal.labels[index]],
+        before=_top_class(artifact.clean_logits[index], photos.class_names),
+        after=_top_class(item.logits[index], photos.class_names),
     )
 
 
-def _said(logits: Logits, class_names: Sequence[str]) -> tuple[str, float]:
+def _top_class(logits: Logits, class_names: Sequence[str]) -> tuple[str, float]:
     scores = softmax(logits)
     best = int(scores.argmax())
     return class_names[best], float(scores[best])

@@ -1,76 +1,72 @@
-"""From answers to attacked photos to measurements: robust accuracy, success rates, what quantization did to them."""
+"""Measurements of attacks: robust accuracy, attack success rate, and how quantization changed them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.gradient_masking import QUANTIZATION, TOLERANCE, AttackSummary, MaskingSign, find_masking_signs
-from tledge.bench.results.metrics import measurement_of, rate_of
 from tledge.bench.results.param_names import CLEAN, DIRECT, TRANSFER, WORST
-from tledge.bench.robustness.artifact_attacks import AttackedArtifact, AttackedLogits, AttackResults
-from tledge.bench.robustness.attack_set import PhotoSet
-from tledge.bench.robustness.robustness_cells import SCENARIO, RobustnessCell, find_float32
+from tledge.bench.robustness.attacked_artifact import AttackedArtifact, AttackedLogits, AttackResults
+from tledge.bench.robustness.attacked_photos import PhotoSet
+from tledge.bench.robustness.robustness_cells import Hits, find_float32
 from tledge.core.measurement import Measurement
 from tledge.core.significance import SIGNIFICANT, mcnemar
 
-Hits = npt.NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
-class JudgedAttack:
-    """What attacks left.
+class AttackMeasurements:
+    """The measurements of all attacks.
 
     Attributes:
         measurements: rows of ``results.jsonl``.
-        flags: signs that an attack was fooled, by artifact.
+        flags: signs of gradient masking, by artifact.
     """
 
     measurements: tuple[Measurement, ...] = ()
     flags: tuple[tuple[str, tuple[MaskingSign, ...]], ...] = ()
 
 
-def judge_attack(attacked: AttackResults) -> JudgedAttack:
-    """All measurements of what was attacked."""
+def measure_attacks(attacked: AttackResults) -> AttackMeasurements:
+    """Computes all measurements of attacked artifacts."""
     if attacked.attack_set is None:
-        return JudgedAttack()
+        return AttackMeasurements()
     photos, fingerprint = attacked.attack_set.photos, attacked.attack_set.fingerprint
     rows: list[Measurement] = []
-    flags = {victim.who.name: _flags(victim, attacked.victims, photos.goal) for victim in attacked.victims}
-    for victim in attacked.victims:
-        names = tuple(flag.name for flag in flags[victim.who.name])
-        writer = _Writer(victim, photos, fingerprint, names)
-        rows += [row for item in victim.answered for row in writer.of(item)]
-        rows += writer.clean()
-        if victim.complete:
-            rows += writer.worst()
-    for victim in attacked.victims:
-        rows += _against_float32(victim, attacked.victims, photos.goal)
-    return JudgedAttack(tuple(rows), tuple((name, found) for name, found in flags.items() if found))
+    flags = {item.cell.name: _masking_signs(item, attacked.artifacts, photos.goal) for item in attacked.artifacts}
+    for artifact in attacked.artifacts:
+        names = tuple(sign.name for sign in flags[artifact.cell.name])
+        metrics = _ArtifactMetrics(artifact, photos, fingerprint, names)
+        rows += [row for item in artifact.attacked_logits for row in metrics.of_attack(item)]
+        rows += metrics.clean()
+        if artifact.complete:
+            rows += metrics.worst()
+    for artifact in attacked.artifacts:
+        rows += _against_float32(artifact, attacked.artifacts, photos.goal)
+    return AttackMeasurements(tuple(rows), tuple((name, signs) for name, signs in flags.items() if signs))
 
 
-class _Writer:
-    """The rows of one artifact."""
+class _ArtifactMetrics:
+    """The measurements of one artifact."""
 
-    def __init__(self, victim: AttackedArtifact, photos: PhotoSet, fingerprint: str, flags: tuple[str, ...]) -> None:
-        self._victim = victim
+    def __init__(self, artifact: AttackedArtifact, photos: PhotoSet, fingerprint: str, flags: tuple[str, ...]) -> None:
+        self._artifact = artifact
         self._photos = photos
         self._flags = flags
-        self._photos_were_made_elsewhere = bool(fingerprint)
+        self._from_attack_set = bool(fingerprint)
         self._common: dict[str, Any] = {"attack_set": fingerprint} if fingerprint else {}
-        targets = photos.goal.targets
-        if targets is not None:
-            self._common["target_class"] = photos.class_names[targets[0]]
-        self._clean = victim.clean.argmax(axis=1) == photos.goal.labels
+        target_classes = photos.goal.target_classes
+        if target_classes is not None:
+            self._common["target_class"] = photos.class_names[target_classes[0]]
+        self._clean = artifact.correct_clean(photos.goal)
 
-    def of(self, item: AttackedLogits) -> list[Measurement]:
-        """Rows of one attack with one eps."""
-        attacked, goal = item.attacked, self._photos.goal
+    def of_attack(self, item: AttackedLogits) -> list[Measurement]:
+        """Returns the rows of one attack at one eps."""
+        cell, attacked, goal = self._artifact.cell, item.attacked, self._photos.goal
         params = {
             "attack": attacked.attack,
             "road": item.road,
@@ -81,170 +77,168 @@ class _Writer:
             "seed": attacked.seed,
             **self._common,
         }
-        rows = [self._rate("robust_accuracy", _right(item, goal) & self._clean, params)]
+        rows = [cell.rate("robust_accuracy", item.correct(goal) & self._clean, params, self._flags)]
         fooled = goal.reached(item.logits) & self._clean
         if self._clean.any():
-            rows.append(self._rate("attack_success_rate", fooled[self._clean], params))
+            rows.append(cell.rate("attack_success_rate", fooled[self._clean], params, self._flags))
         if fooled.any():
             change = attacked.shown(self._photos.pixels)[fooled].astype(np.float64) - self._photos.pixels[fooled]
             distances = np.sqrt(np.square(change).sum(axis=(1, 2, 3)))
-            rows.append(self._number("adversarial_distance", float(distances.mean()), len(distances), params))
-        if self._clean.any() and not self._photos_were_made_elsewhere:
-            asked = attacked.queries[self._clean]
-            rows.append(self._number("attack_queries", float(asked.mean()), len(asked), params))
-            rows.append(self._number("attack_time", attacked.seconds, len(asked), params))
+            rows.append(cell.number("adversarial_distance", float(distances.mean()), len(distances), params))
+        if self._clean.any() and not self._from_attack_set:
+            queries = attacked.queries[self._clean]
+            rows.append(cell.number("attack_queries", float(queries.mean()), len(queries), params))
+            rows.append(cell.number("attack_time", attacked.seconds, len(queries), params))
         return rows
 
     def clean(self) -> list[Measurement]:
-        """Accuracy on the same photos without an attack."""
-        clean = {"attack": CLEAN, "road": CLEAN, "eps": 0.0, **self._common}
+        """Returns the accuracy on the same photos without an attack."""
+        params = {"attack": CLEAN, "road": CLEAN, "eps": 0.0, **self._common}
         return [
-            self._rate("robust_accuracy", self._clean, {**clean, "norm": norm}, flags=())
-            for norm in _norms(self._victim)
+            self._artifact.cell.rate("robust_accuracy", self._clean, {**params, "norm": norm})
+            for norm in self._artifact.norms
         ]
 
     def worst(self) -> list[Measurement]:
-        """Robust accuracy of the worst of all attacks, photo by photo."""
+        """Returns the robust accuracy under the worst of all attacks, photo by photo."""
         rows = []
-        for norm in _norms(self._victim):
-            params = {"norm": norm, **self._common}
-            for eps, right in _worst(self._victim, self._photos.goal, norm):
-                worst = {"attack": WORST, "road": "all", "eps": eps}
-                rows.append(self._rate("robust_accuracy", right, {**worst, **params}))
+        for norm in self._artifact.norms:
+            for eps, correct in _worst(self._artifact, self._photos.goal, norm):
+                params = {"attack": WORST, "road": "all", "eps": eps, "norm": norm, **self._common}
+                rows.append(self._artifact.cell.rate("robust_accuracy", correct, params, self._flags))
         return rows
 
-    def _rate(
-        self, metric: str, hits: Hits, params: dict[str, Any], flags: tuple[str, ...] | None = None
-    ) -> Measurement:
-        who = self._victim.who
-        flags = self._flags if flags is None else flags
-        return rate_of(who.cell, who.result, metric=metric, scenario=SCENARIO, hits=hits, params=params, flags=flags)
 
-    def _number(self, metric: str, value: float, n: int, params: dict[str, Any]) -> Measurement:
-        who = self._victim.who
-        return measurement_of(who.cell, who.result, metric=metric, scenario=SCENARIO, value=value, n=n, params=params)
-
-
-def _right(item: AttackedLogits, goal: Goal) -> Hits:
-    found: Hits = item.logits.argmax(axis=1) == goal.labels
-    return found
-
-
-def _norms(victim: AttackedArtifact) -> list[str]:
-    return list(dict.fromkeys(item.attacked.threat.norm for item in victim.answered))
-
-
-def _worst(victim: AttackedArtifact, goal: Goal, norm: str) -> list[tuple[float, Hits]]:
-    """By eps, the photos that no attack within it, or within a smaller one, got wrong."""
-    items = [item for item in victim.answered if item.attacked.threat.norm == norm]
-    right = victim.clean.argmax(axis=1) == goal.labels
-    found = []
+def _worst(artifact: AttackedArtifact, goal: Goal, norm: str) -> list[tuple[float, Hits]]:
+    """Returns, for each eps, the photos that stay correct under every attack within it or within a smaller eps."""
+    items = [item for item in artifact.attacked_logits if item.attacked.threat.norm == norm]
+    correct = artifact.correct_clean(goal)
+    by_eps = []
     for eps in sorted({item.attacked.threat.eps for item in items}):
         for item in items:
             if item.attacked.threat.eps == eps:
-                right = right & _right(item, goal)
-        found.append((eps, right))
-    return found
+                correct = correct & item.correct(goal)
+        by_eps.append((eps, correct))
+    return by_eps
 
 
-def _flags(victim: AttackedArtifact, others: Sequence[AttackedArtifact], goal: Goal) -> tuple[MaskingSign, ...]:
-    outcomes = [
+def _masking_signs(
+    artifact: AttackedArtifact, others: Sequence[AttackedArtifact], goal: Goal
+) -> tuple[MaskingSign, ...]:
+    summaries = [
         AttackSummary(
-            attack=_told(item, victim),
-            white_box=item.attacked.white_box and victim.is_made_from(item.attacked.source_sha256),
+            attack=_attack_name(item, artifact),
+            white_box=item.attacked.white_box and artifact.comes_from(item.attacked.source_sha256),
             norm=item.attacked.threat.norm,
             eps=item.attacked.threat.eps,
             steps=item.attacked.steps,
             robust_accuracy=float(1 - goal.reached(item.logits).mean()),
             photos=len(goal),
         )
-        for item in victim.answered
+        for item in artifact.attacked_logits
     ]
-    return find_masking_signs(outcomes, (*victim.seen, *_hidden(victim, others, goal)))
+    return find_masking_signs(summaries, (*artifact.model_signs, *_quantization_signs(artifact, others, goal)))
 
 
-def _told(item: AttackedLogits, victim: AttackedArtifact) -> str:
-    """An attack's name; photos of a model that has nothing to do with the artifact are not compared with its own."""
-    source = item.attacked
-    return source.attack if victim.is_made_from(source.source_sha256) else f"{source.attack} from {source.source}"
+def _attack_name(item: AttackedLogits, artifact: AttackedArtifact) -> str:
+    """Returns an attack's name; photos made on an unrelated model are not compared with the artifact's own."""
+    attacked = item.attacked
+    if artifact.comes_from(attacked.source_sha256):
+        return attacked.attack
+    return f"{attacked.attack} from {attacked.source}"
 
 
-def _hidden(victim: AttackedArtifact, others: Sequence[AttackedArtifact], goal: Goal) -> Iterable[MaskingSign]:
-    """Whether direct attacks alone do worse than on the float32 artifact: McNemar's test, Bonferroni over all."""
-    pairs = _direct_pairs(victim, others)
-    for item, its in pairs:
-        mine, theirs = _right(item, goal), _right(its, goal)
-        only_mine, only_theirs = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
-        if only_mine <= only_theirs or mcnemar(only_mine, only_theirs) >= SIGNIFICANT / len(pairs):
+def _quantization_signs(
+    artifact: AttackedArtifact, others: Sequence[AttackedArtifact], goal: Goal
+) -> Iterator[MaskingSign]:
+    """Yields a sign where only direct attacks do worse than on the float32 artifact.
+
+    McNemar's test with Bonferroni's correction over all direct attacks.
+    """
+    pairs = _direct_pairs(artifact, others)
+    for item, float32_item in pairs:
+        correct, float32_correct = item.correct(goal), float32_item.correct(goal)
+        only_this, only_float32 = _discordant(correct, float32_correct)
+        if only_this <= only_float32 or mcnemar(only_this, only_float32) >= SIGNIFICANT / len(pairs):
             continue
-        shown = [
-            each for each in victim.answered if (each.road, each.attacked.threat) == (TRANSFER, item.attacked.threat)
+        threat = item.attacked.threat
+        transferred = [
+            each.correct(goal)
+            for each in artifact.attacked_logits
+            if (each.road, each.attacked.threat) == (TRANSFER, threat)
         ]
-        transferred = np.logical_and.reduce([mine, *(_right(each, goal) for each in shown)])
-        if transferred.mean() < mine.mean() - TOLERANCE:
+        left = np.logical_and.reduce([correct, *transferred])
+        if left.mean() < correct.mean() - TOLERANCE:
             yield MaskingSign(
                 QUANTIZATION,
-                f"{item.attacked.attack} ({item.attacked.threat}) left {mine.mean():.1%}, of {its.attacked.source}"
-                f" {theirs.mean():.1%}; with transferred photos {transferred.mean():.1%} are left",
+                f"{item.attacked.attack} ({threat}) left {correct.mean():.1%}, on {float32_item.attacked.source}"
+                f" {float32_correct.mean():.1%}; together with transferred photos it left {left.mean():.1%}",
             )
 
 
+def _find_baseline(artifact: AttackedArtifact, others: Sequence[AttackedArtifact]) -> AttackedArtifact | None:
+    """Returns the float32 artifact to compare with; None for that artifact itself and for a Keras model."""
+    baseline = find_float32(artifact.cell, [other.cell for other in others])
+    if baseline is None or artifact.cell.is_keras:
+        return None
+    return next(other for other in others if other.cell is baseline)
+
+
 def _direct_pairs(
-    victim: AttackedArtifact, others: Sequence[AttackedArtifact]
+    artifact: AttackedArtifact, others: Sequence[AttackedArtifact]
 ) -> list[tuple[AttackedLogits, AttackedLogits]]:
-    """What was made on an artifact, beside the same that was made on the float32 one."""
-    baseline = find_float32(victim.who, [other.who for other in others])
-    if baseline is None or victim.who.cell.model.format == "keras":
+    """Returns each direct attack on an artifact with the same attack on the float32 artifact."""
+    baseline = _find_baseline(artifact, others)
+    if baseline is None:
         return []
-    other = next(item for item in others if item.who is baseline)
-    made = {_key(item): item for item in other.answered if item.road == DIRECT}
-    return [(item, made[_key(item)]) for item in victim.answered if item.road == DIRECT and _key(item) in made]
+    by_key = {item.key: item for item in baseline.attacked_logits if item.road == DIRECT}
+    return [(item, by_key[item.key]) for item in artifact.attacked_logits if item.road == DIRECT and item.key in by_key]
 
 
-def _against_float32(victim: AttackedArtifact, others: Sequence[AttackedArtifact], goal: Goal) -> Iterable[Measurement]:
-    """Whether it holds out on other photos than the float32 artifact, by McNemar's test.
+def _against_float32(
+    artifact: AttackedArtifact, others: Sequence[AttackedArtifact], goal: Goal
+) -> Iterator[Measurement]:
+    """Yields McNemar tests against the float32 artifact: is another number of photos correct?
 
-    Under the worst of all attacks, and under those that were made on each of the two itself. Where the two did not
-    face the same attacks, nothing is tested.
+    Under the worst of all attacks, if both were shown the same attacks; and under each direct attack made on both.
     """
-    baseline = find_float32(victim.who, [other.who for other in others])
-    if baseline is None or victim.who.cell.model.format == "keras":
+    baseline = _find_baseline(artifact, others)
+    if baseline is None:
         return
-    other = next(item for item in others if item.who is baseline)
-    for norm in _norms(victim):
-        if victim.complete and other.complete and _faced(victim, norm) == _faced(other, norm):
-            theirs = dict(_worst(other, goal, norm))
-            for eps, right in _worst(victim, goal, norm):
+    for norm in artifact.norms:
+        if artifact.complete and baseline.complete and _attack_keys(artifact, norm) == _attack_keys(baseline, norm):
+            float32_worst = dict(_worst(baseline, goal, norm))
+            for eps, correct in _worst(artifact, goal, norm):
                 params = {"attack": WORST, "road": "all", "norm": norm, "eps": eps}
-                yield _tested(victim, baseline, right, theirs[eps], params)
-    for item, its in _direct_pairs(victim, others):
+                yield _mcnemar(artifact, baseline, correct, float32_worst[eps], params)
+    for item, float32_item in _direct_pairs(artifact, others):
         params = {"attack": item.attacked.attack, "road": DIRECT, "norm": item.attacked.threat.norm}
         params |= {"eps": item.attacked.threat.eps, "steps": item.attacked.steps}
-        yield _tested(victim, baseline, _right(item, goal), _right(its, goal), params)
+        yield _mcnemar(artifact, baseline, item.correct(goal), float32_item.correct(goal), params)
 
 
-def _key(item: AttackedLogits) -> tuple[object, ...]:
-    """What makes two attacks the same, whoever they were made on."""
-    attacked = item.attacked
-    return (attacked.attack, item.road, attacked.threat, attacked.steps, attacked.seed)
-
-
-def _faced(victim: AttackedArtifact, norm: str) -> list[tuple[object, ...]]:
-    keys = [_key(item) for item in victim.answered if item.attacked.threat.norm == norm]
+def _attack_keys(artifact: AttackedArtifact, norm: str) -> list[tuple[object, ...]]:
+    keys = [item.key for item in artifact.attacked_logits if item.attacked.threat.norm == norm]
     return sorted(keys, key=str)
 
 
-def _tested(
-    victim: AttackedArtifact, baseline: RobustnessCell, mine: Hits, theirs: Hits, params: dict[str, Any]
+def _mcnemar(
+    artifact: AttackedArtifact,
+    baseline: AttackedArtifact,
+    correct: Hits,
+    float32_correct: Hits,
+    params: dict[str, Any],
 ) -> Measurement:
-    only_mine, only_theirs = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
-    counts = {"only_this_right": only_mine, "only_baseline_right": only_theirs}
-    return measurement_of(
-        victim.who.cell,
-        victim.who.result,
-        metric="robust_mcnemar",
-        scenario=SCENARIO,
-        value=mcnemar(only_mine, only_theirs),
-        n=len(mine),
-        params={"against": baseline.name, **params, **counts},
+    only_this, only_float32 = _discordant(correct, float32_correct)
+    counts = {"only_this_right": only_this, "only_baseline_right": only_float32}
+    return artifact.cell.number(
+        "robust_mcnemar",
+        mcnemar(only_this, only_float32),
+        len(correct),
+        {"against": baseline.cell.name, **params, **counts},
     )
+
+
+def _discordant(first: Hits, second: Hits) -> tuple[int, int]:
+    """Returns how many photos only the first, and only the second classifies correctly."""
+    return int((first & ~second).sum()), int((second & ~first).sum())

@@ -19,16 +19,9 @@ from tledge.attacks.corruptions import (
 )
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.metrics import measurement_of, rate_of
 from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Workload
-from tledge.bench.robustness.robustness_cells import (
-    BATCH_SIZE,
-    SCENARIO,
-    RobustnessCell,
-    find_float32,
-    find_robustness_cells,
-)
+from tledge.bench.robustness.robustness_cells import Hits, RobustnessCell, find_float32, find_robustness_cells
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import OptionError, TledgeError, UnknownNameError
 from tledge.core.image_batches import batches
@@ -36,7 +29,7 @@ from tledge.core.images import Pixels
 from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress, Step
 from tledge.core.sidecar import Sidecar
-from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.batched_logits import BATCH_SIZE, batched_logits
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "all": CORRUPTIONS + EDGE_CORRUPTIONS,
@@ -48,23 +41,20 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 DEFAULT_IMAGES = 100
 SEED = 0
 RESAMPLES = 1000
-"""Draws of the photos that the interval of a mean corruption error is taken from."""
+"""Bootstrap draws for the interval of a mean corruption error."""
 
 CLEAN = "none"
-"""The corruption of the photos as they are, at severity 0."""
-
-Hits = dict[tuple[str, int], npt.NDArray[np.bool_]]
-"""By corruption and severity, which photos got their class: (photos,)."""
+"""Names the photos without a corruption, at severity 0."""
 
 
 @dataclass(frozen=True)
 class CorruptedAccuracy:
-    """What was measured.
+    """The measurements on corrupted photos.
 
     Attributes:
         measurements: rows of ``results.jsonl``.
-        skipped: the artifacts that could not answer, and why.
-        interrupted: a person stopped it; the measurements are those of the corruptions until then.
+        skipped: the artifacts that failed, and why.
+        interrupted: whether Ctrl-C ended it early; the measurements are those of the corruptions until then.
     """
 
     measurements: tuple[Measurement, ...]
@@ -73,10 +63,10 @@ class CorruptedAccuracy:
 
 
 def parse_corruptions(names: Sequence[str]) -> tuple[str, ...]:
-    """Corruptions and groups of them by name, in the order of ``GROUPS["all"]``.
+    """Returns the corruptions of names of corruptions and groups, in the order of ``GROUPS["all"]``.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: a name is unknown.
     """
     wanted: set[str] = set()
     for name in names:
@@ -86,61 +76,64 @@ def parse_corruptions(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in GROUPS["all"] if name in wanted)
 
 
-def check_photos(subject: Workload, images: int) -> None:
-    """Raises OptionError where there is nothing to corrupt, before anything is measured."""
+def check_photos(workload: Workload, images: int) -> None:
+    """Raises OptionError if there are no photos to corrupt."""
     if images < 1:
-        raise OptionError(f"--corruption-images must be 1 or more; received {images}")
-    if not subject.photos:
-        raise OptionError("--corruptions needs photos whose class is known: name a folder of them with --data")
+        raise OptionError(f"`corruption_images` must be 1 or more; received {images}")
+    if not workload.photos:
+        raise OptionError("`corruptions` needs photos of known classes: name a folder of them with `data`")
 
 
 @dataclass
-class _Judged:
-    """An artifact, and its hits on the photos that were corrupted."""
+class _CorruptedHits:
+    """An artifact's hits by corruption and severity."""
 
-    who: RobustnessCell
-    hits: Hits = field(default_factory=dict)
+    cell: RobustnessCell
+    by_set: dict[tuple[str, int], Hits] = field(default_factory=dict)
+
+    def errors(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Returns which photos are misclassified: (corruptions, severities, photos)."""
+        return np.array([[~self.by_set[name, severity] for severity in SEVERITIES] for name in names])
 
 
 def measure_corrupted_accuracy(
-    results: Mapping[Cell, CellResult], subject: Workload, names: Sequence[str], images: int, progress: Progress
+    results: Mapping[Cell, CellResult], workload: Workload, names: Sequence[str], images: int, progress: Progress
 ) -> CorruptedAccuracy:
-    """Classifies corrupted photos with every artifact, on the first of its targets that was measured.
+    """Classifies corrupted photos with every artifact, on the first target that it was measured on.
 
     Photos are corrupted at a model's input size, after decoding and resizing, as ImageNet-C was made at 224 px. All
-    artifacts of one input size see the very same ones. The mean corruption error is relative to the float32 artifact of
-    the same format, or of another where there is none; its interval is a bootstrap over the photos, which are the same
-    for both.
+    artifacts of one input size see the same photos. The mean corruption error is relative to the float32 artifact,
+    preferably of the same format; its interval is a bootstrap over the photos, with the same draws for both.
 
     Args:
         results: the cells that were measured.
-        subject: the photos; there must be some.
-        names: of corruptions.
-        images: how many photos, as many of each class as can be; all where there are fewer.
-        progress: is told of it.
+        workload: the photos; at least one.
+        names: names of corruptions.
+        images: number of photos, balanced over the classes; all photos where there are fewer.
+        progress: shows the sets of photos.
     """
-    judged = [_Judged(who) for who in find_robustness_cells(results)]
-    places = choose_balanced(range(len(subject.photos)), subject.labels, images, SEED)
-    labels = np.array([subject.labels[place] for place in places])
-    forms: dict[tuple[object, ...], list[_Judged]] = {}
-    for item in judged:
-        forms.setdefault(item.who.cell.form, []).append(item)
+    items = [_CorruptedHits(cell) for cell in find_robustness_cells(results)]
+    indices = choose_balanced(range(len(workload.photos)), workload.labels, images, SEED)
+    labels = np.array([workload.labels[index] for index in indices])
+    by_form: dict[tuple[object, ...], list[_CorruptedHits]] = {}
+    for item in items:
+        by_form.setdefault(item.cell.cell.form, []).append(item)
     failed: dict[str, Skipped] = {}
     interrupted = False
-    with progress.step("Corruptions", len(judged) * (1 + len(names) * len(SEVERITIES)), "sets") as step:
+    with progress.step("Corruptions", len(items) * (1 + len(names) * len(SEVERITIES)), "sets") as step:
         try:
-            for items in forms.values():
-                pixels = _load(items[0].who.sidecar, [subject.photos[place] for place in places])
-                _classify_corrupted(items, pixels, labels, names, failed, step)
+            for same_form in by_form.values():
+                pixels = _load(same_form[0].cell.sidecar, [workload.photos[index] for index in indices])
+                failed |= _classify_corrupted(same_form, pixels, labels, names=names, step=step)
         except KeyboardInterrupt:
             interrupted = True
-    whole = [item for item in judged if item.who.name not in failed and item.hits]
-    measurements = [row for item in whole for row in _rates(item)]
-    for item in whole:
-        reference = find_float32(item.who, [other.who for other in whole])
+    complete = [item for item in items if item.cell.name not in failed and item.by_set]
+    measurements = [row for item in complete for row in _rates(item)]
+    for item in complete:
+        reference = find_float32(item.cell, [other.cell for other in complete])
         if reference is not None and not interrupted:
-            baseline = next(other for other in whole if other.who is reference)
-            measurements += _mean_error(item, baseline, names)
+            baseline = next(other for other in complete if other.cell is reference)
+            measurements += _mean_corruption_error(item, baseline, names)
     return CorruptedAccuracy(tuple(measurements), tuple(failed.values()), interrupted)
 
 
@@ -148,100 +141,73 @@ def _load(sidecar: Sidecar, photos: Sequence[Path]) -> Pixels:
     return np.concatenate(list(batches(photos, sidecar.input_size, sidecar.resize, BATCH_SIZE)))
 
 
-def _classify_corrupted(  # noqa: PLR0917 - who classifies what
-    items: Sequence[_Judged],
+def _classify_corrupted(
+    items: Sequence[_CorruptedHits],
     pixels: Pixels,
     labels: npt.NDArray[np.int_],
+    *,
     names: Sequence[str],
-    failed: dict[str, Skipped],
     step: Step,
-) -> None:
-    def fail(who: RobustnessCell, error: TledgeError) -> None:
-        failed[who.name] = Skipped(who.name, str(who.cell.target), str(error), failed=True)
-
+) -> dict[str, Skipped]:
+    """Adds the hits of artifacts of the same input; returns those that failed."""
+    failed: dict[str, Skipped] = {}
     with ExitStack() as stack:
         classifiers = {}
         for item in items:
             try:
-                classifiers[item.who.name] = stack.enter_context(item.who.load())
+                classifiers[item.cell.name] = stack.enter_context(item.cell.load())
             except TledgeError as error:
-                fail(item.who, error)
+                failed[item.cell.name] = item.cell.failure(error)
         for name, severity in ((CLEAN, 0), *((name, severity) for name in names for severity in SEVERITIES)):
             shown = pixels if name == CLEAN else corrupt(pixels, name, severity=severity, seed=SEED)
             for item in items:
-                if item.who.name not in failed:
+                if item.cell.name not in failed:
                     try:
-                        item.hits[name, severity] = _classify(classifiers[item.who.name], shown) == labels
+                        logits = batched_logits(classifiers[item.cell.name].logits, shown)
+                        item.by_set[name, severity] = logits.argmax(axis=1) == labels
                     except TledgeError as error:
-                        fail(item.who, error)
+                        failed[item.cell.name] = item.cell.failure(error)
                 step.advance(1, f"{name} {severity}" if severity else "clean")
+    return failed
 
 
-def _classify(classifier: Classifier, pixels: Pixels) -> npt.NDArray[np.intp]:
-    parts = [classifier.logits(pixels[place : place + BATCH_SIZE]) for place in range(0, len(pixels), BATCH_SIZE)]
-    classes: npt.NDArray[np.intp] = np.concatenate(parts).argmax(axis=1)
-    return classes
-
-
-def _rates(item: _Judged) -> list[Measurement]:
+def _rates(item: _CorruptedHits) -> list[Measurement]:
     return [
-        rate_of(
-            item.who.cell,
-            item.who.result,
-            metric="corrupted_accuracy",
-            scenario=SCENARIO,
-            hits=hits,
-            params={"corruption": name, "severity": severity, "seed": SEED},
-        )
-        for (name, severity), hits in item.hits.items()
+        item.cell.rate("corrupted_accuracy", hits, {"corruption": name, "severity": severity, "seed": SEED})
+        for (name, severity), hits in item.by_set.items()
     ]
 
 
-def _mean_error(item: _Judged, baseline: _Judged, names: Sequence[str]) -> list[Measurement]:
-    mine, others = (_errors(one, names) for one in (item, baseline))
-    error = mean_corruption_error(
-        {name: mine[place].mean(axis=1).tolist() for place, name in enumerate(names)},
-        {name: others[place].mean(axis=1).tolist() for place, name in enumerate(names)},
+def _mean_corruption_error(item: _CorruptedHits, baseline: _CorruptedHits, names: Sequence[str]) -> list[Measurement]:
+    errors, baseline_errors = item.errors(names), baseline.errors(names)
+    found = mean_corruption_error(
+        dict(zip(names, errors.mean(axis=2).tolist(), strict=True)),
+        dict(zip(names, baseline_errors.mean(axis=2).tolist(), strict=True)),
     )
-    if error.value is None:
+    if found.value is None:
         return []
     params = {
-        "against": baseline.who.name,
-        "corruptions": list(error.by_corruption),
-        "undefined": list(error.undefined),
-        "by_corruption": dict(error.by_corruption),
+        "against": baseline.cell.name,
+        "corruptions": list(found.by_corruption),
+        "undefined": list(found.undefined),
+        "by_corruption": dict(found.by_corruption),
     }
-    return [
-        measurement_of(
-            item.who.cell,
-            item.who.result,
-            metric="mean_corruption_error",
-            scenario=SCENARIO,
-            value=error.value,
-            n=mine.shape[2],
-            interval=bootstrap(mine, others),
-            params=params,
-        )
-    ]
+    interval = bootstrap(errors, baseline_errors)
+    return [item.cell.number("mean_corruption_error", found.value, errors.shape[2], params, interval)]
 
 
-def _errors(item: _Judged, names: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which photos were wrong: (corruptions, severities, photos)."""
-    return np.array([[~item.hits[name, severity] for severity in SEVERITIES] for name in names])
-
-
-def bootstrap(mine: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
-    """The 95% percentile interval of a mean corruption error over draws of the photos.
+def bootstrap(errors: npt.NDArray[np.bool_], baseline_errors: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
+    """Returns the 95% percentile interval of a mean corruption error over draws of the photos.
 
     Args:
-        mine, others: which photos were wrong: (corruptions, severities, photos).
+        errors, baseline_errors: which photos are misclassified: (corruptions, severities, photos).
 
     Returns:
-        None where the others are never wrong.
+        None if the baseline never errs.
     """
-    photos = mine.shape[2]
+    photos = errors.shape[2]
     weights = np.random.default_rng(SEED).multinomial(photos, np.full(photos, 1 / photos), RESAMPLES)
-    above, below = (weights @ errors.sum(axis=1).T for errors in (mine, others))  # (draws, corruptions)
+    above, below = (weights @ each.sum(axis=1).T for each in (errors, baseline_errors))  # (draws, corruptions)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(below > 0, above / below, np.nan)
     defined = ratios[~np.isnan(ratios).all(axis=1)]

@@ -1,30 +1,38 @@
-"""Who answers when photos are made harder: each artifact, on the first of its targets."""
+"""The artifacts that corrupted and attacked photos are shown to, each on the first of its targets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
+from tledge.bench.results.metrics import measurement_of, rate_of
+from tledge.bench.results.settings import Skipped
+from tledge.core.errors import TledgeError
+from tledge.core.measurement import Measurement
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
 
 SCENARIO = "robustness"
-"""Of all measurements of this room."""
+"""The scenario of all measurements of this room."""
 
-BATCH_SIZE = 32
-"""Photos at a time."""
+Hits = npt.NDArray[np.bool_]
+"""Whether each photo is classified correctly: (photos,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class RobustnessCell:
-    """An artifact on a target; equal to itself only.
+    """An artifact on a target. Compared by identity.
 
     Attributes:
-        cell: which.
-        result: what its cell measured.
-        sidecar: what the file says of itself.
+        cell: the benchmark's cell.
+        result: the result of the cell.
+        sidecar: the artifact's sidecar.
     """
 
     cell: Cell
@@ -33,16 +41,56 @@ class RobustnessCell:
 
     @property
     def name(self) -> str:
-        """The artifact's."""
+        """The artifact's name."""
         return self.cell.model.name
 
+    @property
+    def target(self) -> str:
+        """The target, "runtime:device:threads"."""
+        return str(self.cell.target)
+
+    @property
+    def is_keras(self) -> bool:
+        """Whether it is a Keras model, not an exported artifact."""
+        return self.cell.model.format == "keras"
+
     def load(self) -> Classifier:
-        """The artifact, ready to answer. Raises TledgeError where it cannot be loaded."""
-        return Classifier(self.cell.model.path, target=str(self.cell.target))
+        """Loads the artifact. Raises TledgeError if it cannot be loaded."""
+        return Classifier(self.cell.model.path, target=self.target)
+
+    def failure(self, error: TledgeError) -> Skipped:
+        """Returns the record of an error on this artifact."""
+        return Skipped(self.name, self.target, str(error), failed=True)
+
+    def rate(self, metric: str, hits: Hits, params: Mapping[str, Any], flags: tuple[str, ...] = ()) -> Measurement:
+        """Returns the measurement of a rate, with its Wilson interval."""
+        return rate_of(
+            self.cell, self.result, metric=metric, scenario=SCENARIO, hits=hits, params=dict(params), flags=flags
+        )
+
+    def number(
+        self,
+        metric: str,
+        value: float,
+        n: int,
+        params: Mapping[str, Any],
+        interval: tuple[float, float] | None = None,
+    ) -> Measurement:
+        """Returns the measurement of a number that was computed from ``n`` photos."""
+        return measurement_of(
+            self.cell,
+            self.result,
+            metric=metric,
+            scenario=SCENARIO,
+            value=value,
+            n=n,
+            interval=interval,
+            params=dict(params),
+        )
 
 
 def find_robustness_cells(results: Mapping[Cell, CellResult]) -> list[RobustnessCell]:
-    """Each artifact that says what its classes are, on the first target that it was measured on; no Keras model."""
+    """Returns each artifact with a sidecar on the first target that it was measured on, without Keras models."""
     found: dict[str, RobustnessCell] = {}
     for cell, result in results.items():
         artifact = cell.model.artifact
@@ -52,7 +100,7 @@ def find_robustness_cells(results: Mapping[Cell, CellResult]) -> list[Robustness
 
 
 def find_float32(item: RobustnessCell, others: Sequence[RobustnessCell]) -> RobustnessCell | None:
-    """The float32 artifact that one is compared with, of its format or of another; None for that one itself."""
+    """Returns the float32 artifact to compare with, preferably of the same format; None for that artifact itself."""
     floats = [other for other in others if other.sidecar.recipe == "float32"]
     floats.sort(
         key=lambda other: (other.cell.form != item.cell.form, other.cell.model.format != item.cell.model.format)

@@ -1,4 +1,4 @@
-"""All that makes photos harder, one after the other: corruptions, then attacks."""
+"""The robustness part of a benchmark: corruptions, then attacks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Workload
-from tledge.bench.robustness.artifact_attacks import AttackInputs, AttackResults, attack_artifacts, find_attack_inputs
+from tledge.bench.robustness.artifact_attacks import attack_artifacts
 from tledge.bench.robustness.attack_examples import RobustnessRecord, choose_examples
-from tledge.bench.robustness.attack_metrics import JudgedAttack, judge_attack
+from tledge.bench.robustness.attack_inputs import AttackInputs, find_attack_inputs
+from tledge.bench.robustness.attack_metrics import AttackMeasurements, measure_attacks
 from tledge.bench.robustness.attack_plan import AttackOptions, plan_attacks
+from tledge.bench.robustness.attacked_artifact import AttackResults
 from tledge.bench.robustness.corrupted_accuracy import (
     CorruptedAccuracy,
     check_photos,
@@ -27,118 +29,116 @@ from tledge.core.progress import Progress
 
 @dataclass(frozen=True)
 class RobustnessPlan:
-    """What was asked for, and can be done.
+    """The planned corruptions and attacks, checked.
 
     Attributes:
-        corruptions: their names.
-        corruption_images: how many photos are corrupted by each.
-        targets: what the attacks' plan finds; None where nothing is attacked.
+        corruptions: names of corruptions.
+        corruption_images: number of photos for each.
+        attack_inputs: the attacks with their files; None where nothing is attacked.
     """
 
     corruptions: tuple[str, ...]
     corruption_images: int
-    targets: AttackInputs | None
+    attack_inputs: AttackInputs | None
 
     @property
     def attacked_with(self) -> str:
-        """What else decides what is shown: the fingerprint of a set, or the SHA-256 of a surrogate."""
-        if self.targets is None:
+        """The file that the attacked photos depend on: fingerprint of the attack set, or SHA-256 of the surrogate."""
+        inputs = self.attack_inputs
+        if inputs is None:
             return ""
-        if self.targets.attack_set is not None:
-            return self.targets.attack_set.fingerprint
-        surrogate = self.targets.plan.surrogate and self.targets.gradients
-        return surrogate.sha256 if surrogate else ""
+        if inputs.attack_set is not None:
+            return inputs.attack_set.fingerprint
+        return inputs.gradient_model.sha256 if inputs.plan.surrogate and inputs.gradient_model else ""
 
     @property
     def attacks(self) -> dict[str, Any]:
-        """The attacks' plan for the record; empty without one."""
-        return {} if self.targets is None else self.targets.plan.to_dict()
+        """The attack plan for the record; empty without attacks."""
+        return {} if self.attack_inputs is None else self.attack_inputs.plan.to_dict()
 
 
 @dataclass(frozen=True)
 class RobustnessResult:
-    """What artifacts made of harder photos.
+    """The results on corrupted and attacked photos.
 
     Attributes:
-        corrupted: of corrupted ones.
-        attacked: of attacked ones.
-        judged: what that leaves of them.
+        corrupted: the measurements on corrupted photos.
+        attacked: the logits on attacked photos.
+        attack_measurements: the measurements on attacked photos.
     """
 
     corrupted: CorruptedAccuracy = field(default_factory=lambda: CorruptedAccuracy(()))
     attacked: AttackResults = field(default_factory=AttackResults)
-    judged: JudgedAttack = field(default_factory=JudgedAttack)
+    attack_measurements: AttackMeasurements = field(default_factory=AttackMeasurements)
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
         """Rows of ``results.jsonl``."""
-        return self.corrupted.measurements + self.judged.measurements
+        return self.corrupted.measurements + self.attack_measurements.measurements
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """The artifacts that could not answer, and why."""
+        """The artifacts that failed, and why."""
         return self.corrupted.skipped + self.attacked.skipped
 
     @property
     def interrupted(self) -> bool:
-        """Whether a person stopped it."""
+        """Whether Ctrl-C ended it early."""
         return self.corrupted.interrupted or self.attacked.interrupted
 
-    def save(self, adversarial: Path, record: Path, *, stands: Path) -> None:
-        """Writes the attacked photos and what a report shows of them.
+    def save(self, adversarial: Path, record: Path, *, existing: Path) -> None:
+        """Writes the attacked photos and the record for the report.
 
-        Of photos that came from another folder, only what the report shows is written.
+        Of an attack set in another folder, only the photos of the report are copied.
 
         Args:
-            adversarial: the folder of the photos.
+            adversarial: the folder for the photos.
             record: the file ``robustness.json``.
-            stands: where the folder of photos of the benchmark before stands, which is set aside.
+            existing: the folder of attacked photos that ``adversarial`` will replace.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: the files cannot be written.
         """
         attack_set = self.attacked.attack_set
         if attack_set is None:
             return
-        exhibits = choose_examples(self.attacked)
-        RobustnessRecord(exhibits, dict(self.judged.flags)).save(record)
-        if attack_set.fingerprint and attack_set.folder != stands.resolve():
-            attack_set.save_files(adversarial, {name for item in exhibits for name in item.files})
+        examples = choose_examples(self.attacked)
+        RobustnessRecord(examples, dict(self.attack_measurements.flags)).save(record)
+        if attack_set.fingerprint and attack_set.folder != existing.resolve():
+            attack_set.save_files(adversarial, {name for item in examples for name in item.files})
         else:
             attack_set.save(adversarial)
 
 
 def plan_robustness(
-    subject: Workload, corruptions: str | Sequence[str], corruption_images: int, attack: AttackOptions
+    workload: Workload, corruptions: str | Sequence[str], corruption_images: int, attack: AttackOptions
 ) -> RobustnessPlan:
-    """Checks what is asked for before anything is measured.
+    """Checks corruptions and attacks before anything is measured.
 
     Args:
-        subject: what is benchmarked.
-        corruptions: names of corruptions and of groups of them.
-        corruption_images: how many photos are corrupted by each.
-        attack: the attacks' options.
+        workload: the models and photos of the benchmark.
+        corruptions: names of corruptions and of groups.
+        corruption_images: number of photos for each corruption.
+        attack: the attack parameters.
 
     Raises:
-        TledgeError: something of it cannot be done.
+        TledgeError: a part of the plan cannot be carried out.
     """
     names = parse_corruptions([corruptions] if isinstance(corruptions, str) else corruptions)
     if names:
-        check_photos(subject, corruption_images)
+        check_photos(workload, corruption_images)
     plan = plan_attacks(attack)
-    targets = None if plan is None else find_attack_inputs(plan, subject)
-    return RobustnessPlan(names, min(corruption_images, len(subject.photos)) if names else 0, targets)
+    inputs = None if plan is None else find_attack_inputs(plan, workload)
+    return RobustnessPlan(names, min(corruption_images, len(workload.photos)) if names else 0, inputs)
 
 
 def measure_robustness(
-    results: Mapping[Cell, CellResult], subject: Workload, hardships: RobustnessPlan, progress: Progress
+    results: Mapping[Cell, CellResult], workload: Workload, plan: RobustnessPlan, progress: Progress
 ) -> RobustnessResult:
-    """Corrupts and attacks; each artifact answers on the first of its targets that was measured."""
+    """Corrupts and attacks photos; each artifact classifies them on the first target that it was measured on."""
     corrupted, attacked = CorruptedAccuracy(()), AttackResults()
-    if hardships.corruptions:
-        corrupted = measure_corrupted_accuracy(
-            results, subject, hardships.corruptions, hardships.corruption_images, progress
-        )
-    if hardships.targets is not None and not corrupted.interrupted:
-        attacked = attack_artifacts(results, subject, hardships.targets, progress)
-    return RobustnessResult(corrupted, attacked, judge_attack(attacked))
+    if plan.corruptions:
+        corrupted = measure_corrupted_accuracy(results, workload, plan.corruptions, plan.corruption_images, progress)
+    if plan.attack_inputs is not None and not corrupted.interrupted:
+        attacked = attack_artifacts(results, workload, plan.attack_inputs, progress)
+    return RobustnessResult(corrupted, attacked, measure_attacks(attacked))

@@ -1,7 +1,7 @@
-"""Attacks by the gradients of a Keras model, in a process of its own, since TensorFlow changes what runs beside it.
+"""White-box attacks on a Keras model, in a process of their own: TensorFlow would slow down what runs beside it.
 
-The process (``white_box_process``) is told its work by ``work.json`` in a folder, with ``photos.npy`` beside it, and
-writes there what it made.
+The request to the process (``white_box_worker``) names a folder. It holds ``photos.npy``, and the process writes there
+each array as soon as it is finished, so that an interrupt loses only the attack that is running.
 """
 
 from __future__ import annotations
@@ -9,76 +9,77 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tledge.attacks.gradient_masking import MaskingSign
 from tledge.bench.robustness.attack_plan import AttackPlan
-from tledge.bench.robustness.attack_set import AttackedPhotos, PhotoSet
+from tledge.bench.robustness.attacked_photos import AttackedPhotos, PhotoSet
 from tledge.core.artifact import Artifact
+from tledge.core.errors import MeasurementError
 from tledge.core.progress import Progress
-from tledge.core.relayed_progress import run_relayed
-from tledge.core.worker import describe_end
+from tledge.core.worker import python_module, run_worker
 from tledge.edge_runtime.tensor import Logits
 
-WORK, PHOTOS, CLEAN, FLAGS = "work.json", "photos.npy", "clean.npz", "flags.json"
+PHOTOS, CLEAN, SIGNS = "photos.npy", "clean.npy", "signs.json"
 
 
 @dataclass(frozen=True, eq=False)
-class WhiteBox:
-    """What was made on a Keras model.
+class WhiteBoxResults:
+    """The results of white-box attacks on a Keras model.
 
     Attributes:
-        clean: float32 (N, classes), its answers to the originals; None where it was stopped before.
-        attacked: by attack and eps, each with the model's answers to it, float32 (N, classes).
-        flags: signs of hidden gradients.
-        failure: why it ended before all was made; empty where it did not.
-        interrupted: a person stopped it.
+        clean: float32 (N, classes), its logits on the originals; None where it ended before they were computed.
+        attacked: for each attack and eps, the photos and the model's logits on them, float32 (N, classes).
+        signs: signs of gradient masking in the model.
+        failure: why the attacks ended early; empty where they did not.
+        interrupted: whether Ctrl-C ended them early.
     """
 
     clean: Logits | None = None
     attacked: tuple[tuple[AttackedPhotos, Logits], ...] = ()
-    flags: tuple[MaskingSign, ...] = ()
+    signs: tuple[MaskingSign, ...] = ()
     failure: str = ""
     interrupted: bool = False
 
 
-def attack_keras(model: Artifact, photos: PhotoSet, plan: AttackPlan, folder: Path, progress: Progress) -> WhiteBox:
-    """Attacks photos by a model's gradients.
+def attack_keras(
+    model: Artifact, photos: PhotoSet, plan: AttackPlan, folder: Path, progress: Progress
+) -> WhiteBoxResults:
+    """Attacks photos with a model's gradients.
 
     Args:
         model: a Keras model file, of the photos' size and classes.
-        photos: what is attacked.
-        plan: by what; only its attacks with gradients are made.
-        folder: an empty one, for what the processes tell each other.
-        progress: is told of it.
+        photos: the photos to attack.
+        plan: its white-box attacks are made.
+        folder: an empty folder for the arrays.
+        progress: shows the attacks.
 
     Returns:
-        What was made, also where the process failed or a person stopped it half-way.
+        All finished results, also where the process failed or Ctrl-C ended it early.
     """
     goal = photos.goal
     np.save(folder / PHOTOS, photos.pixels)
-    work = {
+    request = {
+        "folder": str(folder),
         "model": str(model.path.resolve()),
         "labels": goal.labels.tolist(),
-        "targets": None if goal.targets is None else goal.targets.tolist(),
+        "target_classes": None if goal.target_classes is None else goal.target_classes.tolist(),
         "plan": plan.to_dict(),
     }
-    (folder / WORK).write_text(json.dumps(work), encoding="utf-8")
     failure, interrupted = "", False
     try:
-        code, printed = run_relayed("tledge.bench.robustness.white_box_worker", folder, progress=progress)
-        if code != 0:
-            failure = f"the process that follows its gradients {describe_end(code, printed)}"
+        command = python_module("tledge.bench.robustness.white_box_worker")
+        run_worker(command, request, name=f"the attack on {model.name}", progress=progress)
+    except MeasurementError as error:
+        failure = str(error)
     except KeyboardInterrupt:
         interrupted = True
-    clean = _load(folder / CLEAN)["logits"] if (folder / CLEAN).exists() else None
-    flags = json.loads((folder / FLAGS).read_text(encoding="utf-8")) if (folder / FLAGS).exists() else []
-    return WhiteBox(
-        clean=clean,
+    signs = json.loads((folder / SIGNS).read_text(encoding="utf-8")) if (folder / SIGNS).exists() else []
+    return WhiteBoxResults(
+        clean=np.load(folder / CLEAN) if (folder / CLEAN).exists() else None,
         attacked=tuple(_read(model, plan, folder)),
-        flags=tuple(MaskingSign(*pair) for pair in flags),
+        signs=tuple(MaskingSign(*pair) for pair in signs),
         failure=failure,
         interrupted=interrupted,
     )
@@ -86,34 +87,29 @@ def attack_keras(model: Artifact, photos: PhotoSet, plan: AttackPlan, folder: Pa
 
 def _read(model: Artifact, plan: AttackPlan, folder: Path) -> list[tuple[AttackedPhotos, Logits]]:
     found = []
-    for attack in plan.with_gradients:
+    for attack in plan.white_box:
         for threat in plan.threats:
-            path = folder / made_name(attack.name, threat.eps)
+            path = folder / attacked_name(attack.name, threat.eps)
             if not path.exists():
                 continue
-            arrays = _load(path)
-            attacked = AttackedPhotos(
-                attack=attack.name,
-                white_box=not plan.surrogate,
-                source=model.name,
-                source_sha256=model.sha256,
-                threat=threat,
-                steps=attack.length,
-                seed=plan.seed,
-                images=arrays["images"],
-                made_at=np.full(len(arrays["images"]), threat.eps),
-                queries=arrays["queries"],
-                seconds=float(arrays["seconds"]),
-            )
-            found.append((attacked, arrays["logits"]))
+            with np.load(path, allow_pickle=False) as arrays:
+                attacked = AttackedPhotos(
+                    attack=attack.name,
+                    white_box=not plan.surrogate,
+                    source=model.name,
+                    source_sha256=model.sha256,
+                    threat=threat,
+                    steps=attack.length,
+                    seed=plan.seed,
+                    images=arrays["images"],
+                    made_at=np.full(len(arrays["images"]), threat.eps),
+                    queries=arrays["queries"],
+                    seconds=float(arrays["seconds"]),
+                )
+                found.append((attacked, arrays["logits"]))
     return found
 
 
-def _load(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
-
-
-def made_name(attack: str, eps: float) -> str:
-    """What the file of an attack with an eps is called."""
+def attacked_name(attack: str, eps: float) -> str:
+    """Returns the name of the file of an attack at an eps."""
     return f"{attack}-{eps:g}.npz"

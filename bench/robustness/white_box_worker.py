@@ -1,10 +1,7 @@
-"""The process that attacks photos by the gradients of a Keras model; see ``white_box``."""
+"""The process that attacks photos with the gradients of a Keras model; see ``white_box``."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,63 +9,45 @@ import numpy as np
 
 from tledge.attacks.goal import Goal, Indices
 from tledge.bench.robustness.attack_plan import AttackPlan
-from tledge.bench.robustness.white_box import CLEAN, FLAGS, PHOTOS, WORK, made_name
+from tledge.bench.robustness.white_box import CLEAN, PHOTOS, SIGNS, attacked_name
 from tledge.core import atomic
-from tledge.core.errors import TledgeError
 from tledge.core.progress import Progress
-from tledge.core.relayed_progress import RelayedProgress
+from tledge.core.worker_service import serve
 
 
-def main() -> int:
-    """Does the work that the folder of the argument tells."""
-    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a native library prints is no line
-    try:
-        _attack(Path(sys.argv[1]), RelayedProgress(lines))
-    except TledgeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-def _attack(folder: Path, progress: Progress) -> None:
+def _attack(request: Any, progress: Progress) -> None:
     import keras
 
     from tledge.attacks.loss_gradients import GradientModel
     from tledge.attacks.model_probe import probe
 
-    work = json.loads((folder / WORK).read_text(encoding="utf-8"))
-    plan, pixels = AttackPlan.from_dict(work["plan"]), np.load(folder / PHOTOS)
-    goal = Goal(_indices(work["labels"]), None if work["targets"] is None else _indices(work["targets"]))
-    model = GradientModel(keras.saving.load_model(work["model"], compile=False))
+    folder, plan = Path(request["folder"]), AttackPlan.from_dict(request["plan"], "the request")
+    pixels, target_classes = np.load(folder / PHOTOS), request["target_classes"]
+    goal = Goal(_indices(request["labels"]), None if target_classes is None else _indices(target_classes))
+    model = GradientModel(keras.saving.load_model(request["model"], compile=False))
     clean = model.logits(pixels)
-    _save(folder / CLEAN, logits=clean)
+    with atomic.replacing(folder / CLEAN) as temporary, temporary.open("wb") as file:
+        np.save(file, clean)
     if (clean.argmax(axis=1) == goal.labels).any():
-        flags = probe(model, pixels, goal.labels, seed=plan.seed, progress=progress)
-        atomic.write_json(folder / FLAGS, [[flag.name, flag.sentence] for flag in flags])
-    for attack in plan.with_gradients:
+        signs = probe(model, pixels, goal.labels, seed=plan.seed, progress=progress)
+        atomic.write_json(folder / SIGNS, [[sign.name, sign.sentence] for sign in signs])
+    for attack in plan.white_box:
         for threat in plan.threats:
             found = attack.run(model, pixels, goal, threat=threat, seed=plan.seed, progress=progress)
-            _save(
-                folder / made_name(attack.name, threat.eps),
-                images=found.adversarial,
-                queries=found.queries,
-                seconds=np.float64(found.seconds),
-                logits=model.logits(found.adversarial),
-            )
+            path = folder / attacked_name(attack.name, threat.eps)
+            with atomic.replacing(path) as temporary, temporary.open("wb") as file:
+                np.savez(
+                    file,
+                    images=found.adversarial,
+                    queries=found.queries,
+                    seconds=np.float64(found.seconds),
+                    logits=model.logits(found.adversarial),
+                )
 
 
 def _indices(values: list[int]) -> Indices:
     return np.array(values, np.intp)
 
 
-def _save(path: Path, **arrays: Any) -> None:
-    """Writes an ``.npz`` wholly or not at all: the process may be ended at any time."""
-    with atomic.replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(serve(_attack))

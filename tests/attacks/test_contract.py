@@ -60,10 +60,10 @@ def test_images_are_bytes_within_the_ball_and_successes_are_true(
         sizes = np.abs(change).max(axis=(1, 2, 3)) if norm == "linf" else np.sqrt((change**2).sum(axis=(1, 2, 3)))
         assert sizes.max() <= eps
         np.testing.assert_array_equal(result.success, model.logits(result.adversarial).argmax(axis=1) != digits.labels)
-        np.testing.assert_array_equal(result.clean, answers != digits.labels)
-        assert (sizes[result.clean] == 0).all()
-        assert (result.queries[result.clean] == 1).all()
-        assert (sizes[result.success & ~result.clean] > 0).all()
+        np.testing.assert_array_equal(result.clean_success, answers != digits.labels)
+        assert (sizes[result.clean_success] == 0).all()
+        assert (result.queries[result.clean_success] == 1).all()
+        assert (sizes[result.success & ~result.clean_success] > 0).all()
         budget = quick(name).budget + 2  # the original and the verdict
         assert result.queries.max() <= budget
         assert (result.queries[~result.success] > budget / 2).all()
@@ -99,7 +99,7 @@ def test_the_seed_decides(name: str, norm: str, results: Any, model: GradientMod
 def test_a_target_is_reached(name: str, norm: str, model: GradientModel, digits: Any) -> None:
     result = quick(name).run(model, digits.images, digits.targeted, threat=ThreatModel(norm, EPS[norm][2]), seed=0)
     answers = model.logits(result.adversarial).argmax(axis=1)
-    np.testing.assert_array_equal(result.success, answers == digits.targeted.targets)
+    np.testing.assert_array_equal(result.success, answers == digits.targeted.target_classes)
     assert result.success.mean() >= LEAST_TARGETED.get(name, 0.9)
 
 
@@ -110,7 +110,7 @@ def test_what_is_not_attacked_stays(name: str, model: GradientModel, digits: Any
     wrong = Goal((answers + 1) % 10, answers)
     result = quick(name).run(model, digits.images, wrong, threat=ThreatModel("linf", 8), seed=0)
     assert result.success.all()
-    assert result.clean.all()
+    assert result.clean_success.all()
     np.testing.assert_array_equal(result.adversarial, digits.images)
     assert (result.queries == 1).all()
 
@@ -123,8 +123,8 @@ def test_what_is_not_attacked_stays(name: str, model: GradientModel, digits: Any
         ({"images": np.zeros((0, 32, 32, 3), np.uint8)}, "N at least 1"),
         ({"images": np.zeros((24, 32, 32, 1), np.uint8)}, r"received uint8 \(24, 32, 32, 1\)"),
         ({"goal": Goal(np.zeros(3, np.intp))}, "received 3 labels for 24 photos"),
-        ({"goal": Goal(np.full(24, 10))}, "label 10 is none of this model's 10 classes"),
-        ({"goal": Goal(np.zeros(24, np.intp), np.full(24, 11))}, "target 11 is none"),
+        ({"goal": Goal(np.full(24, 10))}, "label 10 is not one of this model's 10 classes"),
+        ({"goal": Goal(np.zeros(24, np.intp), np.full(24, 11))}, "target class 11 is not one"),
         ({"seed": -1}, "seed must be 0 or more"),
     ],
 )
@@ -136,23 +136,23 @@ def test_bad_input_is_said(name: str, change: Any, message: str, model: Gradient
 
 @pytest.mark.parametrize("name", ATTACKS.names())
 def test_without_gradients_the_attacks_that_remain_are_named(name: str, model: GradientModel, digits: Any) -> None:
-    def answers(images: Pixels) -> Any:
+    def logits(images: Pixels) -> Any:
         return model.logits(images)
 
     attack, options = quick(name), {"threat": ThreatModel("linf", 48), "seed": 1}
     if attack.needs_gradients:
-        with pytest.raises(OptionError, match=f"{name} needs the gradients .* there is square"):
-            attack.run(answers, digits.images, digits.goal, **options)
+        with pytest.raises(OptionError, match=f"{name} needs the gradients .* need only logits: square"):
+            attack.run(logits, digits.images, digits.goal, **options)
     else:
-        result = attack.run(answers, digits.images, digits.goal, **options)
+        result = attack.run(logits, digits.images, digits.goal, **options)
         assert result.success.mean() >= LEAST[name]
 
 
 @pytest.mark.parametrize(
     ("labels", "targets", "message"),
     [
-        ([0, 1], [1, 1], "the target of 1 photos is their own class"),
-        ([0, 1], [1], "received 1 targets for 2 photos"),
+        ([0, 1], [1, 1], "the target class of 1 photos is their own class"),
+        ([0, 1], [1], "received 1 target classes for 2 photos"),
         ([0.5], None, "labels must be class indices"),
         ([-1], None, "labels must be class indices"),
     ],

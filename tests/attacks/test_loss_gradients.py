@@ -109,8 +109,8 @@ def _with_softmax(model: Any) -> Any:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: _dense(3, "softmax"), "attacks need logits, and 'last' ends in a softmax"),
-        (lambda: _with_softmax(_dense(3)), "attacks need logits, and 'probabilities' ends in a softmax"),
+        (lambda: _dense(3, "softmax"), "attacks need logits, but 'last' ends in a softmax"),
+        (lambda: _with_softmax(_dense(3)), "attacks need logits, but 'probabilities' ends in a softmax"),
         (lambda: _dense(1), "2 classes or more"),
         (lambda: _dense(3, channels=1), r"received one from \(None, 8, 8, 1\) to \(None, 3\)"),
         (lambda: "model.keras", "attacks need a built keras.Model .* received 'model.keras'"),

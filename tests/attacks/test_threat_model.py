@@ -1,13 +1,15 @@
 """Balls, and whole pixel values in them."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tledge.attacks.integer_change import round_change
 from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import OptionError, UnknownNameError
+
+pytestmark = pytest.mark.unit
 
 RNG = np.random.default_rng(0)
 ORIGINALS = RNG.integers(0, 256, (6, 20, 24, 3), np.uint8)
@@ -62,27 +64,6 @@ def test_a_point_inside_stays_and_one_outside_goes_to_the_nearest() -> None:
     np.testing.assert_allclose(threat.project(far, originals) - originals, 100 / np.sqrt(768), rtol=1e-5)
 
 
-def test_rounding_a_spread_change_keeps_its_length_and_direction() -> None:
-    """Each value by itself would round to nothing."""
-    change = RNG.normal(0, 0.15, (40, 40, 3)).astype(np.float32)
-    length = float(np.linalg.norm(change))
-    assert np.abs(np.rint(change)).sum() < 0.01 * change.size
-    rounded = round_change(change, 1e6)
-    assert 0.97 * length <= np.linalg.norm(rounded) <= length
-    cosine = float((rounded * change).sum() / np.linalg.norm(rounded) / length)
-    assert cosine > 0.35
-    smallest = np.abs(change[rounded != 0]).min()
-    assert smallest >= np.abs(change[rounded == 0]).max()
-
-
-def test_rounding_long_changes_is_exact_where_float32_is_not() -> None:
-    change = np.full((200, 200, 3), 254.6, np.float32)
-    longest = float(np.sqrt(change.size) * 254)
-    rounded = round_change(change, longest).astype(np.int64)
-    assert (rounded**2).sum() <= longest**2
-    assert rounded.min() >= 253
-
-
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_random_points_fill_the_ball(norm: str) -> None:
     threat = ThreatModel(norm, 50)
@@ -102,3 +83,110 @@ def test_steepest_directions_have_length_one() -> None:
     np.testing.assert_array_equal(ThreatModel("linf", 8).steepest(gradients), np.sign(gradients))
     lengths = np.linalg.norm(ThreatModel("l2", 8).steepest(gradients).reshape(3, -1), axis=1)
     np.testing.assert_allclose(lengths, [1, 0, 1], rtol=1e-5)
+
+
+def row(*values: float) -> Any:
+    """One image of one pixel per three values: float32 (1, 1, n / 3, 3)."""
+    return np.array(values, np.float32).reshape(1, 1, -1, 3)
+
+
+def pixels(*values: int) -> Any:
+    return row(*values).astype(np.uint8)
+
+
+def test_the_usual_ball_is_8_of_255_in_linf() -> None:
+    assert ThreatModel() == ThreatModel("linf", 8)
+    assert str(ThreatModel("linf", 8)) == "linf 8/255"
+    assert str(ThreatModel("l2", 1.5)) == "l2 1.5/255"
+
+
+def test_errors_say_what_was_received() -> None:
+    with pytest.raises(OptionError) as least:
+        ThreatModel("l2", 0.75)
+    assert str(least.value) == (
+        "eps must be 1 or more, in pixel values of 0 to 255: an 8-bit image holds no smaller change; received 0.75"
+    )
+    with pytest.raises(OptionError) as whole:
+        ThreatModel("linf", 2.5)
+    assert str(whole.value) == (
+        "eps in the norm linf must be a whole number from 1 to 255, in pixel values of an 8-bit image; received 2.5"
+    )
+
+
+def test_linf_projection_clips_each_value_to_the_ball_and_to_bytes() -> None:
+    originals = pixels(100, 100, 100, 3, 250, 0)
+    inside = row(92, 108, 100.25, 0, 255, 7.5)
+    beyond = row(91.9, 108.1, 300, -9, 300, 8.5)
+    threat = ThreatModel("linf", 8)
+    np.testing.assert_array_equal(threat.project(inside, originals), inside)
+    np.testing.assert_array_equal(threat.project(beyond, originals), row(92, 108, 108, 0, 255, 8))
+    assert beyond.max() == 300, "the images given are not changed"
+
+
+def test_l2_projection_shortens_each_image_by_itself() -> None:
+    originals = np.concatenate([pixels(100, 100, 100), pixels(100, 100, 100), pixels(250, 0, 5)])
+    images = np.concatenate([row(130, 140, 100), row(103, 104, 100), row(280, -40, 5)])
+    projected = ThreatModel("l2", 5).project(images, originals)
+    np.testing.assert_allclose(projected, np.concatenate([row(103, 104, 100), row(103, 104, 100), row(253, 0, 5)]))
+    np.testing.assert_allclose(
+        ThreatModel("l2", 10).project(images, originals),
+        np.concatenate([row(106, 108, 100), row(103, 104, 100), row(255, 0, 5)]),
+    )
+
+
+def test_images_on_the_edge_of_the_l2_ball_are_not_touched() -> None:
+    originals, edge = pixels(10, 10, 10), row(13, 14, 10)
+    assert ThreatModel("l2", 5).project(edge, originals).tolist() == edge.tolist()
+    np.testing.assert_array_equal(
+        ThreatModel("l2", 255).project(row(0, 255, 128), pixels(0, 255, 128)), row(0, 255, 128)
+    )
+
+
+def test_linf_images_are_rounded_half_to_even_within_the_ball() -> None:
+    rounded = ThreatModel("linf", 2).round(row(98.5, 101.49, 99.5, 300, 97, 100), pixels(*[100] * 6))
+    assert rounded.dtype == np.uint8
+    np.testing.assert_array_equal(rounded, pixels(98, 101, 100, 102, 98, 100))
+
+
+def test_l2_images_are_rounded_as_a_whole() -> None:
+    originals = np.concatenate([pixels(100, 100, 100), pixels(0, 255, 7)])
+    images = np.concatenate([row(100.9, 100.6, 100), row(0, 255, 7)])
+    rounded = ThreatModel("l2", 5).round(images, originals)
+    np.testing.assert_array_equal(rounded, np.concatenate([pixels(101, 100, 100), pixels(0, 255, 7)]))
+    np.testing.assert_array_equal(
+        ThreatModel("l2", 300).round(row(-300, 400, 255), pixels(0, 250, 255)), pixels(0, 255, 255)
+    )
+
+
+def test_distances_are_the_largest_change_or_the_length() -> None:
+    first = np.concatenate([pixels(10, 20, 30), pixels(0, 255, 0)])
+    second = np.concatenate([pixels(13, 16, 30), pixels(0, 0, 0)])
+    assert ThreatModel("linf", 8).distance(first, second).tolist() == [4, 255]
+    assert ThreatModel("l2", 8).distance(first, second).tolist() == [5, 255]
+
+
+def test_steepest_directions_are_exact() -> None:
+    gradients = np.concatenate([row(3e-3, -4e-3, 0), row(0, 0, 0)])
+    linf = ThreatModel("linf", 8).steepest(gradients)
+    np.testing.assert_array_equal(linf, np.concatenate([row(1, -1, 0), row(0, 0, 0)]))
+    l2 = ThreatModel("l2", 8).steepest(gradients)
+    np.testing.assert_allclose(l2, np.concatenate([row(0.6, -0.8, 0), row(0, 0, 0)]), rtol=1e-6)
+
+
+def test_draws_follow_the_generator() -> None:
+    original = pixels(50, 60, 255)[0]
+    asked: list[Any] = []
+
+    def uniform(low: float, high: float, shape: Any) -> Any:
+        asked.append((low, high, shape))
+        return np.array([-2.5, 0, 3]).reshape(shape)
+
+    generator: Any = SimpleNamespace(uniform=uniform)
+    drawn = ThreatModel("linf", 4).draw(original, generator)
+    assert asked == [(-4, 4, (1, 1, 3))]
+    np.testing.assert_array_equal(drawn, row(47.5, 60, 258)[0])
+    assert drawn.dtype == np.float32
+    generator = SimpleNamespace(
+        standard_normal=lambda shape: np.array([3.0, -4.0, 0.0]).reshape(shape), random=lambda: 0.125
+    )
+    np.testing.assert_allclose(ThreatModel("l2", 20).draw(original, generator), row(56, 52, 255)[0])

@@ -5,6 +5,8 @@ import pytest
 from tledge.attacks.corruptions import mean_corruption_error
 from tledge.core.errors import MeasurementError
 
+pytestmark = pytest.mark.unit
+
 
 def test_errors_are_summed_over_severities_and_averaged_over_corruptions() -> None:
     scored = mean_corruption_error(
@@ -52,3 +54,17 @@ def test_what_cannot_be_compared_is_refused(
 ) -> None:
     with pytest.raises(MeasurementError, match=message):
         mean_corruption_error(errors, reference)
+
+
+def test_rates_from_0_to_1_are_taken() -> None:
+    scored = mean_corruption_error({"fog": [0, 1]}, {"fog": [1, 1]})
+    assert (scored.value, dict(scored.by_corruption), scored.undefined) == (0.5, {"fog": 0.5}, ())
+    for rate in (-0.01, 1.01):
+        with pytest.raises(MeasurementError, match="from 0 to 1"):
+            mean_corruption_error({"fog": [0.5]}, {"fog": [rate]})
+        with pytest.raises(MeasurementError, match="from 0 to 1"):
+            mean_corruption_error({"fog": [rate]}, {"fog": [0.5]})
+    with pytest.raises(MeasurementError, match="the same corruptions; received fog, snow and fog"):
+        mean_corruption_error({"snow": [0.1], "fog": [0.1]}, {"fog": [0.1]})
+    with pytest.raises(MeasurementError, match="received none and fog"):
+        mean_corruption_error({}, {"fog": [0.1]})

@@ -14,10 +14,9 @@ from support import TINY_SIDECAR, check_one_line_error, stripes, tledge
 from tledge.attacks.corruptions import SEVERITIES, corrupt
 from tledge.bench import bench, summarize
 from tledge.bench.results.settings import BenchSettings
-from tledge.bench.robustness.corrupted_accuracy import GROUPS, bootstrap, parse_corruptions
 from tledge.core.artifact import write_artifact
 from tledge.core.balanced_sample import choose_balanced
-from tledge.core.errors import OptionError, UnknownNameError
+from tledge.core.errors import OptionError
 from tledge.core.measurement import Measurement, read_results
 from tledge.edge_runtime import Classifier
 from tledge.export.format import FORMATS
@@ -100,16 +99,8 @@ def test_the_command_shows_and_repeats_it(files: Path) -> None:
     )
 
 
-def test_names_and_groups_are_told_apart() -> None:
-    assert parse_corruptions(["edge", "fog"]) == ("fog", *GROUPS["edge"])
-    assert parse_corruptions(["all"]) == GROUPS["all"]
-    assert len(GROUPS["all"]) == 21
-    with pytest.raises(UnknownNameError, match="imagenet-c"):
-        parse_corruptions(["imagenet"])
-
-
 def test_no_photos_at_all_are_refused(files: Path) -> None:
-    with pytest.raises(OptionError, match="--corruption-images"):
+    with pytest.raises(OptionError, match="`corruption_images`"):
         bench(files=[files / "float32.onnx"], data=files / "photos", corruptions=["fog"], corruption_images=0)
 
 
@@ -130,16 +121,3 @@ def test_the_mean_corruption_error_is_relative_to_float32(files: Path, tiny_kera
     assert error.interval == (1.0, 1.0)
     assert error.params["against"] == "float32.tflite"
     assert summarize(record.measurements)[1].corruption_error == 1.0
-
-
-def test_the_interval_of_a_mean_corruption_error_covers_it() -> None:
-    """Of an artifact that errs on a half more of the photos, in 9 of 10 draws of them."""
-    covered = []
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        hard = rng.uniform(size=(1, 1, 200))  # of a photo, the same under all corruptions
-        shifts = rng.uniform(-0.05, 0.05, (2, 5, 200))
-        low, high = bootstrap(hard + shifts < 0.3, hard + shifts < 0.2) or (0.0, 0.0)
-        assert low < high
-        covered.append(low <= 1.5 <= high)
-    assert np.mean(covered) >= 0.9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tledge.core.artifact import Artifact, move_artifact, write_artifact
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.environment import installed_versions
-from tledge.core.errors import ConversionError, OptionError, TledgeError
+from tledge.core.errors import OptionError
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Calibration, Sidecar
@@ -23,7 +23,7 @@ from tledge.edge_runtime.delegation import find_undelegated
 from tledge.export.acceptance import check_accepted
 from tledge.export.calibration import load_calibration
 from tledge.export.export_record import ExportedArtifact, describe_artifact
-from tledge.export.format import FORMATS, Quantizer
+from tledge.export.format import FORMATS, Quantizer, call_converter
 from tledge.export.keras_parity import Reference
 from tledge.export.recipes import LARGEST_DROP, Recipe
 
@@ -285,29 +285,3 @@ class ArtifactMaker:
             sparsity=self.options.sparsity,
             versions=installed_versions(("tledge", *FORMATS.load(kind).distributions)),
         )
-
-
-def call_converter(kind: str, recipe: str, convert: Callable[[], bytes]) -> bytes:
-    """Calls a converter, and returns what it returns.
-
-    Args:
-        kind: the format, for the error message.
-        recipe: the recipe, for the error message.
-        convert: calls the converter.
-
-    Raises:
-        ConversionError: the converter raised an error of its own.
-        TledgeError: as the converter raised it.
-    """
-    try:
-        return convert()
-    except TledgeError:
-        raise
-    except Exception as error:  # the converters' exception classes have no common base
-        raise ConversionError(
-            f"{kind} cannot express this model in {recipe}: {_first_line(error)}; try another recipe or format"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

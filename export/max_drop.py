@@ -16,9 +16,9 @@ from pathlib import Path
 from tledge.core.artifact import Artifact
 from tledge.core.errors import ConversionError
 from tledge.export.acceptance import rejection_reasons
-from tledge.export.artifact_maker import ArtifactMaker, call_converter
+from tledge.export.artifact_maker import ArtifactMaker
 from tledge.export.export_record import ExportedArtifact, MaxDropSearch, Trial
-from tledge.export.format import Quantizer
+from tledge.export.format import Quantizer, call_converter
 from tledge.export.median_latency import median_latencies
 from tledge.export.recipes import Recipe, find_recipe
 

@@ -38,8 +38,8 @@ class OnnxQuantizer(Quantizer):
 
     Args:
         calibration: the Keras model with its calibration images.
-        convert: converts a Keras model to an ``onnx.ModelProto`` from uint8 ``image`` to float32 ``logits``, batch norms
-            folded.
+        convert: converts a Keras model to an ``onnx.ModelProto`` from uint8 ``image`` to float32 ``logits``, with
+            batch norms folded.
         levels: the largest integer of a weight, 1 to 127.
     """
 

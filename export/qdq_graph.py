@@ -121,7 +121,7 @@ class QdqGraph:
             node.input[2] = self._restore(f"{node.name}_bias", rounded, unit.astype(np.float32), axis=0)
 
     def store_head(self, levels: int, floats: frozenset[str]) -> None:
-        """Stores the weights of matrix products as int8, except those of the nodes ``floats``; they compute in float32."""
+        """Stores the weights of float32 matrix products as int8, except those of the nodes ``floats``."""
         for node in products(self._model):
             if node.op_type != "Conv" and node.name not in floats:
                 self._store_int8(node, levels)

@@ -37,8 +37,8 @@ def test_what_changed_is_counted_by_class_and_in_decibels(reference: Reference) 
     assert parity.recall_change == {"a": -0.5, "b": 0.0}
 
 
-def test_logits_that_are_no_numbers_are_an_error(reference: Reference) -> None:
+def test_logits_that_are_not_finite_are_an_error(reference: Reference) -> None:
     logits = reference.logits.copy()
     logits[1, 0] = np.nan
-    with pytest.raises(ConversionError, match="the logits of 1 of 4 photos are no numbers"):
+    with pytest.raises(ConversionError, match="the logits of 1 of 4 photos are not finite"):
         reference.compare_logits(logits)

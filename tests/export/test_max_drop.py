@@ -9,7 +9,7 @@ from tledge.core.artifact import read_artifact
 from tledge.core.errors import ArtifactError, ConversionError, OptionError, UnknownNameError
 from tledge.core.run_directory import RunDirectory
 from tledge.export import export
-from tledge.export.artifact_maker import RefusedError
+from tledge.export.acceptance import ArtifactRejectedError
 from tledge.export.keras_parity import Parity, Reference
 
 pytest.importorskip("tensorflow")
@@ -94,7 +94,9 @@ def test_an_artifact_that_answers_too_differently_is_refused_and_the_others_are_
 
     monkeypatch.setattr(Reference, "compare", noisy)
     options: dict[str, Any] = {"formats": "onnx", "calibration_images": 6, "runs": run.path.parent}
-    with pytest.raises(RefusedError, match=r"int8.onnx was not kept: .* dB above their noise, int8 has to reach 15"):
+    with pytest.raises(
+        ArtifactRejectedError, match=r"int8.onnx was not kept: .* dB above their noise, int8 has to reach 15"
+    ):
         export(quantize="int8,float16", **options)
     assert {path.name for path in run.artifacts.glob("*.onnx")} == {"float32.onnx", "float16.onnx"}
     record = export(quantize="int8", allow_drop=True, **options)

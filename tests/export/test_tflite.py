@@ -269,9 +269,9 @@ def test_constants_are_aligned_for_a_memory_map(converted: dict[str, bytes], rec
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         model = schema.Model.GetRootAs(mapped)
         tables = [model.Buffers(index)._tab for index in range(model.BuffersLength())]
-        places = [table.Vector(table.Offset(4)) for table in tables if table.Offset(4)]
-    assert len(places) > 8
-    assert {place % 16 for place in places} == {0}
+        offsets = [table.Vector(table.Offset(4)) for table in tables if table.Offset(4)]
+    assert len(offsets) > 8
+    assert {offset % 16 for offset in offsets} == {0}
 
 
 def test_metadata_of_another_model_is_an_error(converted: dict[str, bytes]) -> None:

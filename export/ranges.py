@@ -79,8 +79,9 @@ class Histogram:
         return np.linspace(self.observed.low, self.observed.high, BINS + 1)
 
     def _bins(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-        width = max(self.observed.high - self.observed.low, float(np.finfo(np.float32).tiny))
-        indexes = ((values - self.observed.low) * np.float32(BINS / width)).astype(np.int32)
+        width = self.observed.high - self.observed.low
+        per_unit = np.float32(BINS / width if width else 0.0)
+        indexes = ((values - self.observed.low) * per_unit).astype(np.int32)
         clipped: npt.NDArray[np.int32] = np.clip(indexes, 0, BINS - 1)
         return clipped
 
@@ -91,10 +92,6 @@ class Histogram:
         """
         values = (self._edges[:-1] + self._edges[1:]) / 2
         lows, highs = self.observed.low * SHARES, self.observed.high * SHARES
-        if self.observed.low == 0:
-            lows = lows[-1:]
-        if self.observed.high == 0:
-            highs = highs[-1:]
         below = _clipping_error(values, self.counts, lows, below=True)
         above = _clipping_error(values, self.counts, highs, below=False)
         steps = (highs[np.newaxis] - lows[:, np.newaxis]) / LEVELS

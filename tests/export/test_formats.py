@@ -8,10 +8,9 @@ from ai_edge_litert.interpreter import Interpreter
 from support import TINY_SIDECAR, random_images
 
 from tledge.core.artifact import write_artifact
-from tledge.core.errors import UnknownNameError
 from tledge.edge_runtime import Classifier
 from tledge.export.format import FORMATS
-from tledge.export.recipes import RECIPES, Recipe, parse_recipes
+from tledge.export.recipes import RECIPES, Recipe
 
 pytest.importorskip("tensorflow")
 
@@ -108,12 +107,3 @@ def test_int8_computes_in_integers(converted: dict[tuple[str, str], Path]) -> No
     interpreter = Interpreter(model_path=str(converted["tflite", "int8"]))
     convolutions = [detail for detail in interpreter.get_tensor_details() if detail["dtype"] is np.int8]
     assert len(convolutions) > 6
-
-
-def test_recipes_are_parsed_once_and_in_order() -> None:
-    assert [recipe.name for recipe in parse_recipes(["int8,float16", " float16 "])] == ["float16", "int8"]
-    with pytest.raises(
-        UnknownNameError,
-        match=r"unknown recipe 'int9'. Did you mean 'int8'\? Recipes: float32, float16, dynamic, int16x8, int8, qat",
-    ):
-        parse_recipes(["int9"])

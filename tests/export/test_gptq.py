@@ -85,7 +85,8 @@ def test_outputs_change_less_than_by_rounding_to_the_nearest() -> None:
 
 
 def test_a_channel_of_zeros_stays_zero() -> None:
-    rounded, shift = round_weights(np.zeros((1, 2, 1)), correlation_of(np.array([[1.0, 2.0], [2.0, 1.0]])), levels=7)
+    correlation = damped(correlation_of(np.array([[1.0, 2.0], [2.0, 1.0]])))
+    rounded, shift = round_weights(np.zeros((1, 2, 1)), correlation, levels=7)
     assert not rounded.any()
     assert not shift.any()
 

@@ -239,7 +239,7 @@ class ArtifactMaker:
     def _quantized(self) -> QuantizedModel:
         from tledge.export.tfmot import train_quantized
 
-        return train_quantized(self.model, self.splits, self._tuning, self.progress)
+        return train_quantized(self.model, self.splits, self._tuning, progress=self.progress)
 
     @property
     def _tuning(self) -> TuningOptions:
@@ -261,8 +261,8 @@ class ArtifactMaker:
         return Reference.of_model(
             model,
             self.splits,
-            "validation",
-            samples,
+            split="validation",
+            samples=samples,
             size=self.manifest.input_size,
             resize=self.manifest.resize,
         )

@@ -116,7 +116,7 @@ def export(
                 progress.note("Left out", reason)
         for kind in kinds if max_drop is not None else ():
             try:
-                artifact, found = search_artifact(maker, kind, recipes[kind], max_drop or 0.0)
+                artifact, found = search_artifact(maker, kind, candidates=recipes[kind], max_drop=max_drop or 0.0)
                 artifacts.append(artifact)
                 searches.append(found)
             except ConversionError as error:

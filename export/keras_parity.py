@@ -92,7 +92,14 @@ class Reference:
 
     @classmethod
     def of_model(
-        cls, model: Any, splits: Splits, split: str, samples: tuple[Sample, ...], *, size: tuple[int, int], resize: str
+        cls,
+        model: Any,
+        splits: Splits,
+        *,
+        split: str,
+        samples: tuple[Sample, ...],
+        size: tuple[int, int],
+        resize: str,
     ) -> Reference:
         """Runs a Keras model over photos.
 

@@ -33,7 +33,7 @@ SAME_SIZE = 1.05
 
 
 def search_artifact(
-    maker: ArtifactMaker, kind: str, candidates: Sequence[Recipe], max_drop: float
+    maker: ArtifactMaker, kind: str, *, candidates: Sequence[Recipe], max_drop: float
 ) -> tuple[ExportedArtifact, MaxDropSearch]:
     """Finds and saves the best artifact of one format that loses no more top-1 than allowed.
 

@@ -71,7 +71,7 @@ class PrunedModel:
 
 
 def train_quantized(
-    model: Any, splits: Splits, options: TuningOptions, progress: Progress | None = None
+    model: Any, splits: Splits, options: TuningOptions, *, progress: Progress | None = None
 ) -> QuantizedModel:
     """Trains a model with fake quantization, so that its weights suit 8-bit integers, and converts it to TFLite.
 

@@ -130,6 +130,12 @@ class StubModel:
         return red_logits(pixels)
 
 
+def refer(model: StubModel, splits: Splits) -> Reference:
+    return Reference.of_model(
+        model, splits, split="validation", samples=splits.validation, size=(8, 8), resize="stretch"
+    )
+
+
 class StubClassifier:
     made: ClassVar[list["StubClassifier"]] = []
 
@@ -154,7 +160,7 @@ def test_photos_run_in_order_on_classifiers_of_one_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: int, cores: int, classifiers: int
 ) -> None:
     splits, model = write_photos(tmp_path, photos), StubModel()
-    reference = Reference.of_model(model, splits, "validation", splits.validation, size=(8, 8), resize="stretch")
+    reference = refer(model, splits)
     assert reference.logits.dtype == np.float32
     assert reference.logits[:, 0].tolist() == list(range(photos))
     assert model.batches == [(min(32, photos - start), "float32") for start in range(0, photos, 32)]
@@ -171,7 +177,7 @@ def test_a_photo_that_has_changed_is_an_error(tmp_path: Path) -> None:
     splits = write_photos(tmp_path, 2)
     (tmp_path / "001.png").write_bytes(b"other")
     with pytest.raises(RunError):
-        Reference.of_model(StubModel(), splits, "validation", splits.validation, size=(8, 8), resize="stretch")
+        refer(StubModel(), splits)
 
 
 def test_each_format_runs_on_one_cpu_thread() -> None:

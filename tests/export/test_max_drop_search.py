@@ -131,7 +131,8 @@ def search(
         return [latencies.get(content_of(path).split()[0], 1.0) for path in paths]
 
     monkeypatch.setattr(max_drop, "median_latencies", measure)
-    exported, found = search_artifact(maker, "tflite", [find_recipe(name) for name in names], limit)  # type: ignore[arg-type]
+    candidates = [find_recipe(name) for name in names]
+    exported, found = search_artifact(maker, "tflite", candidates=candidates, max_drop=limit)  # type: ignore[arg-type]
     assert exported.path.name == found.chosen
     assert (found.format, found.max_drop, found.images) == ("tflite", limit, PHOTOS)
     return found

@@ -37,7 +37,7 @@ def converted(tiny_keras_model: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 
 LARGEST_DIFFERENCE = {"float32": 1e-4, "float16": 0.02, "dynamic": 0.1, "int16x8": 0.1, "int8": 0.25}
-"""Of a logit, as a fraction of their spread."""
+"""Largest difference of a logit, as a fraction of the logits' standard deviation."""
 
 
 @pytest.mark.parametrize(("name", "recipe"), PAIRS)
@@ -89,7 +89,9 @@ def test_tflite_takes_uint8_pixels_as_they_are(converted: dict[tuple[str, str], 
 
 
 @pytest.mark.parametrize("recipe", [recipe.name for name, recipe in PAIRS if name == "onnx"])
-def test_onnx_has_the_names_and_open_batch_of_the_contract(converted: dict[tuple[str, str], Path], recipe: str) -> None:
+def test_onnx_has_the_names_and_open_batch_that_devices_expect(
+    converted: dict[tuple[str, str], Path], recipe: str
+) -> None:
     model = onnx.load(converted["onnx", recipe])
     onnx.checker.check_model(model, full_check=True)
     (image,), (logits,) = model.graph.input, model.graph.output

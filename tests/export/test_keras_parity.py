@@ -1,4 +1,4 @@
-"""What an artifact is said to lose: counts and decibels of made logits, and how it is run."""
+"""Parity of made logits, in counts and decibels, and how an artifact is run."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Quantization-aware training: a real model, trained in a real process of its own."""
+"""Quantization-aware training: a real model, trained in a real child process."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +52,7 @@ def pixels(splits: Splits) -> Any:
 
 
 def build() -> Any:
-    """A model with each form of layer that there is a rule for, one of them inside a model of its own."""
+    """A model with each kind of layer that has a rule, some of them in a nested model."""
     import keras
 
     keras.utils.set_random_seed(3)
@@ -82,7 +82,7 @@ def build() -> Any:
 
 @pytest.fixture(scope="module")
 def model(splits: Splits, pixels: Any) -> Any:
-    """It tells the stripes, and half of the weights of ``wide`` are zero."""
+    """A model that classifies the stripes; half of the weights of ``wide`` are zero."""
     import keras
 
     built = build()
@@ -156,7 +156,7 @@ def test_its_integers_are_the_trained_weights_rounded(interpreter: Any, quantize
     }
 
 
-def test_the_weights_have_learnt_and_what_is_fixed_has_not(quantized: QuantizedModel, model: Any) -> None:
+def test_weights_are_trained_and_fixed_layers_are_not(quantized: QuantizedModel, model: Any) -> None:
     for name, arrays in quantized.weights.items():
         layer = model
         for part in name.split("."):
@@ -181,7 +181,9 @@ def test_the_least_validation_loss_is_kept(quantized: QuantizedModel) -> None:
     assert kept.agreement >= 0.9
 
 
-def test_it_answers_as_the_float_model_does(quantized: QuantizedModel, model: Any, pixels: Any, tmp_path: Path) -> None:
+def test_it_predicts_as_the_float_model_does(
+    quantized: QuantizedModel, model: Any, pixels: Any, tmp_path: Path
+) -> None:
     path = write_artifact(tmp_path / "qat.tflite", quantized.tflite, TINY_SIDECAR).path
     with Classifier(path) as classifier:
         found = classifier.logits(pixels)

@@ -100,7 +100,7 @@ def test_counts_move_to_the_bins_of_a_grown_range(value: float, observed: Range,
 
 
 SPREAD = 12 * 255**2
-"""So many values and one outlier at H: clipping at C costs (H - C)^2 and rounding C^2, which is least at H / 2."""
+"""With this number of values and one outlier at H, clipping at C costs (H - C)^2 and rounding C^2: least at H / 2."""
 
 
 def counted(low: float, high: float, counts: dict[int, int]) -> Histogram:

@@ -1,4 +1,4 @@
-"""Magnitude pruning: a real model, pruned in a real process of its own."""
+"""Magnitude pruning: a real model, pruned in a real child process."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def pixels(splits: Splits) -> Any:
 
 @pytest.fixture(scope="module")
 def model(splits: Splits, pixels: Any) -> Any:
-    """It tells the stripes. Its activation is MobileNetV3's, its parts the sums and products of Keras operations."""
+    """A model that classifies the stripes, with MobileNetV3's activation built from sums and products."""
     import keras
 
     keras.utils.set_random_seed(3)
@@ -76,7 +76,7 @@ def pruned(model: Any, splits: Splits) -> PrunedModel:
     return prune(model, splits, OPTIONS, sparsity=SPARSITY)
 
 
-def test_each_pruned_kernel_has_its_share_of_zeros(pruned: PrunedModel, model: Any) -> None:
+def test_each_pruned_kernel_has_its_fraction_of_zeros(pruned: PrunedModel, model: Any) -> None:
     assert pruned.pruned == ("stem", "project", "logits")
     for name in pruned.pruned:
         kernel = pruned.weights[name][0]
@@ -93,7 +93,7 @@ def test_other_weights_stay_dense(pruned: PrunedModel, model: Any) -> None:
         np.testing.assert_array_equal(before, after)
 
 
-def test_training_makes_up_for_the_zeros(pruned: PrunedModel, model: Any, pixels: Any, splits: Splits) -> None:
+def test_training_compensates_the_zeros(pruned: PrunedModel, model: Any, pixels: Any, splits: Splits) -> None:
     expected = model.predict(pixels, verbose=0)
     found = with_weights(model, pruned.weights).predict(pixels, verbose=0)
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.95
@@ -143,6 +143,6 @@ def test_the_file_compresses_better(pruned: PrunedModel, model: Any, tmp_path: P
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 1.0, -0.5])
-def test_a_share_that_cannot_be_is_an_error(model: Any, splits: Splits, sparsity: float) -> None:
+def test_a_sparsity_out_of_range_is_an_error(model: Any, splits: Splits, sparsity: float) -> None:
     with pytest.raises(OptionError, match=f"`sparsity` must be above 0 and below 1; received {sparsity:g}"):
         prune(model, splits, OPTIONS, sparsity=sparsity)

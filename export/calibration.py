@@ -1,4 +1,4 @@
-"""Choosing the images that a quantized model takes its ranges from."""
+"""The images that set the activation ranges of a quantized model."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from tledge.core.splits import Splits
 def load_calibration(
     splits: Splits, *, images: int, seed: int, size: tuple[int, int], resize: str, progress: Progress
 ) -> tuple[Pixels, Calibration]:
-    """Loads a sample of the training split, as many images of each class as can be.
+    """Loads a class-balanced sample of the training split.
 
     Args:
-        splits: the run's images; those of the validation and test splits are never touched.
-        images: how many; all where there are fewer.
-        seed: of the choice.
+        splits: the run's splits; the validation and test splits are not read.
+        images: number of images; all of the split where it has fewer.
+        seed: of the sample.
         size: (height, width).
         resize: the resize rule.
-        progress: is told of the loading.
+        progress: shows the images loaded.
 
     Returns:
-        uint8 (n, height, width, 3), and their record.
+        The images, uint8 (n, height, width, 3), and their record for the sidecar.
 
     Raises:
         OptionError: ``images`` below 1.
-        ImageError: an image has become unreadable since training.
+        RunError: an image has changed since training.
+        ImageError: an image is unreadable.
     """
     if images < 1:
-        raise OptionError(f"--calibration-images must be 1 or more; received {images}")
+        raise OptionError(f"`calibration_images` must be 1 or more; received {images}")
     chosen = choose_balanced(splits.train, [sample.label for sample in splits.train], images, seed)
     splits.check_unchanged(chosen)
     loaded: list[Pixels] = []

@@ -1,4 +1,4 @@
-"""A Keras model as one TensorFlow function without variables. Imports TensorFlow."""
+"""Freezes a Keras model into one TensorFlow function without variables. Imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 def freeze(model: Any, dtype: str, batch: int | None) -> Any:
     """Freezes a model's inference into a function without variables.
 
-    Freezing first makes a TFLite conversion three times faster than ``from_keras_model``, which goes through
-    a SavedModel on disk.
+    Converting the frozen function to TFLite is three times faster than ``from_keras_model``, which writes a SavedModel
+    to disk.
 
     Args:
         model: a ``keras.Model`` from float32 RGB pixel values 0 to 255 (N, height, width, 3) to logits.
-        dtype: of the function's input: "uint8" or "float32".
-        batch: its batch size; None leaves it open.
+        dtype: of the function's input, "uint8" or "float32".
+        batch: the batch size; None for any.
 
     Returns:
         A ``tf.function`` from ``image`` to a dictionary with ``logits``.

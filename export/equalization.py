@@ -1,12 +1,12 @@
-"""Channels brought to one range before they are quantized together. Imports Keras.
+"""Brings channels to one range before they are quantized together.
 
-A tensor of activations has one scale for all its channels. After the first convolution of MobileNetV2 some channels
-reach 6 and others 0.5, which are then left with 20 of 255 steps, and the depthwise convolution that follows amplifies
-just these. Scaling such a channel up in the convolution before, and down in the depthwise one, changes nothing in
-floats and uses all steps. The depthwise weights have a scale for each channel anyway: nothing is lost there.
+An activation tensor has one scale for all its channels. After the first convolution of MobileNetV2 some channels reach
+6 and others 0.5, which leaves 20 of 255 steps for the latter, and the next depthwise convolution amplifies exactly
+these. Scaling such a channel up in the first convolution and down in the depthwise one leaves the float model unchanged
+and uses all steps. Nothing is lost in the depthwise weights, which have a scale for each channel.
 
 Source: Nagel et al., Data-free quantization through weight equalization and bias correction, arXiv 1906.04721,
-section 4.1; here by the activations' ranges on the calibration images, and with a ReLU6 only as far as it does not cut.
+section 4.1; here with the activations' ranges on the calibration images, and only up to the limit of a ReLU6.
 """
 
 from __future__ import annotations
@@ -14,49 +14,67 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
-from tledge.export.folded_norms import FOLDED, is_linear, scale_outputs
-
 HEADROOM = 1.25
-"""How far above its largest calibrated value a channel may go before it is cut off."""
+"""How far a channel may exceed its largest calibrated value before it is clipped, as a factor."""
 
 LARGEST_FACTOR = 16.0
+"""The largest factor of a channel."""
 
 Factors = npt.NDArray[np.float32]
+
+
+def equalization_factors(largest: Factors, ceiling: float) -> Factors:
+    """Returns by how much each channel can be scaled up.
+
+    Args:
+        largest: (channels,), the largest value of each on the calibration images.
+        ceiling: the value that the scaled channels may reach, with ``HEADROOM``.
+
+    Returns:
+        (channels,), 1 to ``LARGEST_FACTOR``; 1 for a channel that is always 0.
+    """
+    factors = np.ones_like(largest)
+    alive = largest > 0
+    factors[alive] = np.clip(ceiling / (HEADROOM * largest[alive]), 1.0, LARGEST_FACTOR)
+    return factors
 
 
 def equalize(model: Any, norms: dict[str, Any], largest: Mapping[str, Factors]) -> dict[str, Factors]:
     """Equalizes the inputs of the depthwise convolutions that follow a convolution and a ReLU, in place.
 
     Args:
-        model: a flat ``keras.Model`` whose batch norms are folded: what is left of them adds a bias.
+        model: a flat ``keras.Model`` whose batch norms are folded and only add a bias.
         norms: the batch norm behind a layer, by that layer's name.
-        largest: (channels,) the largest input of each layer on the calibration images, by its name.
+        largest: (channels,), the largest input of each layer on the calibration images, by its name.
 
     Returns:
-        By the name of the depthwise convolution, (channels,), what its inputs were multiplied by.
+        The factors of its inputs, (channels,), by the name of the depthwise convolution.
     """
-    found = {}
+    from tledge.export.folded_norms import scale_outputs
+
+    equalized = {}
     for producer, relu, depthwise in _chains(model, norms):
         if depthwise.name not in largest:
             continue
-        reached = largest[depthwise.name]
-        ceiling = reached.max() if relu.max_value is None else float(relu.max_value)
-        factors = np.ones_like(reached)
-        alive = reached > 0
-        factors[alive] = np.clip(ceiling / (HEADROOM * reached[alive]), 1.0, LARGEST_FACTOR)
+        of_channels = largest[depthwise.name]
+        ceiling = float(of_channels.max() if relu.max_value is None else relu.max_value)
+        factors = equalization_factors(of_channels, ceiling)
         scale_outputs(producer, norms.get(producer.name), factors)
         kernel, *bias = depthwise.get_weights()
         depthwise.set_weights([kernel / factors[:, np.newaxis], *bias])
-        found[depthwise.name] = factors
-    return found
+        equalized[depthwise.name] = factors
+    return equalized
 
 
 def _chains(model: Any, norms: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
-    """(convolution, ReLU, depthwise convolution) that follow one another with nothing else in between."""
+    """Yields each (convolution, ReLU, depthwise convolution) that follow one another directly."""
+    import keras
+
+    from tledge.export.folded_norms import FOLDED, is_linear
+
     for depthwise in model.layers:
         if type(depthwise) is not keras.layers.DepthwiseConv2D:
             continue
@@ -75,7 +93,7 @@ def _chains(model: Any, norms: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]
 
 
 def _only_producer(layer: Any) -> Any | None:
-    """The layer before one, if it has no other consumer."""
+    """Returns the layer before a layer, if it has no other consumer."""
     if isinstance(layer.input, list):
         return None
     producer = layer.input._keras_history.operation

@@ -15,10 +15,11 @@ from tledge.core.extras import require
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress, Step
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, find_run
-from tledge.export.artifact_maker import ArtifactMaker, RefusedError, Terms
+from tledge.export.acceptance import ArtifactRejectedError
+from tledge.export.artifact_maker import ArtifactMaker, ConversionOptions
 from tledge.export.export_record import RECORD, ExportRecord, MaxDropSearch, describe_artifact
 from tledge.export.format import FORMATS
-from tledge.export.max_drop import search
+from tledge.export.max_drop import search_artifact
 from tledge.export.recipes import RECIPES, Recipe, parse_recipes
 
 BASELINE = RECIPES[0]
@@ -68,14 +69,14 @@ def export(
         same.
 
     Raises:
-        RefusedError: an artifact cannot be made or answers too differently; the others were made.
+        ArtifactRejectedError: an artifact cannot be made or answers too differently; the others were made.
         TledgeError: no such run, recipe or format, an artifact that exists, or a model that cannot be converted.
     """
     progress = progress or Progress()
     kinds, named, recipes = check_request(quantize, formats, cpu=cpu, max_drop=max_drop, sparsity=sparsity)
     directory = find_run(run, Path(runs))
     source = read_artifact(directory.model)
-    terms = Terms(calibration_images=calibration_images, cpu=cpu, sparsity=sparsity, allow_drop=allow_drop)
+    terms = ConversionOptions(calibration_images=calibration_images, cpu=cpu, sparsity=sparsity, allow_drop=allow_drop)
     if max_drop is not None:
         baselines = {kind: [BASELINE] for kind in kinds}
         jobs, kept = _plan(directory, source, baselines, set(), overwrite=False, sparsity=0.0, cpu=cpu)
@@ -102,7 +103,7 @@ def export(
                 try:
                     artifacts.append(maker.make(path, recipe))
                     step.advance(1, path.name)
-                except RefusedError as error:  # the others are made all the same
+                except ArtifactRejectedError as error:  # the others are made all the same
                     refused.append(str(error))
                     step.advance(1, f"{path.name} refused")
                 except ConversionError as error:
@@ -115,7 +116,7 @@ def export(
                 progress.note("Left out", reason)
         for kind in kinds if max_drop is not None else ():
             try:
-                artifact, found = search(maker, kind, recipes[kind], max_drop or 0.0)
+                artifact, found = search_artifact(maker, kind, candidates=recipes[kind], max_drop=max_drop or 0.0)
                 artifacts.append(artifact)
                 searches.append(found)
             except ConversionError as error:
@@ -127,7 +128,7 @@ def export(
         _write_record(directory.artifacts, record)
     if refused:
         made = ", ".join(item.path.name for item in artifacts if not item.kept)
-        raise RefusedError("; ".join(refused) + (f" (made: {made})" if made else ""))
+        raise ArtifactRejectedError("; ".join(refused) + (f" (made: {made})" if made else ""))
     return record
 
 

@@ -1,23 +1,23 @@
-"""What an export leaves: artifacts, how far each is from the Keras model, and how they were found."""
+"""The record of an export: the artifacts, how far each is from the Keras model, and how they were found."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tledge.core.artifact import Artifact
+from tledge.core.records import Record
 from tledge.edge_runtime.delegation import Delegation
 from tledge.export.keras_parity import Parity
-from tledge.export.tfmot import compressed_size
 
-SCHEMA_VERSION = 1
 RECORD = "export.json"
-"""The name of the record within the artifacts' folder."""
+"""The name of the record in the folder of artifacts."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportedArtifact:
+class ExportedArtifact(Record):
     """One artifact that an export made or found.
 
     Attributes:
@@ -26,10 +26,10 @@ class ExportedArtifact:
         recipe: its quantization.
         size: bytes.
         sha256: of the file.
-        kept: it was there before and has been left as it was.
+        kept: whether it existed before and was left unchanged.
         parity: with the Keras model, on validation photos; None for one that was kept.
-        compressed_size: bytes after DEFLATE, where sparsity was asked for.
-        delegation: of a TFLite file, what XNNPACK computes; None for one that was kept.
+        compressed_size: bytes after DEFLATE, of a pruned model.
+        delegation: which nodes of a TFLite file XNNPACK computes; None for one that was kept.
         float_layers: layers of a quantized model that were left in float32.
         seconds: that making it took.
     """
@@ -47,21 +47,21 @@ class ExportedArtifact:
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return {**asdict(self), "path": str(self.path)}
+        """Returns the fields as a dictionary that JSON can hold."""
+        return {**super().to_dict(), "path": str(self.path)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One thing that the search for a contract's artifact tried.
+    """One artifact that a search tried.
 
     Attributes:
         recipe: its quantization.
         float_layers: layers that were left in float32.
         drop: points of top-1 lost against the Keras model on the validation split.
         size: bytes.
-        latency: median milliseconds an image, on one thread; None where the contract was not kept.
-        kept: whether it loses no more than the contract allows.
+        latency: median milliseconds per image on one thread; None where it loses more than allowed.
+        kept: whether it loses no more than allowed.
     """
 
     recipe: str
@@ -73,16 +73,16 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaxDropSearch:
-    """How the artifact of one format that keeps a contract was found.
+class MaxDropSearch(Record):
+    """How the smallest artifact that loses no more than allowed was found, for one format.
 
     Attributes:
         format: "tflite" or "onnx".
         max_drop: points of top-1 that may be lost.
         images: photos of the validation split.
-        trials: in the order that they were made.
-        sensitivity: by layer, the power of the noise that quantizing it alone brings to the logits, relative to theirs;
-            the largest first. Empty where no layer had to stay in float32.
+        trials: in order.
+        sensitivity: by layer, the power of the noise in the logits when this layer alone is quantized, as a fraction of
+            the logits' power; the largest first. Empty if no layer had to stay in float32.
         chosen: the name of the artifact.
     """
 
@@ -93,40 +93,32 @@ class MaxDropSearch:
     sensitivity: tuple[tuple[str, float], ...]
     chosen: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class ExportRecord:
-    """What one export did, as ``artifacts/export.json`` holds it.
+class ExportRecord(Record, version=1):
+    """What one export did; ``artifacts/export.json`` holds it.
 
     Attributes:
         artifacts: in the order of the formats and recipes.
-        searches: one for each format, where a contract was given.
+        searches: one for each format, if ``max_drop`` was given.
     """
 
     artifacts: tuple[ExportedArtifact, ...]
     searches: tuple[MaxDropSearch, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "artifacts": [artifact.to_dict() for artifact in self.artifacts],
-            "searches": [search.to_dict() for search in self.searches],
-        }
+        """Returns the fields, and the schema version, as a dictionary that JSON can hold."""
+        return {**super().to_dict(), "artifacts": [artifact.to_dict() for artifact in self.artifacts]}
 
 
 def describe_artifact(artifact: Artifact, *, kept: bool, sparse: bool = False, **found: Any) -> ExportedArtifact:
-    """An artifact in the words of the record.
+    """Describes an artifact for the record.
 
     Args:
-        artifact: as it is in its place.
-        kept: it was there before.
-        sparse: its compressed size is of interest.
-        found: what else is known of it, by the names of the attributes.
+        artifact: the artifact, where it is kept.
+        kept: whether it existed before.
+        sparse: whether to measure its compressed size.
+        found: other attributes of ``ExportedArtifact``.
     """
     return ExportedArtifact(
         path=artifact.path,
@@ -139,3 +131,8 @@ def describe_artifact(artifact: Artifact, *, kept: bool, sparse: bool = False, *
         compressed_size=compressed_size(artifact.path) if sparse else None,
         **found,
     )
+
+
+def compressed_size(path: Path) -> int:
+    """Returns the bytes that a file takes when compressed (DEFLATE, level 9), as in a ZIP archive or an app package."""
+    return len(zlib.compress(path.read_bytes(), 9))

@@ -1,38 +1,51 @@
-"""The last dense layer, which an 8-bit model keeps in float32 where that costs little. Imports Keras.
+"""The last dense layer, which an 8-bit model keeps in float32 if that costs little.
 
-A head that was fitted to features that are much alike has large weights of both signs, whose sums nearly cancel. The
-errors of the weights, half a step of the largest, do not; nor do those of pooled features, of which most are small.
+A head that was fitted to similar features has large weights of both signs, whose products nearly cancel. The rounding
+errors of its weights, up to half a step of the largest weight, do not cancel. Neither do the rounding errors of the
+pooled features, most of which are small.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import keras
+LARGEST_FRACTION = 0.05
+"""Largest size of a float32 head, as a fraction of the size of all other weights in 8 bits."""
 
-LARGEST_SHARE = 0.05
-"""Of the size of all other weights in 8 bits; a larger head in float32 would show in the size of the file."""
+
+def is_small_head(head: int, others: int) -> bool:
+    """Returns whether a head adds little to the file in float32.
+
+    Args:
+        head: number of its weights, of 4 bytes each.
+        others: number of all other weights, of 1 byte each.
+    """
+    return 4 * head <= LARGEST_FRACTION * others
 
 
 def float_head(model: Any) -> frozenset[str]:
-    """The name of the dense layer that gives the logits, if it is small; no name otherwise.
+    """Returns the name of the dense layer that gives the logits, if it is small; no name otherwise.
 
     Args:
         model: a ``keras.Model`` to logits.
     """
+    import keras
+
     head = model.layers[-1]
     if type(head) is not keras.layers.Dense:
         return frozenset()
-    others = model.count_params() - head.count_params()
-    return frozenset({head.name} if 4 * head.count_params() <= LARGEST_SHARE * others else ())
+    weights = head.count_params()
+    return frozenset({head.name} if is_small_head(weights, model.count_params() - weights) else ())
 
 
 def float_tail(model: Any) -> frozenset[str]:
-    """The names of a head that stays float32 and of the pooling before it, whose means then need not be rounded.
+    """Returns the names of a head that stays float32 and of the pooling before it, whose means are not rounded then.
 
     Args:
         model: a ``keras.Model`` to logits.
     """
+    import keras
+
     head = float_head(model)
     if not head:
         return head

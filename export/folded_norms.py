@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them, on a Keras model: what is left of one adds a bias."""
+"""Folds batch norms into the convolutions before them, in a Keras model; a folded batch norm only adds a bias."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDED = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def fold_batch_norms(model: Any) -> dict[str, Any]:
-    """Moves the scale of each batch norm into the kernel before it; the norm keeps a bias and nothing else.
+    """Moves the scale of each batch norm into the kernel before it; the norm keeps only a bias.
 
     Args:
         model: a flat ``keras.Model``, changed in place.
@@ -37,30 +37,30 @@ def fold_batch_norms(model: Any) -> dict[str, Any]:
 
 
 def norms_by_producer(model: Any) -> dict[str, Any]:
-    """The batch norm that is the only one to take a convolution's output, by that convolution's name.
+    """Returns the batch norms that alone take the output of a convolution, by that convolution's name.
 
-    A convolution with an activation of its own is none of them: its norm comes after that.
+    Convolutions with an activation are left out: their batch norm comes after the activation.
     """
-    found = {}
+    norms = {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and not isinstance(layer.input, list):
             producer = layer.input._keras_history.operation
             if type(producer) in FOLDED and is_linear(producer) and len(producer._outbound_nodes) == 1:
-                found[producer.name] = layer
-    return found
+                norms[producer.name] = layer
+    return norms
 
 
 def is_linear(layer: Any) -> bool:
-    """Whether a layer has no activation of its own."""
+    """Returns whether a layer has no activation."""
     return getattr(layer.activation, "__name__", "") == "linear"
 
 
 def add_to_outputs(layer: Any, norm: Any | None, shift: Floats) -> None:
-    """Adds a constant to each output channel of a layer: to its bias, or that of the folded norm behind it.
+    """Adds a constant to each output channel of a layer, in its bias or in that of the folded norm behind it.
 
     Args:
         layer: a convolution or a dense layer.
-        norm: the batch norm behind it; where there is none, the layer has a bias.
+        norm: the batch norm behind it; None if the layer has a bias.
         shift: (output channels,).
     """
     kernel, *bias = layer.get_weights()
@@ -71,20 +71,26 @@ def add_to_outputs(layer: Any, norm: Any | None, shift: Floats) -> None:
 
 
 def scale_outputs(layer: Any, norm: Any | None, factors: Floats) -> None:
-    """Multiplies each output channel of a convolution and of the folded norm behind it; arguments as above."""
+    """Multiplies each output channel of a convolution and of the folded norm behind it.
+
+    Args:
+        layer: the convolution.
+        norm: the batch norm behind it, if any.
+        factors: (output channels,).
+    """
     kernel, *bias = layer.get_weights()
     layer.set_weights([kernel * _along(layer, kernel, factors), *(values * factors for values in bias)])
     if norm is not None:
         _set_bias(norm, -norm.get_weights()[-2] * factors)
 
 
-def _along(layer: Any, kernel: Floats, of_outputs: Floats) -> Floats:
-    """Values of the output channels in the shape that multiplies a kernel."""
-    return of_outputs.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else of_outputs
+def _along(layer: Any, kernel: Floats, outputs: Floats) -> Floats:
+    """Returns values of the output channels in a shape that multiplies a kernel."""
+    return outputs.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else outputs
 
 
 def _set_bias(norm: Any, bias: Floats) -> None:
-    """Makes a batch norm add a bias; its mean holds it, which every norm has, with or without gamma and beta."""
+    """Makes a batch norm only add a bias. The bias is in its mean, since not every norm has a beta."""
     unit = np.ones_like(bias)
     norm.set_weights(
         [*([unit] if norm.scale else []), *([0 * unit] if norm.center else []), -bias, (1 - norm.epsilon) * unit]

@@ -1,10 +1,12 @@
-"""What a format is: the base of every module in ``export/formats``."""
+"""The base class of the formats in ``export/formats``."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tledge.core.errors import ConversionError, TledgeError
 from tledge.core.registry import Registry
 from tledge.export.recipes import Recipe
 
@@ -13,14 +15,17 @@ if TYPE_CHECKING:
 
 
 class Quantizer(ABC):
-    """A model that is ready to be quantized again and again, with other layers left in float32 each time."""
+    """Quantizes one model, each time with other layers left in float32."""
 
     @abstractmethod
     def quantize(self, float_layers: frozenset[str]) -> bytes:
-        """Makes a model file.
+        """Returns a model file.
 
         Args:
             float_layers: names of the Keras layers that stay float32.
+
+        Raises:
+            ConversionError: a layer is not found in the converted model.
         """
 
 
@@ -28,9 +33,9 @@ class Format(ABC):
     """A kind of model file.
 
     Attributes:
-        recipes: the names of the recipes that it has.
-        modules: top-level modules that converting needs.
-        distributions: whose versions belong into the sidecar.
+        recipes: the names of the supported recipes.
+        modules: top-level modules that the conversion imports.
+        distributions: packages whose versions the sidecar records.
     """
 
     recipes: tuple[str, ...]
@@ -45,19 +50,19 @@ class Format(ABC):
             model: a ``keras.Model`` from ``image``, float32 RGB pixel values 0 to 255 (N, height, width, 3), to
                 ``logits`` (N, classes).
             recipe: one of ``recipes``.
-            calibration: of the same model, if the recipe is calibrated.
+            calibration: the same model with its calibration images, if the recipe is calibrated.
             cpu: one of ``core.cpu.CPUS``.
 
         Returns:
             A model file from ``image``, uint8, to ``logits``, float32.
 
         Raises:
-            ConversionError: the model holds what the format cannot express.
+            ConversionError: the format does not support the model.
         """
 
     @abstractmethod
     def quantizer(self, calibration: CalibratedModel, cpu: str = "any") -> Quantizer:
-        """The recipe ``int8``, ready to be made with some layers in float32.
+        """Returns a quantizer for the recipe ``int8``, which can leave layers in float32.
 
         Args:
             calibration: the model with its calibration images.
@@ -66,3 +71,29 @@ class Format(ABC):
 
 
 FORMATS = Registry[Format]("tledge.export.formats", "format", "FORMAT", Format)
+
+
+def call_converter(kind: str, recipe: str, convert: Callable[[], bytes]) -> bytes:
+    """Calls a converter, and returns what it returns.
+
+    Args:
+        kind: the format, for the error message.
+        recipe: the recipe, for the error message.
+        convert: calls the converter.
+
+    Raises:
+        ConversionError: the converter raised an error of its own.
+        TledgeError: as the converter raised it.
+    """
+    try:
+        return convert()
+    except TledgeError:
+        raise
+    except Exception as error:  # the converters' exception classes have no common base
+        raise ConversionError(
+            f"{kind} cannot express this model in {recipe}: {_first_line(error)}; try another recipe or format"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

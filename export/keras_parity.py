@@ -1,4 +1,4 @@
-"""How far an artifact is from the Keras model that it was exported from."""
+"""How close an artifact's logits are to those of the Keras model it was exported from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -19,6 +19,7 @@ from tledge.core.cpu import CpuWarning
 from tledge.core.errors import ConversionError
 from tledge.core.image_batches import batches, map_ahead
 from tledge.core.images import Pixels
+from tledge.core.records import Record
 from tledge.core.splits import Sample, Splits
 from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime import Classifier
@@ -31,21 +32,21 @@ Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parity:
-    """An artifact's answers beside those of the Keras model, on the same photos.
+class Parity(Record):
+    """An artifact's predictions compared with those of the Keras model, on the same photos.
 
     Attributes:
-        split: where the photos are from.
-        images: how many.
-        agreement: the fraction that both give the same class.
+        split: the split of the photos.
+        images: number of photos.
+        agreement: the fraction of photos for which both predict the same class.
         agreement_interval: its 95% Wilson interval.
         largest_difference: between two logits of the same photo and class.
-        signal_to_noise: in dB, the power of the logits over that of the differences, of each photo's the mean taken
-            off, which no answer depends on; None where there is no difference.
+        signal_to_noise: the power of the Keras model's logits over the power of the differences, in dB. The mean of
+            each photo's logits is subtracted first, since no prediction depends on it. None without a difference.
         top1: of the artifact.
         keras_top1: of the Keras model.
-        recall_change: by class name, how much the fraction of its photos that are recognized has changed; classes
-            without a photo are left out.
+        recall_change: by class name, the change in the fraction of its photos that are classified correctly; classes
+            without photos are left out.
     """
 
     split: str
@@ -60,30 +61,26 @@ class Parity:
 
     @property
     def lost(self) -> float:
-        """Photos that the Keras model recognizes, less those that the artifact does."""
+        """Photos that the Keras model classifies correctly, minus those that the artifact does."""
         return self.images * (self.keras_top1 - self.top1)
 
     @property
     def drop(self) -> float:
-        """Points of top-1 (hundredths) that the artifact has lost; negative where it is better."""
+        """Points of top-1 (hundredths) that the artifact loses; negative if it is better."""
         return 100 * (self.keras_top1 - self.top1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Photos with what the Keras model says of them.
+    """Photos with the Keras model's logits.
 
     Attributes:
-        splits: that they are from.
-        split: "validation" or another name.
+        splits: the run's splits.
+        split: the name of the photos' split ("validation").
         samples: the photos.
         size: (height, width).
         resize: the resize rule.
-        logits: float32 (photos, classes), of the Keras model.
+        logits: the Keras model's, float32 (photos, classes).
     """
 
     splits: Splits
@@ -95,7 +92,14 @@ class Reference:
 
     @classmethod
     def of_model(
-        cls, model: Any, splits: Splits, split: str, samples: tuple[Sample, ...], *, size: tuple[int, int], resize: str
+        cls,
+        model: Any,
+        splits: Splits,
+        *,
+        split: str,
+        samples: tuple[Sample, ...],
+        size: tuple[int, int],
+        resize: str,
     ) -> Reference:
         """Runs a Keras model over photos.
 
@@ -104,7 +108,7 @@ class Reference:
             splits, split, samples, size, resize: as the attributes.
 
         Raises:
-            RunError, ImageError: a photo is gone, another one, or unreadable.
+            RunError, ImageError: a photo is missing, has changed, or is unreadable.
         """
         splits.check_unchanged(samples)
         found = [
@@ -114,17 +118,18 @@ class Reference:
         return cls(splits, split, samples, size, resize, np.concatenate(found))
 
     def first(self, images: int) -> Reference:
-        """The first so many photos of it."""
-        return Reference(self.splits, self.split, self.samples[:images], self.size, self.resize, self.logits[:images])
+        """Returns a reference of the first ``images`` photos."""
+        return replace(self, samples=self.samples[:images], logits=self.logits[:images])
 
     def compare(self, artifact: Path) -> Parity:
-        """Runs an artifact over the same photos, as a device would.
+        """Runs an artifact on the same photos, as a device would, and compares the logits.
 
         Raises:
             ArtifactError: it cannot be loaded or run.
+            ConversionError: it gives logits that are not finite.
         """
         with ExitStack() as stack, warnings.catch_warnings():
-            warnings.simplefilter("ignore", CpuWarning)  # whoever asked for another CPU's file knows
+            warnings.simplefilter("ignore", CpuWarning)  # the user chose the CPU
             # One thread each: operators without a parallel kernel would leave the other cores idle.
             idle = Queue[Classifier]()
             for _ in range(min(usable_cores(), -(-len(self.samples) // BATCH_SIZE))):
@@ -142,25 +147,28 @@ class Reference:
         return self.compare_logits(logits)
 
     def compare_logits(self, logits: Logits) -> Parity:
-        """Compares logits of the same photos, float32 (photos, classes).
+        """Compares logits of the same photos.
+
+        Args:
+            logits: float32 (photos, classes).
 
         Raises:
-            ConversionError: some are no numbers.
+            ConversionError: some are not finite.
         """
         broken = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
         if broken:
-            raise ConversionError(f"the logits of {broken} of {len(logits)} photos are no numbers; try another recipe")
-        ours, theirs = logits.argmax(axis=1), self.logits.argmax(axis=1)
+            raise ConversionError(f"the logits of {broken} of {len(logits)} photos are not finite; try another recipe")
+        predicted, expected = logits.argmax(axis=1), self.logits.argmax(axis=1)
         labels = np.array([sample.label for sample in self.samples])
         difference = logits.astype(np.float64) - self.logits
         noise = float(np.square(_centred(difference)).sum())
         signal = float(np.square(_centred(self.logits.astype(np.float64))).sum())
-        changes = {
-            name: float(np.mean(ours[labels == label] == label) - np.mean(theirs[labels == label] == label))
+        recall_change = {
+            name: float(np.mean(predicted[labels == label] == label) - np.mean(expected[labels == label] == label))
             for label, name in enumerate(self.splits.class_names)
             if np.any(labels == label)
         }
-        agreeing = int(np.count_nonzero(ours == theirs))
+        agreeing = int(np.count_nonzero(predicted == expected))
         return Parity(
             split=self.split,
             images=len(labels),
@@ -168,14 +176,14 @@ class Reference:
             agreement_interval=wilson_interval(agreeing, len(labels)),
             largest_difference=float(np.abs(difference).max()),
             signal_to_noise=10 * math.log10(signal / noise) if noise and signal else None,
-            top1=float(np.mean(ours == labels)),
-            keras_top1=float(np.mean(theirs == labels)),
-            recall_change=changes,
+            top1=float(np.mean(predicted == labels)),
+            keras_top1=float(np.mean(expected == labels)),
+            recall_change=recall_change,
         )
 
 
 def one_thread(artifact: Path) -> Target:
-    """The CPU target with one thread that takes a model file."""
+    """Returns the target that runs a model file on one CPU thread."""
     usual = default_target(artifact.suffix.removeprefix("."))
     return Target(usual.runtime, usual.device, 1)
 

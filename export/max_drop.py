@@ -1,42 +1,41 @@
-"""Accuracy as a contract: the smallest artifact that loses no more top-1 than is allowed.
+"""Finds the smallest artifact that loses no more top-1 than allowed.
 
-Every 8-bit recipe is tried. Where none keeps the contract, layers of ``int8`` stay in float32, the most sensitive
-ones first and one more in each trial, until it does.
+All 8-bit recipes are tried first. If none stays within the limit, layers of ``int8`` are left in float32, the most
+sensitive first and one more in each trial, until the artifact does.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from tledge.core.artifact import Artifact
 from tledge.core.errors import ConversionError
-from tledge.export.artifact_maker import ArtifactMaker, faults, translated
+from tledge.export.acceptance import rejection_reasons
+from tledge.export.artifact_maker import ArtifactMaker
 from tledge.export.export_record import ExportedArtifact, MaxDropSearch, Trial
-from tledge.export.format import FORMATS, Quantizer
-from tledge.export.keras_parity import Reference
+from tledge.export.format import Quantizer, call_converter
 from tledge.export.median_latency import median_latencies
 from tledge.export.recipes import Recipe, find_recipe
 
 SENSITIVITY_IMAGES = 32
+"""Validation photos on which the sensitivity of each layer is measured."""
 
-CHECKED_ALREADY = 100.0
-"""Points of top-1 on the sample of the validation split, where the whole of it has been looked at."""
+ANY_DROP = 100.0
+"""Points of top-1: an artifact that was checked on the whole validation split may lose any number on a sample of it."""
 
 SAME_SIZE = 1.05
-"""Artifacts of up to so many times the smallest one's size are told apart by their latency."""
+"""Among artifacts up to this many times the smallest one's size, the fastest is chosen."""
 
 
-def search(
-    maker: ArtifactMaker, kind: str, candidates: Sequence[Recipe], max_drop: float
+def search_artifact(
+    maker: ArtifactMaker, kind: str, *, candidates: Sequence[Recipe], max_drop: float
 ) -> tuple[ExportedArtifact, MaxDropSearch]:
-    """Finds and puts in place the artifact of one format that keeps a contract.
+    """Finds and saves the best artifact of one format that loses no more top-1 than allowed.
 
     Args:
         maker: of the run.
@@ -45,117 +44,138 @@ def search(
         max_drop: points of top-1 that it may lose against the Keras model on the validation split.
 
     Raises:
-        ConversionError: nothing keeps it.
+        ConversionError: every artifact loses more.
     """
-    began = time.perf_counter()
-    folder = maker.directory.artifacts
+    started = time.perf_counter()
+    folder, photos = maker.directory.artifacts, len(maker.splits.validation)
     with ExitStack() as stack:
-        trials: list[Trial] = []
-        keeping: dict[int, Artifact] = {}
-
-        def attempt(content: bytes, recipe: Recipe, float_layers: tuple[str, ...]) -> Trial:
-            name = f"{recipe.name}-mixed" if float_layers else recipe.name
-            aside = ExitStack()
-            artifact = aside.enter_context(maker.aside(folder / f"{name}.{kind}", content, recipe, float_layers))
-            size = artifact.size
-            with aside:  # what does not keep the contract goes at once
-                parity = maker.validation.compare(artifact.path)
-                kept = not faults(recipe, parity, max_drop)
-                if kept:
-                    keeping[len(trials)] = artifact
-                    stack.push(aside.pop_all())
-            trials.append(
-                Trial(
-                    recipe=recipe.name,
-                    float_layers=float_layers,
-                    drop=parity.drop,
-                    size=size,
-                    latency=None,
-                    kept=kept,
-                )
-            )
-            return trials[-1]
-
-        with maker.progress.step(f"Contract for {kind}", len(candidates), "recipes") as step:
-            for recipe in candidates:
-                try:
-                    trial = attempt(maker.convert(kind, recipe), recipe, ())
-                    step.advance(1, f"{recipe.name} loses {trial.drop:.2f} points")
-                except ConversionError as error:  # a recipe that cannot express this model is none to choose
-                    step.advance(1, f"{recipe.name} left out: {error}")
-        sensitivity = () if keeping else _leave_in_float(maker, kind, attempt)
-        if not keeping:
+        search = _Search(maker, kind, max_drop, stack)
+        search.try_recipes(candidates)
+        sensitivity = () if search.accepted else search.try_float_layers()
+        trials, accepted = search.trials, search.accepted
+        if not accepted:
             least = f"; the best loses {min(trial.drop for trial in trials):.2f}" if trials else ""
             raise ConversionError(
-                f"no {kind} artifact in 8 bits loses at most {max_drop:g} points of top-1 on"
-                f" {len(maker.splits.validation)} validation photos{least}: allow more, or export --quantize float16"
+                f"no {kind} artifact in 8 bits loses at most {max_drop:g} points of top-1 on {photos} validation"
+                f" photos{least}: allow more, or `export(quantize='float16')`"
             )
-        latencies = median_latencies([artifact.path for artifact in keeping.values()])
-        for place, latency in zip(keeping, latencies, strict=True):
-            trials[place] = dataclasses.replace(trials[place], latency=latency)
-        best = keeping[_best(trials, tuple(keeping))]
-        exported = maker.put_in_place(
-            best, folder / best.name, seconds=time.perf_counter() - began, largest_drop=CHECKED_ALREADY
-        )
+        latencies = median_latencies([artifact.path for artifact in accepted.values()])
+        for index, latency in zip(accepted, latencies, strict=True):
+            trials[index] = dataclasses.replace(trials[index], latency=latency)
+        best = accepted[best_trial(trials, accepted)]
+        exported = maker.publish(best, folder / best.name, seconds=time.perf_counter() - started, max_drop=ANY_DROP)
     return exported, MaxDropSearch(
         format=kind,
         max_drop=max_drop,
-        images=len(maker.splits.validation),
+        images=photos,
         trials=tuple(trials),
         sensitivity=sensitivity,
         chosen=exported.path.name,
     )
 
 
-def _leave_in_float(
-    maker: ArtifactMaker, kind: str, attempt: Callable[[bytes, Recipe, tuple[str, ...]], Trial]
-) -> tuple[tuple[str, float], ...]:
-    """Tries int8 with one more layer in float32 each time, until it keeps the contract; returns the sensitivities."""
-    quantizer = FORMATS.load(kind).quantizer(maker.calibrated, maker.terms.cpu)
-    sensitivity = _measure_sensitivity(maker, kind, quantizer)
-    with maker.progress.step(f"Layers in float for {kind}", len(sensitivity), "layers") as step:
-        for count in range(1, len(sensitivity) + 1):
-            layers = tuple(name for name, _ in sensitivity[:count])
-            content = translated(kind, "int8", partial(quantizer.quantize, frozenset(layers)))
-            trial = attempt(content, find_recipe("int8"), layers)
-            step.advance(1, f"{count} in float lose {trial.drop:.2f} points")
-            if trial.kept:
-                break
-    return sensitivity
+def best_trial(trials: Sequence[Trial], indexes: Iterable[int]) -> int:
+    """Returns the index of the smallest trial; the fastest one where several are about as small.
+
+    Args:
+        trials: all trials.
+        indexes: which of them to choose from; each has a latency.
+    """
+    smallest = min(trials[index].size for index in indexes)
+    small = [index for index in indexes if trials[index].size <= SAME_SIZE * smallest]
+    return min(small, key=lambda index: trials[index].latency or 0.0)
 
 
-def _best(trials: Sequence[Trial], keeping: Sequence[int]) -> int:
-    """The smallest, and of those that are hardly larger the fastest."""
-    smallest = min(trials[place].size for place in keeping)
-    small = [place for place in keeping if trials[place].size <= SAME_SIZE * smallest]
-    return min(small, key=lambda place: trials[place].latency or 0.0)
+def noise_to_signal(decibels: float | None) -> float:
+    """Returns the power of the noise as a fraction of the signal's, from a signal-to-noise ratio; None is no noise."""
+    return 0.0 if decibels is None else float(10 ** (-decibels / 10))
 
 
-def _measure_sensitivity(maker: ArtifactMaker, kind: str, quantizer: Quantizer) -> tuple[tuple[str, float], ...]:
-    """By layer, the noise in the logits where it is the only one in integers; the largest first."""
-    layers = [layer.name for layer in maker.model.layers if _has_kernel(layer)]
-    everything = frozenset(layers)
-    reference = maker.reference.first(SENSITIVITY_IMAGES)
-    found: dict[str, float] = {}
-    with maker.progress.step(f"Sensitivity for {kind}", len(layers), "layers") as step:
-        for name in layers:
-            content = translated(kind, "int8", partial(quantizer.quantize, everything - {name}))
-            with maker.aside(_place(maker, kind), content, find_recipe("int8")) as artifact:
-                found[name] = _noise(reference, artifact.path)
-            step.advance(1, name)
-    return tuple(sorted(found.items(), key=lambda item: -item[1]))
+class _Search:
+    """The trials of one search.
 
+    Args:
+        maker: of the run.
+        kind: the format.
+        max_drop: points of top-1 that may be lost.
+        stack: keeps the accepted artifacts until it closes.
 
-def _place(maker: ArtifactMaker, kind: str) -> Path:
-    return maker.directory.artifacts / f"sensitivity.{kind}"
+    Attributes:
+        trials: all trials, in order.
+        accepted: the artifacts that lose no more than allowed, by the index of their trial.
+    """
 
+    def __init__(self, maker: ArtifactMaker, kind: str, max_drop: float, stack: ExitStack) -> None:
+        self.trials: list[Trial] = []
+        self.accepted: dict[int, Artifact] = {}
+        self._maker = maker
+        self._kind = kind
+        self._max_drop = max_drop
+        self._stack = stack
 
-def _has_kernel(layer: object) -> bool:
-    import keras
+    def try_recipes(self, candidates: Sequence[Recipe]) -> None:
+        """Tries each recipe that supports the model."""
+        with self._maker.progress.step(f"Smallest {self._kind}", len(candidates), "recipes") as step:
+            for recipe in candidates:
+                try:
+                    trial = self._try(self._maker.convert(self._kind, recipe), recipe, ())
+                    step.advance(1, f"{recipe.name} loses {trial.drop:.2f} points")
+                except ConversionError as error:
+                    step.advance(1, f"{recipe.name} skipped: {error}")
 
-    return isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense)
+    def try_float_layers(self) -> tuple[tuple[str, float], ...]:
+        """Tries int8 with one more layer in float32 each time, until one is accepted.
 
+        Returns:
+            The sensitivity of each layer, see ``MaxDropSearch``.
+        """
+        quantizer = self._maker.quantizer(self._kind)
+        sensitivity = self._measure_sensitivity(quantizer)
+        with self._maker.progress.step(f"Float32 layers for {self._kind}", len(sensitivity), "layers") as step:
+            for count in range(1, len(sensitivity) + 1):
+                layers = tuple(name for name, _ in sensitivity[:count])
+                content = call_converter(self._kind, "int8", partial(quantizer.quantize, frozenset(layers)))
+                trial = self._try(content, find_recipe("int8"), layers)
+                step.advance(1, f"{count} in float32 lose {trial.drop:.2f} points")
+                if trial.kept:
+                    break
+        return sensitivity
 
-def _noise(reference: Reference, artifact: Path) -> float:
-    ratio = reference.compare(artifact).signal_to_noise
-    return 0.0 if ratio is None else float(np.power(10.0, -ratio / 10))
+    def _try(self, content: bytes, recipe: Recipe, float_layers: tuple[str, ...]) -> Trial:
+        """Measures a model file on the validation split; keeps its artifact if it is accepted."""
+        name = f"{recipe.name}-mixed" if float_layers else recipe.name
+        path = self._path(name)
+        with ExitStack() as stack:
+            artifact = stack.enter_context(self._maker.staged(path, content, recipe, float_layers))
+            parity = self._maker.validation.compare(artifact.path)
+            accepted = not rejection_reasons(recipe, parity, self._max_drop)
+            trial = Trial(
+                recipe=recipe.name,
+                float_layers=float_layers,
+                drop=parity.drop,
+                size=artifact.size,
+                latency=None,
+                kept=accepted,
+            )
+            if accepted:
+                self.accepted[len(self.trials)] = artifact
+                self._stack.push(stack.pop_all())
+        self.trials.append(trial)
+        return trial
+
+    def _measure_sensitivity(self, quantizer: Quantizer) -> tuple[tuple[str, float], ...]:
+        """Returns the noise in the logits when one layer alone is quantized, by layer, the largest first."""
+        layers = self._maker.kernel_layers()
+        reference = self._maker.reference.first(SENSITIVITY_IMAGES)
+        noise: dict[str, float] = {}
+        with self._maker.progress.step(f"Sensitivity for {self._kind}", len(layers), "layers") as step:
+            for name in layers:
+                quantize = partial(quantizer.quantize, frozenset(layers) - {name})
+                content = call_converter(self._kind, "int8", quantize)
+                with self._maker.staged(self._path("sensitivity"), content, find_recipe("int8")) as artifact:
+                    noise[name] = noise_to_signal(reference.compare(artifact.path).signal_to_noise)
+                step.advance(1, name)
+        return tuple(sorted(noise.items(), key=lambda item: -item[1]))
+
+    def _path(self, name: str) -> Path:
+        return self._maker.directory.artifacts / f"{name}.{self._kind}"

@@ -1,7 +1,7 @@
 """Smaller ways to store the weights of an ONNX model that computes in float32. Imports ONNX.
 
-Each weight is stored small and followed by nodes that restore it to float32. The runtime folds these when it
-loads the model, so that it computes as fast as with float32 weights.
+Nodes behind each weight convert it back to float32. The runtime folds these nodes when it loads the model, so that it
+runs as fast as with float32 weights.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tledge.core.errors import ConversionError
 
 SMALLEST_STORED = 256
-"""Weights with fewer numbers stay float32: storing them smaller saves nothing."""
+"""Weights with fewer numbers stay float32: storing them smaller would save next to nothing."""
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")
-"""Operators whose second input is weights."""
+"""Operators whose second input is a weight."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ def store_as_float16(model: Any) -> Any:
     restoring = []
     for weight, values in _float_weights(model):
         if np.abs(values).max() > np.finfo(np.float16).max:
-            raise ConversionError(f"weight '{weight.name}' does not fit into float16; export another recipe")
+            raise ConversionError(f"weight '{weight.name}' does not fit into float16; choose another recipe")
         name = weight.name
         weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_float16"))
         restoring.append(helper.make_node("Cast", [f"{name}_float16"], [name], to=TensorProto.FLOAT))
@@ -69,13 +69,13 @@ def store_as_int8(model: Any) -> Any:
 
 
 def output_axis(node: onnx.NodeProto) -> int:
-    """The axis of a product's weight that its output channels are counted along."""
+    """Returns the axis of a product's weight that holds the output channels."""
     transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
     return 0 if node.op_type == "Conv" or transposed else -1
 
 
 def _float_weights(model: Any) -> list[tuple[Any, Floats]]:
-    """The float32 initializers that are worth storing smaller, with their values."""
+    """Returns the float32 initializers that are worth storing smaller, with their values."""
     found = ((weight, numpy_helper.to_array(weight)) for weight in model.graph.initializer)
     return [
         (weight, values) for weight, values in found if values.dtype == np.float32 and values.size >= SMALLEST_STORED

@@ -1,6 +1,6 @@
-"""Quantization recipes, named as users type them after ``--quantize``.
+"""Quantization recipes, by the names that ``export(quantize=...)`` takes.
 
-| recipe  | weights           | activations                            | calibration | signal to noise, at least |
+| recipe  | weights           | activations                            | calibration | lowest signal-to-noise    |
 |---------|-------------------|----------------------------------------|-------------|---------------------------|
 | float32 | float32           | float32                                |             | 60 dB                     |
 | float16 | float16           | float32                                |             | 30 dB                     |
@@ -23,12 +23,12 @@ class Recipe:
     """How the numbers of a model are stored and computed.
 
     Attributes:
-        name: as users type it.
-        floor: an artifact is refused whose logits have a lower signal-to-noise ratio against the Keras model's, in dB.
-            A ratio says the same of an easy task as of a hard one, where a model hardly prefers one class and the
-            slightest noise changes its mind; None where training has changed the answers.
-        calibrated: it takes the ranges of its activations from calibration images.
-        trained: its weights learn to be integers, which takes minutes: it is made only when asked for by name.
+        name: the name that users type.
+        floor: the lowest signal-to-noise ratio of an accepted artifact's logits against the Keras model's, in dB.
+            Unlike agreement, it does not depend on how clearly a model prefers one class on a given task. None where
+            training changes the predictions.
+        calibrated: whether the ranges of its activations come from calibration images.
+        trained: whether its weights are trained for minutes; it is only made when named.
     """
 
     name: str
@@ -45,30 +45,34 @@ RECIPES = (
     Recipe("int8", 15, calibrated=True),
     Recipe("qat", calibrated=True, trained=True),
 )
-"""In the order that they are shown in."""
+"""All recipes, in the order in which they are shown."""
 
 LARGEST_DROP = 5.0
-"""Points of top-1 (hundredths) that an artifact of any recipe may lose."""
+"""Points of top-1 (hundredths) that an artifact of any recipe may lose, unless ``max_drop`` says otherwise."""
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name. Raises UnknownNameError."""
+    """Returns the recipe of that name.
+
+    Raises:
+        UnknownNameError: there is no such recipe.
+    """
     (recipe,) = parse_recipes([name])
     return recipe
 
 
 def parse_recipes(names: Iterable[str]) -> list[Recipe]:
-    """The recipes of these names, each once, in the order of ``RECIPES``.
+    """Returns the recipes of these names, each once, in the order of ``RECIPES``.
 
     Args:
         names: recipe names; one may hold several, separated by commas.
 
     Raises:
-        UnknownNameError: one is no recipe.
+        UnknownNameError: a name is not a recipe, or there is none.
     """
-    wanted = {name.strip() for part in names for name in part.split(",") if name.strip()}
+    chosen = {name.strip() for part in names for name in part.split(",") if name.strip()}
     known = [recipe.name for recipe in RECIPES]
-    for name in sorted(wanted) or [""]:
+    for name in sorted(chosen) or [""]:
         if name not in known:
             raise UnknownNameError("recipe", name, known)
-    return [recipe for recipe in RECIPES if recipe.name in wanted]
+    return [recipe for recipe in RECIPES if recipe.name in chosen]

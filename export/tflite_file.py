@@ -1,4 +1,4 @@
-"""TFLite files as objects, and back. Imports LiteRT's schema."""
+"""Reads TFLite files into objects, and writes them. Imports LiteRT's schema."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ai_edge_litert import schema_py_generated as schema
 from tledge.core.errors import ConversionError
 
 ALIGNMENT = 16
-"""Of the constants of a model, in bytes: ``force_align`` of Buffer.data in schema.fbs. Python's ``Pack`` forgets it."""
+"""Alignment of a model's constants in bytes: ``force_align`` of Buffer.data in schema.fbs, which ``Pack`` ignores."""
 
 
 def unpack_model(model: bytes) -> Any:
-    """A TFLite file as a ``ModelT`` of LiteRT's schema, whose constants are views of its bytes.
+    """Reads a TFLite file into a ``ModelT`` of LiteRT's schema, whose constants are views of the file's bytes.
 
     Raises:
-        ConversionError: its constants lie outside the FlatBuffer, as those over 2 GB do.
+        ConversionError: the constants are outside the FlatBuffer, as in models over 2 GB.
     """
     unpacked = schema.ModelT.InitFromPackedBuf(model)
     if any(buffer.offset > 1 for buffer in unpacked.buffers):
@@ -27,7 +27,7 @@ def unpack_model(model: bytes) -> Any:
 
 
 def pack_model(model: Any) -> bytes:
-    """A ``ModelT`` as a TFLite file, its constants aligned for reading through a memory map."""
+    """Writes a ``ModelT`` as a TFLite file, with its constants aligned for a memory map."""
     model.buffers = [_AlignedBuffer(data=buffer.data) for buffer in model.buffers]
     size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
     builder = flatbuffers.Builder(size + 2**20)

@@ -1,4 +1,4 @@
-"""What is changed in the graph of a converted TFLite file, so that it takes pixels and runs faster. Imports LiteRT."""
+"""Rewrites the graph of a converted TFLite file, so that it takes pixels and runs faster. Imports LiteRT."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tledge.export.tflite_file import pack_model, unpack_model
 
 
 def finish(converted: bytes) -> bytes:
-    """A converted model that takes uint8 pixels and any batch, and leaves as little as can be to slow kernels.
+    """Makes a converted model take uint8 pixels and any batch size, and avoid slow kernels.
 
     Args:
         converted: a TFLite file from float32 pixel values (1, height, width, 3).
@@ -23,7 +23,7 @@ def finish(converted: bytes) -> bytes:
         The same model from uint8 pixels.
 
     Raises:
-        ConversionError: its input is of another type.
+        ConversionError: the input has another type.
     """
     model = unpack_model(converted)
     _widen_depthwise_kernels(model)
@@ -34,17 +34,17 @@ def finish(converted: bytes) -> bytes:
 
 
 def _take_pixels(model: Any) -> None:
-    """Puts a DEQUANTIZE from uint8, of scale 1 and zero point 0, before a float32 input.
+    """Inserts a DEQUANTIZE from uint8, with scale 1 and zero point 0, before a float32 input.
 
-    It gives the pixel values exactly, as the CAST that a uint8 function begins with does, and as the QUANTIZE from
-    uint8 to int8 of ``inference_input_type`` does; XNNPACK takes it and neither of those.
+    It gives the exact pixel values. So would the CAST at the start of a uint8 function, and the QUANTIZE from uint8 to
+    int8 of ``inference_input_type``, but XNNPACK supports neither of them here.
     """
     graph = model.subgraphs[0]
     values = int(graph.inputs[0])
     if graph.tensors[values].type != schema.TensorType.FLOAT32:
         raise ConversionError(
-            f"the converted model takes type {graph.tensors[values].type}; expected float32 (type 0), before which the"
-            " conversion from uint8 is put"
+            f"the converted model takes type {graph.tensors[values].type}; expected float32 (type 0), the result of the"
+            " conversion from uint8"
         )
     pixels = len(graph.tensors)
     image = schema.TensorT(
@@ -72,10 +72,10 @@ def _take_pixels(model: Any) -> None:
 
 
 def open_batch(model: Any) -> None:
-    """Frees the batch size that is written into each RESHAPE: its first length is then found from the others.
+    """Opens the batch size of each RESHAPE: its first length is then inferred from the others.
 
-    Where feature maps are one pixel large, the converter lets the batch go before a sum, (160,) for (1, 1, 1, 160):
-    there it is put back.
+    For feature maps of one pixel, the converter drops the batch before a sum, (160,) for (1, 1, 1, 160); this function
+    restores it.
     """
     graph = model.subgraphs[0]
     for operator, (values, shape, *_) in _operators(model, "RESHAPE"):
@@ -102,10 +102,10 @@ def _is_only_summed(model: Any, tensor: int) -> bool:
 
 
 def _narrow_biases(model: Any) -> None:
-    """Stores 64-bit biases in 32 bits wherever no sum can overflow, whatever the activations.
+    """Stores 64-bit biases in 32 bits if no sum can overflow, whatever the activations.
 
-    With int16 activations LiteRT has a fast kernel for 32-bit biases and a plain loop for 64-bit ones (``conv.cc``,
-    ``EvalQuantizedPerChannel16x8``): MobileNetV2 takes a third of the time, for the same logits.
+    With int16 activations LiteRT has a fast kernel for 32-bit biases and a simple loop for 64-bit ones (``conv.cc``,
+    ``EvalQuantizedPerChannel16x8``): MobileNetV2 takes a third of the time and gives the same logits.
     """
     for operator, (_, kernel, *rest) in _operators(model, "CONV_2D", "FULLY_CONNECTED"):
         biases = _constant(model, rest[0]) if rest and rest[0] is not None else None
@@ -119,9 +119,9 @@ def _narrow_biases(model: Any) -> None:
 
 
 def _widen_depthwise_kernels(model: Any) -> None:
-    """Gives float32 kernels to the depthwise convolutions of float32 values, of which XNNPACK takes no others.
+    """Stores the kernels of float32 depthwise convolutions as float32, the only type that XNNPACK supports there.
 
-    They are the small part of a model's weights, and all that keeps ``dynamic`` from running in XNNPACK throughout.
+    They are a small part of a model's weights. With them, XNNPACK runs the whole model of the recipe ``dynamic``.
     """
     for _, (values, kernel, *_) in _operators(model, "DEPTHWISE_CONV_2D"):
         weights = _constant(model, kernel)
@@ -133,7 +133,7 @@ def _widen_depthwise_kernels(model: Any) -> None:
 
 
 def _operators(model: Any, *names: str) -> Iterator[tuple[Any, list[Any]]]:
-    """The operators of these kinds with the tensors that they take, None for one left out."""
+    """Yields the operators of some kinds with their input tensors, None for an optional one left out."""
     graph = model.subgraphs[0]
     codes = {getattr(schema.BuiltinOperator, name) for name in names}
     for operator in graph.operators:
@@ -142,14 +142,14 @@ def _operators(model: Any, *names: str) -> Iterator[tuple[Any, list[Any]]]:
 
 
 def _constant(model: Any, tensor: Any) -> npt.NDArray[Any] | None:
-    """The values of a constant integer tensor, flat; None for one that is computed or of another type."""
+    """Returns the values of a constant integer tensor, flat; None if it is computed or has another type."""
     dtypes = {schema.TensorType.INT8: "i1", schema.TensorType.INT32: "<i4", schema.TensorType.INT64: "<i8"}
     data = model.buffers[tensor.buffer].data
     return None if data is None or tensor.type not in dtypes else np.frombuffer(data, dtypes[tensor.type])
 
 
 def _set_constant(model: Any, tensor: Any, values: npt.NDArray[Any]) -> None:
-    """Gives a tensor these values; other tensors that share its buffer keep theirs."""
+    """Sets the values of a constant tensor; other tensors that share its buffer keep theirs."""
     users = sum(other.buffer == tensor.buffer for graph in model.subgraphs for other in graph.tensors)
     if users > 1:
         tensor.buffer = len(model.buffers)

@@ -1,8 +1,8 @@
-"""TensorFlow Lite Metadata: what goes in, what comes out and which class is which, said inside the model.
+"""Writes TensorFlow Lite Metadata: a description of a model's input, its output and its classes inside the model.
 
-A model's FlatBuffer carries a second one, ``ModelMetadata``, in the buffer that its metadata entry "TFLITE_METADATA"
-names; the file of labels that it speaks of is a member of the ZIP archive appended to the model
-(``core/sidecar_storage.py``). Android Studio, MediaPipe and Netron read it.
+The metadata are a second FlatBuffer, ``ModelMetadata``, in the buffer that the model's metadata entry "TFLITE_METADATA"
+names. The file of labels that they refer to is a member of the ZIP archive appended to the model
+(``core/sidecar_storage.py``). Android Studio, MediaPipe and Netron read them.
 
 Sources: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata; the slots of the tables are those of
 metadata_schema.fbs (tflite-support, tensorflow_lite_support/metadata), those of the model are schema.fbs (LiteRT).
@@ -23,7 +23,7 @@ from tledge.export.tflite_file import pack_model, unpack_model
 
 ENTRY = "TFLITE_METADATA"
 PARSER_VERSION = "1.0.0"
-"""The oldest reader that knows all that is written here."""
+"""The oldest reader that supports everything written here."""
 
 _TENSOR_AXIS_LABELS = 2  # AssociatedFileType
 _RGB = 1  # ColorSpaceType
@@ -32,17 +32,17 @@ _NORMALIZATION_OPTIONS = 1  # in the union ProcessUnitOptions
 
 
 def add_metadata(model: bytes, class_names: Sequence[str], *, name: str = "", description: str = "") -> bytes:
-    """A TFLite model with its metadata; metadata that it held before is replaced.
+    """Adds metadata to a TFLite model, or replaces its metadata.
 
     Args:
         model: a TFLite file from ``image``, uint8 (1, height, width, 3), to ``logits``, float32 (1, classes), with
-            nothing appended to it.
+            nothing appended.
         class_names: the class of each logit.
         name: of the model; without one, "image classifier".
-        description: what the model is, in a sentence.
+        description: of the model, one sentence.
 
     Returns:
-        The same model; the same arguments give the same bytes.
+        The model with metadata; the same arguments give the same bytes.
 
     Raises:
         ConversionError: the model has more than one input or output, or another number of classes.
@@ -96,7 +96,7 @@ def _write_metadata(name: str, description: str, size: tuple[int, int]) -> bytes
 
 
 def _write_image(builder: Any, size: tuple[int, int]) -> int:
-    """The TensorMetadata of the input."""
+    """Writes the TensorMetadata of the input."""
     height, width = size
     default_size = _write_table(builder, numbers={0: width, 1: height})  # ImageSize
     properties = _write_table(builder, kinds={0: _RGB}, references={1: default_size})  # ImageProperties
@@ -118,7 +118,7 @@ def _write_image(builder: Any, size: tuple[int, int]) -> int:
 
 
 def _write_logits(builder: Any) -> int:
-    """The TensorMetadata of the output."""
+    """Writes the TensorMetadata of the output."""
     labels = _write_table(
         builder,
         kinds={2: _TENSOR_AXIS_LABELS},
@@ -141,7 +141,14 @@ def _write_table(
     numbers: Mapping[int, int] | None = None,
     references: Mapping[int, int] | None = None,
 ) -> int:
-    """Writes a table by the slots of its fields: enumerations of a byte, uint32 numbers and offsets of others."""
+    """Writes a table.
+
+    Args:
+        builder: of the FlatBuffer.
+        kinds: enumerations of one byte, by the slots of their fields.
+        numbers: uint32 numbers, by slot.
+        references: offsets of strings, vectors and tables, by slot.
+    """
     kinds, numbers, references = kinds or {}, numbers or {}, references or {}
     builder.StartObject(1 + max([*kinds, *numbers, *references]))
     for slot, offset in references.items():

@@ -1,4 +1,4 @@
-"""TFLite in 8-bit integers: TensorFlow's converter with our weights and ranges. Imports TensorFlow."""
+"""Quantizes a model to 8-bit TFLite, by TensorFlow's converter with our weights and ranges. Imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from tledge.export.weight_rounding import CalibratedModel
 
 LEVELS = 127
-"""The largest integer of an 8-bit weight as the converter makes it."""
+"""The largest integer of an 8-bit weight in TFLite."""
 
 
 class TFLiteQuantizer(Quantizer):
-    """A model with the ranges of its activations, as the converter has them before it quantizes.
+    """A converted model with the ranges of its activations, before quantization.
 
     Args:
         calibration: the Keras model with its calibration images.
@@ -43,7 +43,7 @@ class TFLiteQuantizer(Quantizer):
         model = calibration.rounded(LEVELS)
         self._calibration = calibration
         self._tail = float_tail(model)
-        self._places = {layer.name: place for place, layer in enumerate(model.layers)}
+        self._indexes = {layer.name: index for index, layer in enumerate(model.layers)}
         converter = make_calibrating_converter(_numbered(model), calibration.pixels[:1])
         converter._experimental_calibrate_only = True
         self._calibrated = _with_best_ranges(converter.convert(), calibration.pixels)
@@ -53,20 +53,20 @@ class TFLiteQuantizer(Quantizer):
         if float_layers:
             calibrated = self._with_unrounded(set(self._outputs(float_layers)))
         outputs = self._outputs(float_layers | self._tail)
-        # What tf.lite.experimental.QuantizationDebugger calls for its option denylisted_nodes.
+        # tf.lite.experimental.QuantizationDebugger makes the same call for its option denylisted_nodes.
         return finish(mlir_quantize(calibrated, denylisted_nodes=outputs) if outputs else mlir_quantize(calibrated))
 
     def _with_unrounded(self, outputs: set[str]) -> bytes:
-        """The calibrated model, where the operators with these outputs have kernels and biases that are not rounded."""
+        """Returns the calibrated model with unrounded kernels and biases in the operators with these outputs."""
         model, other = unpack_model(self._calibrated), self._unrounded
-        graph, theirs = model.subgraphs[0], other.subgraphs[0]
-        for operator, source in zip(graph.operators, theirs.operators, strict=True):
+        graph, other_graph = model.subgraphs[0], other.subgraphs[0]
+        for operator, source in zip(graph.operators, other_graph.operators, strict=True):
             if graph.tensors[operator.outputs[0]].name.decode() not in outputs:
                 continue
-            for mine, its in zip(operator.inputs[1:], source.inputs[1:], strict=True):
-                data = other.buffers[theirs.tensors[its].buffer].data
+            for index, other_index in zip(operator.inputs[1:], source.inputs[1:], strict=True):
+                data = other.buffers[other_graph.tensors[other_index].buffer].data
                 if data is not None:
-                    model.buffers[graph.tensors[mine].buffer].data = data
+                    model.buffers[graph.tensors[index].buffer].data = data
         return pack_model(model)
 
     @cached_property
@@ -74,34 +74,34 @@ class TFLiteQuantizer(Quantizer):
         return unpack_model(make_converter(_numbered(self._calibration.unrounded)).convert())
 
     def _outputs(self, layers: Iterable[str]) -> list[str]:
-        """The names of the tensors that come out of the operators that compute some layers."""
+        """Returns the names of the output tensors of the operators that compute some layers."""
         graph = unpack_model(self._calibrated).subgraphs[0]
-        places: dict[str, set[int]] = {}
+        layers_of: dict[str, set[int]] = {}
         for operator in graph.operators:
-            named = [*operator.inputs[1:2], operator.outputs[0]]  # the kernel, and what comes out
+            named = [*operator.inputs[1:2], operator.outputs[0]]  # the kernel and the output
             names = [graph.tensors[index].name.decode() for index in named if index >= 0]
-            places[names[-1]] = {int(place) for name in names for place in _PLACE.findall(name)}
-        known = set().union(*places.values())
-        wanted = {name: self._places.get(name) for name in layers}
-        for name, place in wanted.items():
-            if place not in known:
-                found = ", ".join(layer for layer, other in self._places.items() if other in known)
+            layers_of[names[-1]] = {int(index) for name in names for index in _LAYER_INDEX.findall(name)}
+        known = set().union(*layers_of.values())
+        wanted = {name: self._indexes.get(name) for name in layers}
+        for name, index in wanted.items():
+            if index not in known:
+                found = ", ".join(layer for layer, other in self._indexes.items() if other in known)
                 raise ConversionError(
                     f"layer '{name}' is not found in the TFLite model, so it cannot stay float32; its layers: {found}"
                 )
-        return [output for output, found in places.items() if found & set(wanted.values())]
+        return [output for output, indexes in layers_of.items() if indexes & set(wanted.values())]
 
 
-_PLACE = re.compile(r"\.(\d+)(?:_\d+)?/")
-"""The place of a layer in the name of a tensor: 3 in ``model_1/conv.3_1/convolution;model_1/norm.4_1/add``."""
+_LAYER_INDEX = re.compile(r"\.(\d+)(?:_\d+)?/")
+"""The index of a layer in the name of a tensor: 3 in ``model_1/conv.3_1/convolution;model_1/norm.4_1/add``."""
 
 
 def _numbered(model: Any) -> Any:
-    """A copy of a model whose layers have their places in their names: TensorFlow's own numbering is ambiguous."""
-    places = {layer.name: place for place, layer in enumerate(model.layers)}
+    """Returns a copy of a model with each layer's index in its name: TensorFlow's own numbering is ambiguous."""
+    indexes = {layer.name: index for index, layer in enumerate(model.layers)}
 
     def copy(layer: Any) -> Any:
-        return type(layer).from_config({**layer.get_config(), "name": f"{layer.name}.{places[layer.name]}"})
+        return type(layer).from_config({**layer.get_config(), "name": f"{layer.name}.{indexes[layer.name]}"})
 
     numbered = keras.models.clone_model(model, clone_function=copy)
     numbered.set_weights(model.get_weights())
@@ -109,13 +109,13 @@ def _numbered(model: Any) -> Any:
 
 
 def make_converter(model: Any) -> Any:
-    """A converter of a model's inference from float32 ``image`` (1, height, width, 3) to ``logits``."""
+    """Returns a converter of a model's inference from float32 ``image`` (1, height, width, 3) to ``logits``."""
     function = freeze(model, "float32", batch=1)
     return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], tf.Module())
 
 
 def make_calibrating_converter(model: Any, calibration: Pixels) -> Any:
-    """The same, which quantizes what it converts by ranges on uint8 (n, height, width, 3) images."""
+    """Returns a converter that also quantizes, with ranges measured on uint8 (n, height, width, 3) images."""
     converter = make_converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: _representative(calibration)
@@ -124,11 +124,10 @@ def make_calibrating_converter(model: Any, calibration: Pixels) -> Any:
 
 
 def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
-    """A model between calibration and quantization, with our ranges (``export.ranges``) for the converter's own, which
-    reach to the one largest value there is.
+    """Replaces the ranges of a calibrated model, which reach to the largest value, by our own (``export.ranges``).
 
-    Those of scaled pixels are exact: from what 0 becomes to what 255 becomes, so that one integer stands for each. The
-    converter's reach farther, for it watches memory that two tensors share.
+    The ranges of scaled pixels reach exactly from the value of 0 to that of 255, so that one integer represents each
+    pixel value. The converter's are wider, since it observes memory that two tensors share.
     """
     model = unpack_model(calibrated)
     opened = unpack_model(calibrated)
@@ -152,25 +151,21 @@ def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
         try:
             interpreter.resize_tensor_input(image, batch.shape)
             interpreter.allocate_tensors()
-        except RuntimeError:  # the batch size is written into the graph in a way that is not known here
+        except RuntimeError:  # an operator has a fixed batch size that open_batch does not know
             if len(batch) == 1:
                 raise
-            singles = [values(batch[place : place + 1]) for place in range(len(batch))]
+            singles = [values(batch[index : index + 1]) for index in range(len(batch))]
             return {index: np.concatenate([found[index].reshape(-1) for found in singles]) for index in ranged}
         interpreter.set_tensor(image, batch.astype(np.float32))
         interpreter.invoke()
         return {index: interpreter.get_tensor(index) for index in ranged}
 
     extremes = np.stack([np.zeros_like(calibration[0]), np.full_like(calibration[0], 255)])
-    exact = {index: _reach(found) for index, found in values(extremes).items() if index in scaled}
+    exact = {index: Range(0.0, 0.0).widened(found) for index, found in values(extremes).items() if index in scaled}
     for index, found in {**observe(values, calibration), **exact}.items():
         graph.tensors[index].quantization.min = [found.low]
         graph.tensors[index].quantization.max = [found.high]
     return pack_model(model)
-
-
-def _reach(values: npt.NDArray[np.float32]) -> Range:
-    return Range(min(0.0, float(values.min())), max(0.0, float(values.max())))
 
 
 def _has_range(tensor: Any) -> bool:
@@ -178,7 +173,7 @@ def _has_range(tensor: Any) -> bool:
 
 
 def _pixel_tensors(model: Any) -> set[int]:
-    """The tensors that hold the image's pixels, scaled by one operator after the other: their ranges are exact."""
+    """Returns the tensors that hold the image's pixels, scaled or not."""
     graph = model.subgraphs[0]
     found = {int(index) for index in graph.inputs}
     for operator in graph.operators:
@@ -189,7 +184,6 @@ def _pixel_tensors(model: Any) -> set[int]:
 
 
 def _is_scaling(model: Any, operator: Any) -> bool:
-
     return model.operatorCodes[operator.opcodeIndex].builtinCode in (
         BuiltinOperator.MUL,
         BuiltinOperator.ADD,
@@ -198,10 +192,10 @@ def _is_scaling(model: Any, operator: Any) -> bool:
 
 
 def _representative(calibration: Pixels) -> Iterator[list[Any]]:
-    """The calibration images one by one.
+    """Yields the calibration images one by one.
 
-    Two pixels in the corner of the first one are set to 0 and 255: the input's range is then exactly that of
-    8-bit images, its scale 1 and its zero point 0, and no image needs rescaling on the device.
+    Two pixels in the corner of the first image are set to 0 and 255. The input's range is then exactly that of 8-bit
+    images, with scale 1 and zero point 0, and no image needs rescaling on the device.
     """
     for index, pixels in enumerate(calibration):
         image = pixels[np.newaxis].astype(np.float32)

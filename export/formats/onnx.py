@@ -1,4 +1,4 @@
-"""ONNX, by tf2onnx; the integers are our own (``export.onnx_quantizer``)."""
+"""ONNX, converted by tf2onnx and quantized by ``export.onnx_quantizer``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 OPSET = 17
 
 LEVELS = {"any": 64, "x86": 64, "arm": 127}
-"""The largest integer of a weight, by the CPU that an artifact is for: 7 bits where 8-bit products may saturate."""
+"""The largest integer of a weight, by the CPU of the device: 7 bits where 8-bit products may saturate."""
 
 BATCH = "batch"
-"""The name of the open dimension."""
+"""The name of the open batch dimension."""
 
 
 class Onnx(Format):
@@ -35,14 +35,14 @@ class Onnx(Format):
 
         if recipe.calibrated:
             if calibration is None:
-                raise ConversionError(f"{recipe.name} needs calibration images; none were given")
+                raise ConversionError(f"{recipe.name} needs calibration images; received none")
             return self.quantizer(calibration, cpu).quantize(frozenset())
         converted = _to_onnx(model)
         if recipe.name == "float16":
             converted = store_as_float16(converted)
         elif recipe.name == "dynamic":
-            # ONNX Runtime's own dynamic quantization has one scale for a whole layer's weights and a slow
-            # convolution: MobileNetV2 fell from 0.97 to 0.59 on photos, and took three times as long as in float.
+            # ONNX Runtime's dynamic quantization uses one scale per layer and a slow convolution: MobileNetV2's
+            # accuracy fell from 0.97 to 0.59 on photos, and its latency was three times that of float32.
             converted = store_as_int8(converted)
         content: bytes = converted.SerializeToString()
         return content
@@ -54,7 +54,7 @@ class Onnx(Format):
 
 
 def _to_onnx(model: Any) -> Any:
-    """An ``onnx.ModelProto`` from uint8 ``image`` (batch, height, width, 3) to float32 ``logits``."""
+    """Converts a model to ONNX, from uint8 ``image`` (batch, height, width, 3) to float32 ``logits``."""
     import onnx
 
     return onnx.ModelProto.FromString(_convert(model))
@@ -62,7 +62,7 @@ def _to_onnx(model: Any) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _convert(model: Any) -> bytes:
-    """The same, serialized; kept, since three recipes begin with it."""
+    """Converts a model to serialized ONNX; cached, since three recipes start from it."""
     import tf2onnx
 
     from tledge.export.concrete_function import freeze
@@ -76,7 +76,7 @@ def _convert(model: Any) -> bytes:
 
 
 def _fold_batch_norms(model: Any) -> Any:
-    """Folds the batch norms into the convolutions; tf2onnx leaves those of depthwise ones as Mul and Add."""
+    """Folds the batch norms into the convolutions; tf2onnx leaves those of depthwise convolutions as Mul and Add."""
     import onnx
     import onnxruntime
 

@@ -1,4 +1,4 @@
-"""TFLite, by TensorFlow's own converter; weights, ranges and what is around them are our own."""
+"""TFLite, converted by TensorFlow with our own weights, ranges and input."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 WIDE_IMAGES = 64
-"""Calibration images that 16-bit activations take their ranges from, by the converter's own slow kernels: so many
-steps are left over that the ranges need not be found as well as those of 8 bits."""
+"""Calibration images that set the ranges of 16-bit activations. The converter's own slow kernels measure them; with
+65,536 steps, ranges matter less than in 8 bits."""
 
 
 class TFLite(Format):
     """https://ai.google.dev/edge/litert/conversion/tensorflow/overview
 
-    Its files are the same for every CPU: XNNPACK and LiteRT's kernels sum products of integers in 32 bits.
+    The files are the same for every CPU: XNNPACK and LiteRT's kernels add integer products in 32 bits.
     """
 
     recipes = ("float32", "float16", "dynamic", "int8", "int16x8", "qat")
@@ -34,7 +34,7 @@ class TFLite(Format):
         from tledge.export.tflite_quantizer import LEVELS, make_calibrating_converter, make_converter
 
         if recipe.calibrated and calibration is None:
-            raise ConversionError(f"{recipe.name} needs calibration images; none were given")
+            raise ConversionError(f"{recipe.name} needs calibration images; received none")
         if calibration is not None and recipe.name != "int16x8":
             return self.quantizer(calibration, cpu).quantize(frozenset())
         if calibration is not None:
@@ -56,4 +56,3 @@ class TFLite(Format):
 
 
 FORMAT = TFLite()
-"""TFLite, by TensorFlow's own converter."""

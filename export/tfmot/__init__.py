@@ -1,17 +1,11 @@
-"""Training with TensorFlow Model Optimization, which knows tf_keras alone: each in a process of its own.
+"""Training with TensorFlow Model Optimization, which only supports tf_keras: each training runs in a child process.
 
-The Keras model's layer graph and weights are handed to the child process as files (``graph``), rebuilt there in
-tf_keras (``legacy_model``) and trained with fake quantization (``quantization``) or magnitude pruning (``pruning``);
-its weights come back by the Keras model's own layer names.
+The child gets the Keras model's layer graph and weights (``graph``), rebuilds it in tf_keras (``legacy_model``) and
+trains it with fake quantization (``fake_quantization``) or magnitude pruning (``pruning``). It returns the weights
+under the Keras model's layer names.
 """
 
-from tledge.export.tfmot.trained_models import (
-    Pruned,
-    Quantized,
-    compressed_size,
-    prune,
-    train_quantized,
-    with_weights,
-)
+from tledge.export.tfmot.job import TuningOptions
+from tledge.export.tfmot.trained_models import PrunedModel, QuantizedModel, prune, train_quantized, with_weights
 
-__all__ = ["Pruned", "Quantized", "compressed_size", "prune", "train_quantized", "with_weights"]
+__all__ = ["PrunedModel", "QuantizedModel", "TuningOptions", "prune", "train_quantized", "with_weights"]

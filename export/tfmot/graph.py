@@ -1,14 +1,14 @@
-"""A Keras model as plain data: its layers in order, what each takes, and their weights.
+"""A Keras model as plain data: its layers in order, the inputs of each, and their weights.
 
-It is how a Keras 3 model reaches a process that has tf_keras in its place. Layers that do nothing in inference are
-left out, models inside the model are opened, and arithmetic with constants becomes ``Rescaling``.
+This is how a Keras 3 model reaches a process that uses tf_keras. Layers that do nothing in inference are left out,
+nested models are flattened, and arithmetic with constants becomes ``Rescaling``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from tledge.core import atomic
 from tledge.core.errors import ConversionError
 
 Weights = Mapping[str, list[npt.NDArray[np.float32]]]
-"""By layer name, in the order of ``get_weights``."""
+"""Arrays by layer name, in the order of ``get_weights``."""
 
 INPUT = "image"
-"""What the pixels are called as an input of a node."""
+"""The name of the pixels as an input of a node."""
 
 _ONLY_IN_TRAINING = frozenset(
     {
@@ -47,9 +47,9 @@ class Node:
     """One use of a layer.
 
     Attributes:
-        name: the layer's, with that of the model that it is in before it ("backbone.conv1").
+        name: the layer's name, after that of the model it is in ("backbone.conv1").
         kind: the layer's class ("Conv2D").
-        config: its configuration, as far as JSON can hold it.
+        config: its configuration, as JSON.
         inputs: the nodes whose outputs it takes; ``INPUT`` for the pixels.
         shape: of its output, without the batch.
     """
@@ -63,12 +63,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A classifier's layers, each after those that it takes from; the last one gives the logits.
+    """A classifier's layers in the order of computation; the last one gives the logits.
 
     Attributes:
         size: (height, width) of the pixels.
         nodes: the layers.
-        weights: of those that have any.
+        weights: of the layers that have any.
     """
 
     size: tuple[int, int]
@@ -76,79 +76,57 @@ class Graph:
     weights: Weights
 
     def node(self, name: str) -> Node:
-        """The node of that name."""
+        """Returns the node of that name."""
         return next(node for node in self.nodes if node.name == name)
 
     def consumers(self, name: str) -> tuple[Node, ...]:
-        """The nodes that take a node's output."""
+        """Returns the nodes that take a node's output."""
         return tuple(node for node in self.nodes if name in node.inputs)
-
-    def with_weights(self, weights: Weights) -> Graph:
-        """The same graph with other weights for some layers."""
-        return replace(self, weights={**self.weights, **weights})
-
-    def save(self, folder: Path) -> None:
-        """Writes ``graph.json`` and ``weights.npz``."""
-        atomic.write_json(
-            folder / "graph.json", {"size": list(self.size), "nodes": [asdict(node) for node in self.nodes]}
-        )
-        save_weights(folder / "weights.npz", self.weights)
-
-    @classmethod
-    def load(cls, folder: Path) -> Graph:
-        """Reads what ``save`` wrote."""
-        content = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
-        nodes = tuple(
-            Node(**{**fields, "inputs": tuple(fields["inputs"]), "shape": tuple(fields["shape"])})
-            for fields in content["nodes"]
-        )
-        height, width = content["size"]
-        return cls(size=(height, width), nodes=nodes, weights=load_weights(folder / "weights.npz"))
 
 
 def save_weights(path: Path, weights: Weights) -> None:
-    """Writes weights as an ``.npz``."""
+    """Writes weights as an ``.npz`` file."""
     arrays: dict[str, Any] = {
-        f"{name}|{place}": array for name, several in weights.items() for place, array in enumerate(several)
+        f"{name}|{index}": array for name, several in weights.items() for index, array in enumerate(several)
     }
     with atomic.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
 
 
 def load_weights(path: Path) -> Weights:
-    """Reads what ``save_weights`` wrote."""
+    """Reads weights that :func:`save_weights` wrote."""
     found: dict[str, list[npt.NDArray[np.float32]]] = {}
     with np.load(path, allow_pickle=False) as arrays:
-        for key in arrays.files:  # in the order in which they were written
+        for key in arrays.files:  # in the order of writing
             found.setdefault(key.rpartition("|")[0], []).append(arrays[key])
     return found
 
 
-def describe_layers(model: Any, purpose: str) -> Graph:
-    """The layer graph of a Keras 3 model.
+def read_graph(model: Any, purpose: str) -> Graph:
+    """Reads the layer graph of a Keras 3 model.
 
     Args:
         model: a functional ``keras.Model`` from pixel values (N, height, width, 3) to logits (N, classes).
-        purpose: what it is wanted for, as errors say it ("the recipe qat").
+        purpose: what needs the graph, for error messages ("the recipe qat").
 
     Raises:
-        ConversionError: several inputs or outputs, a layer used twice, or an operation that is no layer.
+        ConversionError: several inputs or outputs, a layer used twice, or an operation that is not a layer.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ConversionError(
-            f"{purpose} needs a model of one input and one output; received {len(model.inputs)} and"
+            f"{purpose} needs a model with one input and one output; received {len(model.inputs)} and"
             f" {len(model.outputs)}"
         )
-    walk = _Walk(purpose)
-    produced = walk.enter(model, INPUT, prefix="")
-    if not walk.nodes or produced != walk.nodes[-1].name:
-        raise ConversionError(f"{purpose} needs a model whose last layer gives the logits; its output is '{produced}'")
+    reader = _GraphReader(purpose)
+    output = reader.read(model, INPUT, prefix="")
+    if not reader.nodes or output != reader.nodes[-1].name:
+        raise ConversionError(f"{purpose} needs a model whose last layer gives the logits; its output is '{output}'")
     height, width = model.inputs[0].shape[1:3]
-    return Graph(size=(height, width), nodes=tuple(walk.nodes), weights=walk.weights)
+    return Graph(size=(height, width), nodes=tuple(reader.nodes), weights=reader.weights)
 
 
 def layers_by_name(model: Any, prefix: str = "") -> dict[str, Any]:
-    """The layers of a Keras model and of the models inside it, named as in its graph."""
+    """Returns the layers of a Keras model and of the models inside it, by their names in its graph."""
     found: dict[str, Any] = {}
     for layer in model.layers:
         if hasattr(layer, "layers"):
@@ -158,16 +136,16 @@ def layers_by_name(model: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-class _Walk:
-    """Goes through a model in the order of its computation."""
+class _GraphReader:
+    """Reads the nodes of a model in the order of computation."""
 
     def __init__(self, purpose: str) -> None:
         self.nodes: list[Node] = []
         self.weights: dict[str, list[npt.NDArray[np.float32]]] = {}
         self._purpose = purpose
 
-    def enter(self, model: Any, value: str, prefix: str) -> str:
-        """Goes through a model whose input is the output of node ``value``; returns the node of its output."""
+    def read(self, model: Any, value: str, prefix: str) -> str:
+        """Reads a model whose input is the output of node ``value``; returns the name of its output node."""
         if not hasattr(model, "_nodes_by_depth"):
             raise ConversionError(
                 f"{self._purpose} needs a functional model; '{model.name}' is a {type(model).__name__}: use int8"
@@ -178,16 +156,16 @@ class _Walk:
             for call in model._nodes_by_depth[depth]:
                 if type(call.operation).__name__ != "InputLayer":
                     taken = tuple(values[id(tensor)] for tensor in call.input_tensors)
-                    values[id(call.outputs[0])] = self._follow(call, taken, prefix)
+                    values[id(call.outputs[0])] = self._read_call(call, taken, prefix)
         return values[id(model.outputs[0])]
 
-    def _follow(self, call: Any, taken: tuple[str, ...], prefix: str) -> str:
+    def _read_call(self, call: Any, taken: tuple[str, ...], prefix: str) -> str:
         layer, kind = call.operation, type(call.operation).__name__
         name = f"{prefix}{layer.name}"
         if len(layer._inbound_nodes) > 1 and any(node.name == name for node in self.nodes):
             raise ConversionError(f"{self._purpose} needs each layer used once; '{name}' is used several times")
         if hasattr(layer, "layers"):  # a model inside the model; a Sequential holds a functional one
-            return self.enter(getattr(layer, "_functional", None) or layer, taken[0], f"{name}.")
+            return self.read(getattr(layer, "_functional", None) or layer, taken[0], f"{name}.")
         if kind in _ONLY_IN_TRAINING:
             return taken[0]
         shape = tuple(call.outputs[0].shape[1:])
@@ -203,11 +181,11 @@ class _Walk:
         return name
 
     def _arithmetic(self, call: Any, name: str, kind: str) -> dict[str, Any]:
-        """An addition of a number or a multiplication by one, as a Rescaling."""
+        """Returns the configuration of a Rescaling that adds or multiplies by a constant."""
         numbers = [value for value in call.arguments.args if isinstance(value, int | float)]
         if kind not in {"Add", "Multiply"} or len(numbers) != 1 or len(call.input_tensors) != 1:
             raise ConversionError(
-                f"{self._purpose} knows layers alone; '{name}' is the operation"
+                f"{self._purpose} only supports layers; '{name}' is the operation"
                 f" {type(call.operation).__module__}.{kind}: use int8 instead"
             )
         return {"scale": 1.0, "offset": numbers[0]} if kind == "Add" else {"scale": numbers[0], "offset": 0.0}
@@ -221,7 +199,7 @@ def _normalization(layer: Any) -> dict[str, Any]:
 
 
 def _plain_config(layer: Any) -> dict[str, Any]:
-    """A layer's configuration without what only training needs and without its precision."""
+    """Returns a layer's configuration without its name, its precision and what only training needs."""
     left_out = ("_initializer", "_regularizer", "_constraint", "dtype", "trainable", "name")
     config = {key: value for key, value in layer.get_config().items() if not key.endswith(left_out)}
     return dict(json.loads(json.dumps(config, default=str)))

@@ -1,4 +1,4 @@
-"""Building a layer graph in tf_keras. Imports TensorFlow and tf_keras: for the child process."""
+"""Layer graphs as tf_keras models. Imports TensorFlow and tf_keras: for the child process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import tf_keras
 
 from tledge.core.errors import ConversionError
 from tledge.export.tfmot.graph import INPUT, Graph, Node
-from tledge.export.tfmot.quantizable import FAKE_QUANT
+from tledge.export.tfmot.quantization_plan import FAKE_QUANT
 
 LARGEST_DIFFERENCE = 1e-3
-"""Between a logit of the rebuilt model and one of the Keras model, as a fraction of the largest logit."""
+"""Largest allowed difference between a logit of the rebuilt model and of the Keras model, as a fraction of the largest
+logit."""
 
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
-"""Options that Keras 3 calls otherwise, by layer class."""
+"""Options with another name in tf_keras, by layer class: Keras 3's name and tf_keras' name."""
 
 _KINDS = frozenset(
     {
@@ -58,13 +59,13 @@ _KINDS = frozenset(
 
 @tf_keras.utils.register_keras_serializable("tledge")  # type: ignore[untyped-decorator]
 def hard_sigmoid(x: Any) -> Any:
-    """relu6(x + 3) / 6, as Keras 3 has it; that of tf_keras has another slope."""
+    """Computes relu6(x + 3) / 6 as Keras 3 does; tf_keras uses another slope."""
     return tf.nn.relu6(x + 3.0) / 6.0
 
 
 @tf_keras.utils.register_keras_serializable("tledge")  # type: ignore[untyped-decorator]
 def hard_silu(x: Any) -> Any:
-    """X times ``hard_sigmoid``: the hard swish of MobileNetV3."""
+    """Computes x times ``hard_sigmoid``, the hard swish of MobileNetV3."""
     return x * hard_sigmoid(x)
 
 
@@ -72,7 +73,7 @@ _ACTIVATIONS = {"hard_sigmoid": hard_sigmoid, "hard_silu": hard_silu, "hard_swis
 
 
 class FakeQuant(tf_keras.layers.Layer):  # type: ignore[misc]
-    """Rounds values to 256 steps between two ends; the converter takes the ends from it."""
+    """Rounds values to 256 steps of a range, which the converter takes over."""
 
     def __init__(self, low: float, high: float, **options: Any) -> None:
         super().__init__(**options)
@@ -83,10 +84,10 @@ class FakeQuant(tf_keras.layers.Layer):  # type: ignore[misc]
 
 
 def build(graph: Graph) -> Any:
-    """A ``tf_keras.Model`` from ``image``, float32 (N, height, width, 3), to logits, with the graph's weights.
+    """Builds a ``tf_keras.Model`` from ``image``, float32 (N, height, width, 3), to logits, with the graph's weights.
 
     Raises:
-        ConversionError: a layer that tf_keras does not have, by name.
+        ConversionError: tf_keras does not have one of the layers.
     """
     image = tf_keras.Input((*graph.size, 3), name=INPUT, dtype="float32")
     values = {INPUT: image}
@@ -102,18 +103,21 @@ def build(graph: Graph) -> Any:
 
 
 def check_same(model: Any, probe: Mapping[str, Any]) -> None:
-    """Raises ConversionError if a rebuilt model's logits are not the Keras model's.
+    """Checks that a rebuilt model gives the Keras model's logits.
 
     Args:
-        model: the rebuilt one.
+        model: the rebuilt model.
         probe: ``images``, uint8, and the Keras model's ``logits`` for them.
+
+    Raises:
+        ConversionError: they differ.
     """
     expected = probe["logits"]
     difference = np.abs(model(probe["images"].astype(np.float32), training=False).numpy() - expected).max()
     if not difference <= LARGEST_DIFFERENCE * max(1.0, np.abs(expected).max()):
         raise ConversionError(
-            f"the model does something else in tf_keras than in Keras 3: logits differ by {difference:.3g}; use int8"
-            " instead of qat, and no --sparsity"
+            f"the model gives other logits in tf_keras than in Keras 3 (difference {difference:.3g}); use int8 instead"
+            " of qat, and leave out `sparsity`"
         )
 
 
@@ -122,7 +126,7 @@ def _make(node: Node) -> Any:
         return FakeQuant(name=node.name, **node.config)
     if node.kind not in _KINDS:
         raise ConversionError(
-            f"layer '{node.name}' ({node.kind}) has no counterpart in tf_keras, which qat and --sparsity train with:"
+            f"layer '{node.name}' ({node.kind}) has no counterpart in tf_keras, which qat and `sparsity` train with:"
             " use int8 instead"
         )
     kind = getattr(tf_keras.layers, node.kind)
@@ -136,6 +140,6 @@ def _make(node: Node) -> Any:
         return kind(name=node.name, **options)
     except (TypeError, ValueError) as error:
         raise ConversionError(
-            f"layer '{node.name}' ({node.kind}) cannot be made in tf_keras: {str(error).splitlines()[0]}; use int8"
+            f"layer '{node.name}' ({node.kind}) cannot be built in tf_keras: {str(error).splitlines()[0]}; use int8"
             " instead"
         ) from error

@@ -8,46 +8,41 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from tledge.export.tfmot.graph import Graph, Weights
-from tledge.export.tfmot.job import Job
+from tledge.export.tfmot.job import Job, SparsityRamp
 from tledge.export.tfmot.legacy_model import build
-
-RAMP = 0.5
-"""The share of the training over which zeros become more."""
-
-CHANGES = 20
-"""How often the share of zeros grows."""
 
 _sparsity = tfmot.sparsity.keras
 _PRUNED = ("Conv2D", "Dense")
 
 
 class Pruning:
-    """A model whose kernels become sparse.
+    """A model whose kernels become sparse during training.
 
     Args:
         graph: the float model.
-        job: how sparse, and in how many steps.
-        fixed: layers that are left as they are.
+        job: the sparsity, and the number of steps.
+        fixed: layers that keep their weights.
 
     Attributes:
         model: a ``tf_keras.Model``; its pruned layers are wrapped.
         pruned: the names of the pruned layers.
-        first_full_epoch: the first epoch after which the wanted share is zero.
+        first_full_epoch: the first epoch that ends with the full sparsity.
     """
 
     def __init__(self, graph: Graph, job: Job, fixed: frozenset[str]) -> None:
         self.pruned = tuple(node.name for node in graph.nodes if node.kind in _PRUNED and node.name not in fixed)
-        steps_an_epoch = -(-len(job.train.paths) // job.batch_size)
-        frequency = max(1, int(RAMP * steps_an_epoch * job.epochs) // CHANGES)
-        ramp = frequency * CHANGES  # the share is only brought up to date in steps that the frequency divides
-        if ramp < steps_an_epoch * job.epochs:
-            self.first_full_epoch = ramp // steps_an_epoch + 1
+        ramp = SparsityRamp.of_job(job)
+        self.first_full_epoch = ramp.first_full_epoch
+        if ramp.end:
             schedule = _sparsity.PolynomialDecay(
-                initial_sparsity=0.0, final_sparsity=job.sparsity, begin_step=0, end_step=ramp, frequency=frequency
+                initial_sparsity=0.0,
+                final_sparsity=job.sparsity,
+                begin_step=0,
+                end_step=ramp.end,
+                frequency=ramp.frequency,
             )
-        else:  # too few steps to go slowly
-            self.first_full_epoch = 1
-            schedule = _sparsity.ConstantSparsity(job.sparsity, begin_step=0, frequency=1)
+        else:
+            schedule = _sparsity.ConstantSparsity(job.sparsity, begin_step=0, frequency=ramp.frequency)
 
         def wrap(layer: Any) -> Any:
             if layer.name not in self.pruned:
@@ -57,25 +52,25 @@ class Pruning:
         plain = build(graph)
         for layer in plain.layers:
             if isinstance(layer, tf_keras.layers.BatchNormalization):
-                layer.trainable = False  # its statistics stay
+                layer.trainable = False  # keep its statistics
         self.model = tf_keras.models.clone_model(plain, clone_function=wrap)
         for layer in self.model.layers:
             inner = getattr(layer, "layer", layer)
             inner.set_weights(plain.get_layer(inner.name).get_weights())
-        self.model.compile(optimizer="sgd")  # the callback looks there for the number of the first step
+        self.model.compile(optimizer="sgd")  # the callback reads the number of the first step from the optimizer
         self._callback = _sparsity.UpdatePruningStep()
         self._callback.set_model(self.model)
         self._callback.on_train_begin()
 
     def before_step(self) -> None:
-        """Counts a step of training."""
+        """Counts a training step."""
         self._callback.on_train_batch_begin(batch=-1)
 
     def after_epoch(self) -> None:
-        """Sets to zero what the last step has moved."""
+        """Sets the pruned weights, which the last step has changed, back to zero."""
         self._callback.on_epoch_end(batch=-1)
 
     def weights(self) -> Weights:
-        """The weights of all layers, by name."""
+        """Returns the weights of all layers, by name."""
         stripped = _sparsity.strip_pruning(self.model)
         return {layer.name: layer.get_weights() for layer in stripped.layers if layer.weights}

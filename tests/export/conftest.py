@@ -1,4 +1,4 @@
-"""One finished run that the tests of exporting share."""
+"""A finished run, shared by the tests of export."""
 
 from pathlib import Path
 from typing import Any

@@ -60,7 +60,7 @@ def test_bad_options_make_nothing(run: RunDirectory) -> None:
         export(quantize=["int9"], runs=runs)
     with pytest.raises(UnknownNameError, match="unknown format 'onx'. Did you mean 'onnx'"):
         export(formats=["onx"], runs=runs)
-    with pytest.raises(OptionError, match="--calibration-images must be 1 or more; received 0"):
+    with pytest.raises(OptionError, match="`calibration_images` must be 1 or more; received 0"):
         export(quantize=["int8"], calibration_images=0, runs=runs)
     with pytest.raises(RunError, match="no run 'other'"):
         export(run="other", runs=runs)
@@ -111,7 +111,7 @@ def test_calibration_images_are_of_the_training_split_and_of_every_class(run: Ru
     held_out = [load_image(path, (16, 16), "stretch") for path in splits.paths(splits.validation + splits.test)]
     assert not any((image == everything).all(axis=(1, 2, 3)).any() for image in held_out)
     rng = np.random.default_rng(0)
-    shuffled = dataclasses.replace(splits, train=tuple(splits.train[place] for place in rng.permutation(18)))
+    shuffled = dataclasses.replace(splits, train=tuple(splits.train[index] for index in rng.permutation(18)))
     counts = np.bincount([sample.label for sample in _chosen(shuffled, 8)])
     assert counts.tolist() == [4, 4]
 

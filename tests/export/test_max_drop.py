@@ -9,30 +9,30 @@ from tledge.core.artifact import read_artifact
 from tledge.core.errors import ArtifactError, ConversionError, OptionError, UnknownNameError
 from tledge.core.run_directory import RunDirectory
 from tledge.export import export
-from tledge.export.artifact_maker import RefusedError
+from tledge.export.acceptance import ArtifactRejectedError
 from tledge.export.keras_parity import Parity, Reference
 
 pytest.importorskip("tensorflow")
 
 
 def make_worse(monkeypatch: pytest.MonkeyPatch, drops: dict[str, float]) -> list[str]:
-    """Measures truly, and then says that artifacts lose so many points; returns the names that were asked for."""
-    asked: list[str] = []
+    """Makes 8-bit artifacts lose points of top-1, one less for each float32 layer; returns the names compared."""
+    compared: list[str] = []
     compare = Reference.compare
 
     def worse(self: Reference, artifact: Path) -> Parity:
-        asked.append(artifact.name)
+        compared.append(artifact.name)
         found = compare(self, artifact)
         sidecar = read_artifact(artifact).sidecar
         lost = max(0.0, drops.get(artifact.suffix[1:], 0.0) - len(sidecar.float_layers)) if "8" in sidecar.recipe else 0
         return Parity(**{**vars(found), "top1": found.keras_top1 - lost / 100})
 
     monkeypatch.setattr(Reference, "compare", worse)
-    return asked
+    return compared
 
 
 @pytest.mark.parametrize("kind", ["tflite", "onnx"])
-def test_the_smallest_recipe_that_keeps_the_contract_is_found(run: RunDirectory, kind: str) -> None:
+def test_the_smallest_recipe_within_the_limit_is_found(run: RunDirectory, kind: str) -> None:
     record = export(max_drop=100, formats=kind, calibration_images=6, runs=run.path.parent)
     (search,) = record.searches
     assert [trial.recipe for trial in search.trials] == (
@@ -66,7 +66,7 @@ def test_sensitive_layers_stay_in_float_one_by_one(
     assert read_artifact(chosen.path).sidecar.float_layers == chosen.float_layers
 
 
-def test_a_contract_that_nothing_keeps_is_an_error(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_artifact_within_the_limit_is_an_error(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     make_worse(monkeypatch, {"onnx": 50.0})
     with pytest.raises(ConversionError, match=r"no onnx artifact in 8 bits loses at most 0.5 points.*float16"):
         export(quantize="int8", max_drop=0.5, formats="onnx", calibration_images=6, runs=run.path.parent)
@@ -77,13 +77,13 @@ def test_a_contract_that_nothing_keeps_is_an_error(run: RunDirectory, monkeypatc
     }
 
 
-def test_what_a_contract_would_replace_is_not_replaced_unasked(run: RunDirectory) -> None:
+def test_a_search_replaces_no_file_without_permission(run: RunDirectory) -> None:
     export(quantize="int8", formats="onnx", calibration_images=6, runs=run.path.parent)
     with pytest.raises(ArtifactError, match=r"int8.onnx' exists; pass --overwrite"):
         export(quantize="int8", max_drop=1, formats="onnx", runs=run.path.parent)
 
 
-def test_an_artifact_that_answers_too_differently_is_refused_and_the_others_are_made(
+def test_an_artifact_far_from_keras_is_rejected_and_the_others_are_made(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compare = Reference.compare
@@ -94,18 +94,20 @@ def test_an_artifact_that_answers_too_differently_is_refused_and_the_others_are_
 
     monkeypatch.setattr(Reference, "compare", noisy)
     options: dict[str, Any] = {"formats": "onnx", "calibration_images": 6, "runs": run.path.parent}
-    with pytest.raises(RefusedError, match=r"int8.onnx was not kept: .* dB above their noise, int8 has to reach 15"):
+    with pytest.raises(
+        ArtifactRejectedError, match=r"int8.onnx was not kept: .* dB above their noise, int8 has to reach 15"
+    ):
         export(quantize="int8,float16", **options)
     assert {path.name for path in run.artifacts.glob("*.onnx")} == {"float32.onnx", "float16.onnx"}
     record = export(quantize="int8", allow_drop=True, **options)
     assert [item.path.name for item in record.artifacts] == ["float32.onnx", "int8.onnx"]
-    told = json.loads((run.artifacts / "export.json").read_text())["artifacts"]
-    assert [Path(item["path"]).name for item in told] == ["float16.onnx", "float32.onnx", "int8.onnx"]
-    assert all(item["parity"]["images"] == 1 for item in told)
-    assert [item["kept"] for item in told] == [True, True, False]
+    entries = json.loads((run.artifacts / "export.json").read_text())["artifacts"]
+    assert [Path(item["path"]).name for item in entries] == ["float16.onnx", "float32.onnx", "int8.onnx"]
+    assert all(item["parity"]["images"] == 1 for item in entries)
+    assert [item["kept"] for item in entries] == [True, True, False]
 
 
-def test_options_that_cannot_be(run: RunDirectory) -> None:
+def test_invalid_options_are_errors(run: RunDirectory) -> None:
     runs = run.path.parent
     with pytest.raises(OptionError, match="--max-drop is points of top-1, 0 to 100; received -1"):
         export(max_drop=-1, runs=runs)
@@ -127,8 +129,8 @@ def test_a_file_for_arm_says_so_and_warns_on_a_cpu_that_saturates(
     from tledge.edge_runtime import Classifier
 
     artifacts = export(quantize="int8", cpu="arm", calibration_images=6, runs=run.path.parent).artifacts
-    told = {item.path.name: read_artifact(item.path).sidecar.cpu for item in artifacts}
-    assert told == {"float32.tflite": "any", "int8.tflite": "any", "float32.onnx": "any", "int8.onnx": "arm"}
+    cpus = {item.path.name: read_artifact(item.path).sidecar.cpu for item in artifacts}
+    assert cpus == {"float32.tflite": "any", "int8.tflite": "any", "float32.onnx": "any", "int8.onnx": "arm"}
     monkeypatch.setattr(cpu, "saturates", lambda: True)
     with pytest.warns(cpu.CpuWarning, match="exported for ARM.*--for any"):
         Classifier(run.artifacts / "int8.onnx").close()

@@ -87,9 +87,7 @@ def test_runtimes_compute_in_integers(quantizer: Any, tmp_path: Any) -> None:
     assert not {"Conv", "FusedConv", "Clip", "Relu"} & set(kinds)
 
 
-def test_a_layer_in_float_has_its_own_weights_and_makes_the_answers_better(
-    tiny_keras_model: Any, quantizer: Any
-) -> None:
+def test_a_layer_in_float_has_its_own_weights_and_lowers_the_noise(tiny_keras_model: Any, quantizer: Any) -> None:
     from tledge.export.weight_rounding import CalibratedModel
 
     layers = [layer.name for layer in tiny_keras_model.layers if hasattr(layer, "kernel")]

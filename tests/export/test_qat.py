@@ -1,5 +1,6 @@
-"""Quantization-aware training: a real model, trained in a real process of its own."""
+"""Quantization-aware training: a real model, trained in a real child process."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,18 @@ from tledge.core.artifact import write_artifact
 from tledge.core.errors import ConversionError, OptionError, RunError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import batches
-from tledge.core.progress import Progress
 from tledge.core.splits import Sample, Splits
 from tledge.edge_runtime import Classifier
-from tledge.export.tfmot import Quantized, train_quantized, with_weights
-from tledge.export.tfmot.tfmot_process import run_child
+from tledge.export.tfmot import QuantizedModel, TuningOptions, train_quantized, with_weights
+from tledge.export.tfmot.job import Job, JobPhotos, TrainingRequest
+from tledge.export.tfmot.trained_models import run_training
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_model_optimization")
 
 SIZE = (16, 16)
 EPOCHS = 3
+OPTIONS = TuningOptions(size=SIZE, resize="stretch", seed=0, epochs=EPOCHS, learning_rate=1e-3, flip=True)
 
 
 def splits_of(root: Path) -> Splits:
@@ -50,7 +52,7 @@ def pixels(splits: Splits) -> Any:
 
 
 def build() -> Any:
-    """A model with each form of layer that there is a rule for, one of them inside a model of its own."""
+    """A model with each kind of layer that has a rule, some of them in a nested model."""
     import keras
 
     keras.utils.set_random_seed(3)
@@ -80,7 +82,7 @@ def build() -> Any:
 
 @pytest.fixture(scope="module")
 def model(splits: Splits, pixels: Any) -> Any:
-    """It tells the stripes, and half of the weights of ``wide`` are zero."""
+    """A model that classifies the stripes; half of the weights of ``wide`` are zero."""
     import keras
 
     built = build()
@@ -94,14 +96,12 @@ def model(splits: Splits, pixels: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def quantized(model: Any, splits: Splits) -> Quantized:
-    return train_quantized(
-        model, splits, size=SIZE, resize="stretch", seed=0, epochs=EPOCHS, learning_rate=1e-3, flip=True
-    )
+def quantized(model: Any, splits: Splits) -> QuantizedModel:
+    return train_quantized(model, splits, OPTIONS)
 
 
 @pytest.fixture(scope="module")
-def interpreter(quantized: Quantized) -> Any:
+def interpreter(quantized: QuantizedModel) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     return Interpreter(model_content=quantized.tflite)
@@ -133,7 +133,7 @@ def test_the_file_holds_integers_alone(interpreter: Any) -> None:
     assert [tensor["index"] for tensor in floats] == [between, logits["index"]]
 
 
-def test_its_integers_are_the_trained_weights_rounded(interpreter: Any, quantized: Quantized, model: Any) -> None:
+def test_its_integers_are_the_trained_weights_rounded(interpreter: Any, quantized: QuantizedModel, model: Any) -> None:
     for name, norm, operation, shape in (
         ("stem", "stem_norm", "CONV_2D", (16, 3, 3, 3)),
         ("block.depthwise", "block.depthwise_norm", "DEPTHWISE_CONV_2D", (1, 3, 3, 16)),
@@ -156,7 +156,7 @@ def test_its_integers_are_the_trained_weights_rounded(interpreter: Any, quantize
     }
 
 
-def test_the_weights_have_learnt_and_what_is_fixed_has_not(quantized: Quantized, model: Any) -> None:
+def test_weights_are_trained_and_fixed_layers_are_not(quantized: QuantizedModel, model: Any) -> None:
     for name, arrays in quantized.weights.items():
         layer = model
         for part in name.split("."):
@@ -172,7 +172,7 @@ def test_the_weights_have_learnt_and_what_is_fixed_has_not(quantized: Quantized,
     np.testing.assert_array_equal(quantized.weights["wide"][0] == 0, before == 0)
 
 
-def test_the_least_validation_loss_is_kept(quantized: Quantized) -> None:
+def test_the_least_validation_loss_is_kept(quantized: QuantizedModel) -> None:
     assert [entry.epoch for entry in quantized.history] == list(range(EPOCHS + 1))
     assert [entry.train_loss is None for entry in quantized.history] == [True] + [False] * EPOCHS
     (kept,) = (entry for entry in quantized.history if entry.kept)
@@ -181,7 +181,9 @@ def test_the_least_validation_loss_is_kept(quantized: Quantized) -> None:
     assert kept.agreement >= 0.9
 
 
-def test_it_answers_as_the_float_model_does(quantized: Quantized, model: Any, pixels: Any, tmp_path: Path) -> None:
+def test_it_predicts_as_the_float_model_does(
+    quantized: QuantizedModel, model: Any, pixels: Any, tmp_path: Path
+) -> None:
     path = write_artifact(tmp_path / "qat.tflite", quantized.tflite, TINY_SIDECAR).path
     with Classifier(path) as classifier:
         found = classifier.logits(pixels)
@@ -192,7 +194,7 @@ def test_it_answers_as_the_float_model_does(quantized: Quantized, model: Any, pi
     assert np.abs(trained - expected).max() > 1e-3, "nothing was trained"
 
 
-def test_ranges_are_those_of_the_file(quantized: Quantized, interpreter: Any) -> None:
+def test_ranges_are_those_of_the_file(quantized: QuantizedModel, interpreter: Any) -> None:
     assert quantized.ranges["image"] == (0, 255)
     assert quantized.ranges["swap"] == (-7, 250)
     low, high = quantized.ranges["rescaling"]
@@ -207,10 +209,8 @@ def test_ranges_are_those_of_the_file(quantized: Quantized, interpreter: Any) ->
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_file(quantized: Quantized, model: Any, splits: Splits) -> None:
-    again = train_quantized(
-        model, splits, size=SIZE, resize="stretch", seed=0, epochs=EPOCHS, learning_rate=1e-3, flip=True
-    )
+def test_the_same_seed_gives_the_same_file(quantized: QuantizedModel, model: Any, splits: Splits) -> None:
+    again = train_quantized(model, splits, OPTIONS)
     assert again.history == quantized.history
     assert again.tflite == quantized.tflite
 
@@ -221,9 +221,7 @@ def _refused(tail: Any, splits: Splits) -> str:
     image = keras.Input((*SIZE, 3), name="image")
     features = keras.layers.GlobalAveragePooling2D()(tail(keras.layers.Conv2D(4, 3, name="first")(image)))
     with pytest.raises(ConversionError) as caught:
-        train_quantized(
-            keras.Model(image, keras.layers.Dense(2)(features)), splits, size=SIZE, resize="stretch", seed=0
-        )
+        train_quantized(keras.Model(image, keras.layers.Dense(2)(features)), splits, OPTIONS)
     return str(caught.value)
 
 
@@ -249,7 +247,7 @@ def test_bad_options_and_changed_photos_start_nothing(model: Any, tmp_path: Path
     splits = splits_of(write_stripes(tmp_path / "photos", per_class=3))
 
     def train(splits: Splits, **options: Any) -> None:
-        train_quantized(model, splits, size=SIZE, resize="stretch", seed=0, **options)
+        train_quantized(model, splits, replace(OPTIONS, **options))
 
     with pytest.raises(OptionError, match="needs 1 epoch or more; received 0"):
         train(splits, epochs=0)
@@ -261,5 +259,7 @@ def test_bad_options_and_changed_photos_start_nothing(model: Any, tmp_path: Path
 
 
 def test_a_child_that_fails_is_one_of_our_errors(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match=r"Training ended with exit code 1: FileNotFoundError: .*job.json"):
-        run_child(tmp_path, label="Training", images=1, progress=Progress())
+    photos = JobPhotos(paths=(), labels=())
+    job = Job(sparsity=0.5, train=photos, validation=photos, options=OPTIONS)
+    with pytest.raises(ConversionError, match=r"Pruning ended with exit code 1: FileNotFoundError: .*weights.npz"):
+        run_training(TrainingRequest(folder=str(tmp_path), job=job, size=SIZE, nodes=()))

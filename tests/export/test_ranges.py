@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from tledge.export.ranges import Histogram, Range, observe
+from tledge.export.ranges import BINS, Histogram, Range, observe
+
+pytestmark = pytest.mark.unit
 
 
 def histogram(values: np.ndarray) -> Histogram:
@@ -47,3 +49,87 @@ def test_every_image_is_looked_at_in_bounded_batches() -> None:
 
     assert observe(values, images)["pixels"] == Range(0.0, 19.0)
     assert sizes == [8, 8, 4]
+
+
+def test_a_range_grows_to_include_values_and_never_shrinks() -> None:
+    assert Range(-1.0, 2.0).widened(np.array([-0.5, 1.5], np.float32)) == Range(-1.0, 2.0)
+    assert Range(-1.0, 2.0).widened(np.array([-3.0, 5.0], np.float32)) == Range(-3.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale", "zero_point"),
+    [(0.0, 255.0, 1.0, 0), (-255.0, 0.0, 1.0, 255), (-51.0, 459.0, 2.0, 26), (-1.0, 254.0, 1.0, 1)],
+)
+def test_the_scale_is_a_255th_of_the_range(low: float, high: float, scale: float, zero_point: int) -> None:
+    assert Range(low, high).scale == scale
+    assert Range(low, high).zero_point == zero_point
+
+
+def test_a_tensor_of_zeros_has_a_scale() -> None:
+    assert 0 < Range(0.0, 0.0).scale < 1e-30
+    assert Range(0.0, 0.0).zero_point == 0
+    found = Histogram(Range(0.0, 0.0))
+    found.add(np.zeros((2, 3), np.float32))
+    assert found.counts[0] == found.counts.sum() == 6
+    assert found.best_range() == Range(0.0, 0.0)
+
+
+def test_values_are_counted_in_2048_bins() -> None:
+    found = Histogram(Range(0.0, 2048.0))
+    found.add(np.array([[0.0, 0.5, 1.0], [2046.9, 2047.5, 2048.0]], np.float32))
+    assert found.counts.shape == (2048,)
+    assert {index: int(found.counts[index]) for index in found.counts.nonzero()[0]} == {0: 2, 1: 1, 2046: 1, 2047: 2}
+    found.add(np.array([1.5], np.float32))
+    assert found.counts[1] == 2
+    assert found.observed == Range(0.0, 2048.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "observed", "expected"),
+    [
+        (4096.0, Range(0.0, 4096.0), {0: 2, 512: 5, 1023: 7, 2047: 1}),
+        (-2048.0, Range(-2048.0, 2048.0), {0: 1, 1024: 2, 1536: 5, 2047: 7}),
+    ],
+)
+def test_counts_move_to_the_bins_of_a_grown_range(value: float, observed: Range, expected: dict[int, int]) -> None:
+    found = Histogram(Range(0.0, 2048.0))
+    found.counts[[0, 1024, 2047]] = [2, 5, 7]
+    found.add(np.array([value], np.float32))
+    assert found.observed == observed
+    assert {index: int(found.counts[index]) for index in found.counts.nonzero()[0]} == expected
+
+
+SPREAD = 12 * 255**2
+"""With this number of values and one outlier at H, clipping at C costs (H - C)^2 and rounding C^2: least at H / 2."""
+
+
+def counted(low: float, high: float, counts: dict[int, int]) -> Histogram:
+    found = Histogram(Range(low, high))
+    for index, count in counts.items():
+        found.counts[index] = count
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "limit"),
+    [(SPREAD, 50.0), (SPREAD // 3, 75.0), (4 * SPREAD, 30.0), (0, 100.0)],
+)
+def test_the_limit_balances_clipping_and_rounding(values: int, limit: float) -> None:
+    above = counted(0.0, 100.0, {1: values, BINS - 1: 1}).best_range()
+    assert (above.low, above.high) == pytest.approx((0.0, limit))
+    below = counted(-100.0, 0.0, {BINS - 2: values, 0: 1}).best_range()
+    # The outlier's bin is the last one, which holds no exact zeros.
+    assert (below.low, below.high) == pytest.approx((-limit, 0.0))
+
+
+def test_both_limits_are_clipped_together() -> None:
+    found = counted(-100.0, 100.0, {0: 1, BINS // 2: SPREAD // 2, BINS - 1: 1}).best_range()
+    assert (found.low, found.high) == pytest.approx((-50.0, 50.0))
+    found = counted(-10.0, 100.0, {0: 10**9, BINS - 1: 10**9}).best_range()
+    assert (found.low, found.high) == pytest.approx((-10.0, 100.0))
+
+
+def test_exact_zeros_are_not_rounded() -> None:
+    zeros = {0: SPREAD, BINS - 1: 1}
+    assert counted(0.0, 100.0, zeros).best_range() == Range(0.0, 100.0)
+    assert counted(0.0, 100.0, {**zeros, 1: SPREAD}).best_range().high == pytest.approx(50.0)

@@ -1,4 +1,4 @@
-"""Magnitude pruning: a real model, pruned in a real process of its own."""
+"""Magnitude pruning: a real model, pruned in a real child process."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,15 @@ from tledge.core.errors import OptionError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import batches
 from tledge.core.splits import Sample, Splits
-from tledge.export.tfmot import Pruned, compressed_size, prune, with_weights
+from tledge.export.export_record import compressed_size
+from tledge.export.tfmot import PrunedModel, TuningOptions, prune, with_weights
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_model_optimization")
 
 SIZE = (16, 16)
 SPARSITY = 0.6
+OPTIONS = TuningOptions(size=SIZE, resize="stretch", seed=0, epochs=16, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def pixels(splits: Splits) -> Any:
 
 @pytest.fixture(scope="module")
 def model(splits: Splits, pixels: Any) -> Any:
-    """It tells the stripes. Its activation is MobileNetV3's, its parts the sums and products of Keras operations."""
+    """A model that classifies the stripes, with MobileNetV3's activation built from sums and products."""
     import keras
 
     keras.utils.set_random_seed(3)
@@ -70,11 +72,11 @@ def model(splits: Splits, pixels: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def pruned(model: Any, splits: Splits) -> Pruned:
-    return prune(model, splits, sparsity=SPARSITY, size=SIZE, resize="stretch", seed=0, epochs=16, learning_rate=3e-3)
+def pruned(model: Any, splits: Splits) -> PrunedModel:
+    return prune(model, splits, OPTIONS, sparsity=SPARSITY)
 
 
-def test_each_pruned_kernel_has_its_share_of_zeros(pruned: Pruned, model: Any) -> None:
+def test_each_pruned_kernel_has_its_fraction_of_zeros(pruned: PrunedModel, model: Any) -> None:
     assert pruned.pruned == ("stem", "project", "logits")
     for name in pruned.pruned:
         kernel = pruned.weights[name][0]
@@ -82,7 +84,7 @@ def test_each_pruned_kernel_has_its_share_of_zeros(pruned: Pruned, model: Any) -
     assert pruned.sparsity == pytest.approx(SPARSITY, abs=1e-3)
 
 
-def test_other_weights_stay_dense(pruned: Pruned, model: Any) -> None:
+def test_other_weights_stay_dense(pruned: PrunedModel, model: Any) -> None:
     assert not (pruned.weights["depthwise"][0] == 0).any()
     for name in ("swap", "prelu"):
         for before, after in zip(model.get_layer(name).get_weights(), pruned.weights[name], strict=True):
@@ -91,7 +93,7 @@ def test_other_weights_stay_dense(pruned: Pruned, model: Any) -> None:
         np.testing.assert_array_equal(before, after)
 
 
-def test_training_makes_up_for_the_zeros(pruned: Pruned, model: Any, pixels: Any, splits: Splits) -> None:
+def test_training_compensates_the_zeros(pruned: PrunedModel, model: Any, pixels: Any, splits: Splits) -> None:
     expected = model.predict(pixels, verbose=0)
     found = with_weights(model, pruned.weights).predict(pixels, verbose=0)
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.95
@@ -111,19 +113,19 @@ def _loss(logits: Any, splits: Splits) -> float:
     return float(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits))
 
 
-def test_the_kept_epoch_is_a_sparse_one(pruned: Pruned) -> None:
+def test_the_kept_epoch_is_a_sparse_one(pruned: PrunedModel) -> None:
     assert [entry.epoch for entry in pruned.history] == list(range(1, 17))
     (kept,) = (entry for entry in pruned.history if entry.kept)
     assert kept.epoch > 8
     assert kept.loss == min(entry.loss for entry in pruned.history[8:])
 
 
-def test_the_copy_leaves_the_model_as_it_is(pruned: Pruned, model: Any) -> None:
+def test_the_copy_leaves_the_model_as_it_is(pruned: PrunedModel, model: Any) -> None:
     with_weights(model, pruned.weights)
     assert not (model.get_layer("project").get_weights()[0] == 0).any()
 
 
-def test_the_file_compresses_better(pruned: Pruned, model: Any, tmp_path: Path) -> None:
+def test_the_file_compresses_better(pruned: PrunedModel, model: Any, tmp_path: Path) -> None:
     import tensorflow as tf
 
     from tledge.export.concrete_function import freeze
@@ -141,6 +143,6 @@ def test_the_file_compresses_better(pruned: Pruned, model: Any, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 1.0, -0.5])
-def test_a_share_that_cannot_be_is_an_error(model: Any, splits: Splits, sparsity: float) -> None:
-    with pytest.raises(OptionError, match=f"--sparsity must be above 0 and below 1; received {sparsity:g}"):
-        prune(model, splits, sparsity=sparsity, size=SIZE, resize="stretch", seed=0)
+def test_a_sparsity_out_of_range_is_an_error(model: Any, splits: Splits, sparsity: float) -> None:
+    with pytest.raises(OptionError, match=f"`sparsity` must be above 0 and below 1; received {sparsity:g}"):
+        prune(model, splits, OPTIONS, sparsity=sparsity)

@@ -43,7 +43,7 @@ def convert(model: Any, recipe: str, calibrated: Any) -> bytes:
 
 
 def logits(model: bytes | str, images: Any, batch: int = 1) -> Any:
-    """Runs a TFLite file as anybody would, without tledge."""
+    """Runs a TFLite file without tledge."""
     given = {"model_content": model} if isinstance(model, bytes) else {"model_path": model}
     interpreter = Interpreter(**given)
     image = interpreter.get_input_details()[0]["index"]
@@ -59,7 +59,7 @@ def logits(model: bytes | str, images: Any, batch: int = 1) -> Any:
 
 
 def tensor_types(model: bytes) -> dict[str, list[int]]:
-    """By operator, the types of the tensors that go into and come out of it."""
+    """The types of the input and output tensors, by operator."""
     graph = schema.ModelT.InitFromPackedBuf(model)
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     found: dict[str, list[int]] = {}
@@ -179,7 +179,7 @@ def test_delegation_of_a_file_that_is_no_model(tmp_path: Path) -> None:
 
 
 class Table:
-    """A reader of FlatBuffer tables by slot, by the format's own rules and nothing of ours."""
+    """A reader of FlatBuffer tables by slot, independent of our code."""
 
     def __init__(self, content: bytes, position: int) -> None:
         self._table = flatbuffers.table.Table(content, position)
@@ -224,7 +224,7 @@ def metadata_of(model: bytes) -> bytes:
     return bytes(unpacked.buffers[entry.buffer].data.tobytes())
 
 
-def test_metadata_say_what_goes_in_and_comes_out(converted: dict[str, bytes]) -> None:
+def test_metadata_describe_input_and_output(converted: dict[str, bytes]) -> None:
     content = metadata_of(add_metadata(converted["int8"], CLASSES, name="animals", description="three of them"))
     assert content[4:8] == b"M001"
     # Slots as in metadata_schema.fbs.
@@ -269,9 +269,9 @@ def test_constants_are_aligned_for_a_memory_map(converted: dict[str, bytes], rec
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         model = schema.Model.GetRootAs(mapped)
         tables = [model.Buffers(index)._tab for index in range(model.BuffersLength())]
-        places = [table.Vector(table.Offset(4)) for table in tables if table.Offset(4)]
-    assert len(places) > 8
-    assert {place % 16 for place in places} == {0}
+        offsets = [table.Vector(table.Offset(4)) for table in tables if table.Offset(4)]
+    assert len(offsets) > 8
+    assert {offset % 16 for offset in offsets} == {0}
 
 
 def test_metadata_of_another_model_is_an_error(converted: dict[str, bytes]) -> None:

@@ -28,7 +28,7 @@ def kernels(model: Any) -> list[tuple[Any, tuple[int, ...]]]:
 
 @pytest.fixture
 def trained_like_model(tiny_keras_model: Any) -> Any:
-    """The tiny model with batch norms that do something."""
+    """The tiny model with batch norms that are not the identity."""
     model = keras.models.clone_model(tiny_keras_model)
     model.set_weights(tiny_keras_model.get_weights())
     rng = np.random.default_rng(5)
@@ -137,5 +137,5 @@ def test_any_plain_graph_means_the_same_before_it_is_rounded_and_nearly_so_after
         import onnxruntime
 
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        answers = session.run(None, {"image": IMAGES})[0]
-        assert np.square(answers - expected).mean() < 0.02 * expected.var()
+        found = session.run(None, {"image": IMAGES})[0]
+        assert np.square(found - expected).mean() < 0.02 * expected.var()

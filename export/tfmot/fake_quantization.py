@@ -1,8 +1,8 @@
 """tfmot's fake quantization of a tf_keras model, and its conversion to TFLite. Imports TensorFlow: for the child.
 
-It goes beyond tfmot's default scheme where that loses: depthwise kernels and dense ones get a scale for each output
-channel, as TFLite has them; ranges begin at those of real photos, not at -6 and 6, from where it takes tfmot's moving
-averages thousands of steps; and batch norms that follow no convolution can be quantized at all.
+It differs from tfmot's default scheme in three ways. Depthwise and dense kernels get a scale for each output channel,
+as in TFLite. Ranges start at those of real photos; from tfmot's -6 and 6 the moving averages need thousands of steps.
+Batch norms that do not follow a convolution can be quantized.
 
 Source: Jacob et al. 2017, arXiv 1712.05877.
 """
@@ -20,24 +20,24 @@ import tf_keras
 from tledge.core.images import Pixels
 from tledge.export.tfmot.graph import INPUT, Graph, Weights
 from tledge.export.tfmot.legacy_model import build
-from tledge.export.tfmot.quantizable import LEVELS, Scheme
+from tledge.export.tfmot.quantization_plan import LEVELS, QuantizationPlan
 
 PIXEL_RANGE = (0.0, 255.0)
 DECAY = 0.99
-"""Of the moving averages: a range follows within a hundred steps, where tfmot's own takes a thousand."""
+"""Decay of the moving averages: a range follows within a hundred steps; tfmot's default takes a thousand."""
 
-_ENDS = ("min", "max")
+_LIMITS = ("min", "max")
 
 _quantization = tfmot.quantization.keras
 _KERNELS = {"Conv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel", "Dense": "kernel"}
 _ROLES = ("depthwise_kernel", "kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance")
-"""Variables by the end of their name, in the order of ``get_weights``."""
+"""Last parts of variable names, in the order of ``get_weights``."""
 
-_LEARNT = frozenset({"depthwise_kernel", "kernel", "bias", "gamma", "beta"})
+_TRAINED = frozenset({"depthwise_kernel", "kernel", "bias", "gamma", "beta"})
 
 
 class ChannelQuantizer(_quantization.quantizers.Quantizer):  # type: ignore[misc,name-defined]
-    """Rounds a kernel to the integers of its output channels, -127 to 127; gradients pass as if it did not."""
+    """Rounds a kernel to the integer grid of each output channel, -127 to 127; gradients pass unchanged."""
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         return {"depthwise": "depthwise" in name}
@@ -54,20 +54,23 @@ class ChannelQuantizer(_quantization.quantizers.Quantizer):  # type: ignore[misc
 
 
 class RangeQuantizer(_quantization.quantizers.Quantizer):  # type: ignore[misc,name-defined]
-    """Rounds to the 256 steps of a range, and passes gradients on within it.
+    """Rounds values to the 256 steps of a range; gradients pass unchanged within it.
 
     Args:
-        moving: in training, the range follows the extremes of each batch; otherwise it stays.
+        moving: whether the range follows the extremes of each batch during training.
     """
 
     def __init__(self, moving: bool) -> None:
         self._moving = moving
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
-        return {end: layer.add_weight(f"{name}_{end}", shape=(), initializer="zeros", trainable=False) for end in _ENDS}
+        return {
+            limit: layer.add_weight(f"{name}_{limit}", shape=(), initializer="zeros", trainable=False)
+            for limit in _LIMITS
+        }
 
     def __call__(self, inputs: Any, training: bool, weights: Mapping[str, Any], **_: Any) -> Any:
-        low, high = (weights[end] for end in _ENDS)
+        low, high = (weights[limit] for limit in _LIMITS)
         if self._moving and training:
             low = low.assign(DECAY * low + (1 - DECAY) * tf.minimum(tf.reduce_min(inputs), 0.0))
             high = high.assign(DECAY * high + (1 - DECAY) * tf.maximum(tf.reduce_max(inputs), 0.0))
@@ -81,9 +84,9 @@ class LayerQuantization(_quantization.QuantizeConfig):  # type: ignore[misc,name
     """How one layer is quantized.
 
     Args:
-        kernel: the attribute that holds its kernel, if it has one.
-        output: its output is quantized.
-        moving: the output's range follows the training's activations.
+        kernel: the attribute that holds its kernel; None for a layer without one.
+        output: whether its output is quantized.
+        moving: whether the output's range follows the activations during training.
     """
 
     def __init__(self, kernel: str | None, output: bool, moving: bool) -> None:
@@ -113,54 +116,52 @@ class LayerQuantization(_quantization.QuantizeConfig):  # type: ignore[misc,name
 
 
 class _NoTransforms:
-    """Leaves the layers as they are: the scheme has decided already."""
+    """Leaves the layers as they are: the plan has been made already."""
 
     def apply(self, model: Any, layer_quantize_map: Any) -> tuple[Any, Any]:
         return model, layer_quantize_map
 
 
-class _OwnScheme(_quantization.default_8bit.Default8BitQuantizeScheme):  # type: ignore[misc,name-defined]
+class _PlannedScheme(_quantization.default_8bit.Default8BitQuantizeScheme):  # type: ignore[misc,name-defined]
     def get_layout_transformer(self) -> _NoTransforms:
         return _NoTransforms()
 
 
-def quantize(scheme: Scheme) -> Any:
-    """The scheme's graph as a tf_keras model with fake quantization everywhere; its ranges are not set yet."""
-    moving = scheme.quantized - scheme.preprocessing
-    kinds = {node.name: node.kind for node in scheme.graph.nodes}
+def quantize(plan: QuantizationPlan) -> Any:
+    """Builds the plan's graph as a tf_keras model with fake quantization; its ranges are not set yet."""
+    moving = plan.quantized - plan.preprocessing
+    kinds = {node.name: node.kind for node in plan.graph.nodes}
 
     def annotate(layer: Any) -> Any:
         if isinstance(layer, tf_keras.layers.InputLayer):
             return layer
-        config = LayerQuantization(
-            _KERNELS.get(kinds[layer.name]), layer.name in scheme.quantized, layer.name in moving
-        )
+        config = LayerQuantization(_KERNELS.get(kinds[layer.name]), layer.name in plan.quantized, layer.name in moving)
         return _quantization.quantize_annotate_layer(layer, config)
 
     with _quantization.quantize_scope({"LayerQuantization": LayerQuantization}):
-        plain = build(scheme.graph)
+        plain = build(plan.graph)
         annotated = tf_keras.models.clone_model(plain, clone_function=annotate)
         annotated.set_weights(plain.get_weights())
-        quantized = _quantization.quantize_apply(annotated, scheme=_OwnScheme())
+        quantized = _quantization.quantize_apply(annotated, scheme=_PlannedScheme())
     for layer in quantized.layers:
         if isinstance(getattr(layer, "layer", None), tf_keras.layers.BatchNormalization):
-            layer.layer.trainable = False  # its statistics stay
+            layer.layer.trainable = False  # keep its statistics
     return quantized
 
 
-def learnt_variables(model: Any, fixed: frozenset[str]) -> list[Any]:
-    """What training changes: kernels, biases and the batch norms' scales and shifts, but for the layers ``fixed``."""
+def trained_variables(model: Any, fixed: frozenset[str]) -> list[Any]:
+    """Returns what is trained: kernels, biases, and batch norms' scales and shifts, except in the layers ``fixed``."""
     return [
         variable
         for name, roles in _variables(model).items()
         if name not in fixed
         for role, variable in roles.items()
-        if role in _LEARNT
+        if role in _TRAINED
     ]
 
 
 def read_weights(model: Any) -> Weights:
-    """The weights of the layers inside a model's wrappers, by the layers' names."""
+    """Returns the weights of the layers inside a model's wrappers, by the layers' names."""
     return {
         name: [roles[role].numpy() for role in _ROLES if role in roles]
         for name, roles in _variables(model).items()
@@ -169,7 +170,7 @@ def read_weights(model: Any) -> Weights:
 
 
 def _variables(model: Any) -> dict[str, dict[str, Any]]:
-    """By layer name and by role."""
+    """Returns the variables by layer name and by role."""
     found: dict[str, dict[str, Any]] = {}
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)
@@ -178,19 +179,19 @@ def _variables(model: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def calibrate(model: Any, scheme: Scheme, batches: Iterable[Pixels]) -> None:
-    """Sets a quantized model's ranges to those that photos have in the float model.
+def calibrate(model: Any, plan: QuantizationPlan, batches: Iterable[Pixels]) -> None:
+    """Sets a quantized model's ranges to those of photos in the float model.
 
-    The ends are means over the batches of each batch's extremes, which is where the moving averages lead; for the
-    preprocessing they are those of the darkest and the brightest colours.
+    The limits are the means of the batches' extremes, to which the moving averages converge. For the preprocessing they
+    are the values of the darkest and the brightest colours.
 
     Args:
-        model: of ``quantize``.
-        scheme: what it was made of.
+        model: from ``quantize``.
+        plan: the plan it was built from.
         batches: uint8 (n, height, width, 3).
     """
-    float_model = build(scheme.graph)
-    names = [node.name for node in scheme.graph.nodes if node.name in scheme.quantized]
+    float_model = build(plan.graph)
+    names = [node.name for node in plan.graph.nodes if node.name in plan.quantized]
     taps = tf_keras.Model(float_model.input, [float_model.get_layer(name).output for name in names])
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
@@ -199,21 +200,21 @@ def calibrate(model: Any, scheme: Scheme, batches: Iterable[Pixels]) -> None:
         return tf.stack([(tf.reduce_min(output), tf.reduce_max(output)) for output in outputs])
 
     corners = np.array([[255 * (corner >> channel & 1) for channel in range(3)] for corner in range(8)], np.float32)
-    known = extremes(np.broadcast_to(corners[:, np.newaxis, np.newaxis], (8, *scheme.graph.size, 3))).numpy()
-    seen = np.mean([extremes(tf.constant(batch, tf.float32)).numpy() for batch in batches], axis=0)
-    for place, name in enumerate(names):
-        low, high = known[place] if name in scheme.preprocessing else seen[place]
+    known = extremes(np.broadcast_to(corners[:, np.newaxis, np.newaxis], (8, *plan.graph.size, 3))).numpy()
+    observed = np.mean([extremes(tf.constant(batch, tf.float32)).numpy() for batch in batches], axis=0)
+    for index, name in enumerate(names):
+        low, high = known[index] if name in plan.preprocessing else observed[index]
         wrapper = _wrapper(model, name)
         _range_variable(wrapper, "min").assign(min(0.0, low))
         _range_variable(wrapper, "max").assign(max(0.0, high, low + 1e-6))
 
 
-def read_ranges(model: Any, scheme: Scheme) -> dict[str, tuple[float, float]]:
-    """The (least, largest) output of each quantized layer, and of the pixels."""
+def read_ranges(model: Any, plan: QuantizationPlan) -> dict[str, tuple[float, float]]:
+    """Returns the (lowest, highest) output of each quantized layer, and of the pixels."""
     ranges = {INPUT: PIXEL_RANGE}
-    for name in scheme.quantized:
+    for name in plan.quantized:
         wrapper = _wrapper(model, name)
-        low, high = (float(_range_variable(wrapper, end).numpy()) for end in _ENDS)
+        low, high = (float(_range_variable(wrapper, limit).numpy()) for limit in _LIMITS)
         ranges[name] = (low, high)
     return ranges
 
@@ -222,12 +223,12 @@ def _wrapper(model: Any, name: str) -> Any:
     return model.get_layer(f"quant_{name}")
 
 
-def _range_variable(wrapper: Any, end: str) -> Any:
-    return next(variable for variable in wrapper.weights if variable.name.endswith(f"output_{end}:0"))
+def _range_variable(wrapper: Any, limit: str) -> Any:
+    return next(variable for variable in wrapper.weights if variable.name.endswith(f"output_{limit}:0"))
 
 
 def convert(graph: Graph) -> bytes:
-    """Converts a graph of ``to_integers`` to TFLite: float32 ``image`` to float32 ``logits``, int8 inside."""
+    """Converts a graph from ``to_integers`` to TFLite: float32 ``image`` to float32 ``logits``, int8 inside."""
     from tledge.export.concrete_function import freeze
 
     function = freeze(build(graph), "float32", batch=1)

@@ -1,8 +1,8 @@
-"""Which outputs of a graph are quantized and how its layers become integer ones. Knows no TensorFlow.
+"""Which outputs of a graph are quantized, and how its layers become integer layers. Imports no TensorFlow.
 
-What a converter fuses is quantized once, after the last of it: a convolution, its batch norm and its ReLU. A scaling
-on its own (Rescaling, a batch norm before a ReLU) would become a product and a sum, the first of them with no known
-range: it is written as a 1 x 1 depthwise convolution, which has integer kernels everywhere.
+A converter fuses a convolution with its batch norm and its ReLU, so only the last output of the three is quantized. A
+scaling on its own (Rescaling, a batch norm before a ReLU) would become a product without a known range and a sum. It is
+written as a 1 x 1 depthwise convolution instead, for which every runtime has an integer kernel.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from tledge.core.errors import ConversionError
 from tledge.export.tfmot.graph import INPUT, Graph, Node, Weights
 
 LEVELS = 127
-"""The largest integer of an 8-bit weight as TFLite's converter makes it."""
+"""The largest integer of an 8-bit weight in TFLite."""
 
 FAKE_QUANT = "FakeQuant"
-"""The kind of the nodes that ``to_integers`` puts after each quantized output."""
+"""The kind of the node that ``to_integers`` inserts after each quantized output."""
 
 LINEAR = frozenset({"Conv2D", "DepthwiseConv2D", "Dense"})
-"""Layers with a kernel, which is quantized."""
+"""Layers whose kernel is quantized."""
 
 _FUSED_ACTIVATIONS = frozenset({"linear", "relu", "relu6"})
 _PASSING = frozenset(
     {"AveragePooling2D", "Cropping2D", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D", "Permute", "Reshape"}
     | {"ZeroPadding2D"}
 )
-"""Layers whose outputs have their input's scale."""
+"""Layers whose output has their input's scale."""
 
 _RANGED = frozenset({"Add", "Concatenate", "GlobalAveragePooling2D", "LeakyReLU", "Multiply", "Subtract"})
-"""Layers whose outputs have a range of their own."""
+"""Layers whose output has a range of its own."""
 
 _RECTIFIED = frozenset({"Add", "Subtract", "Multiply", "BatchNormalization"} | LINEAR)
-"""Layers that a converter fuses with a ReLU after them."""
+"""Layers that a converter fuses with a ReLU behind them."""
 
 Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Scheme:
-    """A graph that can be quantized, and where.
+class QuantizationPlan:
+    """Which parts of a graph are quantized.
 
     Attributes:
-        graph: with scalings as depthwise convolutions.
-        fixed: layers that do not learn: scalings and the preprocessing.
-        preprocessing: those of them that see pixels alone, each by itself, so that their ranges are known.
+        graph: the graph, with scalings as depthwise convolutions.
+        fixed: layers that are not trained: scalings and the preprocessing.
+        preprocessing: the fixed layers that process each pixel by itself, so that their ranges are known.
         quantized: nodes whose outputs are quantized.
         norms: the batch norm that is folded into a layer, by that layer's name.
     """
@@ -60,11 +60,11 @@ class Scheme:
     norms: Mapping[str, str]
 
 
-def plan_quantization(graph: Graph) -> Scheme:
-    """Decides what is quantized.
+def plan_quantization(graph: Graph) -> QuantizationPlan:
+    """Plans which outputs of a graph are quantized.
 
     Raises:
-        ConversionError: a layer that has no 8-bit form here, by name.
+        ConversionError: a layer cannot be trained in 8 bits.
     """
     for node in graph.nodes:
         reason = _why_not(node)
@@ -88,7 +88,7 @@ def plan_quantization(graph: Graph) -> Scheme:
             nodes.append(node)
     rewritten = Graph(size=graph.size, nodes=tuple(nodes), weights=weights)
     preprocessing = preprocessing_of(rewritten)
-    return Scheme(
+    return QuantizationPlan(
         graph=rewritten,
         fixed=preprocessing | scalings,
         preprocessing=preprocessing,
@@ -98,7 +98,7 @@ def plan_quantization(graph: Graph) -> Scheme:
 
 
 def preprocessing_of(graph: Graph) -> frozenset[str]:
-    """The linear layers between the pixels and the first that looks at several of them: scalings, a swap of colours."""
+    """Returns the layers that process each pixel by itself: scalings and swaps of colour channels at the input."""
     found = {INPUT}
     for node in graph.nodes:
         pointwise = tuple(node.config.get("kernel_size", ())) == (1, 1) and node.kind in LINEAR
@@ -111,32 +111,32 @@ def preprocessing_of(graph: Graph) -> frozenset[str]:
 
 
 def kernel_rows(kind: str, kernel: Array) -> Array:
-    """A view of a kernel as (fan-in, output channels), as its scales are counted."""
+    """Returns a view of a kernel as (fan-in, output channels); each output channel has a scale."""
     outputs = kernel.shape[-2] * kernel.shape[-1] if kind == "DepthwiseConv2D" else kernel.shape[-1]
     return kernel.reshape(-1, outputs)
 
 
 def round_kernel(kind: str, kernel: Array) -> Array:
-    """A kernel on the grid of its output channels' integers, -127 to 127."""
+    """Rounds a kernel to the integer grid of each output channel, -127 to 127."""
     rows = kernel_rows(kind, kernel)
     scale = np.maximum(np.abs(rows).max(axis=0) / LEVELS, np.finfo(np.float32).tiny)
     rounded: Array = (np.rint(rows / scale) * scale).astype(np.float32)
     return rounded.reshape(kernel.shape)
 
 
-def to_integers(scheme: Scheme, weights: Weights, ranges: Mapping[str, tuple[float, float]]) -> Graph:
-    """The trained graph as a converter takes it: kernels rounded, batch norms folded, ranges written after their nodes.
+def to_integers(plan: QuantizationPlan, weights: Weights, ranges: Mapping[str, tuple[float, float]]) -> Graph:
+    """Prepares a trained graph for the converter: rounds kernels, folds batch norms and inserts the ranges.
 
     Args:
-        scheme: how.
-        weights: of ``scheme.graph``, as trained.
+        plan: what is quantized.
+        weights: the trained weights of ``plan.graph``.
         ranges: of the quantized nodes and of ``INPUT``.
     """
-    graph = scheme.graph
-    folded = set(scheme.norms.values())
+    graph = plan.graph
+    folded = set(plan.norms.values())
     nodes = [_fake_quant(INPUT, INPUT, (*graph.size, 3), ranges[INPUT])]
     renamed = {INPUT: nodes[0].name}
-    baked: dict[str, list[Array]] = {}
+    folded_weights: dict[str, list[Array]] = {}
     for node in graph.nodes:
         if node.name in folded:
             renamed[node.name] = renamed[node.inputs[0]]
@@ -145,15 +145,15 @@ def to_integers(scheme: Scheme, weights: Weights, ranges: Mapping[str, tuple[flo
             renamed[node.name] = node.name
             if node.kind in LINEAR:
                 nodes[-1] = replace(nodes[-1], config={**node.config, "use_bias": True})
-                baked[node.name] = _bake(scheme, node, weights)
-        if node.name in scheme.quantized:
+                folded_weights[node.name] = _folded_weights(plan, node, weights)
+        if node.name in plan.quantized:
             nodes.append(_fake_quant(node.name, renamed[node.name], node.shape, ranges[node.name]))
             renamed[node.name] = nodes[-1].name
-    return Graph(size=graph.size, nodes=tuple(nodes), weights=baked)
+    return Graph(size=graph.size, nodes=tuple(nodes), weights=folded_weights)
 
 
 def _why_not(node: Node) -> str:
-    """Why a layer has no 8-bit form here; empty if it has one."""
+    """Returns why a layer cannot be trained in 8 bits; empty if it can."""
     config = node.config
     activation = config.get("activation", "linear")
     if node.kind in LINEAR or node.kind == "Activation":
@@ -162,7 +162,7 @@ def _why_not(node: Node) -> str:
         return "has groups" if config.get("groups", 1) != 1 and node.kind == "Conv2D" else ""
     if node.kind == "ReLU":
         other = config.get("max_value") not in (None, 6.0) or config.get("negative_slope") or config.get("threshold")
-        return "is another ReLU than relu and relu6" if other else ""
+        return "is a ReLU other than relu and relu6" if other else ""
     if node.kind == "BatchNormalization":
         channels = len(node.shape)
         return "" if config.get("axis", -1) in (-1, channels, [channels]) else "does not normalize channels"
@@ -170,7 +170,7 @@ def _why_not(node: Node) -> str:
 
 
 def _folded_norms(graph: Graph) -> dict[str, str]:
-    """The batch norm that is the only one to take a layer's output, by the names of layers with a kernel."""
+    """Returns the batch norms that alone take the output of a layer with a kernel, by that layer's name."""
     found = {}
     for node in graph.nodes:
         following = graph.consumers(node.name)
@@ -200,8 +200,8 @@ def _has_own_range(graph: Graph, node: Node) -> bool:
 def _as_depthwise(graph: Graph, node: Node) -> Node:
     if len(node.shape) != 3:
         raise ConversionError(
-            f"layer '{node.name}' ({node.kind}) scales a vector that no Dense layer gives: the recipe qat cannot train"
-            " it; use int8 instead"
+            f"layer '{node.name}' ({node.kind}) scales a vector that does not come from a Dense layer: the recipe qat"
+            " cannot train it; use int8 instead"
         )
     config = {"kernel_size": [1, 1], "use_bias": True, "activation": "linear"}
     return replace(node, kind="DepthwiseConv2D", config=config)
@@ -218,28 +218,28 @@ def _depthwise_weights(graph: Graph, node: Node) -> list[Array]:
 
 
 def norm_scale(node: Node, weights: list[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """What a batch norm multiplies by in inference and what it adds, (channels,) each."""
-    *learnt, mean, variance = (np.asarray(array, np.float64) for array in weights)
+    """Returns what a batch norm multiplies by in inference and what it adds, (channels,) each."""
+    *trained, mean, variance = (np.asarray(array, np.float64) for array in weights)
     scaled, centred = node.config.get("scale", True), node.config.get("center", True)
-    gamma = learnt[0] if scaled else np.ones_like(mean)
-    beta = learnt[-1] if centred else np.zeros_like(mean)
+    gamma = trained[0] if scaled else np.ones_like(mean)
+    beta = trained[-1] if centred else np.zeros_like(mean)
     scale = gamma / np.sqrt(variance + node.config["epsilon"])
     return scale, beta - mean * scale
 
 
-def _bake(scheme: Scheme, node: Node, weights: Weights) -> list[Array]:
-    """A layer's rounded kernel and its bias, the batch norm after it folded in."""
-    trained, *bias = weights[node.name]
-    kernel = round_kernel(node.kind, trained)
+def _folded_weights(plan: QuantizationPlan, node: Node, weights: Weights) -> list[Array]:
+    """Returns a layer's rounded kernel and its bias, with the batch norm behind it folded in."""
+    kernel, *bias = weights[node.name]
+    kernel = round_kernel(node.kind, kernel)
     shift = np.zeros(kernel_rows(node.kind, kernel).shape[1]) + (bias[0] if bias else 0.0)
-    norm = scheme.norms.get(node.name)
+    norm = plan.norms.get(node.name)
     if norm is not None:
-        scale, offset = norm_scale(scheme.graph.node(norm), weights[norm])
+        scale, offset = norm_scale(plan.graph.node(norm), weights[norm])
         kernel = (kernel_rows(node.kind, kernel) * scale).astype(np.float32).reshape(kernel.shape)
         shift = shift * scale + offset
     return [kernel, shift.astype(np.float32)]
 
 
-def _fake_quant(name: str, taken: str, shape: tuple[int | None, ...], ends: tuple[float, float]) -> Node:
-    low, high = ends
+def _fake_quant(name: str, taken: str, shape: tuple[int | None, ...], limits: tuple[float, float]) -> Node:
+    low, high = limits
     return Node(f"{name}.range", FAKE_QUANT, {"low": low, "high": high}, (taken,), shape)

@@ -54,7 +54,7 @@ class UnfinishedRun:
                 raise ValueError(f"schema version {content['schema_version']}, this tledge reads {SCHEMA_VERSION}")
             return cls(
                 settings=Settings.from_dict(content["settings"]),
-                data=DataRecord.from_dict(content["data"]),
+                data=DataRecord.from_dict(content["data"], path),
                 created=str(content["created"]),
                 backend=str(content["backend"]),
             )

@@ -94,7 +94,7 @@ def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
     """Why a file of before is not measured again; empty where it may be."""
     if cell.model.format == "keras":
         return "a Keras model is not what ships"
-    changes = find_changes(before.environment, Environment.from_dict(result.environment))
+    changes = find_changes(before.environment, Environment.from_dict(result.environment, "the samples"))
     return changes.text if changes.machine or changes.software else ""
 
 

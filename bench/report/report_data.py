@@ -61,7 +61,10 @@ class ReportData:
     @cached_property
     def environments(self) -> Mapping[str, Environment]:
         """The machines by the ids of their records."""
-        return {result.environment_id: Environment.from_dict(result.environment) for result in self.results.values()}
+        return {
+            result.environment_id: Environment.from_dict(result.environment, "the samples")
+            for result in self.results.values()
+        }
 
     @cached_property
     def answers(self) -> Mapping[str, Classes]:

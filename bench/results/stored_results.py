@@ -135,8 +135,8 @@ def _read_environment(folder: ResultsFolder, name: str, samples: CellResult | No
             fields = samples.environment
         else:
             fields = json.loads((folder.environments / f"{name}.json").read_text(encoding="utf-8"))
-        return Environment.from_dict(fields)
-    except (OSError, KeyError, TypeError, ValueError):
+        return Environment.from_dict(fields, name)
+    except (OSError, ValueError, MeasurementError):
         return None
 
 

@@ -88,7 +88,7 @@ def test_a_record_without_a_version_writes_none() -> None:
         pytest.param({"lens": {"focal": "wide"}}, "'lens.focal': expected float, received str", id="nested type"),
         pytest.param({"lens": {"focal": True}}, "'lens.focal': expected float, received bool", id="bool as a number"),
         pytest.param({"lens": {}}, "'lens': field 'focal' is missing", id="nested missing"),
-        pytest.param({"lens": {"focal": 0}}, "'lens': focal must be above 0; received 0", id="a check of its own"),
+        pytest.param({"lens": {"focal": 0}}, "'lens': focal must be above 0; received 0.0", id="a check of its own"),
         pytest.param({"size": [1]}, "'size': expected array of length 2, received 1", id="short tuple"),
         pytest.param({"size": [1, 2, 3]}, "'size': expected array of length 2, received 3", id="long tuple"),
         pytest.param({"size": [1, "2"]}, "'size[1]': expected int, received str", id="item of a tuple"),

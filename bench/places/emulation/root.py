@@ -14,7 +14,6 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from tledge.bench.measure.endings import describe_end
 from tledge.bench.places.emulation.boards import SYSTEM_FILES, Board, find_board
 from tledge.bench.places.emulation.cache import building, entry
 from tledge.bench.places.emulation.machine import EmulatedMachine, run_python
@@ -22,6 +21,7 @@ from tledge.bench.places.emulation.programs import call, find_programs
 from tledge.core.environment import installed_versions
 from tledge.core.errors import TargetError
 from tledge.core.progress import Progress
+from tledge.core.worker import describe_end
 
 QEMU = "qemu-aarch64-static"
 SUITE = "bookworm"
@@ -33,6 +33,7 @@ PYTHON = "3.11"
 
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
 MODULES = {
+    "msgspec": "msgspec",
     "numpy": "numpy",
     "pillow": "PIL.Image",
     "ai-edge-litert": "ai_edge_litert.interpreter",

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from shutil import which
 
-from tledge.bench.measure.endings import describe_end
 from tledge.bench.measure.round_launcher import TIMEOUT
 from tledge.core.errors import ConnectionLostError, HostError, OptionError
 from tledge.core.progress import Progress, Step
+from tledge.core.worker import describe_end
 
 OPTIONS = (
     "BatchMode=yes",  # nothing is asked, so no password can be typed

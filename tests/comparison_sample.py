@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tledge.bench.measure.conditions import Conditions
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.metrics import CellMetrics, find_baseline
 from tledge.bench.results.results_folder import ResultsFolder, write
+from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.results.workload import Model
 from tledge.core.environment import Environment

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tledge.bench.measure.conditions import Conditions
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, write
+from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.settings import BenchSettings, Skipped
 from tledge.core.environment import Environment
 from tledge.core.measurement import Measurement

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tledge.bench.measure.board import BoardReadings, words
-from tledge.bench.measure.conditions import Conditions
 from tledge.bench.report.report_data import ReportData
+from tledge.bench.results.board_readings import BoardReadings
+from tledge.bench.results.round_conditions import Conditions
+from tledge.bench.results.throttling import words
 
 UNTOLD = "–"
 

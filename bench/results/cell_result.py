@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tledge.bench.measure.conditions import Conditions
+from tledge.bench.results.round_conditions import Conditions
 from tledge.core.atomic import replacing
 from tledge.core.environment import Environment
 from tledge.edge_runtime.tensor import Logits

@@ -36,10 +36,10 @@ from tledge.bench.measure.board.vcgencmd import (
     parse_throttled,
     parse_voltage,
 )
-from tledge.bench.measure.conditions import Conditions
 from tledge.bench.report import load_report_data, write_html, write_markdown
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.flags import MEANINGS
+from tledge.bench.results.round_conditions import Conditions
 from tledge.cli.bench_table import bench_table
 from tledge.core.environment import read_board_model, read_environment
 from tledge.core.measurement import read_results

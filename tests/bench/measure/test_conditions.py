@@ -12,7 +12,8 @@ import pytest
 
 from tledge.bench import bench, summarize
 from tledge.bench.measure.benchmark_lock import NAME, alone_on_this_machine
-from tledge.bench.measure.conditions import Conditions, Watch
+from tledge.bench.measure.conditions import Watch
+from tledge.bench.results.round_conditions import Conditions
 from tledge.core.progress import Progress
 
 

@@ -1,13 +1,13 @@
-"""What a board told while a round of a cell ran."""
+"""Readings of a board's sensors during one round of a cell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from tledge.bench.results.throttling import Throttling
+from tledge.core.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,25 +20,25 @@ class Spread:
 
     @classmethod
     def of(cls, samples: Sequence[float]) -> Spread | None:
-        """None where there are none."""
+        """Summarizes samples; None if there are none."""
         return cls(low=min(samples), median=median(samples), high=max(samples)) if samples else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardReadings:
-    """What a board told while a round ran; None, or empty, where it did not.
+class BoardReadings(Record):
+    """What a board reported during a round; None or empty where it reported nothing.
 
     Attributes:
-        model: the board's name, as its maker has it.
-        samples: how often it was looked at.
+        model: the board's name, as its maker writes it.
+        samples: how often the sensors were read.
         temperature: of the hottest sensor, degrees Celsius.
-        clock: MHz, of the fastest cores, as the firmware measures it; as the kernel asked for, where only that is told.
-            This one, voltage and power are those of a board at work: None where the round was over too soon.
-        governors: what decided upon the clock, of each set of cores, sorted.
-        memory_available: bytes, at the lowest.
-        core_voltage: V, at the lowest.
-        power: W, of the power chip's rails, the median.
-        throttling: what held it down: ``now`` while the round ran, at any of the samples or between them.
+        clock: MHz of the fastest cores, as measured by the firmware; where only the kernel reports it, as requested by
+            the kernel. Clock, voltage and power are those of a board under load: None if the round was too short.
+        governors: the frequency governor of each set of cores, sorted.
+        memory_available: bytes, the minimum.
+        core_voltage: V, the minimum.
+        power: W, the median over the power chip's rails.
+        throttling: what limited the board; ``now`` stands for the time of the round, at or between samples.
     """
 
     model: str
@@ -53,25 +53,5 @@ class BoardReadings:
 
     @property
     def held_down(self) -> bool | None:
-        """Whether anything held the board down while the round ran; None where it does not tell."""
+        """Whether anything limited the board during the round; None if the board does not report it."""
         return None if self.throttling is None else bool(self.throttling.now)
-
-    def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> BoardReadings:
-        """Reads what ``to_dict`` gave. Raises KeyError or TypeError if it cannot."""
-        read = {
-            **fields,
-            "governors": tuple(fields["governors"]),
-            "temperature": _spread(fields["temperature"]),
-            "clock": _spread(fields["clock"]),
-            "throttling": None if fields["throttling"] is None else Throttling(**fields["throttling"]),
-        }
-        return cls(**read)
-
-
-def _spread(fields: Mapping[str, float] | None) -> Spread | None:
-    return None if fields is None else Spread(**fields)

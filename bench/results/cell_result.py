@@ -1,13 +1,13 @@
-"""A cell, one artifact on one target: what its processes are told, and what they measured."""
+"""A cell (one artifact on one target): the specification of its rounds, and what they measured."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ import numpy.typing as npt
 from tledge.bench.results.round_conditions import Conditions
 from tledge.core.atomic import replacing
 from tledge.core.environment import Environment
+from tledge.core.errors import MeasurementError
+from tledge.core.records import Record
 from tledge.edge_runtime.tensor import Logits
 
 Samples = npt.NDArray[np.float64]
@@ -26,10 +28,10 @@ class Timing:
 
     Attributes:
         warm_up: untimed queries before the timed ones.
-        minimum_queries: timed queries, at least.
-        minimum_seconds: duration of the timed queries, at least.
-        batch_sizes: images a call in the offline scenario.
-        batch_seconds: duration of each of its batch sizes, at least.
+        minimum_queries: minimum number of timed queries.
+        minimum_seconds: minimum duration of the timed queries.
+        batch_sizes: images per call in the offline scenario.
+        batch_seconds: minimum duration of each batch size of the offline scenario.
     """
 
     warm_up: int
@@ -40,16 +42,16 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Specification:
+class Specification(Record, error=MeasurementError, remedy="benchmark again"):
     """What the process of one round has to do.
 
     Attributes:
         artifact: the model file.
         target: "runtime:device:threads".
         bare: the file has no sidecar: it is timed on random input.
-        pixels: an ``.npy`` file of the timed queries' photos, uint8 (photos, height, width, 3); random pixels without.
-        images: the images to classify after that, in order.
-        timing: how it is timed.
+        pixels: an ``.npy`` file of the timed queries' photos, uint8 (photos, height, width, 3); random pixels if empty.
+        images: the images to classify afterwards, in order.
+        timing: how the round is timed.
     """
 
     artifact: str
@@ -59,50 +61,63 @@ class Specification:
     images: tuple[str, ...]
     timing: Timing
 
-    def to_json(self) -> str:
-        """All of it as text."""
-        return json.dumps(asdict(self))
+
+@dataclass(frozen=True, kw_only=True)
+class _Samples:
+    """Arrays and a record that are kept together in one ``.npz`` file."""
 
     def save(self, path: Path) -> None:
-        """Writes it for the process."""
-        path.write_text(self.to_json(), encoding="utf-8")
+        """Writes an ``.npz`` file, whole or not at all."""
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        record = {name: _to_json(value) for name, value in vars(self).items() if name not in arrays}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, record=json.dumps(record), **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Specification:
-        """Reads what ``save`` wrote."""
-        return cls.from_json(path.read_text(encoding="utf-8"))
+    def load(cls, path: Path) -> Self:
+        """Reads a file that :meth:`save` wrote.
 
-    @classmethod
-    def from_json(cls, text: str) -> Specification:
-        """Reads what ``to_json`` gave."""
-        fields = json.loads(text)
-        timing = fields.pop("timing")
-        return cls(
-            artifact=fields["artifact"],
-            target=fields["target"],
-            bare=fields["bare"],
-            pixels=fields["pixels"],
-            images=tuple(fields["images"]),
-            timing=Timing(**{**timing, "batch_sizes": tuple(timing["batch_sizes"])}),
-        )
+        Raises:
+            MeasurementError: the file is absent, incomplete or of an earlier version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                fields: dict[str, Any] = {name: file[name] for name in file.files}
+            record = json.loads(str(fields.pop("record")))
+            return cls(**fields, **record | {"conditions": _read_conditions(record["conditions"], path)})
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, Conditions):
+        return value.to_dict()
+    return [_to_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _read_conditions(fields: object, path: Path) -> Conditions | tuple[Conditions, ...]:
+    """Reads the conditions of one round, or of several."""
+    if isinstance(fields, list):
+        return tuple(Conditions.from_dict(item, path) for item in fields)
+    return Conditions.from_dict(fields, path)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round:
+class Round(_Samples):
     """What one fresh process measured.
 
     Attributes:
         latencies: float64 (queries,), ms, one image each, in order.
-        throughputs: float64 (batch sizes,), images a second; NaN where the model does not take that batch.
-        logits: float32 (images, classes), of the images in order; (0, 0) where none were to be classified.
-        load_time: ms from the model file to a loaded session, the runtime's library being imported already.
-        answered: when the first answer was there, in ns of the monotonic clock, which all processes share.
+        throughputs: float64 (batch sizes,), images/s; NaN where the model does not take that batch.
+        logits: float32 (images, classes), of the images in order; (0, 0) if none were to be classified.
+        load_time: ms from the model file to a loaded session, with the runtime's library already imported.
+        answered: when the first prediction was there, in ns of the monotonic clock, which all processes share.
         peak_memory: bytes, of the process after its timed queries, above the interpreter with NumPy and Pillow.
-        energy: mJ an image; NaN where the machine does not tell.
-        energy_source: who tells: "rapl" or "pmic"; empty where nobody does.
-        conditions: how the machine was meanwhile.
-        provider: what ran the model, as its runtime says.
-        artifact_sha256: of the file that was measured.
+        energy: mJ/image; NaN where the machine does not report it.
+        energy_source: "rapl" or "pmic"; empty where the machine does not report energy.
+        conditions: the machine during the round.
+        provider: what ran the model, as its runtime names it.
+        artifact_sha256: of the measured file.
         environment: the record of the machine, by its field names.
         environment_id: the record's id.
     """
@@ -121,40 +136,24 @@ class Round:
     environment: dict[str, Any]
     environment_id: str
 
-    def save(self, path: Path) -> None:
-        """Writes an ``.npz`` for the benchmark."""
-        arrays = ("latencies", "throughputs", "logits")
-        rest = {name: value for name, value in vars(self).items() if name not in (*arrays, "conditions")}
-        record = json.dumps({**rest, "conditions": self.conditions.to_dict()})
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, record=record, **{name: getattr(self, name) for name in arrays})
-
-    @classmethod
-    def load(cls, path: Path) -> Round:
-        """Reads what ``save`` wrote. Raises OSError, KeyError, TypeError or ValueError if it cannot."""
-        arrays = _read_arrays(path)
-        record = json.loads(str(arrays.pop("record")))
-        conditions = Conditions.from_dict(record.pop("conditions"))
-        return cls(conditions=conditions, **arrays, **record)
-
 
 @dataclass(frozen=True, kw_only=True)
-class CellResult:
-    """What a cell measured in all its rounds: the raw samples that stay beside the results.
+class CellResult(_Samples):
+    """What a cell measured in all its rounds: the raw samples kept beside the results.
 
     Attributes:
-        logits: float32 (images, classes), of the images in order; (0, 0) where none were classified.
+        logits: float32 (images, classes), of the images in order; (0, 0) if none were classified.
         latencies: float64 (queries,), ms, one image each, of all rounds in order.
         rounds: int64 (queries,), the round of each query, from 0.
         load_times, cold_starts: float64 (rounds,), ms.
         peak_memories: float64 (rounds,), bytes.
-        energies: float64 (rounds,), mJ an image; NaN where the machine does not tell.
-        energy_source: who tells; empty where nobody does.
+        energies: float64 (rounds,), mJ/image; NaN where the machine does not report it.
+        energy_source: "rapl" or "pmic"; empty where the machine does not report energy.
         batch_sizes: int64 (batch sizes,).
-        throughputs: float64 (rounds, batch sizes), images a second; NaN where the model does not take that batch.
-        conditions: how the machine was in each round.
-        provider: what ran the model, as its runtime says.
-        artifact_sha256: of the file that was measured.
+        throughputs: float64 (rounds, batch sizes), images/s; NaN where the model does not take that batch.
+        conditions: the machine during each round.
+        provider: what ran the model, as its runtime names it.
+        artifact_sha256: of the measured file.
         environment: the record of the machine, by its field names.
         environment_id: the record's id.
     """
@@ -177,7 +176,7 @@ class CellResult:
 
     @property
     def yardsticks(self) -> Samples:
-        """float64 (rounds,), ms that the fixed piece of work took."""
+        """float64 (rounds,), ms that the fixed piece of work took in each round."""
         return np.array([item.yardstick for item in self.conditions])
 
     @property
@@ -187,11 +186,11 @@ class CellResult:
 
     @classmethod
     def join(cls, rounds: Sequence[Round], cold_starts: Sequence[float], batch_sizes: Sequence[int]) -> CellResult:
-        """One cell's rounds in order; the logits and the environment are those of the first.
+        """Joins one cell's rounds in order; the logits and the environment are those of the first.
 
         Args:
-            rounds: at least one.
-            cold_starts: ms from the start of each round's process to its first answer.
+            rounds: one or more.
+            cold_starts: ms from the start of each round's process to its first prediction.
             batch_sizes: those of the offline scenario.
         """
         first = rounds[0]
@@ -215,12 +214,12 @@ class CellResult:
 
     @classmethod
     def untimed(cls, logits: Logits, *, provider: str, artifact_sha256: str, environment: Environment) -> CellResult:
-        """A cell of which nothing is known but its answers: no rounds.
+        """Returns a cell that was classified but not timed: it has no rounds.
 
         Args:
             logits: float32 (images, classes).
             provider, artifact_sha256: as above.
-            environment: the machine that answered.
+            environment: the machine that computed the logits.
         """
         none = np.empty(0)
         return cls(
@@ -245,34 +244,3 @@ class CellResult:
     def timed(self) -> bool:
         """Whether anything was timed."""
         return bool(self.conditions)
-
-    def save(self, path: Path) -> None:
-        """Writes an ``.npz``."""
-        record = {
-            "provider": self.provider,
-            "artifact_sha256": self.artifact_sha256,
-            "environment": self.environment,
-            "environment_id": self.environment_id,
-            "energy_source": self.energy_source,
-            "conditions": [item.to_dict() for item in self.conditions],
-        }
-        arrays: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, record=json.dumps(record), **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> CellResult:
-        """Reads what ``save`` wrote. Raises OSError, KeyError, TypeError or ValueError if it cannot."""
-        samples = _read_arrays(path)
-        record = json.loads(str(samples.pop("record")))
-        conditions = tuple(Conditions.from_dict(item) for item in record.pop("conditions"))
-        return cls(conditions=conditions, **samples, **record)
-
-
-def _read_arrays(path: Path) -> dict[str, Any]:
-    """The arrays of an ``.npz``. Raises OSError or ValueError."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, EOFError) as error:  # cut off
-        raise ValueError(f"'{path}' is no whole .npz: {error}") from error

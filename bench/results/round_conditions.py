@@ -1,37 +1,37 @@
-"""The machine during one round: what else ran on it, its clock, its temperature."""
+"""The machine during one round: other programs' load, its clock and its temperature."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from tledge.bench.results.board_readings import BoardReadings
+from tledge.core.errors import MeasurementError
+from tledge.core.records import Record
 
 BUSY = 0.05
-"""Others' share of the machine's processor time from which a measurement is noisy."""
+"""Share of the machine's processor time used by other programs above which a measurement is noisy."""
 
 STOLEN = 0.02
-"""The share that the host gave to other guests from which it is noisy."""
+"""Share of the time that the host gave to other guests above which a measurement is noisy."""
 
 SLOWED = 1.1
-"""How many times the yardstick's best time makes a measurement noisy; on a quiet machine it varies by 2 or 3%."""
+"""A yardstick above this multiple of the benchmark's best makes a measurement noisy; a quiet machine varies by 3%."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """The machine during one round of one cell; None where the system does not tell.
+class Conditions(Record, error=MeasurementError, remedy="benchmark again"):
+    """The machine during one round of one cell; None where the system does not report a value.
 
     Attributes:
         load: the share of all cores' time that other processes used, 0 to 1.
         steal: the share that the host gave to other guests, 0 to 1.
         mhz: the clock of core 0 at the end.
-        governor: its frequency governor; empty where the system does not tell.
+        governor: its frequency governor; empty where the system does not report it.
         temperature: of the hottest sensor at the end, degrees Celsius.
-        throttled: whether the clock was held down for heat or low voltage.
-        yardstick: ms that a fixed piece of work took on one thread, before and after: the machine's own speed.
-        slowed: that was clearly more than in the best round of the benchmark.
-        board: what the board told all the while; None where the machine is none.
+        throttled: whether the clock was limited because of heat or low voltage.
+        yardstick: ms that a fixed piece of work took on one thread, before and after: the speed of the machine.
+        slowed: the yardstick took clearly longer than in the best round of the benchmark.
+        board: readings of the board during the round; None if the machine is not a board.
     """
 
     load: float | None
@@ -46,33 +46,21 @@ class Conditions:
 
     @property
     def quiet(self) -> bool:
-        """Nothing that is known speaks against what was timed meanwhile."""
+        """Whether nothing known speaks against the timings of this round."""
         return not self.noisy and not self.throttled
 
     @property
     def noisy(self) -> bool:
-        """Something else used the processor, or the host, unseen from here, gave less of it."""
+        """Whether other programs or other guests of the host used the processor."""
         return (self.load or 0.0) > BUSY or (self.steal or 0.0) > STOLEN or self.slowed
 
     def held_against(self, best: float) -> Conditions:
-        """The same, judged by the yardstick of the benchmark's best round."""
+        """Returns the same conditions, judged by the yardstick (ms) of the benchmark's best round."""
         return replace(self, slowed=self.yardstick > SLOWED * best)
 
     def with_board(self, board: BoardReadings | None) -> Conditions:
-        """The same, with what the board told: what held it down counts as ``throttled``."""
+        """Returns the same conditions with a board's readings; a limit that the board reports counts as throttled."""
         if board is None:
             return self
         known = [state for state in (self.throttled, board.held_down) if state is not None]
         return replace(self, throttled=any(known) if known else None, board=board)
-
-    def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Conditions:
-        """Reads what ``to_dict`` gave, now or before boards were told of. Raises KeyError or TypeError if it cannot."""
-        read = {**fields}
-        if read.get("board") is not None:
-            read["board"] = BoardReadings.from_dict(read["board"])
-        return cls(**read)

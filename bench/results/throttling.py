@@ -1,4 +1,4 @@
-"""What holds a Raspberry Pi down, now and at some time since it was started.
+"""What limits a Raspberry Pi, now and since it was started.
 
 Source: Raspberry Pi documentation, OS, "vcgencmd", ``get_throttled``: bits 0 to 3 hold now, bits 16 to 19 since the
 last reboot. https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NAMES = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
-"""Of the bits, the lowest first; those since boot have the same names."""
+"""Names of the bits, the lowest first; the bits since the last start have the same names."""
 
 UNDER_VOLTAGE = 1
 _SINCE_BOOT = 16
@@ -18,11 +18,11 @@ _MASK = (1 << len(NAMES)) - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Throttling:
-    """What holds a board down.
+    """What limits a board.
 
     Attributes:
-        now: bits of what holds just now, as in NAMES.
-        since_boot: bits of what held at some time since the board was started, at the same places.
+        now: bits of the limits in force now, in the order of NAMES.
+        since_boot: bits of the limits that were in force at any time since the board was started, in the same order.
     """
 
     now: int
@@ -30,15 +30,15 @@ class Throttling:
 
     @classmethod
     def of(cls, bits: int) -> Throttling:
-        """Takes the number of ``get_throttled`` apart; bits that are not documented are left out."""
+        """Splits the number of ``get_throttled``; undocumented bits are ignored."""
         return cls(now=bits & _MASK, since_boot=bits >> _SINCE_BOOT & _MASK)
 
     @property
     def under_voltage(self) -> bool:
-        """The supply is too weak now."""
+        """Whether the supply voltage is too low now."""
         return bool(self.now & UNDER_VOLTAGE)
 
 
 def words(bits: int) -> str:
-    """The names of the bits that are set: "under-voltage, throttled"; empty where none is."""
-    return ", ".join(name for place, name in enumerate(NAMES) if bits >> place & 1)
+    """Returns the names of the bits that are set ("under-voltage, throttled"); empty if none is."""
+    return ", ".join(name for index, name in enumerate(NAMES) if bits >> index & 1)

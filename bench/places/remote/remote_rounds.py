@@ -49,7 +49,7 @@ class RemoteRounds:
                 pixels=self._copy_pixels(specification.pixels),
                 images=tuple(map(self._there, specification.images)),
             )
-            digest = sha256((self._photos + there.to_json()).encode()).hexdigest()[:16]
+            digest = sha256(self._photos.encode() + there.to_json()).hexdigest()[:16]
             self._asked[digest] += 1  # rounds of one cell are told alike
             key = f"{digest}-{self._asked[digest]}"
             printed = self._workplace.run_module(
@@ -58,7 +58,7 @@ class RemoteRounds:
                 key,
                 name,
                 purpose=f"measure {name}",
-                content=there.to_json().encode(),
+                content=there.to_json(),
             )
         except ConnectionLostError:
             raise
@@ -91,5 +91,5 @@ def _read(printed: bytes, name: str) -> tuple[Round, float, bool]:
             path.write_bytes(content)
             start, _, origin = head.decode().partition(" ")
             return Round.load(path), float(start), origin == "found"
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, ValueError, MeasurementError) as error:
         raise MeasurementError(f"{name} came back garbled: {error}") from error

@@ -28,7 +28,7 @@ def main() -> int:
         with alone_on_this_machine(Progress()):
             found = result.exists()
             if not found:
-                measured, milliseconds = measure_in_own_process(Specification.from_json(told.decode()), name)
+                measured, milliseconds = measure_in_own_process(Specification.from_json(told, name), name)
                 atomic.write_text(start, str(milliseconds))  # first: the round counts once its own file is there
                 measured.save(result)
     except TledgeError as error:

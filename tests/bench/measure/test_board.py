@@ -42,6 +42,7 @@ from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.round_conditions import Conditions
 from tledge.cli.bench_table import bench_table
 from tledge.core.environment import read_board_model, read_environment
+from tledge.core.errors import MeasurementError
 from tledge.core.measurement import read_results
 
 PI5 = "Raspberry Pi 5 Model B Rev 1.0"
@@ -330,19 +331,21 @@ def test_conditions_take_what_the_board_told() -> None:
     assert CONDITIONS.with_board(cool).quiet
     assert replace(CONDITIONS, throttled=True).with_board(cool).throttled is True  # a container's limit stays
     for conditions in (CONDITIONS, told):
-        assert Conditions.from_dict(json.loads(json.dumps(conditions.to_dict()))) == conditions
+        assert Conditions.from_dict(json.loads(json.dumps(conditions.to_dict())), "round.npz") == conditions
 
 
 def test_samples_from_before_boards_were_told_of_are_read() -> None:
     fields = CONDITIONS.to_dict()
     del fields["board"]
-    assert Conditions.from_dict(fields) == CONDITIONS
+    assert Conditions.from_dict(fields, "round.npz") == CONDITIONS
 
 
-@pytest.mark.parametrize("board", [5, "hot", {}, {**READINGS.to_dict(), "clock": 7}, {**READINGS.to_dict(), "x": 1}])
+@pytest.mark.parametrize(
+    "board", [5, "hot", {}, {**READINGS.to_dict(), "clock": 7}, {**READINGS.to_dict(), "samples": "1"}]
+)
 def test_a_garbled_board_is_an_error(board: object) -> None:
-    with pytest.raises((KeyError, TypeError)):
-        Conditions.from_dict({**CONDITIONS.to_dict(), "board": board})
+    with pytest.raises(MeasurementError, match=r"cannot read 'round\.npz': .*board"):
+        Conditions.from_dict({**CONDITIONS.to_dict(), "board": board}, "round.npz")
 
 
 @pytest.mark.slow

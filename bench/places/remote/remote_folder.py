@@ -1,11 +1,12 @@
-"""A folder on another machine that holds all a benchmark needs: tledge in a virtual environment, model files, photos.
+"""A folder on another machine with everything a benchmark needs: tledge in a virtual environment, models, photos.
 
-It is called by what it holds and what is to be measured, so that a benchmark that was cut off finds it again, with the
-rounds that it has measured. In the end it is removed.
+Its name is a fingerprint of its contents and of what is measured, so an interrupted benchmark finds it again, with
+the rounds that were measured already. It is removed at the end.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 import tempfile
@@ -22,9 +23,10 @@ from tledge.core.errors import HostError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
 from tledge.core.sizes import size_text
+from tledge.core.worker import read_reply
 
 PINNED = ("numpy", "pillow", "ai-edge-litert", "onnxruntime")
-"""Distributions of which the other machine gets the version that is installed here: others may answer otherwise."""
+"""Distributions that get the version installed here on the other machine: other versions may give other logits."""
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = 400_000_000
@@ -32,63 +34,89 @@ NEEDED = 400_000_000
 
 
 @dataclass(frozen=True)
-class Machine:
-    """The other machine, before anything was copied.
+class RemoteMachine:
+    """The other machine, before anything is copied.
 
     Attributes:
-        folder: where its workplaces stand.
-        free: bytes.
+        folder: where its benchmark folders are.
+        free: free disk space in bytes.
     """
 
     folder: PurePosixPath
     free: int
 
 
-class Workplace:
+class RemoteFolder:
     """The folder on the other machine.
 
     Args:
-        connection: to it.
-        wheel: of the tledge that is to run there.
-        settings: whatever else decides what is measured; a workplace is found again by the same.
-        progress: is told what happens.
+        connection: the connection to the machine.
+        wheel: the wheel of tledge to run there.
+        settings: everything else that decides what is measured; equal settings give the same folder.
+        progress: reports progress.
+
+    Attributes:
+        path: of the folder, there.
+        rounds: the folder of measured rounds, there.
 
     Raises:
         HostError: the machine cannot be reached, or cannot run tledge.
-        ConnectionLostError: the connection was lost for good.
+        ConnectionLostError: the connection was lost and did not come back.
     """
 
     def __init__(self, connection: Connection, wheel: Path, settings: Mapping[str, Any], progress: Progress) -> None:
         self._connection = connection
         self._wheel = wheel
         self._progress = progress
-        machine = _look(connection)
+        machine = _inspect(connection)
         identity = json.dumps([sha256_of_file(wheel), settings], sort_keys=True, default=str)
-        self.folder = machine.folder / sha256(identity.encode()).hexdigest()[:16]
-        self.rounds = self.folder / "rounds"
+        self.path = machine.folder / sha256(identity.encode()).hexdigest()[:16]
+        self.rounds = self.path / "rounds"
         self._check_room(machine)
 
     def install(self, *, onnx: bool) -> None:
-        """Makes the virtual environment, unless it is there: tledge, and ONNX Runtime where that is needed."""
+        """Creates the virtual environment, unless it exists: tledge, with ONNX Runtime if ``onnx``."""
         self.copy({self._wheel.name: self._wheel}, "tledge")
         self._make_environment(self._wheel.name, onnx=onnx)
 
     @property
     def python(self) -> PurePosixPath:
-        """The interpreter that holds tledge."""
-        return self.folder / "venv/bin/python"
+        """The interpreter of the virtual environment."""
+        return self.path / "venv/bin/python"
 
-    def run_module(self, name: str, *arguments: str | PurePosixPath, purpose: str, content: bytes = b"") -> bytes:
-        """Runs one of tledge's modules there, and returns what it printed."""
-        command: list[str | PurePath] = [str(self.python), "-P", "-m", name, *map(str, arguments)]
-        return self._connection.run(command, purpose=purpose, content=content)
+    def ask(self, module: str, request: Any, *, purpose: str) -> Any:
+        """Sends a request to a new process of one of tledge's modules there; ``core.worker`` describes the protocol.
 
-    def copy(self, files: Mapping[str, Path], what: str) -> None:
-        """Copies what is not there yet.
+        This is not a ``Worker``: a connection may be lost at any time, which ``Connection.run`` distinguishes from a
+        failed command and repairs by running the command again. So one command is one request, and its output is
+        read when it is complete.
 
         Args:
-            files: files here by their names below the folder there.
-            what: what people call them ("photos").
+            module: a module whose ``main`` serves requests; it may receive the same request twice.
+            request: any value that JSON can hold.
+            purpose: what it does, for error messages ("measure int8.tflite").
+
+        Returns:
+            The result, decoded from JSON.
+
+        Raises:
+            HostError: the module reported an error or ended without a result.
+            ConnectionLostError: the connection was lost and did not come back.
+        """
+        command: list[str | PurePath] = [str(self.python), "-P", "-m", module]
+        printed = self._connection.run(command, purpose=purpose, content=f"{json.dumps(request)}\n".encode())
+        reply = read_reply(io.StringIO(printed.decode()), self._progress)
+        kind, value = reply or ("error", "it ended without a result")
+        if kind == "error":
+            raise HostError(f"'{self._connection.host}' could not {purpose}: {value}")
+        return value
+
+    def copy(self, files: Mapping[str, Path], what: str) -> None:
+        """Copies the files that are not there yet.
+
+        Args:
+            files: local files by their names below the folder there.
+            what: their name in messages ("photos").
         """
         manifest = {name: sha256_of_file(path) for name, path in files.items()}
         missing = self._missing(manifest)
@@ -99,27 +127,27 @@ class Workplace:
             with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT, dereference=True) as archive:
                 for name in missing:
                     archive.add(files[name], arcname=name, recursive=False)
-            command: list[str | PurePath] = [*_receiver("receive"), self.folder]
+            command: list[str | PurePath] = [*_receiver("receive"), self.path]
             with self._progress.step(f"Copy {what}", packed.stat().st_size, "bytes") as step:
-                self._connection.run(command, purpose=f"take the {what}", content=packed, step=step)
+                self._connection.run(command, purpose=f"receive the {what}", content=packed, step=step)
         lost = self._missing(manifest)
         if lost:
             raise HostError(
-                f"'{self._connection.host}' has not all of the {what} after they were copied: {lost[0]} is missing or"
-                " another one; check its disk"
+                f"not all of the {what} arrived on '{self._connection.host}': {lost[0]} is missing or damaged; check"
+                " its disk"
             )
 
     def remove(self) -> None:
-        """Removes the folder, and tledge's own above it where they are empty then."""
+        """Removes the folder, and tledge's parent folders if they are empty then."""
         script = (
-            'pkill -f -- "$1/venv/" && sleep 1\n'  # what was begun there and is not waited for any more
+            'pkill -f -- "$1/venv/" && sleep 1\n'  # processes that nobody waits for any more
             'rm -rf -- "$1" && rmdir --ignore-fail-on-non-empty -- "$2" "$3"'
         )
-        command: list[str | PurePath] = ["sh", "-c", script, "sh", self.folder, *self.folder.parents[:2]]
-        self._connection.run(command, purpose=f"remove '{self.folder}'")
+        command: list[str | PurePath] = ["sh", "-c", script, "sh", self.path, *self.path.parents[:2]]
+        self._connection.run(command, purpose=f"remove '{self.path}'")
 
-    def _check_room(self, machine: Machine) -> None:
-        if machine.free < NEEDED and not self._exists(self.folder / "venv/ready"):
+    def _check_room(self, machine: RemoteMachine) -> None:
+        if machine.free < NEEDED and not self._exists(self.path / "venv/ready"):
             raise HostError(
                 f"'{self._connection.host}' has {size_text(machine.free)} free in '{machine.folder}'; a benchmark needs"
                 f" {size_text(NEEDED)} and room for the photos: free some space there"
@@ -132,16 +160,16 @@ class Workplace:
     def _missing(self, manifest: Mapping[str, str]) -> list[str]:
         content = json.dumps(manifest).encode()
         printed = self._connection.run(
-            [*_receiver("missing"), self.folder], purpose="tell what it has", content=content
+            [*_receiver("missing"), self.path], purpose="list the missing files", content=content
         )
         return [str(name) for name in json.loads(printed)]
 
     def _make_environment(self, wheel: str, *, onnx: bool) -> None:
         host = self._connection.host
         pins = pinned_versions()
-        wanted = f"{self.folder / wheel}[onnx]" if onnx else str(self.folder / wheel)
-        # A marker in the end: an installation that was cut off is made anew.
-        # And a lock: where the connection was lost, the first installation may still be at work.
+        wanted = f"{self.path / wheel}[onnx]" if onnx else str(self.path / wheel)
+        # A marker at the end: an installation that was cut off is done again.
+        # And a lock: after a lost connection, the first installation may still be running.
         script = (
             'exec 9> "$1/lock" && flock 9 || exit 1\n'
             'test -e "$1/venv/ready" && exit 0\n'
@@ -151,36 +179,36 @@ class Workplace:
             ' -c "$1/constraints.txt" "$2" >&2 && touch "$1/venv/ready"\n'
         )
         with self._progress.step(f"Install on {host}", 1, "environments") as step:
-            command: list[str | PurePath] = ["sh", "-c", script, "sh", self.folder, wanted, "\n".join(pins)]
+            command: list[str | PurePath] = ["sh", "-c", script, "sh", self.path, wanted, "\n".join(pins)]
             self._connection.run(command, purpose=f"install tledge ({', '.join(pins)}) from its package index")
             step.advance(1)
 
 
 def _receiver(action: str) -> list[str]:
-    """The command of the program that takes files; its text goes along, since nothing is installed yet."""
+    """Returns the command of the receiving program, with its source code: nothing is installed there yet."""
     return ["python3", "-c", Path(remote_receiver.__file__).read_text(encoding="utf-8"), action]
 
 
-def _look(connection: Connection) -> Machine:
-    """What is there; refuses a machine that cannot run tledge."""
-    told = json.loads(connection.run(_receiver("look"), purpose="run python3 (apt-get install python3)"))
-    host, python = connection.host, ".".join(map(str, told["python"]))
-    if told["bits"] != 64:
+def _inspect(connection: Connection) -> RemoteMachine:
+    """Checks that the machine can run tledge; raises HostError otherwise."""
+    found = json.loads(connection.run(_receiver("look"), purpose="run python3 (apt-get install python3)"))
+    host, python = connection.host, ".".join(map(str, found["python"]))
+    if found["bits"] != 64:
         raise HostError(
-            f"'{host}' runs a 32-bit Python on {told['machine']}: LiteRT and ONNX Runtime are built for 64 bits alone;"
-            " put the 64-bit Raspberry Pi OS on its card"
+            f"'{host}' runs a 32-bit Python on {found['machine']}, and LiteRT and ONNX Runtime need 64 bits: install"
+            " the 64-bit Raspberry Pi OS"
         )
-    if tuple(told["python"][:2]) < OLDEST_PYTHON:
+    if tuple(found["python"][:2]) < OLDEST_PYTHON:
         raise HostError(f"'{host}' has Python {python}; tledge needs 3.11 or later: update its system")
-    if not told["has_venv"]:
-        raise HostError(f"'{host}' cannot make virtual environments: apt-get install python3-venv there")
-    if not told["writable"]:
-        raise HostError(f"'{host}' lets this user not write to '{told['folder']}'; check its permissions")
-    return Machine(PurePosixPath(told["folder"]), int(told["free"]))
+    if not found["has_venv"]:
+        raise HostError(f"'{host}' cannot create virtual environments: apt-get install python3-venv there")
+    if not found["writable"]:
+        raise HostError(f"this user cannot write to '{found['folder']}' on '{host}'; check its permissions")
+    return RemoteMachine(PurePosixPath(found["folder"]), int(found["free"]))
 
 
 def pinned_versions() -> list[str]:
-    """What the other machine gets of the libraries that answer: the versions of this environment, as pip takes them."""
+    """Returns pip requirements for the libraries that compute logits: the versions of this environment."""
     versions = installed_versions((*PINNED, "onnxruntime-gpu"))
     for_gpu = versions.pop("onnxruntime-gpu", None)
     if for_gpu is not None:
@@ -189,5 +217,5 @@ def pinned_versions() -> list[str]:
 
 
 def names_of(paths: Sequence[Path], folder: str) -> dict[str, Path]:
-    """Names on the other machine for files of this one, which may be called anything."""
+    """Returns the files by safe names on the other machine, since local names can be anything."""
     return {f"{folder}/{number:06d}{path.suffix.lower()}": path for number, path in enumerate(paths)}

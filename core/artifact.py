@@ -118,7 +118,7 @@ def read_artifact(path: Path) -> Artifact:
     return artifact
 
 
-def adopt(path: Path, sidecar: Sidecar) -> Artifact:
+def write_sidecar_beside(path: Path, sidecar: Sidecar) -> Artifact:
     """Writes the sidecar of a model that was made elsewhere beside its file, which stays as it is."""
     artifact = Artifact(path, sidecar_storage.format_of(path), sidecar)
     atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})

@@ -90,7 +90,7 @@ def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec)
         lengths = (height, width, channels) if preprocessing.layout == "nhwc" else (channels, height, width)
     given = image.shape[1:]
     fits = len(given) == 3 and all(found in (None, told) for found, told in zip(given, lengths, strict=True))
-    answers = output.answers
+    answers = output.outputs
     single = preprocessing is not None and preprocessing.output in ("sigmoid", "logit")
     classes = 2 if single and answers == 1 else answers
     if not fits or classes not in (0, len(sidecar.class_names)):

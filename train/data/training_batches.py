@@ -95,7 +95,7 @@ class TrainingBatches:
         """One photo as it is in that epoch, uint8 (height, width, 3)."""
         path = self.splits.root / self.splits.train[place].path
         if self.augmentation == UNCHANGED:
-            return images.load(path, self.size, self.resize)
+            return images.load_pixels(path, self.size, self.resize)
         rng = np.random.default_rng([self.seed, epoch, place])
         image = images.decode(path, at_least=self.augmentation.least_size(self.size))
         return self.augmentation.apply(image, self.size, self.resize, rng)

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from tledge.core import images
-from tledge.core.artifact import Artifact, path_beside
-from tledge.core.artifact import write_sidecar_beside
+from tledge.core.artifact import Artifact, path_beside, write_sidecar_beside
 from tledge.core.environment import installed_versions
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.images import Pixels
@@ -99,7 +98,11 @@ def adopt_model(
     if beside.exists() and not overwrite:
         raise ArtifactError(f"'{beside}' exists; --overwrite replaces it")
     sidecar, sources = make_sidecar(inspection, given)
-    pixels = images.load_pixels(photo, sidecar.input_size, sidecar.resize) if photo is not None else _draw(sidecar.input_size)
+    pixels = (
+        images.load_pixels(photo, sidecar.input_size, sidecar.resize)
+        if photo is not None
+        else _draw(sidecar.input_size)
+    )
     logits = _answer(inspection, sidecar, np.stack([pixels, 255 - pixels]))
     artifact = write_sidecar_beside(inspection.path, sidecar)
     scores = softmax(logits)[0]

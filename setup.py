@@ -6,7 +6,7 @@ from pathlib import Path
 
 import setuptools
 
-complaint = runpy.run_path(str(Path(__file__).parent / "core" / "word_size.py"))["complaint"]()
+complaint = runpy.run_path(str(Path(__file__).parent / "core" / "word_size.py"))["word_size_problem"]()
 if complaint:
     sys.exit(f"tledge: {complaint}")
 setuptools.setup()

@@ -194,7 +194,7 @@ def load_photos(run: RunDirectory, count: int) -> tuple[Pixels, Any]:
     splits, manifest = run.splits(), run.manifest()
     places = choose_balanced(range(len(splits.test)), [sample.label for sample in splits.test], count, SEED)
     samples = tuple(splits.test[place] for place in places)
-    pixels = [images.load(path, manifest.input_size, manifest.resize) for path in splits.paths(samples)]
+    pixels = [images.load_pixels(path, manifest.input_size, manifest.resize) for path in splits.paths(samples)]
     return np.stack(pixels), np.array([sample.label for sample in samples])
 
 

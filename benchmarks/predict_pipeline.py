@@ -6,7 +6,7 @@ Each of these is a fresh process over all photos, in turn, round by round:
 
 * ``tledge predict ARTIFACT FOLDER --json``, from the start of the process to its end: the interpreter's start, all
   imports, the load of the model and the printing are counted;
-* the parts: for the same photos, one after the other, the seconds of decoding and resizing (``core.images.load``), and
+* the parts: for the same photos, one after the other, the seconds of decoding and resizing (``core.images.load_pixels``), and
   those of the bare interpreter (set_tensor, invoke, get_tensor; as many threads); nothing else is counted, so that no
   program that does one after the other can be faster;
 * a plain loop in the manner of label_image.py, LiteRT's own example (tensorflow/lite/examples/python): Pillow's
@@ -57,7 +57,7 @@ def time_parts(artifact: Path, photos: list[Path], threads: int) -> dict[str, fl
     decoding = inference = 0.0
     for path in photos:
         began = time.perf_counter()
-        pixels = images.load(path, sidecar.input_size, sidecar.resize)
+        pixels = images.load_pixels(path, sidecar.input_size, sidecar.resize)
         decoded = time.perf_counter()
         interpreter.set_tensor(taken["index"], pixels[np.newaxis])
         interpreter.invoke()
@@ -87,7 +87,7 @@ def readable(folder: Path, size: tuple[int, int], rule: str) -> list[Path]:
     good = []
     for path in images.images_below(folder):
         try:
-            images.load(path, size, rule)
+            images.load_pixels(path, size, rule)
         except ImageError:
             continue
         good.append(path)

@@ -43,7 +43,7 @@ def _root(
 
 def main() -> None:
     """The entry point of the installed command."""
-    if complaint := word_size.complaint():
+    if complaint := word_size.word_size_problem():
         sys.exit(f"tledge: {complaint}")
     atexit.register(silence_last_words)
     app()

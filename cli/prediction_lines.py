@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tledge.cli.terminal import Terminal
-    from tledge.edge_runtime.prediction_stream import Answer
+    from tledge.edge_runtime.prediction_stream import FrameResult
 
 WIDEST_NAME = 60
 WIDEST_LABEL = 24
@@ -40,7 +40,7 @@ class PredictionLines:
         self.read = 0
         self.unreadable = 0
 
-    def show(self, answer: Answer) -> None:
+    def show(self, answer: FrameResult) -> None:
         """Prints an answer: a line of text, or of JSON."""
         dropped = {} if answer.dropped is None else {"dropped": answer.dropped}
         if answer.error:
@@ -65,7 +65,7 @@ class PredictionLines:
             parts.append(f"{dropped:,} dropped")
         self._terminal.print_line(", ".join(parts))
 
-    def _line(self, answer: Answer) -> str:
+    def _line(self, answer: FrameResult) -> str:
         name = _printable(answer.name)
         self._width = max(self._width, min(len(name), WIDEST_NAME))
         scores = "   ".join(f"{item.label:<{self._label_width}} {item.score:.3f}" for item in answer.predictions)

@@ -1,4 +1,4 @@
 """What all rooms share: errors, registries, artifacts, run directories, measurements, images.
 
-Imports nothing but the standard library, numpy and Pillow.
+Imports nothing but the standard library, numpy, Pillow and msgspec.
 """

@@ -6,7 +6,6 @@ both are there and the hash does not match, nothing is loaded. A model made else
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from tledge.core import atomic, sidecar_storage
 from tledge.core.errors import ArtifactError
 from tledge.core.fingerprint import sha256_of_file
+from tledge.core.records import Record
 from tledge.core.sidecar import Sidecar
 
 
@@ -118,7 +118,7 @@ def read_artifact(path: Path) -> Artifact:
     return artifact
 
 
-def adopt(path: Path, sidecar: Sidecar) -> Artifact:
+def write_sidecar_beside(path: Path, sidecar: Sidecar) -> Artifact:
     """Writes the sidecar of a model that was made elsewhere beside its file, which stays as it is."""
     artifact = Artifact(path, sidecar_storage.format_of(path), sidecar)
     atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})
@@ -141,16 +141,16 @@ def read_exported(path: Path, source: Artifact) -> Artifact:
 
 def _read_beside(beside: Path) -> tuple[Sidecar, str]:
     """The sidecar beside a model, and the SHA-256 of the file that it was written for. Raises ArtifactError."""
-    try:
-        fields = json.loads(beside.read_text(encoding="utf-8"))
-        recorded = str(fields.pop("artifact_sha256"))
-    except KeyError as error:
-        raise ArtifactError(
-            f"cannot read sidecar '{beside}': it records no {error}; export anew, or delete it"
-        ) from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"cannot read sidecar '{beside}': {error}; export anew, or delete it") from error
-    return Sidecar.from_dict(fields, str(beside)), recorded
+    return Sidecar.load(beside), _ArtifactDigest.load(beside).artifact_sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ArtifactDigest(
+    Record, version=1, error=ArtifactError, remedy="export again, or delete it", kind="the sidecar in"
+):
+    """The field that only the sidecar beside a model has."""
+
+    artifact_sha256: str
 
 
 def _check_sha256(artifact: Artifact, recorded: str) -> None:

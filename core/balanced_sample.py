@@ -1,4 +1,4 @@
-"""Choosing some of many labelled items."""
+"""A random sample with as many items of each class as possible."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ T = TypeVar("T")
 
 
 def choose_balanced(items: Sequence[T], labels: Sequence[int], count: int, seed: int) -> tuple[T, ...]:
-    """Takes items from the classes in turn, at random within each; all where there are fewer than ``count``.
+    """Draws items in turns: each turn takes one random item of every class that has any left.
+
+    The order of the classes is shuffled in each turn, so that an incomplete last turn favours no class.
 
     Args:
-        items: what to choose from.
-        labels: the class of each.
-        count: how many.
-        seed: of the choice.
+        items: the items to choose from.
+        labels: the class of each item.
+        count: number of items to draw; all items if there are fewer.
+        seed: of the random choice.
     """
     of_class: dict[int, list[T]] = defaultdict(list)
     rng = np.random.default_rng(seed)
-    for place in rng.permutation(len(items)):
-        of_class[labels[place]].append(items[place])
+    for index in rng.permutation(len(items)):
+        of_class[labels[index]].append(items[index])
     turns = zip_longest(*(of_class[label] for label in sorted(of_class)))
-    mixed = (turn[place] for turn in turns for place in rng.permutation(len(turn)))  # no class is always the first
-    return tuple(islice((item for item in mixed if item is not None), count))
+    shuffled = (turn[index] for turn in turns for index in rng.permutation(len(turn)))
+    return tuple(islice((item for item in shuffled if item is not None), count))

@@ -1,7 +1,7 @@
-"""Which CPUs an artifact's integers are right on.
+"""The CPUs on which an artifact's integer arithmetic is exact.
 
-x86 CPUs with AVX2 or AVX-512 but without VNNI multiply 8-bit integers by an instruction (vpmaddubsw) that adds two
-products in 16 bits, and saturates where they do not fit. With 7-bit weights they always fit.
+x86 CPUs with AVX2 or AVX-512 but without VNNI multiply 8-bit integers with an instruction (vpmaddubsw) that adds two
+products in 16 bits and saturates if the sum does not fit. With 7-bit weights it always fits.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 CPUS = ("any", "x86", "arm")
-"""What ``tledge export --for`` takes. Only ``arm`` makes another file: with 8-bit weights, which some x86 CPUs cannot
-multiply without error."""
+"""The values of ``export(cpu=...)``. Only ``arm`` gives another file: with 8-bit weights, which some x86 CPUs cannot
+multiply exactly."""
 
 X86 = frozenset({"x86_64", "amd64", "i686"})
 
@@ -21,12 +21,12 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 class CpuWarning(UserWarning):
-    """An artifact that was exported for another CPU than this one."""
+    """An artifact was exported for another CPU than this one."""
 
 
 @functools.cache
 def saturates() -> bool:
-    """Whether this machine's 8-bit products may saturate: an x86 CPU that does not say it has VNNI."""
+    """Whether 8-bit products may saturate on this machine: an x86 CPU that does not report VNNI."""
     try:
         features = CPUINFO.read_text(encoding="utf-8", errors="replace").split()
     except OSError:
@@ -35,21 +35,21 @@ def saturates() -> bool:
 
 
 def mismatch(cpu: str) -> str:
-    """Why this machine may give other answers than the CPU that an artifact was made for; empty where it does not.
+    """Returns why this machine may compute other logits than the CPU that an artifact was made for; empty if it may not.
 
     Args:
-        cpu: from the artifact's sidecar.
+        cpu: the ``cpu`` of the artifact's sidecar.
     """
     return _explain(cpu, platform.machine(), saturating=saturates())
 
 
 def mismatch_on(cpu: str, machine: str, features: Collection[str]) -> str:
-    """The same of another machine.
+    """Returns what :func:`mismatch` returns on another machine.
 
     Args:
-        cpu: from the artifact's sidecar.
-        machine: its instruction set ("aarch64").
-        features: its CPU's extensions, as Linux calls them.
+        cpu: the ``cpu`` of the artifact's sidecar.
+        machine: the machine's instruction set ("aarch64").
+        features: the CPU's extensions, by their names in Linux.
     """
     return _explain(cpu, machine, saturating=_may_saturate(machine, features))
 
@@ -61,12 +61,12 @@ def _may_saturate(machine: str, features: Collection[str]) -> bool:
 def _explain(cpu: str, machine: str, *, saturating: bool) -> str:
     if cpu == "arm" and saturating:
         return (
-            "it was exported for ARM, and its 8-bit products saturate on this x86 CPU, which has no VNNI: its answers"
-            " are not those of the device; export it with --for any"
+            "it was exported for ARM, and its 8-bit products saturate on this x86 CPU, which has no VNNI: its predictions"
+            " differ from those on the device; export it with `export(cpu='any')`"
         )
     if cpu == "x86" and machine.lower() not in X86:
         return (
-            f"it was exported for x86 and this CPU is {machine}: its answers were not compared on such a one; export it"
-            " with --for any or --for arm"
+            f"it was exported for x86, but this CPU is {machine}, on which its predictions were not checked; export it"
+            " with `export(cpu='any')` or `export(cpu='arm')`"
         )
     return ""

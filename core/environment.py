@@ -10,16 +10,17 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tledge.core.cores import usable_cores
+from tledge.core.errors import MeasurementError
+from tledge.core.records import Record
 from tledge.core.system_files import read_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Record, error=MeasurementError, remedy="run the benchmark again"):
     """One machine with its software; equal records have equal ids.
 
     Attributes:
@@ -52,15 +53,6 @@ class Environment:
     def id(self) -> str:
         """12 hexadecimal digits that name this record."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
-
-    def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Environment:
-        """Reads what ``to_dict`` gave. Raises KeyError or TypeError if it cannot."""
-        return cls(**{**fields, "cpu_features": tuple(fields["cpu_features"])})
 
 
 def installed_versions(distributions: Iterable[str]) -> dict[str, str]:

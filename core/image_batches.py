@@ -53,7 +53,7 @@ def batches(paths: Sequence[Path], size: tuple[int, int], rule: str, batch_size:
         ImageError: a file is no readable image.
     """
     pending: list[Pixels] = []
-    for image in map_ahead(lambda path: images.load(path, size, rule), paths, ahead=2 * batch_size):
+    for image in map_ahead(lambda path: images.load_pixels(path, size, rule), paths, ahead=2 * batch_size):
         pending.append(image)
         if len(pending) == batch_size:
             yield np.stack(pending)

@@ -311,7 +311,7 @@ def _resize(image: Image.Image, filled: Box, size: tuple[int, int], rule: str) -
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box), np.uint8)
 
 
-def load(path: Path, size: tuple[int, int], rule: str) -> Pixels:
+def load_pixels(path: Path, size: tuple[int, int], rule: str) -> Pixels:
     """Decodes and resizes one image file, a large JPEG by way of its decoder's reduced sizes.
 
     Args:
@@ -326,9 +326,9 @@ def load(path: Path, size: tuple[int, int], rule: str) -> Pixels:
         ImageError: the file is no readable image.
         UnknownNameError: no such rule.
     """
-    return load_bytes(read_content(path), size, rule, name=str(path))
+    return load_pixels_from_bytes(read_content(path), size, rule, name=str(path))
 
 
-def load_bytes(content: bytes, size: tuple[int, int], rule: str, *, name: str = "<bytes>") -> Pixels:
-    """Decodes and resizes an image file's bytes; ``name`` is what errors call it. See :func:`load`."""
+def load_pixels_from_bytes(content: bytes, size: tuple[int, int], rule: str, *, name: str = "<bytes>") -> Pixels:
+    """Decodes and resizes an image file's bytes; ``name`` is what errors call it. See :func:`load_pixels`."""
     return _decode(content, name, size, lambda image, filled: _resize(image, filled, size, rule))

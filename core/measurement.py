@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tledge.core import atomic
 from tledge.core.errors import MeasurementError
 from tledge.core.metric_catalogue import METRICS
-
-SCHEMA_VERSION = 1
+from tledge.core.records import Record
 
 UNITS: Mapping[str, str] = {name: metric.unit for name, metric in METRICS.items()}
 """The unit of each metric of the catalogue."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
+class Measurement(Record, version=1, error=MeasurementError, remedy="run the benchmark again"):
     """One metric of one artifact on one target.
 
     Attributes:
@@ -27,15 +26,17 @@ class Measurement:
         artifact_sha256: of the whole file.
         target: "litert:cpu:2".
         scenario: "accuracy", "single-stream", "offline", "cold-start", "energy", "static", "robustness",
-            "comparison" with another artifact of the same benchmark, or "parity" with this machine of what
-            ran elsewhere.
+            "comparison" with another artifact of the same benchmark, or "parity" between this machine and another.
         metric: a key of ``core.metric_catalogue.METRICS``.
         value: in the unit of the metric; rates are fractions.
-        n: how many samples stand behind the value.
-        interval: 95% confidence interval, where there is a sample.
+        n: number of samples behind the value.
+        interval: 95% confidence interval; None where there is no sample.
         params: what else defines the metric.
         environment: the id of the machine's record, see ``core.environment``.
-        flags: what speaks against trusting the value.
+        flags: reasons to doubt the value.
+
+    Raises:
+        ValueError: ``metric`` is unknown.
     """
 
     artifact: str
@@ -50,30 +51,18 @@ class Measurement:
     environment: str = ""
     flags: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.metric not in UNITS:
+            raise ValueError(f"metric '{self.metric}' is unknown")
+
     @property
     def unit(self) -> str:
         """The metric's unit."""
         return UNITS[self.metric]
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold, unit and schema version included."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self), "unit": self.unit}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Measurement:
-        """Reads what ``to_dict`` gave. Raises KeyError, TypeError or ValueError if it cannot."""
-        if fields["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"schema version {fields['schema_version']}; this tledge reads {SCHEMA_VERSION}")
-        kept = {key: value for key, value in fields.items() if key not in ("schema_version", "unit")}
-        interval = kept.get("interval")
-        kept["interval"] = (float(interval[0]), float(interval[1])) if interval else None
-        kept["flags"] = tuple(kept.get("flags", ()))
-        measurement = cls(**kept)
-        if isinstance(measurement.value, bool) or not isinstance(measurement.value, int | float):
-            raise ValueError(f"a value that is no number: {measurement.value!r}")
-        if measurement.metric not in UNITS:
-            raise ValueError(f"unknown metric '{measurement.metric}'")
-        return measurement
+        """Returns a dictionary that JSON can hold, with the unit and the schema version."""
+        return {**super().to_dict(), "unit": self.unit}
 
 
 def write_results(path: Path, measurements: Iterable[Measurement]) -> None:
@@ -86,18 +75,12 @@ def read_results(path: Path) -> list[Measurement]:
     """Reads ``results.jsonl``.
 
     Raises:
-        MeasurementError: absent, empty or garbled.
+        MeasurementError: the file is absent, empty or garbled.
     """
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise MeasurementError(f"cannot read results '{path}': {error}; 'tledge bench' makes them") from error
-    measurements = []
-    for number, line in enumerate(lines if lines != [""] else [], start=1):
-        try:
-            measurements.append(Measurement.from_dict(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise MeasurementError(f"'{path}' line {number} is no measurement: {error}") from error
-    if not measurements:
-        raise MeasurementError(f"results '{path}' are empty; 'tledge bench' makes them")
-    return measurements
+        raise MeasurementError(f"cannot read results '{path}': {error}; 'tledge bench' creates them") from error
+    if lines == [""]:
+        raise MeasurementError(f"results '{path}' are empty; 'tledge bench' creates them")
+    return [Measurement.from_json(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]

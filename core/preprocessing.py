@@ -1,33 +1,34 @@
-"""How photos become the input of a model that was made elsewhere, and what its output means.
+"""How photos become the input of a model made elsewhere, and what its output means.
 
-Our own exports need none of this: they take pixel values, their preprocessing is in the graph, and they give logits.
+Models that tledge exports need none of this: they take pixel values, preprocess them in the graph and return logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 LAYOUTS = ("nhwc", "nchw")
 COLOURS = ("rgb", "bgr", "grey")
 OUTPUTS = ("logits", "probabilities", "sigmoid", "logit")
-"""``sigmoid``: one probability, of the second of two classes; ``logit``: that before its sigmoid."""
+"""``sigmoid``: the probability of the second of two classes; ``logit``: the same before the sigmoid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """What stands between a photo and the model's input, and between its output and logits.
+    """The steps from a photo to the model's input, and from its output to logits.
 
-    A pixel value v from 0 to 255 becomes ``(low + (high - low) * v / 255 - mean) / std``; a quantized input tensor then
-    takes that by its own scale and zero point.
+    A pixel value v from 0 to 255 becomes ``(low + (high - low) * v / 255 - mean) / std``, which is then quantized with
+    the scale and zero point of an integer input.
 
     Attributes:
         layout: the order of the axes: one of ``LAYOUTS``.
         colour: the channels and their order: one of ``COLOURS``.
-        input_range: (low, high).
-        mean, std: one for each channel, or none of either.
-        output: what the model gives: one of ``OUTPUTS``.
+        input_range: (low, high): what pixel values 0 and 255 become before ``mean`` and ``std``.
+        mean, std: one value per channel; empty to skip the step.
+        output: what the model returns: one of ``OUTPUTS``.
+
+    Raises:
+        ValueError: an unknown name, the wrong number of values, an empty input range or a std of 0 or less.
     """
 
     layout: str = "nhwc"
@@ -44,29 +45,16 @@ class Preprocessing:
             ("output", self.output, OUTPUTS),
         ):
             if value not in known:
-                raise ValueError(f"{name} '{value}'; known: {', '.join(known)}")
+                raise ValueError(f"{name} '{value}' is unknown (known: {', '.join(known)})")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (0, self.channels):
-                raise ValueError(f"{len(values)} values of {name} for {self.channels} channels")
+                raise ValueError(f"{name} has {len(values)} values for {self.channels} channels")
         if not self.input_range[0] < self.input_range[1]:
-            raise ValueError(f"an input range from {self.input_range[0]} to {self.input_range[1]}")
+            raise ValueError(f"input_range from {self.input_range[0]} to {self.input_range[1]} is empty")
         if any(value <= 0 for value in self.std):
-            raise ValueError(f"a deviation of {min(self.std)}")
+            raise ValueError(f"std must be above 0; received {min(self.std)}")
 
     @property
     def channels(self) -> int:
-        """How many channels the model takes."""
+        """The number of channels of the model's input."""
         return 1 if self.colour == "grey" else 3
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Preprocessing:
-        """Reads its fields from JSON. Raises ValueError, TypeError or KeyError if it cannot."""
-        low, high = (float(value) for value in fields["input_range"])
-        return cls(
-            layout=str(fields["layout"]),
-            colour=str(fields["colour"]),
-            input_range=(low, high),
-            mean=tuple(float(value) for value in fields["mean"]),
-            std=tuple(float(value) for value in fields["std"]),
-            output=str(fields["output"]),
-        )

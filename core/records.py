@@ -1,8 +1,9 @@
-"""Records: frozen dataclasses that are written as JSON, and read back with every field's type checked."""
+"""Records: frozen dataclasses that are kept as JSON and read back with every field's type checked."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,19 +19,22 @@ VERSION_FIELD = "schema_version"
 class Record:
     """The base class of everything that is kept as JSON; a subclass is a frozen dataclass.
 
-    The field types say what may be read: numbers, strings, tuples, mappings, optional values and other dataclasses.
-    A field with a default may be absent, so that a field can be added without a new version.
+    The types of the fields decide what can be read: numbers, strings, tuples, mappings, optional values and other
+    dataclasses. A field with a default may be absent, and unknown fields are ignored, so a field can be added without
+    a new version. A ``ValueError`` from ``__post_init__`` is reported like a wrong type.
 
     Class parameters:
-        version: the schema version. It is written as ``schema_version``, and another one is rejected. 0 for a record
-            that only stands inside others, which carries no version.
-        error: raised for a record that cannot be read.
-        remedy: what the user can do then ("train again"); it ends the error message.
+        version: the schema version, written as ``schema_version``; any other version is rejected. 0 for a record
+            without a version, such as one that is only part of others.
+        error: the type of the error for a record that cannot be read.
+        remedy: what to do then ("train again"); the end of the error message.
+        kind: what the error message calls the record ("the sidecar in"), put before the file's name; may be empty.
     """
 
     _version: ClassVar[int] = 0
     _error: ClassVar[type[TledgeError]] = RunError
     _remedy: ClassVar[str] = "create it again"
+    _kind: ClassVar[str] = ""
 
     def __init_subclass__(
         cls,
@@ -38,18 +42,15 @@ class Record:
         version: int | None = None,
         error: type[TledgeError] | None = None,
         remedy: str | None = None,
-        **more: Any,
+        kind: str | None = None,
     ) -> None:
-        super().__init_subclass__(**more)
-        if version is not None:
-            cls._version = version
-        if error is not None:
-            cls._error = error
-        if remedy is not None:
-            cls._remedy = remedy
+        super().__init_subclass__()
+        for name, value in (("_version", version), ("_error", error), ("_remedy", remedy), ("_kind", kind)):
+            if value is not None:
+                setattr(cls, name, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the fields, and the schema version, as a dictionary that JSON can hold."""
+        """Returns the fields and the schema version as a dictionary that JSON can hold."""
         fields = asdict(self)
         return {VERSION_FIELD: self._version, **fields} if self._version else fields
 
@@ -59,24 +60,23 @@ class Record:
 
         Args:
             fields: a mapping with the fields; anything else is an error.
-            source: the file it came from, for error messages.
+            source: the file that it came from, for error messages.
 
         Raises:
-            TledgeError: of the class's ``error`` type, if a field is missing or has the wrong type, or if the schema
-                version is another one.
+            TledgeError: of the class's ``error`` type: a field is missing or has the wrong type, or the schema version
+                is another one.
         """
         import msgspec
 
         if not isinstance(fields, Mapping):
-            raise cls._unreadable(source, f"expected an object, received {type(fields).__name__}")
-        known = dict(fields)
-        version = known.pop(VERSION_FIELD, 0)
+            raise cls._unreadable(source, f"expected an object, received {_json_type(fields)}")
+        version = fields.get(VERSION_FIELD, 0)
         if version != cls._version:
-            raise cls._unreadable(source, f"schema version {version}; this tledge reads {cls._version}")
+            raise cls._unreadable(source, _describe_version(version, cls._version))
         try:
-            return msgspec.convert(known, cls)
-        except (msgspec.ValidationError, TledgeError, ValueError) as error:
-            raise cls._unreadable(source, str(error)) from error
+            return msgspec.convert(fields, cls)
+        except (msgspec.ValidationError, TledgeError) as error:
+            raise cls._unreadable(source, _plain(str(error))) from error
 
     def to_json(self) -> bytes:
         """Returns the record as indented UTF-8 JSON."""
@@ -84,7 +84,7 @@ class Record:
 
     @classmethod
     def from_json(cls, content: bytes | str, source: str | Path) -> Self:
-        """Reads JSON; arguments and errors are those of :meth:`from_dict`."""
+        """Reads JSON; see :meth:`from_dict` for ``source`` and the errors."""
         try:
             fields = json.loads(content)
         except ValueError as error:
@@ -97,7 +97,7 @@ class Record:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads a file that :meth:`save` wrote; errors are those of :meth:`from_dict`."""
+        """Reads a file that :meth:`save` wrote; see :meth:`from_dict` for the errors."""
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -106,4 +106,26 @@ class Record:
 
     @classmethod
     def _unreadable(cls, source: str | Path, reason: str) -> TledgeError:
-        return cls._error(f"cannot read '{source}': {reason}; {cls._remedy}")
+        named = f"{cls._kind} '{source}'".lstrip()
+        return cls._error(f"cannot read {named}: {reason}; {cls._remedy}")
+
+
+def _describe_version(received: object, read: int) -> str:
+    if not received:
+        return f"it has no schema version; this tledge reads {read}"
+    expected = str(read) if read else "records without one"
+    return f"schema version {received}; this tledge reads {expected}"
+
+
+def _plain(message: str) -> str:
+    """Rewrites msgspec's message: "Expected `int`, got `str` - at `$.data.images`" names the field first."""
+    reason, _, where = message.partition(" - at `$")
+    reason = re.sub(r"^Expected (.*), got (.*)$", r"expected \1, received \2", reason)
+    reason = re.sub(r"^Object missing required field `(.*)`$", r"field '\1' is missing", reason).replace("`", "")
+    path = where.rstrip("`").lstrip(".")
+    return f"'{path}': {reason}" if path else reason
+
+
+def _json_type(value: object) -> str:
+    names = {list: "array", str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
+    return names.get(type(value), type(value).__name__)

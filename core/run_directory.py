@@ -170,5 +170,5 @@ def find_run(run: str | Path | None = None, runs: Path = DEFAULT_RUNS) -> RunDir
             raise RunError(f"no run '{run}': neither a folder nor a name in '{runs}'; 'tledge train' makes one")
     directory = RunDirectory(path)
     if not directory.manifest_path.exists():
-        raise RunError(f"'{path}' is no finished run: it has no run.json; 'tledge train' makes one")
+        raise RunError(f"'{path}' is not a finished run: it has no run.json; 'tledge train' creates one")
     return directory

@@ -1,4 +1,4 @@
-"""Intervals and percentiles."""
+"""Confidence intervals, percentiles and calibration."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Z95 = 1.959963984540054
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """The 95% score interval of a fraction.
+    """Returns the 95% score interval of a fraction.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal of the
     American Statistical Association 22, 1927.
 
     Args:
-        successes: how often it happened.
-        trials: out of how many, at least 1.
+        successes: number of successes.
+        trials: number of trials, at least 1.
     """
     fraction = successes / trials
     denominator = 1 + Z95**2 / trials
@@ -31,19 +31,20 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float, tuple[float, float] | None]:
-    """A percentile by nearest rank, with its 95% interval.
+    """Returns a percentile by nearest rank, with its 95% interval.
 
-    The interval lies between two order statistics, by the normal approximation of the binomial distribution;
-    it makes no assumption on the distribution of the samples, only that they are independent.
+    The ends of the interval are two order statistics, by the normal approximation of the binomial distribution. It
+    assumes that the samples are independent, and nothing about their distribution.
 
     Source: W. J. Conover, Practical Nonparametric Statistics, 3rd edition, section 3.2.
 
     Args:
-        samples: at least one.
+        samples: float64 (n,), at least one.
         percent: above 0 and below 100.
 
     Returns:
-        The percentile, and its interval; None where there are too few samples to bound it on both sides.
+        The percentile and its interval; None instead of an interval if there are too few samples to bound it on both
+        sides.
     """
     ordered = np.sort(samples)
     count = len(ordered)
@@ -60,24 +61,24 @@ def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float,
 def early_stopping_estimate(
     latencies: npt.NDArray[np.float64], percent: float = 90.0, confidence: float = 0.99
 ) -> float | None:
-    """A latency below which at least ``percent`` of all queries stay, at a confidence, whatever their distribution.
+    """Returns a latency that bounds the percentile from above with some confidence, for any distribution of latencies.
 
-    Source: MLPerf Inference's early stopping criterion for the single-stream scenario, as LoadGen 5 and 6 have it: with
-    t the most overlatency queries of n that the binomial distribution allows, the t-th highest latency.
+    Source: MLPerf Inference's early stopping criterion for the single-stream scenario, as in LoadGen 5 and 6: the t-th
+    highest latency, where t is the most queries above the percentile that the binomial distribution allows.
 
     Args:
-        latencies: (n,), of n queries.
+        latencies: float64 (n,), of n queries.
         percent: above 0 and below 100.
         confidence: above 0 and below 1.
 
     Returns:
-        The estimate, never below the percentile itself; None where there are too few queries for any (below 64 for the
-        90th percentile at 99%).
+        The estimate, which is never below the percentile; None if there are too few queries (fewer than 64 for the 90th
+        percentile at 99%).
     """
     count = len(latencies)
     above = 1 - percent / 100
     log_odds = math.log(above) - math.log1p(-above)
-    logarithm = count * math.log1p(-above)  # of the probability of no query above
+    logarithm = count * math.log1p(-above)  # of the probability that no query is above
     total, allowed = 0.0, -1
     for overlatency in range(count + 1):
         total += math.exp(logarithm)
@@ -89,15 +90,15 @@ def early_stopping_estimate(
 
 
 def expected_calibration_error(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int = 15) -> float:
-    """By how much scores are off from the fraction that is right: the mean over bins of equal width, weighted by size.
+    """Returns the gap between scores and accuracy: the mean over bins of equal width, weighted by their size.
 
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, arXiv 1706.04599, equation 3.
 
     Args:
-        scores: (n,) the probability that was given to each first answer, above 0 to 1.
-        right: (n,) whether it was right.
-        bins: how many.
+        scores: float64 (n,), the probability of each predicted class, above 0 to 1.
+        right: bool (n,), whether the predicted class is right.
+        bins: number of bins.
     """
-    places = np.clip(np.ceil(scores * bins).astype(np.intp) - 1, 0, bins - 1)
-    gaps = np.bincount(places, weights=scores - right, minlength=bins)
+    indices = np.clip(np.ceil(scores * bins).astype(np.intp) - 1, 0, bins - 1)
+    gaps = np.bincount(indices, weights=scores - right, minlength=bins)
     return float(np.abs(gaps).sum() / len(scores))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 
-def complaint() -> str:
+def word_size_problem() -> str:
     """What is wrong with a 32-bit system, and what to do; empty on all others."""
     if sys.maxsize > 2**32:
         return ""
@@ -28,7 +28,7 @@ def complaint() -> str:
 
 def check_word_size() -> None:
     """Raises TargetError on a 32-bit system."""
-    found = complaint()
+    found = word_size_problem()
     if found:
         from tledge.core.errors import TargetError  # here, because setup.py runs this file before tledge is installed
 

@@ -1,14 +1,14 @@
-"""Work in a child process, the parent's side: one protocol for every process that tledge starts.
+"""Work in a child process, the parent's side: one protocol for every Python process that tledge starts.
 
-The parent writes each request as a line of JSON on the child's standard input. The child (see ``core.worker_service``)
-answers with lines of JSON, each a list:
+The parent writes each request as a line of JSON to the child's standard input. The child (see ``core.worker_service``)
+replies with lines of JSON, each a list:
 
     ["note", label, text], ["warn", text]                       progress, see ``core.progress``
     ["step", label, total, unit], ["advance", count, detail], ["mark", detail], ["end"]
     ["result", value]                                           ends the request
     ["error", message]                                          ends the request, and the child
 
-Large arrays travel in files that a request names. What libraries print in the child goes to this process's standard
+Large arrays are passed in files that a request names. What libraries print in the child goes to this process's standard
 error, never into the protocol. A child ends when its standard input closes, so it never outlives its parent.
 """
 
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Timer
@@ -61,16 +61,16 @@ def describe_end(code: int, printed: str) -> str:
 
 
 class Worker:
-    """A child process that answers requests; use it in a ``with`` block, which ends the child.
+    """A child process that serves requests; use it in a ``with`` block, which ends the child.
 
     Args:
         command: the program, as from :func:`python_module`; it calls ``worker_service.serve``.
-        name: how error messages name the work ("int8.tflite on litert:cpu:2").
+        name: the work's name in error messages ("int8.tflite on litert:cpu:2").
         error: the type of the errors that :meth:`ask` raises.
-        timeout: seconds after which an unanswered request counts as stuck, and the child is killed.
+        timeout: seconds that one request may take; after that the child counts as stuck and is killed. No limit by
+            default.
         progress: shows the child's progress.
-        environment: environment variables; those of this process without it.
-        timed_out: a sentence fragment for the error of a stuck request ("gave no answer for 12 hours").
+        environment: environment variables; by default those of :func:`quiet_environment`.
 
     Attributes:
         started: when the child was started, in ns of the monotonic clock that all processes share.
@@ -118,13 +118,13 @@ class Worker:
         """Sends a request and waits for its result, showing progress meanwhile.
 
         Args:
-            request: what JSON can hold.
+            request: any value that JSON can hold.
 
         Returns:
-            The result, as JSON has it.
+            The result, decoded from JSON.
 
         Raises:
-            TledgeError: of the type given: the child reported an error, ended, or took longer than the timeout.
+            TledgeError: of the type ``error``: the child reported an error, ended, or took longer than the timeout.
             KeyboardInterrupt: Ctrl-C; the child is killed when the ``with`` block ends.
         """
         watchdog = None if self._timeout is None else Timer(self._timeout, self._time_out)
@@ -138,7 +138,7 @@ class Worker:
                 watchdog.cancel()
 
     def close(self) -> None:
-        """Ends the child, and copies what it printed to standard error, which is the log."""
+        """Ends the child and copies what it printed to standard error, which is the log."""
         process = self._process
         if process.stdin is not None and sys.exception() is None and not self._failed:
             try:
@@ -168,33 +168,17 @@ class Worker:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended; its exit code says more
-        with ExitStack() as whole:
-            steps: list[tuple[Step, ExitStack]] = []
-            for answer in self._process.stdout:
-                if not answer.endswith("\n"):  # cut off by the end of the process
-                    break
-                kind, *values = json.loads(answer)
-                if kind == "result":
-                    return values[0]
-                if kind == "error":
-                    self._failed = True
-                    raise self._error(str(values[0]))
-                self._show(kind, values, steps, whole)
-        raise self._ended()
-
-    def _show(self, kind: str, values: list[Any], steps: list[tuple[Step, ExitStack]], whole: ExitStack) -> None:
-        if kind == "step":
-            stack = whole.enter_context(ExitStack())
-            steps.append((stack.enter_context(self._progress.step(*values)), stack))
-        elif kind == "end":
-            steps.pop()[1].close()
-        elif kind in ("note", "warn"):
-            getattr(self._progress, kind)(*values)
-        else:
-            getattr(steps[-1][0], kind)(*values)
+        reply = read_reply(self._process.stdout, self._progress)
+        if reply is None:
+            raise self._ended()
+        kind, value = reply
+        if kind == "error":
+            self._failed = True
+            raise self._error(str(value))
+        return value
 
     def _ended(self) -> TledgeError:
-        """Returns the error of a child that ended before it answered."""
+        """Returns the error for a child that ended before it replied."""
         self._failed = True
         code = self._process.wait()
         if self._timed_out and self._timeout is not None:
@@ -214,6 +198,36 @@ def run_worker(command: Sequence[str], request: Any, *, name: str, **options: An
     """Sends one request to a new child process and returns its result; see :class:`Worker` for the arguments."""
     with Worker(command, name=name, **options) as worker:
         return worker.ask(request)
+
+
+def read_reply(lines: Iterable[str], progress: Progress) -> tuple[str, Any] | None:
+    """Reads what a child writes for one request, and shows the progress in it.
+
+    Args:
+        lines: the child's standard output.
+        progress: shows the child's progress.
+
+    Returns:
+        ("result", value) or ("error", message); None if the lines end before that.
+    """
+    with ExitStack() as whole:
+        steps: list[tuple[Step, ExitStack]] = []
+        for line in lines:
+            if not line.endswith("\n"):  # cut off by the end of the process
+                break
+            kind, *values = json.loads(line)
+            if kind in ("result", "error"):
+                return kind, values[0]
+            if kind == "step":
+                stack = whole.enter_context(ExitStack())
+                steps.append((stack.enter_context(progress.step(*values)), stack))
+            elif kind == "end":
+                steps.pop()[1].close()
+            elif kind in ("note", "warn"):
+                getattr(progress, kind)(*values)
+            else:
+                getattr(steps[-1][0], kind)(*values)
+    return None
 
 
 def _duration(seconds: float) -> str:

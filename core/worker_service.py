@@ -1,4 +1,4 @@
-"""Work in a child process, the child's side; ``core.worker`` describes the protocol."""
+"""Work in a child process, the child's side; see ``core.worker`` for the protocol."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tledge.core.errors import TledgeError
 from tledge.core.progress import Progress, Step
 
 ORPHANED = 75
-"""The exit code of a child whose parent ended while it worked (EX_TEMPFAIL)."""
+"""The exit code of a child whose parent ended during a request (EX_TEMPFAIL)."""
 
 
 class RelayedProgress(Progress):
-    """Progress that is shown by the parent: every call becomes a line.
+    """Progress that the parent shows: every call writes a line of the protocol.
 
     Args:
-        stream: where the lines go.
+        stream: where to write the lines.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -58,16 +58,16 @@ class _RelayedStep(Step):
         self._progress.send("mark", detail)
 
 
-def serve(answer: Callable[[Any, Progress], Any], *, outlive_parent: bool = False) -> int:
-    """Answers requests on standard input until it closes; the body of a child process's ``main``.
+def serve(handle: Callable[[Any, Progress], Any], *, outlive_parent: bool = False) -> int:
+    """Serves requests from standard input until it closes; the body of a child process's ``main``.
 
-    Whatever else writes to standard output, native libraries included, is sent to standard error instead.
+    Everything else that is written to standard output, also by native libraries, goes to standard error instead.
 
     Args:
-        answer: takes a request and a progress to report to, and returns a result that JSON can hold. A ``TledgeError``
+        handle: takes a request and a progress to report to, and returns a result that JSON can hold. A ``TledgeError``
             that it raises is reported to the parent.
-        outlive_parent: finish the request although the parent is gone. Without it the process ends at once, with exit
-            code 75.
+        outlive_parent: finish the current request even if the parent ends. Otherwise the process ends at once, with
+            exit code 75.
 
     Returns:
         The process's exit code.
@@ -88,7 +88,7 @@ def serve(answer: Callable[[Any, Progress], Any], *, outlive_parent: bool = Fals
     Thread(target=read, daemon=True).start()
     try:
         while line := requests.get():
-            result = answer(json.loads(line), progress)
+            result = handle(json.loads(line), progress)
             busy.clear()
             progress.send("result", result)
     except TledgeError as error:

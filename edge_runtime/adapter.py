@@ -1,4 +1,4 @@
-"""From photos to a model's input tensor, and from its output tensor to logits."""
+"""Conversion of photos to a model's input tensor, and of its output tensor to logits."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tledge.core.preprocessing import Preprocessing
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
 
-_LEAST = 1e-7  # a probability below it is taken for it, so that its logarithm is finite
-_LUMINANCE = np.array([19595, 38470, 7471], np.uint32)  # ITU-R BT.601 in 1/65536, as Pillow's mode "L" has it
+_LEAST = 1e-7  # probabilities are raised to this, so that their logarithm is finite
+_LUMINANCE = np.array([19595, 38470, 7471], np.uint32)  # ITU-R BT.601 in 1/65536, as in Pillow's mode "L"
 
 
 class Adapter:
     """Adapts a model's tensors to the contract of all classifiers: uint8 RGB photos in, logits out.
 
     Args:
-        model: the file, for errors.
-        sidecar: what it says of itself.
-        image: the tensor that it takes.
-        output: the tensor that it gives.
+        model: the model file, for error messages.
+        sidecar: its sidecar.
+        image: its input tensor.
+        output: its output tensor.
 
     Raises:
-        ArtifactError: the tensors are not what the sidecar says.
+        ArtifactError: the tensors do not match the sidecar.
     """
 
     def __init__(self, model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec) -> None:
@@ -41,13 +41,13 @@ class Adapter:
             self._finish = _FINISHES[preprocessing.output]
 
     def to_tensor(self, photos: Pixels) -> Tensor:
-        """Photos as the model's input.
+        """Converts photos to the model's input.
 
         Args:
             photos: uint8 (N, height, width, 3), RGB.
 
         Returns:
-            A contiguous array of the dtype and layout of the model's input; the photos themselves where that is theirs.
+            A contiguous array with the dtype and layout of the model's input; ``photos`` itself if it already has them.
         """
         if self._own:
             return np.ascontiguousarray(photos)
@@ -63,19 +63,19 @@ class Adapter:
             channels = np.moveaxis(tensor, 1, -1)
         else:
             tensor = channels = np.empty((*lengths, len(self._tables)), dtype)
-        for channel, table in enumerate(self._tables):  # into its place: neither stacked nor transposed afterwards
+        for channel, table in enumerate(self._tables):  # written in place: no stacking or transposing afterwards
             channels[..., channel] = table[photos[..., channel]]
         return tensor
 
-    def to_logits(self, answers: Tensor) -> Logits:
-        """The model's output as logits: float32 (N, classes)."""
+    def to_logits(self, outputs: Tensor) -> Logits:
+        """Converts the model's output to logits: float32 (N, classes)."""
         if self._own:
-            return answers if answers.dtype == np.float32 else answers.astype(np.float32)
-        return self._finish(self._output.to_real(answers.reshape(len(answers), -1)))
+            return outputs if outputs.dtype == np.float32 else outputs.astype(np.float32)
+        return self._finish(self._output.to_real(outputs.reshape(len(outputs), -1)))
 
 
 def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec) -> None:
-    """Raises ArtifactError unless the tensors are what the sidecar says."""
+    """Raises ArtifactError unless the tensors match the sidecar."""
     preprocessing = sidecar.preprocessing
     height, width = sidecar.input_size
     if preprocessing is None:
@@ -89,19 +89,18 @@ def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec)
         channels = preprocessing.channels
         lengths = (height, width, channels) if preprocessing.layout == "nhwc" else (channels, height, width)
     given = image.shape[1:]
-    fits = len(given) == 3 and all(found in (None, told) for found, told in zip(given, lengths, strict=True))
-    answers = output.answers
+    fits = len(given) == 3 and all(found in (None, length) for found, length in zip(given, lengths, strict=True))
     single = preprocessing is not None and preprocessing.output in ("sigmoid", "logit")
-    classes = 2 if single and answers == 1 else answers
+    classes = 2 if single and output.outputs == 1 else output.outputs
     if not fits or classes not in (0, len(sidecar.class_names)):
         raise ArtifactError(
-            f"the sidecar of '{model}' does not match its model: it tells of an input of {list(lengths)} and"
-            f" {len(sidecar.class_names)} classes, the model has {image} and {output}; export or adopt it again"
+            f"the sidecar of '{model}' does not match its model: it describes an input of {list(lengths)} and"
+            f" {len(sidecar.class_names)} classes, but the model has {image} and {output}; export or adopt it again"
         )
 
 
 def _tables(preprocessing: Preprocessing, image: TensorSpec) -> list[Tensor]:
-    """What each pixel value becomes, for each channel: (256,) of the input's dtype."""
+    """Returns the input value of each pixel value: one (256,) array of the input's dtype per channel."""
     low, high = preprocessing.input_range
     values = low + (high - low) * np.arange(256) / 255
     means = preprocessing.mean or (0.0,) * preprocessing.channels

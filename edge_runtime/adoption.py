@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from tledge.core import images
-from tledge.core.artifact import Artifact, path_beside
-from tledge.core.artifact import adopt as write_beside
+from tledge.core.artifact import Artifact, path_beside, write_sidecar_beside
 from tledge.core.environment import installed_versions
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.images import Pixels
@@ -58,16 +57,16 @@ class Adoption:
         artifact: the file with its new sidecar.
         sources: where each part of the sidecar is from: the file ("its shape"), "given" or "assumed".
         predictions: what it says of the photo, best first.
-        deaf: whether it gave one answer to the picture and to its negative: the input range is likely wrong.
+        ignores_input: whether it gave one answer to the picture and to its negative: the input range is likely wrong.
     """
 
     artifact: Artifact
     sources: Mapping[str, str]
     predictions: tuple[Prediction, ...]
-    deaf: bool
+    ignores_input: bool
 
 
-def unanswered(inspection: Inspection, given: Description) -> tuple[list[str], list[str]]:
+def missing_fields(inspection: Inspection, given: Description) -> tuple[list[str], list[str]]:
     """What neither the file nor the description says: names of ``FIELDS`` that must be said, and that may be."""
     known = _merge(inspection, given)[0]
     unknown = [name for name in FIELDS if getattr(known, name) is None]
@@ -98,25 +97,29 @@ def adopt_model(
     beside = path_beside(inspection.path)
     if beside.exists() and not overwrite:
         raise ArtifactError(f"'{beside}' exists; --overwrite replaces it")
-    sidecar, sources = describe(inspection, given)
-    pixels = images.load(photo, sidecar.input_size, sidecar.resize) if photo is not None else _draw(sidecar.input_size)
+    sidecar, sources = make_sidecar(inspection, given)
+    pixels = (
+        images.load_pixels(photo, sidecar.input_size, sidecar.resize)
+        if photo is not None
+        else _draw(sidecar.input_size)
+    )
     logits = _answer(inspection, sidecar, np.stack([pixels, 255 - pixels]))
-    artifact = write_beside(inspection.path, sidecar)
+    artifact = write_sidecar_beside(inspection.path, sidecar)
     scores = softmax(logits)[0]
     best = np.argsort(-scores, kind="stable")
     predictions = tuple(
         Prediction(sidecar.class_names[index], int(index), float(scores[index])) for index in best.tolist()
     )
-    return Adoption(artifact, sources, predictions, deaf=bool(np.array_equal(logits[0], logits[1])))
+    return Adoption(artifact, sources, predictions, ignores_input=bool(np.array_equal(logits[0], logits[1])))
 
 
-def describe(inspection: Inspection, given: Description) -> tuple[Sidecar, Mapping[str, str]]:
+def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, Mapping[str, str]]:
     """The sidecar that follows from the file and a description, and where each of its parts is from.
 
     Raises:
         OptionError: something is not said, or contradicts the file.
     """
-    missing, _ = unanswered(inspection, given)
+    missing, _ = missing_fields(inspection, given)
     if missing:
         wanted = ", ".join(f"{FIELDS[name].option} (such as {FIELDS[name].example})" for name in missing)
         raise OptionError(f"'{inspection.path}' does not say how to use it: give {wanted}")
@@ -148,7 +151,7 @@ def describe(inspection: Inspection, given: Description) -> tuple[Sidecar, Mappi
 
 def _merge(inspection: Inspection, given: Description) -> tuple[Description, dict[str, str]]:
     """What is given, and what the file says beside it; range, mean and deviation come from one of them together."""
-    told = inspection.told
+    told = inspection.declared
     if any(value is not None for value in (given.input_range, given.mean, given.std)):
         told = replace(told, input_range=None, mean=None, std=None)
     values: dict[str, Any] = {}
@@ -191,7 +194,7 @@ def _check_against_shape(inspection: Inspection, known: Description) -> None:
 
 def _check_output(inspection: Inspection, known: Description) -> None:
     """Raises OptionError where labels or kind are not those of the output."""
-    labels, answers = len(known.labels or ()), inspection.output.answers
+    labels, answers = len(known.labels or ()), inspection.output.outputs
     lone = known.output in ("sigmoid", "logit")
     if answers and lone != (answers == 1):
         kinds = "sigmoid or logit" if answers == 1 else "logits or probabilities"
@@ -203,7 +206,7 @@ def _check_output(inspection: Inspection, known: Description) -> None:
         hint = "; is the first one of them 'background'?" if abs(labels - answers) == 1 and not lone else ""
         told = "one output, for two classes" if lone else f"{answers:,} outputs"
         raise OptionError(f"{labels:,} labels for '{inspection.path}', which has {told}{hint}")
-    told_output = inspection.told.output
+    told_output = inspection.declared.output
     if told_output not in (None, known.output):
         raise OptionError(
             f"--output {known.output} contradicts '{inspection.path}': by {inspection.sources['output']} it gives"

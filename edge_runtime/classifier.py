@@ -113,8 +113,8 @@ class Classifier:
             ImageError: it is no readable image.
         """
         if isinstance(image, bytes):
-            return images.load_bytes(image, self.input_size, self.sidecar.resize)
-        return images.load(Path(image), self.input_size, self.sidecar.resize)
+            return images.load_pixels_from_bytes(image, self.input_size, self.sidecar.resize)
+        return images.load_pixels(Path(image), self.input_size, self.sidecar.resize)
 
     def logits(self, batch: Pixels) -> Logits:
         """Runs the model.

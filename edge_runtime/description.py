@@ -37,7 +37,7 @@ class Description:
     output: str | None = None
     resize: str | None = None
 
-    def answered(self, name: str, text: str) -> Description:
+    def with_field(self, name: str, text: str) -> Description:
         """The same with one field of ``FIELDS`` read from text. Raises OptionError or UnknownNameError."""
         return replace(self, **{name: FIELDS[name].read(text)})
 

@@ -123,7 +123,7 @@ def are_fractions(values: Logits) -> bool:
 
 def sum_tolerance(output: TensorSpec) -> float:
     """How far from 1 the sum of an output's probabilities may be: each of a quantized one is rounded by half a step."""
-    return max(ROUNDING, output.scale * max(output.answers, 1) / 2)
+    return max(ROUNDING, output.scale * max(output.outputs, 1) / 2)
 
 
 def _check_foreign(model: Path) -> None:
@@ -201,7 +201,7 @@ def _kind_of_output(
 
     Rows that each add up to 1 are probabilities, and values outside 0 to 1 are none. A lone value inside tells nothing.
     """
-    answers = loaded.output.answers
+    answers = loaded.output.outputs
     span = span_of(loaded.output)
     if answers == 1 and span and _is_about(span, (0.0, 1.0)):
         return "sigmoid", "its quantization"

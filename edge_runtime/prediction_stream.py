@@ -34,7 +34,7 @@ PATIENCE = 0.2
 
 
 @dataclass(frozen=True)
-class Answer:
+class FrameResult:
     """What became of a frame.
 
     Attributes:
@@ -82,7 +82,7 @@ def predict(
     top: int,
     stop: Callable[[], bool] = lambda: False,
     ahead: int = AHEAD,
-) -> Iterator[Answer]:
+) -> Iterator[FrameResult]:
     """Classifies the frames of a source, in their order.
 
     Args:
@@ -126,13 +126,13 @@ class _Working:
             self._free.put(classifier)
         workers = max(len(classifiers), min(2, usable_cores()))  # one decodes while another classifies
         self._room = Semaphore(workers + ahead)
-        self._ready: SimpleQueue[Future[Answer] | Exception | None] = SimpleQueue()
+        self._ready: SimpleQueue[Future[FrameResult] | Exception | None] = SimpleQueue()
         self._ended = Event()
         self._pool = ThreadPoolExecutor(workers, "answering")
         # A daemon: what a source waits for may never come, and must not keep the process.
         self._feeder = Thread(target=self._feed, name="source", daemon=True)
 
-    def take(self) -> Future[Answer] | type[_Waiting] | None:
+    def take(self) -> Future[FrameResult] | type[_Waiting] | None:
         """The answer of the next frame, or what it will be; None at the end. Raises what the source raised."""
         try:
             found = self._ready.get(timeout=PATIENCE)
@@ -146,16 +146,16 @@ class _Working:
         """An answer has been taken: another frame may be."""
         self._room.release()
 
-    def _answer(self, frame: Frame) -> Answer:
+    def _answer(self, frame: Frame) -> FrameResult:
         try:
             pixels = frame.load(self._size, self._rule)
         except ImageError as error:
-            return Answer(frame.name, error=str(error), dropped=frame.dropped)
+            return FrameResult(frame.name, error=str(error), dropped=frame.dropped)
         classifier = self._free.get()
         try:
             began = time.perf_counter()
             predictions = tuple(classifier.classify(pixels, top=self._top))
-            return Answer(frame.name, predictions, (time.perf_counter() - began) * 1e3, dropped=frame.dropped)
+            return FrameResult(frame.name, predictions, (time.perf_counter() - began) * 1e3, dropped=frame.dropped)
         finally:
             self._free.put(classifier)
 

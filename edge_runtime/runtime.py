@@ -155,7 +155,7 @@ def targets_of_this_machine() -> list[Target]:
     return found
 
 
-def the_only(kind: str, tensors: Sequence[TensorSpec], model: Path) -> TensorSpec:
+def only_tensor(kind: str, tensors: Sequence[TensorSpec], model: Path) -> TensorSpec:
     """The one input or output of an image classifier.
 
     Args:

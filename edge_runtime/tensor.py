@@ -35,7 +35,7 @@ class TensorSpec:
     zero_point: int = 0
 
     @property
-    def answers(self) -> int:
+    def outputs(self) -> int:
         """Of an output: its elements for one image; 0 where the file leaves that open."""
         return math.prod(length or 0 for length in self.shape[1:])
 

@@ -83,7 +83,7 @@ class VisualizedModel:
 
     def load(self, path: Path) -> Pixels:
         """Decodes and resizes an image file: uint8 (height, width, 3). Raises ImageError."""
-        return images.load(path, self.input_size, self.resize)
+        return images.load_pixels(path, self.input_size, self.resize)
 
     def class_index(self, name: str) -> int:
         """The place of a class, by its name or number, among the logits.

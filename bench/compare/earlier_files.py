@@ -94,7 +94,7 @@ def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
     """Returns why an earlier file is not measured again; empty if it is."""
     if cell.model.format == "keras":
         return "Keras models are not measured in turns"
-    changes = find_changes(before.environment, Environment.from_dict(result.environment))
+    changes = find_changes(before.environment, Environment.from_dict(result.environment, "the samples"))
     return changes.text if changes.machine or changes.software else ""
 
 

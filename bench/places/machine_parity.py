@@ -1,4 +1,4 @@
-"""Whether an artifact answers elsewhere as it does on this machine: bit for bit, or by how much not."""
+"""Whether an artifact gives the same logits elsewhere as on this machine: bit for bit, or with what difference."""
 
 from __future__ import annotations
 
@@ -11,25 +11,32 @@ from tledge.core.measurement import Measurement
 from tledge.edge_runtime.tensor import Logits
 
 
-def measure_parity(cell: Cell, result: CellResult, here: Logits) -> list[Measurement]:
-    """The rows that hold a cell's answers against those of this machine.
+def measure_parity(cell: Cell, result: CellResult, logits_here: Logits) -> list[Measurement]:
+    """Returns rows that compare a cell's logits with those of this machine.
 
     Args:
         cell: what ran elsewhere.
-        result: what it answered there.
-        here: float32 (images, classes), the logits of the same file on the same photos on this machine.
+        result: its result there.
+        logits_here: float32 (images, classes), of the same file on the same photos on this machine.
+
+    Returns:
+        The fraction of images with the same class, the fraction with the same bits in every logit, and the largest
+        absolute difference of a logit.
     """
-    there = result.logits
-    same_bits = (there.view(np.uint32) == here.view(np.uint32)).all(axis=1)
-    same_class = there.argmax(axis=1) == here.argmax(axis=1)
+    logits_there = result.logits
+    same_bits = (logits_there.view(np.uint32) == logits_here.view(np.uint32)).all(axis=1)
+    same_class = logits_there.argmax(axis=1) == logits_here.argmax(axis=1)
     rates = [
         rate_of(cell, result, metric=metric, scenario="parity", hits=hits, params={})
         for metric, hits in (("parity_class", same_class), ("parity_bits", same_bits))
     ]
-    difference = float(np.abs(there - here).max())
-    return [
-        *rates,
-        measurement_of(
-            cell, result, metric="parity_difference", scenario="parity", value=difference, n=len(there), params={}
-        ),
-    ]
+    largest = measurement_of(
+        cell,
+        result,
+        metric="parity_difference",
+        scenario="parity",
+        value=float(np.abs(logits_there - logits_here).max()),
+        n=len(logits_there),
+        params={},
+    )
+    return [*rates, largest]

@@ -1,6 +1,6 @@
-"""Where a benchmark's cells run: on this machine, or on what ``--on`` names.
+"""Where a benchmark's cells run: on this machine, or at the place that ``bench(on=...)`` names.
 
-Every kind of place is a file in ``bench/places/kinds``.
+Each kind of place is a file in ``bench/places/kinds``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tledge.core.registry import Registry
 
 
 class Place(ABC):
-    """A machine that measures cells; in a ``with`` block it is reached, and left as it was found.
+    """A machine that measures cells; use it in a ``with`` block, which cleans up there at the end.
 
     Attributes:
-        name: as users type it after ``--on``; empty for this machine.
-        times: whether what it takes there says anything of what runs the artifacts.
-        busy: whether this machine computes meanwhile.
+        name: the value of ``bench(on=...)`` ("ssh:pi@board"); empty for this machine.
+        times: whether latencies measured there are meaningful.
+        busy: whether this machine computes during the benchmark.
     """
 
     name: str = ""
@@ -37,46 +37,46 @@ class Place(ABC):
 
     @property
     def here(self) -> bool:
-        """Whether it is this machine."""
+        """Whether this is the local machine."""
         return not self.name
 
     def folder(self, folder: Path) -> Path:
-        """Where its results go, where those of this machine go to ``folder``."""
+        """Returns the folder for its results, given the folder for results of this machine."""
         return folder if self.here else folder.with_name(f"{folder.name}-{re.sub(r'[^A-Za-z0-9.@]+', '-', self.name)}")
 
     @abstractmethod
     def plan(
         self, models: Sequence[Model], wanted: Sequence[str], progress: Progress
     ) -> tuple[list[Cell], list[Skipped]]:
-        """Pairs models with targets of the place that take them.
+        """Pairs models with the targets of the place that can run them.
 
         Args:
             models: model files.
-            wanted: targets that a person asked for, as typed; those of the place where there are none.
-            progress: is told what happens.
+            wanted: targets that the user asked for, as text; all targets of the place if empty.
+            progress: reports progress.
 
         Raises:
-            TledgeError: a target that is none or that takes none of the models, or the place cannot be used.
+            TledgeError: a target is unknown or runs none of the models, or the place cannot be used.
         """
 
     @abstractmethod
     def measure(
         self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
-        """Measures the cells that :meth:`plan_cells` made.
+        """Measures the cells that :meth:`plan` returned.
 
         Args:
             subject: what is benchmarked.
-            cells: which artifact on which target.
-            count: rounds a cell.
+            cells: the artifacts and their targets.
+            count: rounds per cell.
             timing: how each round is timed.
-            progress: is told what happens.
+            progress: reports progress.
         """
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(  # noqa: B027 - a place that is always there has nothing to do
+    def __exit__(  # noqa: B027 - nothing to clean up on this machine
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         pass
@@ -97,21 +97,21 @@ class ThisMachine(Place):
 
 
 class PlaceKind(ABC):
-    """A kind of place that ``--on`` takes.
+    """A kind of place that ``bench(on=...)`` accepts.
 
     Attributes:
-        example: as users type it ("emulated:pi5").
+        example: a value of ``on`` ("emulated:pi5").
     """
 
     example: str
 
     @abstractmethod
     def find(self, name: str, ssh_config: Path | None) -> Place:
-        """The place of that name; reaches for nothing yet.
+        """Returns the place of that name, without connecting to it.
 
         Args:
-            name: what stands behind the kind ("pi5").
-            ssh_config: a configuration of OpenSSH's instead of the user's own.
+            name: the part of ``on`` after the kind ("pi5").
+            ssh_config: an OpenSSH configuration file to use instead of the user's own.
 
         Raises:
             OptionError, UnknownNameError: no place has that name.
@@ -122,18 +122,18 @@ PLACES = Registry[PlaceKind]("tledge.bench.places.kinds", "place", "PLACE", Plac
 
 
 def find_place(on: str | None, ssh_config: Path | None = None) -> Place:
-    """The place that ``--on`` names; this machine without one.
+    """Returns the place that ``bench(on=...)`` names; this machine for None.
 
     Raises:
-        OptionError: the text has another form.
-        UnknownNameError: no kind of place, or no board, is called so.
+        OptionError: ``on`` has the wrong form.
+        UnknownNameError: no kind of place, or no board, has that name.
     """
     kind, colon, name = (on or "").partition(":")
     if ssh_config is not None and kind != "ssh":
-        raise OptionError(f"--ssh-config '{ssh_config}' goes with --on ssh:USER@HOST; leave it out")
+        raise OptionError(f"`ssh_config='{ssh_config}'` is only used with `on='ssh:USER@HOST'`; leave it out")
     if on is None:
         return ThisMachine()
     found = PLACES.load(kind)
     if not colon or not name:
-        raise OptionError(f"--on takes {found.example}; received '{on}'")
+        raise OptionError(f"`on` must look like '{found.example}'; received '{on}'")
     return found.find(name, ssh_config)

@@ -138,7 +138,7 @@ class StoredResults:
     def environments(self) -> Mapping[str, Environment]:
         """The machines, by the ids of their records."""
         found = self.raw_samples.values()
-        return {result.environment_id: Environment.from_dict(result.environment) for result in found}
+        return {result.environment_id: Environment.from_dict(result.environment, "the samples") for result in found}
 
     @cached_property
     def predictions(self) -> Mapping[str, Classes]:
@@ -211,9 +211,11 @@ def _read_samples(path: Path, *, complete: bool) -> CellResult | None:
 def _read_environment(folder: ResultsFolder, name: str, raw: CellResult | None) -> Environment | None:
     try:
         if raw is not None and raw.environment_id == name:
-            return Environment.from_dict(raw.environment)
-        return Environment.from_dict(json.loads((folder.environments / f"{name}.json").read_text(encoding="utf-8")))
-    except (OSError, KeyError, TypeError, ValueError):
+            fields = raw.environment
+        else:
+            fields = json.loads((folder.environments / f"{name}.json").read_text(encoding="utf-8"))
+        return Environment.from_dict(fields, name)
+    except (OSError, ValueError, MeasurementError):
         return None
 
 

@@ -59,7 +59,7 @@ def run(
     sidecar beside the file. Where there is no terminal, all must be given as options.
     """
     with executing(json) as terminal:
-        from tledge.edge_runtime.adoption import adopt_model, unanswered
+        from tledge.edge_runtime.adoption import adopt_model, missing_fields
         from tledge.edge_runtime.description import FIELDS, Description, read_size
         from tledge.edge_runtime.inspection import inspect
 
@@ -77,12 +77,12 @@ def run(
         given = Description()
         for name, text in options.items():
             if text is not None:
-                given = given.answered(name, text)
+                given = given.with_field(name, text)
         inspection = inspect(model, read_size(input_size) if input_size is not None else None)
         terminal.print(_tensors(inspection))
         asked: list[str] = []
         if terminal.can_ask:
-            must, may = unanswered(inspection, given)
+            must, may = missing_fields(inspection, given)
             asked = [name for name in FIELDS if name in must or name in may]
             given = _ask(terminal, asked, given)
         adoption = adopt_model(inspection, given, photo=photo, overwrite=overwrite)
@@ -97,7 +97,9 @@ def _ask(terminal: Terminal, names: list[str], given: Description) -> Descriptio
         field = FIELDS[name]
         while True:
             try:
-                given = given.answered(name, terminal.ask(f"{field.question} (such as {field.example})", field.default))
+                given = given.with_field(
+                    name, terminal.ask(f"{field.question} (such as {field.example})", field.default)
+                )
                 break
             except TledgeError as error:
                 terminal.warn(str(error))
@@ -122,13 +124,13 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
             "sources": dict(adoption.sources),
             "photo": photo,
             "predictions": [vars(item) for item in predictions] if photo is not None else [],
-            "deaf": adoption.deaf,
+            "deaf": adoption.ignores_input,
         }
     )
     terminal.print()
     terminal.print(_description(adoption))
     terminal.print()
-    if adoption.deaf:
+    if adoption.ignores_input:
         terminal.warn(
             "it gave one answer to a picture and to its negative: check --input-range, --mean and --std, or try --photo"
         )

@@ -13,7 +13,7 @@ import numpy as np
 from tledge.core.errors import ArtifactError, OptionError, TargetError
 from tledge.edge_runtime.delegation import read_delegation
 from tledge.edge_runtime.nvidia import has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, the_only
+from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, only_tensor
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
@@ -29,8 +29,8 @@ class LiteRTSession(Session):
 
         try:
             interpreter = Interpreter(model_path=str(model), num_threads=threads)
-            self.image = the_only("input", [_spec(item) for item in interpreter.get_input_details()], model)
-            self.output = the_only("output", [_spec(item) for item in interpreter.get_output_details()], model)
+            self.image = only_tensor("input", [_spec(item) for item in interpreter.get_input_details()], model)
+            self.output = only_tensor("output", [_spec(item) for item in interpreter.get_output_details()], model)
             self._input, self._output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
             lengths = self.image.lengths(batch)
             if batch > 1 or None in self.image.shape:
@@ -106,7 +106,7 @@ class LiteRTCompiledSession(Session):
             [_spec(item) for item in details.values()]
             for details in (compiled.get_input_tensor_details(signature), compiled.get_output_tensor_details(signature))
         )
-        self.image, self.output = the_only("input", inputs, model), the_only("output", outputs, model)
+        self.image, self.output = only_tensor("input", inputs, model), only_tensor("output", outputs, model)
         self.provider = f"LiteRT {wanted.name}"
         self._compiled: Any = compiled
         self._inputs, self._outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tledge.core.errors import ArtifactError, OptionError, TargetError
 from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, the_only
+from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, only_tensor
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
@@ -55,8 +55,8 @@ class OnnxRuntimeSession(Session):
                 f"target '{target}' is not on this machine: asked for {provider}, ONNX Runtime fell back to"
                 f" {self.provider}: check the GPU driver and the libraries of CUDA, cuDNN and TensorRT"
             )
-        self.image = the_only("input", [_spec(item, model) for item in session.get_inputs()], model)
-        self.output = the_only("output", [_spec(item, model) for item in session.get_outputs()], model)
+        self.image = only_tensor("input", [_spec(item, model) for item in session.get_inputs()], model)
+        self.output = only_tensor("output", [_spec(item, model) for item in session.get_outputs()], model)
         self._session = session
         self._names = [self.output.name]
         self._batch = self.image.shape[0] if self.image.shape else None

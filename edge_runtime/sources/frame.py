@@ -59,7 +59,7 @@ class PhotoFile:
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
         """See :class:`Frame`."""
-        return images.load(self.path, size, rule)
+        return images.load_pixels(self.path, size, rule)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class EncodedImage:
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
         """See :class:`Frame`."""
-        return images.load_bytes(self.content, size, rule, name=self.name)
+        return images.load_pixels_from_bytes(self.content, size, rule, name=self.name)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tledge.bench.measure.paired_run import measure_in_turns
 from tledge.bench.results.cell_result import Specification, Timing
 from tledge.bench.results.results_folder import ResultsFolder
 from tledge.bench.results.settings import BenchSettings
-from tledge.core.artifact import adopt
+from tledge.core.artifact import write_sidecar_beside
 from tledge.core.errors import ArtifactError, DataError, MeasurementError, OptionError
 from tledge.core.measurement import read_results
 from tledge.core.preprocessing import Preprocessing
@@ -365,7 +365,7 @@ def test_labels_that_name_several_classes_cannot_judge(tmp_path: Path, labelled:
     sidecar = replace(
         TINY_SIDECAR, class_names=("crane", "heron", "crane", "stork"), input_size=(24, 24), preprocessing=preprocessing
     )
-    adopt(model, sidecar)
+    write_sidecar_beside(model, sidecar)
     with pytest.raises(DataError, match="'crane' is the label of several classes"):
         bench(files=[model], data=labelled)
 
@@ -375,7 +375,7 @@ def test_logits_that_are_no_numbers_fail_the_cell(tmp_path: Path, labelled: Path
     sidecar = replace(
         TINY_SIDECAR, input_size=(24, 24), preprocessing=Preprocessing(layout="nchw", input_range=(0.0, 1.0))
     )
-    adopt(model, sidecar)
+    write_sidecar_beside(model, sidecar)
     with pytest.raises(MeasurementError, match="gives logits that are no numbers"):
         bench(files=[model], data=labelled, output=tmp_path / "out", seconds=0.01, rounds=1)
 

@@ -43,7 +43,7 @@ def test_conditions_and_exports_are_checked_before_anything_is_measured(folder: 
     check_one_line_error(bench(folder, "--against", "gone.jsonl"), "gone.jsonl")
     check_one_line_error(bench(folder, "--batch-sizes", "1;8"), "--batch-sizes takes whole numbers")
     (folder / "foreign.jsonl").write_text('{"hello": 1}\n')
-    check_one_line_error(bench(folder, "--against", "foreign.jsonl"), "line 1 is no measurement")
+    check_one_line_error(bench(folder, "--against", "foreign.jsonl"), "foreign.jsonl:1': ")
     (folder / "empty.jsonl").write_text("")
     check_one_line_error(bench(folder, "--against", "empty.jsonl"), "are empty")
     assert not (folder / "bench-results").exists()

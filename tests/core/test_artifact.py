@@ -119,9 +119,12 @@ def test_every_field_of_a_sidecar_survives() -> None:
     ("change", "message"),
     [
         ({"schema_version": 2}, "schema version 2; this tledge reads 1"),
-        ({"class_names": None}, "lacks or garbles a field"),
-        ({"input_size": [1, 2, 3]}, "lacks or garbles a field"),
-        ({"resize": "warp"}, "asks for resize rule 'warp'"),
+        (
+            {"class_names": None},
+            "the sidecar in 'x.tflite': 'class_names': expected array, received null; export the model",
+        ),
+        ({"input_size": [1, 2, 3]}, "'input_size': expected array of length 2, received 3"),
+        ({"resize": "warp"}, "resize rule 'warp' is unknown here \\(known: crop, stretch\\)"),
     ],
 )
 def test_a_garbled_sidecar_is_an_error(change: dict[str, Any], message: str) -> None:

@@ -127,7 +127,7 @@ def test_a_jpeg_decoded_small_looks_as_one_decoded_in_full(tmp_path: Path, kind:
     path = tmp_path / "large.jpg"
     large_photo().convert(mode).save(path, quality=90, **options)
     assert images.decode(path, at_least=(side, side)).size == (-(-1203 * side // 400), -(-901 * side // 400))
-    difference = np.abs(images.load(path, (side, side), rule) - in_full(path, (side, side), rule))
+    difference = np.abs(images.load_pixels(path, (side, side), rule) - in_full(path, (side, side), rule))
     assert difference.mean() < 0.6
     assert difference.max() <= 8
 
@@ -141,7 +141,7 @@ def test_a_turned_jpeg_decoded_small_lies_where_it_would_in_full(tmp_path: Path,
     size = (75, 50) if orientation > 4 else (50, 75)
     decoded = images.decode(path, at_least=size)
     assert decoded.size == ((101, 151) if orientation > 4 else (151, 101))
-    difference = np.abs(images.load(path, size, "stretch") - in_full(path, size, "stretch"))
+    difference = np.abs(images.load_pixels(path, size, "stretch") - in_full(path, size, "stretch"))
     assert difference.mean() < 0.6
     assert difference.max() <= 8
 
@@ -152,7 +152,7 @@ def test_photos_of_less_than_four_times_the_size_are_decoded_in_full(tmp_path: P
     large_photo(width, height).save(path, quality=90)
     assert images.decode(path, at_least=(160, 160)).size == (width, height)
     for rule in images.RESIZE_RULES:
-        np.testing.assert_array_equal(images.load(path, (160, 160), rule), in_full(path, (160, 160), rule))
+        np.testing.assert_array_equal(images.load_pixels(path, (160, 160), rule), in_full(path, (160, 160), rule))
 
 
 def test_the_first_photo_of_a_file_with_several_is_decoded_small(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_the_first_photo_of_a_file_with_several_is_decoded_small(tmp_path: Path)
     large_photo().save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (1203, 901), "red")], quality=90)
     with Image.open(path) as opened:
         assert opened.format == "MPO"
-    assert np.abs(images.load(path, (50, 50), "crop") - in_full(path, (50, 50), "crop")).max() <= 8
+    assert np.abs(images.load_pixels(path, (50, 50), "crop") - in_full(path, (50, 50), "crop")).max() <= 8
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.95])
@@ -170,7 +170,7 @@ def test_a_truncated_photo_is_named_when_it_is_decoded_small(tmp_path: Path, kep
     path = tmp_path / "cut.jpg"
     path.write_bytes(buffer.getvalue()[: int(kept * len(buffer.getvalue()))])
     with pytest.raises(ImageError, match=r"not a readable image: '.*cut.jpg'"):
-        images.load(path, (50, 50), "crop")
+        images.load_pixels(path, (50, 50), "crop")
 
 
 def huge_jpeg(path: Path) -> Path:
@@ -208,7 +208,7 @@ from tledge.core import images
 def highest():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1e3
 before = highest()
-pixels = images.load(Path({str(path)!r}), (160, 160), "crop")
+pixels = images.load_pixels(Path({str(path)!r}), (160, 160), "crop")
 print(pixels.shape, (abs(pixels - [230.0, 120, 20]) < 3).all(), highest() - before < 30)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -217,7 +217,7 @@ print(pixels.shape, (abs(pixels - [230.0, 120, 20]) < 3).all(), highest() - befo
 
 
 def test_what_takes_too_much_memory_is_refused_in_one_line(tmp_path: Path) -> None:
-    read: list[Callable[[Path], object]] = [images.decode, lambda path: images.load(path, (160, 160), "crop")]
+    read: list[Callable[[Path], object]] = [images.decode, lambda path: images.load_pixels(path, (160, 160), "crop")]
     path = huge_png(tmp_path / "huge.png")
     for way in read:
         with warnings.catch_warnings(), pytest.raises(ImageError) as caught:
@@ -238,19 +238,19 @@ def test_the_memory_of_a_progressive_jpeg_is_counted(tmp_path: Path, monkeypatch
     large_photo(1600, 1600).save(path, progressive=True, subsampling="4:2:0")
     reduced, coefficients = 8 * 200 * 200, 2 * 1600 * 1600 * 1.5
     monkeypatch.setattr(images, "LARGEST", reduced + coefficients)
-    images.load(path, (100, 100), "crop")
+    images.load_pixels(path, (100, 100), "crop")
     monkeypatch.setattr(images, "LARGEST", reduced + coefficients - 1)
     with pytest.raises(ImageError, match="too large: 3 megapixels"):
-        images.load(path, (100, 100), "crop")
+        images.load_pixels(path, (100, 100), "crop")
 
 
 def test_bytes_are_read_as_their_file(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     large_photo().save(path)
-    expected = images.load(path, (64, 48), "crop")
-    np.testing.assert_array_equal(images.load_bytes(path.read_bytes(), (64, 48), "crop"), expected)
+    expected = images.load_pixels(path, (64, 48), "crop")
+    np.testing.assert_array_equal(images.load_pixels_from_bytes(path.read_bytes(), (64, 48), "crop"), expected)
     with pytest.raises(ImageError, match="'standard input' is empty"):
-        images.load_bytes(b"", (64, 48), "crop", name="standard input")
+        images.load_pixels_from_bytes(b"", (64, 48), "crop", name="standard input")
 
 
 def test_every_row_of_a_tall_image_is_converted(tmp_path: Path) -> None:
@@ -273,4 +273,4 @@ def test_no_rounding_puts_a_crop_outside_of_its_photo(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     for width in range(400, 440):
         Image.new("RGB", (width, 401)).save(path)
-        assert images.load(path, (side, side), "crop").shape == (side, side, 3)
+        assert images.load_pixels(path, (side, side), "crop").shape == (side, side, 3)

@@ -44,7 +44,7 @@ def test_only_finished_runs_are_found(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no finished run in '.*': make one with 'tledge train'"):
         find_run(runs=tmp_path)
     unfinished = create_run(tmp_path, "vgg16", "a", NOW)
-    with pytest.raises(RunError, match="is no finished run: it has no run.json"):
+    with pytest.raises(RunError, match="is not a finished run: it has no run.json"):
         find_run(unfinished.path, tmp_path)
     with pytest.raises(RunError, match="no run 'absent'"):
         find_run("absent", tmp_path)

@@ -69,7 +69,7 @@ def test_elsewhere_than_on_arm_another_python_is_the_remedy(monkeypatch: pytest.
 
 
 def test_on_64_bits_nothing_is_said_and_nothing_loaded() -> None:
-    assert word_size.complaint() == ""
+    assert word_size.word_size_problem() == ""
     word_size.check_word_size()
     before = set(modules_after("from __future__ import annotations; import tledge.core"))
     added = set(modules_after("from tledge.core import word_size; word_size.check()")) - before

@@ -17,7 +17,7 @@ from tledge.core.artifact import path_beside, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, OptionError, UnknownNameError
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
-from tledge.edge_runtime.adoption import adopt_model, describe, unanswered
+from tledge.edge_runtime.adoption import adopt_model, make_sidecar, missing_fields
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.description import Description, read_labels, read_range, read_size
@@ -124,7 +124,7 @@ def test_int8_takes_and_gives_integers_by_its_own_scales(copy: Callable[[str], P
     inspection = inspect(path)
     image, output = inspection.image, inspection.output
     assert image.dtype == output.dtype == np.int8
-    assert inspection.told.input_range == (0.0, 1.0)
+    assert inspection.declared.input_range == (0.0, 1.0)
     assert inspection.sources["input_range"] == "its quantization"
     with _adopted(path, labels=TEN) as classifier:
         logits = classifier.logits(photos)
@@ -229,8 +229,8 @@ def test_labels_and_normalization_inside_the_file_are_taken(tmp_path: Path) -> N
     names = ("x", "y", "z")
     path.write_bytes(embed(add_metadata(path.read_bytes(), names), "tflite", {LABELS: b"x\ny\nz\n"}))
     inspection = inspect(path)
-    assert unanswered(inspection, Description()) == ([], ["resize"])
-    sidecar, sources = describe(inspection, Description())
+    assert missing_fields(inspection, Description()) == ([], ["resize"])
+    sidecar, sources = make_sidecar(inspection, Description())
     assert sidecar.class_names == names
     assert sidecar.preprocessing is not None
     assert sidecar.preprocessing.input_range == (0.0, 255.0)
@@ -243,13 +243,13 @@ def test_labels_in_the_properties_of_onnx_are_taken(copy: Callable[[str], Path],
     model = onnx.load(path)
     onnx.helper.set_model_props(model, properties)
     onnx.save(model, path)
-    assert inspect(path).told.labels == FOUR
+    assert inspect(path).declared.labels == FOUR
 
 
 def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path]) -> None:
     with pytest.raises(OptionError, match=r"does not say how to use it: give --labels .*, --input-range .*, --output"):
         adopt_model(inspect(copy("sigmoid.tflite")), Description())
-    assert unanswered(inspect(copy("torch.onnx")), Description()) == (
+    assert missing_fields(inspect(copy("torch.onnx")), Description()) == (
         ["labels", "input_range"],
         ["colour", "mean", "std", "resize"],
     )
@@ -268,8 +268,8 @@ def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path]) -> No
         ("torch.onnx", {"labels": FOUR, "layout": "nhwc"}, r"--layout nhwc contradicts .*: 24 channels"),
         ("torch.onnx", {"labels": FOUR, "input_size": (32, 32)}, r"--input-size 32x32 contradicts"),
         ("torch.onnx", {"labels": FOUR, "colour": "grey"}, r"--colour grey contradicts .*: 3 channels"),
-        ("torch.onnx", {"labels": FOUR, "mean": (1.0, 2.0)}, r"2 values of mean for 3 channels"),
-        ("torch.onnx", {"labels": FOUR, "std": (0.0,)}, r"a deviation of 0"),
+        ("torch.onnx", {"labels": FOUR, "mean": (1.0, 2.0)}, r"mean has 2 values for 3 channels"),
+        ("torch.onnx", {"labels": FOUR, "std": (0.0,)}, r"std must be above 0; received 0"),
         ("int8.tflite", {"labels": TEN, "input_range": (0, 255)}, r"become 0..255 contradict .* holds 0..1"),
         ("int8.tflite", {"labels": TEN, "input_range": (-1, 1)}, r"become -1..1 contradict"),
     ],
@@ -306,10 +306,10 @@ def test_a_model_that_hears_nothing_is_called_deaf(tmp_path: Path) -> None:
     (weight,) = [item for item in model.graph.initializer if item.name == "fc.weight"]
     weight.CopyFrom(onnx.numpy_helper.from_array(np.zeros((8, 4), np.float32), "fc.weight"))
     onnx.save(model, path)
-    assert adopt_model(inspect(path), Description(labels=FOUR, input_range=(0, 1), output="logits")).deaf
+    assert adopt_model(inspect(path), Description(labels=FOUR, input_range=(0, 1), output="logits")).ignores_input
     assert not adopt_model(
         inspect(write_onnx(tmp_path / "hears.onnx")), Description(labels=FOUR, input_range=(0, 1))
-    ).deaf
+    ).ignores_input
 
 
 def test_what_is_no_image_classifier_is_an_error(tmp_path: Path, tiny_artifacts: Path) -> None:
@@ -351,9 +351,9 @@ def test_texts_are_read_or_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="cannot read the labels"):
         read_labels(str(tmp_path / "gone.txt"))
     with pytest.raises(OptionError, match="no mean: 'a,b'"):
-        Description().answered("mean", "a,b")
+        Description().with_field("mean", "a,b")
     with pytest.raises(UnknownNameError, match="Did you mean 'nchw'"):
-        Description().answered("layout", "nchv")
+        Description().with_field("layout", "nchv")
 
 
 @pytest.mark.parametrize("name", ["float.tflite", "int8.tflite", "torch.onnx", "open.onnx", "open.tflite"])
@@ -364,5 +364,5 @@ def test_any_model_runs_on_random_input_without_a_sidecar(zoo: Path, name: str) 
     assert image.dtype == model.image.dtype
     answer = model.run(image)
     assert answer.dtype == model.output.dtype
-    assert answer.shape == (1, model.output.answers)
+    assert answer.shape == (1, model.output.outputs)
     assert model.provider in ("XNNPACK", "XNNPACK (4 of 5 nodes)", "CPUExecutionProvider")

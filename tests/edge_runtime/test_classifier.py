@@ -258,7 +258,7 @@ def test_a_sidecar_that_does_not_fit_its_model_is_an_error(
     if name.endswith("tflite"):
         plain = plain[: plain.index(b"PK\x03\x04")]
     write_artifact(tmp_path / name, plain, dataclasses.replace(TINY_SIDECAR, **change))
-    with pytest.raises(ArtifactError, match="the sidecar of '.*' does not match its model: it tells of"):
+    with pytest.raises(ArtifactError, match="the sidecar of '.*' does not match its model: it describes"):
         Classifier(tmp_path / name)
 
 

@@ -96,7 +96,7 @@ class TrainingBatches:
         """Returns a training photo as it is augmented in an epoch, uint8 (height, width, 3)."""
         path = self.splits.root / self.splits.train[index].path
         if self.augmentation == UNCHANGED:
-            return images.load(path, self.size, self.resize)
+            return images.load_pixels(path, self.size, self.resize)
         rng = np.random.default_rng([self.seed, epoch, index])
         image = images.decode(path, at_least=self.augmentation.minimum_size(self.size))
         return self.augmentation.apply(image, self.size, resize=self.resize, rng=rng)

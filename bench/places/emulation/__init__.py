@@ -8,15 +8,15 @@ emulated_logits(Path("int8.tflite"), images, "pi5")
 """
 
 from tledge.bench.places.emulation.boards import BOARDS, Board
-from tledge.bench.places.emulation.emulated_logits import EmulatedAnswers, emulated_logits, run_emulated
+from tledge.bench.places.emulation.emulated_logits import EmulatedRun, emulated_logits, run_emulated
 from tledge.bench.places.emulation.machine import EmulatedMachine, run_python
 from tledge.bench.places.emulation.root import prepare_root
 
 __all__ = [
     "BOARDS",
     "Board",
-    "EmulatedAnswers",
     "EmulatedMachine",
+    "EmulatedRun",
     "emulated_logits",
     "prepare_root",
     "run_emulated",

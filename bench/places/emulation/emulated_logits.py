@@ -1,25 +1,23 @@
-"""An artifact's answers on an emulated board."""
+"""An artifact's logits on an emulated board."""
 
 from __future__ import annotations
 
-import json
-import os
-import selectors
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
-from tledge.bench.places.emulation import guest
+from tledge.bench.places.emulation import board_worker
 from tledge.bench.places.emulation.boards import Board
-from tledge.bench.places.emulation.machine import TIMEOUT, EmulatedMachine
+from tledge.bench.places.emulation.machine import TIMEOUT
 from tledge.bench.places.emulation.root import prepare_root
 from tledge.core.artifact import Artifact, path_beside, read_artifact
 from tledge.core.cores import usable_cores
@@ -28,37 +26,22 @@ from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress, Step
-from tledge.core.worker import describe_end
+from tledge.core.worker import Worker
 from tledge.edge_runtime.runtime import RUNTIMES
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Logits
 
 TARGETS = {"tflite": Target("litert", "cpu", 1), "onnx": Target("onnxruntime", "cpu", 1)}
-"""The target that runs each format under emulation: one thread, since the images are shared out among processes."""
+"""The target that runs each format under emulation: one thread, since the images are divided among processes."""
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A process that classifies some of the images.
-
-    Attributes:
-        process: it prints a line for each image that is done.
-        errors: the file that holds what it printed on standard error.
-        result: the ``.npy`` that it writes.
-    """
-
-    process: subprocess.Popen[bytes]
-    errors: Path
-    result: Path
-
-
-@dataclass(frozen=True)
-class EmulatedAnswers:
-    """What an artifact answered on an emulated board.
+class EmulatedRun:
+    """The results of an artifact on an emulated board.
 
     Attributes:
         logits: float32 (N, classes).
-        provider: what ran the model there, as its runtime says.
+        provider: what ran the model there, as its runtime reports it.
         environment: the board and its software, as programs on it see them.
     """
 
@@ -68,29 +51,29 @@ class EmulatedAnswers:
 
 
 def emulated_logits(artifact: Path, images: Pixels, board: str | Board, *, progress: Progress | None = None) -> Logits:
-    """The logits of :func:`run_emulated`, float32 (N, classes)."""
+    """Returns the logits of :func:`run_emulated`, float32 (N, classes)."""
     return run_emulated(artifact, images, board, progress=progress).logits
 
 
 def run_emulated(
     artifact: Path, images: Pixels, board: str | Board, *, progress: Progress | None = None
-) -> EmulatedAnswers:
+) -> EmulatedRun:
     """Runs an artifact on an emulated board, through the classifier that ships, on every core of this machine.
 
     Args:
-        artifact: a ``.tflite`` or ``.onnx`` file with its sidecar inside.
+        artifact: a ``.tflite`` or ``.onnx`` file with its sidecar.
         images: uint8 (N, height, width, 3), RGB pixel values, of the model's input size.
         board: one of BOARDS, or its name; what it needs is downloaded on first use.
-        progress: is told what happens.
+        progress: reports progress.
 
     Returns:
-        Its answers, in the order of the images.
+        The logits, in the order of the images, and what computed them.
 
     Raises:
         ArtifactError: the file is absent, cut off or without a sidecar.
-        OptionError: a format that no emulated runtime takes, or images of another dtype or shape.
+        OptionError: no emulated runtime takes the format, or the images have another dtype or shape.
         MissingExtraError: the artifact's runtime is not installed here, so there is no version to emulate.
-        UnknownNameError, TargetError: the board cannot be made ready: see :func:`prepare_root`.
+        UnknownNameError, TargetError: the board cannot be set up; see :func:`prepare_root`.
         MeasurementError: the emulated program failed.
     """
     progress = progress or Progress()
@@ -98,23 +81,32 @@ def run_emulated(
     if read.format not in TARGETS:
         raise OptionError(f"'{read.name}' cannot be emulated: boards run .{' and .'.join(TARGETS)} files")
     _check_images(read, images)
-    RUNTIMES.load(TARGETS[read.format].runtime).require_installed(f"running '{read.name}' on an emulated board")
+    target = TARGETS[read.format]
+    RUNTIMES.load(target.runtime).require_installed(f"running '{read.name}' on an emulated board")
     machine = prepare_root(board, progress)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    name = f"'{read.name}' on the emulated {machine.board.name}"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         np.save(folder / "images.npy", images)
         _copy_unchanged(read, folder / read.name)
+        command = machine.command([board_worker.__file__, folder / read.name, str(target), folder / "images.npy"])
         with (
             progress.step(f"{read.name} on {machine.board.name}", len(images), "images") as step,
-            _started(machine, read, len(images), folder) as parts,
+            ThreadPoolExecutor() as pool,  # left last: its threads end once the processes have ended
+            ExitStack() as stack,
         ):
-            _follow(parts, f"'{read.name}' on the emulated {machine.board.name}", step)
-        told = json.loads(parts[0].result.with_name(f"{parts[0].result.name}.json").read_text(encoding="utf-8"))
-        return EmulatedAnswers(
-            logits=np.concatenate([np.load(part.result) for part in parts]),
-            provider=str(told["provider"]),
-            environment=replace(Environment.from_dict(told["environment"]), memory=0),  # it sees this machine's
-        )
+            workers = [
+                stack.enter_context(Worker(command, name=name, timeout=TIMEOUT, environment=machine.environment))
+                for _ in range(min(usable_cores(), len(images)))
+            ]
+            rows = _classify(workers, len(images), pool, step)
+            described = _ask(workers[0], None)
+    environment = Environment.from_dict(described["environment"], name)
+    return EmulatedRun(
+        logits=np.array(rows, np.float32),
+        provider=str(described["provider"]),
+        environment=replace(environment, memory=0),  # the emulated system sees this machine's memory
+    )
 
 
 def _check_images(artifact: Artifact, images: Pixels) -> None:
@@ -127,61 +119,41 @@ def _check_images(artifact: Artifact, images: Pixels) -> None:
 
 
 def _copy_unchanged(artifact: Artifact, copy: Path) -> None:
-    """Copies the file that was read, so that an export meanwhile gives no two processes different models."""
+    """Copies the file that was read, so that all processes run the same model even if it is exported again."""
     shutil.copyfile(artifact.path, copy)
     if path_beside(artifact.path).exists():
         shutil.copyfile(path_beside(artifact.path), path_beside(copy))
     if sha256_of_file(copy) != artifact.sha256:
-        raise MeasurementError(f"'{artifact.path}' was changed while it was read; run this again when it is finished")
+        raise MeasurementError(f"'{artifact.path}' changed while it was read; try again once it is complete")
 
 
-@contextmanager
-def _started(machine: EmulatedMachine, artifact: Artifact, count: int, folder: Path) -> Iterator[list[_Part]]:
-    """A process for each core, each with its share of the images; none outlives the block."""
-    bounds = np.linspace(0, count, min(usable_cores(), count) + 1, dtype=int)
-    parts: list[_Part] = []
+def _classify(workers: Sequence[Worker], count: int, pool: ThreadPoolExecutor, step: Step) -> list[list[float]]:
+    """Returns the logits of each image; whichever worker is free takes the next one."""
+    pending: SimpleQueue[int] = SimpleQueue()
+    for index in range(count):
+        pending.put(index)
+    rows: list[list[float]] = [[]] * count
+    lock = Lock()
+
+    def work(worker: Worker) -> None:
+        while True:
+            try:
+                index = pending.get_nowait()
+            except Empty:
+                return
+            rows[index] = _ask(worker, index)
+            with lock:
+                step.advance(1)
+
+    for done in as_completed([pool.submit(work, worker) for worker in workers]):
+        done.result()
+    return rows
+
+
+def _ask(worker: Worker, index: int | None) -> Any:
     try:
-        for first, last in pairwise(bounds):
-            errors, result = folder / f"{first}.txt", folder / f"{first}.npy"
-            arguments = (folder / artifact.name, TARGETS[artifact.format], folder / "images.npy", first, last, result)
-            with errors.open("wb") as file:
-                process = subprocess.Popen(
-                    machine.command([guest.__file__, *map(str, arguments)]),
-                    env=machine.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=file,
-                )
-            parts.append(_Part(process, errors, result))
-        yield parts
-    finally:
-        for part in parts:
-            part.process.kill()  # nothing where it has ended
-            part.process.communicate()
-
-
-def _follow(parts: Sequence[_Part], what: str, step: Step) -> None:
-    """Counts images as they are done, until all processes have ended or one has failed."""
-    with selectors.DefaultSelector() as selector:
-        for part in parts:
-            if part.process.stdout is not None:
-                selector.register(part.process.stdout, selectors.EVENT_READ, part)
-        while selector.get_map():
-            ready = selector.select(TIMEOUT)
-            if not ready:
-                raise MeasurementError(f"{what} gave no answer for {TIMEOUT:.0f} s")
-            for key, _ in ready:
-                printed = os.read(key.fd, 4096)
-                if printed:
-                    step.advance(printed.count(b"\n"))
-                else:
-                    selector.unregister(key.fileobj)
-                    _check_end(key.data, what)
-
-
-def _check_end(part: _Part, what: str) -> None:
-    code = part.process.wait()
-    printed = part.errors.read_text(encoding="utf-8", errors="replace")
-    sys.stderr.write(f"--- {what}\n{printed}")  # for the log
-    if code != 0:
-        raise MeasurementError(f"{what} {describe_end(code, printed)}")
+        return worker.ask(index)
+    except MeasurementError as error:
+        if str(error).startswith(worker.name):
+            raise
+        raise MeasurementError(f"{worker.name} ended with an error: {error}") from error

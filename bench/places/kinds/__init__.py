@@ -1,1 +1,1 @@
-"""One module per kind of place that ``bench(on=...)`` takes; each holds a ``PLACE``."""
+"""One module per kind of place that ``bench(on=...)`` accepts; each defines a ``PLACE``."""

@@ -1,4 +1,4 @@
-"""An emulated Raspberry Pi: what artifacts answer on its instruction set; never how fast."""
+"""An emulated Raspberry Pi: accuracy of artifacts on its instruction set, never their latency."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tledge.bench.measure.rounds import RoundsResult, unmeasured
-from tledge.bench.places.emulation import EmulatedAnswers, prepare_root, run_emulated
+from tledge.bench.places.emulation import EmulatedRun, prepare_root, run_emulated
 from tledge.bench.places.emulation.boards import Board, find_board
 from tledge.bench.places.emulation.emulated_logits import TARGETS
 from tledge.bench.places.machine_parity import measure_parity
@@ -28,7 +28,7 @@ from tledge.edge_runtime.runtime import RUNTIMES
 from tledge.edge_runtime.tensor import Logits
 
 PORTION = 2000
-"""Photos that are decoded and classified before the next ones, so that memory is bounded."""
+"""Photos that are decoded and classified at a time, to bound memory."""
 
 
 class EmulatedBoard(Place):
@@ -45,17 +45,17 @@ class EmulatedBoard(Place):
     ) -> tuple[list[Cell], list[Skipped]]:
         if wanted:
             raise OptionError(
-                f"--target '{wanted[0]}' does not go with --on {self.name}: each artifact runs on one thread of its"
-                f" runtime there ({', '.join(map(str, TARGETS.values()))}); leave it out"
+                f"`targets` cannot be combined with `on='{self.name}'`: each artifact runs on one thread of its runtime"
+                f" there ({', '.join(map(str, TARGETS.values()))}); received '{wanted[0]}', leave it out"
             )
         cells, skipped = [], []
         for model in models:
-            if model.format not in TARGETS:  # the Keras model, which ships nowhere
+            if model.format not in TARGETS:  # the Keras model, which is not deployed
                 continue
             target = TARGETS[model.format]
             reason = RUNTIMES.load(target.runtime).missing()
             if model.artifact is None:
-                reason = "it has no sidecar, so its answers cannot be judged; describe it with 'tledge adopt'"
+                reason = "it has no sidecar, so its accuracy cannot be measured; describe it with 'tledge adopt'"
             if reason:
                 skipped.append(Skipped(model.name, str(target), reason))
             else:
@@ -70,7 +70,7 @@ class EmulatedBoard(Place):
         self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
         if not subject.photos:
-            raise OptionError(f"--on {self.name} judges answers, and there are no photos; add --data FOLDER")
+            raise OptionError(f"`on='{self.name}'` measures accuracy and needs photos: pass `data='FOLDER'`")
         results: dict[Cell, CellResult] = {}
         failed: dict[Cell, str] = {}
         parity: list[Measurement] = []
@@ -78,36 +78,36 @@ class EmulatedBoard(Place):
         try:
             for cell in cells:
                 try:
-                    results[cell], here = self._run(cell, subject.photos, progress)
-                    parity += measure_parity(cell, results[cell], here)
-                except TledgeError as error:  # the others' answers are worth keeping
+                    results[cell], logits_here = self._run(cell, subject.photos, progress)
+                    parity += measure_parity(cell, results[cell], logits_here)
+                except TledgeError as error:  # the results of the other cells are kept
                     failed[cell] = str(error)
         except KeyboardInterrupt:
             interrupted = True
         return RoundsResult(results, unmeasured(cells, results, failed), interrupted, tuple(parity))
 
     def _run(self, cell: Cell, photos: Sequence[Path], progress: Progress) -> tuple[CellResult, Logits]:
-        """A cell's answers on the board, and those of the same file on the same photos here."""
+        """Returns a cell's result on the board, and the logits of the same file and photos on this machine."""
         artifact = cell.model.artifact
         if artifact is None:
             raise MeasurementError(f"{cell.name} has no sidecar")
-        here: list[Logits] = []
-        there: list[EmulatedAnswers] = []
+        logits_here: list[Logits] = []
+        runs: list[EmulatedRun] = []
         with Classifier(artifact.path, target=cell.target) as classifier:
             for pixels in _portions(artifact, photos):
-                there.append(run_emulated(artifact.path, pixels, self._board, progress=progress))
-                here += [classifier.logits(image[np.newaxis]) for image in pixels]  # one at a time, as there
+                runs.append(run_emulated(artifact.path, pixels, self._board, progress=progress))
+                logits_here += [classifier.logits(image[np.newaxis]) for image in pixels]  # one by one, as on the board
         result = CellResult.untimed(
-            np.concatenate([answers.logits for answers in there]),
-            provider=there[0].provider,
+            np.concatenate([run.logits for run in runs]),
+            provider=runs[0].provider,
             artifact_sha256=artifact.sha256,
-            environment=there[0].environment,
+            environment=runs[0].environment,
         )
-        return result, np.concatenate(here)
+        return result, np.concatenate(logits_here)
 
 
 class EmulatedKind(PlaceKind):
-    """``--on emulated:pi5``."""
+    """``on="emulated:pi5"``."""
 
     example = "emulated:pi5"
 

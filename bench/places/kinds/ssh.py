@@ -1,4 +1,4 @@
-"""Another machine that is reached by ssh: a Raspberry Pi with its own processor, clock and heat."""
+"""Another machine, reached over ssh: a Raspberry Pi with its own processor, clock and temperature."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from types import TracebackType
 from tledge.bench.measure.rounds import Rounds, RoundsResult
 from tledge.bench.places.place import Place, PlaceKind
 from tledge.bench.places.remote.connection import Account, Connection
+from tledge.bench.places.remote.remote_folder import RemoteFolder, names_of, pinned_versions
 from tledge.bench.places.remote.remote_rounds import RemoteRounds
 from tledge.bench.places.remote.wheel import write_wheel
-from tledge.bench.places.remote.workplace import Workplace, names_of, pinned_versions
 from tledge.bench.results.cell_result import Timing
 from tledge.bench.results.cells import Cell, pair_cells
 from tledge.bench.results.settings import Skipped
@@ -25,9 +25,9 @@ from tledge.edge_runtime.target import Target
 
 
 class SshHost(Place):
-    """A machine that runs the cells in a virtual environment of their own, which is removed in the end.
+    """A machine that runs the cells in a virtual environment, which is removed at the end.
 
-    It stays only where the connection was lost for good, or this process was killed: the same command then goes on.
+    It stays only if the connection was lost for good or this process was killed; the same command then resumes.
     """
 
     busy = False
@@ -36,7 +36,7 @@ class SshHost(Place):
         self.name = f"ssh:{name}"
         self._account = account
         self._config = config
-        self._workplace: Workplace | None = None
+        self._folder: RemoteFolder | None = None
         self._progress = Progress()
 
     def plan(
@@ -50,54 +50,48 @@ class SshHost(Place):
         onnx = any(model.format == "onnx" for model in shipped)
         settings = {"models": _fingerprints(shipped), "onnx": onnx, "versions": pinned_versions()}
         with tempfile.TemporaryDirectory() as folder:
-            self._workplace = Workplace(connection, write_wheel(Path(folder)), settings, progress)
-            self._workplace.install(onnx=onnx)
-        printed = self._workplace.run_module(
-            "tledge.bench.places.remote.remote_targets", *wanted, purpose="offer its targets"
-        )
-        targets = [Target.parse(line) for line in printed.decode().split()]
+            self._folder = RemoteFolder(connection, write_wheel(Path(folder)), settings, progress)
+            self._folder.install(onnx=onnx)
+        found = self._folder.ask("tledge.bench.places.remote.remote_targets", list(wanted), purpose="list its targets")
+        targets = [Target.parse(text) for text in found]
         return pair_cells(shipped, targets, asked=bool(wanted))
 
     def measure(
         self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
-        workplace = self._workplace
-        if workplace is None:
-            raise HostError(f"{self.name} was not reached yet")
+        folder = self._folder
+        if folder is None:
+            raise HostError(f"{self.name} is not set up: call plan() first")
         models = {cell.model.name: cell.model.path for cell in cells}
         files = {f"models/{number}/{path.name}": path for number, path in enumerate(models.values())}
         beside = {path_beside(Path(name)).as_posix(): path_beside(path) for name, path in files.items()}
         files |= {name: path for name, path in beside.items() if path.exists()}
         photos = names_of(subject.photos, "photos")
-        workplace.copy(files, "model files")
-        workplace.copy(photos, "photos")
+        folder.copy(files, "model files")
+        folder.copy(photos, "photos")
         names = {str(path): name for name, path in {**files, **photos}.items()}
-        launch = RemoteRounds(workplace, names, subject.fingerprint)
+        launch = RemoteRounds(folder, names, subject.fingerprint)
         outcome = Rounds(subject, cells, count=count, timing=timing, progress=progress, launch=launch).run()
         if launch.found:
-            progress.note(
-                "Resumed", f"{launch.found} rounds were measured before the connection was lost, and are taken"
-            )
+            progress.note("Resumed", f"reusing {launch.found} rounds that were measured before the connection was lost")
         return outcome
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._workplace is None:
+        if self._folder is None:
             return
-        if isinstance(error, ConnectionLostError | OSError):  # what has been copied and measured is wanted again
-            self._progress.note(
-                "Kept", f"'{self._workplace.folder}' on {self.name}: the same command goes on from there"
-            )
+        if isinstance(error, ConnectionLostError | OSError):  # what was copied and measured is needed again
+            self._progress.note("Kept", f"'{self._folder.path}' on {self.name}; run the same command again to resume")
             return
         try:
-            self._workplace.remove()
-        except HostError as failure:  # the numbers are here; what is left there can be named
-            self._progress.warn(f"'{self._workplace.folder}' was not removed: {failure}")
+            self._folder.remove()
+        except HostError as failure:  # the results are here; only name what is left there
+            self._progress.warn(f"'{self._folder.path}' was not removed: {failure}")
 
 
 def _fingerprints(models: Sequence[Model]) -> dict[str, list[str]]:
-    """SHA-256 of each model file, and of the sidecar beside it where there is one."""
+    """Returns the SHA-256 of each model file, and of the sidecar beside it if there is one."""
     return {
         model.name: [sha256_of_file(path) for path in (model.path, path_beside(model.path)) if path.exists()]
         for model in models
@@ -105,7 +99,7 @@ def _fingerprints(models: Sequence[Model]) -> dict[str, list[str]]:
 
 
 class SshKind(PlaceKind):
-    """``--on ssh:pi@raspberrypi.local``."""
+    """``on="ssh:pi@raspberrypi.local"``."""
 
     example = "ssh:USER@HOST"
 

@@ -1,6 +1,6 @@
-"""Benchmarking on another machine that is reached by OpenSSH: a Raspberry Pi on the desk.
+"""Benchmarking on another machine over OpenSSH: a Raspberry Pi on the desk.
 
-``connection`` runs commands there, ``wheel`` makes a wheel of the tledge that is installed here, ``workplace`` brings
-it there with the model files and the photos, and ``launching`` runs the rounds. ``receiving``, ``offering`` and
-``answering`` run on that machine.
+``connection`` runs commands there, ``wheel`` packs the tledge that is installed here, ``remote_folder`` copies it there
+with the model files and the photos, and ``remote_rounds`` runs the rounds. ``remote_receiver``, ``remote_targets`` and
+``remote_worker`` run on that machine.
 """

@@ -1,4 +1,4 @@
-"""Running commands on another machine by the system's OpenSSH, with keys and agent only."""
+"""Running commands on another machine through the system's OpenSSH, with keys and agent only."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tledge.core.progress import Progress, Step
 from tledge.core.worker import describe_end
 
 OPTIONS = (
-    "BatchMode=yes",  # nothing is asked, so no password can be typed
+    "BatchMode=yes",  # no prompts, so no passwords
     "PreferredAuthentications=publickey",
     "PasswordAuthentication=no",
     "KbdInteractiveAuthentication=no",
     "StrictHostKeyChecking=yes",
     "ConnectTimeout=15",
-    "ServerAliveInterval=10",  # a board that was unplugged is noticed
+    "ServerAliveInterval=10",  # detects a board that was unplugged
     "ServerAliveCountMax=3",
-    "ControlMaster=no",  # a shared connection would be lost with another program's
+    "ControlMaster=no",  # a shared connection would end with the program that owns it
     "ControlPath=none",
     "RemoteCommand=none",
     "PermitLocalCommand=no",
@@ -37,31 +37,31 @@ OPTIONS = (
 )
 
 MARK = "tledge-begins-here"
-"""Stands before what a command prints: a shell's start-up files may print, too."""
+"""Printed before a command's output, since a shell's start-up files may print, too."""
 
 WRAPPER = f'printf {MARK}; "$@"; code=$?; printf "\\n{MARK} %d" "$code" >&2; exit "$code"'
-"""Runs a command and tells its exit code after all else: ssh's own, 255, could be either's."""
+"""Runs a command and prints its exit code last: ssh's own exit code 255 could also be the command's."""
 
 PATIENCE = 300.0
-"""Seconds for which a lost connection is tried again."""
+"""Seconds for which a lost connection is retried."""
 
 LONGEST_PAUSE = 30.0
-"""Seconds between two tries, at most."""
+"""The longest pause between two attempts, in seconds."""
 
 FAILED = 255
-"""The exit code with which ssh says that it, not the command, failed."""
+"""The exit code of ssh when ssh itself failed."""
 
 BLOCK = 1 << 18
-"""Bytes that are sent before progress is told."""
+"""Bytes that are sent between two reports of progress."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Where to: ``user@host:port``.
+    """An account on another machine: ``user@host:port``.
 
     Attributes:
-        destination: as ssh takes it: "pi@raspberrypi.local", or a name of the user's ssh configuration.
-        port: None for that of the configuration.
+        destination: ssh's argument: "pi@raspberrypi.local", or a host of the user's ssh configuration.
+        port: None for the port of the configuration.
     """
 
     destination: str
@@ -72,22 +72,25 @@ class Account:
         """Reads ``pi@raspberrypi.local``, ``board``, ``pi@10.0.0.7:2222`` or ``pi@[fe80::1%eth0]:22``.
 
         Raises:
-            OptionError: it has another form.
+            OptionError: the text has another form.
         """
         match = re.fullmatch(r"(?P<user>[\w.][\w.-]*@)?(?P<host>\[[\w:.%]+\]|[\w.][\w.-]*)(:(?P<port>\d{1,5}))?", text)
         if match is None or int(match["port"] or 22) not in range(1, 65536):
-            raise OptionError(f"--on takes ssh:USER@HOST or ssh:USER@HOST:PORT; received 'ssh:{text}'")
+            raise OptionError(f"`on` must look like 'ssh:USER@HOST' or 'ssh:USER@HOST:PORT'; received 'ssh:{text}'")
         destination = (match["user"] or "") + match["host"].strip("[]")
         return cls(destination, None if match["port"] is None else int(match["port"]))
 
 
 class Connection:
-    """Runs commands on another machine, each over a connection of its own.
+    """Runs commands on another machine, each over its own connection.
 
     Args:
-        account: whose.
-        config: a configuration of ssh's; the user's own without it.
-        progress: is told of lost connections.
+        account: the account to connect to.
+        config: an ssh configuration file; by default the user's own.
+        progress: reports lost connections.
+
+    Raises:
+        HostError: ssh is not installed, or the configuration file does not exist.
     """
 
     def __init__(self, account: Account, config: Path | None, progress: Progress) -> None:
@@ -99,12 +102,12 @@ class Connection:
                 f"reaching '{self.host}' needs OpenSSH's ssh, not installed here: apt-get install openssh-client"
             )
         if config is not None and not config.is_file():
-            raise HostError(f"no ssh configuration '{config}'; check --ssh-config")
+            raise HostError(f"no ssh configuration '{config}'; check `ssh_config`")
         where = [
             *(() if config is None else ("-F", str(config))),
             *(() if account.port is None else ("-p", str(account.port))),
         ]
-        self._spoken = shlex.join(["ssh", *where, account.destination])
+        self._shown = shlex.join(["ssh", *where, account.destination])
         options = [part for option in OPTIONS for part in ("-o", option)]
         self._command = [ssh, *where, *options, "-T", "--", account.destination]
         self._reached = False
@@ -112,20 +115,20 @@ class Connection:
     def run(
         self, command: Sequence[str | PurePath], *, purpose: str, content: Path | bytes = b"", step: Step | None = None
     ) -> bytes:
-        """Runs a command there to its end; where the connection is lost, again, so it must bear being run twice.
+        """Runs a command there to its end, and again if the connection is lost; it must be safe to run twice.
 
         Args:
             command: program and arguments.
-            purpose: what it is to do, for errors ("copy the photos").
-            content: what it reads on standard input.
-            step: is told of the bytes that were sent.
+            purpose: what it does, for error messages ("copy the photos").
+            content: its standard input.
+            step: reports the bytes that were sent.
 
         Returns:
-            What it printed.
+            Its standard output.
 
         Raises:
-            HostError: the machine cannot be reached at first, or the command failed there; its last words are quoted.
-            ConnectionLostError: the connection was lost and did not come back.
+            HostError: the first connection failed, or the command failed there; the last line it printed is quoted.
+            ConnectionLostError: the connection was lost and did not come back within ``PATIENCE``.
         """
         pause, lost_at = 1.0, 0.0
         while True:
@@ -160,29 +163,29 @@ class Connection:
                     f"'{self.host}' gave no answer for {TIMEOUT / 3600:.0f} hours: could not {purpose}"
                 ) from error
             finally:
-                process.kill()  # nothing where it has ended
+                process.kill()  # does nothing if it has ended
                 process.wait()
             errors.seek(0)
-            said = errors.read().decode(errors="replace")
-        said, marked, code = said.rpartition(f"\n{MARK} ")
+            printed_errors = errors.read().decode(errors="replace")
+        printed_errors, marked, code = printed_errors.rpartition(f"\n{MARK} ")
         if not marked:  # ssh ended, or was ended, before the command did
-            said = code
+            printed_errors = code
             if not self._reached and process.returncode == FAILED:
-                raise _explain(self.host, self._spoken, said)
-            raise ConnectionLostError(f"the connection to '{self.host}' was lost: {_last(said)}")
+                raise _unreachable(self.host, self._shown, printed_errors)
+            raise ConnectionLostError(f"the connection to '{self.host}' was lost: {_last_line(printed_errors)}")
         if code != "0":
-            raise HostError(f"'{self.host}' could not {purpose}: {describe_end(_exit_code(code), said)}")
+            raise HostError(f"'{self.host}' could not {purpose}: {describe_end(_exit_code(code), printed_errors)}")
         return printed.partition(MARK.encode())[2]
 
 
 def _exit_code(text: str) -> int:
-    """As Python has it: a shell adds 128 to the signal that ended a program."""
+    """Converts a shell's exit code to Python's: a shell adds 128 to the signal that ended a program."""
     code = int(text)
     return 128 - code if 128 < code < 128 + 65 else code
 
 
 def _send(process: subprocess.Popen[bytes], path: Path, step: Step | None) -> None:
-    """Sends a file; where the other side does not take all of it, it has failed, and its exit code says so."""
+    """Sends a file. If the other side stops reading, it has failed, and its exit code tells why."""
     if process.stdin is None:
         return
     try:
@@ -195,27 +198,27 @@ def _send(process: subprocess.Popen[bytes], path: Path, step: Step | None) -> No
         pass
 
 
-def _last(said: str) -> str:
-    return (said.strip().splitlines() or ["it said nothing"])[-1]
+def _last_line(printed: str) -> str:
+    return (printed.strip().splitlines() or ["ssh printed nothing"])[-1]
 
 
-def _explain(host: str, spoken: str, said: str) -> HostError:
-    """Why a machine cannot be reached, and what to do.
+def _unreachable(host: str, shown: str, printed: str) -> HostError:
+    """Returns the error for a machine that cannot be reached, with a remedy.
 
     Args:
         host: its name.
-        spoken: the command by which a person reaches it.
-        said: by ssh.
+        shown: the ssh command for the user to try.
+        printed: standard error of ssh.
     """
-    advice = f"try it by '{spoken}', and check its address and that its ssh server runs"
-    lowered = said.lower()
+    advice = f"try '{shown}', and check its address and that its ssh server is running"
+    lowered = printed.lower()
     if "host key verification failed" in lowered or "host identification has changed" in lowered:
-        advice = f"its key is not known here, or has changed: compare it by '{spoken}' once, which keeps it"
+        advice = f"its host key is unknown here or has changed: run '{shown}' once to check and accept it"
     elif "permission denied" in lowered:
         advice = (
-            f"it takes none of your keys, and tledge asks for no password: '{spoken.replace('ssh', 'ssh-copy-id', 1)}'"
+            "it accepts none of your keys, and tledge does not ask for passwords: run"
+            f" '{shown.replace('ssh', 'ssh-copy-id', 1)}', and 'ssh-add' if the key has a passphrase"
         )
-        advice += ", and 'ssh-add' where the key has a passphrase"
     elif "could not resolve" in lowered:
-        advice = "no machine has that name on this network; try its IP address"
-    return HostError(f"cannot reach '{host}': {_last(said)}; {advice}")
+        advice = "no machine on this network has that name; try its IP address"
+    return HostError(f"cannot reach '{host}': {_last_line(printed)}; {advice}")

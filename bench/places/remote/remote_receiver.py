@@ -1,8 +1,8 @@
-"""Runs on the other machine, by its own Python and before anything is installed there: the standard library only.
+"""Runs on the other machine with its own Python, before anything is installed there: standard library only.
 
-``python3 receiving.py look`` tells of the machine. ``python3 receiving.py missing FOLDER < MANIFEST`` prints which
-files of the manifest, a JSON object of names and SHA-256, the folder lacks. ``python3 receiving.py receive FOLDER <
-TAR`` unpacks files, each of which is whole or not there.
+``python3 remote_receiver.py look`` describes the machine. ``python3 remote_receiver.py missing FOLDER < MANIFEST``
+prints which files of the manifest (a JSON object of names and SHA-256) are missing in the folder. ``python3
+remote_receiver.py receive FOLDER < TAR`` unpacks files; each one is whole or not there.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from pathlib import Path
 
 
 def look() -> None:
-    """Prints what must be known before anything is copied."""
+    """Prints what has to be known before anything is copied."""
     try:
-        import ensurepip  # noqa: F401 - Debian ships it apart
+        import ensurepip  # noqa: F401 - a separate package on Debian
         import venv  # noqa: F401
     except ImportError:
         has_venv = False
@@ -27,23 +27,23 @@ def look() -> None:
     named = os.environ.get("XDG_CACHE_HOME", "")
     cache = Path(named) if named.startswith("/") else Path.home() / ".cache"
     folder = cache / "tledge" / "bench"
-    there = folder
-    while not there.exists():
-        there = there.parent
-    told = {
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    found = {
         "python": sys.version_info[:3],
         "machine": platform.machine(),
         "bits": 64 if sys.maxsize > 2**32 else 32,
         "has_venv": has_venv,
         "folder": str(folder),
-        "free": shutil.disk_usage(there).free,
-        "writable": os.access(there, os.W_OK),
+        "free": shutil.disk_usage(existing).free,
+        "writable": os.access(existing, os.W_OK),
     }
-    print(json.dumps(told))
+    print(json.dumps(found))
 
 
 def missing(folder: Path) -> None:
-    """Prints the names of the manifest's files that are not there as they should be."""
+    """Prints the names of the manifest's files that are absent or have other contents."""
     manifest = json.load(sys.stdin)
     print(json.dumps([name for name, digest in manifest.items() if _digest(folder / name) != digest]))
 
@@ -58,7 +58,9 @@ def receive(folder: Path) -> None:
                 continue
             path = folder / member.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # one that was cut off may write on
+            partial = path.with_name(
+                f"{path.name}.{os.getpid()}.partial"
+            )  # after a lost connection, another process may write
             with partial.open("wb") as file:
                 shutil.copyfileobj(content, file)
             partial.replace(path)

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import tempfile
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from tledge.bench.measure.rounds import TimedRound
-from tledge.bench.places.remote.workplace import Workplace
+from tledge.bench.places.remote.remote_folder import RemoteFolder
 from tledge.bench.results.cell_result import Round, Specification
 from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
 
 
 class RemoteRounds:
-    """Runs rounds in a workplace, each in a fresh process there, as ``Rounds`` launches them.
+    """Runs rounds in a remote folder, each in a new process there; ``Rounds`` takes it as its ``launch``.
 
     Args:
-        workplace: holds the files.
-        names: of files here, what they are called below the workplace's folder.
-        photos: their fingerprint, since their names there tell nothing of them. What the workplace is called by tells
-            of the models and sidecars.
+        folder: the folder on the other machine.
+        names: the names of local files below that folder, by local path.
+        photos: fingerprint of the photos, since their names there do not identify them. The folder's own name
+            identifies models and sidecars.
 
     Attributes:
-        found: rounds that were there already, from before a connection was lost.
+        found: rounds that were already there, from before a connection was lost.
     """
 
-    def __init__(self, workplace: Workplace, names: Mapping[str, str], photos: str) -> None:
-        self._workplace = workplace
+    def __init__(self, folder: RemoteFolder, names: Mapping[str, str], photos: str) -> None:
+        self._folder = folder
         self._names = dict(names)
         self._photos = photos
-        self._asked: Counter[str] = Counter()
+        self._requested: Counter[str] = Counter()
         self.found = 0
 
     def __call__(self, specification: Specification, name: str) -> TimedRound:
@@ -50,26 +52,23 @@ class RemoteRounds:
                 images=tuple(map(self._there, specification.images)),
             )
             digest = sha256(self._photos.encode() + there.to_json()).hexdigest()[:16]
-            self._asked[digest] += 1  # rounds of one cell are told alike
-            key = f"{digest}-{self._asked[digest]}"
-            printed = self._workplace.run_module(
-                "tledge.bench.places.remote.remote_worker",
-                self._workplace.rounds,
-                key,
-                name,
-                purpose=f"measure {name}",
-                content=there.to_json(),
-            )
+            self._requested[digest] += 1  # the rounds of one cell have the same specification
+            request = {
+                "folder": str(self._folder.rounds),
+                "key": f"{digest}-{self._requested[digest]}",
+                "name": name,
+                "specification": there.to_dict(),
+            }
+            result = self._folder.ask("tledge.bench.places.remote.remote_worker", request, purpose=f"measure {name}")
         except ConnectionLostError:
             raise
         except HostError as error:
             raise MeasurementError(str(error)) from error
-        measured, start, found = _read(printed, name)
-        self.found += found
-        return measured, start
+        self.found += result["found"]
+        return _read_round(result, name), result["start"]
 
     def _there(self, path: str) -> str:
-        return str(self._workplace.folder / self._names[path])
+        return str(self._folder.path / self._names[path])
 
     def _copy_pixels(self, path: str) -> str:
         """Copies the photos of the timed queries once."""
@@ -77,19 +76,16 @@ class RemoteRounds:
             return ""
         if path not in self._names:
             name = f"pixels/{sha256(Path(path).read_bytes()).hexdigest()[:16]}.npy"
-            self._workplace.copy({name: Path(path)}, "pixels")
+            self._folder.copy({name: Path(path)}, "pixels")
             self._names[path] = name
         return self._there(path)
 
 
-def _read(printed: bytes, name: str) -> tuple[Round, float, bool]:
-    """A round, the ms from its process's start to its first answer, and whether it was there already."""
-    head, _, content = printed.partition(b"\n")
+def _read_round(result: Mapping[str, Any], name: str) -> Round:
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "round.npz"
-            path.write_bytes(content)
-            start, _, origin = head.decode().partition(" ")
-            return Round.load(path), float(start), origin == "found"
+            path.write_bytes(b64decode(result["round"]))
+            return Round.load(path)
     except (OSError, ValueError, MeasurementError) as error:
-        raise MeasurementError(f"{name} came back garbled: {error}") from error
+        raise MeasurementError(f"the round of {name} arrived damaged: {error}") from error

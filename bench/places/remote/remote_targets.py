@@ -1,25 +1,27 @@
-"""Runs on the other machine: which targets it has.
+"""Runs on the other machine: lists its targets.
 
-``python -m tledge.bench.places.remote.remote_targets [TARGET]...`` prints those named, in full, or all, one a line.
+``python -m tledge.bench.places.remote.remote_targets`` serves one request (see ``core.worker``): a list of targets as
+text. Its result is those targets in full, or all targets of that machine if the list is empty.
 """
 
 from __future__ import annotations
 
-import sys
-
-from tledge.core.errors import TledgeError
+from tledge.core.progress import Progress
+from tledge.core.worker_service import serve
 from tledge.edge_runtime.runtime import resolve, targets_of_this_machine
 from tledge.edge_runtime.target import Target
 
 
+def list_targets(wanted: list[str], _: Progress) -> list[str]:
+    """Returns the wanted targets in full, or all targets of this machine; raises TledgeError for an unknown one."""
+    return [
+        str(target) for target in ([resolve(Target.parse(text))[1] for text in wanted] or targets_of_this_machine())
+    ]
+
+
 def main() -> int:
-    """Prints targets; a user's error is one line and exit code 1."""
-    try:
-        wanted = [resolve(Target.parse(text))[1] for text in sys.argv[1:]] or targets_of_this_machine()
-    except TledgeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print("\n".join(map(str, wanted)))
+    """Serves the request; an error is part of the reply."""
+    serve(list_targets, outlive_parent=True)
     return 0
 
 

@@ -1,41 +1,49 @@
-"""Runs on the other machine: measures one round, or finds it measured, and prints it.
+"""Runs on the other machine: measures one round, or finds it already measured, and returns it.
 
-``python -m tledge.bench.places.remote.remote_worker FOLDER KEY NAME < SPECIFICATION`` prints a line with the ms to the
-first answer and "measured" or "found", then the bytes of the round. A round that was measured before the connection was
-lost stands in FOLDER and is not measured again; one that is still being measured is waited for.
+``python -m tledge.bench.places.remote.remote_worker`` serves one request (see ``core.worker``) with these fields:
+
+    folder, key      where the round is kept
+    name             the cell's name in error messages
+    specification    the fields of a ``Specification``
+
+The result has the fields ``start`` (ms to the first output), ``found`` (whether the round was already there) and
+``round`` (the bytes of its ``.npz`` file in base64). A round that was measured before the connection was lost is not
+measured again; one that is still being measured is waited for.
 """
 
 from __future__ import annotations
 
-import sys
+from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.round_launcher import measure_in_own_process
 from tledge.bench.results.cell_result import Specification
 from tledge.core import atomic
-from tledge.core.errors import TledgeError
 from tledge.core.progress import Progress
+from tledge.core.worker_service import serve
+
+
+def measure_once(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Measures the round unless its file exists, and returns it."""
+    folder, key, name = Path(request["folder"]), request["key"], request["name"]
+    result, start = folder / f"{key}.npz", folder / f"{key}.start"
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_on_this_machine(progress):
+        found = result.exists()
+        if not found:
+            specification = Specification.from_dict(request["specification"], name)
+            measured, milliseconds = measure_in_own_process(specification, name)
+            atomic.write_text(start, str(milliseconds))  # first: the round counts as measured once its own file exists
+            measured.save(result)
+    content = b64encode(result.read_bytes()).decode()
+    return {"start": float(start.read_text(encoding="ascii")), "found": found, "round": content}
 
 
 def main() -> int:
-    """Measures the round; a user's error is one line and exit code 1."""
-    folder, key, name = Path(sys.argv[1]), *sys.argv[2:]
-    result, start = folder / f"{key}.npz", folder / f"{key}.start"
-    told = sys.stdin.buffer.read()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with alone_on_this_machine(Progress()):
-            found = result.exists()
-            if not found:
-                measured, milliseconds = measure_in_own_process(Specification.from_json(told, name), name)
-                atomic.write_text(start, str(milliseconds))  # first: the round counts once its own file is there
-                measured.save(result)
-    except TledgeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    head = f"{start.read_text(encoding='ascii')} {'found' if found else 'measured'}\n"
-    sys.stdout.buffer.write(head.encode() + result.read_bytes())
+    """Serves the request, also after the connection is lost; an error is part of the reply."""
+    serve(measure_once, outlive_parent=True)
     return 0
 
 

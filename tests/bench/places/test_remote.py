@@ -21,7 +21,7 @@ import pytest
 from support import tledge, write_stripes
 
 from tledge.bench import bench
-from tledge.bench.places import ssh as ssh_place
+from tledge.bench.places.kinds import ssh as ssh_place
 from tledge.bench.places.remote import connection, remote_receiver
 from tledge.bench.places.remote.connection import Account, Connection
 from tledge.bench.places.remote.wheel import write_wheel
@@ -257,19 +257,19 @@ def test_a_lost_connection_is_tried_again_and_after_a_long_loss_the_same_command
     with pytest.raises(ConnectionLostError, match=r"the connection to 'board' was lost"):
         run("cut-off")
     watcher.join()
-    assert any("the same command goes on from there" in note for note in notes)
+    assert any("run the same command again to resume" in note for note in notes)
     measured = {path: path.stat().st_mtime_ns for path in account.rounds()}
     assert len(measured) >= 3
     assert not (tmp_path / "cut-off/results.jsonl").exists()
 
     seen: dict[Path, int] = {}
-    removed = ssh_place.Workplace.remove
+    removed = ssh_place.RemoteFolder.remove
 
-    def note_and_remove(workplace: ssh_place.Workplace) -> None:
+    def note_and_remove(remote_folder: ssh_place.RemoteFolder) -> None:
         seen.update({path: path.stat().st_mtime_ns for path in account.rounds()})
-        removed(workplace)
+        removed(remote_folder)
 
-    monkeypatch.setattr(ssh_place.Workplace, "remove", note_and_remove)
+    monkeypatch.setattr(ssh_place.RemoteFolder, "remove", note_and_remove)
     assert cells(run("cut-off")) == whole
     assert any(note.startswith("Resumed:") for note in notes)
     assert {path: seen[path] for path in measured} == measured, "no round was measured twice"
@@ -294,7 +294,7 @@ def test_a_killed_benchmark_goes_on_too(
     begun.wait()
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "rounds were measured before the connection was lost, and are taken" in done.stdout
+    assert "rounds that were measured before the connection was lost" in done.stdout
     assert not account.cache.exists()
 
 
@@ -309,20 +309,19 @@ def test_no_password_is_asked_for_and_no_unknown_machine_is_trusted(account: Boa
         tmp_path / "stranger", account.port, identity=account.folder / "stranger", known_hosts=known
     )
     with pytest.raises(
-        HostError, match=r"takes none of your keys, and tledge asks for no password: 'ssh-copy-id -F .* board'"
+        HostError,
+        match=r"accepts none of your keys, and tledge does not ask for passwords: run 'ssh-copy-id -F .* board'",
     ):
         reach(stranger)
     user = account.folder / "user"
     unknown = write_config(tmp_path / "unknown", account.port, identity=user, known_hosts=tmp_path / "nobody")
     unknown.write_text(unknown.read_text() + "  StrictHostKeyChecking no\n")  # which would be a silent fallback
-    with pytest.raises(
-        HostError, match=r"its key is not known here, or has changed: compare it by 'ssh -F .* board' once"
-    ):
+    with pytest.raises(HostError, match=r"its host key is unknown here or has changed: run 'ssh -F .* board' once"):
         reach(unknown)
     other = (account.folder / "stranger.pub").read_text().split()
     (tmp_path / "other").write_text(f"[127.0.0.1]:{account.port} {other[0]} {other[1]}\n")
     changed = write_config(tmp_path / "changed", account.port, identity=user, known_hosts=tmp_path / "other")
-    with pytest.raises(HostError, match=r"its key is not known here, or has changed"):
+    with pytest.raises(HostError, match=r"its host key is unknown here or has changed"):
         reach(changed)
     assert not (tmp_path / "nobody").exists(), "no key was taken without a person"
 
@@ -335,7 +334,7 @@ def test_a_machine_that_cannot_be_reached_or_a_command_that_fails_is_named(accou
             tmp_path / "closed", free.getsockname()[1], identity=account.folder / "user", known_hosts=tmp_path / "none"
         )
         with pytest.raises(
-            HostError, match=r"cannot reach 'board': .*refused; try it by 'ssh -F .* board', and check its address"
+            HostError, match=r"cannot reach 'board': .*refused; try 'ssh -F .* board', and check its address"
         ):
             Connection(Account("board"), closed, Progress()).run(["true"], purpose="speak")
     reached = Connection(Account("board"), account.config, Progress())
@@ -395,7 +394,7 @@ def test_accounts_are_written_as_ssh_has_them(text: str, account: Account) -> No
     "text", ["pi@host:99999", "", "-oProxyCommand=evil", "pi@", "pi@host:port", "a b", "pi@-x", "host;rm"]
 )
 def test_what_is_no_account_is_refused_before_ssh_sees_it(text: str) -> None:
-    with pytest.raises(OptionError, match=r"--on takes ssh:USER@HOST"):
+    with pytest.raises(OptionError, match=r"`on` must look like 'ssh:USER@HOST'"):
         bench(files=["x.tflite"], on=f"ssh:{text}")
 
 
@@ -405,7 +404,7 @@ def test_places_are_named_and_what_they_cannot_do_is_refused(tiny_artifacts: Pat
         bench(files=model, on="emulate:pi5")
     with pytest.raises(UnknownNameError, match=r"unknown board 'pi6'"):
         bench(files=model, on="emulated:pi6")
-    with pytest.raises(OptionError, match=r"--on takes emulated:pi5; received 'emulated'"):
+    with pytest.raises(OptionError, match=r"`on` must look like 'emulated:pi5'; received 'emulated'"):
         bench(files=model, on="emulated")
     with pytest.raises(OptionError, match=r"--seconds does not go with --on emulated:pi5"):
         bench(files=model, on="emulated:pi5", seconds=3)
@@ -415,9 +414,11 @@ def test_places_are_named_and_what_they_cannot_do_is_refused(tiny_artifacts: Pat
         bench(files=model, on="ssh:pi@board", profile=True)
     with pytest.raises(OptionError, match=r"--attack does not go with --on ssh:pi@board"):
         bench(files=model, on="ssh:pi@board", attack=["square"])
-    with pytest.raises(OptionError, match=r"--ssh-config '.*' goes with --on ssh:USER@HOST"):
+    with pytest.raises(OptionError, match=r"`ssh_config='.*'` is only used with `on='ssh:USER@HOST'`"):
         bench(files=model, ssh_config=tmp_path / "config")
-    with pytest.raises(OptionError, match=r"--target 'litert:cpu:4' does not go with --on emulated:pi5"):
+    with pytest.raises(
+        OptionError, match=r"`targets` cannot be combined with `on='emulated:pi5'`.*received 'litert:cpu:4'"
+    ):
         bench(files=model, on="emulated:pi5", targets=["litert:cpu:4"])
 
 
@@ -428,7 +429,7 @@ def test_the_wheel_holds_what_is_installed_here_and_is_the_same_each_time(tmp_pa
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as archive:
         names = archive.namelist()
-        source = archive.read("tledge/bench/remote/receiving.py")
+        source = archive.read("tledge/bench/places/remote/remote_receiver.py")
         record = archive.read(next(name for name in names if name.endswith("RECORD"))).decode()
     assert source == Path(remote_receiver.__file__).read_bytes()
     assert {"tledge/cli/main.py", "tledge/bench/report/report.html", "tledge/core/py.typed"} <= set(names)

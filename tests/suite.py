@@ -68,19 +68,24 @@ def _guard(item: pytest.Item) -> Iterator[None]:
     if item.get_closest_marker("unit") is None:
         yield
         return
-    absent = object()
-    loaded = {name: sys.modules.get(name, absent) for name in HEAVY}
+    loaded = {name: sys.modules.pop(name) for name in HEAVY if name in sys.modules}
+    finder = _RefusingFinder()
+    sys.meta_path.insert(0, finder)
     _guarded_test = item.nodeid
-    sys.modules.update(dict.fromkeys(HEAVY))  # None makes "import keras" raise ModuleNotFoundError
     try:
         yield
     finally:
         _guarded_test = None
-        for name, module in loaded.items():
-            if module is absent:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module  # type: ignore[assignment]
+        sys.meta_path.remove(finder)
+        sys.modules.update(loaded)
+
+
+class _RefusingFinder:
+    """Raises for an import of TensorFlow or Keras; no ImportError, which ``importorskip`` would make a skip."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name in HEAVY:
+            raise RuntimeError(f"{_guarded_test} is marked unit and must not import {name}")
 
 
 def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:

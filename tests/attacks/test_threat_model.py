@@ -9,6 +9,8 @@ from tledge.attacks.integer_change import round_change
 from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import OptionError, UnknownNameError
 
+pytestmark = pytest.mark.unit
+
 RNG = np.random.default_rng(0)
 ORIGINALS = RNG.integers(0, 256, (6, 20, 24, 3), np.uint8)
 

@@ -5,6 +5,8 @@ import pytest
 
 from tledge.core import cpu
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("machine", "flags", "saturating"),

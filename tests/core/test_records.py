@@ -12,6 +12,8 @@ from tledge.core.extras import require
 from tledge.core.image_batches import map_ahead
 from tledge.core.measurement import Measurement, read_results, write_results
 
+pytestmark = pytest.mark.unit
+
 ONE = Measurement(
     artifact="int8.tflite",
     artifact_sha256="ab",

@@ -9,6 +9,7 @@ from tledge.core import significance
 from tledge.core.significance import FASTER, SLOWER, holm, latency_ratio, mcnemar, verdict
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (3, 5), (1, 9), (40, 12), (700, 640)])
 def test_mcnemar_is_the_exact_binomial_test(first: int, second: int) -> None:
     expected = binomtest(first, first + second).pvalue if first + second else 1.0
@@ -16,6 +17,7 @@ def test_mcnemar_is_the_exact_binomial_test(first: int, second: int) -> None:
     assert mcnemar(second, first) == mcnemar(first, second)
 
 
+@pytest.mark.unit
 def test_the_table_is_students() -> None:
     for freedom, value in enumerate(significance._STUDENT, start=1):
         assert value == pytest.approx(t.ppf(0.975, freedom), abs=6e-4)
@@ -45,12 +47,14 @@ def test_the_interval_covers_the_true_ratio(rounds: int, paired: bool) -> None:
         assert np.mean([interval[1] - interval[0] for _, interval in found if interval]) < 0.12
 
 
+@pytest.mark.unit
 def test_one_round_has_no_interval() -> None:
     ratio, interval = latency_ratio([np.array([2.0, 2.0])], [np.array([1.0, 1.0])], paired=True)
     assert (ratio, interval) == (pytest.approx(2.0), None)
     assert verdict(interval) == ""
 
 
+@pytest.mark.unit
 def test_a_verdict_needs_the_whole_interval() -> None:
     assert verdict((0.70, 0.97)) == FASTER
     assert verdict((1.03, 1.40)) == SLOWER
@@ -59,6 +63,7 @@ def test_a_verdict_needs_the_whole_interval() -> None:
     assert verdict((1.001, 1.015)) == ""
 
 
+@pytest.mark.unit
 def test_a_flagged_row_has_no_verdict() -> None:
     quiet = Row(artifact="a", target="litert:cpu:1", size=1, ratio=0.5, ratio_interval=(0.4, 0.6))
     assert quiet.verdict == FASTER
@@ -66,6 +71,7 @@ def test_a_flagged_row_has_no_verdict() -> None:
     assert replace(quiet, flags=("wrong_cpu",)).verdict == FASTER
 
 
+@pytest.mark.unit
 def test_several_tests_are_judged_together() -> None:
     assert holm([]) == []
     assert holm([0.04]) == [True]

@@ -8,6 +8,8 @@ from tledge.core.statistics import (
     wilson_interval,
 )
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("successes", "trials", "expected"),

@@ -110,6 +110,7 @@ def test_int8_computes_in_integers(converted: dict[tuple[str, str], Path]) -> No
     assert len(convolutions) > 6
 
 
+@pytest.mark.unit
 def test_recipes_are_parsed_once_and_in_order() -> None:
     assert [recipe.name for recipe in parse_recipes(["int8,float16", " float16 "])] == ["float16", "int8"]
     with pytest.raises(

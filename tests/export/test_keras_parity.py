@@ -7,6 +7,8 @@ from tledge.core.errors import ConversionError
 from tledge.core.splits import Sample, Splits
 from tledge.export.keras_parity import Reference
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture
 def reference() -> Reference:

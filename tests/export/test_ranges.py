@@ -3,6 +3,8 @@ import pytest
 
 from tledge.export.ranges import Histogram, Range, observe
 
+pytestmark = pytest.mark.unit
+
 
 def histogram(values: np.ndarray) -> Histogram:
     found = Histogram(Range(0.0, 0.0))

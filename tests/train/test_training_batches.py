@@ -12,6 +12,8 @@ from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.training_batches import Batch, TrainingBatches
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture(scope="module")
 def splits(photos: Path) -> Splits:

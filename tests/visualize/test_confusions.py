@@ -8,6 +8,8 @@ from tledge.edge_runtime.classifier import softmax
 from tledge.visualize.kinds.confusions import ClassifiedPhoto
 from tledge.visualize.pictures import Grid
 
+pytestmark = pytest.mark.unit
+
 PHOTOS = ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"]
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 FLOAT = np.array([[4, 0, 0], [3, 0, 0], [0, 2, 0], [5, 0, 0], [0, 0, 1], [0, 2, 0]], np.float32)

@@ -284,5 +284,6 @@ def test_a_kind_that_cannot_be_shown_costs_no_other(
         show(faint_run, tmp_path, "embedding")
 
 
+@pytest.mark.unit
 def test_names_are_drawn_as_they_are() -> None:
     assert score_curves([("cost$_5_$.png", [0.1, 0.9]), ("_MG_1.jpg", [0.2, 0.8])], "$x$").startswith(b"\x89PNG")

@@ -21,6 +21,7 @@ from tledge.visualize.total_variation import total_variation, total_variation_gr
 from tledge.visualize.visualized_model import model_of_run
 
 
+@pytest.mark.unit
 def test_total_variation_sums_the_steps_between_neighbours() -> None:
     image = np.zeros((1, 2, 3, 1), np.uint8)
     image[0, :, 1] = 6
@@ -29,6 +30,7 @@ def test_total_variation_sums_the_steps_between_neighbours() -> None:
     assert total_variation(checkered)[0] == pytest.approx(2 * 7 * 8 * 255 / 64)
 
 
+@pytest.mark.unit
 def test_the_gradient_of_total_variation_is_that_of_its_rounded_sum() -> None:
     rng = np.random.default_rng(0)
     image = rng.uniform(0, 9, (1, 4, 5, 2)).astype(np.float32)
@@ -117,6 +119,7 @@ def test_occlusion_finds_the_half_that_holds_the_stripes(faint_network: Any) -> 
         assert left > right, "the stripes lie in the left half"
 
 
+@pytest.mark.unit
 def test_patches_cover_the_photo_and_their_values_spread_over_it() -> None:
     patches = Patches.of((20, 30), 8)
     photo = np.full((20, 30, 3), 9, np.uint8)
@@ -138,6 +141,7 @@ def test_patches_cover_the_photo_and_their_values_spread_over_it() -> None:
             Patches.of((20, 30), side)
 
 
+@pytest.mark.unit
 def test_log_odds_do_not_end_where_scores_do() -> None:
     logits = np.array([[40.0, 0.0], [0.0, 0.0], [60.0, 0.0]], np.float32)
     np.testing.assert_allclose(log_odds(logits, 0), [40, 0, 60])
@@ -145,6 +149,7 @@ def test_log_odds_do_not_end_where_scores_do() -> None:
     np.testing.assert_allclose(log_odds(three, 0), [np.log(0.7 / 0.3)], rtol=1e-5)
 
 
+@pytest.mark.unit
 def test_ranks_agree_with_what_keeps_the_order() -> None:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     assert rank_correlation(values, np.exp(values)) == pytest.approx(1)
@@ -152,6 +157,7 @@ def test_ranks_agree_with_what_keeps_the_order() -> None:
     assert rank_correlation(values, np.ones((3, 4), np.float32)) is None
 
 
+@pytest.mark.unit
 def test_tied_values_share_the_mean_of_their_ranks() -> None:
     """Ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: covariance 4.5, sums of squares 4.5 and 5."""
     tied, plain = np.array([[0, 7, 7, 9]], np.float32), np.array([[0, 1, 2, 3]], np.float32)
@@ -177,6 +183,7 @@ def test_an_ascent_is_repeatable_and_its_images_differ_by_the_term_alone(faint_n
     np.testing.assert_array_equal(first.frames[-1], first.images)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -193,6 +200,7 @@ def test_options_of_an_ascent_are_checked(changed: dict[str, Any], message: str)
         AscentOptions(**options).check((SIZE, SIZE))
 
 
+@pytest.mark.unit
 def test_colours_keep_their_range() -> None:
     flat = np.ones((4, 4), np.float32)
     assert (stretched(flat) == 0).all()
@@ -209,6 +217,7 @@ def test_colours_keep_their_range() -> None:
     assert shown[1, 1, 1] == pytest.approx(64, abs=1)
 
 
+@pytest.mark.unit
 def test_letters_fit_into_their_width() -> None:
     lettering = CaptionWriter.load(11)
     lines = lettering.wrap("a photo of a cat\nthat-is-called-by-one-very-long-word-indeed", 80)

@@ -5,6 +5,8 @@ import pytest
 from tledge.attacks.corruptions import mean_corruption_error
 from tledge.core.errors import MeasurementError
 
+pytestmark = pytest.mark.unit
+
 
 def test_errors_are_summed_over_severities_and_averaged_over_corruptions() -> None:
     scored = mean_corruption_error(

@@ -21,7 +21,7 @@ import pytest
 from support import tledge, write_stripes
 
 from tledge.bench import bench
-from tledge.bench.places import ssh as ssh_place
+from tledge.bench.places.kinds import ssh as ssh_place
 from tledge.bench.places.remote import connection, remote_receiver
 from tledge.bench.places.remote.connection import Account, Connection
 from tledge.bench.places.remote.wheel import write_wheel

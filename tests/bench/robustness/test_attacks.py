@@ -348,6 +348,7 @@ def test_without_keras_the_attacks_that_remain_are_told(folder: Path, tmp_path: 
     check_one_line_error(done, "tledge[train]", "--attack square does without")
 
 
+@pytest.mark.unit
 def test_plans_are_what_options_say() -> None:
     assert plan_attacks({}) is None
     plan = plan_attacks({"attack": ["apgd", "square"], "eps": (4, 1, 4), "attack_steps": 7})
@@ -513,6 +514,7 @@ def attack_set() -> AttackSet:
     return AttackSet(photos, (attacked,))
 
 
+@pytest.mark.unit
 def test_a_set_comes_back_from_its_folder(attack_set: AttackSet, tmp_path: Path) -> None:
     attack_set.save(tmp_path)
     again = AttackSet.load(tmp_path)
@@ -572,6 +574,7 @@ def _escape(folder: Path) -> None:
     path.write_text(path.read_text().replace("originals/0000-cat.png", "../0000-cat.png"))
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

@@ -100,6 +100,7 @@ def test_the_command_shows_and_repeats_it(files: Path) -> None:
     )
 
 
+@pytest.mark.unit
 def test_names_and_groups_are_told_apart() -> None:
     assert parse_corruptions(["edge", "fog"]) == ("fog", *GROUPS["edge"])
     assert parse_corruptions(["all"]) == GROUPS["all"]

@@ -7,10 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import ROOMS, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ["core", "edge_runtime", "attacks", "train", "export", "bench", "visualize", "cli"]
 
 
 def test_imports_keep_the_layers() -> None:

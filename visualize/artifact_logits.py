@@ -1,29 +1,28 @@
-"""What artifacts say, through the runtime that ships."""
+"""Logits of an exported artifact, computed by the runtime that ships."""
 
 from __future__ import annotations
-
-import numpy as np
 
 from tledge.core.artifact import Artifact
 from tledge.core.images import Pixels
 from tledge.core.progress import Step
 from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.batched_logits import batched_logits
 from tledge.edge_runtime.tensor import Logits
 
-BATCH_SIZE = 32
 
+def artifact_logits(artifact: Artifact, pixels: Pixels, step: Step | None = None) -> Logits:
+    """Loads an artifact on the CPU and returns its logits.
 
-def answers_of(classifier: Classifier, pixels: Pixels, step: Step | None = None) -> Logits:
-    """The logits of uint8 (N, height, width, 3), some at a time: float32 (N, classes)."""
-    parts = []
-    for begin in range(0, len(pixels), BATCH_SIZE):
-        parts.append(classifier.logits(pixels[begin : begin + BATCH_SIZE]))
-        if step is not None:
-            step.advance(len(parts[-1]))
-    return np.concatenate(parts)
+    Args:
+        artifact: the exported file.
+        pixels: uint8 (N, height, width, 3).
+        step: advances by one for each image.
 
+    Returns:
+        float32 (N, classes).
 
-def answers_of_file(artifact: Artifact, pixels: Pixels, step: Step | None = None) -> Logits:
-    """The same of an artifact that is loaded for it, on the CPU. Raises TledgeError where it cannot be."""
+    Raises:
+        TledgeError: the artifact cannot be loaded.
+    """
     with Classifier(artifact.path) as classifier:
-        return answers_of(classifier, pixels, step)
+        return batched_logits(classifier.logits, pixels, step=step)

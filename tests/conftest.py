@@ -15,6 +15,8 @@ from support import TINY_SIDECAR, Demo, tledge, write_stripes
 
 from tledge.core.artifact import write_artifact
 
+pytest_plugins = ["suite"]
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

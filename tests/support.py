@@ -18,6 +18,7 @@ from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[1]
+ROOMS = ("core", "edge_runtime", "attacks", "train", "export", "bench", "visualize", "cli")
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,7 @@ def test_a_dependency_without_an_aarch64_wheel_is_noticed(tmp_path: Path) -> Non
         resolve(planted, BOOKWORM, tmp_path)
 
 
+@pytest.mark.unit
 def test_a_wheel_for_a_newer_c_library_or_another_cpu_is_noticed() -> None:
     def fits(file: str, system: System) -> bool:
         return bool(parse_wheel_filename(file)[3] & system.tags)
@@ -177,6 +178,7 @@ def test_a_wheel_for_a_newer_c_library_or_another_cpu_is_noticed() -> None:
     assert fits("a-1-py3-none-any.whl", TRIXIE)
 
 
+@pytest.mark.unit
 def test_what_only_the_board_asks_for_is_noticed() -> None:
     """This machine's pip would pass over it: it cannot be told another machine's markers."""
     asked = [Requirement("b>=2; platform_machine == 'aarch64' and python_version >= '3.13'")]

@@ -22,6 +22,7 @@ def set_up_commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.startswith("pip install") and "&&" in line]
 
 
+@pytest.mark.unit
 def test_the_readme_has_the_two_commands_that_do_all_the_set_up() -> None:
     demo, tests = set_up_commands()
     assert demo.split("&&")[1].strip() == "tledge demo"
@@ -46,11 +47,13 @@ def test_the_parts_of_the_set_up_commands_run() -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.unit
 def test_the_readme_shows_every_command() -> None:
     for command in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
         assert re.search(rf"tledge {command}\b", README), f"tledge {command} is not in the README"
 
 
+@pytest.mark.unit
 def test_the_readme_names_only_commands_and_options_that_exist() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL):
@@ -61,18 +64,21 @@ def test_the_readme_names_only_commands_and_options_that_exist() -> None:
                 assert set(re.findall(r"--[\w-]+", rest)) <= known, line
 
 
+@pytest.mark.unit
 def test_files_that_the_documents_link_to_exist() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name} links to {link}"
 
 
+@pytest.mark.unit
 def test_the_version_has_an_entry_in_the_changelog() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text()
     assert f"## [{PROJECT['version']}]" in changelog
     assert "Keep a Changelog" in changelog
 
 
+@pytest.mark.unit
 def test_constraints_pin_names_and_versions_only() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert len(lines) > 20
@@ -80,6 +86,7 @@ def test_constraints_pin_names_and_versions_only() -> None:
         assert re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.!+-]+( ; .+)?", line), line
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("minor", [11, 12, 13])
 def test_the_supported_pythons_are_declared(minor: int) -> None:
     assert f"Programming Language :: Python :: 3.{minor}" in PROJECT["classifiers"]

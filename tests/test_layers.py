@@ -7,10 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import ROOMS, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ["core", "edge_runtime", "attacks", "train", "export", "bench", "visualize", "cli"]
 
 
 def test_imports_keep_the_layers() -> None:
@@ -34,6 +33,7 @@ def test_core_imports_nothing_but_the_standard_library_numpy_pillow_and_msgspec(
             assert {name.split(".")[0] for name in names} <= allowed, path
 
 
+@pytest.mark.unit
 def test_every_package_is_installed_under_the_name_of_its_folder() -> None:
     folders = {path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("__init__.py")}
     expected = {f"tledge.{'.'.join(folder.parts)}": folder.as_posix() for folder in folders}

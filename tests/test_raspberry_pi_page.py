@@ -83,17 +83,20 @@ OPTIONS = {
 }
 
 
+@pytest.mark.unit
 def test_every_command_is_run_here_or_named_with_a_reason() -> None:
     placed = [*RUN_ON_THE_WORKSTATION, *RUN_ON_THE_BOARD, *NOT_HERE]
     assert sorted(set(COMMANDS)) == sorted(placed)
 
 
+@pytest.mark.unit
 def test_it_takes_ten_commands() -> None:
     ten = PAGE.split("## Ten commands")[1].split("## ")[0]
     workstation, board = re.findall(r"```sh\n(.*?)```", ten, re.DOTALL)[:2]
     assert len((workstation + board).splitlines()) == 10
 
 
+@pytest.mark.unit
 def test_only_options_that_exist_are_named() -> None:
     named = 0
     for line in COMMANDS:

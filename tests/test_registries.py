@@ -19,6 +19,7 @@ from tledge.visualize.kind import KINDS, Kind
 REGISTRIES: list[Registry[Any]] = [ATTACKS, BACKBONES, FORMATS, KINDS, RUNTIMES]
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
 def test_every_name_loads_and_is_one_of_its_kind(registry: Registry[Any]) -> None:
     assert registry.names()
@@ -42,6 +43,7 @@ def test_backbones_name_a_keras_application_and_their_paper(name: str) -> None:
     assert bool(backbone.widths) == with_width
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", FORMATS.names())
 def test_formats_have_known_recipes_a_sidecar_and_a_runtime(name: str) -> None:
     kind: Format = FORMATS.load(name)
@@ -51,6 +53,7 @@ def test_formats_have_known_recipes_a_sidecar_and_a_runtime(name: str) -> None:
     assert any(name in RUNTIMES.load(runtime).formats for runtime in RUNTIMES.names())
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", RUNTIMES.names())
 def test_runtimes_have_a_cpu_and_say_where_they_come_from(name: str) -> None:
     runtime: Runtime = RUNTIMES.load(name)
@@ -59,6 +62,7 @@ def test_runtimes_have_a_cpu_and_say_where_they_come_from(name: str) -> None:
     assert runtime.distributions
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", ATTACKS.names())
 def test_attacks_are_called_as_their_module_and_name_their_paper(name: str) -> None:
     attack: Attack = ATTACKS.load(name)
@@ -68,6 +72,7 @@ def test_attacks_are_called_as_their_module_and_name_their_paper(name: str) -> N
     assert attack.budget >= 1
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", KINDS.names())
 def test_kinds_are_called_as_their_module_and_have_options_that_the_command_takes(name: str) -> None:
     kind: Kind = KINDS.load(name)

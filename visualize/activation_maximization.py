@@ -1,9 +1,9 @@
-"""Activation maximization: an image that a network takes for a class more than any photo, climbed to from noise.
+"""Activation maximization: gradient ascent from noise to an image with a high logit for one class.
 
 Source: Erhan, Bengio, Courville and Vincent, Visualizing higher-layer features of a deep network, 2009; Simonyan,
 Vedaldi and Zisserman, arXiv 1312.6034, section 2 (the logit, not its softmax; the L2 term); Mahendran and Vedaldi,
 arXiv 1412.0035 (the total-variation term and jitter); Mordvintsev, Olah and Tyka, Inceptionism, 2015 (scales, from
-coarse to fine, and gradients brought to one length).
+coarse to fine, and gradients scaled to a fixed length).
 """
 
 from __future__ import annotations
@@ -27,26 +27,25 @@ NOISE = 20.0
 """Standard deviation of the noise at the start, in pixel values."""
 
 FIRST_STEP, LAST_STEP = 10.0, 0.1
-"""Length of the first and the last step of each scale: root mean square, in pixel values."""
+"""Root mean square of the first and the last step of each scale, in pixel values."""
 
 SMALLEST_SIDE = 4
-"""Pixels of the coarsest image that is climbed on."""
+"""Side of the coarsest image, in pixels."""
 
 SHOWN = 24
-"""Images on the way that are kept."""
+"""Frames kept for the animation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AscentOptions:
-    """How an ideal image is climbed to.
+    """Settings of the gradient ascent.
 
     Attributes:
-        steps: along the gradient, over all scales.
-        l2: how strongly values are pulled to middle grey: at one standard deviation of the noise from it, the pull is
-            this part of a step.
-        jitter: by how many pixels, at most, the image is moved about before each step.
-        scales: how often the image doubles its size on the way; 1 climbs at full size from the start.
-        seed: of the noise and the jitter.
+        steps: number of gradient steps, over all scales.
+        l2: strength of the pull toward middle grey, as a fraction of a step at one standard deviation of the noise.
+        jitter: largest random shift before each step, in pixels.
+        scales: number of image sizes, each twice the one before; 1 works at full size from the start.
+        seed: seed of the noise and the jitter.
     """
 
     steps: int
@@ -56,32 +55,34 @@ class AscentOptions:
     seed: int
 
     def check(self, size: tuple[int, int]) -> None:
-        """Raises OptionError for what is no way to climb to an image of (height, width)."""
+        """Raises OptionError if a setting is out of range for images of (height, width)."""
         most = 1 + int(math.log2(max(1, min(size) // SMALLEST_SIDE)))
         for name, value, least, largest in (
-            ("--steps", self.steps, 1, 100_000),
-            ("--l2", self.l2, 0, 1),
-            ("--jitter", self.jitter, 0, min(size) // 2),
-            ("--scales", self.scales, 1, most),
-            ("--seed", self.seed, 0, 2**32 - 1),
+            ("steps", self.steps, 1, 100_000),
+            ("l2", self.l2, 0, 1),
+            ("jitter", self.jitter, 0, min(size) // 2),
+            ("scales", self.scales, 1, most),
+            ("seed", self.seed, 0, 2**32 - 1),
         ):
             if not least <= value <= largest:
                 raise OptionError(
-                    f"{name} must be between {least:g} and {largest:g} for images of {size[0]} × {size[1]} pixels;"
+                    f"`{name}` must be between {least:g} and {largest:g} for images of {size[0]} × {size[1]} pixels;"
                     f" received {value:g}"
                 )
         if self.steps < self.scales:
-            raise OptionError(f"--steps {self.steps} are too few for {self.scales} scales; make one step at each")
+            raise OptionError(
+                f"`steps={self.steps}` is too few for {self.scales} scales; use at least one step per scale"
+            )
 
 
 @dataclass(frozen=True)
 class Ascent:
-    """K images of one class, climbed to from the same noise by the same jitter.
+    """K images of one class, made from the same noise with the same jitter.
 
     Attributes:
         images: uint8 (K, height, width, 3).
-        frames: the images on the way, each uint8 (K, height, width, 3); the last are ``images``.
-        frame_steps: how many steps had been made for each frame.
+        frames: intermediate images, each uint8 (K, height, width, 3); the last frame equals ``images``.
+        frame_steps: number of steps before each frame.
     """
 
     images: Pixels
@@ -98,17 +99,17 @@ def ascend(
     options: AscentOptions,
     advance: Callable[[], None],
 ) -> Ascent:
-    """Climbs to K images of a class, which differ in their total-variation term alone.
+    """Makes K images of a class that differ only in the weight of their total-variation term.
 
     Args:
-        gradient: of the network, whose input is pixel values of 0 to 255, (N, height, width, 3).
-        target: the class.
+        gradient: logit gradients of a network that takes pixel values 0 to 255, (N, height, width, 3).
+        target: index of the class.
         size: (height, width).
-        weights: (K,), of the total-variation term; 0 leaves it out. The gradient of the logit is brought to root mean
-            square 1 before they are added up, that of the term is not: it is 0 where the image is flat, and up to 4
-            times the weight where it is rough, so that at 1 the term mostly outweighs the class.
-        options: all the rest.
-        advance: is called after each step.
+        weights: (K,), weight of the total-variation term; 0 leaves it out. The gradient of the logit is scaled to root
+            mean square 1, that of the term is not: it ranges from 0 in flat areas to 4 times the weight in rough
+            ones, so a weight of 1 mostly outweighs the class.
+        options: settings of the ascent.
+        advance: called after each step.
     """
     rng = np.random.default_rng(options.seed)
     count = len(weights)
@@ -117,42 +118,43 @@ def ascend(
     coarse = [_side_sizes(size, scale) for scale in reversed(range(options.scales))]
     image = np.float32(GREY) + rng.normal(0, NOISE, (1, *coarse[0], 3)).astype(np.float32)
     image = image.repeat(count, axis=0)
-    shown = {round(place) for place in np.linspace(0, options.steps, SHOWN)}
-    frames, frame_steps = [_rounded(_enlarged(image, size))], [0]
+    kept_steps = {round(step) for step in np.linspace(0, options.steps, SHOWN)}
+    frames, frame_steps = [_round(_enlarge(image, size))], [0]
     done = 0
     for scale, own_size in enumerate(coarse):
-        image = _enlarged(image, own_size)
+        image = _enlarge(image, own_size)
         steps = options.steps * (scale + 1) // options.scales - options.steps * scale // options.scales
         for step in range(steps):
             down, across = rng.integers(-options.jitter, options.jitter + 1, 2)
-            pull = _climb(gradient, image, targets, size=size, moves=(int(down), int(across)))
+            pull = _normalized_gradient(gradient, image, targets, size=size, shift=(int(down), int(across)))
             pull -= smoothness * total_variation_gradient(image)
             pull -= np.float32(options.l2 / NOISE) * (image - np.float32(GREY))
             share = 0.5 * (1 + math.cos(math.pi * step / steps))
             image = np.clip(image + np.float32(LAST_STEP + (FIRST_STEP - LAST_STEP) * share) * pull, 0, WHITE)
             done += 1
-            if done in shown:
-                frames.append(_rounded(_enlarged(image, size)))
+            if done in kept_steps:
+                frames.append(_round(_enlarge(image, size)))
                 frame_steps.append(done)
             advance()
     return Ascent(frames[-1], frames, frame_steps)
 
 
-def _climb(
+def _normalized_gradient(
     gradient: LogitGradient,
     image: Floats,
     targets: npt.NDArray[np.intp],
     *,
     size: tuple[int, int],
-    moves: tuple[int, int],
+    shift: tuple[int, int],
 ) -> Floats:
-    """The gradient of the logits by images of any size, which the network sees enlarged and moved about; root mean
-    square 1 for each image, 0 where there is none.
+    """Returns the gradient of the logits with respect to images of any size.
+
+    The network gets the images enlarged and shifted. Each gradient has root mean square 1, or 0 if it vanishes.
     """
-    down, across = moves
-    seen = np.roll(_enlarged(image, size), (down, across), axis=(1, 2))
-    _, found = gradient(seen, targets)
-    found = _reduced(np.roll(found, (-down, -across), axis=(1, 2)), image.shape[1:3])
+    down, across = shift
+    shifted = np.roll(_enlarge(image, size), (down, across), axis=(1, 2))
+    _, found = gradient(shifted, targets)
+    found = _reduce(np.roll(found, (-down, -across), axis=(1, 2)), image.shape[1:3])
     length: Floats = np.sqrt(np.square(found).mean(axis=(1, 2, 3), keepdims=True))
     length[length == 0] = 1
     return found / length
@@ -163,19 +165,19 @@ def _side_sizes(size: tuple[int, int], scale: int) -> tuple[int, int]:
 
 
 def _interpolation(side: int, larger: int) -> Floats:
-    """The matrix (larger, side) of linear interpolation between pixel centres."""
+    """Returns the matrix (larger, side) of linear interpolation between pixel centres."""
     matrix = np.zeros((larger, side), np.float32)
-    places = (np.arange(larger) + 0.5) * side / larger - 0.5
-    below = np.floor(places).astype(np.intp)
-    share = (places - below).astype(np.float32)
+    positions = (np.arange(larger) + 0.5) * side / larger - 0.5
+    below = np.floor(positions).astype(np.intp)
+    share = (positions - below).astype(np.float32)
     rows = np.arange(larger)
     np.add.at(matrix, (rows, np.clip(below, 0, side - 1)), 1 - share)
     np.add.at(matrix, (rows, np.clip(below + 1, 0, side - 1)), share)
     return matrix
 
 
-def _enlarged(images: Floats, size: tuple[int, int]) -> Floats:
-    """Images (N, h, w, 3) at (height, width), by bilinear interpolation."""
+def _enlarge(images: Floats, size: tuple[int, int]) -> Floats:
+    """Returns images (N, h, w, 3) enlarged to (height, width) by bilinear interpolation."""
     if images.shape[1:3] == size:
         return images
     down, across = (_interpolation(side, larger) for side, larger in zip(images.shape[1:3], size, strict=True))
@@ -183,8 +185,8 @@ def _enlarged(images: Floats, size: tuple[int, int]) -> Floats:
     return found
 
 
-def _reduced(gradients: Floats, size: tuple[int, int]) -> Floats:
-    """The gradients by images of a smaller size of which those given are by the enlarged ones: the transpose."""
+def _reduce(gradients: Floats, size: tuple[int, int]) -> Floats:
+    """Returns gradients with respect to the small images, given those of the enlarged ones."""
     if gradients.shape[1:3] == size:
         return gradients
     down, across = (_interpolation(side, larger) for side, larger in zip(size, gradients.shape[1:3], strict=True))
@@ -192,5 +194,5 @@ def _reduced(gradients: Floats, size: tuple[int, int]) -> Floats:
     return found
 
 
-def _rounded(images: Floats) -> Pixels:
+def _round(images: Floats) -> Pixels:
     return np.rint(np.clip(images, 0, WHITE)).astype(np.uint8)

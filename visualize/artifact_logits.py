@@ -1,4 +1,4 @@
-"""Logits of artifacts, through the runtime that ships."""
+"""Logits of an exported artifact, computed by the runtime that ships."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from tledge.edge_runtime.batched_logits import batched_logits
 from tledge.edge_runtime.tensor import Logits
 
 
-def answers_of(classifier: Classifier, pixels: Pixels, step: Step | None = None) -> Logits:
-    """Returns the logits of uint8 (N, height, width, 3), computed in batches: float32 (N, classes)."""
-    return batched_logits(classifier.logits, pixels, step=step)
+def artifact_logits(artifact: Artifact, pixels: Pixels, step: Step | None = None) -> Logits:
+    """Loads an artifact on the CPU and returns its logits.
 
+    Args:
+        artifact: the exported file.
+        pixels: uint8 (N, height, width, 3).
+        step: advances by one for each image.
 
-def answers_of_file(artifact: Artifact, pixels: Pixels, step: Step | None = None) -> Logits:
-    """Returns the same for an artifact that is loaded on the CPU first. Raises TledgeError if it cannot be loaded."""
+    Returns:
+        float32 (N, classes).
+
+    Raises:
+        TledgeError: the artifact cannot be loaded.
+    """
     with Classifier(artifact.path) as classifier:
-        return answers_of(classifier, pixels, step)
+        return batched_logits(classifier.logits, pixels, step=step)

@@ -1,4 +1,4 @@
-"""Words on pictures."""
+"""Text drawn into pictures."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ INK = (32, 36, 42)
 
 @dataclass(frozen=True)
 class CaptionWriter:
-    """A font of one size.
+    """Draws text in one font and size.
 
     Attributes:
-        font: as Pillow takes it.
-        size: pixels.
+        font: the Pillow font.
+        size: font size in pixels.
     """
 
     font: ImageFont.FreeTypeFont
@@ -27,12 +27,12 @@ class CaptionWriter:
 
     @classmethod
     def load(cls, size: int) -> Self:
-        """The DejaVu Sans that matplotlib brings, which has more than Latin letters.
+        """Loads DejaVu Sans, which matplotlib ships and which covers more than Latin letters.
 
         Raises:
             MissingExtraError: matplotlib is not installed.
         """
-        require("matplotlib", extra="train", purpose="lettering pictures")
+        require("matplotlib", extra="train", purpose="captions in pictures")
         import matplotlib
 
         path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -40,11 +40,11 @@ class CaptionWriter:
 
     @property
     def line_height(self) -> int:
-        """Pixels from one line to the next."""
+        """Distance between lines, in pixels."""
         return round(1.35 * self.size)
 
     def wrap(self, text: str, width: int) -> list[str]:
-        """The lines of a text that is no wider than some pixels; a longer word is cut off with an ellipsis."""
+        """Splits a text into lines of at most ``width`` pixels; a longer word is cut off with an ellipsis."""
         lines: list[str] = []
         for paragraph in text.split("\n"):
             line = ""
@@ -59,10 +59,10 @@ class CaptionWriter:
         return [self._cut(line, width) for line in lines]
 
     def write(self, canvas: Image.Image, text: str, corner: tuple[int, int], width: int) -> None:
-        """Writes a text into a canvas, its upper left corner at (x, y), no wider than some pixels."""
+        """Draws a text on a canvas, with its upper left corner at (x, y) and at most ``width`` pixels wide."""
         pen = ImageDraw.Draw(canvas)
-        for number, line in enumerate(self.wrap(text, width)):
-            pen.text((corner[0], corner[1] + number * self.line_height), line, fill=INK, font=self.font)
+        for index, line in enumerate(self.wrap(text, width)):
+            pen.text((corner[0], corner[1] + index * self.line_height), line, fill=INK, font=self.font)
 
     def _cut(self, line: str, width: int) -> str:
         if self.font.getlength(line) <= width:

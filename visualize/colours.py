@@ -1,4 +1,4 @@
-"""Numbers as colours."""
+"""Maps of numbers as colours."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tledge.core.images import Pixels
 Floats = npt.NDArray[np.floating[Any]]
 
 STRONG = 99.5
-"""The percentile from which on values have the last colour of a map."""
+"""Values at or above this percentile get the last colour of a colour map."""
 
 OVERLAID = 0.6
-"""How opaque a heat map is where it is strongest."""
+"""Opacity of a heat map at its strongest point."""
 
 
-def coloured(values: Floats, name: str = "viridis") -> Pixels:
-    """Numbers from 0 to 1, of any shape, in the colours of one of matplotlib's maps: uint8 (..., 3)."""
-    require("matplotlib", extra="train", purpose="colouring pictures")
+def apply_colour_map(values: Floats, name: str = "viridis") -> Pixels:
+    """Returns numbers from 0 to 1, of any shape, in the colours of a matplotlib colour map: uint8 (..., 3)."""
+    require("matplotlib", extra="train", purpose="coloured pictures")
     from matplotlib import colormaps
 
     found: Pixels = np.rint(colormaps[name](np.clip(values, 0, 1))[..., :3] * 255).astype(np.uint8)
     return found
 
 
-def stretched(values: Floats) -> Floats:
-    """A map from its smallest value, which becomes 0, to its strongest ones, which become 1; all 0 where it is flat."""
+def stretch(values: Floats) -> Floats:
+    """Scales a map to 0 at its smallest value and 1 at its strongest ones; a flat map becomes all 0."""
     low, high = float(values.min()), float(np.percentile(values, STRONG))
     if high <= low:
         high = float(values.max())
@@ -40,42 +40,42 @@ def stretched(values: Floats) -> Floats:
     return found
 
 
-def positive_share(values: Floats) -> Floats:
-    """What of a map is above 0, with its largest value as 1; all 0 where nothing is."""
+def positive_part(values: Floats) -> Floats:
+    """Returns the positive values of a map divided by the largest, 0 elsewhere."""
     positive: Floats = np.maximum(values, 0)
     largest = positive.max()
     return positive / largest if largest > 0 else positive
 
 
-def resized(values: Floats, size: tuple[int, int]) -> Floats:
-    """A map (h, w) enlarged to (height, width) by bilinear interpolation: float32."""
+def resize_map(values: Floats, size: tuple[int, int]) -> Floats:
+    """Resizes a map (h, w) to (height, width) by bilinear interpolation: float32."""
     image = Image.fromarray(values.astype(np.float32))
     return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-def overlaid(photo: Pixels, heat: Floats, name: str = "inferno") -> Pixels:
-    """A photo in grey beneath a heat map.
+def overlay(photo: Pixels, heat: Floats, name: str = "inferno") -> Pixels:
+    """Lays a heat map over a grey version of a photo.
 
     Args:
         photo: uint8 (height, width, 3).
-        heat: (height, width), 0 to 1: how warm and how opaque the colour is.
-        name: of matplotlib's colour map.
+        heat: (height, width), 0 to 1; sets both colour and opacity.
+        name: matplotlib's name of the colour map.
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)[..., np.newaxis]
     share = (OVERLAID * np.clip(heat, 0, 1) + 0.15)[..., np.newaxis]
-    mixed = (1 - share) * grey + share * coloured(heat, name)
+    mixed = (1 - share) * grey + share * apply_colour_map(heat, name)
     found: Pixels = np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
     return found
 
 
-def amplified(difference: npt.NDArray[Any]) -> tuple[Pixels, float]:
-    """Changes of pixel values around a middle grey, enlarged until the largest is black or white.
+def amplify(difference: npt.NDArray[Any]) -> tuple[Pixels, float]:
+    """Shows changes of pixel values around middle grey, amplified until the largest is black or white.
 
     Args:
         difference: (height, width, 3), signed, in pixel values.
 
     Returns:
-        uint8 (height, width, 3), and by how much it was enlarged.
+        uint8 (height, width, 3), and the amplification factor.
     """
     largest = float(np.abs(difference).max())
     factor = 127 / largest if largest else 1.0

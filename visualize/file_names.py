@@ -1,4 +1,4 @@
-"""Names of files made of what users called things."""
+"""File names made of photo and layer names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ LONGEST = 60
 
 
 def slug(text: str) -> str:
-    """A text as a part of a file's name: "cat/0123.jpg" becomes "cat-0123"; never empty."""
+    """Returns a text as part of a file name: "cat/0123.jpg" becomes "cat-0123"; never empty."""
     without_suffix = re.sub(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", "", text, flags=re.IGNORECASE)
     return re.sub(r"[^\w.-]+", "-", without_suffix).strip("-.")[-LONGEST:].lstrip("-.") or "unnamed"

@@ -1,4 +1,4 @@
-"""Grad-CAM: where the feature maps lie that speak for a class.
+"""Grad-CAM: a map of the image regions that support a class.
 
 Source: Selvaraju et al., arXiv 1610.02391, equations (1) and (2).
 """
@@ -17,23 +17,23 @@ from tledge.visualize.logit_gradients import LogitGradient
 Floats = npt.NDArray[np.float32]
 
 BATCH_SIZE = 8
-"""Photos of which feature maps and gradients are held at a time."""
+"""Photos per batch."""
 
 
 class GradCam:
-    """Maps of one layer of a network.
+    """Computes Grad-CAM at one layer of a network.
 
     Args:
         model: a ``keras.Model`` from pixel values 0 to 255, (N, height, width, 3), to logits.
-        layer: the name of a layer with feature maps; the last one that all connections go through without it.
+        layer: name of a layer with feature maps; by default the last one that all connections go through.
 
     Attributes:
-        layer: its name.
+        layer: name of the layer in use.
 
     Raises:
-        UnknownNameError: none of the layers with feature maps has that name.
-        OptionError: a connection goes around the layer.
-        ModelError: the network has no such layer at all.
+        UnknownNameError: no layer with feature maps has that name.
+        OptionError: a connection bypasses the layer.
+        ModelError: the network has no suitable layer.
     """
 
     def __init__(self, model: Any, layer: str | None = None) -> None:
@@ -41,14 +41,14 @@ class GradCam:
         self._gradient = LogitGradient(after)
 
     def __call__(self, images: Pixels, classes: npt.NDArray[np.intp]) -> Floats:
-        """What speaks for a class of each image.
+        """Returns the Grad-CAM map of one class for each image.
 
         Args:
             images: uint8 (N, height, width, 3).
-            classes: (N,).
+            classes: (N,), index of the class for each image.
 
         Returns:
-            float32 (N, h, w) of the layer's size, 0 or more.
+            float32 (N, h, w) of the layer's size, no value below 0.
         """
         parts = range(0, len(images), BATCH_SIZE)
         return np.concatenate(

@@ -1,4 +1,4 @@
-"""What a kind of picture is: the base of every module in ``visualize/kinds``."""
+"""The base class of every kind of picture in ``visualize/kinds``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tledge.visualize.visualized_model import VisualizedModel
 
 
 class Kind(ABC):
-    """A way to look at a network; subclasses are frozen dataclasses of its options.
+    """One kind of picture; subclasses are frozen dataclasses of its options.
 
     Attributes:
-        title: what the page calls it.
-        reference: the papers that say how it is done; empty where nothing needs one.
+        title: heading on the page.
+        reference: papers that describe the method; may be empty.
     """
 
     title: ClassVar[str]
@@ -26,32 +26,32 @@ class Kind(ABC):
 
     @property
     def name(self) -> str:
-        """The name of its module."""
+        """Name of the module, which is what users type."""
         return type(self).__module__.rpartition(".")[2]
 
     @classmethod
     def options(cls) -> frozenset[str]:
-        """The names of its options."""
+        """Returns the names of the options."""
         return frozenset(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
 
     def with_options(self, given: Mapping[str, Any]) -> Self:
-        """The same with those of some options that are its own."""
+        """Returns a copy with the given options that this kind has; others are ignored."""
         own = {name: value for name, value in given.items() if name in self.options()}
         changed: Self = dataclasses.replace(self, **own)  # type: ignore[type-var]
         return changed
 
-    def why_not(self, subject: VisualizedModel) -> str:
-        """What a subject lacks for this kind to be shown, and how to give it; empty where nothing."""
+    def why_not(self, network: VisualizedModel) -> str:
+        """Returns what the network lacks for this kind and how to provide it; empty if nothing."""
         return ""
 
     @abstractmethod
-    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
-        """Looks.
+    def show(self, network: VisualizedModel, progress: Progress) -> Section:
+        """Makes the section of this kind.
 
         Raises:
-            TledgeError: an option that this subject cannot take.
+            TledgeError: an option does not fit this network.
         """
 
 
 KINDS = Registry[Kind](package="tledge.visualize.kinds", kind="kind", attribute="KIND", base=Kind)
-"""Each module of ``visualize/kinds``, with a kind of the options that are usual."""
+"""Each module of ``visualize/kinds``, with default options."""

@@ -1,4 +1,4 @@
-"""The layers of a network that hold feature maps."""
+"""Layers with feature maps, and models cut at one of them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tledge.core.images import Pixels
 Floats = npt.NDArray[np.float32]
 
 PASSING = ("InputLayer", "Rescaling", "Normalization", "ZeroPadding2D", "Cropping2D", "Dropout", "SpatialDropout2D")
-"""Layers that compute no features of their own."""
+"""Types of layers that compute no features."""
 
 MOST_LAYERS = 5
 
 
 def feature_layers(model: Any) -> list[Any]:
-    """The layers that give feature maps (N, h, w, channels), larger than 1 x 1, from the image on.
+    """Returns the layers whose outputs are feature maps (N, h, w, channels) larger than 1 x 1, from input to output.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no such layer.
     """
     found = [
         layer
@@ -31,21 +31,21 @@ def feature_layers(model: Any) -> list[Any]:
         if type(layer).__name__ not in PASSING and _is_spatial(getattr(layer.output, "shape", ()))
     ]
     if not found:
-        raise ModelError("the network has no layer with feature maps (N, h, w, channels): it cannot be looked into")
+        raise ModelError("the network has no layer with feature maps (N, h, w, channels): it cannot be visualized")
     return found
 
 
 def _is_spatial(shape: Sequence[int | None]) -> bool:
-    """Whether it is that of feature maps larger than 1 x 1, of a size that is known."""
+    """Whether a shape is that of feature maps larger than 1 x 1 with a known size."""
     return len(shape) == 4 and all(side is not None and side > 1 for side in shape[1:3])
 
 
 def find_layers(model: Any, names: Sequence[str]) -> list[Any]:
-    """The layers that a user names, or the last one of each size of feature map, of the smallest sizes.
+    """Returns the named layers, or by default the last layer of each of the five smallest feature map sizes.
 
     Raises:
-        UnknownNameError: none of the layers with feature maps has that name.
-        ModelError: there is no such layer at all.
+        UnknownNameError: no layer with feature maps has that name.
+        ModelError: the network has no suitable layer.
     """
     layers = {layer.name: layer for layer in feature_layers(model)}
     for name in names:
@@ -59,15 +59,15 @@ def find_layers(model: Any, names: Sequence[str]) -> list[Any]:
 
 
 def feature_maps(model: Any, layers: Sequence[Any], pixels: Pixels) -> list[Floats]:
-    """What layers make of photos.
+    """Computes the feature maps of photos.
 
     Args:
-        model: whose layers they are.
+        model: the model that contains the layers.
         layers: one or more.
         pixels: uint8 (N, height, width, 3).
 
     Returns:
-        For each layer float32 (N, h, w, channels).
+        One array per layer: float32 (N, h, w, channels).
     """
     import keras
 
@@ -78,19 +78,19 @@ def feature_maps(model: Any, layers: Sequence[Any], pixels: Pixels) -> list[Floa
 
 
 def split_at(model: Any, name: str | None) -> tuple[Any, Any, str]:
-    """Cuts a network into what comes before a layer's feature maps and what comes after them, sharing its weights.
+    """Cuts a network at a layer into two models that share its weights.
 
     Args:
-        model: whole, from (N, height, width, 3) to logits.
-        name: of the layer; the last one at which that can be done without it.
+        model: the whole network, from (N, height, width, 3) to logits.
+        name: name of the layer; by default the last one where a cut is possible.
 
     Returns:
-        The ``keras.Model`` to the layer's output, the one from there on, and the layer's name.
+        The ``keras.Model`` up to the layer's output, the one from there to the logits, and the layer's name.
 
     Raises:
-        UnknownNameError: none of the layers with feature maps has that name.
-        OptionError: a connection goes around the layer.
-        ModelError: there is no such layer at all.
+        UnknownNameError: no layer with feature maps has that name.
+        OptionError: a connection bypasses the layer.
+        ModelError: the network has no suitable layer.
     """
     import keras
 
@@ -98,12 +98,12 @@ def split_at(model: Any, name: str | None) -> tuple[Any, Any, str]:
     for layer in candidates:
         try:
             after = keras.Model(layer.output, model.output)
-        except ValueError:  # the logits do not follow from this layer alone
+        except ValueError:  # a connection bypasses this layer
             continue
         return keras.Model(model.input, layer.output), after, str(layer.name)
     if name is None:
-        raise ModelError("no layer holds all that the logits are made of: Grad-CAM cannot be made of this network")
+        raise ModelError("Grad-CAM needs a layer that all connections go through; this network has none")
     raise OptionError(
-        f"a connection goes around the layer '{name}', so that the logits do not follow from it alone; without --layer"
-        " the last layer that all go through is taken"
+        f"a connection bypasses the layer '{name}', so the logits do not depend on it alone; leave out `layers` to use"
+        " the last layer that all connections go through"
     )

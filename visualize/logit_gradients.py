@@ -1,8 +1,7 @@
-"""Logits and their gradients by what a Keras model is given, on TensorFlow and on JAX.
+"""Logits and their gradients with respect to a Keras model's input, on TensorFlow and on JAX.
 
-Unlike ``attacks.GradientModel``, which takes the gradients of an attack's loss by the pixels of photos, this takes
-those of one logit, and by any tensor: also by the activations of a layer, through the part of a model that comes
-after it.
+``attacks.GradientModel`` differentiates an attack's loss with respect to pixels. This module differentiates one logit
+with respect to any input tensor, for instance the activations of a layer, through the part of a model after it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Step = Callable[[Floats, Floats], tuple[Any, Any]]
 
 
 class LogitGradient:
-    """The gradients of logits by a model's input, in inference mode.
+    """Computes gradients of logits with respect to a model's input, in inference mode.
 
     Args:
         model: a ``keras.Model`` from float32 (N, ...) to logits (N, classes).
@@ -40,21 +39,21 @@ class LogitGradient:
         builders = {"tensorflow": _build_on_tensorflow, "jax": _build_on_jax}
         if backend not in builders:
             raise OptionError(
-                f"gradients are taken on {' or '.join(builders)}; Keras is set to {backend}: set"
+                f"gradients need the Keras backend {' or '.join(builders)}; received {backend}; set"
                 " KERAS_BACKEND=tensorflow"
             )
         self._classes = int(model.output_shape[-1])
         self._step = builders[backend](model)
 
     def __call__(self, values: Floats, classes: Indices) -> tuple[Floats, Floats]:
-        """Answers to some inputs, and what moves one logit of each.
+        """Returns logits and the gradient of one logit for each input.
 
         Args:
-            values: float32 (N, ...), as the model takes them.
-            classes: (N,), whose logit is differentiated.
+            values: float32 (N, ...), the model's input.
+            classes: (N,), index of the logit to differentiate.
 
         Returns:
-            float32 (N, classes), the logits; float32 of the shape of ``values``, the gradients.
+            The logits, float32 (N, classes), and the gradients, float32 in the shape of ``values``.
         """
         chosen = np.eye(self._classes, dtype=np.float32)[classes]
         logits, gradients = self._step(values.astype(np.float32, copy=False), chosen)
@@ -62,7 +61,7 @@ class LogitGradient:
 
 
 def _build_on_tensorflow(model: Any) -> Step:
-    """One graph for any number of inputs; without XLA, which is many times slower on a CPU."""
+    """Builds one graph for any batch size, without XLA, which is many times slower on a CPU."""
     import tensorflow as tf
 
     def step(values: Any, chosen: Any) -> Any:

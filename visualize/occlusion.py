@@ -1,11 +1,11 @@
-"""Occlusion: by how much a class falls where a part of the photo is covered. Needs answers, no gradients.
+"""Occlusion: how much the score of a class falls when part of a photo is covered. Needs no gradients.
 
 Source: Zeiler and Fergus, arXiv 1311.2901, section 4.2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,26 +13,26 @@ import numpy.typing as npt
 
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
+from tledge.edge_runtime.batched_logits import LogitsFn
 
 Floats = npt.NDArray[np.float32]
-Answers = Callable[[Pixels], Floats]
 
 PATCHES_ACROSS = 5
-"""Patches that cover the shorter side of a photo without overlapping, where no size is given."""
+"""Default number of patches along the shorter side of a photo, without overlap."""
 
 SMALLEST_PATCH = 2
 
 BATCH_SIZE = 32
-"""Photos with a square covered that are held at a time."""
+"""Covered photos per batch."""
 
 
 @dataclass(frozen=True)
 class Patches:
-    """Squares that are covered one after the other, each half over the one before.
+    """Squares that are covered one after the other, each overlapping the one before by half.
 
     Attributes:
         size: (height, width) of the photos, in pixels.
-        side: of the squares, in pixels.
+        side: side of the squares, in pixels.
     """
 
     size: tuple[int, int]
@@ -40,42 +40,42 @@ class Patches:
 
     @classmethod
     def of(cls, size: tuple[int, int], side: int | None) -> Patches:
-        """Squares of a side, or of a fifth of the photo's without one. Raises OptionError for one that does not fit."""
+        """Returns squares of a side, by default a fifth of the photo's. Raises OptionError if they do not fit."""
         if side is None:
             side = max(SMALLEST_PATCH, min(size) // PATCHES_ACROSS)
         if not SMALLEST_PATCH <= side <= min(size) // 2:
             raise OptionError(
-                f"--patch must be between {SMALLEST_PATCH} and {min(size) // 2} pixels, half of the photo; received"
+                f"`patch` must be between {SMALLEST_PATCH} and {min(size) // 2} pixels, half of the photo; received"
                 f" {side}"
             )
         return cls(size, side)
 
     @property
     def rows(self) -> list[int]:
-        """Where the squares begin, down."""
+        """Top edges of the squares."""
         return _starts(self.size[0], self.side)
 
     @property
     def columns(self) -> list[int]:
-        """Where they begin, across."""
+        """Left edges of the squares."""
         return _starts(self.size[1], self.side)
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
 
     def covered(self, photo: Pixels) -> Iterator[Pixels]:
-        """The photo with each square in its mean colour: uint8 (n, height, width, 3), n of ``BATCH_SIZE`` or fewer."""
+        """Yields batches of the photo with one square in its mean colour: uint8 (n, height, width, 3)."""
         colour = np.rint(photo.mean(axis=(0, 1))).astype(np.uint8)
-        places = [(row, column) for row in self.rows for column in self.columns]
-        for begin in range(0, len(places), BATCH_SIZE):
-            part = places[begin : begin + BATCH_SIZE]
+        corners = [(row, column) for row in self.rows for column in self.columns]
+        for begin in range(0, len(corners), BATCH_SIZE):
+            part = corners[begin : begin + BATCH_SIZE]
             images = np.repeat(photo[np.newaxis], len(part), axis=0)
             for image, (row, column) in zip(images, part, strict=True):
                 image[row : row + self.side, column : column + self.side] = colour
             yield images
 
     def spread(self, values: Floats) -> Floats:
-        """Values of the squares (rows, columns) as a map (height, width): each pixel has the mean of those over it."""
+        """Spreads values of the squares (rows, columns) over a map (height, width): the mean of a pixel's squares."""
         total, count = np.zeros(self.size, np.float32), np.zeros(self.size, np.float32)
         for row, line in zip(self.rows, values, strict=True):
             for column, value in zip(self.columns, line, strict=True):
@@ -85,7 +85,7 @@ class Patches:
         return np.divide(total, np.maximum(count, 1), dtype=np.float32)
 
     def gathered(self, heat: Floats) -> Floats:
-        """A map (height, width) as its mean within each square: (rows, columns)."""
+        """Returns the mean of a map (height, width) within each square: (rows, columns)."""
         return np.array(
             [
                 [heat[row : row + self.side, column : column + self.side].mean() for column in self.columns]
@@ -95,26 +95,26 @@ class Patches:
         )
 
 
-def occlusion_map(answers: Answers, photo: Pixels, target: int, patches: Patches) -> Floats:
-    """How much each square of a photo speaks for a class.
+def occlusion_map(logits: LogitsFn, photo: Pixels, target: int, patches: Patches) -> Floats:
+    """Returns how much each square of a photo supports a class.
 
     Args:
-        answers: from uint8 (N, height, width, 3) to float32 logits (N, classes).
+        logits: from uint8 (N, height, width, 3) to float32 logits (N, classes).
         photo: uint8 (height, width, 3).
-        target: the class.
-        patches: what is covered.
+        target: index of the class.
+        patches: the squares to cover.
 
     Returns:
-        float32 (rows, columns): by how much the log-odds of the class fall when that square is covered.
+        float32 (rows, columns): decrease of the log-odds of the class when that square is covered.
     """
-    whole = log_odds(answers(photo[np.newaxis]), target)
-    odds = np.concatenate([log_odds(answers(images), target) for images in patches.covered(photo)])
+    whole = log_odds(logits(photo[np.newaxis]), target)
+    odds = np.concatenate([log_odds(logits(images), target) for images in patches.covered(photo)])
     found: Floats = (whole - odds).reshape(len(patches.rows), len(patches.columns))
     return found
 
 
 def log_odds(logits: Floats, target: int) -> Floats:
-    """log(p / (1 - p)) of a class's softmax score p: (N,). Unlike p, it does not end at 1."""
+    """Returns log(p / (1 - p)) of a class's softmax score p: (N,). Unlike p, it does not saturate at 1."""
     others = np.delete(logits, target, axis=1)
     largest = others.max(axis=1)
     total = largest + np.log(np.exp(others - largest[:, np.newaxis]).sum(axis=1))
@@ -123,7 +123,7 @@ def log_odds(logits: Floats, target: int) -> Floats:
 
 
 def rank_correlation(first: Floats, second: Floats) -> float | None:
-    """Spearman's rank correlation of two maps of one shape, -1 to 1; None where one is the same everywhere.
+    """Returns Spearman's rank correlation of two maps of one shape, -1 to 1; None if one of them is constant.
 
     Source: C. Spearman, The proof and measurement of association between two things, 1904.
     """

@@ -1,4 +1,4 @@
-"""``visualize.html``: one file that opens from disk and asks nobody for anything."""
+"""``visualize.html``: one file that opens from disk and loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tledge.visualize.section import Section
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What the page says of itself.
+    """Facts in the head and foot of the page.
 
     Attributes:
-        title: what was looked at.
-        made: when.
-        versions: of the libraries that did it.
+        title: name of the network.
+        made: time of creation.
+        versions: library versions by name.
     """
 
     title: str
@@ -29,7 +29,7 @@ class PageFacts:
 
 
 def write_page(sections: Mapping[str, Section], facts: PageFacts, path: Path) -> None:
-    """Writes all sections, by the names of their kinds, as one page with its pictures inside."""
+    """Writes all sections, keyed by kind, as one page that contains its pictures."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

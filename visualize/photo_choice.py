@@ -1,4 +1,4 @@
-"""The photos that a kind looks at: those that a user names, or some of a run's test split."""
+"""The photos that a kind shows: files that the user names, or photos of the run's test split."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
 from tledge.visualize.visualized_model import VisualizedModel
 
-LOOKED_AT = 32
-"""Test photos at a time that are shown to the model, until enough are found that it is right about."""
+BATCH_SIZE = 32
+"""Test photos per batch."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo of the model's input size.
+    """One photo in the model's input size.
 
     Attributes:
-        name: what pages call it.
+        name: name on the page.
         pixels: uint8 (height, width, 3).
     """
 
@@ -34,13 +34,13 @@ class Photo:
 
 @dataclass(frozen=True)
 class PhotoChoice:
-    """Which photos.
+    """Which photos to show.
 
     Attributes:
-        photos: image files, before all else; empty for test photos of the run.
-        classes: of the test photos; all without them.
-        count: how many test photos.
-        seed: of their choice.
+        photos: image files; empty for test photos of the run.
+        classes: classes of the test photos; empty for all.
+        count: number of test photos.
+        seed: seed of the choice.
     """
 
     photos: Sequence[Path]
@@ -49,67 +49,68 @@ class PhotoChoice:
     seed: int
 
     def check(self) -> None:
-        """Raises OptionError for a choice that is none."""
+        """Raises OptionError if the count or the seed is out of range."""
         if self.count < 1:
-            raise OptionError(f"--images must be 1 or more; received {self.count}")
+            raise OptionError(f"`images` must be 1 or more; received {self.count}")
         if self.seed < 0:
-            raise OptionError(f"--seed must be 0 or more; received {self.seed}")
+            raise OptionError(f"`seed` must be 0 or more; received {self.seed}")
 
-    def load(self, subject: VisualizedModel, *, leave_out: int | None = None) -> list[Photo]:
-        """Reads the photos that were named, or chooses test photos that the model is right about.
+    def load(self, network: VisualizedModel, *, leave_out: int | None = None) -> list[Photo]:
+        """Reads the named photos, or chooses test photos that the model classifies correctly.
 
         Args:
-            subject: what looks at them.
-            leave_out: a class whose test photos are not wanted.
+            network: the model, with its run if test photos are needed.
+            leave_out: index of a class whose test photos are excluded.
 
         Raises:
-            OptionError: neither photos nor a run.
-            ImageError: a file is no readable image.
-            DataError: the model is right about none of the test photos.
-            RunError: test photos are gone or were changed.
+            OptionError: there are neither photos nor a run.
+            ImageError: a file is not a readable image.
+            DataError: the model classifies none of the test photos correctly.
+            RunError: test photos are missing or have changed.
         """
         self.check()
         if self.photos:
-            return [Photo(path.name, subject.load(path)) for path in self.photos]
-        splits = subject.splits
-        wanted = {subject.class_index(name) for name in self.classes} or set(range(len(subject.class_names)))
+            return [Photo(path.name, network.load(path)) for path in self.photos]
+        splits = network.splits
+        wanted = {network.class_index(name) for name in self.classes} or set(range(len(network.class_names)))
         wanted -= set() if leave_out is None else {leave_out}
         if leave_out is not None and not wanted:
             raise OptionError(
-                f"photos of '{subject.class_names[leave_out]}' are taken for the target already; a target must be"
-                " another class than the present one"
+                f"photos of '{network.class_names[leave_out]}' are already classified as the target; choose a target"
+                " other than their class"
             )
         samples = [sample for sample in splits.test if sample.label in wanted]
         order = choose_balanced(samples, [sample.label for sample in samples], len(samples), self.seed)
         found: list[Photo] = []
-        for begin in range(0, len(order), LOOKED_AT):
-            part = order[begin : begin + LOOKED_AT]
+        for begin in range(0, len(order), BATCH_SIZE):
+            part = order[begin : begin + BATCH_SIZE]
             splits.check_unchanged(part)
-            pixels = np.stack([subject.load(path) for path in splits.paths(part)])
-            answers = subject.logits(pixels).argmax(axis=1)
+            pixels = np.stack([network.load(path) for path in splits.paths(part)])
+            predictions = network.logits(pixels).argmax(axis=1)
             found += [
                 Photo(sample.path, image)
-                for sample, image, answer in zip(part, pixels, answers, strict=True)
-                if answer == sample.label
+                for sample, image, prediction in zip(part, pixels, predictions, strict=True)
+                if prediction == sample.label
             ]
             if len(found) >= self.count:
                 break
         if not found:
-            asked = ", ".join(self.classes) or "every class"
+            classes = ", ".join(self.classes) or "every class"
             raise DataError(
-                f"the model is right about none of the {len(order)} test photos of {asked}; name others with --photo"
+                f"the model classifies none of the {len(order)} test photos of {classes} correctly; name others with"
+                " `photos`"
             )
         return found[: self.count]
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledPhotos:
-    """Photos of the test split.
+    """Photos of the test split with their classes.
 
     Attributes:
-        names: what pages call them.
+        names: names on the page.
         pixels: uint8 (N, height, width, 3).
-        labels: (N,), their classes.
+        labels: (N,), class indices.
     """
 
     names: Sequence[str]
@@ -117,21 +118,21 @@ class LabelledPhotos:
     labels: npt.NDArray[np.intp]
 
     @classmethod
-    def load(cls, subject: VisualizedModel, *, count: int | None = None, seed: int = 0) -> LabelledPhotos:
-        """Reads all, or as many as are wanted of each class in turn.
+    def load(cls, network: VisualizedModel, *, count: int | None = None, seed: int = 0) -> LabelledPhotos:
+        """Reads all test photos, or ``count`` of them with the classes balanced.
 
         Raises:
-            RunError: there is no run, or photos are gone or were changed.
+            RunError: there is no run, or photos are missing or have changed.
             DataError: the run has no test photos.
         """
-        splits = subject.splits
+        splits = network.splits
         samples = splits.test
         if count is not None:
             samples = choose_balanced(samples, [sample.label for sample in samples], count, seed)
         if not samples:
-            raise DataError("the run has no test photos: train with --test-fraction above 0")
+            raise DataError("the run has no test photos: train with `test_fraction` above 0")
         splits.check_unchanged(samples)
-        parts = list(batches(splits.paths(samples), subject.input_size, subject.resize, LOOKED_AT))
+        parts = list(batches(splits.paths(samples), network.input_size, network.resize, BATCH_SIZE))
         labels = np.array([sample.label for sample in samples], np.intp)
         return cls([sample.path for sample in samples], np.concatenate(parts), labels)
 

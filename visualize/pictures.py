@@ -1,4 +1,4 @@
-"""What a kind shows: grids of tiles, animations and plots, each of which is a file and a part of the page."""
+"""Grids of tiles, animations and plots; each becomes a file and a part of the page."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Picture(ABC):
     """One picture.
 
     Attributes:
-        name: of its file, without the suffix.
-        title: what stands above it.
-        caption: what it shows, for those who see it.
+        name: file name without the suffix.
+        title: heading on the page; may be empty.
+        caption: text below the picture.
     """
 
     suffix: ClassVar[str] = ".png"
@@ -41,15 +41,15 @@ class Picture(ABC):
 
     @property
     def file_name(self) -> str:
-        """What its file is called."""
+        """File name with the suffix."""
         return f"{self.name}{self.suffix}"
 
     @abstractmethod
     def content(self) -> bytes:
-        """The bytes of its file."""
+        """Returns the content of the file."""
 
     def save(self, folder: Path) -> Path:
-        """Writes its file into a folder."""
+        """Writes the file into a folder and returns its path."""
         path = folder / self.file_name
         atomic.write_bytes(path, self.content())
         return path
@@ -57,12 +57,12 @@ class Picture(ABC):
 
 @dataclass(frozen=True)
 class Tile:
-    """A small image with a word about it.
+    """A small image with a label.
 
     Attributes:
         pixels: uint8 (height, width, 3).
-        label: what stands below it.
-        alt: what it shows, for those who do not see it.
+        label: text below the image.
+        alt: text alternative for screen readers.
     """
 
     pixels: Pixels
@@ -71,7 +71,7 @@ class Tile:
 
     @property
     def data_uri(self) -> str:
-        """The image as an address that holds it."""
+        """The image as a data URI."""
         return _data_uri(_png(Image.fromarray(self.pixels)), "image/png")
 
 
@@ -81,8 +81,8 @@ class Grid(Picture):
 
     Attributes:
         tiles: in reading order, all of one shape.
-        columns: tiles in a row of the file; the page has as many as fit.
-        tile_width: pixels; what tiles are enlarged or reduced to in the file and, where there is room, on the page.
+        columns: tiles per row in the file; the page fits as many as the width allows.
+        tile_width: width of tiles in pixels, in the file and, where there is room, on the page.
     """
 
     tiles: Sequence[Tile]
@@ -90,30 +90,30 @@ class Grid(Picture):
     tile_width: int
 
     def content(self) -> bytes:
-        """A PNG of all tiles with their labels."""
-        lettering = CaptionWriter.load(13 if self.tile_width >= 120 else 11)
+        """Returns a PNG of all tiles with their labels."""
+        writer = CaptionWriter.load(13 if self.tile_width >= 120 else 11)
         height, width = self.tiles[0].pixels.shape[:2]
         tile_height = round(self.tile_width * height / width)
-        lines = max(len(lettering.wrap(tile.label, self.tile_width)) for tile in self.tiles)
-        step = (self.tile_width + GAP, tile_height + lines * lettering.line_height + GAP)
+        lines = max(len(writer.wrap(tile.label, self.tile_width)) for tile in self.tiles)
+        step = (self.tile_width + GAP, tile_height + lines * writer.line_height + GAP)
         columns = min(self.columns, len(self.tiles))
         rows = -(-len(self.tiles) // columns)
         canvas = Image.new("RGB", (columns * step[0] - GAP + 2 * MARGIN, rows * step[1] - GAP + 2 * MARGIN), "white")
-        for place, tile in enumerate(self.tiles):
-            left, top = MARGIN + place % columns * step[0], MARGIN + place // columns * step[1]
+        for index, tile in enumerate(self.tiles):
+            left, top = MARGIN + index % columns * step[0], MARGIN + index // columns * step[1]
             canvas.paste(_scaled(tile.pixels, (self.tile_width, tile_height)), (left, top))
-            lettering.write(canvas, tile.label, (left, top + tile_height + 2), self.tile_width)
+            writer.write(canvas, tile.label, (left, top + tile_height + 2), self.tile_width)
         return _png(canvas)
 
 
 @dataclass(frozen=True)
 class Animation(Picture):
-    """Frames that follow one another; the last one is held.
+    """Frames shown in turn; the last one stays longer.
 
     Attributes:
         frames: uint8 (height, width, 3), all of one shape.
-        milliseconds: that each frame is shown for.
-        alt: what happens, for those who do not see it.
+        milliseconds: duration of each frame.
+        alt: text alternative for screen readers.
     """
 
     suffix: ClassVar[str] = ".gif"
@@ -123,7 +123,7 @@ class Animation(Picture):
     alt: str
 
     def content(self) -> bytes:
-        """A GIF that plays twice."""
+        """Returns a GIF that plays twice."""
         images = [Image.fromarray(frame).quantize(GIF_COLOURS, dither=Image.Dither.NONE) for frame in self.frames]
         buffer = io.BytesIO()
         durations = [self.milliseconds] * (len(images) - 1) + [20 * self.milliseconds]
@@ -132,58 +132,58 @@ class Animation(Picture):
 
     @property
     def data_uri(self) -> str:
-        """The animation as an address that holds it."""
+        """The animation as a data URI."""
         return _data_uri(self.content(), "image/gif")
 
     @property
     def still(self) -> str:
-        """Its last frame, for those who asked their device for less motion."""
+        """The last frame as a data URI, for devices set to reduced motion."""
         return _data_uri(_png(Image.fromarray(self.frames[-1])), "image/png")
 
 
 @dataclass(frozen=True)
 class Plot(Picture):
-    """A diagram.
+    """A diagram drawn by matplotlib.
 
     Attributes:
-        png: the file's bytes.
-        alt: what it shows, for those who do not see it.
+        png: content of the file.
+        alt: text alternative for screen readers.
     """
 
     png: bytes
     alt: str
 
     def content(self) -> bytes:
-        """The PNG."""
+        """Returns the PNG."""
         return self.png
 
     @property
     def data_uri(self) -> str:
-        """The diagram as an address that holds it."""
+        """The plot as a data URI."""
         return _data_uri(self.png, "image/png")
 
 
 def beside(images: Sequence[Pixels], gap: int = GAP) -> Pixels:
-    """Images of one height, (height, width, 3), in a row with white between them."""
+    """Joins images of one height, (height, width, 3), into a row with white gaps."""
     white = np.full((images[0].shape[0], gap, 3), 255, np.uint8)
     parts = [part for image in images for part in (image, white)][:-1]
     return np.concatenate(parts, axis=1)
 
 
 def enlarged_width(image: Pixels, least: int) -> int:
-    """The least multiple of an image's width that is ``least`` pixels or more: enlarged so, all pixels stay alike."""
+    """Returns the smallest multiple of an image's width that is at least ``least`` pixels."""
     width = int(image.shape[1])
     return width * -(-least // width)
 
 
 def enlarge(image: Pixels, least: int) -> Pixels:
-    """An image whose pixels are repeated so often that its width is ``least`` or more."""
+    """Repeats the pixels of an image until it is at least ``least`` wide."""
     times = enlarged_width(image, least) // image.shape[1]
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _scaled(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
-    """Enlarged pixels stay sharp squares; what is reduced is averaged."""
+    """Resizes an image; enlarged pixels stay sharp squares, reduced ones are averaged."""
     image = Image.fromarray(pixels)
     larger = size[0] > image.width
     return image.resize(size, Image.Resampling.NEAREST if larger else Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""Diagrams, drawn by matplotlib on white paper. Imports it inside its functions."""
+"""Diagrams drawn by matplotlib on a white background. Functions import matplotlib when they run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy.typing as npt
 from tledge.core.extras import require
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#16191d", "#a66f00", "#56b4e9", "#7f7f7f", "#8c564b", "#a3a500")
-"""Told apart by people of any colour vision, as far as so many can be; markers help with the rest."""
+"""Distinguishable with most kinds of colour vision; markers tell apart the rest."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
-MOST_KEYS = 24
-"""Classes that a key lists."""
+MOST_LEGEND_ENTRIES = 24
+"""Classes listed in the legend."""
 
 WRONG = "#c1121f"
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
-    require("matplotlib", extra="train", purpose="drawing diagrams")
+    require("matplotlib", extra="train", purpose="diagrams")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor="white")
@@ -39,24 +39,24 @@ def _png(figure: Any) -> bytes:
 
 
 def _plain(text: str) -> str:
-    """A name as it is: matplotlib takes what stands between dollars for a formula, and hides what begins with "_"."""
+    """Escapes a name: matplotlib treats text between dollar signs as a formula and hides labels that start with "_"."""
     escaped = text.replace("$", r"\$")
     return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 
 def score_curves(curves: Sequence[tuple[str, Sequence[float]]], target: str) -> bytes:
-    """How the score of a class rises step by step, a line for each photo: PNG.
+    """Plots the score of a class after each step, one line per photo, and returns a PNG.
 
     Args:
-        curves: label, and the scores after 0, 1, 2, … steps, 0 to 1.
-        target: the class.
+        curves: a label and the scores, 0 to 1, after 0, 1, 2, … steps.
+        target: name of the class.
     """
     figure, axes = _figure(6.4, 3.4)
-    for place, (label, scores) in enumerate(curves):
+    for index, (label, scores) in enumerate(curves):
         axes.plot(
             range(len(scores)),
             scores,
-            color=COLOURS[place % len(COLOURS)],
+            color=COLOURS[index % len(COLOURS)],
             marker=".",
             linewidth=1.3,
             label=_plain(label),
@@ -69,29 +69,29 @@ def score_curves(curves: Sequence[tuple[str, Sequence[float]]], target: str) -> 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Map:
+class PhotoMap:
     """Photos as points of a plane.
 
     Attributes:
-        places: float (N, 2).
-        labels: (N,), their classes.
-        answers: (N,), what the model takes them for.
-        class_names: by index.
-        axes: what the two directions are called.
+        points: float (N, 2), coordinates.
+        labels: (N,), class indices.
+        predictions: (N,), the classes predicted by the model.
+        class_names: names by class index.
+        axes: names of the two axes.
     """
 
-    places: npt.NDArray[np.floating[Any]]
+    points: npt.NDArray[np.floating[Any]]
     labels: npt.NDArray[np.intp]
-    answers: npt.NDArray[np.intp]
+    predictions: npt.NDArray[np.intp]
     class_names: Sequence[str]
     axes: tuple[str, str]
 
 
-def scatter(told: Map) -> bytes:
-    """Points in the colour and shape of their class; those that the model gets wrong are ringed in red: PNG."""
+def scatter(photo_map: PhotoMap) -> bytes:
+    """Plots photos in the colour and marker of their class, wrong predictions ringed in red, and returns a PNG."""
     figure, axes = _figure(7.6, 5.6)
-    for index, name in enumerate(told.class_names):
-        own = told.places[told.labels == index]
+    for index, name in enumerate(photo_map.class_names):
+        own = photo_map.points[photo_map.labels == index]
         axes.scatter(
             *own.T,
             s=20,
@@ -99,12 +99,12 @@ def scatter(told: Map) -> bytes:
             marker=MARKERS[index % len(MARKERS)],
             alpha=0.65,
             linewidths=0,
-            label=_plain(name) if index < MOST_KEYS else None,
+            label=_plain(name) if index < MOST_LEGEND_ENTRIES else None,
         )
-    wrong = told.places[told.labels != told.answers]
+    wrong = photo_map.points[photo_map.labels != photo_map.predictions]
     if len(wrong):
-        axes.scatter(*wrong.T, s=110, facecolors="none", edgecolors=WRONG, linewidths=1.6, label="answered wrongly")
-    axes.set(xlabel=told.axes[0], ylabel=told.axes[1])
+        axes.scatter(*wrong.T, s=110, facecolors="none", edgecolors=WRONG, linewidths=1.6, label="misclassified")
+    axes.set(xlabel=photo_map.axes[0], ylabel=photo_map.axes[1])
     axes.tick_params(labelsize=8)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return _png(figure)

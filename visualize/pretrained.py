@@ -1,4 +1,4 @@
-"""A backbone of ``keras.applications`` as it was published, with its head of 1,000 classes if its weights have one."""
+"""Published backbones of ``keras.applications``, with the head of 1,000 classes if the weights include it."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ CLASSES = 1000
 DEFAULT_IMAGE_SIZE = 224
 SMALLEST, LARGEST = 32, 1024
 SEED = 0
-"""Of random weights."""
+"""Seed of random weights."""
 
 CLASS_INDEX = "imagenet_class_index.json"
-"""What Keras calls its list of ImageNet's class names, once it has been downloaded."""
+"""Keras's file name for the downloaded list of ImageNet class names."""
 
 INSIDE_KERAS = "model.weights.h5"
-"""The file with the weights within a .keras file."""
+"""Member of a .keras file that holds the weights."""
 
 NOT_OF_LAYERS = frozenset(("optimizer", "optimizer_weights"))
-"""What a weights file may hold besides weights of layers."""
+"""Groups of a weights file that hold no weights of layers."""
 
 
 def model_of_backbone(
     name: str, weights: str, *, image_size: int | None = None, labels: Path | None = None, resize: str = "crop"
 ) -> VisualizedModel:
-    """Builds a backbone with its preprocessing inside, and reads its weights.
+    """Builds a backbone with its preprocessing inside and loads its weights.
 
     Args:
-        name: a network of ``keras.applications``, as ``vgg16`` or ``mobilenet_v2``.
-        weights: "imagenet" (downloaded by Keras, with the head), "none" (random ones, the same each time, with a head),
-            or a file with or without the head's.
-        image_size: height and width in pixels; 224 without it.
-        labels: a file with a class name a line, in the order of the head's outputs. Without it, ImageNet's names where
-            Keras has downloaded them, else the classes' numbers.
-        resize: the rule by which photos get that size.
+        name: a network of ``keras.applications``, such as ``vgg16`` or ``mobilenet_v2``.
+        weights: "imagenet" (downloaded by Keras, with the head), "none" (random with a fixed seed, with a head), or a
+            file, with or without weights of the head.
+        image_size: height and width in pixels; default 224.
+        labels: file with one class name per line, in the order of the head's outputs. The default is ImageNet's names
+            if Keras has downloaded them, else the class numbers.
+        resize: rule for resizing photos.
 
     Raises:
-        UnknownNameError: no such backbone or resize rule.
-        OptionError: an image size that the network or its published head does not take, or labels that do not fit.
-        WeightsError: no such file, one of another network or with another head, or no network to download from.
+        UnknownNameError: the backbone or resize rule does not exist.
+        OptionError: the image size does not suit the network or its published head, or the labels do not fit.
+        WeightsError: the file does not exist or holds weights of another network or head, or the download failed.
         MissingExtraError: Keras or its backend is not installed.
     """
-    require("keras", keras_backend(), extra="train", purpose="looking into a network")
+    require("keras", keras_backend(), extra="train", purpose="visualizing a network")
     applications = _applications()
     key = name.lower().replace("_", "").replace("-", "")
     if key not in applications:
@@ -61,11 +61,13 @@ def model_of_backbone(
         raise UnknownNameError("resize rule", resize, RESIZE_RULES)
     side = DEFAULT_IMAGE_SIZE if image_size is None else image_size
     if not SMALLEST <= side <= LARGEST:
-        raise OptionError(f"--image-size must be between {SMALLEST} and {LARGEST} pixels; received {side}")
+        raise OptionError(f"`image_size` must be between {SMALLEST} and {LARGEST} pixels; received {side}")
     model = _read(applications[key], side, weights)
     has_head = len(model.output_shape) == 2
     if labels is not None and not has_head:
-        raise OptionError(f"--labels names classes, and '{weights}' holds no head of {name}; leave it out")
+        raise OptionError(
+            f"`labels` needs a classification head, and '{weights}' has none for {name}; leave `labels` out"
+        )
     return VisualizedModel(
         title=f"{name} ({weights if weights in (IMAGENET, NONE) else Path(weights).name})",
         model=model,
@@ -75,7 +77,7 @@ def model_of_backbone(
 
 
 def _applications() -> dict[str, Any]:
-    """The functions of ``keras.applications`` by their names in lower case ("vgg16")."""
+    """Returns the builders in ``keras.applications`` by lower-case name ("vgg16")."""
     import keras
 
     found = inspect.getmembers(keras.applications, inspect.isfunction)
@@ -85,34 +87,34 @@ def _applications() -> dict[str, Any]:
 
 
 def _published(application: Any, side: int, *, head: bool, **options: Any) -> Any:
-    """The network as Keras has it, with a head of logits or with none. Raises OptionError for a size it cannot take."""
+    """Builds the network as Keras does, with or without a head of logits. Raises OptionError for an unsuitable size."""
     ending = {"classes": CLASSES, "classifier_activation": None} if head else {}
     try:
         return application(include_top=head, **ending, **options)
     except ValueError as error:
-        if _is_of_download(error):
+        if _is_download_error(error):
             raise
         of = f"{application.__name__} with its ImageNet head" if options["weights"] else application.__name__
         raise OptionError(
-            f"--image-size {side} does not suit {of}: {_reason(error)}; leave it out, or pass another"
+            f"`image_size={side}` does not suit {of}: {_reason(error)}; leave it out or pass another"
         ) from error
 
 
 def _build(application: Any, side: int, weights: str | None, *, head: bool) -> Any:
-    """A flat graph from pixel values 0 to 255 to logits, or without the head to a feature map."""
+    """Builds a flat graph from pixel values 0 to 255 to logits, or to feature maps without the head."""
     import keras
 
     family = getattr(keras.applications, application.__module__.rpartition(".")[2])
     image = keras.Input((side, side, 3), name="image", dtype="float32")
     network = _published(application, side, head=head, weights=weights, input_tensor=family.preprocess_input(image))
     output = network.output
-    if head and len(output.shape) != 2:  # the MobileNets end in a convolution and a reshaping of it
+    if head and len(output.shape) != 2:  # the MobileNets end in a convolution and a reshape
         output = keras.layers.Flatten()(output)
     return keras.Model(image, output, name=network.name)
 
 
 def _read(application: Any, side: int, weights: str) -> Any:
-    """The network with its weights: with its head if they have one."""
+    """Returns the network with its weights, and with a head if the weights include one."""
     if weights == NONE:
         import keras
 
@@ -122,15 +124,15 @@ def _read(application: Any, side: int, weights: str) -> Any:
         try:
             return _build(application, side, IMAGENET, head=True)
         except Exception as error:
-            if not _is_of_download(error):
+            if not _is_download_error(error):
                 raise
             raise WeightsError(
-                f"cannot download the ImageNet weights of {application.__name__}: {_reason(error)}; pass"
-                " --weights FILE or --weights none"
+                f"cannot download the ImageNet weights of {application.__name__}: {_reason(error)}; set"
+                " `weights` to a file or to 'none'"
             ) from error
     path = Path(weights)
     if not path.is_file():
-        raise WeightsError(f"no weights file '{path}'; --weights takes imagenet, none, or a .h5 or .keras file")
+        raise WeightsError(f"no weights file '{path}'; `weights` takes imagenet, none, or a .h5 or .keras file")
     reasons = []
     for head in (True, False):
         published = _published(application, side, head=head, weights=None, input_shape=(side, side, 3))
@@ -139,25 +141,25 @@ def _read(application: Any, side: int, weights: str) -> Any:
         except (ValueError, OSError, KeyError, TypeError) as error:
             reasons.append(_reason(error))
             continue
-        if not head and _count(path) > len(published.weights):  # Keras would pass over a head that does not fit
+        if not head and _count(path) > len(published.weights):  # Keras would skip a head that does not fit
             break
         model = _build(application, side, None, head=head)
-        model.set_weights(published.get_weights())  # a file fits the network alone, not one with operations before it
+        model.set_weights(published.get_weights())  # a file fits only the network without preprocessing
         return model
     raise WeightsError(
         f"'{path}' does not hold the weights of {application.__name__} at {side} px, with or without its head:"
-        f" {reasons[0]}; pass the matching --backbone and --image-size"
+        f" {reasons[0]}; pass the matching `backbone` and `image_size`"
     )
 
 
-def _is_of_download(error: Exception) -> bool:
-    """Whether Keras could not fetch a file, or not whole; it says so by exceptions of no class of its own."""
-    said = str(error)
-    return isinstance(error, OSError) or "URL fetch failure" in said or "corrupted file" in said
+def _is_download_error(error: Exception) -> bool:
+    """Whether Keras failed to download a file; Keras has no exception class for that."""
+    message = str(error)
+    return isinstance(error, OSError) or "URL fetch failure" in message or "corrupted file" in message
 
 
 def _count(path: Path) -> int:
-    """How many weights of layers a .h5 or .keras file holds."""
+    """Counts the weights of layers in a .h5 or .keras file."""
     import h5py
 
     found: list[str] = []
@@ -176,10 +178,10 @@ def _count(path: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """What Keras says in one line, without the values of a weight that it prints."""
+    """Returns Keras's error message in one line, without the values of weights it prints."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    told = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return told.partition(" Target variable:")[0].rstrip(".")
+    reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return reason.partition(" Target variable:")[0].rstrip(".")
 
 
 def _class_names(labels: Path | None, classes: int, weights: str) -> tuple[str, ...]:
@@ -187,7 +189,7 @@ def _class_names(labels: Path | None, classes: int, weights: str) -> tuple[str, 
         try:
             names = tuple(line.strip() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip())
         except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(f"cannot read --labels '{labels}': {error}; expected a class name a line") from error
+            raise OptionError(f"cannot read `labels` '{labels}': {error}; expected one class name per line") from error
         if len(names) != classes or len(set(names)) != classes:
             raise OptionError(
                 f"'{labels}' holds {len(set(names))} different class names; the network has {classes} outputs"
@@ -198,7 +200,7 @@ def _class_names(labels: Path | None, classes: int, weights: str) -> tuple[str, 
 
 
 def _listed_by_keras(weights: str) -> tuple[str, ...]:
-    """ImageNet's class names as Keras lists them, made different where two are alike; none where it has no list."""
+    """Returns ImageNet's class names from Keras's list, duplicates numbered; empty if there is no list."""
     path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / CLASS_INDEX
     if not path.is_file() and weights == IMAGENET:
         import keras
@@ -207,7 +209,7 @@ def _listed_by_keras(weights: str) -> tuple[str, ...]:
         try:
             keras.applications.imagenet_utils.decode_predictions(np.zeros((1, CLASSES), np.float32))  # downloads it
         except Exception as error:
-            if not _is_of_download(error):
+            if not _is_download_error(error):
                 raise
     if not path.is_file():
         return ()
@@ -215,5 +217,5 @@ def _listed_by_keras(weights: str) -> tuple[str, ...]:
         listed = json.loads(path.read_text(encoding="utf-8"))
         names = [str(listed[str(index)][1]) for index in range(len(listed))]
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise ModelError(f"cannot read '{path}': {error}; remove it, and Keras will download it again") from error
+        raise ModelError(f"cannot read '{path}': {error}; delete it, and Keras downloads it again") from error
     return tuple(f"{name}_{index}" if names.count(name) > 1 else name for index, name in enumerate(names))

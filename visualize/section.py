@@ -1,4 +1,4 @@
-"""What one kind has to show: a part of the page, and figures for machines."""
+"""The result of one kind: a part of the page, and the same numbers as JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tledge.visualize.pictures import Picture
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text.
+    """A table of texts.
 
     Attributes:
-        caption: what the rows are.
-        headings: of the columns; the first column names its row.
-        rows: as many texts as there are headings.
+        caption: text above the table.
+        headings: column headings; the first column names the row.
+        rows: one text per heading.
     """
 
     caption: str
@@ -26,15 +26,15 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """What one kind found.
+    """The result of one kind.
 
     Attributes:
-        title: its heading.
-        sentences: what was seen, the answer first.
-        pictures: in order.
-        tables: in order.
-        figures: the same for machines, as JSON can hold it.
-        reference: the papers that say how it is done.
+        title: heading.
+        sentences: the findings, the most important first.
+        pictures: pictures in order.
+        tables: tables in order.
+        figures: the numbers, ready for JSON.
+        reference: papers that describe the method.
     """
 
     title: str

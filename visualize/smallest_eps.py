@@ -24,13 +24,13 @@ MOST_PHOTOS = 64
 
 @dataclass(frozen=True)
 class SmallestEps:
-    """What became of one photo.
+    """The result for one photo.
 
     Attributes:
-        eps: the smallest that worked, in 1/255; None where none did.
-        image: uint8 (height, width, 3), that which reached the target at that eps, or came nearest at the largest.
-        scores: the target's softmax score of the photo and of the image after each step, at that eps.
-        by_eps: the target's score of the attacked image at 0, 1, 2, … up to that eps.
+        eps: smallest successful eps, in 1/255; None if none succeeded.
+        image: uint8 (height, width, 3), the attacked photo at that eps, or at the largest eps tried.
+        scores: softmax scores of the target at that eps, for the photo and after each step.
+        by_eps: scores of the target for the attacked image at eps 0, 1, 2, … up to that eps.
     """
 
     eps: int | None
@@ -39,16 +39,16 @@ class SmallestEps:
     by_eps: tuple[float, ...]
 
 
-class _Watched(GradientModel):
-    """A model that remembers what it answered where it was asked for a gradient: ``answers``, call by call."""
+class _RecordingModel(GradientModel):
+    """A model that keeps the logits of each gradient call in ``recorded``."""
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
-        self.answers: list[Floats] = []
+        self.recorded: list[Floats] = []
 
     def gradients(self, images: Pixels | Floats, goal: Goal, loss: str = CROSS_ENTROPY) -> Gradients:
         found = super().gradients(images, goal, loss)
-        self.answers.append(found.logits)
+        self.recorded.append(found.logits)
         return found
 
 
@@ -63,52 +63,54 @@ def smallest_eps(
     seed: int,
     progress: Progress,
 ) -> list[SmallestEps]:
-    """Attacks photos by PGD at eps 1, 2, 3, … until each is taken for its target.
+    """Attacks photos by PGD at eps 1, 2, 3, … until each is classified as its target.
 
-    The attack goes on after it succeeded: the image that went the farthest is the one that fools other models, too.
+    The attack continues after success: an image with a higher target score transfers better to other models.
 
     Args:
         model: ``keras.Model`` from pixel values 0 to 255, (N, height, width, 3), to logits.
-        photos: uint8 (N, height, width, 3), 64 at most: all are attacked at a time.
-        labels: (N,), what the model takes them for.
-        targets: (N,), what they are to be taken for.
-        largest: eps that is tried, in 1/255.
-        steps: of the attack, at each eps.
-        seed: of its random starts.
-        progress: is told of each query.
+        photos: uint8 (N, height, width, 3), at most 64, attacked as one batch.
+        labels: (N,), the classes predicted by the model.
+        targets: (N,), the target class of each photo.
+        largest: largest eps to try, in 1/255.
+        steps: attack steps at each eps.
+        seed: seed of the random starts.
+        progress: reports each query.
 
     Raises:
-        OptionError: a target is the photo's present class, or an option that an attack cannot take.
+        OptionError: a target is the photo's predicted class, or an option is out of range.
     """
     if not 1 <= largest <= LARGEST_EPS:
-        raise OptionError(f"--max-eps must be between 1 and {LARGEST_EPS}, in 1/255; received {largest}")
+        raise OptionError(f"`max_eps` must be between 1 and {LARGEST_EPS}, in 1/255; received {largest}")
     attack = Pgd(steps=steps, early_stop=False)
     if not 1 <= len(photos) <= MOST_PHOTOS:
-        raise OptionError(f"from 1 to {MOST_PHOTOS} photos are attacked at a time; received {len(photos)}")
-    watched = _Watched(model)
+        raise OptionError(f"between 1 and {MOST_PHOTOS} photos can be attacked at a time; received {len(photos)}")
+    recording = _RecordingModel(model)
     count = len(photos)
-    everyone = np.arange(count)
-    before = softmax(watched.logits(photos))[everyone, targets]
+    every_index = np.arange(count)
+    before = softmax(recording.logits(photos))[every_index, targets]
     by_eps = [[float(score)] for score in before]
     images, found_at = photos.copy(), np.zeros(count, np.intp)
     scores: list[tuple[float, ...]] = [() for _ in photos]
-    todo = everyone
+    todo = every_index
     for eps in range(1, largest + 1):
-        watched.answers.clear()
+        recording.recorded.clear()
         goal = Goal(labels[todo], targets[todo])
-        result = attack.run(watched, photos[todo], goal, threat=ThreatModel("linf", eps), seed=seed, progress=progress)
-        after = softmax(watched.logits(result.adversarial))
-        way = np.stack([softmax(logits) for logits in watched.answers], axis=1)
-        for place, photo in enumerate(todo):
+        result = attack.run(
+            recording, photos[todo], goal, threat=ThreatModel("linf", eps), seed=seed, progress=progress
+        )
+        after = softmax(recording.logits(result.adversarial))
+        steps_taken = np.stack([softmax(logits) for logits in recording.recorded], axis=1)
+        for row, photo in enumerate(todo):
             target = targets[photo]
-            images[photo] = result.adversarial[place]
-            by_eps[photo].append(float(after[place, target]))
-            scores[photo] = (by_eps[photo][0], *map(float, way[place, :, target]), float(after[place, target]))
+            images[photo] = result.adversarial[row]
+            by_eps[photo].append(float(after[row, target]))
+            scores[photo] = (by_eps[photo][0], *map(float, steps_taken[row, :, target]), float(after[row, target]))
         found_at[todo[result.success]] = eps
         todo = todo[~result.success]
         if not len(todo):
             break
     return [
-        SmallestEps(int(eps) or None, image, way, tuple(along))
-        for eps, image, way, along in zip(found_at, images, scores, by_eps, strict=True)
+        SmallestEps(int(eps) or None, image, step_scores, tuple(eps_scores))
+        for eps, image, step_scores, eps_scores in zip(found_at, images, scores, by_eps, strict=True)
     ]

@@ -1,7 +1,7 @@
-"""Total variation: how much the values of an image change from one pixel to the next.
+"""Total variation: how much an image changes from one pixel to the next.
 
 Source: Rudin, Osher and Fatemi, Nonlinear total variation based noise removal algorithms, Physica D 60, 1992; as a
-prior for images that a network is asked for: Mahendran and Vedaldi, arXiv 1412.0035, section 2.
+prior for generated images: Mahendran and Vedaldi, arXiv 1412.0035, section 2.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 ROUNDING = 1.0
-"""Pixel values below which a difference counts by its square, so that the gradient does not jump from -1 to 1."""
+"""Differences below this many pixel values count by their square, which keeps the gradient continuous at 0."""
 
 
 def total_variation(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """The sum of the absolute differences of neighbouring values, down and across, over the number of values.
+    """Returns the sum of absolute differences between neighbouring values, divided by the number of values.
 
     Args:
         images: (N, height, width, channels), uint8 or floating.
@@ -35,25 +35,25 @@ def total_variation(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def total_variation_gradient(images: Floats) -> Floats:
-    """The gradient of the sum of sqrt(d² + ROUNDING²) over all differences d of neighbouring values.
+    """Returns the gradient of the sum of sqrt(d² + ROUNDING²) over all differences d of neighbouring values.
 
     Args:
         images: float32 (N, height, width, channels).
 
     Returns:
-        float32 of the same shape, each value within -4 and 4.
+        float32 of the same shape, each value between -4 and 4.
     """
     gradient = np.zeros_like(images)
     for axis in (1, 2):
         difference = np.diff(images, axis=axis)
         pull = difference / np.sqrt(np.square(difference) + np.float32(ROUNDING**2))
-        before, after = _ends(axis)
+        before, after = _neighbour_slices(axis)
         gradient[after] += pull
         gradient[before] -= pull
     return gradient
 
 
-def _ends(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """All but the last along an axis, and all but the first."""
+def _neighbour_slices(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Returns slices of all but the last value along an axis, and of all but the first."""
     every = (slice(None),) * axis
     return (*every, slice(None, -1)), (*every, slice(1, None))

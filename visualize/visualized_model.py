@@ -1,4 +1,4 @@
-"""What is looked at: the Keras model of a run with its artifacts and photos, or a backbone as it was published."""
+"""The network to visualize: the Keras model of a run with its artifacts and photos, or a published backbone."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tledge.core.images import Pixels
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
 
-FAVOURITES = ("int8", "int8-mixed", "qat")
-"""Recipes of the artifact that people ask about first."""
+PREFERRED_RECIPES = ("int8", "int8-mixed", "qat")
+"""Recipes of the artifact that is shown by default, best first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisualizedModel:
-    """A network and what belongs to it.
+    """A network with its classes, artifacts and run.
 
     Attributes:
-        title: what the page calls it.
+        title: name on the page.
         model: a ``keras.Model`` from pixel values 0 to 255, (N, height, width, 3), to logits (N, classes), or, without
-            a head, to a feature map (N, h, w, channels).
-        class_names: the label of each logit; empty without a head.
-        resize: the rule by which photos get its size.
-        artifacts: what was exported from it.
-        directory: its run; None for a backbone.
+            a head, to feature maps (N, h, w, channels).
+        class_names: the class of each logit; empty without a head.
+        resize: rule for resizing photos to its input size.
+        artifacts: artifacts exported from it.
+        directory: run directory; None for a backbone.
     """
 
     title: str
@@ -44,41 +44,41 @@ class VisualizedModel:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """(height, width) of the images that the model takes."""
+        """Input size (height, width) in pixels."""
         _, height, width, _ = self.model.input_shape
         return int(height), int(width)
 
     @property
     def has_head(self) -> bool:
-        """Whether it says of an image what it shows."""
+        """Whether the network has a classification head."""
         return bool(self.class_names)
 
     @property
     def needs_head(self) -> str:
-        """Why it cannot be asked for classes; empty where it can."""
+        """Error text if the network has no classification head; empty if it has one."""
         if self.has_head:
             return ""
-        return f"'{self.title}' has no classification head: pass weights with one, or a trained run with --run"
+        return f"'{self.title}' has no classification head; pass `weights` that include one, or a trained run as `run`"
 
     @property
     def needs_run(self) -> str:
-        """Why it has no test photos; empty where it has."""
-        return "" if self.directory is not None else f"'{self.title}' has no test photos: name a trained run with --run"
+        """Error text if there is no run to take test photos from; empty if there is one."""
+        return "" if self.directory is not None else f"'{self.title}' has no test photos: name a trained run with `run`"
 
     @cached_property
     def splits(self) -> Splits:
-        """Which photos the run learned from, and which not. Raises RunError, and OptionError where there is no run."""
+        """The splits of the run. Raises RunError if they cannot be read, OptionError if there is no run."""
         if self.directory is None:
-            raise OptionError(f"{self.needs_run}, or name photos with --photo")
+            raise OptionError(f"{self.needs_run}, or name photos with `photos`")
         return self.directory.splits()
 
     @cached_property
     def gradient_model(self) -> GradientModel:
-        """The model as attacks take it. Raises ModelError where it is none that can be attacked."""
+        """The model with the gradients that attacks use. Raises ModelError if it cannot be attacked."""
         return GradientModel(self.model)
 
     def logits(self, pixels: Pixels) -> Floats:
-        """The Keras model's answers to uint8 (N, height, width, 3): float32 (N, classes)."""
+        """Computes the Keras model's logits of uint8 (N, height, width, 3): float32 (N, classes)."""
         return self.gradient_model.logits(pixels)
 
     def load(self, path: Path) -> Pixels:
@@ -86,29 +86,29 @@ class VisualizedModel:
         return images.load_pixels(path, self.input_size, self.resize)
 
     def class_index(self, name: str) -> int:
-        """The place of a class, by its name or number, among the logits.
+        """Returns the index of a class, given its name or number.
 
         Raises:
-            UnknownNameError: there is none.
-            OptionError: there is no head.
+            UnknownNameError: there is no such class.
+            OptionError: the network has no head.
         """
         if not self.has_head:
             raise OptionError(self.needs_head)
         if name not in self.class_names and name.isdecimal() and int(name) < len(self.class_names):
-            return int(name)  # classes have names only where a list of them is at hand
+            return int(name)  # a backbone without a list of labels has no class names
         if name not in self.class_names:
             raise UnknownNameError("class", name, self.class_names)
         return self.class_names.index(name)
 
     def choose_artifacts(self, names: Sequence[str]) -> tuple[Artifact, ...]:
-        """The exported artifacts that a user names, or all.
+        """Returns the named artifacts, or all of the run.
 
         Args:
-            names: of files, or of artifacts of the run.
+            names: file names, or names of artifacts of the run.
 
         Raises:
-            ArtifactError: one cannot be read.
-            OptionError: one takes other images or gives other classes than the model.
+            ArtifactError: an artifact cannot be read.
+            OptionError: an artifact has other input sizes or classes than the model.
         """
         own = {artifact.name: artifact for artifact in self.artifacts}
         if not names:
@@ -118,44 +118,42 @@ class VisualizedModel:
             if name not in own and not Path(name).is_file():
                 if own:
                     raise UnknownNameError("artifact", name, own)
-                raise ArtifactError(
-                    f"no such file: '{name}', and no artifacts in the run: make some with 'tledge export'"
-                )
+                raise ArtifactError(f"no such file: '{name}', and the run has no artifacts; make some with `export()`")
             artifact = own.get(name) or read_artifact(Path(name))
             sidecar = artifact.sidecar
             numbered = all(label.isdecimal() for label in self.class_names)
             if not numbered and sidecar.class_names != self.class_names:
                 raise OptionError(
-                    f"'{name}' tells apart {', '.join(sidecar.class_names[:5])}; the model"
-                    f" {', '.join(self.class_names[:5])}: name an artifact of that model"
+                    f"'{name}' has the classes {', '.join(sidecar.class_names[:5])}, the model"
+                    f" {', '.join(self.class_names[:5])}; name an artifact of that model"
                 )
             if sidecar.input_size != self.input_size or len(sidecar.class_names) != len(self.class_names):
                 raise OptionError(
-                    f"'{name}' takes {sidecar.input_size} pixels and knows {len(sidecar.class_names)} classes; the"
-                    f" model takes {self.input_size} and knows {len(self.class_names)}: name an artifact of that model"
+                    f"'{name}' has input size {sidecar.input_size} and {len(sidecar.class_names)} classes, the model"
+                    f" {self.input_size} and {len(self.class_names)}; name an artifact of that model"
                 )
             if artifact.name in {other.name for other in chosen}:
-                raise OptionError(f"--artifact names '{artifact.name}' twice; name each once, by different file names")
+                raise OptionError(f"`artifacts` names '{artifact.name}' twice; name each once, by different file names")
             chosen.append(artifact)
         return tuple(chosen)
 
 
-def favourite(artifacts: Sequence[Artifact]) -> Artifact | None:
-    """The 8-bit artifact that people ask about first, else the last one; None where there is none."""
-    found = [item for recipe in FAVOURITES for item in artifacts if item.sidecar.recipe == recipe]
+def default_artifact(artifacts: Sequence[Artifact]) -> Artifact | None:
+    """Returns the preferred 8-bit artifact, else the last one, or None if there are none."""
+    found = [item for recipe in PREFERRED_RECIPES for item in artifacts if item.sidecar.recipe == recipe]
     return found[0] if found else (artifacts[-1] if artifacts else None)
 
 
 def model_of_run(directory: RunDirectory) -> VisualizedModel:
-    """The Keras model of a run and what was exported from it.
+    """Loads the Keras model of a run and its exported artifacts.
 
     Raises:
-        RunError: the model is no longer what it was when the run was trained.
-        ArtifactError: one cannot be read, or is another run's.
+        RunError: the model file has changed since training.
+        ArtifactError: an artifact cannot be read or belongs to another run.
         ModelError: Keras cannot load the model.
         MissingExtraError: Keras or its backend is not installed.
     """
-    require("keras", keras_backend(), extra="train", purpose="looking into a network")
+    require("keras", keras_backend(), extra="train", purpose="visualizing a network")
     import keras
 
     reference = read_artifact(directory.model)

@@ -38,6 +38,7 @@ def results(model: GradientModel, digits: Any) -> dict[tuple[str, str, float], A
     }
 
 
+@pytest.mark.unit
 def test_the_attacks_are_those_of_the_folder() -> None:
     assert ATTACKS.names() == ("apgd", "fgsm", "pgd", "square")
     for name in ATTACKS.names():
@@ -148,6 +149,7 @@ def test_without_gradients_the_attacks_that_remain_are_named(name: str, model: G
         assert result.success.mean() >= LEAST[name]
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("labels", "targets", "message"),
     [

@@ -115,11 +115,13 @@ HONEST = [
 ]
 
 
+@pytest.mark.unit
 def test_honest_outcomes_are_not_flagged() -> None:
     assert find_masking_signs(HONEST) == ()
     assert find_masking_signs([]) == ()
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("extra", "flag", "sentence"),
     [
@@ -156,6 +158,7 @@ def test_each_sign_is_flagged_alone(extra: AttackSummary, flag: str, sentence: s
     assert flag in flags[0].sentence
 
 
+@pytest.mark.unit
 def test_a_curve_that_stays_flat_is_flagged() -> None:
     flat = [outcome("pgd", 0.95, eps=eps) for eps in (1, 2, 4, 8)]
     assert names(find_masking_signs(flat)) == ["gradient_masking", "larger_eps_not_stronger"]
@@ -166,6 +169,7 @@ def test_a_curve_that_stays_flat_is_flagged() -> None:
     )
 
 
+@pytest.mark.unit
 def test_what_a_model_has_shown_is_kept_once() -> None:
     seen = [MaskingSign("random_outputs", "first"), MaskingSign("random_outputs", "second")]
     flags = find_masking_signs(HONEST, seen)

@@ -156,6 +156,7 @@ def test_jax_finds_the_same(network: Any, model: GradientModel, digits: Any, tmp
     assert fooled["pgd"] > 0
 
 
+@pytest.mark.unit
 def test_goals_select_and_tell(digits: Any) -> None:
     logits = np.array([[1, 3, 2], [5, 0, 1]], np.float32)
     goal = Goal(np.array([1, 0]))

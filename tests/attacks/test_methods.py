@@ -66,6 +66,7 @@ def test_apgd_beats_one_step_and_equals_pgd(loss: str, targeted: bool, model: Gr
     assert 0 < result.success.mean() < 1
 
 
+@pytest.mark.unit
 def test_apgd_looks_at_its_step_size_when_the_paper_says() -> None:
     assert checkpoints(100) == (22, 41, 57, 70, 80, 87, 93, 99)
     assert checkpoints(1) == (1,)
@@ -93,6 +94,7 @@ def test_dlr_needs_classes(classes: int, targeted: bool, message: str) -> None:
     assert len(Apgd(steps=2).run(few, images, goal, threat=threat).success) == 2
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -110,6 +112,7 @@ def test_parameters_that_cannot_be_are_refused(build: Any, message: str) -> None
         build()
 
 
+@pytest.mark.unit
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown loss function 'dlt'. Did you mean 'dlr'"):
         Apgd(loss="dlt")
@@ -143,6 +146,7 @@ def test_square_shows_only_photos_that_are_not_yet_fooled(model: GradientModel, 
     assert len(set(shown)) > 5
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("kind", [LinfSquares, L2Squares])
 @pytest.mark.parametrize("shape", [(16, 16), (23, 40)])
 def test_squares_stay_inside_and_are_taken_back(kind: Any, shape: tuple[int, int]) -> None:
@@ -190,6 +194,7 @@ def test_progress_ends_at_its_total(model: GradientModel, digits: Any) -> None:
         assert recorder.label == f"{attack.name} linf 12/255"
 
 
+@pytest.mark.unit
 def test_answers_that_are_no_numbers_are_said(digits: Any) -> None:
     with pytest.raises(ModelError, match="not finite"):
         Square().run(

@@ -331,6 +331,7 @@ def test_results_that_stood_there_are_set_aside(files: Path) -> None:
     assert not list((files / "out").glob(".partial-*"))
 
 
+@pytest.mark.unit
 def test_new_results_are_not_lost_when_they_cannot_be_put_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +360,7 @@ def test_a_file_given_twice_is_measured_once(files: Path) -> None:
     assert len(summarize(record.measurements)) == 1
 
 
+@pytest.mark.unit
 def test_labels_that_name_several_classes_cannot_judge(tmp_path: Path, labelled: Path) -> None:
     model = write_onnx(tmp_path / "cranes.onnx", classes=4)
     preprocessing = Preprocessing(layout="nchw", input_range=(0.0, 1.0))

@@ -4,12 +4,15 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from comparison_sample import PI, Machine, Planted, write_bench
 from rich.console import Console
 
 from tledge.bench.compare.comparison import compare
 from tledge.bench.results.stored_results import read_stored
 from tledge.cli.comparison_table import comparison_table
+
+pytestmark = pytest.mark.unit
 
 INT8 = Planted()
 FLOAT = Planted(artifact="float32.onnx", target="onnxruntime:cpu:2", build="f", latency=16.0)

@@ -12,6 +12,8 @@ from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.terminal import Terminal
 
+pytestmark = pytest.mark.unit
+
 
 def swallow_ctrl_c() -> None:
     with suppress(KeyboardInterrupt):

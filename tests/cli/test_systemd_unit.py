@@ -146,12 +146,14 @@ def test_the_program_may_have_an_odd_path_too(service: Service, name: str, tmp_p
     assert argv(verified(unit_text(odd), tmp_path)) == list(odd.command)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", ["it's", 'a"b', "back\\slash"])
 def test_a_program_that_systemd_would_not_start_is_refused(service: Service, name: str) -> None:
     with pytest.raises(OptionError, match="systemd starts no program with a quote or backslash"):
         unit_text(replace(service, command=(f"/home/{name}/tledge", "predict")))
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", ["two\nlines", "tab\t", "\udcff"])
 def test_names_that_no_unit_can_hold_are_refused(service: Service, name: str) -> None:
     for odd in (
@@ -163,6 +165,7 @@ def test_names_that_no_unit_can_hold_are_refused(service: Service, name: str) ->
             unit_text(odd)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", ["ends in \\", "ends in space "])
 def test_a_folder_whose_name_would_lose_its_end_is_refused(service: Service, name: str) -> None:
     with pytest.raises(OptionError, match="its ends would be lost"):
@@ -178,6 +181,7 @@ def test_it_can_do_little_harm(service: Service, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout.splitlines()[-1]
 
 
+@pytest.mark.unit
 def test_devices_and_the_network_are_open_only_to_who_needs_them(service: Service) -> None:
     closed, camera, fed = (
         settings(unit_text(made))
@@ -197,6 +201,7 @@ def test_devices_and_the_network_are_open_only_to_who_needs_them(service: Servic
         assert made["NoNewPrivileges"] == ["yes"]
 
 
+@pytest.mark.unit
 def test_a_temporary_folder_of_its_own_hides_no_photos(service: Service) -> None:
     at_home = replace(service, folder=Path("/home/pi"), paths=(Path("/home/pi/int8.tflite"),))
     assert settings(unit_text(at_home))["PrivateTmp"] == ["yes"]
@@ -238,6 +243,7 @@ def test_paths_become_absolute_and_words_stay(program: Path, artifact: Path, tmp
     assert made.memory == 512 * 2**20 + 4 * 1000
 
 
+@pytest.mark.unit
 @pytest.mark.usefixtures("called_as_tledge")
 def test_what_could_not_run_is_refused_when_it_is_made(artifact: Path) -> None:
     with pytest.raises(OptionError, match="no artifact 'none.tflite'"):
@@ -248,6 +254,7 @@ def test_what_could_not_run_is_refused_when_it_is_made(artifact: Path) -> None:
         predict_service([artifact, Path("photos")], artifact=artifact, feed="cat x")
 
 
+@pytest.mark.unit
 def test_the_program_is_that_of_this_python_however_it_was_started(
     artifact: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -258,6 +265,7 @@ def test_the_program_is_that_of_this_python_however_it_was_started(
         predict_service([artifact], artifact=artifact)
 
 
+@pytest.mark.unit
 def test_all_that_a_command_was_given_goes_into_the_unit() -> None:
     app = typer.Typer()
     found: list[list[str | Path]] = []

@@ -6,6 +6,8 @@ from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.terminal import PIPED_WIDTH, Terminal
 
+pytestmark = pytest.mark.unit
+
 SENTENCE = (
     "int8.tflite is 1.16× faster (1.06–1.28) than float32.tflite on litert:cpu:2, 0.31 of its size, top-1 not shown to"
     " differ (McNemar p = 1.00)."

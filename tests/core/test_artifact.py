@@ -67,6 +67,7 @@ def test_an_edited_sidecar_beside_is_an_error(copied: Path) -> None:
         read_artifact(copied / "float32.tflite")
 
 
+@pytest.mark.unit
 def test_absent_files_and_foreign_suffixes_are_errors(tmp_path: Path) -> None:
     with pytest.raises(
         ArtifactError, match=r"cannot read model '.*gone.onnx': No such file.*'tledge export' makes one"
@@ -101,6 +102,7 @@ def test_keras_still_loads_its_file(copied: Path, tiny_keras_model: Any) -> None
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.unit
 def test_every_field_of_a_sidecar_survives() -> None:
     sidecar = Sidecar(
         class_names=("Katze", "chien «é»", '犬 "x"'),
@@ -115,6 +117,7 @@ def test_every_field_of_a_sidecar_survives() -> None:
     assert Sidecar.from_json(sidecar.to_json(), "x") == sidecar
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -9,6 +9,7 @@ import pytest
 from tledge.core import atomic
 
 
+@pytest.mark.unit
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     atomic.write_text(path, "old")
@@ -32,6 +33,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
+@pytest.mark.unit
 def test_files_get_the_permissions_that_open_would_give(tmp_path: Path) -> None:
     mask = os.umask(0o027)
     try:
@@ -41,6 +43,7 @@ def test_files_get_the_permissions_that_open_would_give(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.unit
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     path = tmp_path / "model.bin"
@@ -56,6 +59,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.unit
 def test_pointing_a_link_replaces_it(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -55,6 +55,7 @@ OUTSIDE_THE_NAMESPACE = {
 }
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("files", "quota"),
     [
@@ -76,6 +77,7 @@ def test_the_least_quota_of_a_group_and_those_above_it_counts(
     assert cpu_quota(tmp_path) == pytest.approx(quota)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(("quota", "cores"), [(0.2, 1), (1.0, 1), (1.5, 2), (3.0, 3), (64.0, 4), (math.inf, 4)])
 def test_a_quota_is_rounded_up_and_never_adds_cores(monkeypatch: pytest.MonkeyPatch, quota: float, cores: int) -> None:
     monkeypatch.setattr("tledge.core.cores.cpu_quota", lambda: quota)

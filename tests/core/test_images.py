@@ -24,6 +24,7 @@ def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
     return path
 
 
+@pytest.mark.unit
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     pixels = stripes(vertical=True, seed=0, size=(20, 40))
     exif = Image.Exif()
@@ -34,6 +35,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(upright), np.rot90(pixels, -1))
 
 
+@pytest.mark.unit
 def test_every_mode_becomes_rgb(tmp_path: Path) -> None:
     grey = np.tile(np.arange(0, 256, 16, np.uint8), (16, 1))
     expected = np.repeat(grey[..., np.newaxis], 3, axis=2)
@@ -48,11 +50,13 @@ def test_every_mode_becomes_rgb(tmp_path: Path) -> None:
     assert images.decode(tmp_path / "print.jpg").mode == "RGB"
 
 
+@pytest.mark.unit
 def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
     save(tmp_path / "clear.png", np.zeros((4, 4, 4), np.uint8))
     assert np.asarray(images.decode(tmp_path / "clear.png")).min() == 255
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.95])
 def test_a_truncated_photo_is_named(tmp_path: Path, kept: float) -> None:
     buffer = io.BytesIO()
@@ -63,6 +67,7 @@ def test_a_truncated_photo_is_named(tmp_path: Path, kept: float) -> None:
         images.decode(path)
 
 
+@pytest.mark.unit
 def test_empty_foreign_and_absent_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("this is no photo")
@@ -74,6 +79,7 @@ def test_empty_foreign_and_absent_files_are_named(tmp_path: Path) -> None:
         images.decode(tmp_path / "gone.jpg")
 
 
+@pytest.mark.unit
 def test_crop_keeps_shapes_and_stretch_keeps_everything() -> None:
     wide = Image.new("RGB", (300, 100))
     wide.paste((255, 0, 0), (0, 0, 100, 100))
@@ -88,11 +94,13 @@ def test_crop_keeps_shapes_and_stretch_keeps_everything() -> None:
     assert (stretched[:, -5] == (0, 0, 255)).all()
 
 
+@pytest.mark.unit
 def test_shrinking_is_antialiased() -> None:
     checkered = Image.fromarray(np.indices((64, 64)).sum(axis=0).astype(np.uint8) % 2 * 255).convert("RGB")
     assert np.abs(images.resize(checkered, (8, 8), "stretch").astype(int) - 127).max() <= 2
 
 
+@pytest.mark.unit
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown resize rule 'croop'. Did you mean 'crop'"):
         images.resize(Image.new("RGB", (4, 4)), (2, 2), "croop")
@@ -146,6 +154,7 @@ def test_a_turned_jpeg_decoded_small_lies_where_it_would_in_full(tmp_path: Path,
     assert difference.max() <= 8
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(("height", "width"), [(639, 2000), (2000, 639), (600, 600)])
 def test_photos_of_less_than_four_times_the_size_are_decoded_in_full(tmp_path: Path, height: int, width: int) -> None:
     path = tmp_path / "small.jpg"
@@ -155,6 +164,7 @@ def test_photos_of_less_than_four_times_the_size_are_decoded_in_full(tmp_path: P
         np.testing.assert_array_equal(images.load_pixels(path, (160, 160), rule), in_full(path, (160, 160), rule))
 
 
+@pytest.mark.unit
 def test_the_first_photo_of_a_file_with_several_is_decoded_small(tmp_path: Path) -> None:
     path = tmp_path / "both eyes.jpg"
     large_photo().save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (1203, 901), "red")], quality=90)
@@ -163,6 +173,7 @@ def test_the_first_photo_of_a_file_with_several_is_decoded_small(tmp_path: Path)
     assert np.abs(images.load_pixels(path, (50, 50), "crop") - in_full(path, (50, 50), "crop")).max() <= 8
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.95])
 def test_a_truncated_photo_is_named_when_it_is_decoded_small(tmp_path: Path, kept: float) -> None:
     buffer = io.BytesIO()
@@ -233,6 +244,7 @@ def test_what_takes_too_much_memory_is_refused_in_one_line(tmp_path: Path) -> No
         images.decode(path)
 
 
+@pytest.mark.unit
 def test_the_memory_of_a_progressive_jpeg_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "progressive.jpg"
     large_photo(1600, 1600).save(path, progressive=True, subsampling="4:2:0")
@@ -244,6 +256,7 @@ def test_the_memory_of_a_progressive_jpeg_is_counted(tmp_path: Path, monkeypatch
         images.load_pixels(path, (100, 100), "crop")
 
 
+@pytest.mark.unit
 def test_bytes_are_read_as_their_file(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     large_photo().save(path)
@@ -253,6 +266,7 @@ def test_bytes_are_read_as_their_file(tmp_path: Path) -> None:
         images.load_pixels_from_bytes(b"", (64, 48), "crop", name="standard input")
 
 
+@pytest.mark.unit
 def test_every_row_of_a_tall_image_is_converted(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (3 * images.STRIP + 5, 7, 4), np.uint8)
     save(tmp_path / "tall.png", colours)
@@ -264,6 +278,7 @@ def test_every_row_of_a_tall_image_is_converted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(images.decode(tmp_path / "sixteen.png"))[..., 1], numbers // 257)
 
 
+@pytest.mark.unit
 def test_no_rounding_puts_a_crop_outside_of_its_photo(tmp_path: Path) -> None:
     side = 49
     for across in range(200, 260):  # for some, width / 49 * 49 is more than the width

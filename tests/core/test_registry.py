@@ -7,6 +7,8 @@ import pytest
 from tledge.core.errors import UnknownNameError
 from tledge.core.registry import Registry
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[int]:

@@ -10,6 +10,8 @@ from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 from tledge.core.run_directory import RunDirectory, create_run, find_run
 from tledge.core.splits import Sample, Splits
 
+pytestmark = pytest.mark.unit
+
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 MANIFEST = RunManifest(
     name="one",

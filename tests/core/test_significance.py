@@ -23,6 +23,7 @@ from tledge.core.significance import (
 pytestmark = pytest.mark.unit
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (3, 5), (1, 9), (40, 12), (700, 640)])
 def test_mcnemar_is_the_exact_binomial_test(first: int, second: int) -> None:
     expected = binomtest(first, first + second).pvalue if first + second else 1.0
@@ -150,6 +151,7 @@ def test_welchs_degrees_of_freedom() -> None:
     assert significance._quantile(31.0) == 1.96
 
 
+@pytest.mark.unit
 def test_a_verdict_needs_the_whole_interval() -> None:
     assert verdict((0.70, 0.97)) == FASTER
     assert verdict((1.03, 1.40)) == SLOWER
@@ -203,6 +205,7 @@ def test_a_flagged_row_has_no_verdict() -> None:
     assert replace(quiet, flags=("wrong_cpu",)).verdict == FASTER
 
 
+@pytest.mark.unit
 def test_several_tests_are_judged_together() -> None:
     assert holm([]) == []
     assert holm([0.04]) == [True]

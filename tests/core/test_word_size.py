@@ -61,6 +61,7 @@ def test_building_from_a_clone_ends_in_the_same_line_before_any_library_is_looke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.unit
 def test_elsewhere_than_on_arm_another_python_is_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
     monkeypatch.setattr("platform.machine", lambda: "i686")
@@ -76,6 +77,7 @@ def test_on_64_bits_nothing_is_said_and_nothing_loaded() -> None:
     assert added == {"tledge.core.word_size"}
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("machine", "wanted"),
     [("armv6l", False), ("armv7l", False), ("armv8l", False), ("aarch64", True), ("x86_64", True)],

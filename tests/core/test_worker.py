@@ -198,6 +198,7 @@ def test_an_orphan_says_so_by_its_exit_code(command: list[str], tmp_path: Path) 
     assert done.returncode == ORPHANED
 
 
+@pytest.mark.unit
 def test_every_call_is_a_line() -> None:
     stream = io.StringIO()
     with RelayedProgress(stream).step("A", 1, "b") as step:
@@ -205,6 +206,7 @@ def test_every_call_is_a_line() -> None:
     assert stream.getvalue().splitlines() == ['["step", "A", 1, "b"]', '["advance", 2, ""]', '["end"]']
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("code", "printed", "text"),
     [
@@ -217,5 +219,6 @@ def test_how_a_program_ended_is_described(code: int, printed: str, text: str) ->
     assert describe_end(code, printed) == text
 
 
+@pytest.mark.unit
 def test_modules_run_in_this_python_without_the_working_directory() -> None:
     assert python_module("a.b", "c", Path("d")) == [sys.executable, "-P", "-m", "a.b", "c", "d"]

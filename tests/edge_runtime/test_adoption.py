@@ -289,6 +289,7 @@ def test_a_logit_is_no_sigmoid(copy: Callable[[str], Path]) -> None:
         adopt_model(inspect(path), Description(labels=("no", "yes"), input_range=(-100, 100), output="sigmoid"))
 
 
+@pytest.mark.unit
 def test_answers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "infinite.onnx")
     model = onnx.load(path)
@@ -300,6 +301,7 @@ def test_answers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     assert not path_beside(path).exists()
 
 
+@pytest.mark.unit
 def test_a_model_that_hears_nothing_is_called_deaf(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "deaf.onnx")
     model = onnx.load(path)
@@ -332,6 +334,7 @@ def test_what_is_no_image_classifier_is_an_error(tmp_path: Path, tiny_artifacts:
         inspect(tiny_artifacts / "plain.keras")
 
 
+@pytest.mark.unit
 def test_texts_are_read_or_refused(tmp_path: Path) -> None:
     assert read_range("-1..1") == (-1.0, 1.0)
     assert read_range("0..255") == (0.0, 255.0)

@@ -131,6 +131,7 @@ def test_bytes_are_classified_as_their_file(tiny_artifacts: Path, tmp_path: Path
     assert classifier.classify((tmp_path / "photo.png").read_bytes()) == classifier.classify(tmp_path / "photo.png")
 
 
+@pytest.mark.unit
 def test_softmax_does_not_overflow() -> None:
     np.testing.assert_allclose(softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]], np.float32)), [[0.5, 0.5], [0, 1]])
 
@@ -166,6 +167,7 @@ def test_targets_are_parsed_and_filled_in(tiny_artifacts: Path) -> None:
     assert Classifier(tiny_artifacts / "float32.onnx").target == Target("onnxruntime", "cpu", cores)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("text", ["", "litert:", "litert:cpu:0", "litert:cpu:x", "litert:cpu:1:1", "litert:cpu:-1"])
 def test_what_is_no_target_is_refused(text: str) -> None:
     with pytest.raises(TargetError, match=f"{text}"):

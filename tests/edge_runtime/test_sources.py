@@ -301,6 +301,7 @@ class TestCamera:
             open_camera("picamera:1")
 
 
+@pytest.mark.unit
 def test_the_newest_items_are_kept_and_the_others_counted() -> None:
     latest: Latest[int] = Latest(capacity=2)
     for item in range(10):

@@ -18,6 +18,8 @@ from tledge.edge_runtime.sources.frame import Frame
 from tledge.edge_runtime.sources.jpeg_stream import JpegSplitter
 from tledge.edge_runtime.sources.standard_input import StandardInput
 
+pytestmark = pytest.mark.unit
+
 
 @contextmanager
 def pipe(**options: int) -> Iterator[tuple[StandardInput, Callable[[bytes], None], Callable[[], None]]]:

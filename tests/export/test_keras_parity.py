@@ -17,6 +17,8 @@ from tledge.export.keras_parity import Parity, Reference, one_thread
 
 pytestmark = pytest.mark.unit
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture
 def reference() -> Reference:

@@ -5,6 +5,8 @@ from tledge.export.ranges import BINS, Histogram, Range, observe
 
 pytestmark = pytest.mark.unit
 
+pytestmark = pytest.mark.unit
+
 
 def histogram(values: np.ndarray) -> Histogram:
     found = Histogram(Range(0.0, 0.0))

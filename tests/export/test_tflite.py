@@ -172,6 +172,7 @@ def test_operators_that_xnnpack_leaves_are_named(converted: dict[str, bytes], tm
     assert found == Delegation(nodes=6, partitions=2, undelegated=("CAST", "CUMSUM"))
 
 
+@pytest.mark.unit
 def test_delegation_of_a_file_that_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(b"no model at all")
     with pytest.raises(ArtifactError, match="LiteRT cannot load '.*model.tflite'"):

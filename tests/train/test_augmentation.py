@@ -7,6 +7,8 @@ from tledge.core import images
 from tledge.core.errors import OptionError
 from tledge.train.data.augmentation import UNCHANGED, Augmentation
 
+pytestmark = pytest.mark.unit
+
 PHOTO = Image.fromarray(stripes(True, 0, size=(90, 130)))
 
 

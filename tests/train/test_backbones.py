@@ -46,6 +46,7 @@ def test_preprocessing_is_in_the_graph_and_is_that_of_keras(name: str) -> None:
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", BACKBONES.names())
 def test_image_sizes_that_the_network_cannot_take_are_refused(name: str) -> None:
     backbone = BACKBONES.load(name)

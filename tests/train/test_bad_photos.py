@@ -99,6 +99,7 @@ def test_odd_photos_are_read_as_a_person_sees_them(name: str, root: Path) -> Non
     assert decode(path).size == ((150, 200) if name == "turned.jpg" else (200, 150))
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_photos_are_named_with_what_is_wrong(name: str, root: Path) -> None:
     make, reason = BROKEN[name]
@@ -111,6 +112,7 @@ def test_broken_photos_are_named_with_what_is_wrong(name: str, root: Path) -> No
     assert read_dataset(root, Progress(), skip_broken=True).skipped == (f"across/{name}",)
 
 
+@pytest.mark.unit
 def test_loops_of_links_end(root: Path) -> None:
     (root / "across" / "loop").symlink_to(root, target_is_directory=True)
     (root / "across" / "self.jpg").symlink_to(root / "across" / "self.jpg")

@@ -20,6 +20,7 @@ def read(root: Path, skip_broken: bool = False) -> Dataset:
     return read_dataset(root, Progress(), skip_broken=skip_broken)
 
 
+@pytest.mark.unit
 def test_classes_are_folders_and_samples_are_sorted(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=4)
     (root / "upright" / "deeper" / "still").mkdir(parents=True)
@@ -33,6 +34,7 @@ def test_classes_are_folders_and_samples_are_sorted(tmp_path: Path) -> None:
     assert {sample.label for sample in dataset.samples if sample.path.startswith("across")} == {0}
 
 
+@pytest.mark.unit
 def test_the_fingerprint_depends_on_content_names_and_classes_only(tmp_path: Path) -> None:
     first = read(write_stripes(tmp_path / "a", per_class=3)).fingerprint
     again = write_stripes(tmp_path / "b", per_class=3)
@@ -41,12 +43,14 @@ def test_the_fingerprint_depends_on_content_names_and_classes_only(tmp_path: Pat
     assert read(again).fingerprint != first
 
 
+@pytest.mark.unit
 def test_links_that_loop_do_no_harm(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=3)
     (root / "upright" / "loop").symlink_to(root / "upright", target_is_directory=True)
     assert len(read(root).samples) == 6
 
 
+@pytest.mark.unit
 def test_broken_photos_stop_unless_skipped(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=5)
     whole = (root / "across" / "001.jpg").read_bytes()
@@ -63,6 +67,7 @@ def test_broken_photos_stop_unless_skipped(tmp_path: Path) -> None:
     assert dataset.count_by_class == {"across": 4, "upright": 4}
 
 
+@pytest.mark.unit
 def test_a_class_whose_photos_are_all_broken_stops_even_when_skipping(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=3)
     for path in (root / "across").iterdir():
@@ -71,6 +76,7 @@ def test_a_class_whose_photos_are_all_broken_stops_even_when_skipping(tmp_path: 
         read(root, skip_broken=True)
 
 
+@pytest.mark.unit
 def test_folders_that_are_no_data_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "photos"
     with pytest.raises(DataError, match="no such folder: '.*photos'; `data` takes one folder per class"):
@@ -99,6 +105,7 @@ def test_folders_that_are_no_data_are_refused(tmp_path: Path) -> None:
         read(root / "a.txt")
 
 
+@pytest.mark.unit
 def test_splits_are_stratified_disjoint_and_drawn_by_seed(photos: Path) -> None:
     dataset = read(photos)
     splits = draw_splits(dataset, seed=5).splits
@@ -110,6 +117,7 @@ def test_splits_are_stratified_disjoint_and_drawn_by_seed(photos: Path) -> None:
     assert draw_splits(dataset, seed=6).splits.test != splits.test
 
 
+@pytest.mark.unit
 def test_three_photos_of_a_class_are_enough_and_two_are_not(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=3)
     splits = draw_splits(read(root), seed=0).splits
@@ -119,6 +127,7 @@ def test_three_photos_of_a_class_are_enough_and_two_are_not(tmp_path: Path) -> N
         draw_splits(read(root), seed=0)
 
 
+@pytest.mark.unit
 def test_copies_of_a_photo_stay_in_one_split(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=8)
     for index in range(30):
@@ -133,6 +142,7 @@ def _holds_copies(samples: tuple[Sample, ...]) -> bool:
     return any(Path(sample.path).name.startswith(("copy", "000")) and sample.label == 0 for sample in samples)
 
 
+@pytest.mark.unit
 def test_names_that_are_no_text_are_named(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=3)
     shutil.copy(root / "across" / "000.jpg", os.fsencode(root / "across") + b"/caf\xe9.jpg")
@@ -151,6 +161,7 @@ def test_the_built_in_digits_are_the_1797_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels, np.rint(load_digits().images[0] / 16 * 255))
 
 
+@pytest.mark.unit
 def test_a_photo_in_two_classes_is_left_out_of_both_and_told(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=4)
     shutil.copy(root / "across" / "000.jpg", root / "upright" / "x.jpg")
@@ -159,6 +170,7 @@ def test_a_photo_in_two_classes_is_left_out_of_both_and_told(tmp_path: Path) -> 
     assert dataset.count_by_class == {"across": 3, "upright": 4}
 
 
+@pytest.mark.unit
 def test_folders_of_splits_are_kept_and_what_they_lack_is_drawn(tmp_path: Path) -> None:
     for split, start in (("train", 0), ("test", 100)):
         write_stripes(tmp_path / split, per_class=10, first=start)
@@ -180,6 +192,7 @@ def test_folders_of_splits_are_kept_and_what_they_lack_is_drawn(tmp_path: Path) 
         read(tmp_path)
 
 
+@pytest.mark.unit
 def test_classes_that_are_called_like_splits_are_classes(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=3)
     (root / "across").rename(root / "train")
@@ -187,6 +200,7 @@ def test_classes_that_are_called_like_splits_are_classes(tmp_path: Path) -> None
     assert read(root).class_names == ("test", "train")
 
 
+@pytest.mark.unit
 def test_photos_of_the_users_test_folder_do_not_leak_into_training(tmp_path: Path) -> None:
     for split, start in (("train", 0), ("test", 100)):
         write_stripes(tmp_path / split, per_class=10, first=start)
@@ -215,6 +229,7 @@ def write_pets(root: Path, per_class: int) -> Path:
     return root
 
 
+@pytest.mark.unit
 def test_the_oxford_pets_keep_their_own_lists(tmp_path: Path) -> None:
     root = write_pets(tmp_path / "pets", per_class=8)
     dataset = read(root)
@@ -232,11 +247,13 @@ def test_the_oxford_pets_keep_their_own_lists(tmp_path: Path) -> None:
         read(root)
 
 
+@pytest.mark.unit
 def test_fractions_of_the_splits_can_be_chosen(photos: Path) -> None:
     splits = draw_splits(read(photos), seed=0, validation_fraction=0.1, test_fraction=0.3).splits
     assert [len(splits.samples(split)) for split in ("train", "validation", "test")] == [48, 8, 24]
 
 
+@pytest.mark.unit
 def test_a_large_group_of_near_duplicates_goes_to_training(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=8)
     for index in range(30):
@@ -246,6 +263,7 @@ def test_a_large_group_of_near_duplicates_goes_to_training(tmp_path: Path) -> No
     assert len([sample for sample in splits.test if sample.label == 0]) >= 1
 
 
+@pytest.mark.unit
 def test_a_validation_folder_that_is_the_test_folder_is_refused(tmp_path: Path) -> None:
     for split, start in (("train", 0), ("test", 100), ("val", 100)):
         write_stripes(tmp_path / split, per_class=6, first=start)
@@ -255,6 +273,7 @@ def test_a_validation_folder_that_is_the_test_folder_is_refused(tmp_path: Path) 
         draw_splits(read(tmp_path), seed=0)
 
 
+@pytest.mark.unit
 def test_copies_of_a_blank_photo_stay_together(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=6)
     for index in range(6):

@@ -15,6 +15,8 @@ from tledge.train.data.split_draw import draw_splits
 from tledge.train.feature_cache import KEPT, FeatureCache, FeatureKey, FeatureSet, fingerprint_of
 from tledge.train.settings import settle
 
+pytestmark = pytest.mark.unit
+
 pytest.importorskip("keras")
 SETTINGS = settle({"image_size": 32})
 

@@ -7,6 +7,8 @@ from tledge.core.errors import TrainingError
 from tledge.train.feature_cache import FeatureSet
 from tledge.train.logistic_head import INVERSE_STRENGTHS, fit_head
 
+pytestmark = pytest.mark.unit
+
 CHANNELS, CLASSES = 30, 4
 
 

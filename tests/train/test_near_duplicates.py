@@ -42,6 +42,7 @@ def test_changed_copies_are_found_and_others_are_not(change: str) -> None:
     assert np.mean(groups[PHOTOS:] == np.arange(PHOTOS)) >= 0.95
 
 
+@pytest.mark.unit
 def test_groups_join_by_way_of_others() -> None:
     rng = np.random.default_rng(0)
     images = [np.asarray(thumbnail(blobs(1)), float)]
@@ -51,6 +52,7 @@ def test_groups_join_by_way_of_others() -> None:
     assert set(groups) == {0}
 
 
+@pytest.mark.unit
 def test_photos_of_one_colour_are_not_like_everything() -> None:
     plain = Image.new("RGB", (50, 50), "grey")
     groups = group_near_duplicates(thumbnails([blobs(0), plain, blobs(1), Image.new("RGB", (50, 50), "white")]))
@@ -58,6 +60,7 @@ def test_photos_of_one_colour_are_not_like_everything() -> None:
     assert groups[2] == 2
 
 
+@pytest.mark.unit
 def test_many_photos_are_grouped_as_each_pair_would_be() -> None:
     """The bands find every pair of hashes that differ in at most 7 bits."""
     from tledge.train.data import near_duplicates

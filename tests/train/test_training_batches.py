@@ -13,6 +13,8 @@ from tledge.train.data.loaded_batches import Batch
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.training_batches import TrainingBatches
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture(scope="module")
 def splits(photos: Path) -> Splits:

@@ -5,8 +5,10 @@ import pytest
 
 from tledge.core.images import Pixels
 from tledge.edge_runtime.classifier import softmax
-from tledge.visualize.kinds.confusions import ClassifiedPhoto
+from tledge.visualize.kinds.confusions import ClassifiedPhotos
 from tledge.visualize.pictures import Grid
+
+pytestmark = pytest.mark.unit
 
 PHOTOS = ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"]
 LABELS = np.array([0, 0, 1, 1, 2, 2])
@@ -16,8 +18,8 @@ SMALL = np.array([[4, 0, 0], [0, 2, 0], [0, 2, 0], [0, 3, 0], [6, 0, 0], [0, 2, 
 """Wrong about b (2 ahead), e (6 ahead) and f (2 ahead); answers b, d and e otherwise than FLOAT does."""
 
 
-def judged(name: str, logits: np.ndarray) -> ClassifiedPhoto:
-    return ClassifiedPhoto(
+def classified(name: str, logits: np.ndarray) -> ClassifiedPhotos:
+    return ClassifiedPhotos(
         name=name,
         class_names=("cat", "dog", "owl"),
         photos=PHOTOS,
@@ -32,20 +34,20 @@ def score(ahead: float) -> float:
 
 
 def test_errors_and_disagreements_are_listed_the_surest_first() -> None:
-    small = judged("small.tflite", SMALL)
+    small = classified("small.tflite", SMALL)
     assert small.wrong == [4, 1, 5]
     assert small.disagreeing == [4, 3, 1]
     assert small.sentence == (
-        "small.tflite gets 3 of 6 test photos wrong, the surest of them by calling a owl cat with score 0.995; on 3 it"
-        " leaves the float model."
+        "small.tflite gets 3 of 6 test photos wrong; its most confident error takes owl for cat with score 0.995; it"
+        " disagrees with the float model on 3."
     )
-    keras = judged("model.keras", FLOAT)
+    keras = classified("model.keras", FLOAT)
     assert keras.wrong == [3, 5]
     assert keras.disagreeing == []
 
 
 def test_figures_name_photos_classes_and_answers() -> None:
-    figures = judged("small.tflite", SMALL).figures(2)
+    figures = classified("small.tflite", SMALL).figures(2)
     assert (figures["top1"], figures["wrong"], figures["disagreeing"]) == (0.5, 3, 3)
     assert figures["surest_errors"] == [
         {"photo": "e.png", "class": "owl", "answer": "cat", "score": pytest.approx(score(6))},
@@ -64,7 +66,7 @@ def test_only_photos_that_are_shown_are_read() -> None:
         read.append(photo)
         return np.full((4, 4, 3), photo, np.uint8)
 
-    wrong, disagreeing = judged("small.tflite", SMALL).pictures(2, load)
+    wrong, disagreeing = classified("small.tflite", SMALL).pictures(2, load)
     assert isinstance(wrong, Grid)
     assert isinstance(disagreeing, Grid)
     assert [int(tile.pixels[0, 0, 0]) for tile in wrong.tiles] == [4, 1]

@@ -106,7 +106,7 @@ def test_an_attack_that_fails_says_so(faint_run: RunDirectory, tmp_path: Path) -
     record = show(faint_run, tmp_path, "adversarial", photos=str(photo), max_eps=1, steps=1)
     (told,) = record.sections["adversarial"].figures["photos"]
     assert told["eps"] is None
-    assert "None of 1 photos was taken for its target at eps 1/255" in record.sections["adversarial"].sentences[0]
+    assert "None of 1 photos was classified as its target at eps 1/255" in record.sections["adversarial"].sentences[0]
 
 
 def test_saliency_compares_where_each_artifact_looks(faint_run: RunDirectory, tmp_path: Path) -> None:
@@ -200,20 +200,25 @@ def test_two_photos_of_one_name_get_two_files(faint_run: RunDirectory, tmp_path:
     [
         (["ideal"], {"classes": ["uprigth"]}, UnknownNameError, "unknown class 'uprigth'. Did you mean 'upright'?"),
         (["features"], {"layers": ["edge"]}, UnknownNameError, "unknown layer 'edge'. Did you mean 'edges'?"),
-        (["saliency"], {"layers": ["aside"]}, OptionError, "a connection goes around the layer 'aside'"),
-        (["saliency"], {"layers": ["edges", "shapes"]}, OptionError, "made of one layer; received --layer 2 times"),
+        (["saliency"], {"layers": ["aside"]}, OptionError, "a connection bypasses the layer 'aside'"),
+        (
+            ["saliency"],
+            {"layers": ["edges", "shapes"]},
+            OptionError,
+            "`layers` must name one layer for Grad-CAM; received 2",
+        ),
         (["saliency"], {"artifacts": ["int9.tflite"]}, UnknownNameError, "Did you mean 'int8.tflite'?"),
         (["embedding"], {"method": "umap"}, UnknownNameError, "unknown method 'umap'"),
-        (["embedding"], {"points": 3}, OptionError, "--points must be between 10 and 5000; received 3"),
+        (["embedding"], {"points": 3}, OptionError, "`points` must be between 10 and 5000; received 3"),
         (["adversarial"], {"target": "dog"}, UnknownNameError, "unknown class 'dog'. Classes: across, upright"),
-        (["adversarial"], {"max_eps": 0}, OptionError, "--max-eps must be between 1 and 255, in 1/255; received 0"),
+        (["adversarial"], {"max_eps": 0}, OptionError, "`max_eps` must be between 1 and 255, in 1/255; received 0"),
         (["adversarial"], {"images": 99, "steps": 0}, OptionError, "steps must be 1 or more; received 0"),
-        (["ideal"], {"tv": 0}, OptionError, "--tv must be above 0"),
+        (["ideal"], {"tv": 0}, OptionError, "`tv` must be above 0"),
         (["ideal"], {"target": "across"}, OptionError, "--target is an option of adversarial, and ideal was asked for"),
         (["dreams"], {}, UnknownNameError, "unknown kind 'dreams'"),
-        (["confusions"], {"tiles": 0}, OptionError, "--tiles must be 1 or more; received 0"),
-        (["features"], {"channels": 0}, OptionError, "--channels must be 1 or more; received 0"),
-        (["features"], {"images": 0}, OptionError, "--images must be 1 or more; received 0"),
+        (["confusions"], {"tiles": 0}, OptionError, "`tiles` must be 1 or more; received 0"),
+        (["features"], {"channels": 0}, OptionError, "`channels` must be 1 or more; received 0"),
+        (["features"], {"images": 0}, OptionError, "`images` must be 1 or more; received 0"),
         (["ideal"], {"image_size": 96}, OptionError, "--image-size is for a plain backbone"),
         (["ideal"], {"colour": "red"}, UnknownNameError, "unknown option 'colour'"),
     ],
@@ -236,7 +241,7 @@ def test_a_target_that_is_the_present_class_and_a_photo_that_is_none_are_errors(
 ) -> None:
     photo = photos_of(faint_run, 0)[0]
     with pytest.raises(
-        OptionError, match=r"is taken for 'across' already \(score [01]\.\d+\); a target must be another"
+        OptionError, match=r"is already classified as 'across' \(score [01]\.\d+\); choose another target"
     ):
         show(faint_run, tmp_path, "adversarial", photos=[photo], target="across")
     (tmp_path / "no.jpg").write_text("no photo")
@@ -248,23 +253,23 @@ def test_a_target_that_is_the_present_class_and_a_photo_that_is_none_are_errors(
 
 def test_photos_of_the_target_alone_are_refused(faint_run: RunDirectory, tmp_path: Path) -> None:
     name = CLASSES[0]
-    with pytest.raises(OptionError, match="must be another class than the present one"):
+    with pytest.raises(OptionError, match="choose a target other than their class"):
         show(faint_run, tmp_path, "adversarial", classes=name, target=name)
 
 
 def test_a_class_can_be_named_by_its_number(faint_run: RunDirectory) -> None:
-    subject = model_of_run(faint_run)
-    assert subject.class_index("1") == 1
-    assert subject.class_index(CLASSES[1]) == 1
+    network = model_of_run(faint_run)
+    assert network.class_index("1") == 1
+    assert network.class_index(CLASSES[1]) == 1
     with pytest.raises(UnknownNameError):
-        subject.class_index(str(len(CLASSES)))
+        network.class_index(str(len(CLASSES)))
 
 
 def test_an_artifact_of_other_classes_is_refused(faint_run: RunDirectory, tmp_path: Path) -> None:
     artifact = read_artifact(faint_run.artifacts / "float32.tflite")
     content = (faint_run.artifacts / "float32.tflite").read_bytes()
     write_artifact(tmp_path / "other.tflite", content, replace(artifact.sidecar, class_names=CLASSES[::-1]))
-    with pytest.raises(OptionError, match="tells apart"):
+    with pytest.raises(OptionError, match="has the classes"):
         model_of_run(faint_run).choose_artifacts([str(tmp_path / "other.tflite")])
 
 
@@ -284,5 +289,6 @@ def test_a_kind_that_cannot_be_shown_costs_no_other(
         show(faint_run, tmp_path, "embedding")
 
 
+@pytest.mark.unit
 def test_names_are_drawn_as_they_are() -> None:
     assert score_curves([("cost$_5_$.png", [0.1, 0.9]), ("_MG_1.jpg", [0.2, 0.8])], "$x$").startswith(b"\x89PNG")

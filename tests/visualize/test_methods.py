@@ -11,7 +11,7 @@ from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.visualize.activation_maximization import AscentOptions, ascend
 from tledge.visualize.captions import CaptionWriter
-from tledge.visualize.colours import amplified, overlaid, positive_share, stretched
+from tledge.visualize.colours import amplify, overlay, positive_part, stretch
 from tledge.visualize.grad_cam import GradCam
 from tledge.visualize.kinds.features import Features
 from tledge.visualize.layers import feature_layers, feature_maps, find_layers, split_at
@@ -21,6 +21,7 @@ from tledge.visualize.total_variation import total_variation, total_variation_gr
 from tledge.visualize.visualized_model import model_of_run
 
 
+@pytest.mark.unit
 def test_total_variation_sums_the_steps_between_neighbours() -> None:
     image = np.zeros((1, 2, 3, 1), np.uint8)
     image[0, :, 1] = 6
@@ -29,6 +30,7 @@ def test_total_variation_sums_the_steps_between_neighbours() -> None:
     assert total_variation(checkered)[0] == pytest.approx(2 * 7 * 8 * 255 / 64)
 
 
+@pytest.mark.unit
 def test_the_gradient_of_total_variation_is_that_of_its_rounded_sum() -> None:
     rng = np.random.default_rng(0)
     image = rng.uniform(0, 9, (1, 4, 5, 2)).astype(np.float32)
@@ -40,11 +42,11 @@ def test_the_gradient_of_total_variation_is_that_of_its_rounded_sum() -> None:
         )
 
     gradient = total_variation_gradient(image)
-    for place in [(0, 0, 0, 0), (0, 2, 3, 1), (0, 3, 4, 0)]:
+    for index in [(0, 0, 0, 0), (0, 2, 3, 1), (0, 3, 4, 0)]:
         moved = [image.copy(), image.copy()]
-        moved[0][place] += 0.05
-        moved[1][place] -= 0.05
-        assert gradient[place] == pytest.approx((smooth(moved[0]) - smooth(moved[1])) / 0.1, abs=1e-3)
+        moved[0][index] += 0.05
+        moved[1][index] -= 0.05
+        assert gradient[index] == pytest.approx((smooth(moved[0]) - smooth(moved[1])) / 0.1, abs=1e-3)
 
 
 def test_the_gradient_of_a_logit_says_how_it_moves(faint_network: Any) -> None:
@@ -73,16 +75,16 @@ def test_layers_are_found_and_the_nearest_is_named(faint_network: Any) -> None:
 
 
 def test_layers_are_told_apart_from_the_image_on(faint_run: RunDirectory) -> None:
-    subject = model_of_run(faint_run)
-    first, second = Features(layers=["shapes", "edges_relu"]).show(subject, Progress()).sentences
-    assert first.startswith("From 24 × 24 in edges_relu to 12 × 12 in shapes: the layers near the image")
+    network = model_of_run(faint_run)
+    first, second = Features(layers=["shapes", "edges_relu"]).show(network, Progress()).sentences
+    assert first.startswith("From 24 × 24 in edges_relu to 12 × 12 in shapes: early layers keep")
     assert second.startswith("Of 16 channels of shapes, ")
-    (alone,) = Features(layers=["edges_relu"]).show(subject, Progress()).sentences
+    (alone,) = Features(layers=["edges_relu"]).show(network, Progress()).sentences
     assert alone.startswith("Of 12 channels of edges_relu, ")
 
 
 def test_grad_cam_is_that_of_the_paper(faint_network: Any) -> None:
-    """The pooled head is linear, so that the weights of the paper are the head's own over the number of places."""
+    """The pooled head is linear, so that the weights of the paper are the head's own over the number of positions."""
     photos, classes = np.stack([faint_stripes(0, 3), faint_stripes(1, 3)]), np.array([0, 1])
     cam = GradCam(faint_network)
     assert cam.layer == "shapes"
@@ -96,13 +98,13 @@ def test_grad_cam_is_that_of_the_paper(faint_network: Any) -> None:
 def test_grad_cam_of_many_photos_is_that_of_each(faint_network: Any) -> None:
     photos, classes = np.stack([faint_stripes(seed % 2, seed) for seed in range(10)]), np.arange(10) % 2
     cam = GradCam(faint_network)
-    each = [cam(photos[[place]], classes[[place]])[0] for place in range(10)]
+    each = [cam(photos[[index]], classes[[index]])[0] for index in range(10)]
     np.testing.assert_allclose(cam(photos, classes), each, rtol=1e-4, atol=1e-6)
 
 
-def test_a_layer_that_is_gone_around_is_refused(faint_network: Any) -> None:
+def test_a_layer_that_a_connection_bypasses_is_refused(faint_network: Any) -> None:
     assert split_at(faint_network, "joined")[2] == "joined"
-    with pytest.raises(OptionError, match="a connection goes around the layer 'aside'"):
+    with pytest.raises(OptionError, match="a connection bypasses the layer 'aside'"):
         split_at(faint_network, "aside")
 
 
@@ -117,6 +119,7 @@ def test_occlusion_finds_the_half_that_holds_the_stripes(faint_network: Any) -> 
         assert left > right, "the stripes lie in the left half"
 
 
+@pytest.mark.unit
 def test_patches_cover_the_photo_and_their_values_spread_over_it() -> None:
     patches = Patches.of((20, 30), 8)
     photo = np.full((20, 30, 3), 9, np.uint8)
@@ -134,10 +137,11 @@ def test_patches_cover_the_photo_and_their_values_spread_over_it() -> None:
     assert spread[-1, -1] == len(patches) - 1
     np.testing.assert_allclose(patches.gathered(np.full((20, 30), 3.0, np.float32)), 3)
     for side in (1, 11):
-        with pytest.raises(OptionError, match="--patch must be between 2 and 10 pixels, half of the photo; received"):
+        with pytest.raises(OptionError, match="`patch` must be between 2 and 10 pixels, half of the photo; received"):
             Patches.of((20, 30), side)
 
 
+@pytest.mark.unit
 def test_log_odds_do_not_end_where_scores_do() -> None:
     logits = np.array([[40.0, 0.0], [0.0, 0.0], [60.0, 0.0]], np.float32)
     np.testing.assert_allclose(log_odds(logits, 0), [40, 0, 60])
@@ -145,6 +149,7 @@ def test_log_odds_do_not_end_where_scores_do() -> None:
     np.testing.assert_allclose(log_odds(three, 0), [np.log(0.7 / 0.3)], rtol=1e-5)
 
 
+@pytest.mark.unit
 def test_ranks_agree_with_what_keeps_the_order() -> None:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     assert rank_correlation(values, np.exp(values)) == pytest.approx(1)
@@ -152,6 +157,7 @@ def test_ranks_agree_with_what_keeps_the_order() -> None:
     assert rank_correlation(values, np.ones((3, 4), np.float32)) is None
 
 
+@pytest.mark.unit
 def test_tied_values_share_the_mean_of_their_ranks() -> None:
     """Ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: covariance 4.5, sums of squares 4.5 and 5."""
     tied, plain = np.array([[0, 7, 7, 9]], np.float32), np.array([[0, 1, 2, 3]], np.float32)
@@ -177,14 +183,15 @@ def test_an_ascent_is_repeatable_and_its_images_differ_by_the_term_alone(faint_n
     np.testing.assert_array_equal(first.frames[-1], first.images)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"steps": 0}, "--steps must be between 1 and 100000 .*; received 0"),
-        ({"jitter": 25}, "--jitter must be between 0 and 24 for images of 48 × 48 pixels; received 25"),
-        ({"scales": 6}, "--scales must be between 1 and 4"),
-        ({"l2": -1}, "--l2 must be between 0 and 1"),
-        ({"steps": 2}, "--steps 2 are too few for 3 scales"),
+        ({"steps": 0}, "`steps` must be between 1 and 100000 .*; received 0"),
+        ({"jitter": 25}, "`jitter` must be between 0 and 24 for images of 48 × 48 pixels; received 25"),
+        ({"scales": 6}, "`scales` must be between 1 and 4"),
+        ({"l2": -1}, "`l2` must be between 0 and 1"),
+        ({"steps": 2}, "`steps=2` is too few for 3 scales"),
     ],
 )
 def test_options_of_an_ascent_are_checked(changed: dict[str, Any], message: str) -> None:
@@ -193,25 +200,27 @@ def test_options_of_an_ascent_are_checked(changed: dict[str, Any], message: str)
         AscentOptions(**options).check((SIZE, SIZE))
 
 
+@pytest.mark.unit
 def test_colours_keep_their_range() -> None:
     flat = np.ones((4, 4), np.float32)
-    assert (stretched(flat) == 0).all()
-    assert stretched(np.array([[0.0, 5.0]])).max() == 1
-    assert (positive_share(-flat) == 0).all()
-    assert positive_share(np.array([[-3.0, 2.0, 4.0]])).tolist() == [[0, 0.5, 1]]
-    assert overlaid(np.full((4, 4, 3), 250, np.uint8), flat).dtype == np.uint8
+    assert (stretch(flat) == 0).all()
+    assert stretch(np.array([[0.0, 5.0]])).max() == 1
+    assert (positive_part(-flat) == 0).all()
+    assert positive_part(np.array([[-3.0, 2.0, 4.0]])).tolist() == [[0, 0.5, 1]]
+    assert overlay(np.full((4, 4, 3), 250, np.uint8), flat).dtype == np.uint8
     difference = np.zeros((2, 2, 3), np.int16)
     difference[0, 0, 0], difference[1, 1, 1] = 2, -1
-    shown, factor = amplified(difference)
+    shown, factor = amplify(difference)
     assert factor == 63.5
     assert shown[0, 0, 0] == 255
     assert shown[0, 1, 0] == 128
     assert shown[1, 1, 1] == pytest.approx(64, abs=1)
 
 
+@pytest.mark.unit
 def test_letters_fit_into_their_width() -> None:
-    lettering = CaptionWriter.load(11)
-    lines = lettering.wrap("a photo of a cat\nthat-is-called-by-one-very-long-word-indeed", 80)
+    writer = CaptionWriter.load(11)
+    lines = writer.wrap("a photo of a cat\nthat-is-called-by-one-very-long-word-indeed", 80)
     assert len(lines) >= 3
     assert lines[-1].endswith("…")
-    assert all(lettering.font.getlength(line) <= 80 for line in lines)
+    assert all(writer.font.getlength(line) <= 80 for line in lines)

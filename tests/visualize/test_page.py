@@ -91,7 +91,7 @@ def test_users_errors_are_one_line(faint_run: RunDirectory, tmp_path: Path) -> N
     (tmp_path / "no.png").write_bytes(b"")
     for arguments, parts in (
         (("ideal", "--class", "acros"), ("unknown class 'acros'", "Did you mean 'across'?")),
-        (("adversarial", "--photo", photo, "--target", "upright"), ("is taken for 'upright' already",)),
+        (("adversarial", "--photo", photo, "--target", "upright"), ("is already classified as 'upright'",)),
         (("features", "--photo", "no.png"), ("'no.png' is empty (0 bytes)",)),
         (("saliency", "--layer", "shape"), ("unknown layer 'shape'", "Did you mean 'shapes'?")),
         (("idea",), ("unknown kind 'idea'", "Did you mean 'ideal'?")),

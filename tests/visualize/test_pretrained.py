@@ -34,14 +34,14 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_file_with_the_head_gives_the_logits_of_the_published_network(with_head: Path) -> None:
-    subject = model_of_backbone("mobilenet", str(with_head), image_size=SIDE)
-    assert len(subject.class_names) == 1000
-    assert subject.input_size == (SIDE, SIDE)
+    network = model_of_backbone("mobilenet", str(with_head), image_size=SIDE)
+    assert len(network.class_names) == 1000
+    assert network.input_size == (SIDE, SIDE)
     published = keras.applications.MobileNet(weights=None, input_shape=(SIDE, SIDE, 3), classifier_activation="softmax")
     published.load_weights(with_head)
     images = random_images(3, SIDE)
     expected = published.predict_on_batch(keras.applications.mobilenet.preprocess_input(images.astype(np.float32)))
-    logits = subject.logits(images)
+    logits = network.logits(images)
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     np.testing.assert_allclose(scores / scores.sum(axis=1, keepdims=True), expected, rtol=1e-3, atol=1e-6)
 
@@ -57,11 +57,11 @@ def test_preprocessing_is_inside_the_graph(name: str, tmp_path: Path) -> None:
     keras.utils.set_random_seed(2)
     published = build(weights=None, include_top=False, input_shape=(32, 32, 3))
     published.save_weights(tmp_path / "notop.weights.h5")
-    subject = model_of_backbone(name, str(tmp_path / "notop.weights.h5"), image_size=32)
-    assert not subject.has_head
+    network = model_of_backbone(name, str(tmp_path / "notop.weights.h5"), image_size=32)
+    assert not network.has_head
     images = random_images(2, 32).astype(np.float32)
     expected = published.predict_on_batch(family.preprocess_input(images.copy()))
-    np.testing.assert_allclose(subject.model.predict_on_batch(images), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(network.model.predict_on_batch(images), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_one_class_of_a_thousand_has_an_ideal_image(with_head: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_photo_is_enough_for_the_kinds_that_need_no_test_photos(with_head: Pat
     )
     assert set(record.sections) == {"adversarial", "features", "ideal", "saliency"}
     assert set(record.left_out) == {"confusions", "embedding"}
-    assert "has no test photos: name a trained run with --run" in record.left_out["embedding"]
+    assert "has no test photos: name a trained run with `run`" in record.left_out["embedding"]
 
 
 def test_without_a_head_there_are_features_and_no_classes(photo: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_random_weights_are_the_same_each_time() -> None:
 
 @pytest.mark.parametrize("weights", ["none", "imagenet"])
 def test_an_image_too_small_for_a_backbone_is_an_error_of_the_option(weights: str) -> None:
-    with pytest.raises(OptionError, match="--image-size 32 does not suit InceptionV3.*; leave it out, or pass another"):
+    with pytest.raises(OptionError, match="`image_size=32` does not suit InceptionV3.*; leave it out or pass another"):
         model_of_backbone("inception_v3", weights, image_size=32)
 
 
@@ -162,7 +162,7 @@ def test_without_a_network_classes_have_numbers(tmp_path: Path, monkeypatch: pyt
 def test_what_is_no_backbone_or_no_weights_is_an_error(with_head: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown backbone 'vg16'\. Did you mean 'vgg16'\?"):
         model_of_backbone("vg16", "none")
-    with pytest.raises(WeightsError, match="no weights file 'absent.h5'; --weights takes imagenet, none"):
+    with pytest.raises(WeightsError, match="no weights file 'absent.h5'; `weights` takes imagenet, none"):
         model_of_backbone("mobilenet", "absent.h5", image_size=SIDE)
     with pytest.raises(
         WeightsError, match="does not hold the weights of MobileNetV2 at 64 px, with or without its head"
@@ -171,7 +171,7 @@ def test_what_is_no_backbone_or_no_weights_is_an_error(with_head: Path, tmp_path
     (tmp_path / "broken.h5").write_text("no weights")
     with pytest.raises(WeightsError, match="does not hold the weights of MobileNet "):
         model_of_backbone("mobilenet", str(tmp_path / "broken.h5"), image_size=SIDE)
-    with pytest.raises(OptionError, match="--image-size must be between 32 and 1024 pixels; received 8"):
+    with pytest.raises(OptionError, match="`image_size` must be between 32 and 1024 pixels; received 8"):
         model_of_backbone("mobilenet", "none", image_size=8)
     (tmp_path / "few.txt").write_text("cat\ndog\n")
     with pytest.raises(OptionError, match="holds 2 different class names; the network has 1000 outputs"):

@@ -1,4 +1,4 @@
-"""Adversarial images: photos changed as little as can be until the network takes them for another class."""
+"""Adversarial images: the smallest change of a photo that makes the network predict another class."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
-from tledge.visualize.artifact_logits import answers_of_file
-from tledge.visualize.colours import amplified
+from tledge.visualize.artifact_logits import artifact_logits
+from tledge.visualize.colours import amplify
 from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
 from tledge.visualize.photo_choice import Photo, PhotoChoice
@@ -28,22 +28,22 @@ from tledge.visualize.visualized_model import VisualizedModel
 
 WIDTH = 224
 SHOWN = 6
-"""Photos of which there are pictures; all are in the table."""
+"""Photos shown as pictures; the table lists all."""
 
 
 @dataclass(frozen=True)
 class Adversarial(Kind):
-    """The smallest L-infinity eps at which targeted PGD works, and what each artifact says of the image.
+    """The smallest L-infinity eps at which targeted PGD succeeds, and each artifact's prediction for the image.
 
     Attributes:
-        photos: image files; test photos of the run that the model gets right without them.
-        classes: of the test photos; all without them.
-        images: how many test photos.
-        target: the class that they are to be taken for; each photo's second without it.
-        max_eps: the largest that is tried, in 1/255.
-        steps: of the attack, at each eps.
-        artifacts: names or files; all of the run without them.
-        seed: of the choice of photos and of the attack's random starts.
+        photos: image files; the default is test photos that the model classifies correctly.
+        classes: classes of the test photos; default all.
+        images: number of test photos.
+        target: target class; the default is each photo's second most likely class.
+        max_eps: largest eps to try, in 1/255.
+        steps: attack steps at each eps.
+        artifacts: names or files; default all of the run.
+        seed: seed of the choice of photos and of the attack's random starts.
     """
 
     title: ClassVar[str] = "Adversarial images"
@@ -58,21 +58,21 @@ class Adversarial(Kind):
     artifacts: Sequence[str] = ()
     seed: int = 0
 
-    def why_not(self, subject: VisualizedModel) -> str:
-        if subject.needs_head or self.photos or subject.directory:
-            return subject.needs_head
-        return f"{subject.needs_run}, or name a photo with --photo"
+    def why_not(self, network: VisualizedModel) -> str:
+        if network.needs_head or self.photos or network.directory:
+            return network.needs_head
+        return f"{network.needs_run}, or name a photo with `photos`"
 
-    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
-        target = None if self.target is None else subject.class_index(self.target)
-        artifacts = subject.choose_artifacts(self.artifacts)
-        chosen = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(subject, leave_out=target)
+    def show(self, network: VisualizedModel, progress: Progress) -> Section:
+        target = None if self.target is None else network.class_index(self.target)
+        artifacts = network.choose_artifacts(self.artifacts)
+        chosen = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(network, leave_out=target)
         pixels = np.stack([photo.pixels for photo in chosen])
-        before = subject.logits(pixels)
+        before = network.logits(pixels)
         labels = before.argmax(axis=1)
-        targets = _targets(subject, chosen, before, target)
+        targets = _targets(network, chosen, before, target)
         found = smallest_eps(
-            subject.model,
+            network.model,
             pixels,
             labels,
             targets,
@@ -82,44 +82,44 @@ class Adversarial(Kind):
             progress=progress,
         )
         attacked = np.stack([item.image for item in found])
-        answers = {}
+        logits = {}
         with progress.step("artifacts", 2 * len(artifacts) * len(chosen), "photos") as step:
             for artifact in artifacts:
-                answers[artifact.name] = answers_of_file(artifact, np.concatenate([pixels, attacked]), step)
+                logits[artifact.name] = artifact_logits(artifact, np.concatenate([pixels, attacked]), step)
         scores = softmax(before)
-        cases = [
-            _Case(
+        results = [
+            _AttackedPhoto(
                 photo=photo,
-                name=subject.class_names[labels[place]],
-                score=float(scores[place, labels[place]]),
-                target=subject.class_names[targets[place]],
-                found=found[place],
+                name=network.class_names[labels[index]],
+                score=float(scores[index, labels[index]]),
+                target=network.class_names[targets[index]],
+                found=found[index],
                 artifacts={
-                    name: _Answer.of(subject, said[place], said[len(chosen) + place], int(targets[place]))
-                    for name, said in answers.items()
+                    name: _ArtifactPrediction.of(network, own[index], own[len(chosen) + index], int(targets[index]))
+                    for name, own in logits.items()
                 },
             )
-            for place, photo in enumerate(chosen)
+            for index, photo in enumerate(chosen)
         ]
         return Section(
             title=self.title,
-            sentences=_sentences(cases, self.max_eps),
-            pictures=_pictures(cases, self.steps),
-            tables=_tables(cases, self.max_eps),
-            figures={"photos": [case.figures() for case in cases]},
+            sentences=_sentences(results, self.max_eps),
+            pictures=_pictures(results, self.steps),
+            tables=_tables(results, self.max_eps),
+            figures={"photos": [result.figures() for result in results]},
             reference=self.reference,
         )
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What an artifact says of an attacked photo.
+class _ArtifactPrediction:
+    """An artifact's prediction for an attacked photo.
 
     Attributes:
-        label, score: its answer, and the score of that.
-        target_score: that of the target.
-        fooled: whether it takes the attacked one for it, and the photo itself not.
-        clean_label: its answer to that.
+        label, score: the predicted class and its score.
+        target_score: score of the target.
+        fooled: whether the artifact predicts the target for the attacked photo and not for the original.
+        clean_label: the predicted class of the original.
     """
 
     label: str
@@ -129,27 +129,27 @@ class _Answer:
     clean_label: str
 
     @classmethod
-    def of(cls, subject: VisualizedModel, clean: Floats, attacked: Floats, target: int) -> _Answer:
-        scores, answer, before = softmax(attacked), int(attacked.argmax()), int(clean.argmax())
+    def of(cls, network: VisualizedModel, clean: Floats, attacked: Floats, target: int) -> _ArtifactPrediction:
+        scores, predicted, before = softmax(attacked), int(attacked.argmax()), int(clean.argmax())
         return cls(
-            label=subject.class_names[answer],
-            score=float(scores[answer]),
+            label=network.class_names[predicted],
+            score=float(scores[predicted]),
             target_score=float(scores[target]),
-            fooled=answer == target != before,
-            clean_label=subject.class_names[before],
+            fooled=predicted == target != before,
+            clean_label=network.class_names[before],
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Case:
-    """One photo, what it was taken for, and what became of it."""
+class _AttackedPhoto:
+    """One photo, its predicted class, and the result of the attack."""
 
     photo: Photo
     name: str
     score: float
     target: str
     found: SmallestEps
-    artifacts: dict[str, _Answer] = field(default_factory=dict)
+    artifacts: dict[str, _ArtifactPrediction] = field(default_factory=dict)
 
     @property
     def eps_text(self) -> str:
@@ -157,17 +157,17 @@ class _Case:
 
     def grid(self) -> Grid:
         change = self.found.image.astype(np.int16) - self.photo.pixels
-        difference, factor = amplified(change)
+        difference, factor = amplify(change)
         after = f"{self.target} {self.found.by_eps[-1]:.3f}"
         tiles = [
             _tile(self.photo.pixels, f"{self.name} {self.score:.3f}", f"The photo {self.photo.name}"),
             _tile(self.found.image, f"{after} · eps {self.eps_text}", "The same photo, attacked"),
-            _tile(difference, f"the difference, × {factor:.0f}", f"What was changed, {factor:.0f} times enlarged"),
+            _tile(difference, f"the difference, × {factor:.0f}", f"The change, amplified {factor:.0f} times"),
         ]
         return Grid(
             name=f"adversarial-{slug(self.photo.name)}",
             title=f"{self.photo.name}: {self.name} to {self.target}",
-            caption="The photo, the attacked photo, and what was changed around a middle grey.",
+            caption="The photo, the attacked photo, and the amplified change around middle grey.",
             tiles=tiles,
             columns=3,
             tile_width=enlarged_width(self.photo.pixels, WIDTH),
@@ -185,29 +185,29 @@ class _Case:
             "target_score_by_step": list(self.found.scores),
             "artifacts": {
                 name: {
-                    "label": answer.label,
-                    "score": answer.score,
-                    "target_score": answer.target_score,
-                    "fooled": answer.fooled,
-                    "clean_label": answer.clean_label,
+                    "label": prediction.label,
+                    "score": prediction.score,
+                    "target_score": prediction.target_score,
+                    "fooled": prediction.fooled,
+                    "clean_label": prediction.clean_label,
                 }
-                for name, answer in self.artifacts.items()
+                for name, prediction in self.artifacts.items()
             },
         }
 
 
 def _targets(
-    subject: VisualizedModel, photos: Sequence[Photo], logits: Floats, target: int | None
+    network: VisualizedModel, photos: Sequence[Photo], logits: Floats, target: int | None
 ) -> npt.NDArray[np.intp]:
-    """The class that each photo is to be taken for. Raises OptionError where it is so already."""
+    """Returns the target class of each photo. Raises OptionError if a photo is classified as the target already."""
     if target is None:
         return np.argsort(-logits, axis=1, kind="stable")[:, 1]
     scores = softmax(logits)
-    for photo, answer, own in zip(photos, logits.argmax(axis=1), scores, strict=True):
-        if answer == target:
+    for photo, predicted, own in zip(photos, logits.argmax(axis=1), scores, strict=True):
+        if predicted == target:
             raise OptionError(
-                f"'{photo.name}' is taken for '{subject.class_names[target]}' already (score {own[target]:.3f}); a"
-                " target must be another class than the present one"
+                f"'{photo.name}' is already classified as '{network.class_names[target]}' (score {own[target]:.3f});"
+                " choose another target"
             )
     return np.full(len(photos), target, np.intp)
 
@@ -216,24 +216,24 @@ def _tile(pixels: Pixels, label: str, alt: str) -> Tile:
     return Tile(pixels, label, f"{alt}: {label}")
 
 
-def _sentences(cases: Sequence[_Case], largest: int) -> list[str]:
-    reached = [case.found.eps for case in cases if case.found.eps is not None]
-    count = len(cases)
+def _sentences(results: Sequence[_AttackedPhoto], largest: int) -> list[str]:
+    reached = [result.found.eps for result in results if result.found.eps is not None]
+    count = len(results)
     if not reached:
-        return [f"None of {count} photos was taken for its target at eps {largest}/255 or less."]
-    first, last = cases[0], f"at eps {max(reached)}/255 or less" if max(reached) > 1 else "at eps 1/255"
+        return [f"None of {count} photos was classified as its target at eps {largest}/255 or less."]
+    first, last = results[0], f"at eps {max(reached)}/255 or less" if max(reached) > 1 else "at eps 1/255"
     if count == 1:
         became = f"from {first.found.by_eps[0]:.3f} to {first.found.by_eps[-1]:.3f}"
         sentences = [f"{first.photo.name} becomes {first.target} at eps {first.eps_text}: its score rises {became}."]
     else:
         half = f"; half of them at {_median(reached)}/255 or less" if max(reached) > 1 else ""
-        sentences = [f"{len(reached)} of {count} photos are taken for their target {last}{half}."]
-    names = list(cases[0].artifacts)
-    worked = [case for case in cases if case.found.eps is not None]
-    fooled = {name: sum(case.artifacts[name].fooled for case in worked) for name in names}
+        sentences = [f"{len(reached)} of {count} photos are classified as their target {last}{half}."]
+    names = list(results[0].artifacts)
+    worked = [result for result in results if result.found.eps is not None]
+    fooled = {name: sum(result.artifacts[name].fooled for result in worked) for name in names}
     if names:
-        told = ", ".join(f"{name} {number}" for name, number in fooled.items())
-        sentences.append(f"Of the {len(worked)} images that fool the Keras model, so many fool each artifact: {told}.")
+        counts = ", ".join(f"{name} {number}" for name, number in fooled.items())
+        sentences.append(f"Images that fool an artifact, of the {len(worked)} that fool the Keras model: {counts}.")
     return sentences
 
 
@@ -241,54 +241,57 @@ def _median(values: Sequence[int]) -> int:
     return sorted(values)[(len(values) - 1) // 2]
 
 
-def _pictures(cases: Sequence[_Case], steps: int) -> list[Picture]:
-    shown = cases[:SHOWN]
-    pictures: list[Picture] = [case.grid() for case in shown]
-    target = shown[0].target if len({case.target for case in cases}) == 1 else "the target"
-    curves = [(f"{case.photo.name}, eps {case.eps_text}", case.found.scores) for case in shown]
+def _pictures(results: Sequence[_AttackedPhoto], steps: int) -> list[Picture]:
+    shown = results[:SHOWN]
+    pictures: list[Picture] = [result.grid() for result in shown]
+    target = shown[0].target if len({result.target for result in results}) == 1 else "the target"
+    curves = [(f"{result.photo.name}, eps {result.eps_text}", result.found.scores) for result in shown]
     pictures.append(
         Plot(
             name="adversarial-scores",
-            title="The scores along the way",
-            caption="At the smallest eps that works: 0 is the photo, 1 a random image within eps, the last the image"
-            f" that the attack ends with: of {steps} steps the one that went the farthest.",
+            title="Scores by step",
+            caption="At the smallest successful eps: 0 is the photo, 1 a random image within eps, the last the result"
+            f" of the attack, the best of {steps} steps.",
             png=score_curves(curves, target),
-            alt=f"The score of {target} rises step by step: "
+            alt=f"Score of {target} by step: "
             + "; ".join(f"{label}: from {scores[0]:.2f} to {scores[-1]:.2f}" for label, scores in curves),
         )
     )
     return pictures
 
 
-def _tables(cases: Sequence[_Case], largest: int) -> list[Table]:
-    tried = range(max(len(case.found.by_eps) for case in cases))
-    names = list(cases[0].artifacts)
+def _tables(results: Sequence[_AttackedPhoto], largest: int) -> list[Table]:
+    tried = range(max(len(result.found.by_eps) for result in results))
+    names = list(results[0].artifacts)
     tables = [
         Table(
-            caption=f"Score of the target by eps, in 1/255, up to the smallest that works (at most {largest})",
+            caption=f"Score of the target by eps, in 1/255, up to the smallest that succeeds (at most {largest})",
             headings=("photo", "class", "target", "smallest eps", *(f"at {eps}" for eps in tried)),
             rows=[
                 (
-                    case.photo.name,
-                    f"{case.name} {case.score:.3f}",
-                    case.target,
-                    case.eps_text,
-                    *(f"{case.found.by_eps[eps]:.3f}" if eps < len(case.found.by_eps) else "" for eps in tried),
+                    result.photo.name,
+                    f"{result.name} {result.score:.3f}",
+                    result.target,
+                    result.eps_text,
+                    *(f"{result.found.by_eps[eps]:.3f}" if eps < len(result.found.by_eps) else "" for eps in tried),
                 )
-                for case in cases
+                for result in results
             ],
         )
     ]
     if names:
         tables.append(
             Table(
-                caption="What each artifact takes the attacked photo for",
-                headings=("artifact", "fooled", *(case.photo.name for case in cases[:SHOWN])),
+                caption="Each artifact's prediction for the attacked photo",
+                headings=("artifact", "fooled", *(result.photo.name for result in results[:SHOWN])),
                 rows=[
                     (
                         name,
-                        f"{sum(case.artifacts[name].fooled for case in cases)} of {len(cases)}",
-                        *(f"{case.artifacts[name].label} {case.artifacts[name].score:.3f}" for case in cases[:SHOWN]),
+                        f"{sum(result.artifacts[name].fooled for result in results)} of {len(results)}",
+                        *(
+                            f"{result.artifacts[name].label} {result.artifacts[name].score:.3f}"
+                            for result in results[:SHOWN]
+                        ),
                     )
                     for name in names
                 ],

@@ -1,4 +1,4 @@
-"""Confusions: the photos that an artifact gets wrong most confidently, and those on which it left the float model."""
+"""Confusions: an artifact's most confident errors, and photos where it disagrees with the float model."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from tledge.core.images import Pixels
 from tledge.core.progress import Progress, Step
 from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.batched_logits import LogitsFn, batched_logits
 from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.tensor import Logits
 from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
 from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width
 from tledge.visualize.section import Section, Table
-from tledge.visualize.visualized_model import VisualizedModel, favourite
+from tledge.visualize.visualized_model import VisualizedModel, default_artifact
 
 KERAS = "model.keras"
 WIDTH = 128
 
 BATCH_SIZE = 32
-"""Photos that are held at a time."""
+"""Photos per batch."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Confusions(Kind):
     """Errors on the test split, the most confident first.
 
     Attributes:
-        artifacts: names or files; all of the run without them, with pictures of the 8-bit one.
-        tiles: photos that are shown of each artifact's errors, and of its disagreements, at most.
+        artifacts: names or files; default all of the run, with pictures for the 8-bit one.
+        tiles: maximum number of errors, and of disagreements, shown per artifact.
     """
 
     title: ClassVar[str] = "Confusions"
@@ -45,94 +46,94 @@ class Confusions(Kind):
     artifacts: Sequence[str] = ()
     tiles: int = 10
 
-    def why_not(self, subject: VisualizedModel) -> str:
-        return subject.needs_run
+    def why_not(self, network: VisualizedModel) -> str:
+        return network.needs_run
 
-    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
+    def show(self, network: VisualizedModel, progress: Progress) -> Section:
         if self.tiles < 1:
-            raise OptionError(f"--tiles must be 1 or more; received {self.tiles}")
-        artifacts = subject.choose_artifacts(self.artifacts)
-        photos = _TestPhotos.of(subject)
-        answers: dict[str, Logits] = {}
+            raise OptionError(f"`tiles` must be 1 or more; received {self.tiles}")
+        artifacts = network.choose_artifacts(self.artifacts)
+        photos = _TestPhotos.of(network)
+        logits: dict[str, Logits] = {}
         with progress.step("test photos", len(photos.names) * (len(artifacts) + 1), "photos") as step:
-            answers[KERAS] = photos.answers(subject.logits, step)
+            logits[KERAS] = photos.logits(network.logits, step)
             for artifact in artifacts:
                 with Classifier(artifact.path) as classifier:
-                    answers[artifact.name] = photos.answers(classifier.logits, step)
-        judged = {
-            name: ClassifiedPhoto(
+                    logits[artifact.name] = photos.logits(classifier.logits, step)
+        classified = {
+            name: ClassifiedPhotos(
                 name=name,
-                class_names=subject.class_names,
+                class_names=network.class_names,
                 photos=photos.names,
                 labels=photos.labels,
-                scores=softmax(logits),
-                float_scores=softmax(answers[KERAS]),
+                scores=softmax(own),
+                float_scores=softmax(logits[KERAS]),
             )
-            for name, logits in answers.items()
+            for name, own in logits.items()
         }
-        chosen = favourite(artifacts)
+        chosen = default_artifact(artifacts)
         shown = [item.name for item in artifacts] if self.artifacts else [KERAS if chosen is None else chosen.name]
-        pictures = [picture for name in shown for picture in judged[name].pictures(self.tiles, photos.load)]
+        pictures = [picture for name in shown for picture in classified[name].pictures(self.tiles, photos.load)]
         return Section(
             title=self.title,
-            sentences=[judged[name].sentence for name in shown],
+            sentences=[classified[name].sentence for name in shown],
             pictures=pictures,
-            tables=[_table(list(judged.values()))],
-            figures={"photos": len(photos.names), "artifacts": [item.figures(self.tiles) for item in judged.values()]},
+            tables=[_table(list(classified.values()))],
+            figures={
+                "photos": len(photos.names),
+                "artifacts": [item.figures(self.tiles) for item in classified.values()],
+            },
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _TestPhotos:
-    """All photos of the test split, whose pixels are read anew for each model, some at a time.
+    """All photos of the test split, read in batches for each model.
 
     Attributes:
-        names: what pages call them.
-        labels: (N,), their classes.
-        paths: their files.
-        subject: whose input size and resize rule they get.
+        names: names on the page.
+        labels: (N,), class indices.
+        paths: image files.
+        network: gives the input size and the resize rule.
     """
 
     names: Sequence[str]
     labels: npt.NDArray[np.intp]
     paths: Sequence[Path]
-    subject: VisualizedModel
+    network: VisualizedModel
 
     @classmethod
-    def of(cls, subject: VisualizedModel) -> _TestPhotos:
-        """Raises RunError where photos are gone or were changed, DataError where the run has none."""
-        splits = subject.splits
+    def of(cls, network: VisualizedModel) -> _TestPhotos:
+        """Raises RunError if photos are missing or have changed, DataError if the run has none."""
+        splits = network.splits
         samples = splits.test
         if not samples:
-            raise DataError("the run has no test photos: train with --test-fraction above 0")
+            raise DataError("the run has no test photos: train with `test_fraction` above 0")
         splits.check_unchanged(samples)
         labels = np.array([sample.label for sample in samples], np.intp)
-        return cls([sample.path for sample in samples], labels, splits.paths(samples), subject)
+        return cls([sample.path for sample in samples], labels, splits.paths(samples), network)
 
-    def answers(self, logits: Callable[[Pixels], Logits], step: Step) -> Logits:
-        """What a model says of all of them: float32 (N, classes)."""
-        parts = []
-        for pixels in batches(self.paths, self.subject.input_size, self.subject.resize, BATCH_SIZE):
-            parts.append(logits(pixels))
-            step.advance(len(pixels))
-        return np.concatenate(parts)
+    def logits(self, model: LogitsFn, step: Step) -> Logits:
+        """Computes a model's logits of all photos: float32 (N, classes)."""
+        pixels = batches(self.paths, self.network.input_size, self.network.resize, BATCH_SIZE)
+        return batched_logits(model, pixels, step=step)
 
     def load(self, photo: int) -> Pixels:
-        """The pixels of one: uint8 (height, width, 3)."""
-        return self.subject.load(self.paths[photo])
+        """Reads one photo: uint8 (height, width, 3)."""
+        return self.network.load(self.paths[photo])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ClassifiedPhoto:
-    """What one model says of N photos.
+class ClassifiedPhotos:
+    """The predictions of one model for N photos.
 
     Attributes:
-        name: the model's.
-        class_names: by index.
-        photos: the names of the photos.
-        labels: (N,), their classes.
-        scores: float32 (N, classes), softmax.
-        float_scores: the same of the Keras model.
+        name: name of the model.
+        class_names: names by class index.
+        photos: names of the photos.
+        labels: (N,), class indices.
+        scores: float32 (N, classes), softmax scores.
+        float_scores: the same for the Keras model.
     """
 
     name: str
@@ -143,7 +144,7 @@ class ClassifiedPhoto:
     float_scores: Logits
 
     @property
-    def answers(self) -> npt.NDArray[np.intp]:
+    def predictions(self) -> npt.NDArray[np.intp]:
         found: npt.NDArray[np.intp] = self.scores.argmax(axis=1)
         return found
 
@@ -154,13 +155,13 @@ class ClassifiedPhoto:
 
     @property
     def wrong(self) -> list[int]:
-        """Photos that it gets wrong, the most confident first."""
-        return self._ordered(self.answers != self.labels)
+        """Indices of misclassified photos, the most confident first."""
+        return self._ordered(self.predictions != self.labels)
 
     @property
     def disagreeing(self) -> list[int]:
-        """Photos on which it left the Keras model, the most confident first."""
-        return self._ordered(self.answers != self.float_scores.argmax(axis=1))
+        """Indices of photos where it disagrees with the Keras model, the most confident first."""
+        return self._ordered(self.predictions != self.float_scores.argmax(axis=1))
 
     def _ordered(self, where: npt.NDArray[np.bool_]) -> list[int]:
         found = np.flatnonzero(where)
@@ -174,22 +175,22 @@ class ClassifiedPhoto:
         if wrong:
             first = wrong[0]
             sentence += (
-                f", the surest of them by calling a {self.class_names[self.labels[first]]}"
-                f" {self.class_names[self.answers[first]]} with score {self.confidence[first]:.3f}"
+                f"; its most confident error takes {self.class_names[self.labels[first]]} for"
+                f" {self.class_names[self.predictions[first]]} with score {self.confidence[first]:.3f}"
             )
         if self.name == KERAS:
             return sentence + "."
-        return sentence + f"; on {len(self.disagreeing)} it leaves the float model."
+        return sentence + f"; it disagrees with the float model on {len(self.disagreeing)}."
 
     def pictures(self, most: int, load: Callable[[int], Pixels]) -> list[Picture]:
-        """The first of its errors and of its disagreements, ``most`` of each, whose pixels are read by ``load``."""
+        """Returns grids of at most ``most`` errors and disagreements; ``load`` reads a photo by index."""
         found: list[Picture] = []
         if self.wrong:
             found.append(
                 Grid(
                     name=f"confusions-{slug(self.name)}-wrong",
-                    title=f"{self.name}: wrong, and sure of it",
-                    caption="Test photos by how sure the answer is: the class, then the answer and its score.",
+                    title=f"{self.name}: most confident errors",
+                    caption="Misclassified test photos by confidence: the class, then the prediction and its score.",
                     tiles=[self._wrong_tile(photo, load(photo)) for photo in self.wrong[:most]],
                     columns=5,
                     tile_width=enlarged_width(load(self.wrong[0]), WIDTH),
@@ -199,8 +200,8 @@ class ClassifiedPhoto:
             found.append(
                 Grid(
                     name=f"confusions-{slug(self.name)}-disagreeing",
-                    title=f"{self.name}: not what the float model says",
-                    caption="Test photos on which the Keras model answers differently; a tick marks who is right.",
+                    title=f"{self.name}: disagreements with the float model",
+                    caption="Test photos with another prediction by the Keras model; a tick marks the correct one.",
                     tiles=[self._disagreeing_tile(photo, load(photo)) for photo in self.disagreeing[:most]],
                     columns=5,
                     tile_width=enlarged_width(load(self.disagreeing[0]), WIDTH),
@@ -210,17 +211,17 @@ class ClassifiedPhoto:
 
     def _wrong_tile(self, photo: int, pixels: Pixels) -> Tile:
         label = self.class_names[self.labels[photo]]
-        answer = f"{self.class_names[self.answers[photo]]} {self.confidence[photo]:.3f}"
-        return self._tile(photo, pixels, f"{label} → {answer}", f"A {label} that is taken for {answer}")
+        prediction = f"{self.class_names[self.predictions[photo]]} {self.confidence[photo]:.3f}"
+        return self._tile(photo, pixels, f"{label} → {prediction}", f"{label} classified as {prediction}")
 
     def _disagreeing_tile(self, photo: int, pixels: Pixels) -> Tile:
         right = self.labels[photo]
-        said = []
-        for who, scores in ((self.name, self.scores), ("Keras", self.float_scores)):
-            answer = int(scores[photo].argmax())
-            tick = " ✓" if answer == right else ""
-            said.append(f"{who}: {self.class_names[answer]} {scores[photo, answer]:.3f}{tick}")
-        return self._tile(photo, pixels, "\n".join(said), f"A {self.class_names[right]}. {'; '.join(said)}")
+        lines = []
+        for name, scores in ((self.name, self.scores), ("Keras", self.float_scores)):
+            predicted = int(scores[photo].argmax())
+            tick = " ✓" if predicted == right else ""
+            lines.append(f"{name}: {self.class_names[predicted]} {scores[photo, predicted]:.3f}{tick}")
+        return self._tile(photo, pixels, "\n".join(lines), f"{self.class_names[right]}. {'; '.join(lines)}")
 
     def _tile(self, photo: int, pixels: Pixels, label: str, alt: str) -> Tile:
         return Tile(pixels, label, f"{alt} ({self.photos[photo]})")
@@ -238,7 +239,7 @@ class ClassifiedPhoto:
                 {
                     "photo": self.photos[photo],
                     "class": self.class_names[self.labels[photo]],
-                    "answer": self.class_names[self.answers[photo]],
+                    "answer": self.class_names[self.predictions[photo]],
                     "score": float(self.confidence[photo]),
                 }
                 for photo in wrong[:most]
@@ -247,7 +248,7 @@ class ClassifiedPhoto:
                 {
                     "photo": self.photos[photo],
                     "class": self.class_names[self.labels[photo]],
-                    "answer": self.class_names[self.answers[photo]],
+                    "answer": self.class_names[self.predictions[photo]],
                     "float_answer": self.class_names[int(self.float_scores[photo].argmax())],
                     "score": float(self.confidence[photo]),
                 }
@@ -256,17 +257,25 @@ class ClassifiedPhoto:
         }
 
 
-def _table(judged: Sequence[ClassifiedPhoto]) -> Table:
+def _table(classified: Sequence[ClassifiedPhotos]) -> Table:
     rows = []
-    for item in judged:
+    for item in classified:
         total, wrong = len(item.photos), item.wrong
         low, high = wilson_interval(total - len(wrong), total)
-        surest = f"{item.confidence[wrong[0]]:.3f}" if wrong else "–"
-        left = "–" if item.name == KERAS else str(len(item.disagreeing))
-        rows.append((item.name, f"{1 - len(wrong) / total:.3f} ({low:.3f}–{high:.3f})", str(len(wrong)), surest, left))
+        confidence = f"{item.confidence[wrong[0]]:.3f}" if wrong else "–"
+        disagreeing = "–" if item.name == KERAS else str(len(item.disagreeing))
+        rows.append(
+            (
+                item.name,
+                f"{1 - len(wrong) / total:.3f} ({low:.3f}–{high:.3f})",
+                str(len(wrong)),
+                confidence,
+                disagreeing,
+            )
+        )
     return Table(
-        caption=f"{len(judged[0].photos)} test photos",
-        headings=("artifact", "top-1 (95% interval)", "wrong", "surest error", "disagrees with Keras"),
+        caption=f"{len(classified[0].photos)} test photos",
+        headings=("artifact", "top-1 (95% interval)", "wrong", "most confident error", "disagrees with Keras"),
         rows=rows,
     )
 

@@ -1,4 +1,4 @@
-"""A map of the test photos: those that the backbone finds alike lie near one another."""
+"""A map of the test photos: photos with similar features lie close together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tledge.core.progress import Progress, Step
 from tledge.visualize.kind import Kind
 from tledge.visualize.photo_choice import LabelledPhotos
 from tledge.visualize.pictures import Plot
-from tledge.visualize.plots import Map, scatter
+from tledge.visualize.plots import PhotoMap, scatter
 from tledge.visualize.section import Section, Table
 from tledge.visualize.visualized_model import VisualizedModel
 
@@ -27,17 +27,17 @@ LEAST, MOST = 10, 5000
 NEIGHBOURS = 5
 PERPLEXITY = 30.0
 LISTED = 12
-"""Wrong photos that the table lists."""
+"""Misclassified photos listed in the table."""
 
 
 @dataclass(frozen=True)
 class Embedding(Kind):
-    """The features before the head, in two dimensions.
+    """The features before the head, projected to two dimensions.
 
     Attributes:
         method: "pca" or "tsne".
-        points: how many test photos, of each class in turn.
-        seed: of their choice and of t-SNE.
+        points: number of test photos, balanced over the classes.
+        seed: seed of the choice and of t-SNE.
     """
 
     title: ClassVar[str] = "A map of the test photos"
@@ -47,61 +47,63 @@ class Embedding(Kind):
     points: int = 1000
     seed: int = 0
 
-    def why_not(self, subject: VisualizedModel) -> str:
-        return subject.needs_run
+    def why_not(self, network: VisualizedModel) -> str:
+        return network.needs_run
 
-    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
+    def show(self, network: VisualizedModel, progress: Progress) -> Section:
         require("sklearn", extra="train", purpose="a map of photos")
         if self.method not in METHODS:
             raise UnknownNameError("method", self.method, METHODS)
         if not LEAST <= self.points <= MOST:
-            raise OptionError(f"--points must be between {LEAST} and {MOST}; received {self.points}")
-        photos = LabelledPhotos.load(subject, count=self.points, seed=self.seed)
+            raise OptionError(f"`points` must be between {LEAST} and {MOST}; received {self.points}")
+        photos = LabelledPhotos.load(network, count=self.points, seed=self.seed)
         if len(photos) < LEAST:
             raise DataError(f"a map needs {LEAST} test photos or more; the run has {len(photos)}")
         with progress.step("features", len(photos), "photos") as step:
-            features, logits = _features(subject.model, photos.pixels, step)
-        answers = logits.argmax(axis=1)
-        places, axes, explained = METHODS[self.method](features, self.seed)
-        alike = _alike(features, photos.labels)
-        wrong = np.flatnonzero(answers != photos.labels)
-        told = Map(places=places, labels=photos.labels, answers=answers, class_names=subject.class_names, axes=axes)
-        names = subject.class_names
+            features, logits = _features(network.model, photos.pixels, step)
+        predictions = logits.argmax(axis=1)
+        points, axes, explained = METHODS[self.method](features, self.seed)
+        same_class = _same_class_fraction(features, photos.labels)
+        wrong = np.flatnonzero(predictions != photos.labels)
+        photo_map = PhotoMap(
+            points=points, labels=photos.labels, predictions=predictions, class_names=network.class_names, axes=axes
+        )
+        names = network.class_names
         sentences = [
-            f"{len(wrong)} of {len(photos)} test photos are answered wrongly; of the {NEIGHBOURS} photos whose features"
-            f" are nearest to one, {alike:.1%} are of its class."
+            f"{len(wrong)} of {len(photos)} test photos are misclassified. Of each photo's {NEIGHBOURS} nearest"
+            f" neighbours in feature space, {same_class:.1%} belong to its class."
         ]
         if explained is not None:
-            sentences.append(
-                f"The two directions hold {explained:.1%} of the variance of {features.shape[1]:,} features."
-            )
+            sentences.append(f"The two axes explain {explained:.1%} of the variance of {features.shape[1]:,} features.")
         plot = Plot(
             name=f"embedding-{self.method}",
             title="",
-            caption="Each point is a test photo, in the colour and shape of its class; a ring marks a wrong answer.",
-            png=scatter(told),
-            alt=f"A map of {len(photos)} test photos of {', '.join(names[:LISTED])}; {len(wrong)} are ringed as wrong",
+            caption="Each point is a test photo, in the colour and marker of its class; rings mark wrong predictions.",
+            png=scatter(photo_map),
+            alt=f"A map of {len(photos)} test photos of {', '.join(names[:LISTED])}; {len(wrong)} are misclassified",
         )
         return Section(
             title=self.title,
             sentences=sentences,
             pictures=[plot],
-            tables=_tables(wrong, photos, answers, subject),
+            tables=_tables(wrong, photos, predictions, network),
             figures={
                 "method": self.method,
                 "photos": len(photos),
                 "wrong": [photos.names[int(photo)] for photo in wrong],
-                "nearest_of_same_class": alike,
+                "nearest_of_same_class": same_class,
                 "explained_variance": explained,
                 "points": [
                     {
                         "photo": name,
                         "class": names[int(label)],
-                        "answer": names[int(answer)],
+                        "answer": names[int(prediction)],
                         "x": float(x),
                         "y": float(y),
                     }
-                    for name, label, answer, (x, y) in zip(photos.names, photos.labels, answers, places, strict=True)
+                    for name, label, prediction, (x, y) in zip(
+                        photos.names, photos.labels, predictions, points, strict=True
+                    )
                 ],
             },
             reference=self.reference,
@@ -109,21 +111,21 @@ class Embedding(Kind):
 
 
 def _features(model: Any, pixels: Pixels, step: Step) -> tuple[Floats, Floats]:
-    """What the head is given, and what it answers: float32 (N, features) and (N, classes)."""
+    """Computes the input of the head and the logits: float32 (N, features) and (N, classes)."""
     import keras
 
     both = keras.Model(model.input, [model.layers[-1].input, model.output])
     both.jit_compile = keras.backend.backend() == "jax"  # TensorFlow's XLA is many times slower on a CPU
-    features, answers = [], []
+    features, logits = [], []
     for begin in range(0, len(pixels), BATCH_SIZE):
         part = pixels[begin : begin + BATCH_SIZE]
-        batch = np.zeros((BATCH_SIZE, *part.shape[1:]), np.float32)  # always the same shape: compiled once
+        batch = np.zeros((BATCH_SIZE, *part.shape[1:]), np.float32)  # one shape, so that it compiles once
         batch[: len(part)] = part
-        found, logits = both.predict_on_batch(batch)
-        features.append(np.asarray(found, np.float32)[: len(part)].reshape(len(part), -1))
-        answers.append(np.asarray(logits, np.float32)[: len(part)])
+        batch_features, batch_logits = both.predict_on_batch(batch)
+        features.append(np.asarray(batch_features, np.float32)[: len(part)].reshape(len(part), -1))
+        logits.append(np.asarray(batch_logits, np.float32)[: len(part)])
         step.advance(len(part))
-    return np.concatenate(features), np.concatenate(answers)
+    return np.concatenate(features), np.concatenate(logits)
 
 
 def _standardized(features: Floats) -> Floats:
@@ -136,10 +138,10 @@ def _by_pca(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], float
     from sklearn.decomposition import PCA
 
     pca = PCA(n_components=2, random_state=seed)
-    places = pca.fit_transform(_standardized(features))
-    shares = np.nan_to_num(pca.explained_variance_ratio_).tolist()  # of features that are all alike
+    points = pca.fit_transform(_standardized(features))
+    shares = np.nan_to_num(pca.explained_variance_ratio_).tolist()  # NaN if all features are equal
     first, second = (f"component {number} ({share:.1%} of the variance)" for number, share in enumerate(shares, 1))
-    return places, (first, second), sum(shares)
+    return points, (first, second), sum(shares)
 
 
 def _by_tsne(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], float | None]:
@@ -154,20 +156,20 @@ METHODS: Mapping[str, Callable[[Floats, int], tuple[Floats, tuple[str, str], flo
     "pca": _by_pca,
     "tsne": _by_tsne,
 }
-"""From features (N, features) and a seed to places (N, 2), the names of the axes, and the share of variance."""
+"""From features (N, features) and a seed to points (N, 2), axis names, and the fraction of variance explained."""
 
 
-def _alike(features: Floats, labels: npt.NDArray[np.intp]) -> float:
-    """The share of photos among the nearest ones of each, by their features, that are of its class."""
+def _same_class_fraction(features: Floats, labels: npt.NDArray[np.intp]) -> float:
+    """Returns the fraction of nearest neighbours, by features, that belong to the photo's own class."""
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(_standardized(features))
-    nearest = search.kneighbors(return_distance=False)  # of the others: none is its own neighbour
+    nearest = search.kneighbors(return_distance=False)  # excludes the photo itself
     return float((labels[nearest] == labels[:, np.newaxis]).mean())
 
 
 def _tables(
-    wrong: npt.NDArray[np.intp], photos: LabelledPhotos, answers: npt.NDArray[np.intp], subject: VisualizedModel
+    wrong: npt.NDArray[np.intp], photos: LabelledPhotos, predictions: npt.NDArray[np.intp], network: VisualizedModel
 ) -> list[Table]:
     if not len(wrong):
         return []
@@ -175,10 +177,14 @@ def _tables(
     more = f", the first {LISTED} of {len(wrong)}" if len(wrong) > LISTED else ""
     return [
         Table(
-            caption=f"Answered wrongly{more}",
-            headings=("photo", "class", "answer"),
+            caption=f"Misclassified photos{more}",
+            headings=("photo", "class", "prediction"),
             rows=[
-                (photos.names[photo], subject.class_names[photos.labels[photo]], subject.class_names[answers[photo]])
+                (
+                    photos.names[photo],
+                    network.class_names[photos.labels[photo]],
+                    network.class_names[predictions[photo]],
+                )
                 for photo in listed
             ],
         )

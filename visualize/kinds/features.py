@@ -1,4 +1,4 @@
-"""Feature maps: what chosen layers make of a photo, channel by channel."""
+"""Feature maps: the outputs of chosen layers for a photo, channel by channel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tledge.core.errors import OptionError
 from tledge.core.progress import Progress
-from tledge.visualize.colours import coloured, overlaid, positive_share, resized, stretched
+from tledge.visualize.colours import apply_colour_map, overlay, positive_part, resize_map, stretch
 from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
 from tledge.visualize.layers import feature_maps, find_layers
@@ -24,23 +24,23 @@ from tledge.visualize.visualized_model import VisualizedModel
 Floats = npt.NDArray[np.float32]
 
 STRONGEST = 5
-"""Channels that are laid over the photo."""
+"""Number of channels shown over the photo."""
 
 SMALL, LARGE = 80, 128
-"""Widths of tiles, in pixels."""
+"""Widths of tiles in pixels."""
 
 
 @dataclass(frozen=True)
 class Features(Kind):
-    """Feature maps of some layers, each stretched from its smallest to its largest value.
+    """Feature maps of some layers, each scaled from its smallest to its largest value.
 
     Attributes:
-        photos: image files; test photos of the run without them.
-        classes: of the test photos; all without them.
-        images: how many test photos.
-        layers: by name; the last one of each size of feature map without them.
-        channels: how many of each layer are shown, from the first on.
-        seed: of the choice of photos.
+        photos: image files; default test photos of the run.
+        classes: classes of the test photos; default all.
+        images: number of test photos.
+        layers: layer names; default the last layer of each feature map size.
+        channels: number of channels shown per layer, from the first on.
+        seed: seed of the choice of photos.
     """
 
     title: ClassVar[str] = "Feature maps"
@@ -53,43 +53,45 @@ class Features(Kind):
     channels: int = 32
     seed: int = 0
 
-    def why_not(self, subject: VisualizedModel) -> str:
-        return "" if self.photos or subject.directory else f"{subject.needs_run}, or name a photo with --photo"
+    def why_not(self, network: VisualizedModel) -> str:
+        return "" if self.photos or network.directory else f"{network.needs_run}, or name a photo with `photos`"
 
-    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
+    def show(self, network: VisualizedModel, progress: Progress) -> Section:
         if self.channels < 1:
-            raise OptionError(f"--channels must be 1 or more; received {self.channels}")
-        layers = find_layers(subject.model, self.layers)
-        photos = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(subject)
+            raise OptionError(f"`channels` must be 1 or more; received {self.channels}")
+        layers = find_layers(network.model, self.layers)
+        photos = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(network)
         pictures: list[Picture] = []
-        told: list[list[dict[str, Any]]] = []
+        figures: list[list[dict[str, Any]]] = []
         with progress.step("features", len(photos), "photos") as step:
             for photo in photos:
-                maps = feature_maps(subject.model, layers, photo.pixels[np.newaxis])
-                looks = [_Look.at(layer.name, found[0]) for layer, found in zip(layers, maps, strict=True)]
-                for look in looks:
-                    pictures += [look.strongest_grid(photo), look.channel_grid(photo, self.channels)]
-                told.append([look.figures() for look in looks])
+                maps = feature_maps(network.model, layers, photo.pixels[np.newaxis])
+                responses = [_LayerResponse.at(layer.name, found[0]) for layer, found in zip(layers, maps, strict=True)]
+                for response in responses:
+                    pictures += [response.strongest_grid(photo), response.channel_grid(photo, self.channels)]
+                figures.append([response.figures() for response in responses])
                 step.advance()
-        depths = [layer.name for layer in subject.model.layers]
+        depths = [layer.name for layer in network.model.layers]
         return Section(
             title=self.title,
-            sentences=_sentences(sorted(told[0], key=lambda own: depths.index(own["layer"])), photos[0]),
+            sentences=_sentences(sorted(figures[0], key=lambda own: depths.index(own["layer"])), photos[0]),
             pictures=pictures,
-            figures={"photos": [{"photo": photo.name, "layers": own} for photo, own in zip(photos, told, strict=True)]},
+            figures={
+                "photos": [{"photo": photo.name, "layers": own} for photo, own in zip(photos, figures, strict=True)]
+            },
             reference=self.reference,
         )
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One layer on one photo.
+class _LayerResponse:
+    """The feature maps of one layer for one photo.
 
     Attributes:
-        layer: its name.
+        layer: name of the layer.
         maps: float32 (h, w, channels).
-        strengths: (channels,), the mean of what is above 0.
-        order: the channels, the strongest first.
+        strengths: (channels,), mean of the positive values.
+        order: channel indices, the strongest first.
     """
 
     layer: str
@@ -98,7 +100,7 @@ class _Look:
     order: list[int] = field(default_factory=list)
 
     @classmethod
-    def at(cls, layer: str, maps: Floats) -> _Look:
+    def at(cls, layer: str, maps: Floats) -> _LayerResponse:
         strengths = np.maximum(maps, 0).mean(axis=(0, 1))
         return cls(layer, maps, strengths, [int(channel) for channel in np.argsort(-strengths, kind="stable")])
 
@@ -111,13 +113,13 @@ class _Look:
         side = photo.pixels.shape[:2]
         tiles = [Tile(photo.pixels, photo.name, f"The photo {photo.name}")]
         for channel in self.order[:STRONGEST]:
-            heat = positive_share(resized(self.maps[..., channel], side))
+            heat = positive_part(resize_map(self.maps[..., channel], side))
             label = f"channel {channel}\nmean {self.strengths[channel]:.2f}"
-            tiles.append(Tile(overlaid(photo.pixels, heat), label, f"Where channel {channel} of {self.layer} answers"))
+            tiles.append(Tile(overlay(photo.pixels, heat), label, f"Where channel {channel} of {self.layer} is active"))
         return Grid(
             name=f"features-{slug(photo.name)}-{slug(self.layer)}-strongest",
             title=self.heading,
-            caption="The strongest channels over the photo: bright where they answer.",
+            caption="The strongest channels over the photo; bright where they are active.",
             tiles=tiles,
             columns=STRONGEST + 1,
             tile_width=enlarged_width(photo.pixels, LARGE),
@@ -127,7 +129,7 @@ class _Look:
         count = min(most, self.maps.shape[-1])
         tiles = [
             Tile(
-                coloured(stretched(self.maps[..., channel])),
+                apply_colour_map(stretch(self.maps[..., channel])),
                 f"{channel}",
                 f"Channel {channel} of {self.layer}",
             )
@@ -157,15 +159,15 @@ class _Look:
 
 
 def _sentences(layers: Sequence[dict[str, Any]], photo: Photo) -> list[str]:
-    """What figures of layers, from the image on, say of a photo."""
+    """Returns the findings for a photo; ``layers`` holds figures in order from the input."""
     first, last = layers[0], layers[-1]
     sentences = []
     if first["height"] * first["width"] > last["height"] * last["width"]:
         sentences.append(
-            f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: the layers near the image"
-            " keep its edges and colours, those near the answer keep what is there and lose where."
+            f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: early layers keep edges and"
+            " colours with their position, late layers keep what is shown and lose its position."
         )
-    silent = f"{last['silent']:,} are silent on {photo.name}"
+    silent = f"{last['silent']:,} are inactive on {photo.name}"
     return [*sentences, f"Of {last['channels']:,} channels of {last['layer']}, {silent}."]
 
 

@@ -1,4 +1,4 @@
-"""The ideal image of a class: what the network would like to see, climbed to from noise."""
+"""Ideal images: inputs that maximize the logit of a class, made from noise by gradient ascent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
 from tledge.visualize.activation_maximization import Ascent, AscentOptions, ascend
-from tledge.visualize.artifact_logits import answers_of_file
+from tledge.visualize.artifact_logits import artifact_logits
 from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
 from tledge.visualize.logit_gradients import LogitGradient
@@ -23,11 +23,11 @@ from tledge.visualize.total_variation import total_variation
 from tledge.visualize.visualized_model import VisualizedModel
 
 WIDTH, ANIMATED_WIDTH = 224, 128
-"""Pixels, at least; the animation is smaller because noise makes large files."""
+"""Minimum widths in pixels; the animation is smaller because noise makes large files."""
 
 MILLISECONDS = 120
 MOST_CLASSES = 3
-"""Classes that are climbed to where none is named."""
+"""Number of classes shown by default."""
 
 WITHOUT, WITH = 0, 1
 
@@ -37,8 +37,8 @@ class Ideal(Kind):
     """Activation maximization, with and without the total-variation term.
 
     Attributes:
-        classes: whose ideal images; the first three without them.
-        tv: the weight of the total-variation term: more is smoother.
+        classes: classes to show; default the first three.
+        tv: weight of the total-variation term; more is smoother.
         l2, jitter, scales, steps, seed: see ``AscentOptions``.
     """
 
@@ -55,31 +55,31 @@ class Ideal(Kind):
     steps: int = 192
     seed: int = 0
 
-    def why_not(self, subject: VisualizedModel) -> str:
-        return subject.needs_head
+    def why_not(self, network: VisualizedModel) -> str:
+        return network.needs_head
 
-    def show(self, subject: VisualizedModel, progress: Progress) -> Section:
+    def show(self, network: VisualizedModel, progress: Progress) -> Section:
         if not 0 < self.tv <= 100:
             raise OptionError(
-                f"--tv must be above 0 and at most 100: the image without it is shown anyway; received {self.tv:g}"
+                f"`tv` must be above 0 and at most 100, the image without it is always shown; received {self.tv:g}"
             )
         options = AscentOptions(steps=self.steps, l2=self.l2, jitter=self.jitter, scales=self.scales, seed=self.seed)
-        options.check(subject.input_size)
-        names = tuple(dict.fromkeys(self.classes)) or subject.class_names[:MOST_CLASSES]
-        targets = [subject.class_index(name) for name in names]
-        gradient = LogitGradient(subject.model)
+        options.check(network.input_size)
+        names = tuple(dict.fromkeys(self.classes)) or network.class_names[:MOST_CLASSES]
+        targets = [network.class_index(name) for name in names]
+        gradient = LogitGradient(network.model)
         found = []
         with progress.step("ideal images", len(names) * self.steps, "steps") as step:
             for name, target in zip(names, targets, strict=True):
                 ascent = ascend(
                     gradient,
                     target,
-                    subject.input_size,
+                    network.input_size,
                     weights=(0.0, self.tv),
                     options=options,
                     advance=step.advance,
                 )
-                found.append(_Ideal(name, ascent, *_judge(subject, gradient, ascent.images, target)))
+                found.append(_IdealImages(name, ascent, *_scores(network, gradient, ascent.images, target)))
                 step.mark(found[-1].sentence)
         pictures = [picture for item in found for picture in item.pictures()]
         return Section(
@@ -93,16 +93,16 @@ class Ideal(Kind):
 
 
 @dataclass(frozen=True)
-class _Ideal:
-    """The images of one class.
+class _IdealImages:
+    """The two images of one class.
 
     Attributes:
-        name: the class.
-        ascent: without the total-variation term, and with it.
-        scores: (2,), the class's softmax scores of the images of 8 bits.
-        logits: (2,), its logits.
-        variations: (2,), their total variations.
-        artifacts: the score of the smooth image by each artifact.
+        name: name of the class.
+        ascent: the images without and with the total-variation term.
+        scores: (2,), softmax scores of the class for the 8-bit images.
+        logits: (2,), logits of the class.
+        variations: (2,), total variations.
+        artifacts: score of the smooth image by artifact.
     """
 
     name: str
@@ -114,14 +114,14 @@ class _Ideal:
 
     @property
     def ratio(self) -> float:
-        """The total variation with the term over that without it."""
+        """Total variation with the term divided by that without it."""
         return self.variations[WITH] / self.variations[WITHOUT]
 
     @property
     def sentence(self) -> str:
         return (
             f"{self.name}: score {self.scores[WITH]:.4f} with the total-variation term, {self.scores[WITHOUT]:.4f}"
-            f" without; its total variation is {self.ratio:.3f} of that without"
+            f" without; total variation ratio {self.ratio:.3f}"
         )
 
     def pictures(self) -> list[Picture]:
@@ -130,7 +130,7 @@ class _Ideal:
             Tile(
                 image,
                 f"{label}: {self.name} {score:.4f}, TV {variation:.1f}",
-                f"An image of what the network takes for {self.name}, {label}, score {score:.4f}",
+                f"The ideal image of {self.name} {label}, score {score:.4f}",
             )
             for image, label, score, variation in zip(
                 self.ascent.images, labels, self.scores, self.variations, strict=True
@@ -141,8 +141,8 @@ class _Ideal:
             Grid(
                 name=f"ideal-{slug(self.name)}",
                 title=f"The ideal {self.name}",
-                caption="From the same noise, by the same steps and jitter; TV is the mean absolute difference of"
-                " neighbours, across and down, in pixel values.",
+                caption="Both start from the same noise with the same steps and jitter. TV, the total variation, is the"
+                " mean absolute difference of neighbouring pixel values.",
                 tiles=tiles,
                 columns=2,
                 tile_width=enlarged_width(self.ascent.images[0], WIDTH),
@@ -150,7 +150,7 @@ class _Ideal:
             Animation(
                 name=f"ideal-{slug(self.name)}",
                 title="",
-                caption=f"The way there, {self.ascent.frame_steps[-1]} steps: left without, right with the term.",
+                caption=f"All {self.ascent.frame_steps[-1]} steps: left without, right with total variation.",
                 frames=frames,
                 milliseconds=MILLISECONDS,
                 alt=f"Noise becomes the two ideal images of {self.name}",
@@ -171,22 +171,22 @@ class _Ideal:
         }
 
 
-def _judge(
-    subject: VisualizedModel, gradient: LogitGradient, images: Pixels, target: int
+def _scores(
+    network: VisualizedModel, gradient: LogitGradient, images: Pixels, target: int
 ) -> tuple[list[float], list[float], list[float], dict[str, float]]:
-    """What the network and each artifact say of the finished images of 8 bits."""
+    """Returns scores, logits and total variations of the 8-bit images, and the score by each artifact."""
     logits, _ = gradient(images.astype(np.float32), np.full(len(images), target, np.intp))
     artifacts = {
-        artifact.name: float(softmax(answers_of_file(artifact, images[WITH:]))[0, target])
-        for artifact in subject.artifacts
+        artifact.name: float(softmax(artifact_logits(artifact, images[WITH:]))[0, target])
+        for artifact in network.artifacts
     }
     variations = [float(value) for value in total_variation(images)]
     scores = [float(value) for value in softmax(logits)[:, target]]
     return scores, [float(value) for value in logits[:, target]], variations, artifacts
 
 
-def _table(found: Sequence[_Ideal]) -> Table:
-    """The scores of the images, by model and class."""
+def _table(found: Sequence[_IdealImages]) -> Table:
+    """Returns the scores of the images, by model and class."""
     rows = [
         ("model.keras, without TV", *(f"{item.scores[WITHOUT]:.4f}" for item in found)),
         ("model.keras", *(f"{item.scores[WITH]:.4f}" for item in found)),
@@ -194,7 +194,7 @@ def _table(found: Sequence[_Ideal]) -> Table:
     for name in found[0].artifacts:
         rows.append((name, *(f"{item.artifacts[name]:.4f}" for item in found)))
     return Table(
-        caption="Score of each class' image with total variation",
+        caption="Score of each class's image, with total variation unless stated",
         headings=("model", *(item.name for item in found)),
         rows=rows,
     )

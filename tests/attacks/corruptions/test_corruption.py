@@ -23,6 +23,7 @@ def distance(one: Pixels, other: Pixels) -> float:
     return float(np.sqrt(np.mean((one.astype(float) - other) ** 2)))
 
 
+@pytest.mark.unit
 def test_the_names_are_those_of_the_paper_and_of_the_issue() -> None:
     assert len(CORRUPTIONS) == 15
     assert len(EDGE_CORRUPTIONS) == 6
@@ -77,6 +78,7 @@ def test_photos_may_be_small_or_oblong(name: str, shape: tuple[int, int]) -> Non
         assert corrupt(image, name, severity=severity, seed=0).shape == image.shape
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [0, 255])
 def test_black_and_white_photos_stay_photos(name: str, value: int) -> None:
@@ -86,22 +88,26 @@ def test_black_and_white_photos_stay_photos(name: str, value: int) -> None:
     assert corrupted.dtype == np.uint8
 
 
+@pytest.mark.unit
 def test_no_photos_are_no_photos() -> None:
     nothing = np.zeros((0, 32, 32, 3), np.uint8)
     assert corrupt(nothing, "fog", severity=1, seed=0).shape == nothing.shape
 
 
+@pytest.mark.unit
 def test_an_unknown_corruption_is_told_with_the_nearest_name(photos: Pixels) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown corruption 'gausian_noise'. Did you mean 'gaussian_noise'\?"):
         corrupt(photos, "gausian_noise", severity=1, seed=0)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("severity", [0, 6, -1])
 def test_severities_are_one_to_five(severity: int, photos: Pixels) -> None:
     with pytest.raises(OptionError, match=f"from 1 to 5; received {severity}"):
         corrupt(photos, "fog", severity=severity, seed=0)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     "images",
     [
@@ -118,6 +124,7 @@ def test_what_is_no_batch_of_photos_is_refused(images: Pixels) -> None:
     assert str(images.shape) in str(caught.value)
 
 
+@pytest.mark.unit
 def test_negative_seeds_and_indices_are_refused(photos: Pixels) -> None:
     with pytest.raises(OptionError, match="received -1 and 0"):
         corrupt(photos, "fog", severity=1, seed=-1)

@@ -27,6 +27,7 @@ def laplacian_energy(images: Pixels) -> float:
     return float(np.mean((around - 4 * inner) ** 2))
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(("severity", "deviation"), [(1, 0.08), (2, 0.12)])
 def test_gaussian_noise_has_the_deviation_of_the_data_set(severity: int, deviation: float) -> None:
     noisy = corrupt(GREY, "gaussian_noise", severity=severity, seed=0)
@@ -34,6 +35,7 @@ def test_gaussian_noise_has_the_deviation_of_the_data_set(severity: int, deviati
     assert noisy.mean() == pytest.approx(128, abs=0.5)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(("severity", "photons"), [(1, 60), (2, 25)])
 def test_shot_noise_is_that_of_as_many_photons(severity: int, photons: int) -> None:
     noisy = corrupt(GREY, "shot_noise", severity=severity, seed=0) / 255
@@ -42,6 +44,7 @@ def test_shot_noise_is_that_of_as_many_photons(severity: int, photons: int) -> N
     assert noisy.var() == pytest.approx(mean / photons, rel=0.05)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(("severity", "share"), list(zip(SEVERITIES, (0.03, 0.06, 0.09, 0.17, 0.27), strict=True)))
 def test_impulse_noise_flips_a_share_half_to_black_and_half_to_white(severity: int, share: float) -> None:
     noisy = corrupt(GREY, "impulse_noise", severity=severity, seed=0)
@@ -60,6 +63,7 @@ def test_blurs_take_away_detail_and_no_light(name: str, photos: Pixels) -> None:
         assert np.mean(light(blurred)) == pytest.approx(np.mean(light(photos)), rel=0.06)
 
 
+@pytest.mark.unit
 def test_defocus_makes_a_disk_of_a_point() -> None:
     image = np.zeros((1, 224, 224, 3), np.uint8)
     image[0, 112, 112] = 255
@@ -70,6 +74,7 @@ def test_defocus_makes_a_disk_of_a_point() -> None:
     assert rows[-1] == pytest.approx(124 + 10, abs=1)
 
 
+@pytest.mark.unit
 def test_lengths_are_scaled_to_the_image(photos: Pixels) -> None:
     def widest(side: int) -> int:
         image = np.zeros((1, side, side, 3), np.uint8)
@@ -80,6 +85,7 @@ def test_lengths_are_scaled_to_the_image(photos: Pixels) -> None:
     assert widest(224) / widest(112) == pytest.approx(2, rel=0.15)
 
 
+@pytest.mark.unit
 def test_glass_blur_moves_pixels_and_makes_none(photos: Pixels) -> None:
     halves = np.zeros((1, 224, 224, 3), np.uint8)
     halves[0, :, 112:] = 200
@@ -91,6 +97,7 @@ def test_glass_blur_moves_pixels_and_makes_none(photos: Pixels) -> None:
     assert glassy.mean() == pytest.approx(100, abs=0.5)
 
 
+@pytest.mark.unit
 def test_brightness_raises_the_value_and_keeps_the_hue() -> None:
     image = np.broadcast_to(np.array((100, 50, 25), np.uint8), (1, 32, 32, 3))
     brighter = corrupt(image, "brightness", severity=2, seed=0)
@@ -99,6 +106,7 @@ def test_brightness_raises_the_value_and_keeps_the_hue() -> None:
     assert image.mean() < means[0] < means[1] < means[2] < means[3] < means[4]
 
 
+@pytest.mark.unit
 def test_contrast_lowers_the_deviation_and_keeps_the_mean(photos: Pixels) -> None:
     for severity, share in zip(SEVERITIES, (0.4, 0.3, 0.2, 0.1, 0.05), strict=True):
         lower = corrupt(photos, "contrast", severity=severity, seed=0)
@@ -107,12 +115,14 @@ def test_contrast_lowers_the_deviation_and_keeps_the_mean(photos: Pixels) -> Non
             assert after.mean() == pytest.approx(before.mean(), abs=0.5)
 
 
+@pytest.mark.unit
 def test_fog_takes_away_contrast_and_colour(photos: Pixels) -> None:
     foggy = corrupt(photos, "fog", severity=3, seed=0)
     assert foggy.max() <= photos.max()
     assert np.ptp(foggy, axis=3).mean() < 0.5 * np.ptp(photos, axis=3).mean()
 
 
+@pytest.mark.unit
 def test_snow_whitens_and_lies_in_streaks() -> None:
     dark = np.full((1, 224, 224, 3), 20, np.uint8)
     snowy = corrupt(dark, "snow", severity=2, seed=0)[0, ..., 0].astype(float)
@@ -132,6 +142,7 @@ def test_the_drawn_frost_is_bluish_has_detail_and_varies() -> None:
     assert pictures.std(axis=(1, 2)).min() > 0.12
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("name", ["jpeg_compression", "low_quality_jpeg"])
 def test_jpeg_is_pillows(name: str, photos: Pixels) -> None:
     qualities = {"jpeg_compression": (25, 18, 15, 10, 7), "low_quality_jpeg": (30, 20, 15, 10, 5)}[name]
@@ -142,6 +153,7 @@ def test_jpeg_is_pillows(name: str, photos: Pixels) -> None:
         np.testing.assert_array_equal(corrupt(photos[:1], name, severity=severity, seed=0)[0], expected)
 
 
+@pytest.mark.unit
 def test_pixelate_leaves_blocks() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
     blocks = corrupt(image, "pixelate", severity=5, seed=0)[0].reshape(16, 4, 16, 4, 3)
@@ -149,6 +161,7 @@ def test_pixelate_leaves_blocks() -> None:
     np.testing.assert_allclose(blocks[:, 0, :, 0], image[0].reshape(16, 4, 16, 4, 3).mean(axis=(1, 3)), atol=1)
 
 
+@pytest.mark.unit
 def test_elastic_photos_are_warped_and_not_recoloured(photos: Pixels) -> None:
     for severity in SEVERITIES:
         warped = corrupt(photos, "elastic_transform", severity=severity, seed=0)
@@ -157,6 +170,7 @@ def test_elastic_photos_are_warped_and_not_recoloured(photos: Pixels) -> None:
         assert warped.mean() == pytest.approx(photos.mean(), rel=0.1)
 
 
+@pytest.mark.unit
 def test_low_light_darkens_and_is_noisier_where_it_is_dark() -> None:
     noise = []
     for severity in SEVERITIES:
@@ -167,6 +181,7 @@ def test_low_light_darkens_and_is_noisier_where_it_is_dark() -> None:
     assert noise[-1] > 5 * noise[0]
 
 
+@pytest.mark.unit
 def test_white_balance_moves_red_against_blue_both_ways_and_keeps_the_light() -> None:
     many = np.repeat(GREY[:, :32, :32], 40, axis=0)
     previous = 0.0
@@ -180,6 +195,7 @@ def test_white_balance_moves_red_against_blue_both_ways_and_keeps_the_light() ->
         assert luminance == pytest.approx(to_light(GREY)[0, 0, 0, 0], rel=0.01)
 
 
+@pytest.mark.unit
 def test_wrong_exposure_multiplies_light_by_stops_both_ways() -> None:
     many = np.repeat(GREY[:, :32, :32], 40, axis=0)
     exposed = to_light(corrupt(many, "wrong_exposure", severity=2, seed=0))[:, 0, 0, 0] / to_light(GREY)[0, 0, 0, 0]
@@ -189,6 +205,7 @@ def test_wrong_exposure_multiplies_light_by_stops_both_ways() -> None:
     assert exposed[~over] == pytest.approx(2**-1.25, rel=0.02)
 
 
+@pytest.mark.unit
 def test_a_dirty_lens_blurs_and_veils_in_places(photos: Pixels) -> None:
     checks = np.kron(np.indices((64, 64)).sum(axis=0) % 2, np.ones((2, 2))).astype(np.uint8) * 200
     image = np.repeat(checks[None, ..., None], 3, axis=3)
@@ -203,12 +220,14 @@ def test_a_dirty_lens_blurs_and_veils_in_places(photos: Pixels) -> None:
     assert contrast[-1] < 0.5
 
 
+@pytest.mark.unit
 def test_gamma_goes_there_and_back() -> None:
     values = np.linspace(0, 1, 101)
     assert encode_gamma(decode_gamma(values)) == pytest.approx(values, abs=1e-6)
     assert decode_gamma(np.array(0.5)) == pytest.approx(0.2140, abs=1e-4)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("kelvin", "expected"), [(2856, (0.4476, 0.4074)), (5000, (0.3451, 0.3516)), (10000, (0.2807, 0.2884))]
 )
@@ -216,6 +235,7 @@ def test_colours_of_temperatures_are_those_of_black_bodies(kelvin: float, expect
     assert chromaticity(kelvin) == pytest.approx(expected, abs=1.5e-3)
 
 
+@pytest.mark.unit
 def test_warm_light_is_red_and_cold_light_is_blue() -> None:
     for mireds in (45.0, 200.0, 355.0):
         assert (light_of(mireds) > 0).all()
@@ -228,6 +248,7 @@ def spread(values: npt.NDArray[np.float32]) -> float:
     return float(np.sqrt(np.sum(values * places**2) / values.sum()))
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("sigma", [0.7, 3.0, 120.0])
 def test_gaussian_blur_has_its_deviation_and_keeps_what_is_even(sigma: float) -> None:
     even = np.full((20, 31, 3), 0.25, np.float32)
@@ -238,6 +259,7 @@ def test_gaussian_blur_has_its_deviation_and_keeps_what_is_even(sigma: float) ->
         assert spread(gaussian_blur(point, sigma).sum(axis=0)) == pytest.approx(sigma, rel=0.01)
 
 
+@pytest.mark.unit
 def test_convolving_shifts_by_a_shifted_kernel_and_mirrors_the_edge() -> None:
     image = np.random.default_rng(0).random((20, 30, 3), dtype=np.float32)
     kernel = path_kernel(np.array([2.0]), np.array([-3.0]), np.ones(1))
@@ -247,12 +269,14 @@ def test_convolving_shifts_by_a_shifted_kernel_and_mirrors_the_edge() -> None:
     assert trail_kernel(10, 3, 0.3).sum() == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.unit
 def test_sampling_is_bilinear_and_mirrors_the_edge() -> None:
     image = np.arange(20, dtype=np.float32).reshape(4, 5, 1)
     rows, columns = np.array([[1.5, 0.0, -1.0]], np.float32), np.array([[2.25, 4.0, 3.0]], np.float32)
     assert sample(image, rows, columns)[0, :, 0] == pytest.approx([1.5 * 5 + 2.25, 4.0, 3.0])
 
 
+@pytest.mark.unit
 def test_plasma_fits_at_its_edges_and_is_rougher_with_less_decay() -> None:
     smooth, rough = (plasma(128, decay, np.random.default_rng(0)) for decay in (2.0, 1.3))
     assert (smooth.min(), smooth.max()) == (0, 1)

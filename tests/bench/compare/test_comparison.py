@@ -108,6 +108,7 @@ def paired_run(rng: np.random.Generator, ratio: float, hashes: tuple[str, str], 
     return PairedRun(old=sides[0], new=sides[1], old_sha256=hashes[0], new_sha256=hashes[1])
 
 
+@pytest.mark.unit
 def test_the_same_file_is_never_judged(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [FLOAT, INT8])
     new = write_bench(tmp_path / "new", 2, [FLOAT, INT8], Machine(unseen=1.5))
@@ -118,6 +119,7 @@ def test_the_same_file_is_never_judged(tmp_path: Path) -> None:
         assert row.mcnemar_p == 1.0
 
 
+@pytest.mark.unit
 def test_unchanged_cells_widen_the_interval_of_the_others(tmp_path: Path) -> None:
     """A neighbour slows every model by 15%; the yardstick, which stays in the cache, does not see it."""
     machine = Machine(unseen=1.15)
@@ -128,6 +130,7 @@ def test_unchanged_cells_widen_the_interval_of_the_others(tmp_path: Path) -> Non
     assert row.verdicts == ()
 
 
+@pytest.mark.unit
 def test_a_slower_clock_is_no_slower_artifact(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [INT8])
     new = write_bench(tmp_path / "new", 2, [rebuilt(INT8)], Machine(speed=1.3))
@@ -138,6 +141,7 @@ def test_a_slower_clock_is_no_slower_artifact(tmp_path: Path) -> None:
     assert change.verdict == ""
 
 
+@pytest.mark.unit
 def test_a_new_library_is_judged_and_named(tmp_path: Path) -> None:
     newer = replace(PI, packages={**PI.packages, "ai-edge-litert": "2.2.0"}, host="ci-7")
     old = write_bench(tmp_path / "old", 1, [INT8])
@@ -147,6 +151,7 @@ def test_a_new_library_is_judged_and_named(tmp_path: Path) -> None:
     assert comparison.environments == ("measured with other software: ai-edge-litert 2.1.0 → 2.2.0",)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("noisy", ["old", "new"])
 def test_what_was_timed_on_a_noisy_machine_is_not_judged(tmp_path: Path, noisy: str) -> None:
     old = write_bench(tmp_path / "old", 1, [replace(INT8, noisy=noisy == "old")])
@@ -157,6 +162,7 @@ def test_what_was_timed_on_a_noisy_machine_is_not_judged(tmp_path: Path, noisy: 
     assert row.changes["latency_p50"].ratio == pytest.approx(2, rel=0.1)
 
 
+@pytest.mark.unit
 def test_one_round_is_not_judged(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [replace(INT8, rounds=1)])
     new = write_bench(tmp_path / "new", 2, [rebuilt(INT8, latency=8.0)])
@@ -165,6 +171,7 @@ def test_one_round_is_not_judged(tmp_path: Path) -> None:
     assert row.no_latency_verdict.startswith("one round before")
 
 
+@pytest.mark.unit
 def test_a_lone_results_file_gives_ratios_and_no_verdict(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [INT8])
     shutil.copy(old, tmp_path / "kept.jsonl")
@@ -180,6 +187,7 @@ def test_a_lone_results_file_gives_ratios_and_no_verdict(tmp_path: Path) -> None
     assert row.verdicts == ("worse",)  # the Wilson intervals of 0.980 and 0.867 lie apart
 
 
+@pytest.mark.unit
 def test_top1_by_mcnemar_on_the_same_photos(tmp_path: Path) -> None:
     """Six photos of 300 more are wrong, none right: p = 0.03, while the Wilson intervals overlap."""
     old = write_bench(tmp_path / "old", 1, [INT8])
@@ -197,12 +205,14 @@ def test_top1_by_mcnemar_on_the_same_photos(tmp_path: Path) -> None:
     assert row.verdicts == ()
 
 
+@pytest.mark.unit
 def test_five_photos_of_300_are_no_difference(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [INT8])
     new = write_bench(tmp_path / "new", 2, [rebuilt(INT8, wrong=11)])
     assert only_row(compared(old, new)).verdicts == ()
 
 
+@pytest.mark.unit
 def test_another_device_is_matched_by_runtime_and_device(tmp_path: Path) -> None:
     desk = replace(PI, machine="x86_64", cpu="Core i7", cores=8, usable_cores=8, host="desk", cpu_features=("avx2",))
     old = write_bench(tmp_path / "old", 1, [INT8, replace(INT8, artifact="int8.onnx", target="onnxruntime:cpu:4")])
@@ -219,6 +229,7 @@ def test_another_device_is_matched_by_runtime_and_device(tmp_path: Path) -> None
     assert line.startswith("measured on another machine: CPU Cortex-A76 → Core i7; architecture aarch64 → x86_64")
 
 
+@pytest.mark.unit
 def test_two_thread_counts_are_not_guessed_between(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [FLOAT, INT8, replace(INT8, target="litert:cpu:1")])
     new = write_bench(tmp_path / "new", 2, [FLOAT, replace(INT8, target="litert:cpu:4")])
@@ -228,6 +239,7 @@ def test_two_thread_counts_are_not_guessed_between(tmp_path: Path) -> None:
     assert comparison.only_old == (("int8.tflite", "litert:cpu:2"), ("int8.tflite", "litert:cpu:1"))
 
 
+@pytest.mark.unit
 def test_samples_of_another_file_are_not_taken(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [INT8])
     other = write_bench(tmp_path / "other", 3, [rebuilt(INT8, latency=40.0)])
@@ -237,6 +249,7 @@ def test_samples_of_another_file_are_not_taken(tmp_path: Path) -> None:
     assert read_stored(old).settings is None
 
 
+@pytest.mark.unit
 def test_a_folder_stands_for_its_results_file(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [INT8])
     stored = read_stored(tmp_path / "old")
@@ -245,6 +258,7 @@ def test_a_folder_stands_for_its_results_file(tmp_path: Path) -> None:
     assert stored.labels == tuple([0, 1] * 150)
 
 
+@pytest.mark.unit
 def test_results_without_a_common_row_are_an_error(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [FLOAT])
     new = write_bench(tmp_path / "new", 2, [INT8])
@@ -252,6 +266,7 @@ def test_results_without_a_common_row_are_an_error(tmp_path: Path) -> None:
         compared(old, new)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("content", ["", "not json\n", '{"schema_version": 1, "top1": 0.9}\n'])
 def test_empty_and_foreign_files_are_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "old.jsonl").write_text(content)
@@ -259,6 +274,7 @@ def test_empty_and_foreign_files_are_an_error(tmp_path: Path, content: str) -> N
         read_stored(tmp_path / "old.jsonl")
 
 
+@pytest.mark.unit
 def test_json_holds_it(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 1, [FLOAT, INT8])
     new = write_bench(tmp_path / "new", 2, [FLOAT, rebuilt(INT8, latency=8.0)])

@@ -25,6 +25,7 @@ def gate(new: Path, *conditions: str, old: Path | None = None) -> GateResult:
     return check_conditions(parse_conditions(conditions, compared=old is not None), results, comparison)
 
 
+@pytest.mark.unit
 def test_an_absolute_limit_is_held_against_every_artifact_but_the_keras_model(tmp_path: Path) -> None:
     new = write_bench(tmp_path / "new", 0, [KERAS, FLOAT, INT8])
     result = gate(new, "p50_ms > 5")
@@ -57,6 +58,7 @@ def test_a_planted_slowdown_is_caught_and_noise_is_not(tmp_path: Path) -> None:
         assert gate(drifted, "p50_ms > 1.02x", old=old).passed
 
 
+@pytest.mark.unit
 def test_what_is_beyond_a_limit_and_not_shown_to_be_is_said(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 0, [INT8])
     new = write_bench(tmp_path / "new", 1, [replace(INT8, build="b")], Machine(unseen=1.05))
@@ -68,12 +70,14 @@ def test_what_is_beyond_a_limit_and_not_shown_to_be_is_said(tmp_path: Path) -> N
     assert gate(new, "p50_ms > 1.2x", old=old).unsure == ()
 
 
+@pytest.mark.unit
 def test_the_same_file_breaks_nothing(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 0, [INT8])
     new = write_bench(tmp_path / "new", 1, [INT8], Machine(unseen=1.3))
     assert gate(new, "p50_ms > 1.1x", old=old).passed
 
 
+@pytest.mark.unit
 def test_a_planted_loss_of_accuracy_is_caught(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 0, [FLOAT, INT8])
     new = write_bench(tmp_path / "new", 1, [FLOAT, replace(INT8, build="b", wrong=12)])
@@ -84,6 +88,7 @@ def test_a_planted_loss_of_accuracy_is_caught(tmp_path: Path) -> None:
     assert not gate(new, "top1 < 0.99x", old=old).passed
 
 
+@pytest.mark.unit
 def test_what_cannot_be_judged_does_not_pass(tmp_path: Path) -> None:
     old = write_bench(tmp_path / "old", 0, [FLOAT, INT8])
     noisy = write_bench(tmp_path / "noisy", 1, [replace(INT8, build="b", latency=5.0, noisy=True)])
@@ -98,12 +103,14 @@ def test_what_cannot_be_judged_does_not_pass(tmp_path: Path) -> None:
     assert "energy was not measured" in gate(old, "energy_mj > 1").unjudged[0]
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("text", ["top1 = 0.9", "top1 <", "< 0.9", "top1 < -1", "top1 < 1.1y", ""])
 def test_another_form_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match="`fail_on` takes conditions like"):
         parse_conditions([text], compared=True)
 
 
+@pytest.mark.unit
 def test_unknown_metrics_and_a_missing_benchmark_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'p99_ms'"):
         parse_conditions(["p9_ms > 3"], compared=False)
@@ -133,6 +140,7 @@ def attacked(results: Path, worst: float, **attacks: Any) -> Path:
     return results
 
 
+@pytest.mark.unit
 def test_robust_accuracy_is_that_of_the_worst_and_compared_with_the_same_attacks_only(tmp_path: Path) -> None:
     new = attacked(write_bench(tmp_path / "new", 0, [INT8]), 0.4, eps=[1, 8])
     assert gate(new, "robust_accuracy < 0.19").passed

@@ -152,6 +152,7 @@ def make_root(folder: Path, model: str = PI5, **clocks: int) -> Path:
     return folder
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("answer", "now", "since_boot"),
     [
@@ -169,6 +170,7 @@ def test_the_bits_of_get_throttled_have_names(answer: str, now: str, since_boot:
     assert throttling.under_voltage == ("under-voltage" in now)
 
 
+@pytest.mark.unit
 def test_the_firmwares_figures_have_units() -> None:
     assert parse_temperature("temp=52.1'C\n") == 52.1
     assert parse_voltage("volt=0.8850V\n") == 0.885
@@ -177,12 +179,14 @@ def test_the_firmwares_figures_have_units() -> None:
     assert parse_power(PI5_POWER) == pytest.approx(PI5_WATTS, abs=2e-4)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("text", ["", UNKNOWN, NOT_PERMITTED, "throttled=zz", "temp=", "frequency(0)=0"])
 def test_what_is_no_answer_is_not_known(text: str) -> None:
     parsers = (parse_throttled, parse_temperature, parse_voltage, parse_clock, parse_power)
     assert [parse(text) for parse in parsers] == [None] * 5
 
 
+@pytest.mark.unit
 def test_a_boards_model_is_its_processors_name(tmp_path: Path) -> None:
     pi = "processor\t: 0\nmodel name\t: ARMv7 Processor rev 3 (v7l)\n\nHardware\t: BCM2711\nModel\t\t: "
     write(tmp_path / "pi/proc/cpuinfo", f"{pi}Raspberry Pi 4 Model B\n")
@@ -237,6 +241,7 @@ def test_a_raspberry_pi_4_has_no_power_chip(
     assert told.throttling == Throttling(now=2, since_boot=6)
 
 
+@pytest.mark.unit
 def test_another_arm_board_tells_what_linux_knows(
     tmp_path: Path, without_vcgencmd: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +252,7 @@ def test_another_arm_board_tells_what_linux_knows(
     assert told.held_down is None
 
 
+@pytest.mark.unit
 def test_a_workstation_is_not_sampled(tmp_path: Path, without_vcgencmd: None) -> None:
     write(tmp_path / "root/proc/cpuinfo", "model\t\t: 1\nmodel name\t: AMD EPYC\n")
     write(tmp_path / "root/proc/meminfo", MEMORY)
@@ -321,6 +327,7 @@ READINGS = BoardReadings(
 )
 
 
+@pytest.mark.unit
 def test_conditions_take_what_the_board_told() -> None:
     assert CONDITIONS.with_board(None) == CONDITIONS
     told = CONDITIONS.with_board(READINGS)
@@ -335,12 +342,14 @@ def test_conditions_take_what_the_board_told() -> None:
         assert ConditionsRecord.from_json(record.to_json(), "round.npz") == record
 
 
+@pytest.mark.unit
 def test_samples_from_before_boards_were_told_of_are_read() -> None:
     fields = asdict(CONDITIONS)
     del fields["board"]
     assert ConditionsRecord.from_dict({"conditions": [fields]}, "round.npz").conditions == (CONDITIONS,)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     "board", [5, "hot", {}, {**asdict(READINGS), "clock": 7}, {**asdict(READINGS), "samples": "1"}]
 )
@@ -419,6 +428,7 @@ def test_reports_show_what_the_board_told(tmp_path: Path) -> None:
     assert "Board health" not in plain.markdown.read_text(encoding="utf-8")
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("flags", "shown"),
     [

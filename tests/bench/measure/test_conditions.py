@@ -35,6 +35,7 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.unit
 def test_the_machine_is_read_before_and_after(machine: Path) -> None:
     monitor = ConditionsMonitor(machine)
     write(machine / "proc/stat", "cpu  100 0 100 100800 0 0 0 0 0 0")
@@ -56,12 +57,14 @@ def test_the_machine_is_read_before_and_after(machine: Path) -> None:
     assert not monitor.finish().quiet
 
 
+@pytest.mark.unit
 def test_what_a_system_does_not_tell_is_not_known(tmp_path: Path) -> None:
     told = ConditionsMonitor(tmp_path).finish()
     assert (told.load, told.steal, told.mhz, told.governor, told.temperature) == (None, None, None, "", None)
     assert told.quiet
 
 
+@pytest.mark.unit
 def test_a_machine_slower_than_at_its_best_is_noisy() -> None:
     fields = {"load": 0.0, "steal": 0.0, "mhz": None, "governor": "", "temperature": None, "throttled": None}
     conditions = Conditions(**fields, yardstick=3.0)
@@ -105,6 +108,7 @@ class Notes(Progress):
         self.waits.set()
 
 
+@pytest.mark.unit
 def test_a_second_benchmark_waits_for_the_first(tmp_path: Path) -> None:
     entered = threading.Event()
     notes = Notes()
@@ -123,6 +127,7 @@ def test_a_second_benchmark_waits_for_the_first(tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_text() == str(os.getpid())
 
 
+@pytest.mark.unit
 def test_no_link_is_followed_to_the_lock(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -132,6 +137,7 @@ def test_no_link_is_followed_to_the_lock(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
+@pytest.mark.unit
 def test_a_container_that_is_held_to_its_share_is_throttled(machine: Path) -> None:
     write(machine / "sys/fs/cgroup/cpu.stat", "usage_usec 5\nnr_periods 10\nnr_throttled 3")
     monitor = ConditionsMonitor(machine)
@@ -140,6 +146,7 @@ def test_a_container_that_is_held_to_its_share_is_throttled(machine: Path) -> No
     assert monitor.finish().throttled is True
 
 
+@pytest.mark.unit
 def test_load_is_that_of_the_cores_that_may_be_used(machine: Path) -> None:
     own = min(os.sched_getaffinity(0))
     lines = ["cpu  0 0 0 0 0 0 0 0 0 0", f"cpu{own} 100 0 0 900 0 0 0 0 0 0", "cpu9999 0 0 0 1000 0 0 0 0 0 0"]

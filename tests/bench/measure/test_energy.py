@@ -45,6 +45,7 @@ def make_vcgencmd(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) ->
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
+@pytest.mark.unit
 def test_rapl_sums_packages_and_not_their_parts(tmp_path: Path) -> None:
     first = make_counter(tmp_path, "intel-rapl:0", 1_000_000)
     second = make_counter(tmp_path, "intel-rapl:1", 5_000_000)
@@ -64,6 +65,7 @@ def test_rapl_sums_packages_and_not_their_parts(tmp_path: Path) -> None:
     assert meter.stop() == 0
 
 
+@pytest.mark.unit
 def test_a_counter_that_began_anew_went_round_once(tmp_path: Path) -> None:
     counter = make_counter(tmp_path, "intel-rapl:0", RANGE - 400_000)
     meter = find_meter(tmp_path)
@@ -73,6 +75,7 @@ def test_a_counter_that_began_anew_went_round_once(tmp_path: Path) -> None:
     assert meter.stop() == pytest.approx(1.0)
 
 
+@pytest.mark.unit
 def test_a_counter_that_cannot_be_read_is_no_meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     counter = make_counter(tmp_path, "intel-rapl:0", 1)

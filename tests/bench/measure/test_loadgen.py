@@ -62,6 +62,7 @@ def run_single_stream(folder: Path, queries: int) -> LoadGenRun:
     return LoadGenRun(np.array(latencies, np.float64), (folder / "mlperf_log_summary.txt").read_text())
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("queries", [1023, 1024])
 def test_percentiles_are_loadgens(tmp_path: Path, queries: int) -> None:
     run = run_single_stream(tmp_path, queries)
@@ -88,6 +89,7 @@ def test_the_early_stopping_estimate_is_loadgens(tmp_path: Path, queries: int) -
         assert higher == run.says(r"stopping 99\.0th percentile estimate: (\d+)")
 
 
+@pytest.mark.unit
 def test_too_few_queries_for_loadgen_are_too_few_for_us(tmp_path: Path) -> None:
     run = run_single_stream(tmp_path, 63)
     assert run.says(r"Need to process at least (\d+) queries") == 64

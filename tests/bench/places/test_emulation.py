@@ -53,6 +53,7 @@ def logits_here(artifact: Path, images: Pixels) -> Logits:
         return np.concatenate([classifier.logits(image[np.newaxis]) for image in images])
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(("name", "core", "part"), [("pi4", "cortex-a72", "0xd08"), ("pi5", "cortex-a76", "0xd0b")])
 def test_a_board_tells_of_its_four_cores(name: str, core: str, part: str) -> None:
     board = BOARDS[name]
@@ -68,17 +69,20 @@ def test_a_board_tells_of_its_four_cores(name: str, core: str, part: str) -> Non
     assert model == f"Model\t\t: Raspberry Pi {name[-1]} Model B {board.model[-7:]}\n"
 
 
+@pytest.mark.unit
 def test_only_the_pi_5_has_dot_products() -> None:
     assert "asimddp" not in BOARDS["pi4"].features
     assert "asimddp" in BOARDS["pi5"].features
 
 
+@pytest.mark.unit
 @pytest.mark.usefixtures("empty_cache")
 def test_an_unknown_board_is_an_error_that_suggests_one() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown board 'pi6'. Did you mean 'pi5'\? Boards: pi4, pi5"):
         prepare_root("pi6")
 
 
+@pytest.mark.unit
 def test_missing_packages_are_named_before_anything_is_written(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +102,7 @@ def test_what_no_board_can_run_is_refused(tiny_artifacts: Path) -> None:
             emulated_logits(tiny_artifacts / "float32.tflite", images, "pi5")
 
 
+@pytest.mark.unit
 def test_the_cache_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -108,12 +113,14 @@ def test_the_cache_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.Mo
     assert cache_folder() == tmp_path / "elsewhere" / "tledge" / "emulation"
 
 
+@pytest.mark.unit
 @pytest.mark.usefixtures("empty_cache")
 def test_other_versions_are_another_entry() -> None:
     assert entry("wheels", {"numpy": "2.4.6"}) == entry("wheels", {"numpy": "2.4.6"})
     assert entry("wheels", {"numpy": "2.4.6"}) != entry("wheels", {"numpy": "2.4.7"})
 
 
+@pytest.mark.unit
 def test_an_entry_is_whole_or_not_there(empty_cache: Path) -> None:
     path = entry("wheels", 1)
     with pytest.raises(KeyboardInterrupt), building(path) as folder:

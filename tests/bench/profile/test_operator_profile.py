@@ -78,6 +78,7 @@ SUMMARY = (
 )
 
 
+@pytest.mark.unit
 def test_operators_are_named_where_xnnpack_kept_their_order() -> None:
     found = read_summary(SUMMARY, 20, [("DEPTHWISE_CONV_2D", "depthwise"), ("CONV_2D", "pointwise")])
     assert [(operator.name, operator.milliseconds, operator.calls) for operator in found] == [
@@ -91,6 +92,7 @@ def test_operators_are_named_where_xnnpack_kept_their_order() -> None:
     ]
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     "weighted",
     [
@@ -102,6 +104,7 @@ def test_no_name_is_better_than_a_wrong_one(weighted: list[tuple[str, str]]) -> 
     assert [operator.name for operator in read_summary(SUMMARY, 20, weighted)] == ["#0", "#1", "#2"]
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("summary", ["", SUMMARY.replace("Run Order", "Order"), SUMMARY.replace("0.200", "fast")])
 def test_another_summary_is_an_error(summary: str) -> None:
     with pytest.raises(MeasurementError, match=r"ai-edge-litert 2\.3"):

@@ -62,6 +62,7 @@ class Headings(HTMLParser):
             self.references += attributes.get(name, "").split()
 
 
+@pytest.mark.unit
 def test_the_folder_is_read_as_it_was_written(data: StoredResults) -> None:
     assert len(data.rows) == len(data.raw_samples) == len(CELLS)
     assert data.targets == ("keras:cpu", "litert:cpu:2", "litert:cpu:1", "onnxruntime:cpu:2", "onnxruntime:cuda")
@@ -74,6 +75,7 @@ def test_the_folder_is_read_as_it_was_written(data: StoredResults) -> None:
     assert data.row("int8.onnx", "litert:cpu:2") is None
 
 
+@pytest.mark.unit
 def test_a_foreign_folder_is_one_error(tmp_path: Path) -> None:
     folder = write_sample(tmp_path)
     (tmp_path / "photos.json").write_text("{")
@@ -88,6 +90,7 @@ def test_a_foreign_folder_is_one_error(tmp_path: Path) -> None:
         read_sample(folder, title="photos")
 
 
+@pytest.mark.unit
 def test_conclusions_come_from_intervals(data: StoredResults) -> None:
     first, *others = conclude(data)
     fastest = data.row("int8.tflite", "litert:cpu:2")
@@ -114,6 +117,7 @@ def with_ratio(data: StoredResults, ratio: float, interval: tuple[float, float] 
     )
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("interval", [(0.6, 1.001), (0.97, 0.99), (0.9, 1.2), None])
 def test_nothing_is_faster_unless_its_whole_interval_is(
     data: StoredResults, interval: tuple[float, float] | None
@@ -123,12 +127,14 @@ def test_nothing_is_faster_unless_its_whole_interval_is(
     assert not any(re.search(r"× (faster|slower)", sentence) for sentence in sentences)
 
 
+@pytest.mark.unit
 def test_what_is_slower_is_called_so(data: StoredResults) -> None:
     row = with_ratio(data, 1.5, (1.4, 1.6)).row("int8.tflite", "litert:cpu:2")
     assert row is not None
     assert speed_text(row) == "1.50× slower (1.40–1.60)"
 
 
+@pytest.mark.unit
 def test_what_is_faster_and_less_accurate_is_not_put_first(tmp_path: Path) -> None:
     cells = [
         Made("float32.onnx", "onnxruntime:cpu:2", 4.8, 900, 4),
@@ -138,11 +144,13 @@ def test_what_is_faster_and_less_accurate_is_not_put_first(tmp_path: Path) -> No
     assert first == "Faster than float32.onnx, but less accurate: int8.onnx on onnxruntime:cpu:2."
 
 
+@pytest.mark.unit
 def test_an_interrupted_benchmark_says_so(data: StoredResults) -> None:
     stopped = replace(data, settings=replace(data.settings, interrupted=True))
     assert "stopped before its end" in conclude(stopped)[-1]
 
 
+@pytest.mark.unit
 def test_agreement_says_which_classes_changed(data: StoredResults) -> None:
     by_name = {item.artifact: item for item in agreements(data)}
     assert "model.keras" not in by_name
@@ -153,6 +161,7 @@ def test_agreement_says_which_classes_changed(data: StoredResults) -> None:
     assert agreements(replace(data, reference=None)) == []
 
 
+@pytest.mark.unit
 def test_the_markdown_table_has_every_cell_and_its_flags(data: StoredResults, tmp_path: Path) -> None:
     text = markdown(data, tmp_path)
     lines = [line for line in text.splitlines() if line.startswith("|")]
@@ -168,6 +177,7 @@ def test_the_markdown_table_has_every_cell_and_its_flags(data: StoredResults, tm
     assert "tledge bench --repeat results.jsonl" in text
 
 
+@pytest.mark.unit
 def test_tiny_files_have_a_size() -> None:
     assert [size_text(size) for size in (0, 312, 42_000, 140_000, 8_902_144)] == [
         "0.0 kB",
@@ -188,12 +198,14 @@ def test_tiny_files_have_a_size() -> None:
     assert listed(list("abcd"), 2) == "a, b and 2 more"
 
 
+@pytest.mark.unit
 def test_the_best_of_a_column_is_marked_only_where_something_is_worse(data: StoredResults) -> None:
     size = next(column for column in REPORT_COLUMNS if column.heading == "Size")
     assert [row.artifact for row in data.rows if size.is_best(row, data.rows)] == ["dynamic.tflite"]
     assert not size.is_best(data.rows[0], data.rows[:1])
 
 
+@pytest.mark.unit
 def test_the_page_loads_nothing_and_its_parts_are_named(data: StoredResults, tmp_path: Path) -> None:
     text = page(data, tmp_path)
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
@@ -211,6 +223,7 @@ def test_the_page_loads_nothing_and_its_parts_are_named(data: StoredResults, tmp
     assert "photos <1>" not in text
 
 
+@pytest.mark.unit
 def test_the_answer_comes_first(data: StoredResults, tmp_path: Path) -> None:
     text = page(data, tmp_path)
     parts = ["AMD Ryzen", "is 1.3", "All cells", "Accuracy against latency", "Latency of single images", "Peak memory"]
@@ -226,6 +239,7 @@ def test_the_answer_comes_first(data: StoredResults, tmp_path: Path) -> None:
     assert "Robustness" not in text
 
 
+@pytest.mark.unit
 def test_what_was_not_measured_leaves_no_empty_section(tmp_path: Path) -> None:
     timed = read_sample(write_sample(tmp_path, class_names=(), photos=0), title="files")
     text = page(timed, tmp_path)
@@ -285,6 +299,7 @@ def test_robustness_is_drawn_where_it_was_measured(data: StoredResults, tmp_path
     assert 'id="robustness' not in page(data, tmp_path), "where nothing was attacked"
 
 
+@pytest.mark.unit
 def test_signs_of_gradient_masking_are_shown(tmp_path: Path) -> None:
     folder = write_sample(tmp_path)
     RobustnessRecord(flags={"int8.tflite": (MaskingSign("gradient_masking", "sees <no> way"),)}).save(folder.robustness)
@@ -300,6 +315,7 @@ def test_a_matrix_of_many_classes_comes_with_a_list(tmp_path: Path) -> None:
     assert "class 0 → class 1: 1" in text
 
 
+@pytest.mark.unit
 def test_without_jinja2_the_error_names_the_extra(
     data: StoredResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +337,7 @@ def contrast(one: str, other: str) -> float:
     return (brighter + 0.05) / (darker + 0.05)
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_text_can_be_read_and_marks_can_be_seen(theme: int) -> None:
     """WCAG 2.2, success criteria 1.4.3 (AA: 4.5) and 1.4.11 (3)."""

@@ -17,6 +17,8 @@ from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
 from tledge.bench.report.plots.strips import Strip, density, draw_strips
 from tledge.bench.report.plots.svg import Drawing, shorten, text_width
 
+pytestmark = pytest.mark.unit
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -10,6 +10,8 @@ from tledge.bench.results.table_files import COLUMNS, to_rows, write_table
 from tledge.core.errors import UnknownNameError
 from tledge.core.measurement import Measurement
 
+pytestmark = pytest.mark.unit
+
 MEASUREMENTS = [
     Measurement(
         artifact='a "quoted", file.tflite',

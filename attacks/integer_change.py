@@ -34,8 +34,6 @@ def round_change(change: Floats, longest: float, rounds: int = ROUNDS) -> Floats
     if np.array_equal(rounded, flat) and _squared_length(rounded) <= longest**2:
         return rounded.reshape(change.shape)
     largest = float(np.abs(flat).max())
-    if largest == 0:
-        return np.zeros_like(change)
     low, high = 0.5 / largest, (limit**0.5 + 0.5) / largest  # all values become 0; the largest value alone is too long
     for _ in range(rounds):
         middle = (low * high) ** 0.5

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -59,10 +59,11 @@ def search_artifact(
                 f"no {kind} artifact in 8 bits loses at most {max_drop:g} points of top-1 on {photos} validation"
                 f" photos{least}: allow more, or `export(quantize='float16')`"
             )
-        latencies = median_latencies([artifact.path for artifact in accepted.values()])
-        for index, latency in zip(accepted, latencies, strict=True):
+        measured = median_latencies([artifact.path for artifact in accepted.values()])
+        latencies = dict(zip(accepted, measured, strict=True))
+        for index, latency in latencies.items():
             trials[index] = dataclasses.replace(trials[index], latency=latency)
-        best = accepted[best_trial(trials, accepted)]
+        best = accepted[best_trial({index: trials[index].size for index in accepted}, latencies)]
         exported = maker.publish(best, folder / best.name, seconds=time.perf_counter() - started, max_drop=ANY_DROP)
     return exported, MaxDropSearch(
         format=kind,
@@ -74,16 +75,15 @@ def search_artifact(
     )
 
 
-def best_trial(trials: Sequence[Trial], indexes: Iterable[int]) -> int:
+def best_trial(sizes: Mapping[int, int], latencies: Mapping[int, float]) -> int:
     """Returns the index of the smallest trial; the fastest one where several are about as small.
 
     Args:
-        trials: all trials.
-        indexes: which of them to choose from; each has a latency.
+        sizes: bytes by index.
+        latencies: milliseconds by index.
     """
-    smallest = min(trials[index].size for index in indexes)
-    small = [index for index in indexes if trials[index].size <= SAME_SIZE * smallest]
-    return min(small, key=lambda index: trials[index].latency or 0.0)
+    limit = SAME_SIZE * min(sizes.values())
+    return min((index for index, size in sizes.items() if size <= limit), key=latencies.__getitem__)
 
 
 def noise_to_signal(decibels: float | None) -> float:

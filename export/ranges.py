@@ -72,7 +72,7 @@ class Histogram:
             centres = self._edges[:-1] + np.diff(self._edges) / 2
             counts, self.observed, self.counts = self.counts, grown, np.zeros(BINS, np.int64)
             np.add.at(self.counts, self._bins(centres), counts)
-        self.counts += np.bincount(self._bins(values.reshape(-1)), minlength=BINS)
+        self.counts += np.bincount(self._bins(values.ravel()), minlength=BINS)
 
     @property
     def _edges(self) -> npt.NDArray[np.float64]:

@@ -61,6 +61,26 @@ def test_each_round_halves_the_interval() -> None:
     assert [np.array_equal(usual, round_change(change, 1e6, rounds)) for rounds in (11, 12, 13)] == [False, True, False]
 
 
+def test_a_whole_change_needs_no_search() -> None:
+    assert rounded(3, -4, longest=5, rounds=0) == [3, -4]
+    assert rounded(3, -4, longest=6, rounds=0) == [3, -4]
+    assert rounded(3, -4, longest=4.99, rounds=0) == [0, 0]
+    assert rounded(3, -4.01, longest=6, rounds=0) == [0, 0]
+
+
+def test_sums_that_float32_makes_too_small_do_not_count() -> None:
+    """Where a sum of squares in float32 is too small, the limit lies between it and the exact sum."""
+
+    def sums(count: int) -> tuple[float, int]:
+        values = np.full(count, 254, np.float32)
+        return float(np.dot(values, values)), count * 254**2
+
+    count = next(count for count in range(120_000, 130_000) if sums(count)[0] < sums(count)[1] - 100)
+    longest = float(np.sqrt(sum(sums(count)) / 2))
+    found = round_change(np.full(count, 254.6, np.float32), longest)
+    assert set(found.tolist()) == {253}
+
+
 def test_a_change_that_is_too_long_is_shortened_to_the_limit() -> None:
     change = RNG.normal(0, 5, 3000).astype(np.float32)
     assert 99.9 < np.linalg.norm(round_change(change, 100.0)) <= 100

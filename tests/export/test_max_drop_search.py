@@ -11,7 +11,7 @@ import pytest
 from tledge.core.errors import ConversionError
 from tledge.core.progress import Progress, Step
 from tledge.export import max_drop
-from tledge.export.export_record import MaxDropSearch, Trial
+from tledge.export.export_record import MaxDropSearch
 from tledge.export.keras_parity import Parity
 from tledge.export.max_drop import best_trial, noise_to_signal, search_artifact
 from tledge.export.recipes import find_recipe
@@ -216,7 +216,7 @@ def test_all_layers_are_tried_before_it_fails(tmp_path: Path, monkeypatch: pytes
         " allow more, or `export(quantize='float16')`"
     )
     assert maker.published == []
-    assert maker.staged_files[-1][0] == "int8-mixed.tflite"
+    assert [name for name, _ in maker.staged_files[-3:]] == ["sensitivity.tflite", *["int8-mixed.tflite"] * 2]
 
 
 def test_without_any_artifact_there_is_no_best_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,22 +224,20 @@ def test_without_any_artifact_there_is_no_best_one(tmp_path: Path, monkeypatch: 
         search(StubMaker(tmp_path, {}), monkeypatch, ["int8"], 0.5)
 
 
-def trial(size: int, latency: float | None) -> Trial:
-    return Trial(recipe="int8", float_layers=(), drop=0.0, size=size, latency=latency, kept=latency is not None)
-
-
 @pytest.mark.parametrize(
-    ("trials", "best"),
+    ("sizes", "latencies", "best"),
     [
-        ([trial(100, 9.0), trial(105, 1.0)], 1),
-        ([trial(100, 9.0), trial(106, 1.0)], 0),
-        ([trial(105, 9.0), trial(100, 9.5), trial(200, 0.1)], 0),
-        ([trial(1, None), trial(200, 2.0), trial(201, 1.0)], 2),
+        ({0: 100, 1: 105}, {0: 9.0, 1: 1.0}, 1),
+        ({0: 100, 1: 106}, {0: 9.0, 1: 1.0}, 0),
+        ({0: 105, 1: 100, 2: 200}, {0: 9.0, 1: 9.5, 2: 0.1}, 0),
+        ({1: 200, 3: 201}, {1: 2.0, 3: 1.0}, 3),
+        ({2: 200, 5: 100}, {2: 1.0, 5: 2.0}, 5),
     ],
 )
-def test_of_about_the_same_size_the_fastest_is_best(trials: list[Trial], best: int) -> None:
-    indexes = [index for index, tried in enumerate(trials) if tried.kept]
-    assert best_trial(trials, indexes) == best
+def test_of_about_the_same_size_the_fastest_is_best(
+    sizes: dict[int, int], latencies: dict[int, float], best: int
+) -> None:
+    assert best_trial(sizes, latencies) == best
 
 
 @pytest.mark.parametrize(("decibels", "noise"), [(0.0, 1.0), (10.0, 0.1), (20.0, 0.01), (-10.0, 10.0), (None, 0.0)])

@@ -89,13 +89,15 @@ def test_values_are_counted_in_2048_bins() -> None:
 @pytest.mark.parametrize(
     ("value", "observed", "expected"),
     [
-        (4096.0, Range(0.0, 4096.0), {0: 2, 512: 5, 1023: 7, 2047: 1}),
-        (-2048.0, Range(-2048.0, 2048.0), {0: 1, 1024: 2, 1536: 5, 2047: 7}),
+        (4096.0, Range(0.0, 4096.0), {0: 2, 1: 3, 5: 4, 512: 5, 1023: 7, 2047: 1}),
+        (-2048.0, Range(-2048.0, 2048.0), {0: 1, 1024: 2, 1025: 3, 1029: 4, 1536: 5, 2047: 7}),
+        # Bins of 1.3 values: the centres 2.5 and 10.5 are in bins 1 and 8.
+        (2662.5, Range(0.0, 2662.5), {0: 2, 1: 3, 8: 4, 788: 5, 1574: 7, 2047: 1}),
     ],
 )
 def test_counts_move_to_the_bins_of_a_grown_range(value: float, observed: Range, expected: dict[int, int]) -> None:
     found = Histogram(Range(0.0, 2048.0))
-    found.counts[[0, 1024, 2047]] = [2, 5, 7]
+    found.counts[[0, 2, 10, 1024, 2047]] = [2, 3, 4, 5, 7]
     found.add(np.array([value], np.float32))
     assert found.observed == observed
     assert {index: int(found.counts[index]) for index in found.counts.nonzero()[0]} == expected
@@ -120,7 +122,6 @@ def test_the_limit_balances_clipping_and_rounding(values: int, limit: float) -> 
     above = counted(0.0, 100.0, {1: values, BINS - 1: 1}).best_range()
     assert (above.low, above.high) == pytest.approx((0.0, limit))
     below = counted(-100.0, 0.0, {BINS - 2: values, 0: 1}).best_range()
-    # The outlier's bin is the last one, which holds no exact zeros.
     assert (below.low, below.high) == pytest.approx((-limit, 0.0))
 
 

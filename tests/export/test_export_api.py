@@ -9,7 +9,7 @@ from support import TINY_SIDECAR
 from tledge.core.artifact import read_artifact
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import ArtifactError, ConversionError, OptionError, RunError, UnknownNameError
-from tledge.core.images import load as load_image
+from tledge.core.images import load_pixels as load_image
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Sample, Splits

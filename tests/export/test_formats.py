@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from support import TINY_SIDECAR, random_images
+from support import TINY_SIDECAR, lazy_module, random_images
 
 from tledge.core.artifact import write_artifact
 from tledge.core.errors import UnknownNameError
@@ -13,7 +13,7 @@ from tledge.edge_runtime import Classifier
 from tledge.export.format import FORMATS
 from tledge.export.recipes import RECIPES, Recipe, parse_recipes
 
-pytest.importorskip("tensorflow")
+lazy_module("tensorflow")
 
 PAIRS = [
     (name, recipe)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import TINY_SIDECAR, write_stripes
+from support import TINY_SIDECAR, lazy_module, write_stripes
 
 from tledge.core.artifact import write_artifact
 from tledge.core.errors import ConversionError, OptionError, RunError
@@ -17,8 +17,8 @@ from tledge.edge_runtime import Classifier
 from tledge.export.tfmot import Quantized, train_quantized, with_weights
 from tledge.export.tfmot.tfmot_process import run_child
 
-pytest.importorskip("tensorflow")
-pytest.importorskip("tensorflow_model_optimization")
+lazy_module("tensorflow")
+lazy_module("tensorflow_model_optimization")
 
 SIZE = (16, 16)
 EPOCHS = 3

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tledge.core.images import Pixels
@@ -55,6 +60,34 @@ def tledge(*arguments: object, cwd: Path, env: dict[str, str] | None = None, tim
         check=False,
     )
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def invoke(*arguments: object, cwd: Path) -> Finished:
+    """Runs the command line in this process, for commands that end before they load a heavy library.
+
+    Standard output and error are caught by their file descriptors, which commands copy and redirect.
+    """
+    from tledge.cli.main import app
+
+    texts, code = [], 0
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(2)]
+        for descriptor, file in zip((1, 2), files, strict=True):
+            saved = os.dup(descriptor)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, descriptor)
+            os.dup2(file.fileno(), descriptor)
+        out, err = (stack.enter_context(open(number, "w", closefd=False)) for number in (1, 2))
+        with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+            try:
+                app([str(argument) for argument in arguments], prog_name="tledge")
+            except SystemExit as end:
+                code = int(end.code or 0)
+        for stream, file in zip((out, err), files, strict=True):
+            stream.flush()
+            file.seek(0)
+            texts.append(file.read())
+    return Finished(code, *texts)
 
 
 def check_one_line_error(done: Finished, *parts: str) -> None:
@@ -109,6 +142,23 @@ def write_stripes(root: Path, per_class: int, suffix: str = ".jpg", first: int =
 def random_images(count: int, size: int, seed: int = 0) -> Pixels:
     """uint8 (count, size, size, 3)."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+class LazyModule:
+    """A library that is imported when it is first used, so that collecting tests does not load it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+def lazy_module(name: str) -> Any:
+    """Returns a library as a ``LazyModule``; skips the calling test file if it is not installed."""
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed", allow_module_level=True)
+    return LazyModule(name)
 
 
 def modules_after(code: str) -> Sequence[str]:

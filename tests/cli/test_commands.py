@@ -8,16 +8,18 @@ import sys
 import time
 from pathlib import Path
 
-from support import ROOT, check_one_line_error, stripes, tledge, write_stripes
+import pytest
+from support import ROOT, check_one_line_error, invoke, stripes, tledge, write_stripes
 
 COMMANDS = ["demo", "train", "export", "bench", "predict", "visualize", "adopt", "doctor"]
 
 
+@pytest.mark.unit
 def test_help_names_every_command_and_its_options(tmp_path: Path) -> None:
-    out = tledge("--help", cwd=tmp_path).out
+    out = invoke("--help", cwd=tmp_path).out
     for command in COMMANDS:
         assert re.search(rf"\b{command}\b", out)
-        done = tledge(command, "--help", cwd=tmp_path)
+        done = invoke(command, "--help", cwd=tmp_path)
         assert done.code == 0
         assert "--json" in done.out
 
@@ -37,9 +39,10 @@ def test_help_and_version_import_no_heavy_library(tmp_path: Path) -> None:
     assert re.fullmatch(r"tledge \d+\.\d+\.\d+\n", tledge("--version", cwd=tmp_path).out)
 
 
+@pytest.mark.unit
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
     for arguments in (["no-such-command"], ["train", "--no-such-option"], ["predict"], ["train", "--epochs", "many"]):
-        assert tledge(*arguments, cwd=tmp_path).code == 2, arguments
+        assert invoke(*arguments, cwd=tmp_path).code == 2, arguments
 
 
 def test_the_shell_completes_commands(tmp_path: Path) -> None:
@@ -52,8 +55,8 @@ def test_the_shell_completes_commands(tmp_path: Path) -> None:
 
 
 def test_doctor_tells_people_and_machines_the_same(tmp_path: Path) -> None:
-    told = json.loads(tledge("doctor", "--json", cwd=tmp_path).out)
-    shown = tledge("doctor", cwd=tmp_path).out
+    told = json.loads(invoke("doctor", "--json", cwd=tmp_path).out)
+    shown = invoke("doctor", cwd=tmp_path).out
     assert told["environment"]["cpu"] in shown
     for target in told["targets"]:
         assert target["name"] in shown
@@ -69,7 +72,7 @@ def test_doctor_tells_people_and_machines_the_same(tmp_path: Path) -> None:
 def test_doctor_lists_what_each_extra_brings(tmp_path: Path) -> None:
     import tomllib
 
-    told = json.loads(tledge("doctor", "--json", cwd=tmp_path).out)["packages"]
+    told = json.loads(invoke("doctor", "--json", cwd=tmp_path).out)["packages"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {"base": project["dependencies"], **project["optional-dependencies"]}
     for extra, packages in told.items():
@@ -104,16 +107,16 @@ def test_predict_names_what_it_cannot_read_and_goes_on(tiny_artifacts: Path, tmp
 
 def test_predict_refuses_in_one_line(tiny_artifacts: Path, tmp_path: Path) -> None:
     artifact = tiny_artifacts / "float32.tflite"
-    check_one_line_error(tledge("predict", "gone.tflite", "a.jpg", cwd=tmp_path), "cannot read model 'gone.tflite'")
+    check_one_line_error(invoke("predict", "gone.tflite", "a.jpg", cwd=tmp_path), "cannot read model 'gone.tflite'")
     (tmp_path / "empty").mkdir()
-    check_one_line_error(tledge("predict", artifact, "empty", cwd=tmp_path), "no images in folder 'empty'")
+    check_one_line_error(invoke("predict", artifact, "empty", cwd=tmp_path), "no images in folder 'empty'")
     (tmp_path / "cut.tflite").write_bytes(artifact.read_bytes()[:-300])
-    check_one_line_error(tledge("predict", "cut.tflite", "a.jpg", cwd=tmp_path), "'cut.tflite' holds no sidecar")
+    check_one_line_error(invoke("predict", "cut.tflite", "a.jpg", cwd=tmp_path), "'cut.tflite' holds no sidecar")
     (tmp_path / "empty.onnx").touch()
-    check_one_line_error(tledge("predict", "empty.onnx", "a.jpg", cwd=tmp_path), "'empty.onnx' is empty (0 bytes)")
+    check_one_line_error(invoke("predict", "empty.onnx", "a.jpg", cwd=tmp_path), "'empty.onnx' is empty (0 bytes)")
     shutil.copy(tiny_artifacts / "float32.onnx", tmp_path / "m.onnx")
     shutil.copy(tiny_artifacts / "float32.tflite.json", tmp_path / "m.onnx.json")
-    check_one_line_error(tledge("predict", "m.onnx", "a.jpg", cwd=tmp_path), "'m.onnx.json' does not match 'm.onnx'")
+    check_one_line_error(invoke("predict", "m.onnx", "a.jpg", cwd=tmp_path), "'m.onnx.json' does not match 'm.onnx'")
 
 
 def test_training_refuses_in_one_line_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
@@ -130,11 +133,11 @@ def test_training_refuses_in_one_line_and_leaves_nothing(photos: Path, tmp_path:
         (["--data", photos, "--weights", "gone.h5", "--image-size", "32"], ["no weights file 'gone.h5'"]),
     ]
     for arguments, parts in cases:
-        check_one_line_error(tledge("train", *arguments, cwd=tmp_path), *parts)
+        check_one_line_error(invoke("train", *arguments, cwd=tmp_path), *parts)
     (tmp_path / "broken" / "a").mkdir(parents=True)
     shutil.copytree(photos / "across", tmp_path / "broken" / "b")
     (tmp_path / "broken" / "a" / "cut.jpg").write_bytes((photos / "across" / "000.jpg").read_bytes()[:200])
-    check_one_line_error(tledge("train", "--data", "broken", cwd=tmp_path), "a/cut.jpg'", "--skip-broken")
+    check_one_line_error(invoke("train", "--data", "broken", cwd=tmp_path), "a/cut.jpg'", "--skip-broken")
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 
@@ -149,7 +152,7 @@ def test_a_missing_extra_is_named(photos: Path, tmp_path: Path) -> None:
 def test_a_disk_that_cannot_be_written_is_said(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     check_one_line_error(
-        tledge("train", "--data", photos, "--weights", "none", "--runs", "file/runs", cwd=tmp_path),
+        invoke("train", "--data", photos, "--weights", "none", "--runs", "file/runs", cwd=tmp_path),
         "cannot read or write 'file/runs",
     )
 

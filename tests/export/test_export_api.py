@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import TINY_SIDECAR
+from support import TINY_SIDECAR, lazy_module
 
 from tledge.core.artifact import read_artifact
 from tledge.core.balanced_sample import choose_balanced
@@ -17,7 +17,7 @@ from tledge.export import export
 from tledge.export.calibration import load_calibration
 from tledge.export.format import FORMATS
 
-pytest.importorskip("tensorflow")
+lazy_module("tensorflow")
 
 
 def test_the_latest_run_is_exported_with_its_baseline(run: RunDirectory) -> None:

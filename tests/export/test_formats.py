@@ -5,14 +5,14 @@ import numpy as np
 import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from support import TINY_SIDECAR, random_images
+from support import TINY_SIDECAR, lazy_module, random_images
 
 from tledge.core.artifact import write_artifact
 from tledge.edge_runtime import Classifier
 from tledge.export.format import FORMATS
 from tledge.export.recipes import RECIPES, Recipe
 
-pytest.importorskip("tensorflow")
+lazy_module("tensorflow")
 
 PAIRS = [
     (name, recipe)

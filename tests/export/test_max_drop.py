@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import lazy_module
 
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import ArtifactError, ConversionError, OptionError, UnknownNameError
@@ -12,7 +13,7 @@ from tledge.export import export
 from tledge.export.acceptance import ArtifactRejectedError
 from tledge.export.keras_parity import Parity, Reference
 
-pytest.importorskip("tensorflow")
+lazy_module("tensorflow")
 
 
 def make_worse(monkeypatch: pytest.MonkeyPatch, drops: dict[str, float]) -> list[str]:

@@ -4,11 +4,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from support import random_images
+from support import lazy_module, random_images
 
 from tledge.core.errors import ConversionError
 
-keras = pytest.importorskip("keras")
+keras = lazy_module("keras")
 
 IMAGES = random_images(24, 16, seed=9)
 

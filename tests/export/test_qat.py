@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import TINY_SIDECAR, write_stripes
+from support import TINY_SIDECAR, lazy_module, write_stripes
 
 from tledge.core.artifact import write_artifact
 from tledge.core.errors import ConversionError, OptionError, RunError
@@ -18,8 +18,8 @@ from tledge.export.tfmot import QuantizedModel, TuningOptions, train_quantized, 
 from tledge.export.tfmot.job import Job, JobPhotos, TrainingRequest
 from tledge.export.tfmot.trained_models import run_training
 
-pytest.importorskip("tensorflow")
-pytest.importorskip("tensorflow_model_optimization")
+lazy_module("tensorflow")
+lazy_module("tensorflow_model_optimization")
 
 SIZE = (16, 16)
 EPOCHS = 3

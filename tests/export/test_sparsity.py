@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import TINY_SIDECAR
+from support import TINY_SIDECAR, lazy_module
 
 from tledge.core.errors import OptionError
 from tledge.core.fingerprint import sha256_of_file
@@ -14,8 +14,8 @@ from tledge.core.splits import Sample, Splits
 from tledge.export.export_record import compressed_size
 from tledge.export.tfmot import PrunedModel, TuningOptions, prune, with_weights
 
-pytest.importorskip("tensorflow")
-pytest.importorskip("tensorflow_model_optimization")
+lazy_module("tensorflow")
+lazy_module("tensorflow_model_optimization")
 
 SIZE = (16, 16)
 SPARSITY = 0.6

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from support import TINY_SIDECAR, random_images
+from support import TINY_SIDECAR, lazy_module, random_images
 
 from tledge.core.artifact import write_artifact
 from tledge.core.errors import ArtifactError, ConversionError
@@ -16,7 +16,7 @@ from tledge.edge_runtime.delegation import Delegation, find_undelegated
 from tledge.export.recipes import Recipe
 from tledge.export.tflite_metadata_writer import add_metadata
 
-pytest.importorskip("tensorflow")
+lazy_module("tensorflow")
 
 RECIPES = ("float32", "float16", "dynamic", "int8", "int16x8")
 CLASSES = ("cat", "dog", "fox")

@@ -2,9 +2,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import stripes
+from support import lazy_module, stripes
 
-keras = pytest.importorskip("keras")
+keras = lazy_module("keras")
 
 IMAGES = np.stack([stripes(bool(index % 2), index, (16, 16)) for index in range(48)])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import check_one_line_error, rows_of, tledge, write_random_weights
+from support import check_one_line_error, lazy_module, rows_of, tledge, write_random_weights
 
 from tledge.attacks.goal import Goal, Indices
 from tledge.attacks.loss_gradients import GradientModel
@@ -20,7 +20,7 @@ from tledge.train.adversarial_batches import AdversarialModel, perturb
 from tledge.train.attacked_evaluation import evaluate_under_attack
 from tledge.train.settings import Options, settle
 
-keras = pytest.importorskip("keras")
+keras = lazy_module("keras")
 
 SIZE = 32
 EPS = 8

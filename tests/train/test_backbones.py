@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import lazy_module
 
 from tledge.core.errors import OptionError, WeightsError
 from tledge.train.backbone import BACKBONES
 from tledge.train.weights import build_with_weights
 
-keras = pytest.importorskip("keras")
+keras = lazy_module("keras")
 
 KERAS_MODULE = {
     "mobilenet_v3_large": "mobilenet_v3",

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import ROOT, write_random_weights
+from support import ROOT, lazy_module, write_random_weights
 
-pytest.importorskip("keras")
-pytest.importorskip("jax")
+lazy_module("keras")
+lazy_module("jax")
 
 WITHOUT_TENSORFLOW = ROOT / "tests" / "train" / "without_tensorflow"
 

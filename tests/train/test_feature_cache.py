@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support import lazy_module
 
 from tledge.core.progress import Progress, Step
 from tledge.core.splits import Splits
@@ -17,7 +18,7 @@ from tledge.train.settings import settle
 
 pytestmark = pytest.mark.unit
 
-pytest.importorskip("keras")
+lazy_module("keras")
 SETTINGS = settle({"image_size": 32})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import rows_of, write_random_weights, write_stripes
+from support import lazy_module, rows_of, write_random_weights, write_stripes
 
 from tledge.core.errors import TrainingError
 from tledge.core.run_directory import RunDirectory
@@ -15,7 +15,7 @@ from tledge.train import train
 from tledge.train.backbone import BACKBONES
 from tledge.train.settings import Options
 
-keras = pytest.importorskip("keras")
+keras = lazy_module("keras")
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import check_one_line_error, random_images, tledge
+from support import check_one_line_error, lazy_module, random_images, tledge
 
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import ModelError, TledgeError, UnknownNameError
 from tledge.core.run_directory import RunDirectory
 from tledge.train import import_model
 
-keras = pytest.importorskip("keras")
+keras = lazy_module("keras")
 
 IMAGES = random_images(8, 24)
 

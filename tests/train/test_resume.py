@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
-from support import check_one_line_error, rows_of, tledge, write_random_weights
+from support import check_one_line_error, lazy_module, rows_of, tledge, write_random_weights
 
 from tledge.core.errors import RunError
 from tledge.core.run_directory import RunDirectory
 from tledge.train import train
 
-pytest.importorskip("keras")
+lazy_module("keras")
 
 EPOCHS = 6
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import check_one_line_error, tledge, write_stripes
+from support import check_one_line_error, lazy_module, tledge, write_stripes
 
-pytest.importorskip("tensorflow_datasets")
+lazy_module("tensorflow_datasets")
 
 BUILDER = '''
 import sys

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import write_random_weights, write_stripes
+from support import lazy_module, write_random_weights, write_stripes
 
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import DataError, OptionError, TledgeError, UnknownNameError, WeightsError
@@ -14,7 +14,7 @@ from tledge.train import train
 from tledge.train.backbone import BACKBONES
 from tledge.train.settings import Options
 
-pytest.importorskip("keras")
+lazy_module("keras")
 
 
 @pytest.fixture(scope="module")

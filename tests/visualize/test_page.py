@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from faint_sample import photos_of
-from support import Finished, check_one_line_error, modules_after, tledge
+from support import Finished, check_one_line_error, invoke, modules_after, tledge
 
 from tledge.core.run_directory import RunDirectory
 
@@ -79,7 +79,7 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(shown: tuple[Finish
 
 
 def test_the_command_tells_people_the_answer_first(faint_run: RunDirectory, tmp_path: Path) -> None:
-    done = tledge("visualize", "confusions", "--run", faint_run.path, "--output", "seen", cwd=tmp_path)
+    done = invoke("visualize", "confusions", "--run", faint_run.path, "--output", "seen", cwd=tmp_path)
     assert done.code == 0, done
     assert re.search(r"int8.tflite gets \d+ of 40 test photos wrong", done.out)
     assert "Page: seen/visualize.html" in done.out
@@ -96,6 +96,6 @@ def test_users_errors_are_one_line(faint_run: RunDirectory, tmp_path: Path) -> N
         (("saliency", "--layer", "shape"), ("unknown layer 'shape'", "Did you mean 'shapes'?")),
         (("idea",), ("unknown kind 'idea'", "Did you mean 'ideal'?")),
     ):
-        done = tledge("visualize", *arguments, "--run", faint_run.path, cwd=tmp_path)
+        done = invoke("visualize", *arguments, "--run", faint_run.path, cwd=tmp_path)
         check_one_line_error(done, *parts)
-    check_one_line_error(tledge("visualize", cwd=tmp_path), "no finished run in 'runs'", "tledge train")
+    check_one_line_error(invoke("visualize", cwd=tmp_path), "no finished run in 'runs'", "tledge train")

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support import random_images, stripes
+from support import lazy_module, random_images, stripes
 
 from tledge.core.errors import OptionError, UnknownNameError, WeightsError
 from tledge.visualize import visualize
 from tledge.visualize.pretrained import _class_names, model_of_backbone
 
-keras: Any = pytest.importorskip("keras")
+keras: Any = lazy_module("keras")
 
 SIDE = 64
 

@@ -53,7 +53,7 @@ class UnfinishedRun:
             if content["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema version {content['schema_version']}, this tledge reads {SCHEMA_VERSION}")
             return cls(
-                settings=Settings.from_dict(content["settings"]),
+                settings=Settings.from_dict(content["settings"], path),
                 data=DataRecord.from_dict(content["data"]),
                 created=str(content["created"]),
                 backend=str(content["backend"]),

@@ -79,7 +79,7 @@ def test_a_contract_that_nothing_keeps_is_an_error(run: RunDirectory, monkeypatc
 
 def test_what_a_contract_would_replace_is_not_replaced_unasked(run: RunDirectory) -> None:
     export(quantize="int8", formats="onnx", calibration_images=6, runs=run.path.parent)
-    with pytest.raises(ArtifactError, match=r"int8.onnx' exists; pass --overwrite"):
+    with pytest.raises(ArtifactError, match=r"int8.onnx' exists; pass `overwrite=True`"):
         export(quantize="int8", max_drop=1, formats="onnx", runs=run.path.parent)
 
 
@@ -107,11 +107,11 @@ def test_an_artifact_that_answers_too_differently_is_refused_and_the_others_are_
 
 def test_options_that_cannot_be(run: RunDirectory) -> None:
     runs = run.path.parent
-    with pytest.raises(OptionError, match="--max-drop is points of top-1, 0 to 100; received -1"):
+    with pytest.raises(OptionError, match="`max_drop` must be between 0 and 100; received -1"):
         export(max_drop=-1, runs=runs)
-    with pytest.raises(OptionError, match="--sparsity must be between 0.05 and 0.95; received 1"):
+    with pytest.raises(OptionError, match="`sparsity` must be 0, or between 0.05 and 0.95; received 1"):
         export(sparsity=1.0, runs=runs)
-    with pytest.raises(OptionError, match="do not go together"):
+    with pytest.raises(OptionError, match="cannot be combined"):
         export(sparsity=0.5, max_drop=1, runs=runs)
     with pytest.raises(UnknownNameError, match="unknown CPU 'amr'. Did you mean 'arm'"):
         export(cpu="amr", runs=runs)

@@ -150,12 +150,16 @@ def option(
         "metavar": metavar,
         "separator": separator,
     }
-    return cast(T, dataclasses.field(default=default, metadata={_KEY: details}))
+    return dataclasses.field(default=default, metadata={_KEY: details})
+
+
+def options_of(options: Any) -> tuple[Option, ...]:
+    """Returns the options that a dataclass declares, in order."""
+    return _options_of(options)
 
 
 @functools.cache
-def options_of(options: Any) -> tuple[Option, ...]:
-    """Returns the options that a dataclass declares, in order."""
+def _options_of(options: Any) -> tuple[Option, ...]:
     hints = get_type_hints(options)
     return tuple(
         Option(name=field.name, annotation=hints[field.name], default=field.default, **field.metadata[_KEY])

@@ -163,7 +163,9 @@ def _write_record(folder: Path, record: ExportRecord) -> None:
         searches = {search["format"]: search for search in earlier["searches"]}
     except (OSError, ValueError, KeyError, TypeError):  # there is none, or another version's
         recorded, searches = {}, {}
-    recorded |= {item["sha256"]: item for item in content["artifacts"] if not item["kept"] or item["sha256"] not in recorded}
+    recorded |= {
+        item["sha256"]: item for item in content["artifacts"] if not item["kept"] or item["sha256"] not in recorded
+    }
     there = {sha256_of_file(found): found for kind in FORMATS.names() for found in sorted(folder.glob(f"*.{kind}"))}
     searches |= {search["format"]: search for search in content["searches"]}
     artifacts = [recorded[sha256] for sha256 in there if sha256 in recorded]

@@ -71,7 +71,8 @@ class ExportOptions:
         False, "Keep artifacts whose predictions differ too much from the Keras model's.", group="Limits"
     )
     overwrite: bool = option(
-        False, "Replace existing artifacts. Without it, an existing one that is requested by name is an error.",
+        False,
+        "Replace existing artifacts. Without it, an existing one that is requested by name is an error.",
         group="Output",
     )
     progress: Progress | None = option(None, "Receives progress, notes and warnings.")

@@ -11,6 +11,4 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainOptions", "import_model", "train"]
 
-__getattr__ = lazy_names(
-    __name__, {"import_model": "tledge.train.imported_model", "train": "tledge.train.train_api"}
-)
+__getattr__ = lazy_names(__name__, {"import_model": "tledge.train.imported_model", "train": "tledge.train.train_api"})

@@ -74,7 +74,10 @@ class RunOptions:
         allowed=_FRACTION,
     )
     test_fraction: float = option(
-        0.15, "Fraction of each class to use for testing, if the data has no test split.", group="Data", allowed=_FRACTION
+        0.15,
+        "Fraction of each class to use for testing, if the data has no test split.",
+        group="Data",
+        allowed=_FRACTION,
     )
     skip_broken: bool = option(False, "Skip broken photos instead of stopping.", group="Data")
     class_weights: bool = option(True, "Weight classes inversely to their number of photos.", group="Data")
@@ -163,9 +166,7 @@ class RunOptions:
         group="Training",
         allowed=Limits(least=0, most=0.9),
     )
-    weight_decay: float = option(
-        1e-4, "Weight decay of AdamW.", group="Training", allowed=Limits(least=0, most=1)
-    )
+    weight_decay: float = option(1e-4, "Weight decay of AdamW.", group="Training", allowed=Limits(least=0, most=1))
     label_smoothing: float | None = option(
         None,
         "Fraction of each label that is spread evenly over all classes.",
@@ -205,7 +206,9 @@ class RunOptions:
         default_text="every GPU, or one CPU",
         allowed=_ANY_COUNT,
     )
-    hosts: int = option(1, "Number of hosts that train together (KERAS_BACKEND=jax).", group="Hardware", allowed=_ANY_COUNT)
+    hosts: int = option(
+        1, "Number of hosts that train together (KERAS_BACKEND=jax).", group="Hardware", allowed=_ANY_COUNT
+    )
     host: int = option(0, "Index of this host, from 0. Host 0 writes the run.", group="Hardware")
     coordinator: str | None = option(
         None, "ADDRESS:PORT of host 0.", group="Hardware", default_text="none: a single host"

@@ -45,7 +45,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Names that stand for several corruptions."""
 
-DEFAULT_IMAGES = 100
 SEED = 0
 RESAMPLES = 1000
 """Draws of the photos that the interval of a mean corruption error is taken from."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tledge.bench.bench_options import BenchOptions
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.settings import Skipped
@@ -14,7 +15,7 @@ from tledge.bench.results.workload import Workload
 from tledge.bench.robustness.artifact_attacks import AttackInputs, AttackResults, attack_artifacts, find_attack_inputs
 from tledge.bench.robustness.attack_examples import RobustnessRecord, choose_examples
 from tledge.bench.robustness.attack_metrics import JudgedAttack, judge_attack
-from tledge.bench.robustness.attack_plan import AttackOptions, plan_attacks
+from tledge.bench.robustness.attack_plan import plan_attacks
 from tledge.bench.robustness.corrupted_accuracy import (
     CorruptedAccuracy,
     check_photos,
@@ -22,6 +23,7 @@ from tledge.bench.robustness.corrupted_accuracy import (
     parse_corruptions,
 )
 from tledge.core.measurement import Measurement
+from tledge.core.options import listed
 from tledge.core.progress import Progress
 
 
@@ -108,26 +110,23 @@ class RobustnessResult:
             attack_set.save(adversarial)
 
 
-def plan_robustness(
-    subject: Workload, corruptions: str | Sequence[str], corruption_images: int, attack: AttackOptions
-) -> RobustnessPlan:
-    """Checks what is asked for before anything is measured.
+def plan_robustness(subject: Workload, options: BenchOptions) -> RobustnessPlan:
+    """Checks the options of corruptions and attacks before anything is measured.
 
     Args:
         subject: what is benchmarked.
-        corruptions: names of corruptions and of groups of them.
-        corruption_images: how many photos are corrupted by each.
-        attack: the attacks' options.
+        options: those of the benchmark.
 
     Raises:
         TledgeError: something of it cannot be done.
     """
-    names = parse_corruptions([corruptions] if isinstance(corruptions, str) else corruptions)
+    names = parse_corruptions(listed(options.corruptions))
     if names:
-        check_photos(subject, corruption_images)
-    plan = plan_attacks(attack)
+        check_photos(subject, options.corruption_images)
+    plan = plan_attacks(options)
     targets = None if plan is None else find_attack_inputs(plan, subject)
-    return RobustnessPlan(names, min(corruption_images, len(subject.photos)) if names else 0, targets)
+    images = min(options.corruption_images, len(subject.photos)) if names else 0
+    return RobustnessPlan(names, images, targets)
 
 
 def measure_robustness(

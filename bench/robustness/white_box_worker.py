@@ -40,7 +40,7 @@ def _attack(folder: Path, progress: Progress) -> None:
     from tledge.attacks.model_probe import probe
 
     work = json.loads((folder / WORK).read_text(encoding="utf-8"))
-    plan, pixels = AttackPlan.from_dict(work["plan"]), np.load(folder / PHOTOS)
+    plan, pixels = AttackPlan.from_dict(work["plan"], "the work"), np.load(folder / PHOTOS)
     goal = Goal(_indices(work["labels"]), None if work["targets"] is None else _indices(work["targets"]))
     model = GradientModel(keras.saving.load_model(work["model"], compile=False))
     clean = model.logits(pixels)

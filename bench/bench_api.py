@@ -168,11 +168,12 @@ def bench(options: BenchOptions) -> BenchRecord:
         measured = _measure(plan, progress)
         settings = _settings(plan, measured)
         record = _write(plan, settings, measured, progress)
-        if measured.interrupted:
-            raise KeyboardInterrupt(f"results measured so far are in '{record.results}'")
-        record = _compare(record, plan, measured)
-        if options.profile:
+        if not measured.interrupted:
+            record = _compare(record, plan, measured)
+        if options.profile and not measured.interrupted:
             record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
+    if measured.interrupted:
+        raise KeyboardInterrupt(f"results measured so far are in '{record.results}'")
     return record
 
 
@@ -278,7 +279,7 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         version=installed_versions(["tledge"]).get("tledge", ""),
         began=measured.began,
         run=workload.run,
-        files=tuple(str(Path(path).resolve()) for path in plan.options.files),
+        files=tuple(str(Path(path).resolve()) for path in listed(plan.options.files)),
         data=workload.data,
         artifacts={cell.model.name: result.artifact_sha256 for cell, result in measured.rounds.results.items()},
         targets=tuple(dict.fromkeys(str(cell.target) for cell in measured.cells)),
@@ -322,7 +323,7 @@ def _find_workload(options: BenchOptions) -> Workload:
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
         data = None if options.data is None else Path(options.data)
-        return workload_of_files([Path(path) for path in options.files], data, folder)
+        return workload_of_files([Path(path) for path in listed(options.files)], data, folder)
     for name, value in (("data", options.data), ("output", options.output)):
         if value is not None:
             raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 from tledge.core.errors import OptionError, UnknownNameError
 
 P = ParamSpec("P")
-O = TypeVar("O")  # noqa: E741 - the options
+O = TypeVar("O")
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ class Option:
 
 def option(
     default: T,
-    help: str,  # noqa: A002 - what it is called everywhere
+    help: str,
     *,
     group: str = "",
     default_text: str = "",

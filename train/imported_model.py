@@ -14,64 +14,51 @@ from tledge.core.extras import keras_backend, require
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import RESIZE_RULES
 from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
+from tledge.core.options import takes
 from tledge.core.progress import Progress
-from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
+from tledge.core.run_directory import RunDirectory, create_run
 from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
+from tledge.train.import_options import ImportOptions
 from tledge.train.train_api import describe_data, record_data
 
 
-def import_model(
-    *,
-    model: str | Path,
-    data: str | Path,
-    input_range: str = "0..255",
-    resize: str = "stretch",
-    validation_fraction: float = 0.15,
-    test_fraction: float = 0.15,
-    seed: int = 0,
-    skip_broken: bool = False,
-    trust: bool = False,
-    runs: str | Path = DEFAULT_RUNS,
-    progress: Progress | None = None,
-) -> RunManifest:
+@takes(ImportOptions)
+def import_model(options: ImportOptions) -> RunManifest:
     """Makes a run directory of a Keras file and photos, as ``train`` makes one of photos alone.
 
-    The photos' splits are drawn here, unless ``data`` has ``train/``, ``val/`` and ``test/`` folders; where the model
-    has learnt from photos of the test split, its accuracy looks better than it is.
+    The photos' splits are drawn here, unless ``data`` has ``train/``, ``val/`` and ``test/`` folders. If the model was
+    trained on photos of the test split, its accuracy is overestimated.
 
-    Args:
-        model: a ``.keras`` or ``.h5`` file.
-        data: a folder with one folder of photos per class, in the alphabetical order of the model's outputs.
-        input_range: the pixel values that the model takes: "0..255", "0..1" or "-1..1".
-        resize: how photos get the model's size.
-        validation_fraction, test_fraction: of the photos of each class, where the data does not name these splits.
-        seed: of the splits.
-        skip_broken: leave broken photos out.
-        trust: also load a model that can run code of its own.
-        runs: the folder in which the run directory is made.
-        progress: is told what happens.
+    Returns:
+        The record of the run, as ``run.json`` holds it.
 
     Raises:
-        ModelError: the file cannot be taken.
+        ModelError: the file cannot be used.
         TledgeError: the data or an option cannot be used. Nothing is left behind.
     """
-    progress = progress or Progress()
+    progress = options.progress or Progress()
     require("keras", keras_backend(), "scipy", "matplotlib", extra="train", purpose="reading a Keras model")
-    if resize not in RESIZE_RULES:
-        raise UnknownNameError("resize rule", resize, RESIZE_RULES)
-    model, runs = Path(model), Path(runs)
-    _check_file(model, trust)
-    dataset = read_dataset(Path(data), progress, skip_broken)
-    drawn = draw_splits(dataset, seed, validation_fraction, test_fraction)
+    if options.resize not in RESIZE_RULES:
+        raise UnknownNameError("resize rule", options.resize, RESIZE_RULES)
+    model, data, runs = Path(options.model), Path(options.data), Path(options.runs)
+    _check_file(model, options.trust)
+    dataset = read_dataset(data, progress, options.skip_broken)
+    drawn = draw_splits(dataset, options.seed, options.validation_fraction, options.test_fraction)
     stem = re.sub(r"[^\w-]+", "_", model.stem)
-    directory = create_run(runs, stem, Path(data).resolve().name, datetime.now().astimezone())
+    directory = create_run(runs, stem, data.resolve().name, datetime.now().astimezone())
     try:
         drawn.splits.save(directory.splits_path)
-        record = record_data(dataset, drawn, str(data))
+        record = record_data(dataset, drawn, str(options.data))
         progress.note("Data", describe_data(record))
-        config = {"model": str(model), "input_range": input_range, "resize": resize, "trust": trust, "flip": False}
-        _import(directory, model, config, seed=seed, record=record, progress=progress)
+        config = {
+            "model": str(model),
+            "input_range": options.input_range,
+            "resize": options.resize,
+            "trust": options.trust,
+            "flip": False,
+        }
+        _import(directory, model, config, seed=options.seed, record=record, progress=progress)
     except BaseException:
         shutil.rmtree(directory.path, ignore_errors=True)
         raise

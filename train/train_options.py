@@ -134,8 +134,8 @@ class RunOptions:
         None,
         "Maximum epochs of fine-tuning, or of training from random weights.",
         group="Training",
-        default_text=f"{FINE_TUNING.epochs} when fine-tuning, {ADVERSARIAL.epochs} with `adversarial`, {FULL.epochs} from"
-        " random weights",
+        default_text=f"{FINE_TUNING.epochs} when fine-tuning, {ADVERSARIAL.epochs} with `adversarial`,"
+        f" {FULL.epochs} from random weights",
         allowed=_ANY_COUNT,
     )
     patience: int | None = option(

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 from tledge.core.errors import OptionError, UnknownNameError
 
 P = ParamSpec("P")
-O = TypeVar("O")
+Options = TypeVar("Options")
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ def listed(values: str | Path | Iterable[T]) -> tuple[T, ...]:
     return (cast(T, values),) if isinstance(values, str | Path) else tuple(values)
 
 
-def takes(options: Callable[P, O]) -> Callable[[Callable[[O], R]], Callable[P, R]]:
+def takes(options: Callable[P, Options]) -> Callable[[Callable[[Options], R]], Callable[P, R]]:
     """Decorates a function of an options object so that it takes the options themselves.
 
     The signature is that of the dataclass, and each option's help is added to the docstring, before "Returns:".
@@ -209,7 +209,7 @@ def takes(options: Callable[P, O]) -> Callable[[Callable[[O], R]], Callable[P, R
     declared = options_of(options)
     signature = inspect.signature(options)
 
-    def decorate(function: Callable[[O], R]) -> Callable[P, R]:
+    def decorate(function: Callable[[Options], R]) -> Callable[P, R]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             for name in kwargs:

@@ -31,7 +31,7 @@ class ExportOptions:
     quantize: str | Sequence[str] = option(
         (),
         "Recipes: float32, float16, dynamic, int16x8 (TFLite), int8, qat; separate several by commas. float32 is always"
-        " exported too, as the baseline of `bench`.",
+        " exported too, as the baseline of benchmarks.",
         group="Artifacts",
         default_text="all but qat",
     )

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
+from pathlib import Path
 
+from tledge.cli.command_builder import Given, build_command
 from tledge.cli.commands import bench as bench_command
 from tledge.cli.commands import export as export_command
 from tledge.cli.commands import train as train_command
 from tledge.cli.execution import executing
-from tledge.cli.options import Json, Runs
+from tledge.cli.options import Json
+from tledge.core.options import option
 from tledge.core.run_directory import DEFAULT_RUNS, LATEST, RunDirectory
 
 DEMO_ROUNDS = 3
-"""Fewer than a benchmark has by default: the demo is to end soon."""
+"""Fewer than the default of a benchmark, to keep the demo short."""
 
 
-def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """All options of ``tledge demo``."""
+
+    runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Output")
+
+
+@build_command("demo", DemoOptions, groups=("Output",))
+def run(given: Given, *, json: Json = False) -> None:
     """Train, export and benchmark on built-in handwritten digits.
 
-    Needs no download and no arguments. The same as 'tledge train', 'tledge export' and 'tledge bench --rounds 3'
-    in turn.
+    Needs no download and no arguments. The same as 'tledge train', then 'tledge export', then 'tledge bench --rounds 3'.
     """
-    with executing(json) as terminal:
+    runs = Path(given.values().get("runs", DEFAULT_RUNS))
+    with executing(given.command, json) as terminal:
         from tledge.bench import bench
         from tledge.export import export
         from tledge.train import train

@@ -92,7 +92,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
     terminal.print()
     if adoption.deaf:
         terminal.warn(
-            "the model gives a picture and its negative the same prediction: check `input_range`, `mean` and `std`, or try"
+            "the model predicts the same for a picture and its negative: check `input_range`, `mean` and `std`, or try"
             " `photo`"
         )
     if photo is None:

@@ -30,7 +30,8 @@ class DemoOptions:
 def run(given: Given, *, json: Json = False) -> None:
     """Train, export and benchmark on built-in handwritten digits.
 
-    Needs no download and no arguments. The same as 'tledge train', then 'tledge export', then 'tledge bench --rounds 3'.
+    Needs no download and no arguments. The same as 'tledge train', 'tledge export' and 'tledge bench --rounds 3' in
+    sequence.
     """
     runs = Path(given.values().get("runs", DEFAULT_RUNS))
     with executing(given.command, json) as terminal:

@@ -11,7 +11,7 @@ from tledge.cli.options import Json
 from tledge.cli.tables import plain_table
 
 EXTRAS = {
-    "": ("tledge", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
+    "": ("tledge", "msgspec", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
     "onnx": ("onnxruntime",),
     "camera": ("opencv-python-headless",),
     "train": ("tensorflow", "keras", "scipy", "scikit-learn", "matplotlib", "jinja2"),

@@ -86,7 +86,7 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
     from tledge.cli.prediction_lines import PredictionLines
     from tledge.core.errors import TledgeError
     from tledge.edge_runtime.prediction_stream import AHEAD, predict
-    from tledge.edge_runtime.sources.frame import Chain, Source
+    from tledge.edge_runtime.sources.frame import Chain
     from tledge.edge_runtime.sources.source_lookup import find_sources
 
     sources: list[Source] = [find_sources(options.sources, every=options.every)]

@@ -20,11 +20,13 @@ from tledge.bench import BenchRecord, bench, summarize
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.robustness import white_box
 from tledge.bench.robustness.attack_examples import RobustnessRecord
+from tledge.bench.bench_options import AttackOptions
 from tledge.bench.robustness.attack_plan import AttackPlan, plan_attacks
 from tledge.bench.robustness.attack_set import AttackedPhotos, AttackSet, PhotoSet
 from tledge.bench.robustness.robustness_cells import RobustnessCell
 from tledge.core.artifact import read_artifact, write_artifact
 from tledge.core.errors import ArtifactError, DataError, OptionError, UnknownNameError
+from tledge.core.options import given_options
 from tledge.core.measurement import Measurement, read_results
 from tledge.core.progress import Progress, Step
 from tledge.edge_runtime import Classifier
@@ -217,7 +219,7 @@ def test_photos_of_other_classes_are_aimed_at_one(folder: Path, tmp_path: Path) 
     assert rate.value == (after[right] == 3).mean() > 0
     assert rate.params["target_class"] == "3"
     settings = BenchSettings.load(tmp_path / "out")
-    assert AttackPlan.from_dict(settings.attacks).options() == {
+    assert given_options(AttackPlan.from_dict(settings.attacks, "run.json").options()) == {
         "attack": ("square",),
         "eps": (64.0,),
         "norm": "linf",
@@ -349,17 +351,17 @@ def test_without_keras_the_attacks_that_remain_are_told(folder: Path, tmp_path: 
 
 
 def test_plans_are_what_options_say() -> None:
-    assert plan_attacks({}) is None
-    plan = plan_attacks({"attack": ["apgd", "square"], "eps": (4, 1, 4), "attack_steps": 7})
+    assert plan_attacks(AttackOptions()) is None
+    plan = plan_attacks(AttackOptions(attack=["apgd", "square"], eps=(4, 1, 4), attack_steps=7))
     assert plan is not None
     assert plan.eps == (1.0, 4.0)
     assert [attack.name for attack in plan.with_gradients] == ["apgd"]
     assert plan.with_gradients[0].parameters["steps"] == 7
     assert plan.with_gradients[0].parameters["early_stop"] is False
     assert plan.with_answers[0].parameters["queries"] == 200
-    assert AttackPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    assert AttackPlan.from_json(json.dumps(plan.to_dict()), "run.json") == plan
     assert plan_attacks(plan.options()) == plan
-    with pytest.raises(OptionError, match="--attack-images"):
+    with pytest.raises(OptionError, match="`attack_images`"):
         AttackPlan(attack_images=0)
     with pytest.raises(UnknownNameError, match="norm"):
         AttackPlan(attack=("pgd",), norm="l1")

@@ -125,17 +125,20 @@ class MeasurementOptions:
         "Minimum time to measure each artifact on each target, in seconds over all rounds.",
         group="Measurement",
         default_text="2; fixed with `rigor='mlperf'`",
+        allowed=Limits(above=0, most=3600),
     )
     rounds: int | None = option(
         None,
         "Number of fresh processes that measure each artifact on each target.",
         group="Measurement",
         default_text="5; 3 with `rigor='mlperf'`",
+        allowed=Limits(least=1, most=100),
     )
     batch_sizes: Sequence[int] = option(
         BATCH_SIZES,
         "Images per call, for throughput; separate several by commas.",
         group="Measurement",
+        allowed=Limits(least=1, most=4096),
         separator=",",
     )
     corruptions: str | Sequence[str] = option(

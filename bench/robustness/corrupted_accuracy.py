@@ -85,10 +85,8 @@ def parse_corruptions(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in GROUPS["all"] if name in wanted)
 
 
-def check_photos(subject: Workload, images: int) -> None:
+def check_photos(subject: Workload) -> None:
     """Raises OptionError where there is nothing to corrupt, before anything is measured."""
-    if images < 1:
-        raise OptionError(f"--corruption-images must be 1 or more; received {images}")
     if not subject.photos:
         raise OptionError("--corruptions needs photos whose class is known: name a folder of them with --data")
 

@@ -122,7 +122,7 @@ def plan_robustness(subject: Workload, options: BenchOptions) -> RobustnessPlan:
     """
     names = parse_corruptions(listed(options.corruptions))
     if names:
-        check_photos(subject, options.corruption_images)
+        check_photos(subject)
     plan = plan_attacks(options)
     targets = None if plan is None else find_attack_inputs(plan, subject)
     images = min(options.corruption_images, len(subject.photos)) if names else 0

@@ -227,7 +227,7 @@ def test_what_cannot_be_measured_is_an_error(run: RunDirectory) -> None:
     runs = run.path.parent
     with pytest.raises(TargetError, match="not a target: 'litert:cpu:2:3'"):
         bench(runs=runs, targets=["litert:cpu:2:3"])
-    with pytest.raises(OptionError, match="--seconds must be above 0"):
+    with pytest.raises(OptionError, match="`seconds` must be above 0"):
         bench(runs=runs, seconds=0)
     for path in run.artifacts.glob("*.onnx*"):
         path.unlink()

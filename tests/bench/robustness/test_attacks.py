@@ -17,17 +17,17 @@ from support import TINY_SIDECAR, check_one_line_error, tledge
 from tledge.attacks.goal import Goal
 from tledge.attacks.threat_model import ThreatModel
 from tledge.bench import BenchRecord, bench, summarize
+from tledge.bench.bench_options import AttackOptions
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.robustness import white_box
 from tledge.bench.robustness.attack_examples import RobustnessRecord
-from tledge.bench.bench_options import AttackOptions
 from tledge.bench.robustness.attack_plan import AttackPlan, plan_attacks
 from tledge.bench.robustness.attack_set import AttackedPhotos, AttackSet, PhotoSet
 from tledge.bench.robustness.robustness_cells import RobustnessCell
 from tledge.core.artifact import read_artifact, write_artifact
 from tledge.core.errors import ArtifactError, DataError, OptionError, UnknownNameError
-from tledge.core.options import given_options
 from tledge.core.measurement import Measurement, read_results
+from tledge.core.options import given_options
 from tledge.core.progress import Progress, Step
 from tledge.edge_runtime import Classifier
 from tledge.export.format import FORMATS
@@ -320,10 +320,10 @@ def test_impossible_wishes_are_refused_before_anything_is_measured(folder: Path,
     check_one_line_error(ask("--attack", "sqare"), "Did you mean 'square'")
     check_one_line_error(ask("--attack", "square", "--eps", "two"), "--eps takes numbers", "1,2,4,8")
     check_one_line_error(ask("--attack", "square", "--attack-target", "ten"), "no class of this model")
-    check_one_line_error(ask("--eps", "1"), "--eps belongs to an attack")
+    check_one_line_error(ask("--eps", "1"), "--eps configures an attack")
     check_one_line_error(ask("--attack", "square", "--norm", "l2"), "--norm l2 needs --eps")
     check_one_line_error(ask("--attack", "square", "--surrogate", folder / "model.keras"), "with gradients: apgd, fgsm")
-    check_one_line_error(ask("--attack-set", folder, "--eps", "1"), "leave out: --eps")
+    check_one_line_error(ask("--attack-set", folder, "--eps", "1"), "leave out --eps")
     check_one_line_error(ask("--attack-set", folder), "attack-set.json", "tledge bench --attack")
     check_one_line_error(
         ask("--attack", "pgd", "--surrogate", folder / "float32.tflite"), "no Keras model", "have gradients"

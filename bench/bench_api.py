@@ -42,7 +42,7 @@ from tledge.core.environment import installed_versions
 from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.extras import is_installed
 from tledge.core.measurement import Measurement
-from tledge.core.options import given_options, listed, option_names, takes
+from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress
 from tledge.core.run_directory import find_run
 
@@ -188,7 +188,7 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     duration = plan_duration(
         options.rigor, rounds=options.rounds, seconds=options.seconds, batch_sizes=options.batch_sizes
     )
-    conditions = parse_conditions(listed(options.fail_on), compared=options.against is not None)
+    conditions = parse_conditions(as_tuple(options.fail_on), compared=options.against is not None)
     # Read before the run is looked at: writing new results moves the old ones aside.
     earlier = None if options.against is None else read_stored(Path(options.against))
     workload = _find_workload(options)
@@ -220,7 +220,7 @@ def _measure(plan: _Plan, progress: Progress) -> _Measured:
         KeyboardInterrupt: interrupted before anything was measured.
     """
     place, workload = plan.place, plan.workload
-    cells, skipped = place.plan(workload.models, listed(plan.options.targets), progress)
+    cells, skipped = place.plan(workload.models, as_tuple(plan.options.targets), progress)
     if plan.earlier is not None:
         check_in_common(plan.earlier, cells)
     check_rows(plan.conditions, [(cell.model.name, str(cell.target)) for cell in cells], timed=place.times)
@@ -279,7 +279,7 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         version=installed_versions(["tledge"]).get("tledge", ""),
         began=measured.began,
         run=workload.run,
-        files=tuple(str(Path(path).resolve()) for path in listed(plan.options.files)),
+        files=tuple(str(Path(path).resolve()) for path in as_tuple(plan.options.files)),
         data=workload.data,
         artifacts={cell.model.name: result.artifact_sha256 for cell, result in measured.rounds.results.items()},
         targets=tuple(dict.fromkeys(str(cell.target) for cell in measured.cells)),
@@ -323,7 +323,7 @@ def _find_workload(options: BenchOptions) -> Workload:
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
         data = None if options.data is None else Path(options.data)
-        return workload_of_files([Path(path) for path in listed(options.files)], data, folder)
+        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder)
     for name, value in (("data", options.data), ("output", options.output)):
         if value is not None:
             raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")

@@ -35,7 +35,7 @@ from tledge.train.evaluation import evaluate
 from tledge.train.inference import run_over
 from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import assemble, features_of, take_weights
-from tledge.train.settings import Settings, settle
+from tledge.train.train_settings import Settings, settle
 from tledge.train.weights import build_with_weights
 
 EPOCHS = 10

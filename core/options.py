@@ -190,7 +190,7 @@ def check_options(options: Any) -> None:
         item.check(getattr(options, item.name))
 
 
-def listed(values: str | Path | Iterable[T]) -> tuple[T, ...]:
+def as_tuple(values: str | Path | Iterable[T]) -> tuple[T, ...]:
     """Returns one or several values as a tuple."""
     return (cast(T, values),) if isinstance(values, str | Path) else tuple(values)
 

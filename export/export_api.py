@@ -13,7 +13,7 @@ from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, ConversionError
 from tledge.core.extras import require
 from tledge.core.fingerprint import sha256_of_file
-from tledge.core.options import listed, takes
+from tledge.core.options import as_tuple, takes
 from tledge.core.progress import Progress, Step
 from tledge.core.run_directory import RunDirectory, find_run
 from tledge.export.artifact_maker import ArtifactMaker, RefusedError, Terms
@@ -180,8 +180,8 @@ def check_request(options: ExportOptions) -> ExportRequest:
         UnknownNameError: no such format or recipe.
         MissingExtraError: a library that a format needs is not installed.
     """
-    formats = _load_formats(listed(options.formats))
-    named = parse_recipes(list(listed(options.quantize))) if options.quantize else []
+    formats = _load_formats(as_tuple(options.formats))
+    named = parse_recipes(list(as_tuple(options.quantize))) if options.quantize else []
     recipes = _recipes_by_format(formats, named, searched=options.max_drop is not None)
     return ExportRequest(tuple(formats), tuple(named), recipes)
 

@@ -29,8 +29,8 @@ from tledge.train.evaluation import Evaluation, evaluate
 from tledge.train.history import FINE_TUNE, FULL, Epoch, describe_validation
 from tledge.train.inference import ResizeRule
 from tledge.train.model import assemble, freeze_before
-from tledge.train.settings import Settings
 from tledge.train.sparkline import sparkline
+from tledge.train.train_settings import Settings
 
 MOMENTUM = 0.9
 """Of the batch norms' moving statistics in full training: Keras' 0.99 to 0.999 needs thousands of steps to settle, and

@@ -12,7 +12,7 @@ from tledge.core import atomic
 from tledge.core.errors import RunError
 from tledge.core.manifest import DataRecord
 from tledge.core.run_directory import RunDirectory
-from tledge.train.settings import Settings
+from tledge.train.train_settings import Settings
 
 SCHEMA_VERSION = 1
 

@@ -23,8 +23,8 @@ from tledge.train.data.split_draw import DrawnSplits, draw_splits
 from tledge.train.data.tfds import PREFIX, write_tfds
 from tledge.train.report.tensorboard import check_tensorboard
 from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished
-from tledge.train.settings import Settings, settle
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
+from tledge.train.train_settings import Settings, settle
 
 BACKENDS = ("tensorflow", "jax")
 

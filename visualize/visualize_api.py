@@ -13,7 +13,7 @@ from tledge.core import atomic
 from tledge.core.environment import installed_versions
 from tledge.core.errors import DataError, ModelError, OptionError
 from tledge.core.extras import require
-from tledge.core.options import listed, takes
+from tledge.core.options import as_tuple, takes
 from tledge.core.progress import Progress
 from tledge.core.run_directory import find_run
 from tledge.visualize.kind import KINDS, Kind
@@ -78,7 +78,7 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
         TledgeError: no such kind, or an option that a kind or the model cannot take.
     """
     progress = options.progress or Progress()
-    named = listed(options.kinds)
+    named = as_tuple(options.kinds)
     chosen = _choose(named, options.given())
     require("jinja2", extra="train", purpose="visualize.html")
     model, folder = _find_model(options)

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.core.options import ARGUMENTS, given_options, listed, option
+from tledge.core.options import ARGUMENTS, as_tuple, given_options, option
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS
 
@@ -100,10 +100,11 @@ class KindOptions:
 
     def given(self) -> dict[str, Any]:
         """Returns the options that are given, by name, those that take several values as tuples."""
-        return {
-            item: tuple(map(Path, listed(value))) if item == "photos" else listed(value) if item in SEVERAL else value
-            for item, value in given_options(self, KindOptions).items()
-        }
+        found = given_options(self, KindOptions)
+        several = {name: as_tuple(value) for name, value in found.items() if name in SEVERAL}
+        if "photos" in several:
+            several["photos"] = tuple(map(Path, several["photos"]))
+        return found | several
 
 
 SEVERAL = frozenset({"photos", "classes", "artifacts", "layers"})

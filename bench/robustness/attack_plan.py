@@ -11,7 +11,7 @@ from tledge.attacks.attack import ATTACKS, Attack
 from tledge.attacks.threat_model import LINF, ThreatModel
 from tledge.bench.bench_options import DEFAULT_EPS, DEFAULT_IMAGES, DEFAULT_QUERIES, AttackOptions
 from tledge.core.errors import MeasurementError, OptionError
-from tledge.core.options import given_options, listed, option_names
+from tledge.core.options import as_tuple, given_options, option_names
 from tledge.core.records import Record
 
 
@@ -131,7 +131,7 @@ def plan_attacks(options: AttackOptions) -> AttackPlan | None:
         )
     if given.get("attack_target") == "":
         raise OptionError("`attack_target` needs the name of a class")
-    given["attack"] = tuple(dict.fromkeys(listed(given["attack"])))
+    given["attack"] = tuple(dict.fromkeys(as_tuple(given["attack"])))
     if "eps" in given:
         given["eps"] = tuple(sorted({float(eps) for eps in given["eps"]}))
     if "surrogate" in given:

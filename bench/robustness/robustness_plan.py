@@ -23,7 +23,7 @@ from tledge.bench.robustness.corrupted_accuracy import (
     parse_corruptions,
 )
 from tledge.core.measurement import Measurement
-from tledge.core.options import listed
+from tledge.core.options import as_tuple
 from tledge.core.progress import Progress
 
 
@@ -120,7 +120,7 @@ def plan_robustness(subject: Workload, options: BenchOptions) -> RobustnessPlan:
     Raises:
         TledgeError: something of it cannot be done.
     """
-    names = parse_corruptions(listed(options.corruptions))
+    names = parse_corruptions(as_tuple(options.corruptions))
     if names:
         check_photos(subject)
     plan = plan_attacks(options)

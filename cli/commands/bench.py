@@ -14,10 +14,10 @@ from tledge.cli.bench_table import attack_table, bench_table, corruption_table, 
 from tledge.cli.command_builder import Given, build_command
 from tledge.cli.comparison_table import comparison_table
 from tledge.cli.execution import executing
-from tledge.cli.options import Json
+from tledge.cli.json_option import Json
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import OptionError
-from tledge.core.options import listed, option_names
+from tledge.core.options import as_tuple, option_names
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ def run(
             terminal.log_to = directory.logs / "bench.log"
         record = bench(**options, progress=terminal.progress())
         tables = [write_table(record.measurements, name, record.folder.path) for name in export or ()]
-        show(terminal, record)
+        show_benchmark(terminal, record)
         _show_tables(terminal, record, tables)
         if repetition is not None:
             _show_differences(terminal, repetition, record)
-        _show_comparison(terminal, record, conditions=len(listed(options.get("fail_on", ()))))
+        _show_comparison(terminal, record, conditions=len(as_tuple(options.get("fail_on", ()))))
         if any(item.failed for item in record.skipped):
             raise typer.Exit(1)
         if not record.gate.passed:
@@ -142,7 +142,7 @@ def to_json(record: BenchRecord) -> dict[str, Any]:
     }
 
 
-def show(terminal: Terminal, record: BenchRecord) -> None:
+def show_benchmark(terminal: Terminal, record: BenchRecord) -> None:
     """Prints the results of a benchmark."""
     from tledge.bench import summarize
     from tledge.bench.results.flags import MEANINGS

@@ -11,7 +11,7 @@ from tledge.cli.commands import bench as bench_command
 from tledge.cli.commands import export as export_command
 from tledge.cli.commands import train as train_command
 from tledge.cli.execution import executing
-from tledge.cli.options import Json
+from tledge.cli.json_option import Json
 from tledge.core.options import option
 from tledge.core.run_directory import DEFAULT_RUNS, LATEST, RunDirectory
 
@@ -43,13 +43,13 @@ def run(given: Given, *, json: Json = False) -> None:
         manifest = train(runs=runs, progress=terminal.progress())
         directory = RunDirectory(runs / manifest.name)
         terminal.log_to = directory.logs / "demo.log"
-        train_command.show(terminal, directory, manifest)
+        train_command.show_training(terminal, directory, manifest)
         terminal.heading("Export: to TFLite and ONNX, by every recipe but qat")
         exported = export(run=directory.path, runs=runs, progress=terminal.progress())
-        export_command.show(terminal, directory, exported)
+        export_command.show_export(terminal, directory, exported)
         terminal.heading("Benchmark: every artifact on every target of this machine")
         record = bench(run=directory.path, rounds=DEMO_ROUNDS, runs=runs, progress=terminal.progress())
-        bench_command.show(terminal, record)
+        bench_command.show_benchmark(terminal, record)
         terminal.print_json(
             {
                 "train": {"run": directory.path, **manifest.to_dict()},

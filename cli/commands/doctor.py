@@ -7,7 +7,7 @@ from typing import Any
 
 from tledge.cli.command_builder import Given, build_command
 from tledge.cli.execution import executing
-from tledge.cli.options import Json
+from tledge.cli.json_option import Json
 from tledge.cli.tables import plain_table
 
 EXTRAS = {

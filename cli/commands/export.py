@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tledge.cli.command_builder import Given, build_command
 from tledge.cli.execution import executing
-from tledge.cli.options import Json
+from tledge.cli.json_option import Json
 from tledge.cli.tables import exported_table, sensitivity_table, trials_table
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import OptionError
@@ -40,7 +40,7 @@ def run(given: Given, *, json: Json = False) -> None:
         terminal.log_to = directory.logs / "export.log"
         record = export(**{**options, "run": directory.path}, progress=terminal.progress())
         terminal.print_json(record.to_dict())
-        show(terminal, directory, record)
+        show_export(terminal, directory, record)
         terminal.print_command("tledge bench")
 
 
@@ -56,7 +56,7 @@ def _import(terminal: Terminal, given: Given, options: dict[str, Any]) -> Path:
     return runs / manifest.name
 
 
-def show(terminal: Terminal, directory: RunDirectory, record: ExportRecord) -> None:
+def show_export(terminal: Terminal, directory: RunDirectory, record: ExportRecord) -> None:
     """Prints the artifacts of an export."""
     for search in record.searches:
         terminal.heading(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tledge.cli.command_builder import Given, build_command
 from tledge.cli.execution import executing
-from tledge.cli.options import Json
+from tledge.cli.json_option import Json
 from tledge.cli.terminal import Terminal
 from tledge.core.manifest import RunManifest
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory
@@ -35,11 +35,11 @@ def run(given: Given, *, json: Json = False) -> None:
         terminal.log_to = directory.logs / "train.log"
         terminal.print_json({"run": directory.path, **manifest.to_dict()})
         if options.get("host", 0) == 0:
-            show(terminal, directory, manifest)
+            show_training(terminal, directory, manifest)
             terminal.print_command("tledge export --quantize int8")
 
 
-def show(terminal: Terminal, directory: RunDirectory, manifest: RunManifest) -> None:
+def show_training(terminal: Terminal, directory: RunDirectory, manifest: RunManifest) -> None:
     """Prints the metrics of a training."""
     top1, low, high = (manifest.metrics[f"test_top1{end}"] for end in ("", "_low", "_high"))
     terminal.print(

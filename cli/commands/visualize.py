@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tledge.cli.command_builder import Given, build_command
 from tledge.cli.execution import executing
-from tledge.cli.options import Json
+from tledge.cli.json_option import Json
 from tledge.cli.terminal import Terminal
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
 from tledge.visualize.visualize_options import GROUPS, VisualizeOptions

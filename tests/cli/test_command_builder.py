@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from tledge.bench.bench_options import BenchOptions
 from tledge.cli.command_builder import Given, GroupedCommand, build_command
+from tledge.cli.json_option import Json
 from tledge.cli.main import app
-from tledge.cli.options import Json
 from tledge.core.errors import OptionError
 from tledge.core.options import ARGUMENTS, option, option_names, options_of
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
@@ -75,10 +75,9 @@ def test_the_help_groups_options_and_shows_their_defaults(called: Any) -> None:
     text = " ".join(called[0]("--help").output.split())
     assert "Do it with --deep." in text
     shown = text[text.index("Arguments:") :]
-    places = [
-        shown.index(part) for part in ("Arguments:", "Work:", "--epochs", "Shape:", "--deep", "Output:", "--json")
-    ]
-    assert places == sorted(places)
+    order = ("Arguments:", "Work:", "--epochs", "Shape:", "--no-deep", "Output:", "--json")
+    found = [shown.index(part) for part in order]
+    assert found == sorted(found)
     for part in ("see --name. [default: 6, or 9 with --deep]", "[default: 0.5]", "[default: 1,8]", "[default: on]"):
         assert part in text, part
     assert "--no-wide" not in text

@@ -12,9 +12,9 @@ from tledge.core.options import (
     Choices,
     Limits,
     UnknownOptionError,
+    as_tuple,
     check_options,
     given_options,
-    listed,
     option,
     option_names,
     options_of,
@@ -107,7 +107,7 @@ def test_values_that_are_not_allowed_are_errors_that_name_the_parameter() -> Non
 
 
 def test_one_value_and_several_become_a_tuple() -> None:
-    assert listed("a") == ("a",)
-    assert listed(Path("a")) == (Path("a"),)
-    assert listed(["a", "b"]) == ("a", "b")
-    assert listed(()) == ()
+    assert as_tuple("a") == ("a",)
+    assert as_tuple(Path("a")) == (Path("a"),)
+    assert as_tuple(["a", "b"]) == ("a", "b")
+    assert as_tuple(()) == ()

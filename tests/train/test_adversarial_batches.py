@@ -17,8 +17,8 @@ from tledge.core.images import Pixels
 from tledge.core.run_directory import RunDirectory
 from tledge.train import train
 from tledge.train.adversarial_batches import AdversarialLearner, evaluate_under_attack, perturb
-from tledge.train.settings import settle
 from tledge.train.train_options import RunOptions
+from tledge.train.train_settings import settle
 
 keras = pytest.importorskip("keras")
 

@@ -6,8 +6,8 @@ import pytest
 
 from tledge.core.errors import OptionError
 from tledge.core.options import options_of
-from tledge.train.settings import settle
 from tledge.train.train_options import RunOptions
+from tledge.train.train_settings import settle
 
 
 @pytest.mark.parametrize(
@@ -35,16 +35,16 @@ def test_numbers_at_both_bounds(name: str, allowed: tuple[Any, ...], wrong: tupl
 
 
 @pytest.mark.parametrize(
-    ("asked", "place"),
+    ("asked", "index"),
     [({}, 0), ({"adversarial": 2}, 1), ({"weights": "none"}, 2)],
     ids=["fine", "adversarial", "full"],
 )
-def test_the_defaults_in_the_help_are_those_that_hold(asked: dict[str, Any], place: int) -> None:
+def test_the_defaults_in_the_help_are_those_that_hold(asked: dict[str, Any], index: int) -> None:
     settings = settle(RunOptions(data="photos", **asked))
     texts = {item.name: item.default_text for item in options_of(RunOptions)}
     expected = {"epochs": (6, 12, 15), "batch_size": (32, 8, 32), "label_smoothing": (0.1, 0, 0)}
     for name, values in expected.items():
-        assert getattr(settings, name) == values[place]
-        assert f"{values[place]:g}" in texts[name]
-    assert settings.patience == (3, settings.epochs, settings.epochs)[place]
-    assert settings.fine_tune is (place < 2)
+        assert getattr(settings, name) == values[index]
+        assert f"{values[index]:g}" in texts[name]
+    assert settings.patience == (3, settings.epochs, settings.epochs)[index]
+    assert settings.fine_tune is (index < 2)

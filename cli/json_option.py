@@ -1,4 +1,4 @@
-"""Options of the command line alone, which several commands share."""
+"""The option that every command has: ``--json``."""
 
 from __future__ import annotations
 

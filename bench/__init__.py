@@ -1,6 +1,22 @@
 """Benchmarks: what the artifacts that ship cost and reach, on the machine that runs them."""
 
-from tledge.bench.bench_api import BenchRecord, bench
-from tledge.bench.results.rows import Row, summarize
+from typing import TYPE_CHECKING
 
-__all__ = ["BenchRecord", "Row", "bench", "summarize"]
+from tledge.bench.results.bench_options import BenchOptions
+from tledge.core.public_names import lazy_names
+
+if TYPE_CHECKING:
+    from tledge.bench.bench_api import BenchRecord, bench
+    from tledge.bench.results.rows import Row, summarize
+
+__all__ = ["BenchOptions", "BenchRecord", "Row", "bench", "summarize"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "BenchRecord": "tledge.bench.bench_api",
+        "Row": "tledge.bench.results.rows",
+        "bench": "tledge.bench.bench_api",
+        "summarize": "tledge.bench.results.rows",
+    },
+)

@@ -8,13 +8,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 
 from tledge.bench.compare.comparison import Comparison, compare
 from tledge.bench.compare.earlier_files import PairedRuns, check_in_common, measure_earlier_in_turns
-from tledge.bench.compare.gate import GateCondition, GateResult, check_conditions, check_rows, parse_conditions
+from tledge.bench.compare.gate import GateResult, check_conditions, check_rows, parse_conditions
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference
@@ -22,6 +21,7 @@ from tledge.bench.measure.rounds import RoundsResult
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
 from tledge.bench.profile.operator_profile import profile_operators as profile_cell
+from tledge.bench.results.bench_options import DEFAULT_OUTPUT, AttackOptions, BenchOptions
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import EMULATED
@@ -30,22 +30,27 @@ from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, sample
 from tledge.bench.results.settings import BenchSettings, Skipped
 from tledge.bench.results.stored_results import StoredResults, read_stored
 from tledge.bench.results.workload import Workload, workload_of_files, workload_of_run
-from tledge.bench.robustness.attack_plan import AttackOptions
-from tledge.bench.robustness.corrupted_accuracy import DEFAULT_IMAGES
-from tledge.bench.robustness.robustness_plan import RobustnessResult, measure_robustness, plan_robustness
+from tledge.bench.robustness.robustness_plan import (
+    RobustnessPlan,
+    RobustnessResult,
+    measure_robustness,
+    plan_robustness,
+)
 from tledge.core import atomic
 from tledge.core.cpu import mismatch
 from tledge.core.environment import installed_versions
 from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.extras import is_installed
 from tledge.core.measurement import Measurement
+from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress
-from tledge.core.run_directory import DEFAULT_RUNS, find_run
+from tledge.core.run_directory import find_run
 
-BATCH_SIZES = (1, 8)
+TIMED = ("rigor", "seconds", "rounds", "batch_sizes")
+"""Options that a place without timing cannot take."""
 
-DEFAULT_OUTPUT = Path("bench-results")
-"""Where a benchmark of model files writes."""
+HERE_ONLY = ("profile", "corruptions", *sorted(option_names(AttackOptions)))
+"""Options that only this machine can take."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,13 @@ class BenchRecord:
     """What a benchmark wrote.
 
     Attributes:
-        folder: where it stands.
+        folder: the folder of the results.
         settings: what was measured and how.
         measurements: the rows of ``results.jsonl``.
-        conclusions: what they say, in sentences.
-        profiles: where the time goes in each artifact, where that was asked for.
-        comparison: with an earlier benchmark, where that was asked for.
-        gate: what became of the conditions; passed where there were none.
+        conclusions: sentences that summarize them.
+        profiles: the slowest operators of each artifact, with ``profile``.
+        comparison: with an earlier benchmark, with ``against``.
+        gate: the result of the conditions in ``fail_on``; passed where there are none.
     """
 
     folder: ResultsFolder
@@ -77,7 +82,7 @@ class BenchRecord:
 
     @property
     def report(self) -> Path:
-        """``report.html``, or ``report.md`` where the library for the former is missing."""
+        """``report.html``, or ``report.md`` if the library that writes HTML is missing."""
         return self.folder.html if self.folder.html.exists() else self.folder.markdown
 
     @property
@@ -86,218 +91,253 @@ class BenchRecord:
         return self.settings.skipped
 
 
-@dataclass(frozen=True)
-class Measured:
-    """All that a benchmark measured.
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What a benchmark will do; every option is checked.
 
     Attributes:
-        outcome: of the rounds.
-        duels: with the files of an earlier benchmark.
-        robustness: on photos that were made harder.
-        reference: the Keras model's answers; None where they are not known.
+        options: as given.
+        place: where the artifacts run.
+        workload: what is measured, and the folder for the results.
+        duration: how long.
+        conditions: of ``fail_on``.
+        earlier: the results to compare with; None without ``against``.
+        robustness: the corruptions and attacks.
+        reference_folders: results that may hold the Keras model's predictions.
     """
 
-    outcome: RoundsResult
-    duels: PairedRuns
+    options: BenchOptions
+    place: Place
+    workload: Workload
+    duration: Duration
+    conditions: tuple[GateCondition, ...]
+    earlier: StoredResults | None
+    robustness: RobustnessPlan
+    reference_folders: tuple[ResultsFolder, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """Everything that a benchmark measured.
+
+    Attributes:
+        began: local time with its offset, ISO 8601.
+        cells: what was to be measured.
+        skipped: what was not, and why.
+        rounds: the measurements of the cells.
+        paired: the measurements that alternate with the files of an earlier benchmark.
+        robustness: on corrupted and attacked photos.
+        reference: the Keras model's predictions; None if they are not known.
+    """
+
+    began: str
+    cells: tuple[Cell, ...]
+    skipped: tuple[Skipped, ...]
+    rounds: RoundsResult
+    paired: PairedRuns
     robustness: RobustnessResult
-    reference: CellResult | None = None
+    reference: CellResult | None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the measurement of this benchmark's own artifacts was interrupted."""
+        return self.rounds.interrupted or self.robustness.interrupted
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether any of it was interrupted."""
+        return self.incomplete or self.paired.interrupted
 
 
-def bench(
-    *,
-    run: str | Path | None = None,
-    files: Sequence[str | Path] = (),
-    data: str | Path | None = None,
-    output: str | Path | None = None,
-    targets: str | Sequence[str] = (),
-    rigor: str = "quick",
-    seconds: float | None = None,
-    rounds: int | None = None,
-    batch_sizes: Sequence[int] = BATCH_SIZES,
-    profile: bool = False,
-    corruptions: Sequence[str] = (),
-    corruption_images: int = DEFAULT_IMAGES,
-    against: str | Path | None = None,
-    fail_on: Sequence[str] = (),
-    on: str | None = None,
-    ssh_config: str | Path | None = None,
-    runs: str | Path = DEFAULT_RUNS,
-    progress: Progress | None = None,
-    **attack: Unpack[AttackOptions],
-) -> BenchRecord:
+@takes(BenchOptions)
+def bench(options: BenchOptions) -> BenchRecord:
     """Measures a run's Keras model and artifacts, or model files, each on each target in processes of its own.
 
-    Args:
-        run: a run directory or its name; without it and without files, the newest finished run.
-        files: model files to measure instead of a run's.
-        data: with files: a folder of photos, one folder per class, to judge them by.
-        output: with files: where the results go; ``bench-results`` without it.
-        targets: "runtime:device:threads"; without any, all of this machine.
-        rigor: "quick" or "mlperf": the durations below.
-        seconds: least duration of a cell's timed queries, of all rounds together.
-        rounds: fresh processes a cell.
-        batch_sizes: images a call in the offline scenario.
-        profile: also find the slowest operators of each artifact, by its runtime's own profiler.
-        corruptions: also classify photos corrupted by these, or by groups of them: "all", "imagenet-c", "edge".
-        corruption_images: how many photos are corrupted, by each at every severity.
-        against: an earlier ``results.jsonl``, or its folder, to compare with. Model files of it that are still there,
-            and are others now, are measured again in turns with those of now.
-        fail_on: conditions, as in "int8.tflite: p90_ms > 1.1x"; the record says which are broken.
-        on: where the artifacts run instead of this machine: "emulated:pi5", or "ssh:USER@HOST". The results then
-            go to a folder of their own beside that of this machine.
-        ssh_config: a configuration for OpenSSH instead of the user's own.
-        runs: the folder of runs.
-        progress: is told what happens.
-        attack: also attack the artifacts: the options of :class:`~tledge.bench.robustness.attack_plan.AttackPlan`.
-
     Returns:
-        What was written. Agreement is with the Keras model's answers of this benchmark, or of the one before, if it
+        What was written. Agreement is with the Keras model's predictions of this benchmark, or of the one before, if it
         was of the same model; there is none for files.
 
     Raises:
-        TledgeError: no such run or file, no artifacts, an artifact of another run, a target that is not there, or no
+        TledgeError: no such run or file, no artifacts, an artifact of another run, a target that does not exist, or no
             cell that could be measured.
-        KeyboardInterrupt: it was stopped; what was measured until then is written.
+        KeyboardInterrupt: the benchmark was interrupted; results measured so far are saved.
     """
-    progress = progress or Progress()
-    place = find_place(on, None if ssh_config is None else Path(ssh_config))
-    _check_suits(place, {"profile": profile, "corruptions": corruptions, **attack}, suits=place.here)
-    sizes = tuple(batch_sizes) != BATCH_SIZES
-    timed = {"seconds": seconds, "rounds": rounds, "rigor": rigor != "quick", "batch_sizes": sizes}
-    _check_suits(place, timed, suits=place.times)
-    duration = plan_duration(rigor, rounds=rounds, seconds=seconds, batch_sizes=batch_sizes)
-    timing, count = duration.timing, duration.rounds
-    conditions = parse_conditions(fail_on, compared=against is not None)
-    old = None if against is None else read_stored(Path(against))  # first: what stands in the folder is set aside
-    subject = _find_subject(run, files, data, output, runs)
-    hardships = plan_robustness(subject, corruptions, corruption_images, attack)
-    known = [ResultsFolder(subject.folder)]
-    if place.here:
-        _warn_of_other_cpus(subject, progress)
-    else:
-        subject = _elsewhere(subject, place, keep_folder=output is not None)
-        known.append(ResultsFolder(subject.folder))
-    with place, alone_on_this_machine(progress) if place.busy else nullcontext():
-        cells, skipped = place.plan(subject.models, [targets] if isinstance(targets, str) else targets, progress)
-        if old is not None:
-            check_in_common(old, cells)
-        check_rows(conditions, [(cell.model.name, str(cell.target)) for cell in cells], timed=place.times)
-        began = datetime.now().astimezone().isoformat(timespec="seconds")
-        outcome = place.measure(subject, cells, count=count, timing=timing, progress=progress)
-        duels = _fight(old, place, outcome, duration, progress)
-        robustness = RobustnessResult()
-        if not (outcome.interrupted or duels.interrupted):
-            robustness = measure_robustness(outcome.results, subject, hardships, progress)
-        incomplete = outcome.interrupted or robustness.interrupted
-        reference = find_reference(subject, outcome.results, known)
-        if reference is None and outcome.results and not place.here and not incomplete:
-            reference = _ask_reference(subject, progress)
-        skipped += outcome.skipped + robustness.skipped
-        if not outcome.results:
-            if outcome.interrupted:
-                raise KeyboardInterrupt("nothing was measured yet")
-            raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
-        settings = BenchSettings(
-            version=installed_versions(["tledge"]).get("tledge", ""),
-            began=began,
-            run=subject.run,
-            files=tuple(str(Path(path).resolve()) for path in files),
-            data=subject.data,
-            artifacts={cell.model.name: result.artifact_sha256 for cell, result in outcome.results.items()},
-            targets=tuple(dict.fromkeys(str(cell.target) for cell in cells)),
-            rigor=rigor,
-            rounds=count if place.times else 0,
-            seconds=duration.seconds if place.times else 0.0,
-            queries=duration.queries if place.times else 0,
-            batch_sizes=timing.batch_sizes if place.times else (),
-            images=len(subject.photos),
-            class_names=subject.class_names,
-            photos=subject.fingerprint,
-            skipped=tuple(skipped),
-            interrupted=incomplete,
-            corruptions=hardships.corruptions,
-            corruption_images=hardships.corruption_images,
-            attacks=hardships.attacks,
-            attacked_with=hardships.attacked_with,
-            on=place.name,
-        )
-        measured = Measured(outcome, duels, robustness, reference)
-        record = _write(subject, settings, measured, timing, progress)
-        stopped = incomplete or duels.interrupted
-        if not stopped:
-            record = _judge(record, old, duels, conditions)
-        if profile and not stopped:
-            record = replace(record, profiles=_profile(list(outcome.results), record.folder, progress))
-    if stopped:
-        raise KeyboardInterrupt(f"what was measured until then is in '{record.results}'")
+    progress = options.progress or Progress()
+    plan = _plan(options, progress)
+    with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
+        measured = _measure(plan, progress)
+        settings = _settings(plan, measured)
+        record = _write(plan, settings, measured, progress)
+        if not measured.interrupted:
+            record = _compare(record, plan, measured)
+        if options.profile and not measured.interrupted:
+            record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
+    if measured.interrupted:
+        raise KeyboardInterrupt(f"results measured so far are in '{record.results}'")
     return record
 
 
-def _fight(
-    old: StoredResults | None, place: Place, outcome: RoundsResult, duration: Duration, progress: Progress
-) -> PairedRuns:
-    """Measures what an earlier benchmark measured in turns with what is there now, where that can be done."""
-    if old is None or outcome.interrupted:
-        return PairedRuns({})
-    if not place.here:
-        progress.note("Against", "what was measured then; files are measured in turns on this machine alone")
-        return PairedRuns({})
-    return measure_earlier_in_turns(
-        old, outcome.results, timing=duration.timing, rounds=duration.rounds, progress=progress
+def _plan(options: BenchOptions, progress: Progress) -> _Plan:
+    """Checks the options, and finds what they name; measures nothing yet.
+
+    Raises:
+        TledgeError: an option that cannot be used, or something that does not exist.
+    """
+    place = find_place(options.on, None if options.ssh_config is None else Path(options.ssh_config))
+    _check_place(place, options)
+    duration = plan_duration(
+        options.rigor, rounds=options.rounds, seconds=options.seconds, batch_sizes=options.batch_sizes
+    )
+    conditions = parse_conditions(as_tuple(options.fail_on), compared=options.against is not None)
+    # Read before the run is looked at: writing new results moves the old ones aside.
+    earlier = None if options.against is None else read_stored(Path(options.against))
+    workload = _find_workload(options)
+    robustness = plan_robustness(workload, options)
+    folders = [ResultsFolder(workload.folder)]
+    if place.here:
+        _warn_of_other_cpus(workload, progress)
+    else:
+        folder = workload.folder if options.output is not None else place.folder(workload.folder)
+        workload = replace(workload, folder=folder, title=f"{workload.title} on {place.name}")
+        folders.append(ResultsFolder(folder))
+    return _Plan(
+        options=options,
+        place=place,
+        workload=workload,
+        duration=duration,
+        conditions=conditions,
+        earlier=earlier,
+        robustness=robustness,
+        reference_folders=tuple(folders),
     )
 
 
-def _elsewhere(subject: Workload, place: Place, *, keep_folder: bool) -> Workload:
-    """The same, with a title and, unless a person has chosen it, a folder that say where it was measured."""
-    folder = subject.folder if keep_folder else place.folder(subject.folder)
-    return replace(subject, folder=folder, title=f"{subject.title} on {place.name}")
+def _measure(plan: _Plan, progress: Progress) -> _Measured:
+    """Measures the cells, the files of an earlier benchmark, and the robustness.
+
+    Raises:
+        MeasurementError: no cell could be measured.
+        KeyboardInterrupt: interrupted before anything was measured.
+    """
+    place, workload = plan.place, plan.workload
+    cells, skipped = place.plan(workload.models, as_tuple(plan.options.targets), progress)
+    if plan.earlier is not None:
+        check_in_common(plan.earlier, cells)
+    check_rows(plan.conditions, [(cell.model.name, str(cell.target)) for cell in cells], timed=place.times)
+    began = datetime.now().astimezone().isoformat(timespec="seconds")
+    rounds = place.measure(workload, cells, count=plan.duration.rounds, timing=plan.duration.timing, progress=progress)
+    paired = _measure_pairs(plan, rounds, progress)
+    robustness = RobustnessResult()
+    if not (rounds.interrupted or paired.interrupted):
+        robustness = measure_robustness(rounds.results, workload, plan.robustness, progress)
+    skipped = [*skipped, *rounds.skipped, *robustness.skipped]
+    if not rounds.results:
+        if rounds.interrupted:
+            raise KeyboardInterrupt("nothing was measured yet")
+        raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
+    return _Measured(
+        began=began,
+        cells=tuple(cells),
+        skipped=tuple(skipped),
+        rounds=rounds,
+        paired=paired,
+        robustness=robustness,
+        reference=_reference(
+            plan, rounds, complete=not (rounds.interrupted or robustness.interrupted), progress=progress
+        ),
+    )
 
 
-def _ask_reference(subject: Workload, progress: Progress) -> CellResult | None:
-    """The Keras model's answers; where they cannot be had, what was measured is written without agreement."""
+def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> PairedRuns:
+    """Measures the files of an earlier benchmark alternating with the present ones, if that is possible."""
+    if plan.earlier is None or rounds.interrupted:
+        return PairedRuns({})
+    if not plan.place.here:
+        progress.note("Against", "compared with the stored results; only on this machine are old files measured again")
+        return PairedRuns({})
+    return measure_earlier_in_turns(
+        plan.earlier, rounds.results, timing=plan.duration.timing, rounds=plan.duration.rounds, progress=progress
+    )
+
+
+def _reference(plan: _Plan, rounds: RoundsResult, *, complete: bool, progress: Progress) -> CellResult | None:
+    """Returns the Keras model's predictions; None, with a warning, if they cannot be computed."""
+    reference = find_reference(plan.workload, rounds.results, plan.reference_folders)
+    if reference is not None or plan.place.here or not complete:
+        return reference
     try:
-        return measure_reference(subject, progress)
+        return measure_reference(plan.workload, progress)
     except (TledgeError, KeyboardInterrupt) as error:
         progress.warn(f"agreement is not measured: {error or 'interrupted'}")
         return None
 
 
-def _check_suits(place: Place, asked: Mapping[str, object], *, suits: bool) -> None:
-    """Raises OptionError where something is asked for that a place cannot do."""
-    for name, value in asked.items():
-        if value and not suits:
-            why = "it is measured on this machine alone" if place.times else "its answers alone are measured, untimed"
-            raise OptionError(f"--{name.replace('_', '-')} does not go with --on {place.name}: {why}; leave it out")
+def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
+    """Returns what ``run.json`` records."""
+    timed, duration, workload = plan.place.times, plan.duration, plan.workload
+    return BenchSettings(
+        version=installed_versions(["tledge"]).get("tledge", ""),
+        began=measured.began,
+        run=workload.run,
+        files=tuple(str(Path(path).resolve()) for path in as_tuple(plan.options.files)),
+        data=workload.data,
+        artifacts={cell.model.name: result.artifact_sha256 for cell, result in measured.rounds.results.items()},
+        targets=tuple(dict.fromkeys(str(cell.target) for cell in measured.cells)),
+        rigor=plan.options.rigor,
+        rounds=duration.rounds if timed else 0,
+        seconds=duration.seconds if timed else 0.0,
+        queries=duration.queries if timed else 0,
+        batch_sizes=duration.timing.batch_sizes if timed else (),
+        images=len(workload.photos),
+        class_names=workload.class_names,
+        photos=workload.fingerprint,
+        skipped=measured.skipped,
+        interrupted=measured.incomplete,
+        corruptions=plan.robustness.corruptions,
+        corruption_images=plan.robustness.corruption_images,
+        attacks=plan.robustness.attacks,
+        attacked_with=plan.robustness.attacked_with,
+        on=plan.place.name,
+    )
 
 
-def _find_subject(
-    run: str | Path | None,
-    files: Sequence[str | Path],
-    data: str | Path | None,
-    output: str | Path | None,
-    runs: str | Path,
-) -> Workload:
-    if files:
-        if run is not None:
-            raise OptionError(f"both files and --run '{run}' were given; leave one of them out")
-        folder = DEFAULT_OUTPUT if output is None else Path(output)
+def _check_place(place: Place, options: BenchOptions) -> None:
+    """Raises OptionError for an option that the place cannot take."""
+    given = given_options(options)
+    for names, possible in ((HERE_ONLY, place.here), (TIMED, place.times)):
+        wrong = [name for name in names if name in given]
+        if wrong and not possible:
+            why = (
+                "it runs only on this machine"
+                if place.times
+                else "only predictions are measured there, nothing is timed"
+            )
+            raise OptionError(f"`{wrong[0]}` cannot be combined with `on='{place.name}'`: {why}; leave it out")
+
+
+def _find_workload(options: BenchOptions) -> Workload:
+    if options.files:
+        if options.run is not None:
+            raise OptionError(f"both `files` and `run='{options.run}'` were given; leave out one of them")
+        folder = DEFAULT_OUTPUT if options.output is None else Path(options.output)
         if folder.exists() and not folder.is_dir():
-            raise OptionError(f"--output '{folder}' is no folder; name one for the results")
-        return workload_of_files([Path(path) for path in files], None if data is None else Path(data), folder)
-    if data is not None or output is not None:
-        name, value = ("--data", data) if data is not None else ("--output", output)
-        raise OptionError(f"{name} '{value}' goes with model files; a run is judged by its own test split")
-    return workload_of_run(find_run(run, Path(runs)))
+            raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
+        data = None if options.data is None else Path(options.data)
+        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder)
+    for name, value in (("data", options.data), ("output", options.output)):
+        if value is not None:
+            raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")
+    return workload_of_run(find_run(options.run, Path(options.runs)))
 
 
-def _warn_of_other_cpus(subject: Workload, progress: Progress) -> None:
-    for model in subject.models:
+def _warn_of_other_cpus(workload: Workload, progress: Progress) -> None:
+    for model in workload.models:
         if model.artifact is not None and mismatch(model.artifact.sidecar.cpu):
             progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
 
 
 def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> tuple[Profile, ...]:
-    """Where the time goes in each cell whose runtime has a profiler; also written as ``profile.json``."""
+    """Profiles each cell whose runtime has a profiler, and writes ``profile.json``."""
     profiles = []
     profiled = [cell for cell in cells if cell.target.runtime != "keras"]
     with progress.step("Profile", len(profiled), "cells") as step:
@@ -311,54 +351,51 @@ def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -
     return tuple(profiles)
 
 
-def _write(
-    subject: Workload, settings: BenchSettings, measured: Measured, timing: Timing, progress: Progress
-) -> BenchRecord:
-    outcome, duels, reference = measured.outcome, measured.duels, measured.reference
-    folder = ResultsFolder(subject.folder)
-    results = {cell.file_name: result for cell, result in outcome.results.items()}
-    if reference is not None and not any(reference is result for result in outcome.results.values()):
-        results[REFERENCE] = reference  # carried over
+def _write(plan: _Plan, settings: BenchSettings, measured: _Measured, progress: Progress) -> BenchRecord:
+    """Writes the results and the reports."""
+    workload, rounds, reference = plan.workload, measured.rounds, measured.reference
+    folder = ResultsFolder(workload.folder)
+    results = {cell.file_name: result for cell, result in rounds.results.items()}
+    if reference is not None and not any(reference is result for result in rounds.results.values()):
+        results[REFERENCE] = reference  # of an earlier benchmark
     measurements = [
-        *_measurements(subject, outcome.results, reference, timing),
-        *outcome.measurements,
+        *_measurements(workload, rounds.results, reference, plan.duration.timing),
+        *rounds.measurements,
         *measured.robustness.measurements,
     ]
     if not settings.rounds:
         measurements = [replace(item, flags=(*item.flags, EMULATED)) for item in measurements]
     with folder.replaced() as fresh:
-        write(fresh, settings, measurements, results.items(), zip(subject.photos, subject.labels, strict=True))
-        for model in {cell.model.name: cell.model for cell in outcome.results}.values():
+        write(fresh, settings, measurements, results.items(), zip(workload.photos, workload.labels, strict=True))
+        for model in {cell.model.name: cell.model for cell in rounds.results}.values():
             if model.format != "keras":
                 fresh.keep(model.name, model.path)
-        for cell, duel in duels.runs.items():
-            duel.save(fresh.duels / samples_name(*cell))
+        for cell, paired_run in measured.paired.runs.items():
+            paired_run.save(fresh.duels / samples_name(*cell))
         try:
             measured.robustness.save(fresh.adversarial, fresh.robustness, existing=folder.adversarial)
-        except OSError as error:  # the numbers are worth more
+        except OSError as error:  # keep the numbers
             shutil.rmtree(fresh.adversarial, ignore_errors=True)
-            progress.warn(f"the attacked photos could not be kept: {error}")
-    conclusions = _write_reports(folder, subject, progress)
+            progress.warn(f"the attacked photos could not be saved: {error}")
+    conclusions = _write_reports(folder, workload, progress)
     return BenchRecord(folder, settings, tuple(measurements), conclusions)
 
 
-def _judge(
-    record: BenchRecord, old: StoredResults | None, duels: PairedRuns, conditions: Sequence[GateCondition]
-) -> BenchRecord:
-    """Adds the comparison with an earlier benchmark, and what became of the conditions."""
-    if old is None and not conditions:
+def _compare(record: BenchRecord, plan: _Plan, measured: _Measured) -> BenchRecord:
+    """Adds the comparison with an earlier benchmark, and the result of the conditions."""
+    if plan.earlier is None and not plan.conditions:
         return record
     results = read_stored(record.results)
-    comparison = None if old is None else compare(results, old, duels.runs)
-    return replace(record, comparison=comparison, gate=check_conditions(conditions, results, comparison))
+    comparison = None if plan.earlier is None else compare(results, plan.earlier, measured.paired.runs)
+    return replace(record, comparison=comparison, gate=check_conditions(plan.conditions, results, comparison))
 
 
 def _measurements(
-    subject: Workload, results: dict[Cell, CellResult], reference: CellResult | None, timing: Timing
+    workload: Workload, results: Mapping[Cell, CellResult], reference: CellResult | None, timing: Timing
 ) -> list[Measurement]:
-    labels = np.array(subject.labels, np.intp)
+    labels = np.array(workload.labels, np.intp)
     expected: Classes | None = None if reference is None else reference.logits.argmax(axis=1)
-    photos = "test" if subject.run else "given"
+    photos = "test" if workload.run else "given"
     metrics = {cell: CellMetrics(cell, result, timing, labels, photos) for cell, result in results.items()}
     found: list[Measurement] = []
     for cell, of in metrics.items():
@@ -369,11 +406,11 @@ def _measurements(
     return found
 
 
-def _write_reports(folder: ResultsFolder, subject: Workload, progress: Progress) -> tuple[str, ...]:
-    """Writes the reports that the installed libraries can make, and returns what they conclude."""
+def _write_reports(folder: ResultsFolder, workload: Workload, progress: Progress) -> tuple[str, ...]:
+    """Writes the reports that the installed libraries can make, and returns their conclusions."""
     from tledge.bench.report import conclude, write_html, write_markdown
 
-    data = read_stored(folder.path, title=subject.title, complete=True)
+    data = read_stored(folder.path, title=workload.title, complete=True)
     write_markdown(data, folder.markdown)
     if is_installed("jinja2"):
         write_html(data, folder.html)

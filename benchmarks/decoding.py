@@ -4,7 +4,7 @@
 
 Three kinds of JPEG, made of photos below a folder: the photos as they are, at wanted sizes so small that their decoder
 reduces them; photos of 12 megapixels as a camera makes them (a photo enlarged, with grain); and mosaics of 12
-megapixels, as sharp as pixels can be. For each: how far the pixels that ``core.images.load_pixels`` gives are from those of a
+megapixels, as sharp as pixels can be. For each: how far the pixels of ``core.images.load_pixels`` are from those of a
 full decoding, in levels of 255, how many times as fast it is (both in turn, the median over photos), and with an
 artifact, on how many photos the class stays the same and the largest change of a probability.
 """

@@ -35,7 +35,7 @@ from tledge.train.evaluation import evaluate
 from tledge.train.inference import predict_photos
 from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import build_classifier, copy_weights, feature_extractor
-from tledge.train.settings import Settings, settle
+from tledge.train.train_settings import Settings, settle
 from tledge.train.weights import build_with_weights
 
 EPOCHS = 10

@@ -1,4 +1,4 @@
-"""Runs a command's body so that every way it can end is one line and an exit code."""
+"""Runs the body of a command: every error becomes one line and an exit code."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from tledge.cli.terminal import Terminal
 from tledge.core.cpu import CpuWarning
 from tledge.core.errors import TledgeError
 
-INTERRUPTED = "interrupted; nothing half-written is left"
-"""Also where a library made another error of a Ctrl-C."""
+INTERRUPTED = "interrupted; no incomplete files are left behind"
+"""Also shown when a library turned Ctrl-C into another error."""
 
 
 @contextmanager
-def executing(as_json: bool) -> Iterator[Terminal]:
+def executing(command: str, as_json: bool) -> Iterator[Terminal]:
     """Gives a command its terminal; turns errors into one line on standard error and exit code 1.
+
+    Args:
+        command: its name; messages that name Python parameters are shown with its flags.
+        as_json: print JSON instead of tables.
 
     Raises:
         typer.Exit: always with code 1, instead of the error.
@@ -33,7 +37,7 @@ def executing(as_json: bool) -> Iterator[Terminal]:
     )  # the cells of a benchmark share the GPU with this process
     log = LibraryLog()
     interrupts = Interrupts()
-    terminal = Terminal(log, as_json, interrupts)
+    terminal = Terminal(log, as_json, interrupts, command)
     keep = False
     failed = True
     try:
@@ -55,7 +59,7 @@ def executing(as_json: bool) -> Iterator[Terminal]:
     except MemoryError as error:
         log.record(error)
         terminal.fail("out of memory; try a smaller --batch-size or --image-size")
-    except Exception as error:  # noqa: BLE001 - what a room did not foresee is still one line, never a traceback
+    except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
         log.record(error)
         keep = not interrupts.asked
         report = f"internal error: {type(error).__name__}: {error}; please report it with the log {log.path}"
@@ -68,7 +72,7 @@ def executing(as_json: bool) -> Iterator[Terminal]:
 
 @contextmanager
 def _warnings_shown(terminal: Terminal) -> Iterator[None]:
-    """Shows our own warnings as a line each; those of libraries go to their log."""
+    """Shows each of our own warnings in one line; those of libraries go to the log."""
     show = warnings.showwarning
 
     def heed(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tledge.cli.command_builder import GroupedCommand
 from tledge.cli.commands import adopt, bench, demo, doctor, export, predict, train, visualize
 from tledge.cli.library_log import silence_last_words
 from tledge.core import word_size
@@ -21,7 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (demo, train, export, bench, predict, visualize, adopt, doctor):
-    app.command(module.__name__.rsplit(".", 1)[-1])(module.run)
+    app.command(module.__name__.rsplit(".", 1)[-1], cls=GroupedCommand)(module.run)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,6 +1,4 @@
-"""What a person sees: results on standard output, progress on standard error, and nothing of the libraries'
-own logging, which goes to a file.
-"""
+"""What a command prints: results on standard output, progress on standard error. Libraries log to a file instead."""
 
 from __future__ import annotations
 
@@ -13,60 +11,67 @@ from typing import IO, Any
 
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
+from tledge.cli.messages import translate
 from tledge.core.progress import Progress, Step
 
 PIPED_WIDTH = 120
-"""Columns where the output is no terminal."""
+"""Columns if the output is not a terminal."""
 
 
 class Terminal:
     """The two streams of one command.
 
     Attributes:
-        as_json: results are for a machine; nothing but JSON goes to standard output.
-        interrupts: whether a person has asked to stop.
+        as_json: only JSON goes to standard output.
+        interrupts: whether Ctrl-C was pressed.
+        command: the name of the command; messages are shown with its flags.
         log_to: where the libraries' log is kept once there is a run directory.
     """
 
-    def __init__(self, log: LibraryLog, as_json: bool, interrupts: Interrupts) -> None:
+    def __init__(self, log: LibraryLog, as_json: bool, interrupts: Interrupts, command: str) -> None:
         from rich.console import Console
 
         def console(stream: IO[str]) -> Console:
             width = None if stream.isatty() else PIPED_WIDTH
-            # Paths and messages are no markup: [train] is the name of an extra, not a style.
+            # Paths and messages are not markup: [train] is the name of an extra, not a style.
             return Console(
                 file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty()
             )
 
         self.as_json = as_json
         self.interrupts = interrupts
+        self.command = command
         self.log_to: Path | None = None
         self._out = console(log.out)
         self._err = console(log.err)
 
+    def translate(self, message: str) -> str:
+        """Returns a message with the flags of the command in place of Python parameters."""
+        return translate(message, self.command)
+
     def print(self, content: Any = "") -> None:
-        """Prints for a person; nothing with ``--json``."""
+        """Prints a text, with flags in place of Python parameters, or a table; nothing with ``--json``."""
         if not self.as_json:
-            self._out.print(content)
+            self._out.print(self.translate(content) if isinstance(content, str) else content)
 
     def print_line(self, line: str) -> None:
-        """Prints a line as it is and at once, however wide and whoever reads; nothing with ``--json``."""
+        """Prints a line unchanged and immediately, whatever its width; nothing with ``--json``."""
         if not self.as_json:
             self._out.file.write(line + "\n")
             self._out.file.flush()
 
     def print_sentence(self, text: str) -> None:
-        """Prints a sentence, on several lines where it is wider than results may be; nothing with ``--json``."""
+        """Prints a sentence, wrapped to the width of the terminal; nothing with ``--json``."""
         if not self.as_json:
-            self._out.print(text, soft_wrap=False)
+            self._out.print(self.translate(text), soft_wrap=False)
 
     @property
     def width(self) -> int:
-        """Columns that results may take."""
+        """Columns available for results."""
         return self._out.width
 
     def print_command(self, command: str) -> None:
-        """Prints the command to go on with, on one line however narrow the terminal is."""
+        """Prints the next command to run, on one line even if the terminal is narrow."""
         if not self.as_json:
             self._out.print(f"Next: {command}", soft_wrap=True)
 
@@ -80,21 +85,21 @@ class Terminal:
         """Prints one line of JSON if ``--json`` was given."""
         if self.as_json:
             line = json.dumps(content, ensure_ascii=False, allow_nan=False, default=str)
-            if not _is_unicode(line):  # a file name in another encoding: its escapes can be read back, "?" cannot
+            if not _is_unicode(line):  # a file name in another encoding: escapes can be decoded, "?" cannot
                 line = json.dumps(content, allow_nan=False, default=str)
             self._out.file.write(line + "\n")
             self._out.file.flush()
 
     @property
     def can_ask(self) -> bool:
-        """Whether a person is there to answer."""
+        """Whether questions can be answered: input and error output are a terminal."""
         return not self.as_json and self._err.is_terminal and sys.stdin.isatty()
 
     def ask(self, question: str, default: str | None) -> str:
-        """What a person answers to a question; ``default`` for an empty answer.
+        """Asks a question and returns the answer; ``default`` for an empty answer.
 
         Raises:
-            KeyboardInterrupt: they ended the input instead.
+            KeyboardInterrupt: the input ended instead.
         """
         hint = "" if default is None else f" [{default or 'none'}]"
         self._err.print(f"{question}{hint}: ", end="", soft_wrap=True)
@@ -104,8 +109,8 @@ class Terminal:
         return answer.strip() or default or ""
 
     def note(self, message: str) -> None:
-        """Prints on standard error what goes on, for people and for a service's journal; also with ``--json``."""
-        self._err.file.write(f"{message}\n")
+        """Prints a line about the progress on standard error, also with ``--json``."""
+        self._err.file.write(f"{self.translate(message)}\n")
         self._err.file.flush()
 
     def fail(self, message: str) -> None:
@@ -117,11 +122,11 @@ class Terminal:
         self._say(f"warning: {message}", "yellow")
 
     def _say(self, message: str, style: str) -> None:
-        one_line = " ".join(message.split())
+        one_line = " ".join(self.translate(message).split())
         self._err.print(f"tledge: {one_line}", style=style if self._err.is_terminal else "", soft_wrap=True)
 
     def progress(self) -> Progress:
-        """Progress that this terminal shows: bars on a terminal, single lines elsewhere, nothing with ``--json``."""
+        """Returns the progress display: bars on a terminal, single lines elsewhere, nothing with ``--json``."""
         if self.as_json:
             return _Silent(self)
         return _Bars(self) if self._err.is_terminal else _Lines(self)
@@ -141,7 +146,7 @@ def _is_unicode(text: str) -> bool:
 
 
 class _Silent(Progress):
-    """Only warnings are shown, on standard error, and Ctrl-C is heeded."""
+    """Shows only warnings, on standard error, and reacts to Ctrl-C."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -171,7 +176,8 @@ class _Lines(_Silent):
     def note(self, label: str, text: str) -> None:
         from rich.text import Text
 
-        self._terminal.print(Text.assemble((f"{label:<9} ", "bold"), text.replace("\n", f"\n{'':<10}")))
+        lines = self._terminal.translate(text).replace("\n", f"\n{'':<10}")
+        self._terminal.print(Text.assemble((f"{label:<9} ", "bold"), lines))
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
@@ -197,7 +203,7 @@ class _Counted(_Stoppable):
 
 
 def _rate_columns(unit: str) -> tuple[Any, ...]:
-    """The unit; of photos, of which there are many a second, also the rate."""
+    """Returns the columns for the unit, or for the rate of images."""
     from rich import progress as bars
     from rich.text import Text
 
@@ -236,5 +242,5 @@ class _Bars(_Lines):
                     shown.update(task, detail=detail)
 
             yield BarStep(self._terminal)
-            if not shown.tasks[0].finished:  # stopped early, by its own decision
+            if not shown.tasks[0].finished:  # the step stopped early
                 shown.update(task, total=shown.tasks[0].completed)

@@ -121,7 +121,7 @@ def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, M
     """
     missing, _ = missing_fields(inspection, given)
     if missing:
-        wanted = ", ".join(f"{FIELDS[name].option} (such as {FIELDS[name].example})" for name in missing)
+        wanted = ", ".join(f"`{name}` (such as {FIELDS[name].example})" for name in missing)
         raise OptionError(f"'{inspection.path}' does not say how to use it: give {wanted}")
     known, sources = _merge(inspection, given)
     defaults = {name: FIELDS[name].read(FIELDS[name].default or "") for name in ("colour", "resize")}

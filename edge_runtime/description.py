@@ -1,4 +1,4 @@
-"""What must be known of a model that was made elsewhere, as a person writes it: the options of ``tledge adopt``."""
+"""What must be known of a model that was made elsewhere, read from text: the options of ``tledge adopt``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tledge.core.preprocessing import COLOURS, LAYOUTS, OUTPUTS
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is known of a model; None where it is not.
+    """What is known of a model; None for what is not.
 
     Attributes:
         labels: the class of each output.
@@ -38,23 +38,21 @@ class Description:
     resize: str | None = None
 
     def with_field(self, name: str, text: str) -> Description:
-        """The same with one field of ``FIELDS`` read from text. Raises OptionError or UnknownNameError."""
+        """Returns the description with one of ``FIELDS`` read from text. Raises OptionError or UnknownNameError."""
         return replace(self, **{name: FIELDS[name].read(text)})
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a description, as a person is asked for it.
+    """A field of a description, and the question that asks for it.
 
     Attributes:
-        option: of the command line.
         question: what to ask.
-        example: what an answer looks like.
+        example: of an answer.
         read: reads the answer. Raises OptionError or UnknownNameError.
-        default: what holds where nobody says; None where there is no such thing.
+        default: used if nothing is given; None if something must be.
     """
 
-    option: str
     question: str
     example: str
     read: Callable[[str], Any]
@@ -62,10 +60,10 @@ class Field:
 
 
 def read_labels(text: str) -> tuple[str, ...]:
-    """The labels in a file, one a line.
+    """Returns the labels in a file, one per line.
 
     Raises:
-        OptionError: no such file, or none in it.
+        OptionError: no such file, or no labels in it.
     """
     path = Path(text)
     try:
@@ -73,17 +71,17 @@ def read_labels(text: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise OptionError(
-            f"cannot read the labels in '{text}': {reason}; expected a text file, one class a line"
+            f"cannot read the labels in '{text}': {reason}; expected a text file, one class per line"
         ) from (error)
     labels = trim_labels(lines)
     if not all(labels) or not labels:
         where = f"line {labels.index('') + 1} is empty" if labels else "the file is empty"
-        raise OptionError(f"no labels in '{text}': {where}; expected one class a line")
+        raise OptionError(f"no labels in '{text}': {where}; expected one class per line")
     return labels
 
 
 def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Labels without the spaces around them, and without empty lines at the end. Raises OptionError."""
+    """Returns labels without surrounding spaces and trailing empty lines. Raises OptionError."""
     labels = [line.strip() for line in lines]
     while labels and not labels[-1]:
         labels.pop()
@@ -101,7 +99,9 @@ def read_range(text: str) -> tuple[float, float]:
             return low, high
     except ValueError:
         pass
-    raise OptionError(f"no input range: '{text}'; expected what pixels 0 and 255 become, as in 0..255, 0..1 or -1..1")
+    raise OptionError(
+        f"'{text}' is not an input range; expected what pixels 0 and 255 become, as in 0..255, 0..1 or -1..1"
+    )
 
 
 def read_size(text: str) -> tuple[int, int]:
@@ -109,7 +109,7 @@ def read_size(text: str) -> tuple[int, int]:
     parts = text.lower().split("x")
     if len(parts) in (1, 2) and all(part.isdecimal() and int(part) > 0 for part in parts):
         return int(parts[0]), int(parts[-1])
-    raise OptionError(f"no input size: '{text}'; expected HEIGHTxWIDTH, as in 96x96")
+    raise OptionError(f"'{text}' is not an input size; expected HEIGHTxWIDTH, as in 96x96")
 
 
 def _read_numbers(name: str, example: str) -> Callable[[str], tuple[float, ...]]:
@@ -119,7 +119,7 @@ def _read_numbers(name: str, example: str) -> Callable[[str], tuple[float, ...]]
             return tuple(float(part) for part in parts)
         except ValueError as error:
             raise OptionError(
-                f"no {name}: '{text}'; expected one number, or one for each channel: {example}"
+                f"'{text}' is not a {name}; expected one number, or one for each channel: {example}"
             ) from error
 
     return read
@@ -137,27 +137,25 @@ def _read_one_of(kind: str, known: tuple[str, ...]) -> Callable[[str], str]:
 MEAN, STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
 
 FIELDS: dict[str, Field] = {
-    "labels": Field("--labels", "The file of labels, one class a line", "labels.txt", read_labels),
-    "layout": Field("--layout", "The order of the input's axes: nhwc or nchw", "nchw", _read_one_of("layout", LAYOUTS)),
-    "input_size": Field("--input-size", "The input's size, HEIGHTxWIDTH", "96x96", read_size),
-    "colour": Field("--colour", "Its channels: rgb, bgr or grey", "rgb", _read_one_of("colour", COLOURS), "rgb"),
-    "input_range": Field(
-        "--input-range", "What the pixel values 0 and 255 become, before mean and std", "0..1", read_range
+    "labels": Field("The file of labels, one class per line", "labels.txt", read_labels),
+    "layout": Field("The order of the input's axes: nhwc or nchw", "nchw", _read_one_of("layout", LAYOUTS)),
+    "input_size": Field("The input's size, HEIGHTxWIDTH", "96x96", read_size),
+    "colour": Field("Its channels: rgb, bgr or grey", "rgb", _read_one_of("colour", COLOURS), "rgb"),
+    "input_range": Field("What the pixel values 0 and 255 become, before mean and std", "0..1", read_range),
+    "mean": Field("The mean to subtract next, one number or one per channel", MEAN, _read_numbers("mean", MEAN), ""),
+    "std": Field(
+        "The standard deviation to divide by next, one number or one per channel", STD, _read_numbers("std", STD), ""
     ),
-    "mean": Field("--mean", "The mean then subtracted, one or one a channel", MEAN, _read_numbers("mean", MEAN), ""),
-    "std": Field("--std", "The deviation then divided by, likewise", STD, _read_numbers("std", STD), ""),
     "output": Field(
-        "--output",
-        "What it gives: logits or probabilities; of one output: sigmoid or logit",
+        "Its output: logits or probabilities; for a single output: sigmoid or logit",
         "logits or sigmoid",
         _read_one_of("output", OUTPUTS),
     ),
     "resize": Field(
-        "--resize",
-        "How photos get that size: stretch or crop",
+        "How photos are resized to that size: stretch or crop",
         "crop",
         _read_one_of("resize rule", RESIZE_RULES),
         "stretch",
     ),
 }
-"""The fields of a description, in the order in which they are asked for."""
+"""The fields of a description, in the order of the questions."""

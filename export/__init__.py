@@ -1,6 +1,22 @@
 """Export: a run's Keras model to TFLite and ONNX artifacts, quantized by named recipes."""
 
-from tledge.export.export_api import check_request, export
-from tledge.export.export_record import ExportedArtifact, ExportRecord
+from typing import TYPE_CHECKING
 
-__all__ = ["ExportRecord", "ExportedArtifact", "check_request", "export"]
+from tledge.core.public_names import lazy_names
+from tledge.export.export_options import ExportOptions
+
+if TYPE_CHECKING:
+    from tledge.export.export_api import check_request, export
+    from tledge.export.export_record import ExportedArtifact, ExportRecord
+
+__all__ = ["ExportOptions", "ExportRecord", "ExportedArtifact", "check_request", "export"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ExportRecord": "tledge.export.export_record",
+        "ExportedArtifact": "tledge.export.export_record",
+        "check_request": "tledge.export.export_api",
+        "export": "tledge.export.export_api",
+    },
+)

@@ -9,12 +9,14 @@ import pytest
 from tledge.attacks.attack import ATTACKS, Attack
 from tledge.cli.commands import visualize as visualize_command
 from tledge.core import sidecar_storage
+from tledge.core.options import option_names
 from tledge.core.registry import Registry
 from tledge.edge_runtime.runtime import RUNTIMES, Runtime
 from tledge.export.format import FORMATS, Format
 from tledge.export.recipes import RECIPES
 from tledge.train.backbone import BACKBONES, Backbone
 from tledge.visualize.kind import KINDS, Kind
+from tledge.visualize.visualize_options import KindOptions
 
 REGISTRIES: list[Registry[Any]] = [ATTACKS, BACKBONES, FORMATS, KINDS, RUNTIMES]
 
@@ -78,7 +80,5 @@ def test_kinds_are_called_as_their_module_and_have_options_that_the_command_take
     kind: Kind = KINDS.load(name)
     assert kind.name == name
     assert kind.title
-    typed = {"photos": "photo", "classes": "class_name", "layers": "layer", "artifacts": "artifact"}
-    asked = set(inspect.signature(visualize_command.run).parameters)
-    assert {typed.get(option, option) for option in kind.options()} <= asked
+    assert kind.options() <= option_names(KindOptions)
     assert re.search(rf"\b{name}:", visualize_command.run.__doc__ or ""), "the command's help says what it is"

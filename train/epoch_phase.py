@@ -12,7 +12,7 @@ from tledge.train.backend import Devices
 from tledge.train.class_weights import Floats
 from tledge.train.data.training_batches import TrainingBatches
 from tledge.train.history import FINE_TUNE, FULL, Epoch
-from tledge.train.settings import Settings
+from tledge.train.train_settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

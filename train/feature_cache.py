@@ -22,7 +22,7 @@ from tledge.core.images import DECODING
 from tledge.core.progress import Step
 from tledge.core.splits import Sample, Splits
 from tledge.train.inference import predict_photos
-from tledge.train.settings import Settings
+from tledge.train.train_settings import Settings
 
 SHARD = 2048
 """Photos of a file."""

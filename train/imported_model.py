@@ -6,7 +6,7 @@ import re
 import shutil
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tledge.core.environment import installed_versions
 from tledge.core.errors import UnknownNameError
@@ -14,77 +14,61 @@ from tledge.core.extras import keras_backend, require
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import RESIZE_RULES
 from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
+from tledge.core.options import takes
 from tledge.core.progress import Progress
-from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
+from tledge.core.run_directory import RunDirectory, create_run
 from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
-from tledge.train.evaluation import Evaluation, evaluate
-from tledge.train.inference import ResizeRule
+from tledge.train.import_options import ImportOptions
 from tledge.train.keras_file_check import check_keras_file
 from tledge.train.train_api import describe_data, record_data
 
+if TYPE_CHECKING:
+    from tledge.train.evaluation import Evaluation
+    from tledge.train.inference import ResizeRule
 
-def import_model(
-    *,
-    model: str | Path,
-    data: str | Path,
-    input_range: str = "0..255",
-    resize: str = "stretch",
-    validation_fraction: float = 0.15,
-    test_fraction: float = 0.15,
-    seed: int = 0,
-    skip_broken: bool = False,
-    trust_model: bool = False,
-    runs: str | Path = DEFAULT_RUNS,
-    progress: Progress | None = None,
-) -> RunManifest:
-    """Makes a run directory from a Keras file and photos.
 
-    The splits of the photos are drawn here, unless ``data`` has ``train/``, ``val/`` and ``test/`` folders. If the
-    model was trained on photos of the test split, its accuracy is overestimated.
+@takes(ImportOptions)
+def import_model(options: ImportOptions) -> RunManifest:
+    """Makes a run directory of a Keras file and photos, as ``train`` makes one of photos alone.
 
-    Args:
-        model: a ``.keras`` or ``.h5`` file.
-        data: a folder with one folder of photos per class; their alphabetical order is that of the model's outputs.
-        input_range: the pixel values that the model expects: "0..255", "0..1" or "-1..1".
-        resize: the resize rule.
-        validation_fraction, test_fraction: fractions of the photos of each class, for the splits that the data does
-            not define.
-        seed: the seed of the splits.
-        skip_broken: skip broken photos.
-        trust_model: also load a model that can execute code.
-        runs: the folder for the run directory.
-        progress: shows progress.
+    The photos' splits are drawn here, unless ``data`` has ``train/``, ``val/`` and ``test/`` folders. If the model was
+    trained on photos of the test split, its accuracy is overestimated.
 
     Returns:
         The record of the run, as ``run.json`` holds it.
 
     Raises:
-        ModelError: the file is not supported.
-        TledgeError: the data or an option is invalid. No files are left behind.
+        ModelError: the file cannot be used.
+        TledgeError: the data or an option cannot be used. Nothing is left behind.
     """
-    progress = progress or Progress()
+    progress = options.progress or Progress()
     require("keras", keras_backend(), "scipy", "matplotlib", extra="train", purpose="reading a Keras model")
-    if resize not in RESIZE_RULES:
-        raise UnknownNameError("resize rule", resize, RESIZE_RULES)
-    model, runs = Path(model), Path(runs)
-    check_keras_file(model, trust=trust_model)
-    dataset = read_dataset(Path(data), progress, skip_broken=skip_broken)
-    drawn = draw_splits(dataset, seed, validation_fraction=validation_fraction, test_fraction=test_fraction)
+    if options.resize not in RESIZE_RULES:
+        raise UnknownNameError("resize rule", options.resize, RESIZE_RULES)
+    model, data, runs = Path(options.model), Path(options.data), Path(options.runs)
+    check_keras_file(model, trust=options.trust_model)
+    dataset = read_dataset(data, progress, skip_broken=options.skip_broken)
+    drawn = draw_splits(
+        dataset,
+        options.seed,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+    )
     stem = re.sub(r"[^\w-]+", "_", model.stem)
-    directory = create_run(runs, stem, Path(data).resolve().name, datetime.now().astimezone())
+    directory = create_run(runs, stem, data.resolve().name, datetime.now().astimezone())
     try:
         drawn.splits.save(directory.splits_path)
-        record = record_data(dataset, drawn, str(data))
+        record = record_data(dataset, drawn, str(options.data))
         progress.note("Data", describe_data(record))
         config = {
             "model": str(model),
-            "input_range": input_range,
-            "resize": resize,
-            "trust": trust_model,
+            "input_range": options.input_range,
+            "resize": options.resize,
+            "trust": options.trust_model,
             "flip": False,
         }
-        _import(directory, model, config, seed=seed, record=record, progress=progress)
+        _import(directory, model, config, seed=options.seed, record=record, progress=progress)
     except BaseException:
         shutil.rmtree(directory.path, ignore_errors=True)
         raise
@@ -102,6 +86,7 @@ def _import(
     directory: RunDirectory, path: Path, config: dict[str, Any], *, seed: int, record: DataRecord, progress: Progress
 ) -> None:
     from tledge.train.backend import describe_device
+    from tledge.train.evaluation import evaluate
     from tledge.train.keras_file import read_keras_file
     from tledge.train.model_writer import DISTRIBUTIONS, save_model
     from tledge.train.report.evaluation_record import write_evaluation

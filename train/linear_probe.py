@@ -14,7 +14,7 @@ from tledge.train.feature_cache import FeatureCache, FeatureKey, Features, finge
 from tledge.train.history import Epoch
 from tledge.train.logistic_head import INVERSE_STRENGTHS, fit_head
 from tledge.train.model import feature_extractor
-from tledge.train.settings import Settings
+from tledge.train.train_settings import Settings
 
 
 def train_linear_probe(

@@ -27,7 +27,7 @@ from tledge.train.model import build_classifier, copy_weights
 from tledge.train.model_writer import save_model
 from tledge.train.report.tensorboard import EventLog
 from tledge.train.resume import UnfinishedRun, unfinished_path
-from tledge.train.settings import Settings
+from tledge.train.train_settings import Settings
 from tledge.train.weights import build_with_weights
 
 

@@ -9,7 +9,7 @@ from tledge.core.errors import RunError
 from tledge.core.manifest import DataRecord
 from tledge.core.records import Record
 from tledge.core.run_directory import RunDirectory
-from tledge.train.settings import Settings
+from tledge.train.train_settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

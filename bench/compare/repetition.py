@@ -1,4 +1,4 @@
-"""Doing an earlier benchmark again: ``--repeat results.jsonl``."""
+"""Repeating an earlier benchmark from its ``results.jsonl``."""
 
 from __future__ import annotations
 
@@ -8,94 +8,86 @@ from pathlib import Path
 from typing import Any
 
 from tledge.bench.measure.durations import DURATION_PRESETS
+from tledge.bench.results.bench_options import AttackOptions, MeasurementOptions
 from tledge.bench.results.results_folder import EARLIER
-from tledge.bench.results.settings import BenchSettings
+from tledge.bench.results.settings import NAME, BenchSettings
 from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.core.errors import MeasurementError
 from tledge.core.measurement import read_results
+from tledge.core.options import given_options, options_of
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """An earlier benchmark, ready to be done again.
+    """An earlier benchmark, ready to be repeated.
 
     Attributes:
-        settings: what it was asked for.
-        arguments: keyword arguments of ``bench`` that ask for the same.
+        settings: of the earlier benchmark.
+        arguments: keyword arguments of ``bench`` that measure the same.
     """
 
     settings: BenchSettings
     arguments: Mapping[str, Any]
 
     def differences(self, again: BenchSettings) -> list[str]:
-        """What was not the same the second time, in sentences."""
+        """Returns what differed when the benchmark was repeated, in sentences."""
         before = self.settings
         found = [
-            f"{name} is another file now: SHA-256 {again.artifacts[name][:12]}…, then {sha256[:12]}…"
+            f"{name} has changed: SHA-256 {again.artifacts[name][:12]}… now, {sha256[:12]}… then"
             for name, sha256 in before.artifacts.items()
             if name in again.artifacts and again.artifacts[name] != sha256
         ]
-        found += [f"{name} is gone" for name in before.artifacts if name not in again.artifacts]
+        found += [f"{name} no longer exists" for name in before.artifacts if name not in again.artifacts]
         found += [f"{name} is new" for name in again.artifacts if name not in before.artifacts]
         if before.photos != again.photos:
-            found.append("the photos or their labels are others")
+            found.append("the photos or their labels have changed")
         if before.attacked_with != again.attacked_with:
-            found.append("the attack set or the surrogate is another one")
+            found.append("the attack set or the surrogate has changed")
         if before.version != again.version:
-            found.append(f"tledge {again.version}, then {before.version}")
+            found.append(f"tledge {again.version} now, {before.version} then")
         return found
 
 
 def read_repetition(results: Path) -> Repetition:
-    """Reads what must be asked for to measure the same again.
+    """Reads the options that measure the same again.
 
     Args:
         results: a ``results.jsonl``, its ``run.json`` beside it.
 
     Raises:
-        MeasurementError: no results, no record of how they were measured, or the run or files are gone.
+        MeasurementError: no results, no record of how they were measured, or the run or files no longer exist.
     """
     read_results(results)
     settings = BenchSettings.load(results.parent)
-    arguments: dict[str, Any] = {
-        "targets": settings.targets,
-        "rigor": settings.rigor,
-        "seconds": None if DURATION_PRESETS[settings.rigor].fixed else settings.seconds,
-        "rounds": settings.rounds,
-        "batch_sizes": settings.batch_sizes,
-        "corruptions": settings.corruptions,
-    }
-    if settings.corruption_images:
-        arguments["corruption_images"] = settings.corruption_images
-    if settings.attacks:
-        arguments.update(AttackPlan.from_dict(settings.attacks, results.parent).options())
-    if settings.on:
-        arguments["on"] = settings.on
-        if not settings.rounds:  # nothing was timed, nor a target chosen
-            arguments = {"on": settings.on}
+    arguments = {item.name: getattr(settings, item.name) for item in options_of(MeasurementOptions)}
+    if DURATION_PRESETS[settings.rigor].fixed:
+        del arguments["seconds"]
+    if not settings.rounds:  # nothing was timed, and the place chose the targets
+        arguments = {name: arguments[name] for name in ("run", "files", "data", "on")}
+    elif settings.attacks:
+        plan = AttackPlan.from_dict(settings.attacks, results.parent / NAME)
+        arguments |= given_options(plan.options(), AttackOptions)
     if settings.run:
-        return Repetition(settings, {**arguments, "run": _find_run(results)})
-    for name in settings.files:
-        if not Path(name).is_file():
-            raise MeasurementError(f"'{results}' is of '{name}', which is gone; put it back")
-    return Repetition(
-        settings,
-        {**arguments, "files": settings.files, "data": settings.data or None, "output": _folder(results)},
-    )
+        arguments["run"] = _find_run(results)
+    else:
+        arguments["output"] = _folder(results)
+        for name in settings.files:
+            if not Path(name).is_file():
+                raise MeasurementError(f"'{name}', which '{results}' was measured on, no longer exists; restore it")
+    return Repetition(settings, {name: value for name, value in arguments.items() if value not in ("", 0)})
 
 
 def _folder(results: Path) -> Path:
-    """The folder of results that a file stands in, also where it was set aside there."""
+    """Returns the folder of results that a file belongs to, also if it is in the folder of earlier results."""
     folder = results.resolve().parent
     return folder.parent.parent if folder.parent.name == EARLIER else folder
 
 
 def _find_run(results: Path) -> Path:
-    """The run directory whose ``bench`` the results stand in."""
+    """Returns the run directory whose bench folder holds the results."""
     run = _folder(results).parent
     if not (run / "run.json").is_file():
         raise MeasurementError(
-            f"'{results}' is not within its run: '{run}' has no run.json; repeat it where it was measured, or put it"
-            " back into the bench folder of the run"
+            f"'{results}' is not within its run: '{run}' has no run.json; move it back into the bench folder of the run"
         )
     return run

@@ -3,51 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from tledge.attacks.attack import ATTACKS, Attack
 from tledge.attacks.threat_model import LINF, ThreatModel
-from tledge.core.errors import OptionError
+from tledge.bench.results.bench_options import DEFAULT_EPS, DEFAULT_IMAGES, DEFAULT_QUERIES, AttackOptions
+from tledge.core.errors import MeasurementError, OptionError
+from tledge.core.options import as_tuple, given_options, option_names
 from tledge.core.records import Record
-
-DEFAULT_EPS = (1.0, 2.0, 4.0, 8.0)
-DEFAULT_IMAGES = 100
-DEFAULT_QUERIES = 200
-"""Queries of a black-box attack on each photo; it is repeated on every artifact."""
-
-
-class AttackOptions(TypedDict, total=False):
-    """The attack parameters of ``bench()``, under the same names; see :class:`AttackPlan`."""
-
-    attack: str | Sequence[str]
-    eps: Sequence[float]
-    norm: str
-    attack_images: int
-    attack_steps: int | None
-    attack_queries: int | None
-    attack_target: str
-    surrogate: str | Path
-    attack_set: str | Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttackPlan(Record):
-    """Attacks with their parameters and threat models.
+class AttackPlan(AttackOptions, Record, error=MeasurementError, remedy="run the benchmark again"):
+    """Attacks and what they may do: the attack options with every default filled in.
 
     Attributes:
-        attack: names of attacks; empty with ``attack_set``.
-        eps: radii of the balls, in pixel values, smallest first.
-        norm: the norm of the balls.
-        attack_images: number of photos to attack.
-        attack_steps: steps of a white-box attack; None for its default.
-        attack_queries: queries of a black-box attack; None for its default.
-        attack_target: name of the target class; empty for any wrong class.
-        surrogate: a Keras model file whose gradients are used instead of those of the artifacts' own model.
-        attack_set: a folder of attacked photos to show instead of attacking.
-        seed: seed of all random numbers.
+        attack: names of attacks; none with ``attack_set``.
+        eps: the largest changes, in pixel values, smallest first.
+        attack_target: the class that photos of the others are attacked to become; any wrong one if empty.
+        surrogate: a Keras model file whose gradients are used instead of those of the run's model; none if empty.
+        attack_set: a folder of attacked photos to reuse; none if empty.
+        seed: of everything random.
 
     Raises:
         UnknownNameError: an attack or the norm is unknown.
@@ -58,8 +36,6 @@ class AttackPlan(Record):
     eps: tuple[float, ...] = DEFAULT_EPS
     norm: str = LINF
     attack_images: int = DEFAULT_IMAGES
-    attack_steps: int | None = None
-    attack_queries: int | None = None
     attack_target: str = ""
     surrogate: str = ""
     attack_set: str = ""
@@ -69,7 +45,7 @@ class AttackPlan(Record):
         if self.attack_images < 1:
             raise OptionError(f"`attack_images` must be 1 or more; received {self.attack_images}")
         if not self.eps:
-            raise OptionError("`eps` needs at least one number, such as 1,2,4,8")
+            raise OptionError("`eps` needs at least one number, as in `eps=(1, 2, 4, 8)`")
         for threat in self.threats:
             for attack in self.attacks:
                 if threat.norm not in attack.norms:
@@ -116,13 +92,11 @@ class AttackPlan(Record):
         return tuple(attack for attack in self.attacks if not attack.needs_gradients)
 
     def options(self) -> AttackOptions:
-        """Returns the parameters of ``bench()`` that give the same plan."""
+        """Returns the options that make the same plan."""
         if self.attack_set:
-            return {"attack_set": self.attack_set}
-        given: Any = self.to_dict()
-        del given["seed"], given["attack_set"]
-        options: AttackOptions = {name: value for name, value in given.items() if value not in ("", None)}  # type: ignore[assignment]
-        return options
+            return AttackOptions(attack_set=self.attack_set)
+        given = {name: getattr(self, name) for name in option_names(AttackOptions)}
+        return AttackOptions(**{name: value for name, value in given.items() if value != ""})
 
     def _load(self, name: str) -> Attack:
         attack: Any = ATTACKS.load(name)
@@ -144,26 +118,24 @@ def plan_attacks(options: AttackOptions) -> AttackPlan | None:
         UnknownNameError: an attack or the norm is unknown.
         OptionError: no attack supports a value, or values contradict one another.
     """
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    given = given_options(options, AttackOptions)
     if "attack_set" in given:
-        others = [f"`{name}`" for name in given if name != "attack_set"]
-        if others:
-            raise OptionError(f"`attack_set` shows existing attacks; leave out: {', '.join(others)}")
+        if others := [f"`{name}`" for name in given if name != "attack_set"]:
+            raise OptionError(f"`attack_set` reuses attacks that were made earlier; leave out {', '.join(others)}")
         return AttackPlan(attack_set=str(Path(given["attack_set"]).resolve()))
     if "attack" not in given:
         if given:
-            raise OptionError(
-                f"`{next(iter(given))}` belongs to an attack; name one with `attack`: {', '.join(ATTACKS.names())}"
-            )
+            name = next(iter(given))
+            raise OptionError(f"`{name}` configures an attack; name one with `attack`: {', '.join(ATTACKS.names())}")
         return None
     if given.get("norm", LINF) != LINF and "eps" not in given:
         raise OptionError(
-            f"`norm='{given['norm']}'` needs `eps`: the length of the whole change in pixel values, such as 128,256"
+            f"`norm='{given['norm']}'` needs `eps`: the length of the whole change in pixel values, as in"
+            " `eps=(128, 256)`"
         )
     if given.get("attack_target") == "":
         raise OptionError("`attack_target` needs the name of a class")
-    names = given["attack"]
-    given["attack"] = tuple(dict.fromkeys([names] if isinstance(names, str) else names))
+    given["attack"] = tuple(dict.fromkeys(as_tuple(given["attack"])))
     if "eps" in given:
         given["eps"] = tuple(sorted({float(eps) for eps in given["eps"]}))
     if "surrogate" in given:

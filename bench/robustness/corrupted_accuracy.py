@@ -38,7 +38,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Names that stand for several corruptions."""
 
-DEFAULT_IMAGES = 100
 SEED = 0
 RESAMPLES = 1000
 """Bootstrap draws for the interval of a mean corruption error."""
@@ -76,10 +75,8 @@ def parse_corruptions(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in GROUPS["all"] if name in wanted)
 
 
-def check_photos(workload: Workload, images: int) -> None:
+def check_photos(workload: Workload) -> None:
     """Raises OptionError if there are no photos to corrupt."""
-    if images < 1:
-        raise OptionError(f"`corruption_images` must be 1 or more; received {images}")
     if not workload.photos:
         raise OptionError("`corruptions` needs photos of known classes: name a folder of them with `data`")
 

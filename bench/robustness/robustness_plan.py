@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tledge.bench.results.bench_options import BenchOptions
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.settings import Skipped
@@ -15,7 +16,7 @@ from tledge.bench.robustness.artifact_attacks import attack_artifacts
 from tledge.bench.robustness.attack_examples import RobustnessRecord, choose_examples
 from tledge.bench.robustness.attack_inputs import AttackInputs, find_attack_inputs
 from tledge.bench.robustness.attack_metrics import AttackMeasurements, measure_attacks
-from tledge.bench.robustness.attack_plan import AttackOptions, plan_attacks
+from tledge.bench.robustness.attack_plan import plan_attacks
 from tledge.bench.robustness.attacked_artifact import AttackResults
 from tledge.bench.robustness.corrupted_accuracy import (
     CorruptedAccuracy,
@@ -24,6 +25,7 @@ from tledge.bench.robustness.corrupted_accuracy import (
     parse_corruptions,
 )
 from tledge.core.measurement import Measurement
+from tledge.core.options import as_tuple
 from tledge.core.progress import Progress
 
 
@@ -110,26 +112,23 @@ class RobustnessResult:
             attack_set.save(adversarial)
 
 
-def plan_robustness(
-    workload: Workload, corruptions: str | Sequence[str], corruption_images: int, attack: AttackOptions
-) -> RobustnessPlan:
-    """Checks corruptions and attacks before anything is measured.
+def plan_robustness(workload: Workload, options: BenchOptions) -> RobustnessPlan:
+    """Checks the options of corruptions and attacks before anything is measured.
 
     Args:
         workload: the models and photos of the benchmark.
-        corruptions: names of corruptions and of groups.
-        corruption_images: number of photos for each corruption.
-        attack: the attack parameters.
+        options: the options of the benchmark.
 
     Raises:
         TledgeError: a part of the plan cannot be carried out.
     """
-    names = parse_corruptions([corruptions] if isinstance(corruptions, str) else corruptions)
+    names = parse_corruptions(as_tuple(options.corruptions))
     if names:
-        check_photos(workload, corruption_images)
-    plan = plan_attacks(attack)
+        check_photos(workload)
+    plan = plan_attacks(options)
     inputs = None if plan is None else find_attack_inputs(plan, workload)
-    return RobustnessPlan(names, min(corruption_images, len(workload.photos)) if names else 0, inputs)
+    images = min(options.corruption_images, len(workload.photos)) if names else 0
+    return RobustnessPlan(names, images, inputs)
 
 
 def measure_robustness(

@@ -1,1 +1,1 @@
-"""One module per command; each holds ``run``, a function with Typer's annotations."""
+"""One module per command; each holds ``run``, the function that Typer calls."""

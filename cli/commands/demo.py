@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
+from pathlib import Path
 
+from tledge.cli.command_builder import Given, build_command
 from tledge.cli.commands import bench as bench_command
 from tledge.cli.commands import export as export_command
 from tledge.cli.commands import train as train_command
 from tledge.cli.execution import executing
-from tledge.cli.options import Json, Runs
+from tledge.cli.json_option import Json
+from tledge.core.options import option
 from tledge.core.run_directory import DEFAULT_RUNS, LATEST, RunDirectory
 
 DEMO_ROUNDS = 3
-"""Fewer than a benchmark has by default: the demo is to end soon."""
+"""Fewer than the default of a benchmark, to keep the demo short."""
 
 
-def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """All options of ``tledge demo``."""
+
+    runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Output")
+
+
+@build_command("demo", DemoOptions, groups=("Output",))
+def run(given: Given, *, json: Json = False) -> None:
     """Train, export and benchmark on built-in handwritten digits.
 
-    Needs no download and no arguments. The same as 'tledge train', 'tledge export' and 'tledge bench --rounds 3'
-    in turn.
+    Needs no download and no arguments. The same as 'tledge train', 'tledge export' and 'tledge bench --rounds 3' in
+    sequence.
     """
-    with executing(json) as terminal:
+    runs = Path(given.values().get("runs", DEFAULT_RUNS))
+    with executing(given.command, json) as terminal:
         from tledge.bench import bench
         from tledge.export import export
         from tledge.train import train
@@ -30,13 +43,13 @@ def run(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
         manifest = train(runs=runs, progress=terminal.progress())
         directory = RunDirectory(runs / manifest.name)
         terminal.log_to = directory.logs / "demo.log"
-        train_command.show(terminal, directory, manifest)
+        train_command.show_training(terminal, directory, manifest)
         terminal.heading("Export: to TFLite and ONNX, by every recipe but qat")
         exported = export(run=directory.path, runs=runs, progress=terminal.progress())
-        export_command.show(terminal, directory, exported)
+        export_command.show_export(terminal, directory, exported)
         terminal.heading("Benchmark: every artifact on every target of this machine")
         record = bench(run=directory.path, rounds=DEMO_ROUNDS, runs=runs, progress=terminal.progress())
-        bench_command.show(terminal, record)
+        bench_command.show_benchmark(terminal, record)
         terminal.print_json(
             {
                 "train": {"run": directory.path, **manifest.to_dict()},

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tledge.cli.command_builder import Given, build_command
 from tledge.cli.execution import executing
-from tledge.cli.options import Json
+from tledge.cli.json_option import Json
 from tledge.cli.tables import plain_table
 
 EXTRAS = {
@@ -20,7 +21,7 @@ EXTRAS = {
     "export": ("tf2onnx", "onnx", "tensorflow-model-optimization", "tf_keras"),
     "bench": ("jinja2", "pyarrow"),
 }
-"""The distributions that the base install and each extra bring."""
+"""The distributions that the base install and each extra install."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ class _TargetState:
 
 @dataclass(frozen=True, kw_only=True)
 class _BoardState:
-    """What a board tells just now.
+    """The health of a board.
 
     Attributes:
-        model: its name; empty where only its firmware answers.
+        model: its name; empty if only its firmware could be read.
         temperature: of the hottest sensor, degrees Celsius.
-        held_down, held_down_since_boot: by what, in words; empty by nothing, None where it does not tell.
-        complaint: why a Raspberry Pi's firmware does not answer.
+        held_down, held_down_since_boot: the causes of throttling, in words; empty for none, None if unknown.
+        complaint: why the firmware of a Raspberry Pi could not be read.
     """
 
     model: str
@@ -48,7 +49,7 @@ class _BoardState:
 
     @property
     def text(self) -> str:
-        """For people, who have read its model as the machine's; empty where it tells no more than that."""
+        """The health in one line, without the model; empty if nothing is known."""
         parts = []
         if self.temperature is not None:
             parts.append(f"{self.temperature:.1f} °C")
@@ -63,16 +64,17 @@ class _BoardState:
         return " · ".join(parts)
 
 
-def run(json: Json = False) -> None:
-    """Say what is installed and which targets this machine has.
+@build_command("doctor")
+def run(given: Given, *, json: Json = False) -> None:
+    """Show what is installed and which targets this machine has.
 
-    What is missing is shown with the command that brings it.
+    For everything that is missing, shows the command that installs it.
     """
-    with executing(json) as terminal:
+    with executing(given.command, json) as terminal:
         from tledge.core.environment import installed_versions, read_board_model, read_environment
 
         machine = read_environment()
-        board = _ask_board(read_board_model())
+        board = _read_board(read_board_model())
         packages = {extra: (names, installed_versions(names)) for extra, names in EXTRAS.items()}
         targets = _targets()
         terminal.print_json(
@@ -96,8 +98,8 @@ def run(json: Json = False) -> None:
         terminal.print(_target_lines(targets))
 
 
-def _ask_board(model: str) -> _BoardState | None:
-    """None where this machine is no board."""
+def _read_board(model: str) -> _BoardState | None:
+    """Returns the health of the board; None if this machine is not a board."""
     from pathlib import Path
 
     from tledge.bench.measure.board import read_temperature, read_throttling, vcgencmd_complaint, words
@@ -140,7 +142,7 @@ def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) 
 
 
 def _target_lines(targets: list[_TargetState]) -> str:
-    """A line for each target; no table, which would cut the commands that bring the missing ones."""
+    """Returns a line for each target, not a table, which would cut off install commands."""
     width = max(len(target.name) for target in targets)
     lines = [f"{target.name:<{width}}  {f'no: {target.missing}' if target.missing else 'yes'}" for target in targets]
     return "\n".join([f"{'target':<{width}}  on this machine", *lines])

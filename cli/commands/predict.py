@@ -3,116 +3,147 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tledge.cli.command_builder import Given, build_command
 from tledge.cli.execution import executing
 from tledge.cli.interrupts import Ending
-from tledge.cli.options import Json
+from tledge.cli.json_option import Json
+from tledge.cli.messages import translate
+from tledge.cli.predict_options import GROUPS, PredictOptions
+from tledge.core.errors import OptionError
 
-TOP = 3
+if TYPE_CHECKING:
+    from tledge.cli.prediction_lines import PredictionLines
+    from tledge.cli.terminal import Terminal
+    from tledge.edge_runtime import Classifier
+    from tledge.edge_runtime.sources.camera import Camera
+    from tledge.edge_runtime.sources.frame import Source
 
 
+@build_command("predict", PredictOptions, groups=GROUPS)
 def run(
-    context: typer.Context,
-    artifact: Annotated[Path, typer.Argument(help="A model file of 'tledge export' or described by 'tledge adopt'.")],
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SOURCE...",
-            help="Photos, folders of them, globs ('photos/**/*.jpg'), video files, or - for standard input.",
-        ),
-    ] = None,
-    watch: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Classify what is dropped into this folder, until stopped.")
-    ] = None,
-    camera: Annotated[
-        str | None,
-        typer.Option(help="Classify what a camera sees, until stopped: 0, /dev/video2, picamera, picamera:1."),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="runtime:device:threads.  [default: the CPU, all cores of this process]")
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = TOP,
-    every: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Of a video, a stream or a camera, every N-th frame only.")
-    ] = 1,
+    given: Given,
+    *,
     json: Json = False,
     systemd: Annotated[
-        bool, typer.Option("--systemd", help="Print a systemd unit that does this from boot on, and do nothing else.")
+        bool,
+        typer.Option(
+            "--systemd",
+            help="Print a systemd unit that runs this command at boot, and exit.",
+            rich_help_panel="Service",
+        ),
     ] = False,
     feed: Annotated[
-        str, typer.Option(metavar="COMMAND", help="With --systemd and -: what writes to the service's standard input.")
+        str,
+        typer.Option(
+            metavar="COMMAND",
+            help="With --systemd and -: the command whose output the service reads as standard input.  [default: none]",
+            show_default=False,
+            rich_help_panel="Service",
+        ),
     ] = "",
 ) -> None:
-    """Classify photos, videos, a stream or what a camera sees, with an artifact.
+    """Classify photos, videos, a stream or a camera's frames with an artifact.
 
-    Needs neither TensorFlow nor Keras. What cannot be read is named and the others are still classified; the
-    exit code is then 1. With --json, one line of JSON per image. SIGTERM ends it after the photo at hand, with exit
-    code 0; so does Ctrl-C with --watch and --camera.
+    Needs neither TensorFlow nor Keras. Images that cannot be read are reported, the others are still classified, and
+    the exit code is then 1. With --json, prints one line of JSON per image. SIGTERM stops after the current image, with
+    exit code 0; so does Ctrl-C with --watch and --camera.
     """
-    if not sources and watch is None and camera is None:
-        raise typer.BadParameter("name a photo, a folder, a video or -, or give --watch or --camera")
-    if watch is not None and camera is not None:
-        raise typer.BadParameter("--watch and --camera both go on until stopped; give one of them")
+    options = _read_options(given)
     if feed and not systemd:
-        raise typer.BadParameter("--feed goes with --systemd; else use a pipe: COMMAND | tledge predict ARTIFACT -")
+        raise typer.BadParameter("--feed needs --systemd; otherwise use a pipe: COMMAND | tledge predict ARTIFACT -")
     if systemd:
-        _print_unit(context, artifact, camera is not None, feed)
+        _print_unit(given, options, feed)
         return
     ending = Ending()
-    with executing(json) as terminal, ending.heeded():
-        from tledge.cli.prediction_lines import PredictionLines
-        from tledge.core.errors import TledgeError
-        from tledge.edge_runtime import Classifier
-        from tledge.edge_runtime.prediction_stream import AHEAD, load_classifiers, predict
-        from tledge.edge_runtime.sources.frame import Chain, Source
-        from tledge.edge_runtime.sources.source_lookup import find_sources
-        from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
-
-        found: list[Source] = [find_sources(sources or (), every=every)]
-        live = None
-        if watch is not None:
-            from tledge.edge_runtime.sources.watched_folder import WatchedFolder
-
-            watched = WatchedFolder(watch)
-            found.append(watched)
-        with ExitStack() as stack:
-            if target is None and watch is None and camera is None and STANDARD_INPUT not in (sources or ()):
-                classifiers = load_classifiers(artifact, stack)
-            else:  # where frames come one by one, each is to be answered soonest
-                classifiers = [stack.enter_context(Classifier(artifact, target=target))]
-            if camera is not None:
-                from tledge.edge_runtime.sources.camera import open_camera
-
-                live = open_camera(camera, every=every)
-                found.append(live)
-                terminal.note(f"camera {camera} through {live.through}; Ctrl-C ends it")
-            if watch is not None:
-                terminal.note(f"watching '{watch}': {watched.left:,} images that are there are left; Ctrl-C ends it")
-            source = Chain(tuple(found))
-            lines = PredictionLines(terminal, classifiers[0].class_names, source.width)
-            ahead = AHEAD if live is None else 0
-            try:
-                for answer in predict(classifiers, source, top=top, stop=lambda: ending.asked, ahead=ahead):
-                    lines.show(answer)
-            except TledgeError:
-                lines.summarize(live.dropped if live else None)
-                raise
-            lines.summarize(live.dropped if live else None)
-        goes_on = watch is not None or live is not None
+    with executing(given.command, json) as terminal, ending.heeded():
+        lines = _predict(options, terminal, ending)
+        goes_on = options.watch is not None or options.camera is not None
         if ending.by_ctrl_c and not goes_on:
-            raise KeyboardInterrupt("the images that follow were not read")
+            raise KeyboardInterrupt("the remaining images were not read")
         if lines.unreadable and not ending.asked and not goes_on:
             raise typer.Exit(1)
 
 
-def _print_unit(context: typer.Context, artifact: Path, camera: bool, feed: str) -> None:
-    with executing(as_json=False):
+def _read_options(given: Given) -> PredictOptions:
+    """Returns the options; wrong ones are wrong usage."""
+    try:
+        options = PredictOptions(**given.values())
+    except OptionError as error:
+        raise typer.BadParameter(translate(str(error), given.command)) from error
+    if not options.sources and options.watch is None and options.camera is None:
+        raise typer.BadParameter("name a photo, a folder, a video or -, or give --watch or --camera")
+    if options.watch is not None and options.camera is not None:
+        raise typer.BadParameter("--watch and --camera both run until stopped; give only one of them")
+    return options
+
+
+def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> PredictionLines:
+    """Classifies everything that the options name, and prints each prediction as it is made."""
+    from tledge.cli.prediction_lines import PredictionLines
+    from tledge.core.errors import TledgeError
+    from tledge.edge_runtime.prediction_stream import AHEAD, predict
+    from tledge.edge_runtime.sources.frame import Chain
+    from tledge.edge_runtime.sources.source_lookup import find_sources
+
+    sources: list[Source] = [find_sources(options.sources, every=options.every)]
+    if options.watch is not None:
+        sources.append(_watched(options, terminal))
+    with ExitStack() as stack:
+        classifiers = _classifiers(options, stack)
+        camera = None if options.camera is None else _open_camera(options.camera, options.every, terminal)
+        if camera is not None:
+            sources.append(camera)
+        source = Chain(tuple(sources))
+        lines = PredictionLines(terminal, classifiers[0].class_names, source.width)
+        ahead = AHEAD if camera is None else 0
+        try:
+            for prediction in predict(classifiers, source, top=options.top, stop=lambda: ending.asked, ahead=ahead):
+                lines.show(prediction)
+        except TledgeError:
+            lines.summarize(camera.dropped if camera else None)
+            raise
+        lines.summarize(camera.dropped if camera else None)
+    return lines
+
+
+def _watched(options: PredictOptions, terminal: Terminal) -> Source:
+    from tledge.edge_runtime.sources.watched_folder import WatchedFolder
+
+    assert options.watch is not None  # noqa: S101
+    watched = WatchedFolder(options.watch)
+    terminal.note(f"watching '{options.watch}', ignoring {watched.left:,} existing images; press Ctrl-C to stop")
+    return watched
+
+
+def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
+    """Returns several classifiers for files on all cores, and one where each frame should be classified soonest."""
+    from tledge.edge_runtime import Classifier
+    from tledge.edge_runtime.prediction_stream import load_classifiers
+    from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
+
+    live = options.watch is not None or options.camera is not None or STANDARD_INPUT in options.sources
+    if options.target is None and not live:
+        return load_classifiers(options.artifact, stack)
+    return [stack.enter_context(Classifier(options.artifact, target=options.target))]
+
+
+def _open_camera(name: str, every: int, terminal: Terminal) -> Camera:
+    from tledge.edge_runtime.sources.camera import open_camera
+
+    camera = open_camera(name, every=every)
+    terminal.note(f"camera {name} through {camera.through}; press Ctrl-C to stop")
+    return camera
+
+
+def _print_unit(given: Given, options: PredictOptions, feed: str) -> None:
+    with executing(given.command, as_json=False):
         from tledge.cli.systemd_unit import arguments_given, predict_service, unit_text
 
-        given = arguments_given(context, without={"systemd", "feed"}, paths={"sources"})
-        unit = unit_text(predict_service(given, artifact=artifact, camera=camera, feed=feed))
+        arguments = arguments_given(given.context, without={"systemd", "feed"}, paths={"sources"})
+        camera = options.camera is not None
+        unit = unit_text(predict_service(arguments, artifact=options.artifact, camera=camera, feed=feed))
     typer.echo(unit, nl=False)

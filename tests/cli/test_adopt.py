@@ -30,7 +30,7 @@ def test_options_describe_a_model_that_predict_then_takes(model: Path) -> None:
     told = ["--labels", "labels.txt", "--input-range", "-1..1", "--output", "logits", "--photo", "photo.png"]
     done = tledge("adopt", "model.onnx", *told, cwd=folder)
     assert done.code == 0, done
-    for part in ("[1, 3, 24, 24]", "nchw", "its shape", "-1..1", "given", "assumed; --colour says otherwise"):
+    for part in ("[1, 3, 24, 24]", "nchw", "its shape", "-1..1", "given", "assumed; change it with --colour"):
         assert part in done.out, part
     assert done.out.splitlines()[-1] == "Next: tledge bench model.onnx --data PHOTOS"
     said = json.loads(tledge("predict", "model.onnx", "photo.png", "--json", cwd=folder).out)
@@ -58,7 +58,9 @@ def test_without_a_terminal_one_error_names_all_that_is_missing(model: Path) -> 
 
 def test_what_is_garbled_is_one_line(model: Path) -> None:
     folder = model.parent
-    check_one_line_error(tledge("adopt", "model.onnx", "--input-range", "1..0", cwd=folder), "no input range: '1..0'")
+    check_one_line_error(
+        tledge("adopt", "model.onnx", "--input-range", "1..0", cwd=folder), "'1..0' is not an input range"
+    )
     check_one_line_error(tledge("adopt", "model.onnx", "--layout", "nhwv", cwd=folder), "Did you mean 'nhwc'")
     check_one_line_error(tledge("adopt", "gone.onnx", cwd=folder), "no model file 'gone.onnx'")
     check_one_line_error(tledge("adopt", "labels.txt", cwd=folder), "'labels.txt' is no model file")
@@ -70,7 +72,7 @@ def test_what_is_garbled_is_one_line(model: Path) -> None:
 def test_at_a_terminal_it_asks_and_asks_again(model: Path) -> None:
     answers = ["gone.txt", "labels.txt", "", "0..1", "0.5", "", ""]  # labels twice, colour, range, mean, std, resize
     screen = _converse(["adopt", "model.onnx"], answers, model.parent)
-    for part in ("one class a line", "cannot read the labels in 'gone.txt'", "[rgb]", "[none]", "Saved in"):
+    for part in ("one class per line", "cannot read the labels in 'gone.txt'", "[rgb]", "[none]", "Saved in"):
         assert part in screen, screen
     preprocessing = read_artifact(model).sidecar.preprocessing
     assert preprocessing is not None

@@ -236,7 +236,7 @@ def test_ctrl_c_in_a_folder_is_one_line(artifact: Path, tmp_path: Path) -> None:
     with predicting(artifact, "many", cwd=tmp_path) as running:
         running.line()
         code, rest, err = running.end(signal.SIGINT)
-    assert (code, err) == (1, "tledge: interrupted; the images that follow were not read\n")
+    assert (code, err) == (1, "tledge: interrupted; the remaining images were not read\n")
     assert re.fullmatch(r"[\d,]+ images?", rest[-1])
 
 
@@ -246,7 +246,7 @@ def test_watching_goes_on_past_broken_files_until_it_is_ended(artifact: Path, tm
     inbox.mkdir()
     (inbox / "old.jpg").write_bytes(photo())
     with predicting(artifact, "--watch", "inbox", cwd=tmp_path) as running:
-        assert running.note() == "watching 'inbox': 1 images that are there are left; Ctrl-C ends it"
+        assert running.note() == "watching 'inbox', ignoring 1 existing images; press Ctrl-C to stop"
         (inbox / "broken.jpg").write_bytes(b"no photo")
         assert "inbox/broken.jpg' (8 bytes) is in no image format" in running.line()
         (inbox / "new.jpg").write_bytes(photo())
@@ -271,7 +271,7 @@ def test_a_camera_drops_what_there_is_no_time_for_and_may_vanish(artifact: Path,
     rows = [json.loads(line) for line in lines]
     assert code == 1
     started, noted, gone = err.splitlines()
-    assert started == "camera 0 through a stand-in; Ctrl-C ends it"
+    assert started == "camera 0 through a stand-in; press Ctrl-C to stop"
     assert re.fullmatch(r"\d+ frames dropped so far: more come than the model has time for", noted)
     assert gone == "tledge: camera 0 is gone: after 500 frames it gave no more; check its cable and power"
     dropped = [row["dropped"] for row in rows]

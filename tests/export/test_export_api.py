@@ -39,7 +39,7 @@ def test_the_latest_run_is_exported_with_its_baseline(run: RunDirectory) -> None
 
 def test_an_artifact_that_exists_is_kept_unless_told_otherwise(run: RunDirectory) -> None:
     first = export(quantize=["float32"], formats=["tflite"], runs=run.path.parent).artifacts
-    with pytest.raises(ArtifactError, match=r"float32.tflite' exists; pass --overwrite to replace it"):
+    with pytest.raises(ArtifactError, match=r"float32.tflite' exists; pass `overwrite=True` to replace it"):
         export(quantize=["float32"], formats=["tflite"], runs=run.path.parent)
     more = export(quantize=["float16"], formats=["tflite"], runs=run.path.parent).artifacts
     assert [(item.recipe, item.kept) for item in more] == [("float32", True), ("float16", False)]

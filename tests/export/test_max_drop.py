@@ -80,7 +80,7 @@ def test_no_artifact_within_the_limit_is_an_error(run: RunDirectory, monkeypatch
 
 def test_a_search_replaces_no_file_without_permission(run: RunDirectory) -> None:
     export(quantize="int8", formats="onnx", calibration_images=6, runs=run.path.parent)
-    with pytest.raises(ArtifactError, match=r"int8.onnx' exists; pass --overwrite"):
+    with pytest.raises(ArtifactError, match=r"int8.onnx' exists; pass `overwrite=True`"):
         export(quantize="int8", max_drop=1, formats="onnx", runs=run.path.parent)
 
 
@@ -110,11 +110,11 @@ def test_an_artifact_far_from_keras_is_rejected_and_the_others_are_made(
 
 def test_invalid_options_are_errors(run: RunDirectory) -> None:
     runs = run.path.parent
-    with pytest.raises(OptionError, match="--max-drop is points of top-1, 0 to 100; received -1"):
+    with pytest.raises(OptionError, match="`max_drop` must be between 0 and 100; received -1"):
         export(max_drop=-1, runs=runs)
-    with pytest.raises(OptionError, match="--sparsity must be between 0.05 and 0.95; received 1"):
+    with pytest.raises(OptionError, match="`sparsity` must be 0, or between 0.05 and 0.95; received 1"):
         export(sparsity=1.0, runs=runs)
-    with pytest.raises(OptionError, match="do not go together"):
+    with pytest.raises(OptionError, match="cannot be combined"):
         export(sparsity=0.5, max_drop=1, runs=runs)
     with pytest.raises(UnknownNameError, match="unknown CPU 'amr'. Did you mean 'arm'"):
         export(cpu="amr", runs=runs)

@@ -18,7 +18,8 @@ from tledge.core.run_directory import RunDirectory
 from tledge.train import train
 from tledge.train.adversarial_batches import AdversarialModel, perturb
 from tledge.train.attacked_evaluation import evaluate_under_attack
-from tledge.train.settings import Options, settle
+from tledge.train.train_options import RunOptions
+from tledge.train.train_settings import settle
 
 keras = lazy_module("keras")
 
@@ -29,7 +30,7 @@ FAINT = 3
 
 
 @pytest.fixture(scope="module")
-def options(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Options:
+def options(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("weights")
     return {
         "data": photos,
@@ -48,13 +49,13 @@ def options(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Options:
 
 
 @pytest.fixture(scope="module")
-def ordinary(options: Options, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+def ordinary(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     runs = tmp_path_factory.mktemp("ordinary")
     return RunDirectory(runs / train(**options, runs=runs).name)
 
 
 @pytest.fixture(scope="module")
-def hardened(options: Options, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+def hardened(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     runs = tmp_path_factory.mktemp("hardened")
     return RunDirectory(runs / train(**options, adversarial=EPS, runs=runs, tensorboard=True).name)
 
@@ -143,18 +144,18 @@ def test_epochs_are_compared_under_attack(ordinary: RunDirectory, hardened: RunD
     assert list((hardened.tensorboard / "fine-tune").glob("events.out.tfevents.*"))
 
 
-def test_a_linear_probe_that_is_better_on_clean_photos_is_not_kept(options: Options, tmp_path: Path) -> None:
+def test_a_linear_probe_that_is_better_on_clean_photos_is_not_kept(options: dict[str, Any], tmp_path: Path) -> None:
     """The loss on clean photos rises in this training, and the model that resists is kept nevertheless."""
     manifest = train(**{**options, "epochs": 3, "patience": 3}, adversarial=16, runs=tmp_path)
     assert manifest.metrics["best_epoch"] >= 1
 
 
 def test_interrupted_and_resumed_it_ends_with_the_same_figures(
-    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tledge.train.report.tensorboard import EventLog
 
-    short: Options = {**options, "epochs": 4, "patience": 4}
+    short: dict[str, Any] = {**options, "epochs": 4, "patience": 4}
     undisturbed = train(**short, adversarial=EPS, runs=tmp_path / "undisturbed")
     genuine = EventLog.write
 
@@ -165,7 +166,7 @@ def test_interrupted_and_resumed_it_ends_with_the_same_figures(
 
     with monkeypatch.context() as patched:
         patched.setattr(EventLog, "write", interrupt)
-        with pytest.raises(KeyboardInterrupt, match="goes on with 'tledge train --resume"):
+        with pytest.raises(KeyboardInterrupt, match=r"continue '.*' with `train\(resume=True"):
             train(**short, adversarial=EPS, runs=tmp_path / "disturbed")
     resumed = train(resume=True, runs=tmp_path / "disturbed")
     histories = [rows_of(tmp_path / name / "latest" / "history.csv") for name in ("undisturbed", "disturbed")]
@@ -175,7 +176,7 @@ def test_interrupted_and_resumed_it_ends_with_the_same_figures(
             assert resumed.metrics[name] == value, name
 
 
-def test_the_command_says_what_it_reached(options: Options, tmp_path: Path) -> None:
+def test_the_command_says_what_it_reached(options: dict[str, Any], tmp_path: Path) -> None:
     command = ["train", "--data", options["data"], "--weights", options["weights"], "--backbone", "mobilenet"]
     command += ["--alpha", "0.25", "--image-size", str(SIZE), "--epochs", "1"]
     done = tledge(*command, "--adversarial", EPS, cwd=tmp_path)
@@ -184,7 +185,7 @@ def test_the_command_says_what_it_reached(options: Options, tmp_path: Path) -> N
     clean, robust = (metrics[f"validation_{name}"] for name in ("top1", "robust_accuracy"))
     assert f"Adversarial: eps {EPS}/255, val top-1 {clean:.3f}, under attack {robust:.3f}" in done.out
     check_one_line_error(
-        tledge(*command, "--adversarial", 20, cwd=tmp_path), "--adversarial must be a whole number from 1 to 16"
+        tledge(*command, "--adversarial", 20, cwd=tmp_path), "`adversarial` must be a whole number from 1 to 16"
     )
 
 
@@ -212,30 +213,32 @@ def test_a_step_of_the_attack_stays_within_the_radius_and_raises_the_loss(tiny_k
     assert losses(moved[0])[1:].mean() > losses(pixels)[1:].mean()
 
 
-def test_what_is_not_asked_for_suits_adversarial_training(options: Options) -> None:
-    asked: Options = {"data": "photos", "weights": options["weights"], "backbone": "mobilenet", "alpha": 0.25}
-    settings = settle({**asked, "adversarial": 1})
+def test_what_is_not_asked_for_suits_adversarial_training(options: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"data": "photos", "weights": options["weights"], "backbone": "mobilenet", "alpha": 0.25}
+    settings = settle(RunOptions(**{**asked, "adversarial": 1}))
     assert (settings.fine_tune_from, settings.label_smoothing, settings.batch_size) == ("1", 0.0, 8)
-    assert settings.patience == settings.epochs > settle(asked).epochs
-    changed = settle({**asked, "adversarial": 1, "epochs": 3, "batch_size": 4, "label_smoothing": 0.2, "patience": 2})
+    assert settings.patience == settings.epochs > settle(RunOptions(**asked)).epochs
+    changed = settle(
+        RunOptions(**{**asked, "adversarial": 1, "epochs": 3, "batch_size": 4, "label_smoothing": 0.2, "patience": 2})
+    )
     assert (changed.epochs, changed.batch_size, changed.label_smoothing, changed.patience) == (3, 4, 0.2, 2)
-    assert settle(asked).adversarial is None
-    assert (settle(asked).fine_tune_from, settle(asked).batch_size) == ("3", 32)
+    assert settle(RunOptions(**asked)).adversarial is None
+    assert (settle(RunOptions(**asked)).fine_tune_from, settle(RunOptions(**asked)).batch_size) == ("3", 32)
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"adversarial": 0}, "--adversarial must be a whole number from 1 to 16, .*; received 0"),
-        ({"adversarial": -1}, "--adversarial must be a whole number from 1 to 16, .*; received -1"),
-        ({"adversarial": 17}, "--adversarial must be a whole number from 1 to 16, .*; received 17"),
-        ({"adversarial": 0.5}, "--adversarial must be a whole number from 1 to 16, .*; received 0.5"),
-        ({"fine_tune": False}, "--adversarial is a way of fine-tuning: .* no --no-fine-tune"),
-        ({"weights": "none"}, "--adversarial is a way of fine-tuning: it needs pretrained weights"),
-        ({"precision": "mixed_bfloat16"}, "--adversarial needs --precision float32; received mixed_bfloat16"),
-        ({"hosts": 2, "coordinator": "127.0.0.1:1"}, "--adversarial trains on one host, .*; received --hosts 2"),
+        ({"adversarial": 0}, "`adversarial` must be a whole number from 1 to 16, .*; received 0"),
+        ({"adversarial": -1}, "`adversarial` must be a whole number from 1 to 16, .*; received -1"),
+        ({"adversarial": 17}, "`adversarial` must be a whole number from 1 to 16, .*; received 17"),
+        ({"adversarial": 0.5}, "`adversarial` must be a whole number from 1 to 16, .*; received 0.5"),
+        ({"fine_tune": False}, "`adversarial` is a way of fine-tuning: .* no `fine_tune=False`"),
+        ({"weights": "none"}, "`adversarial` is a way of fine-tuning: it needs pretrained weights"),
+        ({"precision": "mixed_bfloat16"}, "`adversarial` needs `precision='float32'`; received mixed_bfloat16"),
+        ({"hosts": 2, "coordinator": "127.0.0.1:1"}, "`adversarial` trains on one host, .*; received `hosts=2`"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said(wrong: dict[str, Any], message: str, options: Options) -> None:
+def test_what_cannot_be_asked_for_is_said(wrong: dict[str, Any], message: str, options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=message):
-        settle({**options, "adversarial": 1, **wrong})  # type: ignore[typeddict-item]
+        settle(RunOptions(**{**options, "adversarial": 1, **wrong}))

@@ -14,12 +14,13 @@ from tledge.train import feature_cache
 from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.feature_cache import KEPT, FeatureCache, FeatureKey, FeatureSet, fingerprint_of
-from tledge.train.settings import settle
+from tledge.train.train_options import RunOptions
+from tledge.train.train_settings import settle
 
 pytestmark = pytest.mark.unit
 
 lazy_module("keras")
-SETTINGS = settle({"image_size": 32})
+SETTINGS = settle(RunOptions(image_size=32))
 
 
 class Backbone:

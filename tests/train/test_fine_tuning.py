@@ -13,7 +13,6 @@ from tledge.core.run_directory import RunDirectory
 from tledge.edge_runtime import Classifier
 from tledge.train import train
 from tledge.train.backbone import BACKBONES
-from tledge.train.settings import Options
 
 keras = lazy_module("keras")
 
@@ -24,7 +23,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def options(photos: Path, weights: Path) -> Options:
+def options(photos: Path, weights: Path) -> dict[str, Any]:
     return {
         "data": photos,
         "backbone": "mobilenet",
@@ -42,7 +41,7 @@ def options(photos: Path, weights: Path) -> Options:
 
 
 @pytest.fixture(scope="module")
-def tuned(options: Options, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+def tuned(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     runs = tmp_path_factory.mktemp("tuned")
     return RunDirectory(runs / train(**options, runs=runs, tensorboard=True).name)
 
@@ -80,8 +79,8 @@ def test_it_gets_better_than_the_probe_and_both_are_named(tuned: RunDirectory) -
     assert right or metrics["validation_loss"] <= float(best["val_loss"]) + 1e-5, "the best of all is kept"
 
 
-def test_what_does_not_help_is_not_kept(options: Options, tmp_path: Path) -> None:
-    hurts: Options = {**options, "learning_rate": 1.0, "epochs": 2, "warm_up": 0.0}
+def test_what_does_not_help_is_not_kept(options: dict[str, Any], tmp_path: Path) -> None:
+    hurts: dict[str, Any] = {**options, "learning_rate": 1.0, "epochs": 2, "warm_up": 0.0}
     manifest = train(**hurts, runs=tmp_path)
     plain = train(**{**options, "fine_tune": False}, runs=tmp_path)
     assert manifest.metrics["best_epoch"] == 0
@@ -89,8 +88,8 @@ def test_what_does_not_help_is_not_kept(options: Options, tmp_path: Path) -> Non
     assert manifest.metrics["test_top1"] == plain.metrics["test_top1"]
 
 
-def test_training_stops_when_patience_ends(options: Options, tmp_path: Path) -> None:
-    idle: Options = {**options, "learning_rate": 1e-9, "epochs": 60, "patience": 2}
+def test_training_stops_when_patience_ends(options: dict[str, Any], tmp_path: Path) -> None:
+    idle: dict[str, Any] = {**options, "learning_rate": 1e-9, "epochs": 60, "patience": 2}
     train(**idle, runs=tmp_path)
     losses = [
         float(row["val_loss"]) for row in rows_of(tmp_path / "latest" / "history.csv") if row["phase"] == "fine-tune"
@@ -100,7 +99,7 @@ def test_training_stops_when_patience_ends(options: Options, tmp_path: Path) -> 
 
 
 def test_a_loss_that_breaks_keeps_the_last_good_weights(
-    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tledge.train.data import training_batches
 
@@ -131,7 +130,7 @@ def test_a_loss_that_breaks_keeps_the_last_good_weights(
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_learns_and_saves_float32(precision: str, options: Options, tmp_path: Path) -> None:
+def test_mixed_precision_learns_and_saves_float32(precision: str, options: dict[str, Any], tmp_path: Path) -> None:
     manifest = train(**{**options, "precision": precision, "epochs": 16, "patience": 16}, runs=tmp_path)
     rows = [row for row in rows_of(tmp_path / "latest" / "history.csv") if row["phase"] == "fine-tune"]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
@@ -141,7 +140,7 @@ def test_mixed_precision_learns_and_saves_float32(precision: str, options: Optio
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_scores_are_calibrated_on_the_validation_split(options: Options, tmp_path: Path) -> None:
+def test_scores_are_calibrated_on_the_validation_split(options: dict[str, Any], tmp_path: Path) -> None:
     smoothed = train(**{**options, "label_smoothing": 0.3}, runs=tmp_path)
     assert smoothed.metrics["best_epoch"] >= 1
     if smoothed.metrics["validation_top1"] < 1:

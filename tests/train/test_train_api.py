@@ -1,5 +1,6 @@
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from tledge.core.run_directory import RunDirectory, find_run
 from tledge.edge_runtime import Classifier
 from tledge.train import train
 from tledge.train.backbone import BACKBONES
-from tledge.train.settings import Options
 
 lazy_module("keras")
 
@@ -105,31 +105,31 @@ def test_bad_options_leave_nothing_behind(photos: Path, tmp_path: Path) -> None:
         train(data=photos, backbone="mobilnet_v2", runs=runs)
     with pytest.raises(UnknownNameError, match="unknown resize rule 'squash'"):
         train(data=photos, resize="squash", runs=runs)
-    wrong: list[tuple[Options, str]] = [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"image_size": 16}, "does not support images of 16 px"),
-        ({"epochs": 0}, "--epochs must be 1 or more; received 0"),
-        ({"batch_size": 0}, "--batch-size must be 1 or more; received 0"),
-        ({"learning_rate": 0.0}, "--learning-rate must be above 0 and at most 1; received 0.0"),
-        ({"seed": -1}, "--seed must be between 0"),
-        ({"patience": 0}, "--patience must be 1 or more"),
-        ({"warm_up": 1.0}, "--warm-up must be between 0 and 0.9"),
-        ({"label_smoothing": -0.1}, "--label-smoothing must be between 0 and 0.9"),
-        ({"weight_decay": 2.0}, "--weight-decay must be between 0 and 1.0"),
-        ({"test_fraction": 0.6}, "--test-fraction must be between 0.01 and 0.45"),
+        ({"epochs": 0}, "`epochs` must be 1 or more; received 0"),
+        ({"batch_size": 0}, "`batch_size` must be 1 or more; received 0"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be above 0 and at most 1; received 0.0"),
+        ({"seed": -1}, "`seed` must be between 0"),
+        ({"patience": 0}, "`patience` must be 1 or more"),
+        ({"warm_up": 1.0}, "`warm_up` must be between 0 and 0.9"),
+        ({"label_smoothing": -0.1}, "`label_smoothing` must be between 0 and 0.9"),
+        ({"weight_decay": 2.0}, "`weight_decay` must be between 0 and 1"),
+        ({"test_fraction": 0.6}, "`test_fraction` must be between 0.01 and 0.45"),
         ({"crop": 0.0}, "`crop` must be between 0.1 and 1"),
         ({"alpha": 0.7}, "no ImageNet weights of MobileNetV2 at `alpha=0.7`; choose one of 0.35, 0.5,"),
         ({"alpha": -1.0, "weights": "none"}, "`alpha` must be above 0"),
         ({"alpha": 0.5, "backbone": "vgg16"}, "VGG16 has one width; received `alpha=0.5`"),
-        ({"fine_tune": True, "weights": "none"}, "--fine-tune needs pretrained weights"),
+        ({"fine_tune": True, "weights": "none"}, "`fine_tune=True` needs pretrained weights"),
         ({"fine_tune_from": "6"}, "has no stage 6; `fine_tune_from` takes 1 to 5"),
-        ({"devices": 0}, "--devices must be 1 or more"),
+        ({"devices": 0}, "`devices` must be 1 or more"),
         ({"batch_size": 30, "devices": 4}, "cannot be shared by 1 hosts x 4 devices: choose a multiple of 4"),
-        ({"hosts": 2}, "several hosts need both --hosts COUNT and --coordinator"),
-        ({"host": 1}, "--host must be between 0 and 0; received 1"),
+        ({"hosts": 2}, "several hosts need both `hosts=COUNT` and `coordinator="),
+        ({"host": 1}, "`host` must be between 0 and 0; received 1"),
     ]
     for options, message in wrong:
         with pytest.raises(OptionError, match=message):
-            train(**{"data": photos, "runs": runs, **options})  # type: ignore[arg-type]
+            train(**{"data": photos, "runs": runs, **options})
     with pytest.raises(UnknownNameError, match="unknown precision 'float64'"):
         train(data=photos, precision="float64", runs=runs)
     with pytest.raises(UnknownNameError, match="unknown stage 'block_6_expnd'. Did you mean 'block_6_expand'"):

@@ -14,7 +14,7 @@ from tledge.core.manifest import RunManifest
 from tledge.train.backbone import BACKBONES
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
-from tledge.train.settings import Settings
+from tledge.train.train_settings import Settings
 
 MOST_LISTED = 40
 """The most classes with a row in the table."""

@@ -406,13 +406,13 @@ def test_places_are_named_and_what_they_cannot_do_is_refused(tiny_artifacts: Pat
         bench(files=model, on="emulated:pi6")
     with pytest.raises(OptionError, match=r"`on` must look like 'emulated:pi5'; received 'emulated'"):
         bench(files=model, on="emulated")
-    with pytest.raises(OptionError, match=r"--seconds does not go with --on emulated:pi5"):
+    with pytest.raises(OptionError, match=r"`seconds` cannot be combined with `on='emulated:pi5'`"):
         bench(files=model, on="emulated:pi5", seconds=3)
     with pytest.raises(
-        OptionError, match=r"--profile does not go with --on ssh:pi@board: it is measured on this machine"
+        OptionError, match=r"`profile` cannot be combined with `on='ssh:pi@board'`: it runs only on this machine"
     ):
         bench(files=model, on="ssh:pi@board", profile=True)
-    with pytest.raises(OptionError, match=r"--attack does not go with --on ssh:pi@board"):
+    with pytest.raises(OptionError, match=r"`attack` cannot be combined with `on='ssh:pi@board'`"):
         bench(files=model, on="ssh:pi@board", attack=["square"])
     with pytest.raises(OptionError, match=r"`ssh_config='.*'` is only used with `on='ssh:USER@HOST'`"):
         bench(files=model, ssh_config=tmp_path / "config")

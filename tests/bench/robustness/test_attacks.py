@@ -24,6 +24,7 @@ from tledge.bench.robustness.robustness_cells import RobustnessCell
 from tledge.core.artifact import read_artifact, write_artifact
 from tledge.core.errors import ArtifactError, MeasurementError, OptionError
 from tledge.core.measurement import Measurement, read_results
+from tledge.core.options import given_options
 from tledge.core.progress import Progress, Step
 from tledge.edge_runtime import Classifier
 from tledge.export.format import FORMATS
@@ -215,7 +216,7 @@ def test_photos_of_other_classes_are_aimed_at_one(folder: Path, tmp_path: Path) 
     assert rate.value == (after[right] == 3).mean() > 0
     assert rate.params["target_class"] == "3"
     settings = BenchSettings.load(tmp_path / "out")
-    assert AttackPlan.from_dict(settings.attacks, "settings").options() == {
+    assert given_options(AttackPlan.from_dict(settings.attacks, "run.json").options()) == {
         "attack": ("square",),
         "eps": (64.0,),
         "norm": "linf",
@@ -316,10 +317,10 @@ def test_impossible_wishes_are_refused_before_anything_is_measured(folder: Path,
     check_one_line_error(ask("--attack", "sqare"), "Did you mean 'square'")
     check_one_line_error(ask("--attack", "square", "--eps", "two"), "--eps takes numbers", "1,2,4,8")
     check_one_line_error(ask("--attack", "square", "--attack-target", "ten"), "no class of this model")
-    check_one_line_error(ask("--eps", "1"), "--eps belongs to an attack")
+    check_one_line_error(ask("--eps", "1"), "--eps configures an attack")
     check_one_line_error(ask("--attack", "square", "--norm", "l2"), "--norm l2 needs --eps")
     check_one_line_error(ask("--attack", "square", "--surrogate", folder / "model.keras"), "with gradients: apgd, fgsm")
-    check_one_line_error(ask("--attack-set", folder, "--eps", "1"), "leave out: --eps")
+    check_one_line_error(ask("--attack-set", folder, "--eps", "1"), "leave out --eps")
     check_one_line_error(ask("--attack-set", folder), "attack-set.json", "tledge bench --attack")
     check_one_line_error(
         ask("--attack", "pgd", "--surrogate", folder / "float32.tflite"), "no Keras model", "have gradients"

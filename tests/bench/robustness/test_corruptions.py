@@ -100,7 +100,7 @@ def test_the_command_shows_and_repeats_it(files: Path) -> None:
 
 
 def test_no_photos_at_all_are_refused(files: Path) -> None:
-    with pytest.raises(OptionError, match="`corruption_images`"):
+    with pytest.raises(OptionError, match="`corruption_images` must be 1 or more; received 0"):
         bench(files=[files / "float32.onnx"], data=files / "photos", corruptions=["fog"], corruption_images=0)
 
 

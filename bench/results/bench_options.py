@@ -1,0 +1,200 @@
+"""The options of ``bench()``, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tledge.core.options import ARGUMENTS, Limits, check_options, option
+from tledge.core.progress import Progress
+from tledge.core.run_directory import DEFAULT_RUNS
+
+GROUPS = ("Models", "Measurement", "Corruptions", "Attacks", "Comparison", "Output")
+
+BATCH_SIZES = (1, 8)
+
+DEFAULT_OUTPUT = Path("bench-results")
+"""Where a benchmark of model files writes."""
+
+DEFAULT_EPS = (1.0, 2.0, 4.0, 8.0)
+DEFAULT_IMAGES = 100
+"""Photos that are corrupted or attacked."""
+
+DEFAULT_QUERIES = 200
+"""Of an attack without gradients, on each photo: every artifact has to classify them all."""
+
+_ANY_COUNT = Limits(least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackOptions:
+    """The options of attacks; None or empty for the defaults, which apply only if something is attacked."""
+
+    attack: str | Sequence[str] = option(
+        (),
+        "Attack the artifacts: fgsm, pgd or apgd (gradients of the Keras model), or square (queries only); separate"
+        " several by commas.",
+        group="Attacks",
+        default_text="none",
+        separator=",",
+    )
+    eps: Sequence[float] | None = option(
+        None,
+        "Largest perturbations, in pixel values of 255; separate several by commas.",
+        group="Attacks",
+        default_text=",".join(f"{eps:g}" for eps in DEFAULT_EPS),
+        separator=",",
+    )
+    norm: str | None = option(
+        None,
+        "Norm of the perturbations: linf (largest change of one value) or l2 (Euclidean length of the whole change).",
+        group="Attacks",
+        default_text="linf",
+    )
+    attack_images: int | None = option(
+        None,
+        "Number of photos to attack.",
+        group="Attacks",
+        default_text=str(DEFAULT_IMAGES),
+        allowed=_ANY_COUNT,
+    )
+    attack_steps: int | None = option(
+        None,
+        "Steps of an attack with gradients.",
+        group="Attacks",
+        default_text="the attack's own; 20 for pgd",
+    )
+    attack_queries: int | None = option(
+        None, "Queries of square for each photo and artifact.", group="Attacks", default_text=str(DEFAULT_QUERIES)
+    )
+    attack_target: str | None = option(
+        None,
+        "The class that the attacks aim at; photos of that class are left out.",
+        group="Attacks",
+        default_text="any wrong class",
+    )
+    surrogate: Path | str | None = option(
+        None,
+        "A Keras model with the same classes and input size whose gradients are used instead (a transfer attack).",
+        group="Attacks",
+        default_text="the run's own model",
+    )
+    attack_set: Path | str | None = option(
+        None,
+        "Reuse the attacked photos of an earlier benchmark: its folder bench/adversarial.",
+        group="Attacks",
+        default_text="none: new attacks",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementOptions:
+    """The options that are recorded with the results, and that repeating a benchmark takes from there."""
+
+    run: str | Path | None = option(
+        None, "A run directory or its name.", group="Models", default_text="the newest finished run"
+    )
+    files: Sequence[Path | str] = option(
+        (),
+        "Model files to measure.",
+        group=ARGUMENTS,
+        default_text="the artifacts of a run",
+        metavar="[FILE]...",
+    )
+    data: Path | str | None = option(
+        None,
+        "With model files: a folder with one folder of photos per class, to measure accuracy on.",
+        group="Models",
+        default_text="none: no accuracy",
+    )
+    targets: str | Sequence[str] = option(
+        (),
+        "runtime:device:threads, such as litert:cpu:2; may be repeated.",
+        group="Measurement",
+        default_text="all of this machine",
+        flag="target",
+    )
+    rigor: str = option(
+        "quick",
+        "quick, or mlperf: 60 s and 1,024 queries in each round, as in MLPerf Mobile.",
+        group="Measurement",
+    )
+    seconds: float | None = option(
+        None,
+        "Minimum time to measure each artifact on each target, in seconds over all rounds.",
+        group="Measurement",
+        default_text="2; fixed with `rigor='mlperf'`",
+        allowed=Limits(above=0, most=3600),
+    )
+    rounds: int | None = option(
+        None,
+        "Number of fresh processes that measure each artifact on each target.",
+        group="Measurement",
+        default_text="5; 3 with `rigor='mlperf'`",
+        allowed=Limits(least=1, most=100),
+    )
+    batch_sizes: Sequence[int] = option(
+        BATCH_SIZES,
+        "Images per call, for throughput; separate several by commas.",
+        group="Measurement",
+        allowed=Limits(least=1, most=4096),
+        separator=",",
+    )
+    corruptions: str | Sequence[str] = option(
+        (),
+        "Also measure accuracy on corrupted photos: all, imagenet-c, edge, or the name of a corruption; may be"
+        " repeated.",
+        group="Corruptions",
+        default_text="none",
+    )
+    corruption_images: int = option(
+        DEFAULT_IMAGES, "Number of photos to corrupt, at 5 severities each.", group="Corruptions", allowed=_ANY_COUNT
+    )
+    on: str | None = option(
+        None,
+        "Where the artifacts run: emulated:pi5 or emulated:pi4 (predictions on ARM, no timing), or ssh:pi@HOST (a board"
+        " that your ssh keys give access to).",
+        group="Measurement",
+        default_text="this machine",
+        metavar="PLACE",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(MeasurementOptions, AttackOptions):
+    """All options of ``bench()``.
+
+    Raises:
+        OptionError: a number is out of range.
+    """
+
+    output: Path | str | None = option(
+        None, "With model files: the folder for the results.", group="Output", default_text=str(DEFAULT_OUTPUT)
+    )
+    profile: bool = option(False, "Also show the slowest operators of each artifact.", group="Measurement")
+    against: Path | str | None = option(
+        None,
+        "Compare with an earlier results.jsonl, or its folder. Model files of it that still exist and have changed are"
+        " measured again, alternating with the new ones.",
+        group="Comparison",
+        default_text="none",
+    )
+    fail_on: str | Sequence[str] = option(
+        (),
+        "Exit with code 3 if this condition holds: 'top1 < 0.97', or 'int8.tflite: p90_ms > 1.1x' (relative to"
+        " `against`); may be repeated.",
+        group="Comparison",
+        default_text="none",
+    )
+    ssh_config: Path | str | None = option(
+        None,
+        "With `on='ssh:…'`: an ssh configuration file.",
+        group="Measurement",
+        default_text="your own",
+    )
+    runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Models")
+    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+
+    def __post_init__(self) -> None:
+        check_options(self)

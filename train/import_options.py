@@ -1,0 +1,45 @@
+"""The options of ``import_model()``, declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tledge.core.options import REQUIRED, option
+from tledge.core.progress import Progress
+from tledge.core.run_directory import DEFAULT_RUNS
+
+GROUP = "A model made elsewhere"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """All options of ``import_model()``."""
+
+    model: str | Path = option(
+        REQUIRED,
+        "Instead of a run, a .keras or .h5 file made elsewhere; requires `data`. A new run directory is made for it.",
+        group=GROUP,
+        default_text="none: a run",
+    )
+    data: str | Path = option(
+        REQUIRED,
+        "With `model`: a folder with one folder of photos per class, in the alphabetical order of the model's outputs.",
+        group=GROUP,
+        default_text="none: a run",
+    )
+    input_range: str = option(
+        "0..255", "With `model`: the pixel values that the model expects: 0..255, 0..1 or -1..1.", group=GROUP
+    )
+    resize: str = option(
+        "stretch", "With `model`: how photos are resized to the model's input: stretch or crop.", group=GROUP
+    )
+    trust_model: bool = option(
+        False, "With `model`: load the model even if it can execute code of its own.", group=GROUP
+    )
+    validation_fraction: float = option(0.15, "Fraction of each class to use for validation.")
+    test_fraction: float = option(0.15, "Fraction of each class to use for testing.")
+    seed: int = option(0, "Random seed of the splits.")
+    skip_broken: bool = option(False, "Skip broken photos instead of stopping.")
+    runs: str | Path = option(DEFAULT_RUNS, "The folder in which the run directory is made.")
+    progress: Progress | None = option(None, "Receives progress, notes and warnings.")

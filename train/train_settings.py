@@ -1,0 +1,164 @@
+"""The options of one training, checked and with every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tledge.core.errors import OptionError, RunError, UnknownNameError
+from tledge.core.images import RESIZE_RULES
+from tledge.core.records import Record
+from tledge.train.backbone import BACKBONES, Backbone
+from tledge.train.data import digits
+from tledge.train.data.augmentation import SMALL_AND_UPRIGHT, UNCHANGED, Augmentation
+from tledge.train.train_options import ADVERSARIAL, FINE_TUNING, FULL, LARGEST_EPS, RunOptions
+from tledge.train.weights import IMAGENET, NONE, check_weights_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(RunOptions, Record, error=RunError, remedy="train again"):
+    """The options that a run is trained with; what depends on the data and the weights is filled in.
+
+    The attributes are those of :class:`~tledge.train.train_options.RunOptions`, and:
+
+    Attributes:
+        data: the folder as given, "tfds:NAME", or "digits" for the built-in data.
+        built_in: ``data`` is the built-in data, not a folder of that name.
+    """
+
+    built_in: bool = field()
+    data: str = field()
+    weights: str = field()
+    image_size: int = field()
+    fine_tune: bool = field()
+    fine_tune_from: str = field()
+    epochs: int = field()
+    patience: int = field()
+    batch_size: int = field()
+    learning_rate: float = field()
+    label_smoothing: float = field()
+    flip: bool = field()
+    crop: float = field()
+    rotation: float = field()
+    colour: float = field()
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.image_size, self.image_size
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the backbone's weights are more than random."""
+        return self.weights != NONE
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How training photos are changed."""
+        if not self.augment:
+            return UNCHANGED
+        return Augmentation(flip=self.flip, crop=self.crop, rotation=self.rotation, colour=self.colour)
+
+
+def settle(options: RunOptions) -> Settings:
+    """Fills in the defaults that depend on the data and the weights, and checks the options against one another.
+
+    Raises:
+        OptionError: a value that an option cannot take.
+        UnknownNameError: no such backbone, resize rule or stage.
+        WeightsError: no such weights file.
+    """
+    built_in = options.data is None
+    backbone = BACKBONES.load(options.backbone)
+    weights = options.weights
+    if weights is None:
+        weights = NONE if built_in else IMAGENET
+    pretrained = weights != NONE
+    augmentation = SMALL_AND_UPRIGHT if built_in else Augmentation()
+    fine_tuning = FINE_TUNING if options.adversarial is None else ADVERSARIAL
+    defaults = fine_tuning if pretrained else FULL
+    epochs = _or(options.epochs, defaults.epochs)
+    given = {item.name: getattr(options, item.name) for item in fields(RunOptions)}
+    filled_in = {
+        "data": digits.NAME if options.data is None else str(options.data),
+        "weights": weights,
+        "image_size": _or(options.image_size, digits.IMAGE_SIZE if built_in else backbone.default_image_size),
+        "fine_tune": _or(options.fine_tune, pretrained),
+        "fine_tune_from": str(_or(options.fine_tune_from, defaults.fine_tune_from)),
+        "epochs": epochs,
+        "patience": _or(options.patience, defaults.patience or epochs),
+        "batch_size": _or(options.batch_size, defaults.batch_size),
+        "learning_rate": _or(options.learning_rate, defaults.learning_rate or backbone.full_learning_rate),
+        "label_smoothing": _or(options.label_smoothing, defaults.label_smoothing),
+        "flip": _or(options.flip, augmentation.flip),
+        "crop": _or(options.crop, augmentation.crop),
+        "rotation": _or(options.rotation, augmentation.rotation),
+        "colour": _or(options.colour, augmentation.colour),
+    }
+    settings = Settings(built_in=built_in, **{**given, **filled_in})
+    _check_together(settings, backbone)
+    return settings
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _check_together(settings: Settings, backbone: Backbone) -> None:
+    backbone.check_image_size(settings.image_size)
+    backbone.check_alpha(settings.alpha, imagenet=settings.weights == IMAGENET)
+    if settings.pretrained and settings.weights != IMAGENET:
+        check_weights_file(Path(settings.weights))
+    if settings.resize not in RESIZE_RULES:
+        raise UnknownNameError("resize rule", settings.resize, RESIZE_RULES)
+    if settings.fine_tune:
+        if not settings.pretrained:
+            raise OptionError(
+                "`fine_tune=True` needs pretrained weights: with `weights='none'` every layer is trained from random"
+                " weights"
+            )
+        backbone.first_layer_of(settings.fine_tune_from)
+    _check_adversarial(settings)
+    _check_devices(settings)
+    _ = settings.augmentation  # which checks its own values
+
+
+def _check_adversarial(settings: Settings) -> None:
+    eps = settings.adversarial
+    if eps is None:
+        return
+    if eps not in range(1, LARGEST_EPS + 1):
+        raise OptionError(
+            f"`adversarial` must be a whole number from 1 to {LARGEST_EPS}, the largest change of a pixel value of 0 to"
+            f" 255; received {eps}"
+        )
+    if not settings.fine_tune:
+        raise OptionError(
+            "`adversarial` is a way of fine-tuning: it needs pretrained weights (`weights='imagenet'` or a file) and no"
+            " `fine_tune=False`"
+        )
+    if settings.precision != "float32":
+        raise OptionError(
+            f"`adversarial` needs `precision='float32'`; received {settings.precision}, in which changes of {eps}/255"
+            " are lost"
+        )
+    if settings.hosts > 1:
+        raise OptionError(
+            f"`adversarial` trains on one host, with any number of `devices`; received `hosts={settings.hosts}`"
+        )
+
+
+def _check_devices(settings: Settings) -> None:
+    if not 0 <= settings.host < settings.hosts:
+        raise OptionError(f"`host` must be between 0 and {settings.hosts - 1}; received {settings.host}")
+    if (settings.hosts > 1) != (settings.coordinator is not None):
+        raise OptionError(
+            "several hosts need both `hosts=COUNT` and `coordinator='ADDRESS:PORT'`, the same on each host"
+        )
+    shares = settings.hosts * (settings.devices or 1)
+    if settings.batch_size % shares:
+        raise OptionError(
+            f"`batch_size={settings.batch_size}` cannot be shared by {settings.hosts} hosts x"
+            f" {settings.devices or 1} devices: choose a multiple of {shares}"
+        )

@@ -13,7 +13,7 @@ import numpy as np
 
 from tledge.bench.compare.comparison import Comparison, compare
 from tledge.bench.compare.earlier_files import PairedRuns, check_in_common, measure_earlier_in_turns
-from tledge.bench.compare.gate import GateResult, check_conditions, check_rows, parse_conditions
+from tledge.bench.compare.gate import GateCondition, GateResult, check_conditions, check_rows, parse_conditions
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference

@@ -35,6 +35,7 @@ from tledge.train.evaluation import evaluate
 from tledge.train.inference import predict_photos
 from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import build_classifier, copy_weights, feature_extractor
+from tledge.train.train_options import RunOptions
 from tledge.train.train_settings import Settings, settle
 from tledge.train.weights import build_with_weights
 
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=160)
     parser.add_argument("--rounds", type=int, default=3)
     told = parser.parse_args()
-    settings = settle({"data": told.data, "weights": told.weights, "image_size": told.image_size})
+    settings = settle(RunOptions(data=told.data, weights=told.weights, image_size=told.image_size))
     splits = draw_splits(read_dataset(told.data, Progress()), seed=0).splits
     model = build(settings, len(splits.class_names))
     seconds_of_forward_pass(model, splits, settings)  # the first one traces the graph and warms the disk cache

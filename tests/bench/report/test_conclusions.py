@@ -49,6 +49,13 @@ def test_the_fastest_comes_first(empty: StoredResults) -> None:
     ]
 
 
+def test_of_two_faster_artifacts_the_faster_is_named(empty: StoredResults) -> None:
+    slower = [replace(i, artifact="dynamic.tflite") for i in pair(ratio=(0.8, 0.9)) if i.artifact == "int8.tflite"]
+    slower = [replace(i, value=0.85) if i.metric == "latency_ratio" else i for i in slower]
+    for order in ([*pair(), *slower], [*slower, *pair()]):
+        assert said(empty, order)[0].startswith("int8.tflite is 1.82× faster")
+
+
 @pytest.mark.parametrize(("p", "less_accurate"), [(0.049, True), (0.05, False)])
 def test_a_faster_artifact_must_not_be_significantly_worse(empty: StoredResults, p: float, less_accurate: bool) -> None:
     first, *others = said(empty, pair(p=p, top1=0.8))

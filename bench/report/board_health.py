@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from statistics import median
 
-from tledge.bench.results.board_readings import BoardReadings
+from tledge.bench.results.board_readings import BoardReadings, Spread
 from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.results.throttling import words
@@ -57,23 +59,27 @@ def _readings(conditions: Iterable[Conditions]) -> list[BoardReadings]:
 
 
 def _row(artifact: str, target: str, rounds: Sequence[BoardReadings]) -> BoardRow:
-    temperatures = [item.temperature for item in rounds if item.temperature is not None]
-    clocks = [item.clock for item in rounds if item.clock is not None]
     throttling = [item.throttling for item in rounds if item.throttling is not None]
-    now = since_boot = 0
-    for item in throttling:
-        now, since_boot = now | item.now, since_boot | item.since_boot
     return BoardRow(
         artifact=artifact,
         target=target,
-        temperature=range_text([end for item in temperatures for end in (item.low, item.high)], " °C") or ABSENT,
-        clock=range_text([end for item in clocks for end in (item.low, item.high)], " MHz") or ABSENT,
+        temperature=_range([item.temperature for item in rounds], " °C"),
+        clock=_range([item.clock for item in rounds], " MHz"),
         memory=_text(min, [item.memory_available for item in rounds], lambda value: f"{value / 1e9:.1f} GB"),
         voltage=_text(min, [item.core_voltage for item in rounds], lambda value: f"{value:.2f} V"),
         power=_text(median, [item.power for item in rounds], lambda value: f"{value:.1f} W"),
-        held_down=(words(now) or "no") if throttling else ABSENT,
-        since_boot=(words(since_boot) or "no") if throttling else ABSENT,
+        held_down=_limits([item.now for item in throttling]),
+        since_boot=_limits([item.since_boot for item in throttling]),
     )
+
+
+def _range(spreads: Iterable[Spread | None], unit: str) -> str:
+    return range_text([end for item in spreads if item for end in (item.low, item.high)], unit) or ABSENT
+
+
+def _limits(bits: Sequence[int]) -> str:
+    """Names all limits that were in force in any round."""
+    return (words(reduce(or_, bits)) or "no") if bits else ABSENT
 
 
 def _text(choose: Callable[[list[float]], float], values: Iterable[float | None], text: Callable[[float], str]) -> str:

@@ -1,1 +1,1 @@
-"""What a benchmark wrote: settings, raw samples, measurements, table rows and columns, and how they are read."""
+"""The results of a benchmark: settings, raw samples, measurements, rows and columns, and the reader of them all."""

@@ -1,4 +1,4 @@
-"""What speaks against trusting a number, in words."""
+"""Flags: reasons not to trust a number, and the sentence for each."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ RANDOM_INPUT = "random_input"
 EMULATED = "emulated"
 
 UNTIMELY = (NOISY, THROTTLED, UNDER_VOLTAGE, EMULATED)
-"""Flags with which a latency is not compared."""
+"""Latencies with these flags are not compared."""
 
 MEANINGS: Mapping[str, str] = {
-    NOISY: "other programs, or other guests of the same host, used the processor while this was timed, twice in a row",
-    THROTTLED: "the processor was held down, for heat, low voltage or a container's limit, while this was"
-    " timed, twice in a row",
-    THROTTLED_SINCE_BOOT: "the board was held down, for heat or low voltage, at some time since it was started, not"
-    " necessarily while this was timed: it may be again",
-    UNDER_VOLTAGE: "the board's power supply was too weak while this was timed, twice in a row: take the one that the"
-    " board's maker recommends, and its cable",
-    WRONG_CPU: "the file was exported for another CPU, on which its answers differ from these",
-    RANDOM_INPUT: "timed on random pixels, for want of photos or of a sidecar",
-    EMULATED: "it ran under QEMU, which translates the board's instructions one by one: the answers are the board's,"
-    " and how long they took says nothing of it, so no times are given",
+    NOISY: "other programs, or other guests of the same host, used the processor during the measurement and again"
+    " during its repetition",
+    THROTTLED: "the processor was slowed down by heat, low voltage or a container's limit during the measurement and"
+    " again during its repetition",
+    THROTTLED_SINCE_BOOT: "the board was slowed down by heat or low voltage at some time since it was started, not"
+    " necessarily during the measurement; it may happen again",
+    UNDER_VOLTAGE: "the board's power supply was too weak during the measurement and again during its repetition: use"
+    " the supply and the cable that the board's maker recommends",
+    WRONG_CPU: "the file was exported for another CPU, on which its predictions differ from these",
+    RANDOM_INPUT: "timed on random pixels, because there are no photos or no sidecar",
+    EMULATED: "run under QEMU, which translates the board's instructions one by one: the predictions are those of the"
+    " board, but times are not, so none are given",
     **gradient_masking.MEANINGS,
 }
-"""The sentence behind each flag."""
+"""The sentence for each flag."""

@@ -1,4 +1,7 @@
-"""From a cell's raw samples to its measurements."""
+"""A cell's measurements, computed from its raw samples.
+
+``core.metric_catalogue`` declares the metrics and says how to add one.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,11 @@ class CellMetrics:
     """The measurements of one cell.
 
     Args:
-        cell: what ran where.
+        cell: the artifact and its target.
         result: its raw samples.
         timing: how each round was timed.
-        labels: (images,), the class of each test image; empty where none were classified.
-        photos: which they are: "test", or "given" where nobody knows what else they were used for.
+        labels: (images,), the class of each test image; empty if none were classified.
+        photos: "test" for the test split of a run, or "given" for photos of unknown origin.
     """
 
     def __init__(self, cell: Cell, result: CellResult, timing: Timing, labels: Classes, photos: str = "test") -> None:
@@ -49,16 +52,16 @@ class CellMetrics:
         self._timed_flags = self._find_flags()
 
     def all(self, expected: Classes | None) -> list[Measurement]:
-        """Everything but comparisons.
+        """Returns all measurements but comparisons.
 
         Args:
-            expected: (images,), the class that the Keras model gives; None where that is not known.
+            expected: (images,), the class predicted by the Keras model; None if it is not known.
         """
         times = [*self._latencies(), *self._other_times()] if self._result.timed else []
         return [*self._static(), *self._accuracy(expected), *times]
 
     def against(self, baseline: CellMetrics) -> list[Measurement]:
-        """Latency and top-1 against another artifact on the same target, measured in the same rounds."""
+        """Compares latency and top-1 with another artifact on the same target, measured in the same rounds."""
         name = baseline._cell.model.name
         mine, other = self._result, baseline._result
         compared: list[Measurement] = []
@@ -115,7 +118,7 @@ class CellMetrics:
         return found
 
     def _percentile(self, percent: int) -> tuple[float, Interval | None]:
-        """A percentile of all queries, with its interval over rounds: they differ more than the queries of one tell."""
+        """Returns a percentile of all queries, and its interval over rounds, which vary more than single queries."""
         value = percentile(self._result.latencies, percent)[0]
         interval = rounds_interval(np.array([percentile(item, percent)[0] for item in self._result.by_round]))
         return value, None if interval is None else (min(interval[0], value), max(interval[1], value))
@@ -141,14 +144,14 @@ class CellMetrics:
         return {**{name: timing[name] for name in ("warm_up", "minimum_queries", "minimum_seconds")}, "rounds": rounds}
 
     def _find_flags(self) -> tuple[str, ...]:
-        """What speaks against trusting what was timed."""
+        """Returns the flags of what was timed."""
         conditions = self._result.conditions
-        told = [item.board.throttling for item in conditions if item.board and item.board.throttling]
+        throttling = [item.board.throttling for item in conditions if item.board and item.board.throttling]
         found: dict[str, bool] = {
             NOISY: any(item.noisy for item in conditions),
             THROTTLED: any(item.throttled for item in conditions),
-            THROTTLED_SINCE_BOOT: any(item.since_boot for item in told),
-            UNDER_VOLTAGE: any(item.under_voltage for item in told),
+            THROTTLED_SINCE_BOOT: any(item.since_boot for item in throttling),
+            UNDER_VOLTAGE: any(item.under_voltage for item in throttling),
             RANDOM_INPUT: self._cell.model.artifact is None or not len(self._labels),
         }
         return tuple(flag for flag, holds in found.items() if holds)
@@ -191,13 +194,13 @@ def rate_of(
     params: Mapping[str, Any],
     flags: tuple[str, ...] = (),
 ) -> Measurement:
-    """The share of images on which something holds, with its 95% Wilson interval.
+    """Returns the fraction of images with a property, with its 95% Wilson interval.
 
     Args:
-        cell: what answered.
-        result: what it measured.
+        cell: the artifact and its target.
+        result: its raw samples.
         metric, scenario, params, flags: see ``Measurement``.
-        hits: (images,).
+        hits: (images,), whether an image has the property.
     """
     count, artifact = int(hits.sum()), cell.model.artifact
     machine, features = result.environment["machine"], result.environment["cpu_features"]
@@ -228,7 +231,7 @@ def measurement_of(
     params: Mapping[str, Any] | None = None,
     flags: tuple[str, ...] = (),
 ) -> Measurement:
-    """A row of a cell; the arguments are the fields of ``Measurement``."""
+    """Returns a measurement of a cell; the arguments are the fields of ``Measurement``."""
     return Measurement(
         artifact=cell.model.name,
         artifact_sha256=result.artifact_sha256,
@@ -245,20 +248,20 @@ def measurement_of(
 
 
 def find_baseline(cell: Cell, cells: list[Cell]) -> Cell | None:
-    """What a cell is compared with: on its target, float32 of its format, or the first where there is none.
+    """Returns the cell to compare with: float32 of the same format and target, or the first one without a float32.
 
-    None for that one itself, and for a Keras model, which is not what ships.
+    None for the baseline itself and for a Keras model.
     """
-    rivals = [
+    candidates = [
         item
         for item in cells
         if (item.target, item.model.format, _source(item)) == (cell.target, cell.model.format, _source(cell))
     ]
-    floats = [item for item in rivals if item.model.artifact and item.model.artifact.sidecar.recipe == "float32"]
-    baseline = (floats or rivals)[0]
+    floats = [item for item in candidates if item.model.artifact and item.model.artifact.sidecar.recipe == "float32"]
+    baseline = (floats or candidates)[0]
     return None if baseline == cell or cell.model.format == "keras" else baseline
 
 
 def _source(cell: Cell) -> str:
-    """The Keras model that a file was exported from; empty for one that was made elsewhere."""
+    """Returns the SHA-256 of the Keras model that a file was exported from; empty for a file without a sidecar."""
     return "" if cell.model.artifact is None else cell.model.artifact.sidecar.source_sha256

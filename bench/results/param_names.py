@@ -1,9 +1,9 @@
-"""What the parameters of robustness measurements are called."""
+"""Names in the parameters of robustness measurements."""
 
 from __future__ import annotations
 
 CLEAN, WORST = "none", "worst"
-"""In the place of an attack: the photos as they are, and the worst of all attacks, photo by photo."""
+"""Names in place of an attack: the original photos, and the worst of all attacks, chosen for each photo."""
 
 TRANSFER, DIRECT = "transfer", "direct"
-"""Roads: images made on another model, and on the very artifact."""
+"""Where attacked images were made: on another model, or on the artifact itself."""

@@ -1,18 +1,18 @@
-"""Where a benchmark's results stand.
+"""The folder of a benchmark's results.
 
 bench/
   results.jsonl   one measurement a line
   run.json        what was measured and how
   photos.json     the photos that were classified, and their labels
-  profile.json    the operators of each artifact, where that was asked for
+  profile.json    the operators of each artifact, if requested
   report.md  report.html
-  samples/        each cell's raw samples, and the Keras model's answers
-  environments/   the machines
-  measured/       the model files, by hard links, which cost no space until the files are replaced
-  adversarial/    attacked photos with their originals, where that was asked for
-  robustness.json which of them the report shows, and the signs that an attack was fooled
-  duels/          the latencies of an earlier benchmark's files and these, measured in turns
-  earlier/        what stood here before, by the time at which it was begun
+  samples/        each cell's raw samples, and the Keras model's logits
+  environments/   the records of the machines
+  measured/       hard links to the model files, which need no space until the files are replaced
+  adversarial/    attacked photos with their originals, if requested
+  robustness.json which of them the report shows, and signs of gradient masking
+  duels/          latencies of an earlier benchmark's files and these, measured in turns
+  earlier/        earlier results, by the time at which they were started
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tledge.core.measurement import Measurement, write_results
 
 EARLIER = "earlier"
 REFERENCE = "model.keras@keras-cpu.npz"
-"""The raw samples of a run's Keras model; carried over where a benchmark leaves it out."""
+"""The raw samples of a run's Keras model; kept by a benchmark that leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +90,27 @@ class ResultsFolder:
         return self.path / "duels"
 
     def measured_file(self, artifact: str) -> Path:
-        """Where the model file of that name stands as it was measured."""
+        """Returns the path of a model file as it was measured."""
         return self.measured / quote(artifact, safe="")
 
     def keep(self, artifact: str, path: Path) -> None:
-        """Keeps a model file and its sidecar beyond their replacement, where the file system has hard links.
+        """Keeps a model file and its sidecar after their replacement, if the file system has hard links.
 
-        Not beyond their being written into in place: whoever reads one holds it against its SHA-256.
+        A file that is changed in place changes here too: readers check its SHA-256.
         """
         kept = self.measured_file(artifact)
         kept.parent.mkdir(parents=True, exist_ok=True)
         beside = path_beside(path)
         with suppress(OSError):
-            if beside.exists():  # first: a file that has lost its sidecar would be another one
+            if beside.exists():  # first: a file without its sidecar would be a different artifact
                 path_beside(kept).hardlink_to(beside.resolve())
             kept.hardlink_to(path.resolve())
 
     def labels(self) -> tuple[int, ...]:
-        """The label of each classified photo, in the order of the logits; none where no photo was classified.
+        """Returns the label of each classified photo, in the order of the logits; empty if none was classified.
 
         Raises:
-            MeasurementError: garbled.
+            MeasurementError: the file cannot be read.
         """
         try:
             return tuple(int(label) for _, label in json.loads(self.photos.read_text(encoding="utf-8")))
@@ -120,11 +120,11 @@ class ResultsFolder:
             raise MeasurementError(f"cannot read '{self.photos}': {error}; benchmark again") from error
 
     def reference(self, model_sha256: str, photos: str) -> CellResult | None:
-        """The Keras model's answers as an earlier benchmark of the very same model and photos recorded them.
+        """Returns the Keras model's logits from an earlier benchmark of the same model and photos; None without one.
 
         Args:
             model_sha256: of the model.
-            photos: their fingerprint.
+            photos: the fingerprint of the photos.
         """
         try:
             result, settings = CellResult.load(self.samples / REFERENCE), BenchSettings.load(self.path)
@@ -134,7 +134,7 @@ class ResultsFolder:
 
     @contextmanager
     def replaced(self) -> Iterator[ResultsFolder]:
-        """An empty folder to write new results into; they take the place of the old ones, which are set aside."""
+        """Yields an empty folder for new results; on success they replace the old ones, which move to ``earlier/``."""
         self.path.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.path))
         try:
@@ -142,19 +142,19 @@ class ResultsFolder:
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-        self._set_aside()  # from here on nothing is deleted: whatever ends this leaves the new results in ``fresh``
+        self._set_aside()  # from here on nothing is deleted: if this is interrupted, the new results are in ``fresh``
         for path in fresh.iterdir():
             path.replace(self.path / path.name)
         fresh.rmdir()
 
     def _set_aside(self) -> None:
-        """Moves what stands here to ``earlier/``."""
+        """Moves the present results to ``earlier/``."""
         old = [path for path in self.path.iterdir() if path.name != EARLIER and not path.name.startswith(".partial-")]
         if not old:
             return
         try:
             began = BenchSettings.load(self.path).began
-        except MeasurementError:  # of an earlier tledge
+        except MeasurementError:  # of an earlier version
             began = "before"
         name = re.sub(r"[^\dT]", "", began[:19]) or "before"
         folder = self.path / EARLIER / name
@@ -168,7 +168,7 @@ class ResultsFolder:
 
 
 def samples_name(artifact: str, target: str) -> str:
-    """What the file of a cell's raw samples is called."""
+    """Returns the name of the file of a cell's raw samples."""
     return f"{artifact.replace('/', '_')}@{target.replace(':', '-')}.npz"
 
 
@@ -179,14 +179,14 @@ def write(
     results: Iterable[tuple[str, CellResult]],
     photos: Iterable[tuple[Path, int]],
 ) -> None:
-    """Writes everything but the reports.
+    """Writes all results but the reports.
 
     Args:
-        folder: an empty one.
-        settings: what was asked for.
-        measurements: the rows of ``results.jsonl``.
+        folder: an empty folder.
+        settings: what was measured and how.
+        measurements: the lines of ``results.jsonl``.
         results: raw samples by their file names.
-        photos: what was classified, and as what it counts.
+        photos: the classified photos and their labels.
     """
     for name, result in results:
         result.save(folder.samples / name)

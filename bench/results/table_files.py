@@ -1,4 +1,7 @@
-"""Measurements as a table for other programs: ``results.csv`` and ``results.parquet``."""
+"""Measurements as a table for other programs: ``results.csv`` and ``results.parquet``.
+
+The table has one row per measurement of any metric, so a new metric needs no new column.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tledge.core.errors import UnknownNameError
 from tledge.core.extras import require
 from tledge.core.measurement import Measurement
 
-COLUMNS: Mapping[str, type] = {
+FIELDS: Mapping[str, type] = {
     "artifact": str,
     "artifact_sha256": str,
     "target": str,
@@ -29,11 +32,11 @@ COLUMNS: Mapping[str, type] = {
     "flags": str,
     "environment": str,
 }
-"""The columns, one row for each measurement; ``params`` is a JSON object, ``flags`` are words with spaces between."""
+"""The columns and their types; ``params`` is a JSON object, ``flags`` are words separated by spaces."""
 
 
 def to_rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """The rows of the table; an interval that is not there is None."""
+    """Returns the rows of the table; the ends of a missing interval are None."""
     rows = []
     for item in measurements:
         low, high = item.interval or (None, None)
@@ -58,45 +61,45 @@ def to_rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
 
 
 def to_csv(measurements: Sequence[Measurement]) -> bytes:
-    """The table as RFC 4180 has it, with a heading, in UTF-8; what is not there is empty."""
+    """Returns the table as CSV (RFC 4180) with a header, in UTF-8; missing values are empty."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, FIELDS)
     writer.writeheader()
     writer.writerows(to_rows(measurements))
     return text.getvalue().encode()
 
 
 def to_parquet(measurements: Sequence[Measurement]) -> bytes:
-    """The table as an Apache Parquet file.
+    """Returns the table as an Apache Parquet file.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    require("pyarrow", extra="bench", purpose="--export parquet")
+    require("pyarrow", extra="bench", purpose="`export='parquet'`")
     import pyarrow
     from pyarrow import parquet
 
     types = {str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int64()}
-    schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in FIELDS.items()])
     buffer = io.BytesIO()
     parquet.write_table(pyarrow.Table.from_pylist(to_rows(measurements), schema=schema), buffer)
     return buffer.getvalue()
 
 
 EXPORTS: Mapping[str, Callable[[Sequence[Measurement]], bytes]] = {"csv": to_csv, "parquet": to_parquet}
-"""What ``--export`` takes."""
+"""The formats of tables, by the name of the `export` parameter."""
 
 
 def check_export(name: str) -> None:
-    """Raises UnknownNameError or MissingExtraError where measurements cannot be exported so, before any are made."""
+    """Raises UnknownNameError or MissingExtraError if a format is unknown or cannot be written here."""
     if name not in EXPORTS:
         raise UnknownNameError("export", name, EXPORTS)
     if name == "parquet":
-        require("pyarrow", extra="bench", purpose="--export parquet")
+        require("pyarrow", extra="bench", purpose="`export='parquet'`")
 
 
 def write_table(measurements: Sequence[Measurement], name: str, folder: Path) -> Path:
-    """Writes ``results.csv`` or ``results.parquet`` into a folder of results, and returns its path."""
+    """Writes ``results.csv`` or ``results.parquet`` into a folder of results and returns its path."""
     check_export(name)
     path = folder / f"results.{name}"
     atomic.write_bytes(path, EXPORTS[name](measurements))

@@ -1,4 +1,4 @@
-"""What is benchmarked: the artifacts of a run, or model files on their own, and the photos that judge them."""
+"""What is benchmarked: the artifacts of a run or separate model files, and the photos that they classify."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Model:
 
     Attributes:
         path: the file.
-        name: what tables call it.
-        artifact: the file with its sidecar; None where it has none, so that it can be timed but not judged.
+        name: its name in tables.
+        artifact: the file with its sidecar; None without one: such a file can be timed, but not tested on photos.
     """
 
     path: Path
@@ -39,15 +39,15 @@ class Workload:
     """What is benchmarked.
 
     Attributes:
-        title: what the report calls it.
-        folder: where the results go.
-        models: the files, the Keras model of a run among them.
-        photos: the images to classify, in order; none where nothing says what they show.
+        title: of the report.
+        folder: of the results.
+        models: the files, including the Keras model of a run.
+        photos: the images to classify, in order; empty without labelled photos.
         labels: the class of each.
-        class_names: the label of each logit; empty where no model has a sidecar.
+        class_names: the label of each logit; empty if no model has a sidecar.
         run: the run directory's name; empty for files.
-        data: the folder of photos that was given; empty for a run.
-        fingerprint: of the photos and their labels; empty where there are none.
+        data: the folder of photos; empty for a run.
+        fingerprint: of the photos and their labels; empty without photos.
     """
 
     title: str
@@ -62,24 +62,24 @@ class Workload:
 
 
 def read_model(path: Path, name: str) -> Model:
-    """A model file on its own.
+    """Reads a model file.
 
     Args:
         path: the file.
-        name: what tables call it.
+        name: its name in tables.
 
     Raises:
-        ArtifactError: it is absent, of no known format, or does not match its sidecar.
+        ArtifactError: it is absent, of an unknown format, or does not match its sidecar.
     """
     return Model(path, name, read_artifact(path) if _has_sidecar(path) else None)
 
 
 def workload_of_run(directory: RunDirectory) -> Workload:
-    """The Keras model of a run and all that was exported from it, on its test split.
+    """Returns the Keras model of a run and everything exported from it, on its test split.
 
     Raises:
-        RunError: a photo or the model is no longer what it was when the run was trained.
-        ArtifactError: no artifacts, one that cannot be read, or one of another run.
+        RunError: a photo or the model has changed since the run was trained.
+        ArtifactError: there are no artifacts, or one cannot be read or belongs to another run.
         DataError: a class has no test photo.
     """
     splits = directory.splits()
@@ -104,17 +104,17 @@ def workload_of_run(directory: RunDirectory) -> Workload:
 
 
 def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) -> Workload:
-    """Model files on their own, on a folder of photos where one is given.
+    """Returns separate model files, on a folder of photos if one is given.
 
     Args:
         files: TFLite, ONNX or Keras files.
-        data: holds one folder per class, named as the models' classes.
-        folder: where the results go.
+        data: a folder with one folder per class, named like the models' classes.
+        folder: of the results.
 
     Raises:
-        ArtifactError: a file is absent, of no known format, or does not match its sidecar.
-        OptionError: photos were given and a file has no sidecar, or other classes than the first.
-        DataError: the folder holds no photos of a class, or a folder of no class.
+        ArtifactError: a file is absent, of an unknown format, or does not match its sidecar.
+        OptionError: photos were given, and a file has no sidecar or other classes than the first.
+        DataError: a class has no photos, or a folder belongs to no class.
     """
     files = list({path.resolve(): path for path in files}.values())
     models = tuple(read_model(path, name) for path, name in zip(files, _names(files), strict=True))
@@ -132,13 +132,13 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
     for model in models:
         if model.artifact is None:
             raise OptionError(
-                f"'{model.path}' has no sidecar, so --data cannot judge it: describe it with 'tledge adopt"
-                f" {model.path}', or leave --data out to measure its latency alone"
+                f"'{model.path}' has no sidecar, so it cannot be tested on `data`: describe it with"
+                f" 'tledge adopt {model.path}', or leave out `data` to measure its latency alone"
             )
         if model.artifact.sidecar.class_names != classes[0]:
             raise OptionError(
-                f"'{model.path}' tells apart {', '.join(model.artifact.sidecar.class_names[:5])}; '{models[0].path}'"
-                f" {', '.join(classes[0][:5])}: measure models of other classes on their own"
+                f"'{model.path}' has the classes {', '.join(model.artifact.sidecar.class_names[:5])}, but"
+                f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models of other classes separately"
             )
     photos, labels = _read_photos(data, classes[0])
     return Workload(
@@ -164,7 +164,7 @@ def _has_sidecar(path: Path) -> bool:
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """The files' names, with their folder where two are called alike, or with all folders where it must be."""
+    """Returns the files' names, with as many of their folders as make them unique: none, one or all."""
     for name in (lambda path: path.name, lambda path: f"{path.resolve().parent.name}/{path.name}"):
         names = [name(path) for path in files]
         if len(set(names)) == len(names):
@@ -178,17 +178,17 @@ def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, 
     odd = sorted(name for name in set(class_names) if class_names.count(name) > 1 or Path(name).name != name)
     if odd:
         raise DataError(
-            f"'{odd[0]}' is the label of several classes, or no name of a folder: photos in folders cannot say which is"
-            " meant; give each class a label of its own"
+            f"'{odd[0]}' is the label of several classes or cannot be the name of a folder, so photos in folders cannot"
+            " be assigned to classes; give each class its own label"
         )
-    strangers = sorted(
+    unknown = sorted(
         path.name
         for path in data.iterdir()
         if path.is_dir() and not path.name.startswith(".") and path.name not in class_names
     )
-    if strangers:
+    if unknown:
         raise DataError(
-            f"'{data}' has folders of no class of the model: {', '.join(strangers[:5])}; its classes:"
+            f"'{data}' has folders that are no class of the model: {', '.join(unknown[:5])}; its classes:"
             f" {', '.join(class_names[:12])}"
         )
     found = [
@@ -203,7 +203,7 @@ def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, 
 
 
 def _check_every_class(labels: Sequence[int], class_names: Sequence[str], where: str) -> None:
-    """Raises DataError where a class has no photo: a top-1 over the others would pass for one over all."""
+    """Raises DataError if a class has no photo, because top-1 would then silently leave it out."""
     found = set(labels)
     missing = [name for label, name in enumerate(class_names) if label not in found]
     if missing:

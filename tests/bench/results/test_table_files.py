@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from tledge.bench.results.table_files import COLUMNS, to_rows, write_table
+from tledge.bench.results.table_files import FIELDS, to_rows, write_table
 from tledge.core.errors import UnknownNameError
 from tledge.core.measurement import Measurement
 
@@ -43,8 +43,8 @@ def test_csv_holds_every_field(tmp_path: Path) -> None:
     assert path == tmp_path / "results.csv"
     read = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     for row, expected in zip(read, to_rows(MEASUREMENTS), strict=True):
-        assert list(row) == list(COLUMNS)
-        for name, kind in COLUMNS.items():
+        assert list(row) == list(FIELDS)
+        for name, kind in FIELDS.items():
             assert (kind(row[name]) if row[name] or kind is str else None) == expected[name]
     assert json.loads(read[0]["params"]) == {"provider": "XNNPACK", "rounds": 5}
     assert read[1]["interval_low"] == ""

@@ -100,9 +100,9 @@ def _ask_board(model: str) -> _BoardState | None:
     """None where this machine is no board."""
     from pathlib import Path
 
-    from tledge.bench.measure.board import read_temperature, read_throttling, vcgencmd_complaint, words
+    from tledge.bench.measure.board import read_temperature, read_throttling, vcgencmd_error, words
 
-    throttling, silence = read_throttling(), vcgencmd_complaint()
+    throttling, silence = read_throttling(), vcgencmd_error()
     if not model and throttling is None and not silence:
         return None
     return _BoardState(

@@ -1,1 +1,21 @@
-"""One benchmark against another: what changed, and whether that breaks a condition."""
+"""Compares a benchmark with an earlier one, and checks it against a gate's conditions."""
+
+from tledge.bench.compare.comparison import ComparedRow, Comparison, compare
+from tledge.bench.compare.earlier_files import PairedRuns, check_in_common, measure_earlier_in_turns
+from tledge.bench.compare.gate import GateCondition, GateResult, check_conditions, check_rows, parse_conditions
+from tledge.bench.compare.metric_change import MetricChange
+
+__all__ = [
+    "ComparedRow",
+    "Comparison",
+    "GateCondition",
+    "GateResult",
+    "MetricChange",
+    "PairedRuns",
+    "check_conditions",
+    "check_in_common",
+    "check_rows",
+    "compare",
+    "measure_earlier_in_turns",
+    "parse_conditions",
+]

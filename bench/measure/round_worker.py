@@ -272,10 +272,10 @@ def read_memory(field: str, status: Path = Path("/proc/self/status")) -> int:
     return highest if sys.platform == "darwin" else highest * 1024
 
 
-def answer(request: Any, _: Progress) -> None:
+def run_round(request: Any, _: Progress) -> None:
     """Runs the round of a request, and writes what it measured to the file that the request names."""
     measure(Specification.from_dict(request["specification"], "the request")).save(Path(request["result"]))
 
 
 if __name__ == "__main__":
-    raise SystemExit(serve(answer))
+    raise SystemExit(serve(run_round))

@@ -1,10 +1,11 @@
-"""LiteRT's own profiler, which also times the operators that XNNPACK has taken.
+"""LiteRT's own profiler, which also times the operators that XNNPACK runs.
 
-Python has no way to it; the C interface of the very library that the package brings has one. It is called through
-``ctypes``. The profile is that of LiteRT's compiled model, which runs the same kernels as the interpreter.
+LiteRT has no Python interface to it, so the C interface of the installed library is called through ``ctypes``. The
+profile is that of LiteRT's compiled model, which runs the same kernels as the interpreter.
 
-Source: litert/c/{litert_profiler,litert_compiled_model,litert_tensor_buffer}.h of google-ai-edge/LiteRT. Events are
-read from LiteRT's printed summary: the layout of their structure differs between its C header and the library.
+Source: litert/c/{litert_profiler,litert_compiled_model,litert_tensor_buffer}.h of google-ai-edge/LiteRT. Times are
+parsed from LiteRT's printed summary, because the layout of the event structure in the C header does not match the
+library.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ _CPU = 1  # kLiteRtHwAcceleratorCpu
 _WRITE = 1  # kLiteRtTensorBufferLockModeWrite
 _DELEGATE = "Delegate/"
 _LINE = re.compile(
-    r"\s*(?P<kind>\S.*?)\s+[\d.]+\s+[\d.]+\s+(?P<mean>[\d.]+)\s+[\d.]+%\s+[\d.]+%\s+[\d.]+\s+(?P<calls>\d+)\s+\[\w+\]:(?P<place>\d+)"
+    r"\s*(?P<kind>\S.*?)\s+[\d.]+\s+[\d.]+\s+(?P<mean>[\d.]+)\s+[\d.]+%\s+[\d.]+%\s+[\d.]+\s+(?P<calls>\d+)\s+\[\w+\]:(?P<index>\d+)"
 )
-"""A line of "Run Order": kind, start, first, mean (ms), %, cumulated %, memory, calls, name."""
+"""A line of the section "Run Order": kind, start, first, mean (ms), %, cumulated %, memory, calls, name."""
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-_WEIGHTED_BY_XNNPACK = ("Convolution", "Deconvolution", "Fully Connected")
+_LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_XNNPACK_LAYERS = ("Convolution", "Deconvolution", "Fully Connected")
 
 
 class _Layout(ctypes.Structure):
@@ -51,78 +52,79 @@ def profile_litert(
 
     Args:
         model: the file.
-        target: in full, a CPU.
-        query: what it is run on.
-        warm_up: runs that do not count.
-        runs: runs that do.
+        target: a CPU target in full.
+        query: the input.
+        warm_up: number of untimed runs.
+        runs: number of profiled runs.
 
     Returns:
-        Mean milliseconds of a run, and the operators in the order in which they ran.
+        The mean duration of a run in ms, and the operators in execution order.
 
     Raises:
         MeasurementError: the installed LiteRT has no profiler, or cannot profile the model.
     """
-    watched = _WatchedModel(model, target.threads or 1, query)
+    profiled = _ProfiledModel(model, target.threads or 1, query)
     for _ in range(warm_up):
-        watched.run()
-    watched.start()
+        profiled.run()
+    profiled.start()
     began = time.perf_counter()
     for _ in range(runs):
-        watched.run()
+        profiled.run()
     elapsed = time.perf_counter() - began
-    return 1000 * elapsed / runs, read_summary(watched.stop(), runs, _weighted_names(model))
+    return 1000 * elapsed / runs, read_summary(profiled.stop(), runs, _layer_names(model))
 
 
-def read_summary(summary: str, runs: int, weighted: Sequence[tuple[str, str]]) -> list[ProfiledOperator]:
-    """Reads what LiteRT's profiler prints.
+def read_summary(summary: str, runs: int, layers: Sequence[tuple[str, str]]) -> list[ProfiledOperator]:
+    """Parses the summary that LiteRT's profiler prints.
 
     Args:
         summary: the text.
-        runs: how many runs it sums up.
-        weighted: kind and name of each convolution and dense layer in the file, in order. XNNPACK keeps their number
-            and order, and no names; operators get one where that is so, and their place otherwise.
+        runs: number of runs that it summarizes.
+        layers: kind and name of each convolution and dense layer in the file, in order. XNNPACK keeps their number and
+            order but not their names; if those match, operators get the layers' names, otherwise an index.
 
     Raises:
-        MeasurementError: the text is not as expected.
+        MeasurementError: the text has another format.
     """
     section = re.search(r"= Run Order =+\n.*\n((?:.+\n)+)", summary)
     lines = [_LINE.match(line) for line in section[1].splitlines()] if section else []
     matches = [line for line in lines if line]
     if not matches or len(matches) < len(lines):
         raise MeasurementError(
-            "cannot read the summary of LiteRT's profiler: it is written otherwise than by ai-edge-litert 2.3; install"
-            " that version to profile"
+            "cannot read the summary of LiteRT's profiler: its format is not that of ai-edge-litert 2.3; install that"
+            " version to profile"
         )
     kinds = [match["kind"] for match in matches]
-    names = _name(kinds, weighted)
+    names = _find_names(kinds, layers)
     return [
         ProfiledOperator(
-            name=names.get(place, f"#{match['place']}"),
+            name=names.get(index, f"#{match['index']}"),
             kind=match["kind"].removeprefix(_DELEGATE),
             milliseconds=float(match["mean"]) * int(match["calls"]) / runs,
             calls=int(match["calls"]) / runs,
         )
-        for place, match in enumerate(matches)
+        for index, match in enumerate(matches)
     ]
 
 
-def _name(kinds: Sequence[str], weighted: Sequence[tuple[str, str]]) -> dict[int, str]:
-    """The names of convolutions and dense layers by their place among the operators; none where it is not certain."""
+def _find_names(kinds: Sequence[str], layers: Sequence[tuple[str, str]]) -> dict[int, str]:
+    """Returns the names of convolutions and dense layers by index among the operators; empty unless certain."""
     ran = [
-        place
-        for place, kind in enumerate(kinds)
-        if kind in _WEIGHTED or kind.removeprefix(_DELEGATE).startswith(_WEIGHTED_BY_XNNPACK)
+        index
+        for index, kind in enumerate(kinds)
+        if kind in _LAYERS or kind.removeprefix(_DELEGATE).startswith(_XNNPACK_LAYERS)
     ]
-    alike = len(ran) == len(weighted) and all(
-        ("DEPTHWISE" in kind) == ("DEPTHWISE" in kinds[place] or "DWConv" in kinds[place])
-        for place, (kind, _) in zip(ran, weighted, strict=True)
+    alike = len(ran) == len(layers) and all(
+        ("DEPTHWISE" in kind) == ("DEPTHWISE" in kinds[index] or "DWConv" in kinds[index])
+        for index, (kind, _) in zip(ran, layers, strict=True)
     )
-    one_side = len({kinds[place].startswith(_DELEGATE) for place in ran}) == 1  # else the order is not that of the file
-    return {place: name for place, (_, name) in zip(ran, weighted, strict=True)} if alike and one_side else {}
+    # XNNPACK keeps the order of the file among its own operators only.
+    one_side = len({kinds[index].startswith(_DELEGATE) for index in ran}) == 1
+    return {index: name for index, (_, name) in zip(ran, layers, strict=True)} if alike and one_side else {}
 
 
-def _weighted_names(model: Path) -> list[tuple[str, str]]:
-    """Kind and name of each convolution and dense layer: that of its output, of the first where several were fused."""
+def _layer_names(model: Path) -> list[tuple[str, str]]:
+    """Returns the kind of each convolution and dense layer, and the name of its output (the first of fused ones)."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
@@ -132,12 +134,12 @@ def _weighted_names(model: Path) -> list[tuple[str, str]]:
     return [
         (operator["op_name"], tensors.get(operator["outputs"][0], "?").split(";")[0])
         for operator in interpreter._get_ops_details()
-        if operator["op_name"] in _WEIGHTED
+        if operator["op_name"] in _LAYERS
     ]
 
 
-class _WatchedModel:
-    """A TFLite file in LiteRT's compiled model, with its profiler. Its process ends soon, and frees all.
+class _ProfiledModel:
+    """A TFLite file as a LiteRT compiled model with a profiler. Nothing is freed, because the process ends soon.
 
     Raises:
         MeasurementError: the library lacks a function, or one of them failed.
@@ -145,7 +147,7 @@ class _WatchedModel:
 
     def __init__(self, model: Path, threads: int, query: Tensor) -> None:
         self._library = _load_library()
-        self._kept: list[object] = []  # what the library points to
+        self._kept: list[object] = []  # referenced by the library
         environment, file, options, signature = (ctypes.c_void_p() for _ in range(4))
         self._model, self._profiler = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("LiteRtCreateEnvironment", 0, None, ctypes.byref(environment))
@@ -170,7 +172,7 @@ class _WatchedModel:
         self._call("LiteRtStartProfiler", self._profiler)
 
     def stop(self) -> str:
-        """Ends profiling; the summary of all runs since ``start``."""
+        """Stops profiling, and returns the summary of all runs since ``start``."""
         self._call("LiteRtStopProfiler", self._profiler)
         summary = ctypes.c_char_p()
         self._call("LiteRtGetProfileSummary", self._profiler, self._model, ctypes.byref(summary))
@@ -185,10 +187,10 @@ class _WatchedModel:
             ) from error
         status = function(*arguments)
         if status != 0:
-            raise MeasurementError(f"LiteRT's profiler cannot run the model: {name} gave status {status}")
+            raise MeasurementError(f"LiteRT's profiler cannot run the model: {name} returned status {status}")
 
     def _add_option(self, options: ctypes.c_void_p, kind: str, text: str) -> None:
-        """Options are text in TOML; the library asks for a function that frees it, which is Python's work here."""
+        """Adds options, written in TOML. The library wants a function that frees the text; Python frees it here."""
         content = ctypes.create_string_buffer(text.encode())
         keep = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
         self._kept += [content, keep]
@@ -218,8 +220,8 @@ class _WatchedModel:
         self._call("LiteRtGetTensorBufferPackedSize", self._input, ctypes.byref(size))
         if size.value != query.nbytes:
             raise MeasurementError(
-                f"LiteRT's profiler takes models of fixed input lengths: this one has {size.value} bytes for"
-                f" {query.nbytes} of {query.dtype} {query.shape}"
+                f"LiteRT's profiler needs a fixed input shape: the model's input buffer has {size.value} bytes, the"
+                f" input {query.dtype} {query.shape} has {query.nbytes}"
             )
         self._call("LiteRtLockTensorBuffer", self._input, ctypes.byref(address), _WRITE)
         ctypes.memmove(address, query.tobytes(), query.nbytes)

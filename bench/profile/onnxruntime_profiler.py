@@ -19,7 +19,7 @@ from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor
 
 _NODE_ENDING = "_kernel_time"
-_FUSED_ENDING = re.compile(r"_token_\d+$")  # of a node that it put in the place of one and its (de)quantizers
+_FUSED_ENDING = re.compile(r"_token_\d+$")  # of a node that replaces a node and its (de)quantizers
 
 
 def profile_onnxruntime(
@@ -30,12 +30,12 @@ def profile_onnxruntime(
     Args:
         model: the file.
         target: in full.
-        query: what it is run on.
-        warm_up: runs that do not count.
-        runs: runs that do.
+        query: the input.
+        warm_up: number of untimed runs.
+        runs: number of profiled runs.
 
     Returns:
-        Mean milliseconds of a run, and the nodes in the order in which they ran.
+        The mean duration of a run in ms, and the nodes in execution order.
     """
     import onnxruntime
 
@@ -56,14 +56,14 @@ def profile_onnxruntime(
 
 
 def read_events(events: Sequence[Mapping[str, Any]], runs: int) -> tuple[float, list[ProfiledOperator]]:
-    """Sums up the events of the last runs of a profile.
+    """Summarizes the events of the last runs of a profile.
 
     Args:
-        events: of ONNX Runtime's profile, in the format of Chrome's traces: durations in microseconds.
-        runs: how many runs count.
+        events: ONNX Runtime's profile in Chrome's trace format, with durations in microseconds.
+        runs: number of runs to summarize.
 
     Returns:
-        Mean milliseconds of a run, and the nodes in the order in which they ran.
+        The mean duration of a run in ms, and the nodes in execution order.
     """
     counted = sorted((event for event in events if event["name"] == "model_run"), key=lambda event: event["ts"])[-runs:]
     durations: defaultdict[tuple[str, str], list[int]] = defaultdict(list)

@@ -71,7 +71,7 @@ def profile_operators(artifact: Path, target: str, *, runs: int = 50) -> Profile
     if runs < 1:
         raise OptionError(f"a profile takes 1 run or more; received {runs}")
     _, full = resolve(Target.parse(target))
-    _check_profiler(full)
+    check_profiler(full)
     BareModel(artifact, full).close()  # its error types are lost in another process
     fields = run_worker(
         python_module("tledge.bench.profile.profile_worker"),
@@ -82,7 +82,8 @@ def profile_operators(artifact: Path, target: str, *, runs: int = 50) -> Profile
     return Profile.from_dict(fields, "the profiler's process")
 
 
-def _check_profiler(target: Target) -> None:
+def check_profiler(target: Target) -> None:
+    """Raises OptionError if a target's runtime has no profiler of operators on its device."""
     if target.runtime == "keras":
         raise OptionError(
             f"cannot profile on '{target}': Keras has no profiler of operators; profile the model's .tflite or .onnx"

@@ -22,7 +22,7 @@ WARM_UP = 10
 PROFILERS = {"litert": profile_litert, "onnxruntime": profile_onnxruntime}
 
 
-def answer(request: Mapping[str, Any], _: Progress) -> dict[str, Any]:
+def run_profile(request: Mapping[str, Any], _: Progress) -> dict[str, Any]:
     """Profiles the model of a request; errors are those of ``profile_operators``."""
     artifact, target, runs = Path(request["artifact"]), Target.parse(request["target"]), request["runs"]
     model = BareModel(artifact, target)
@@ -58,4 +58,4 @@ def rank_operators(operators: Sequence[ProfiledOperator]) -> tuple[OperatorTime,
 
 
 if __name__ == "__main__":
-    raise SystemExit(serve(answer))
+    raise SystemExit(serve(run_profile))

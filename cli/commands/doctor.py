@@ -102,9 +102,9 @@ def _read_board(model: str) -> _BoardState | None:
     """Returns the health of the board; None if this machine is not a board."""
     from pathlib import Path
 
-    from tledge.bench.measure.board import read_temperature, read_throttling, vcgencmd_complaint, words
+    from tledge.bench.measure.board import read_temperature, read_throttling, vcgencmd_error, words
 
-    throttling, silence = read_throttling(), vcgencmd_complaint()
+    throttling, silence = read_throttling(), vcgencmd_error()
     if not model and throttling is None and not silence:
         return None
     return _BoardState(

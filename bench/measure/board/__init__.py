@@ -1,7 +1,7 @@
-"""What a board tells of itself: its model, what holds it down, heat, clock, memory, voltage, power.
+"""Board health: model, throttling, temperature, clock, memory, voltage and power.
 
-A board is a machine with a device tree, as ARM boards have it, or with ``vcgencmd``, as a Raspberry Pi has it. An x86
-workstation is none: nothing is sampled there.
+A board is a machine with a device tree (ARM boards) or with ``vcgencmd`` (Raspberry Pi). An x86 workstation is not a
+board, and nothing is sampled there.
 
 with BoardSampler() as sampler:
     ...
@@ -10,7 +10,7 @@ print(sampler.readings)
 
 from tledge.bench.measure.board.files import read_temperature
 from tledge.bench.measure.board.sampler import BoardSampler
-from tledge.bench.measure.board.vcgencmd import read_power, read_throttling, vcgencmd_complaint
+from tledge.bench.measure.board.vcgencmd import read_power, read_throttling, vcgencmd_error
 from tledge.bench.results.board_readings import BoardReadings, Spread
 from tledge.bench.results.throttling import Throttling, words
 
@@ -22,6 +22,6 @@ __all__ = [
     "read_power",
     "read_temperature",
     "read_throttling",
-    "vcgencmd_complaint",
+    "vcgencmd_error",
     "words",
 ]

@@ -1,6 +1,6 @@
-"""Looking at a board again and again while something else runs on it.
+"""Samples a board's health while something else runs on it.
 
-It belongs beside the process that is measured, never into it: it would take turns with what is measured there.
+Run it beside the measured process, never inside it: there it would compete for Python's interpreter lock.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tledge.bench.results.throttling import Throttling
 from tledge.core.environment import read_board_model
 
 INTERVAL = 1.0
-"""Seconds between two looks at files, which take a fraction of a millisecond."""
+"""Seconds between two samples of files, which take a fraction of a millisecond."""
 
 FIRMWARE_INTERVAL = 3.0
-"""Seconds between two looks at the firmware, each of which starts some processes."""
+"""Seconds between two samples of the firmware, each of which starts some processes."""
 
 Command = tuple[str, ...]
-_FIGURES: dict[Command, Callable[[str], float | None]] = {
+_PARSERS: dict[Command, Callable[[str], float | None]] = {
     vcgencmd.CLOCK: vcgencmd.parse_clock,
     vcgencmd.VOLTAGE: vcgencmd.parse_voltage,
     vcgencmd.POWER: vcgencmd.parse_power,
@@ -34,23 +34,23 @@ _FIGURES: dict[Command, Callable[[str], float | None]] = {
 
 
 @dataclass
-class _Seen:
+class _Samples:
     """All samples so far."""
 
-    looks: int = 0
+    count: int = 0
     temperatures: list[float] = field(default_factory=list)
     clocks: list[float] = field(default_factory=list)
     governors: set[str] = field(default_factory=set)
     memory: list[int] = field(default_factory=list)
-    figures: dict[Command, list[float]] = field(default_factory=lambda: {command: [] for command in _FIGURES})
+    firmware: dict[Command, list[float]] = field(default_factory=lambda: {command: [] for command in _PARSERS})
     throttling: list[Throttling] = field(default_factory=list)
 
 
 class BoardSampler:
-    """Samples what the board tells from ``with`` to the end of its block.
+    """Samples a board's health during a ``with`` block.
 
-    It looks once before and once after what runs, at that which an idle board tells as well: throttling, heat, memory.
-    Where the machine is no board nothing is started.
+    Throttling, temperature and memory are also sampled once before and once after the block. On a machine that is not
+    a board, nothing is started.
 
     Args:
         root: where ``/proc`` and ``/sys`` are.
@@ -60,10 +60,10 @@ class BoardSampler:
         self._root = root
         self._model = read_board_model(root)
         self._policies: list[Path] = []
-        self._seen = _Seen()
+        self._samples = _Samples()
         self._done = Event()
         self._thread: Thread | None = None
-        self._asked: list[Command] = []
+        self._commands: list[Command] = []
         self._has_firmware = False
 
     def __enter__(self) -> BoardSampler:
@@ -72,11 +72,11 @@ class BoardSampler:
         if throttling is None and not self._model:
             return self
         self._policies = files.find_policies(self._root)
-        self._look()
+        self._sample_files()
         if throttling is not None:
-            self._seen.throttling.append(throttling)
-            self._find_questions()
-        self._thread = Thread(target=self._go_on, name="board", daemon=True)
+            self._samples.throttling.append(throttling)
+            self._find_supported_commands()
+        self._thread = Thread(target=self._run, name="board", daemon=True)
         self._thread.start()
         return self
 
@@ -88,66 +88,66 @@ class BoardSampler:
         self._done.set()
         self._thread.join()
         if kind is None:
-            self._look()
-            self._ask_whether_held_down()
+            self._sample_files()
+            self._sample_throttling()
 
     @property
     def readings(self) -> BoardReadings | None:
-        """What the board told so far; None where the machine is no board."""
-        seen = self._seen
-        if not seen.looks:
+        """The readings so far; None if the machine is not a board."""
+        samples = self._samples
+        if not samples.count:
             return None
-        figures = seen.figures
+        firmware = samples.firmware
         return BoardReadings(
             model=self._model,
-            samples=seen.looks,
-            temperature=Spread.of(seen.temperatures or figures[vcgencmd.TEMPERATURE]),
-            clock=Spread.of(figures[vcgencmd.CLOCK] or seen.clocks),
-            governors=tuple(sorted(seen.governors)),
-            memory_available=min(seen.memory, default=None),
-            core_voltage=min(figures[vcgencmd.VOLTAGE], default=None),
-            power=median(figures[vcgencmd.POWER]) if figures[vcgencmd.POWER] else None,
-            throttling=_join(seen.throttling),
+            samples=samples.count,
+            temperature=Spread.of(samples.temperatures or firmware[vcgencmd.TEMPERATURE]),
+            clock=Spread.of(firmware[vcgencmd.CLOCK] or samples.clocks),
+            governors=tuple(sorted(samples.governors)),
+            memory_available=min(samples.memory, default=None),
+            core_voltage=min(firmware[vcgencmd.VOLTAGE], default=None),
+            power=median(firmware[vcgencmd.POWER]) if firmware[vcgencmd.POWER] else None,
+            throttling=_join(samples.throttling),
         )
 
-    def _find_questions(self) -> None:
-        """The commands that this firmware answers: a program is not started in vain again and again."""
-        questions = list(_FIGURES)
-        if self._seen.temperatures:
-            questions.remove(vcgencmd.TEMPERATURE)  # the same sensor, without a process
-        self._asked = [command for command in questions if _FIGURES[command](vcgencmd.ask(command)) is not None]
+    def _find_supported_commands(self) -> None:
+        """Finds the commands that this firmware supports, so that no program is started in vain later."""
+        commands = list(_PARSERS)
+        if self._samples.temperatures:
+            commands.remove(vcgencmd.TEMPERATURE)  # its file is the same sensor, and needs no process
+        self._commands = [command for command in commands if _PARSERS[command](vcgencmd.query(command)) is not None]
 
-    def _go_on(self) -> None:
+    def _run(self) -> None:
         last = float("-inf")
         while not self._done.wait(INTERVAL):
-            self._look()
-            self._look_at_clock()
+            self._sample_files()
+            self._sample_clock()
             if time.monotonic() - last >= FIRMWARE_INTERVAL - INTERVAL / 2:
                 last = time.monotonic()
-                self._ask_whether_held_down()
-                for command in self._asked:
-                    value = _FIGURES[command](vcgencmd.ask(command))
-                    self._seen.figures[command] += [] if value is None else [value]
+                self._sample_throttling()
+                for command in self._commands:
+                    value = _PARSERS[command](vcgencmd.query(command))
+                    self._samples.firmware[command] += [] if value is None else [value]
 
-    def _look(self) -> None:
-        seen = self._seen
-        seen.looks += 1
+    def _sample_files(self) -> None:
+        samples = self._samples
+        samples.count += 1
         temperature, memory = files.read_temperature(self._root), files.read_memory_available(self._root)
-        seen.temperatures += [] if temperature is None else [temperature]
-        seen.memory += [] if memory is None else [memory]
-        seen.governors |= set(filter(None, map(files.read_governor, self._policies)))
+        samples.temperatures += [] if temperature is None else [temperature]
+        samples.memory += [] if memory is None else [memory]
+        samples.governors |= set(filter(None, map(files.read_governor, self._policies)))
 
-    def _look_at_clock(self) -> None:
+    def _sample_clock(self) -> None:
         clocks = [clock for clock in map(files.read_clock, self._policies) if clock is not None]
-        self._seen.clocks += [max(clocks)] if clocks else []
+        self._samples.clocks += [max(clocks)] if clocks else []
 
-    def _ask_whether_held_down(self) -> None:
+    def _sample_throttling(self) -> None:
         throttling = vcgencmd.read_throttling() if self._has_firmware else None
-        self._seen.throttling += [] if throttling is None else [throttling]
+        self._samples.throttling += [] if throttling is None else [throttling]
 
 
 def _join(samples: list[Throttling]) -> Throttling | None:
-    """What held in any of the samples, or between them: a bit since boot that was not set at first."""
+    """Joins samples: the throttling at any of them, or between them (a bit since boot that was not set at first)."""
     if not samples:
         return None
     now = since_boot = 0

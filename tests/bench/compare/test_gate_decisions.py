@@ -106,6 +106,14 @@ def test_each_metric_is_held_against_limits_in_its_own_unit(name: str, metric: s
     assert check(f"{name} > {float(shown)}", value, metric).passed
 
 
+def test_robust_accuracy_is_that_of_the_worst_attack() -> None:
+    values = (("none", 0.9), ("pgd", 0.1), ("worst", 0.5), ("worst", 0.4))
+    cell = stored_cell([measurement("robust_accuracy", value, params={"attack": name}) for name, value in values])
+    for limit, broken in (("0.4", False), ("0.401", True)):
+        result = check_conditions([condition(f"robust_accuracy < {limit}")], stored_results(cell), None)
+        assert bool(result.violations) is broken
+
+
 def test_a_condition_covers_all_but_the_keras_model_or_what_its_pattern_matches() -> None:
     everything, exact = condition("top1 < 1"), condition("int8.tflite@litert:cpu:2: top1 < 1")
     assert everything.applies_to("model.keras", "litert:cpu:2")
@@ -160,7 +168,7 @@ def test_conditions_that_match_no_planned_row_are_rejected_before_anything_is_me
     [("top1", True), ("top1_drop", True), ("agreement", True), ("size_mb", True), ("size_kb", True), ("p50_ms", False)],
 )
 def test_an_emulated_board_has_no_times_to_check(name: str, untimed: bool) -> None:
-    check_rows([condition(f"{name} > 1")], [INT8], timed=True)
+    check_rows([condition(f"{name} > 1")], [INT8])
     if untimed:
         check_rows([condition(f"{name} > 1")], [INT8], timed=False)
     else:
@@ -225,7 +233,7 @@ def test_more_rounds_are_advised_where_the_files_were_measured_in_turns() -> Non
 
 
 def test_the_ratio_is_that_over_rounds_and_else_that_of_the_values() -> None:
-    assert "is 1.200x of" in compare_with("size_mb > 1.1x", "file_size", 1e6, 1.2e6).violations[0]
+    assert "size_mb 1.8 is 1.200x of 1.5" in compare_with("size_mb > 1.1x", "file_size", 1.5e6, 1.8e6).violations[0]
     assert "is 1.150x of" in compare_with("size_mb > 1.1x", "file_size", 1e6, 1.2e6, ratio=1.15).violations[0]
     assert compare_with("size_mb > 1.2x", "file_size", 1e6, 1.2e6).passed
 
@@ -322,6 +330,7 @@ def test_an_artifact_that_is_gone_fails_the_gate_and_a_target_that_was_left_out_
 
 def test_the_gate_passes_only_without_violations_and_unjudged_rows() -> None:
     assert GateResult().passed
+    assert GateResult().checked == 0
     assert GateResult(unsure=("a",)).passed
     assert not GateResult(violations=("a",)).passed
     assert not GateResult(unjudged=("a",)).passed

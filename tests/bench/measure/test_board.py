@@ -26,7 +26,7 @@ from tledge.bench.measure.board import (
     Spread,
     Throttling,
     read_throttling,
-    vcgencmd_complaint,
+    vcgencmd_error,
     words,
 )
 from tledge.bench.measure.board.vcgencmd import (
@@ -279,10 +279,10 @@ def test_the_sampler_ends_with_its_block(tmp_path: Path, firmware: Firmware) -> 
 
 
 def test_without_permission_the_files_are_read_and_the_reason_is_told(tmp_path: Path, firmware: Firmware) -> None:
-    assert vcgencmd_complaint() == UNKNOWN.splitlines()[0]
+    assert vcgencmd_error() == UNKNOWN.splitlines()[0]
     firmware.refuse()
     assert read_throttling() is None
-    assert vcgencmd_complaint() == "Can't open device file: /dev/vcio"
+    assert vcgencmd_error() == "Can't open device file: /dev/vcio"
     with BoardSampler(make_root(tmp_path / "root")) as sampler:
         pass
     assert sampler.readings is not None
@@ -299,7 +299,7 @@ def test_a_firmware_that_hangs_is_left_alone(
     program = tmp_path / "firmware/bin/vcgencmd"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     assert read_throttling() is None
-    assert "timed out" in vcgencmd_complaint()
+    assert "timed out" in vcgencmd_error()
 
 
 def test_doctor_tells_what_holds_a_board_down(tmp_path: Path, firmware: Firmware) -> None:

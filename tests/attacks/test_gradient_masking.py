@@ -1,4 +1,4 @@
-"""A defence that only hides gradients is flagged, and an honest model is not."""
+"""A defence that only masks gradients is flagged, and an undefended model is not."""
 
 from dataclasses import replace
 from typing import Any
@@ -88,7 +88,7 @@ def test_outcomes_alone_show_the_staircase(stairs: GradientModel, digits: Any) -
     assert set(names(find_masking_signs(attacked(stairs, digits)))) >= {"gradient_masking", "black_box_beats_white_box"}
 
 
-def test_random_answers_are_flagged(model: GradientModel, digits: Any) -> None:
+def test_random_logits_are_flagged(model: GradientModel, digits: Any) -> None:
     rng = np.random.default_rng(0)
 
     def noisy(images: Pixels) -> Any:
@@ -115,11 +115,13 @@ HONEST = [
 ]
 
 
+@pytest.mark.unit
 def test_honest_outcomes_are_not_flagged() -> None:
     assert find_masking_signs(HONEST) == ()
     assert find_masking_signs([]) == ()
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("extra", "flag", "sentence"),
     [
@@ -156,6 +158,7 @@ def test_each_sign_is_flagged_alone(extra: AttackSummary, flag: str, sentence: s
     assert flag in flags[0].sentence
 
 
+@pytest.mark.unit
 def test_a_curve_that_stays_flat_is_flagged() -> None:
     flat = [outcome("pgd", 0.95, eps=eps) for eps in (1, 2, 4, 8)]
     assert names(find_masking_signs(flat)) == ["gradient_masking", "larger_eps_not_stronger"]
@@ -166,6 +169,7 @@ def test_a_curve_that_stays_flat_is_flagged() -> None:
     )
 
 
+@pytest.mark.unit
 def test_what_a_model_has_shown_is_kept_once() -> None:
     seen = [MaskingSign("random_outputs", "first"), MaskingSign("random_outputs", "second")]
     flags = find_masking_signs(HONEST, seen)

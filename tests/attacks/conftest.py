@@ -1,4 +1,4 @@
-"""What the tests of attacks attack."""
+"""Models and photos for the tests of attacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def model(network: Any) -> GradientModel:
 
 @pytest.fixture(scope="session")
 def stairs(network: Any) -> GradientModel:
-    """The same network with logits that go up and down in steps: as right, as easily fooled, and without gradients."""
+    """The same network with logits that are rounded to steps: as accurate, as easily fooled, and without gradients."""
     import keras
 
     return GradientModel(keras.Model(network.input, keras.ops.round(network.output * 4) / 4))

@@ -1,4 +1,4 @@
-"""What every attack promises, in every norm that it searches in."""
+"""Every attack in every norm that it supports."""
 
 import dataclasses
 from typing import Any
@@ -52,7 +52,7 @@ def test_the_attacks_are_those_of_the_folder() -> None:
 def test_images_are_bytes_within_the_ball_and_successes_are_true(
     name: str, norm: str, results: Any, model: GradientModel, digits: Any
 ) -> None:
-    answers = model.logits(digits.images).argmax(axis=1)
+    predicted = model.logits(digits.images).argmax(axis=1)
     for eps in EPS[norm]:
         result = results[name, norm, eps]
         assert result.adversarial.dtype == np.uint8
@@ -61,7 +61,7 @@ def test_images_are_bytes_within_the_ball_and_successes_are_true(
         sizes = np.abs(change).max(axis=(1, 2, 3)) if norm == "linf" else np.sqrt((change**2).sum(axis=(1, 2, 3)))
         assert sizes.max() <= eps
         np.testing.assert_array_equal(result.success, model.logits(result.adversarial).argmax(axis=1) != digits.labels)
-        np.testing.assert_array_equal(result.clean_success, answers != digits.labels)
+        np.testing.assert_array_equal(result.clean_success, predicted != digits.labels)
         assert (sizes[result.clean_success] == 0).all()
         assert (result.queries[result.clean_success] == 1).all()
         assert (sizes[result.success & ~result.clean_success] > 0).all()
@@ -99,16 +99,16 @@ def test_the_seed_decides(name: str, norm: str, results: Any, model: GradientMod
 @pytest.mark.parametrize(("name", "norm"), [case for case in CASES if ATTACKS.load(case[0]).targeted])
 def test_a_target_is_reached(name: str, norm: str, model: GradientModel, digits: Any) -> None:
     result = quick(name).run(model, digits.images, digits.targeted, threat=ThreatModel(norm, EPS[norm][2]), seed=0)
-    answers = model.logits(result.adversarial).argmax(axis=1)
-    np.testing.assert_array_equal(result.success, answers == digits.targeted.target_classes)
+    predicted = model.logits(result.adversarial).argmax(axis=1)
+    np.testing.assert_array_equal(result.success, predicted == digits.targeted.target_classes)
     assert result.success.mean() >= LEAST_TARGETED.get(name, 0.9)
 
 
 @pytest.mark.parametrize("name", ATTACKS.names())
-def test_what_is_not_attacked_stays(name: str, model: GradientModel, digits: Any) -> None:
-    """Photos that already get the wanted answer."""
-    answers = model.logits(digits.images).argmax(axis=1)
-    wrong = Goal((answers + 1) % 10, answers)
+def test_photos_that_already_reach_the_goal_stay_unchanged(name: str, model: GradientModel, digits: Any) -> None:
+    """All photos reach the goal without a change."""
+    predicted = model.logits(digits.images).argmax(axis=1)
+    wrong = Goal((predicted + 1) % 10, predicted)
     result = quick(name).run(model, digits.images, wrong, threat=ThreatModel("linf", 8), seed=0)
     assert result.success.all()
     assert result.clean_success.all()
@@ -129,7 +129,7 @@ def test_what_is_not_attacked_stays(name: str, model: GradientModel, digits: Any
         ({"seed": -1}, "seed must be 0 or more"),
     ],
 )
-def test_bad_input_is_said(name: str, change: Any, message: str, model: GradientModel, digits: Any) -> None:
+def test_bad_input_is_rejected(name: str, change: Any, message: str, model: GradientModel, digits: Any) -> None:
     options = {"images": digits.images, "goal": digits.goal, "threat": ThreatModel("linf", 8), "seed": 0, **change}
     with pytest.raises(OptionError, match=message):
         quick(name).run(model, options.pop("images"), options.pop("goal"), **options)
@@ -159,6 +159,6 @@ def test_without_gradients_the_attacks_that_remain_are_named(name: str, model: G
         ([-1], None, "labels must be class indices"),
     ],
 )
-def test_goals_that_cannot_be_are_refused(labels: Any, targets: Any, message: str) -> None:
+def test_goals_that_cannot_be_are_rejected(labels: Any, targets: Any, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         Goal(np.array(labels), None if targets is None else np.array(targets))

@@ -1,4 +1,4 @@
-"""A defence that only hides gradients is flagged, and an honest model is not."""
+"""A defence that only masks gradients is flagged, and an undefended model is not."""
 
 from dataclasses import replace
 from typing import Any
@@ -88,7 +88,7 @@ def test_outcomes_alone_show_the_staircase(stairs: GradientModel, digits: Any) -
     assert set(names(find_masking_signs(attacked(stairs, digits)))) >= {"gradient_masking", "black_box_beats_white_box"}
 
 
-def test_random_answers_are_flagged(model: GradientModel, digits: Any) -> None:
+def test_random_logits_are_flagged(model: GradientModel, digits: Any) -> None:
     rng = np.random.default_rng(0)
 
     def noisy(images: Pixels) -> Any:

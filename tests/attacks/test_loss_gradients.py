@@ -31,8 +31,8 @@ aimed = {loss: model.gradients(images, targeted, loss) for loss in ("cross-entro
 attacks = {}
 for name in ("fgsm", "pgd", "apgd"):
     result = ATTACKS.load(name).run(model, images, goal, threat=ThreatModel("linf", 6), seed=1)
-    answers = model.logits(result.adversarial).argmax(axis=1)
-    attacks[name] = [int(result.success.sum()), bool((result.success == (answers != goal.labels)).all())]
+    predicted = model.logits(result.adversarial).argmax(axis=1)
+    attacks[name] = [int(result.success.sum()), bool((result.success == (predicted != goal.labels)).all())]
 np.savez(
     f"{folder}/jax.npz",
     logits=model.logits(images),
@@ -87,7 +87,7 @@ def test_the_model_stays_as_it_was_and_new_weights_count(network: Any, digits: A
     np.testing.assert_allclose(model.logits(digits.images), 2 * before.logits, rtol=1e-4, atol=1e-4)
 
 
-def test_an_unknown_loss_is_refused(model: GradientModel, digits: Any) -> None:
+def test_an_unknown_loss_is_rejected(model: GradientModel, digits: Any) -> None:
     with pytest.raises(UnknownNameError, match="unknown loss function 'hinge'. Loss functions: cross-entropy, dlr"):
         model.gradients(digits.images, digits.goal, "hinge")
 
@@ -116,12 +116,12 @@ def _with_softmax(model: Any) -> Any:
         (lambda: "model.keras", "attacks need a built keras.Model .* received 'model.keras'"),
     ],
 )
-def test_what_is_no_classifier_is_refused(build: Any, message: str) -> None:
+def test_what_is_no_classifier_is_rejected(build: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         GradientModel(build())
 
 
-def test_a_batch_size_of_nothing_is_refused(network: Any) -> None:
+def test_a_batch_size_of_nothing_is_rejected(network: Any) -> None:
     with pytest.raises(OptionError, match="batch_size must be 1 or more; received 0"):
         GradientModel(network, batch_size=0)
 
@@ -140,9 +140,9 @@ def test_jax_finds_the_same(network: Any, model: GradientModel, digits: Any, tmp
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["backend"] == "jax"
-    assert not told["tensorflow"]
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["backend"] == "jax"
+    assert not report["tensorflow"]
     found = np.load(tmp_path / "jax.npz")
     np.testing.assert_allclose(found["logits"], model.logits(digits.images), atol=1e-3)
     for goal, kind in ((digits.goal, ""), (digits.targeted, "targeted ")):
@@ -151,7 +151,7 @@ def test_jax_finds_the_same(network: Any, model: GradientModel, digits: Any, tmp
             np.testing.assert_allclose(found[f"{kind}{loss} losses"], here.losses, atol=1e-3)
             near = 1e-3 * np.abs(here.gradients).max()
             np.testing.assert_allclose(found[f"{kind}{loss} gradients"], here.gradients, atol=near)
-    fooled = {name: count for name, (count, true) in told["attacks"].items() if true}
+    fooled = {name: count for name, (count, true) in report["attacks"].items() if true}
     assert fooled["apgd"] >= fooled["pgd"] - 1 >= fooled["fgsm"] - 1 >= 0
     assert fooled["pgd"] > 0
 

@@ -93,9 +93,12 @@ def test_boxes_are_compared_within_a_ball_and_by_their_best() -> None:
         (0.5, 0.5, {}, False),
         (0.5, 0.4, {}, False),
         (0.5, 0.6, {"eps": 4.0}, False),
+        (0.5, 0.6, {"eps": 16.0}, False),
         (0.5, 0.6, {"norm": "l2"}, False),
         (0.5, 0.6, {"attack": "apgd"}, False),
+        (0.5, 0.6, {"attack": "zgd"}, False),
         (0.5, 0.6, {"steps": 20}, False),  # not more
+        (0.6, 0.5, {"steps": 20}, False),
     ],
 )
 def test_more_steps_must_not_do_worse(fewer: float, more: float, changed: Any, found: bool) -> None:
@@ -114,9 +117,11 @@ def test_more_steps_must_not_do_worse(fewer: float, more: float, changed: Any, f
         (0.5, 0.53, {"eps": 16.0}, True),
         (0.5, 0.5, {"eps": 31.0}, False),  # not yet 4 times
         (0.5, 0.5, {"eps": 32.0}, True),
+        (0.5, 0.5, {"eps": 33.0}, True),
         (0.5, 0.51, {"eps": 32.0}, True),
         (0.5, 0.49, {"eps": 32.0}, False),
         (0.02, 0.02, {"eps": 32.0}, False),  # nothing is left to win
+        (0.01, 0.01, {"eps": 32.0}, False),
         (0.03, 0.03, {"eps": 32.0}, True),
         (0.5, 0.5, {"eps": 32.0, "white_box": False}, False),
         (0.5, 0.53, {"eps": 32.0, "white_box": False}, True),
@@ -153,8 +158,15 @@ def test_an_eps_without_bounds_must_be_fatal(accuracy: float, changed: Any, foun
     assert names(check_eps([one])) == ["unbounded_eps_not_fatal"] * found
 
 
+def test_every_pair_of_the_same_attack_is_compared() -> None:
+    others = [summary(0.5), summary(0.4, eps=16.0, steps=50), summary(0.6, eps=24.0)]
+    assert names(check_eps(others)) == ["larger_eps_not_stronger"]
+
+
 def test_signs_are_summed_up_once_each() -> None:
     assert find_masking_signs([]) == ()
+    (headline, sign) = find_masking_signs([], [MaskingSign("black_box_beats_white_box", "square won")])
+    assert (headline.name, sign.name) == ("gradient_masking", "black_box_beats_white_box")
     given = [MaskingSign("zero_gradients", "no slope"), MaskingSign("gradient_masking", "old")]
     signs = find_masking_signs([summary(0.5), summary(0.6, steps=50)], given)
     assert names(signs) == ["gradient_masking", "zero_gradients", "more_steps_not_stronger"]

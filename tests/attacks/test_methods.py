@@ -1,4 +1,4 @@
-"""What is particular about each attack, and about the losses that they maximize."""
+"""Each attack by itself, on a small network."""
 
 from typing import Any
 
@@ -107,13 +107,13 @@ def test_dlr_needs_classes(classes: int, targeted: bool, message: str) -> None:
         (lambda: Square(p_init=1.5), "p_init must be a fraction"),
     ],
 )
-def test_parameters_that_cannot_be_are_refused(build: Any, message: str) -> None:
+def test_parameters_that_cannot_be_are_rejected(build: Any, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         build()
 
 
 @pytest.mark.unit
-def test_an_unknown_loss_is_refused() -> None:
+def test_an_unknown_loss_is_rejected() -> None:
     with pytest.raises(UnknownNameError, match="unknown loss function 'dlt'. Did you mean 'dlr'"):
         Apgd(loss="dlt")
 
@@ -135,12 +135,12 @@ def test_how_photos_are_grouped_makes_no_difference(
 def test_square_shows_only_photos_that_are_not_yet_fooled(model: GradientModel, digits: Any) -> None:
     shown: list[int] = []
 
-    def answers(images: Pixels) -> Any:
+    def logits(images: Pixels) -> Any:
         assert images.dtype == np.uint8
         shown.append(len(images))
         return model.logits(images)
 
-    result = Square(queries=80).run(answers, digits.images, digits.goal, threat=ThreatModel("linf", 24), seed=0)
+    result = Square(queries=80).run(logits, digits.images, digits.goal, threat=ThreatModel("linf", 24), seed=0)
     assert shown[1:-1] == sorted(shown[1:-1], reverse=True)
     assert sum(shown) == result.queries.sum()
     assert len(set(shown)) > 5
@@ -155,7 +155,7 @@ def test_squares_stay_inside_and_are_taken_back(kind: Any, shape: tuple[int, int
     eps = 9 if kind is LinfSquares else 150
     threat = ThreatModel("linf" if kind is LinfSquares else "l2", eps)
     squares = kind(originals, eps)
-    squares.start([np.random.default_rng(place) for place in range(4)])
+    squares.start([np.random.default_rng(index) for index in range(4)])
     lengths = threat.distance(squares.images, originals)
     assert lengths.min() > 0.8 * eps
     for side in (11, 7, 3, 3, 3):
@@ -194,8 +194,7 @@ def test_progress_ends_at_its_total(model: GradientModel, digits: Any) -> None:
         assert recorder.label == f"{attack.name} linf 12/255"
 
 
-@pytest.mark.unit
-def test_answers_that_are_no_numbers_are_said(digits: Any) -> None:
+def test_logits_that_are_not_finite_are_rejected(digits: Any) -> None:
     with pytest.raises(ModelError, match="not finite"):
         Square().run(
             lambda images: np.full((len(images), 10), np.nan, np.float32),

@@ -28,7 +28,7 @@ ORIGINALS = RNG.integers(0, 256, (6, 20, 24, 3), np.uint8)
         ("l2", -3, "1 or more"),
     ],
 )
-def test_an_eps_that_no_image_of_bytes_can_hold_is_refused(norm: str, eps: float, message: str) -> None:
+def test_an_eps_that_no_image_of_bytes_can_hold_is_rejected(norm: str, eps: float, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         ThreatModel(norm, eps)
 

@@ -1,4 +1,4 @@
-"""What holds for every corruption."""
+"""Properties of every corruption."""
 
 from __future__ import annotations
 
@@ -94,8 +94,7 @@ def test_no_photos_are_no_photos() -> None:
     assert corrupt(nothing, "fog", severity=1, seed=0).shape == nothing.shape
 
 
-@pytest.mark.unit
-def test_an_unknown_corruption_is_told_with_the_nearest_name(photos: Pixels) -> None:
+def test_an_unknown_corruption_suggests_the_nearest_name(photos: Pixels) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown corruption 'gausian_noise'. Did you mean 'gaussian_noise'\?"):
         corrupt(photos, "gausian_noise", severity=1, seed=0)
 
@@ -118,14 +117,13 @@ def test_severities_are_one_to_five(severity: int, photos: Pixels) -> None:
     ],
     ids=["dtype", "one photo", "grey", "too small"],
 )
-def test_what_is_no_batch_of_photos_is_refused(images: Pixels) -> None:
+def test_what_is_no_batch_of_photos_is_rejected(images: Pixels) -> None:
     with pytest.raises(OptionError, match=r"uint8 \(N, height, width, 3\).*received") as caught:
         corrupt(images, "fog", severity=1, seed=0)
     assert str(images.shape) in str(caught.value)
 
 
-@pytest.mark.unit
-def test_negative_seeds_and_indices_are_refused(photos: Pixels) -> None:
+def test_negative_seeds_and_indices_are_rejected(photos: Pixels) -> None:
     with pytest.raises(OptionError, match="received -1 and 0"):
         corrupt(photos, "fog", severity=1, seed=-1)
     with pytest.raises(OptionError, match="received 0 and -2"):

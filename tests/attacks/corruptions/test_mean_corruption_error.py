@@ -49,7 +49,7 @@ def test_no_ratio_is_no_number() -> None:
         ({"fog": [0.1]}, {"fog": [math.nan]}, "received nan for fog"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(
+def test_what_cannot_be_compared_is_rejected(
     errors: dict[str, list[float]], reference: dict[str, list[float]], message: str
 ) -> None:
     with pytest.raises(MeasurementError, match=message):

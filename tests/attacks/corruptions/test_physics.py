@@ -244,8 +244,8 @@ def test_warm_light_is_red_and_cold_light_is_blue() -> None:
 
 
 def spread(values: npt.NDArray[np.float32]) -> float:
-    places = np.arange(len(values)) - len(values) // 2
-    return float(np.sqrt(np.sum(values * places**2) / values.sum()))
+    indices = np.arange(len(values)) - len(values) // 2
+    return float(np.sqrt(np.sum(values * indices**2) / values.sum()))
 
 
 @pytest.mark.unit

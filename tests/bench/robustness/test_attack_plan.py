@@ -55,7 +55,7 @@ def test_plans_are_what_options_say() -> None:
         ({"attack": "pgd", "attack_target": ""}, "`attack_target` needs the name of a class"),
     ],
 )
-def test_plans_that_cannot_be_are_refused(options: Any, message: str) -> None:
+def test_plans_that_cannot_be_are_rejected(options: Any, message: str) -> None:
     with pytest.raises(OptionError) as error:
         plan_attacks(options)
     assert str(error.value) == message

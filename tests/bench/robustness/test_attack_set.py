@@ -91,7 +91,7 @@ def _escape(folder: Path) -> None:
         (_postdate, "made with an eps of 4, but is listed under linf 2/255"),
     ],
 )
-def test_a_spoilt_set_is_refused(attack_set: AttackSet, tmp_path: Path, spoil: Any, said: str) -> None:
+def test_a_spoilt_set_is_rejected(attack_set: AttackSet, tmp_path: Path, spoil: Any, said: str) -> None:
     attack_set.save(tmp_path)
     spoil(tmp_path)
     with pytest.raises(DataError, match=said):

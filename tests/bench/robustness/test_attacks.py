@@ -93,8 +93,8 @@ def test_robust_accuracy_is_that_of_the_artifact_on_the_saved_photos(record: Ben
         right = {}
         for item in saved.attacked:
             if item.attack == "pgd" or item.source == "float16.tflite":
-                answers = classifier.logits(item.shown(saved.photos.pixels)).argmax(axis=1)
-                right[item.attack, item.threat.eps] = (answers == labels) & clean
+                predicted = classifier.logits(item.shown(saved.photos.pixels)).argmax(axis=1)
+                right[item.attack, item.threat.eps] = (predicted == labels) & clean
     for (attack, eps), hits in right.items():
         (row,) = rows(record, "robust_accuracy", attack=attack, eps=eps)
         assert row.value == hits.mean()
@@ -135,7 +135,7 @@ def test_saved_photos_are_within_eps_and_shown_in_the_report(record: BenchRecord
     assert any(line.startswith("Under the worst of all attacks at L∞ eps 8/255") for line in record.conclusions)
 
 
-def test_roads_are_told_apart(record: BenchRecord, folder: Path) -> None:
+def test_transfer_and_direct_attacks_are_separate(record: BenchRecord, folder: Path) -> None:
     roads = {
         (item.artifact, item.params["attack"], item.params["road"], item.params.get("source"))
         for item in read_results(record.results)
@@ -229,7 +229,7 @@ def test_photos_of_other_classes_are_aimed_at_one(folder: Path, tmp_path: Path) 
 
 
 def test_a_defence_that_only_hides_gradients_is_flagged(network: Any, folder: Path, tmp_path: Path) -> None:
-    """Logits that go up and down in steps: no gradient leads anywhere, and the artifact is as easily fooled."""
+    """Logits are rounded to steps: gradients are zero, but the artifact is as easily fooled."""
     import keras
 
     stairs = keras.Model(network.input, keras.ops.round(network.output * 4) / 4)
@@ -257,8 +257,8 @@ def test_a_defence_that_only_hides_gradients_is_flagged(network: Any, folder: Pa
         assert "zero_gradients" not in row.flags, "the table has the headline alone"
 
 
-def test_answers_that_only_hide_the_way_are_flagged(network: Any, folder: Path, tmp_path: Path) -> None:
-    """The same network with coarsely rounded logits as a quantized file: square is lost, transferred photos are not."""
+def test_rounded_logits_that_mask_gradients_are_flagged(network: Any, folder: Path, tmp_path: Path) -> None:
+    """The same network with coarsely rounded logits as a quantized file: Square fails, transferred photos do not."""
     import keras
 
     coarse = keras.Model(network.input, keras.ops.round(network.output / 6) * 6)
@@ -307,7 +307,7 @@ def test_another_models_gradients_stand_in(folder: Path, tmp_path: Path) -> None
     assert {(row.params["road"], row.params["source"]) for row in found} == {("transfer", "model.keras")}
 
 
-def test_impossible_wishes_are_refused_before_anything_is_measured(folder: Path, tmp_path: Path) -> None:
+def test_impossible_options_are_rejected_before_anything_is_measured(folder: Path, tmp_path: Path) -> None:
     def ask(*options: object, files: Sequence[object] = (folder / "float32.tflite",)) -> Any:
         data = () if "--attack-set" in options else ("--data", folder / "photos")
         return tledge("bench", *files, *SHORT, *data, "--output", tmp_path / "out", *options, cwd=tmp_path)
@@ -337,7 +337,7 @@ def test_photos_must_be_there_and_models_of_one_size(folder: Path, tiny_artifact
         bench(files=[folder / "float32.tflite", tiny_artifacts / "float32.onnx"], attack="square")
 
 
-def test_without_keras_the_attacks_that_remain_are_told(folder: Path, tmp_path: Path) -> None:
+def test_without_keras_the_remaining_attacks_are_named(folder: Path, tmp_path: Path) -> None:
     done = tledge(
         *("bench", folder / "float32.tflite", folder / "model.keras", *SHORT, "--data", folder / "photos"),
         *("--attack", "pgd,square", "--output", tmp_path / "out"),
@@ -471,7 +471,7 @@ def test_a_model_of_other_classes_is_not_shown_a_set(
         bench(files=[folder / "float32.tflite", tmp_path / "other.tflite"], attack_set=record.folder.adversarial)
 
 
-def test_a_set_of_other_classes_or_size_is_refused(attack_set: AttackSet, folder: Path, tmp_path: Path) -> None:
+def test_a_set_of_other_classes_or_size_is_rejected(attack_set: AttackSet, folder: Path, tmp_path: Path) -> None:
     attack_set.save(tmp_path)
     with pytest.raises(OptionError, match="dog/wolf"):
         bench(files=[folder / "float32.tflite"], attack_set=tmp_path)

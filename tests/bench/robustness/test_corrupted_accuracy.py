@@ -50,7 +50,7 @@ def hits(item: RobustnessCell, **rights: list[int]) -> _CorruptedHits:
     return _CorruptedHits(item, by_set)
 
 
-def test_names_and_groups_are_told_apart() -> None:
+def test_names_and_groups_are_parsed() -> None:
     assert parse_corruptions(["edge", "fog"]) == ("fog", *GROUPS["edge"])
     assert parse_corruptions(["all"]) == GROUPS["all"]
     assert len(GROUPS["all"]) == 21

@@ -55,11 +55,11 @@ def test_accuracy_is_that_of_the_artifact_on_the_same_corrupted_photos(files: Pa
         corruption_images=9,
     )
     paths = [files / "photos" / name / f"{index}.png" for name in CLASSES for index in range(5)]
-    places = choose_balanced(range(15), [0] * 5 + [1] * 5 + [2] * 5, 9, 0)
-    labels = np.array([place // 5 for place in places])
+    indices = choose_balanced(range(15), [0] * 5 + [1] * 5 + [2] * 5, 9, 0)
+    labels = np.array([index // 5 for index in indices])
     assert np.bincount(labels).tolist() == [3, 3, 3]
     with Classifier(files / "float32.tflite", target="litert:cpu:1") as classifier:
-        pixels = np.stack([classifier.load(paths[place]) for place in places])
+        pixels = np.stack([classifier.load(paths[index]) for index in indices])
         expected = {("none", 0): (classifier.logits(pixels).argmax(axis=1) == labels).mean()}
         for name in NAMES:
             for severity in SEVERITIES:
@@ -99,7 +99,7 @@ def test_the_command_shows_and_repeats_it(files: Path) -> None:
     )
 
 
-def test_no_photos_at_all_are_refused(files: Path) -> None:
+def test_no_photos_at_all_are_rejected(files: Path) -> None:
     with pytest.raises(OptionError, match="`corruption_images` must be 1 or more; received 0"):
         bench(files=[files / "float32.onnx"], data=files / "photos", corruptions=["fog"], corruption_images=0)
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 
 
 def make_dataset(*sizes: Sequence[int], assigned: Sequence[str] | None = None) -> Dataset:
-    """A data set; each argument has the sizes of the groups of a class: ``[2, 1]`` is a pair of near-duplicates and one."""
+    """A data set; each argument has the sizes of a class's groups: ``[2, 1]`` is a pair of near-duplicates and one."""
     samples, groups = [], []
     for label, groups_of_class in enumerate(sizes):
         for number, size in enumerate(groups_of_class):

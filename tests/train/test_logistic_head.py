@@ -5,7 +5,10 @@ import pytest
 
 from tledge.core.errors import TrainingError
 from tledge.train.feature_cache import FeatureSet
-from tledge.train.logistic_head import INVERSE_STRENGTHS, fit_head
+from tledge.train.history import Epoch
+from tledge.train.logistic_head import INVERSE_STRENGTHS, fit_head, out_of_patience
+
+pytestmark = pytest.mark.unit
 
 pytestmark = pytest.mark.unit
 
@@ -78,3 +81,90 @@ def test_features_that_are_no_numbers_are_said(tmp_path: Path) -> None:
     np.save(train.files[0], broken)
     with pytest.raises(TrainingError, match="the loss became nan in the linear probe"):
         fit_head(train, validation, class_weights=np.ones(CLASSES, np.float32), passes=10)
+
+
+@pytest.mark.parametrize(
+    ("losses", "stops"),
+    [
+        ([2], False),
+        ([2, 3], False),
+        ([2, 1], False),
+        ([2, 3, 4], True),
+        ([2, 2, 2], True),  # no better than the best
+        ([3, 2, 1, 2], False),
+        ([3, 2, 3, 1], False),
+        ([3, 1, 2, 2], True),
+        ([3, 1, 2, 0.5], False),
+    ],
+)
+def test_no_weaker_penalty_is_tried_after_two_without_a_lower_loss(losses: list[float], stops: bool) -> None:
+    assert out_of_patience(losses) is stops
+
+
+def save(folder: Path, features: np.ndarray, labels: np.ndarray) -> FeatureSet:
+    folder.mkdir()
+    np.save(folder / "0.npy", features.astype(np.float32))
+    return FeatureSet((folder / "0.npy",), labels)
+
+
+def test_penalties_are_tried_from_strong_to_weak_until_two_are_no_better(tmp_path: Path) -> None:
+    """With as many channels as photos, a weak penalty overfits: the best one is neither the first nor the last."""
+    rng = np.random.default_rng(2)
+    centres = rng.normal(0, 0.1, (2, 60))
+    labels = np.arange(60) % 2
+    train, validation = (
+        save(tmp_path / name, centres[labels] + rng.normal(0, 1, (60, 60)), labels) for name in ("train", "validation")
+    )
+    rows: list[Epoch] = []
+    head, history = fit_head(train, validation, class_weights=np.ones(2, np.float32), passes=200, on_fit=rows.append)
+    losses = [row.val_loss for row in history]
+    best = losses.index(min(losses))
+    assert 0 < best < len(INVERSE_STRENGTHS) - 3
+    assert len(losses) == best + 3, "two more penalties, and no third one"
+    assert head.inverse_strength == INVERSE_STRENGTHS[best]
+    assert tuple(rows) == history
+    assert [row.epoch for row in history] == list(range(1, len(history) + 1))
+    logits = all_of(validation) @ head.kernel + head.bias
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    entropies = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(60), labels]
+    assert losses[best] == pytest.approx(entropies.mean(), rel=1e-4), "the head is the one of the lowest loss"
+    assert history[best].val_top1 == np.mean(logits.argmax(axis=1) == labels)
+
+
+def test_the_penalty_is_scaled_by_the_photos_and_leaves_the_bias_out(tmp_path: Path) -> None:
+    """Without any information, the bias is that of the frequencies of the classes, however strong the penalty."""
+    labels = np.array([0] * 30 + [1] * 10)
+    train = save(tmp_path / "train", np.tile([[4.0], [6.0]], (20, 1)), labels)
+    head, history = fit_head(train, train, class_weights=np.ones(2, np.float32), passes=500)
+    logits = np.array([5.0]) @ head.kernel + head.bias
+    assert logits[0] - logits[1] == pytest.approx(np.log(3), abs=0.02)
+    assert history[0].loss == pytest.approx(0.75 * np.log(4 / 3) + 0.25 * np.log(4), abs=1e-3)
+
+
+def test_dead_channels_do_no_harm(tmp_path: Path) -> None:
+    labels = np.arange(40) % 2
+    rng = np.random.default_rng(0)
+    alive = labels[:, np.newaxis] + rng.normal(0, 0.3, (40, 1))
+    train = save(tmp_path / "train", np.hstack([alive, np.full((40, 1), 7.0)]), labels)
+    dead_lives = save(tmp_path / "validation", np.hstack([alive, np.full((40, 1), 7.01)]), labels)
+    head, history = fit_head(train, dead_lives, class_weights=np.ones(2, np.float32), passes=500)
+    assert np.isfinite(head.kernel).all()
+    assert history[-1].val_top1 >= 0.9
+
+
+def test_the_most_passes_bound_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tledge.train import logistic_head
+
+    train, validation = draw(tmp_path / "train", 300, 0), draw(tmp_path / "validation", 200, 1)
+    calls = []
+    genuine = logistic_head._Objective.__call__
+
+    def counted(self: logistic_head._Objective, flat: np.ndarray, penalty: float) -> object:
+        calls.append(penalty)
+        return genuine(self, flat, penalty)
+
+    monkeypatch.setattr(logistic_head._Objective, "__call__", counted)
+    _, history = fit_head(train, validation, class_weights=np.ones(CLASSES, np.float32), passes=3)
+    used = {penalty: calls.count(penalty) for penalty in calls}
+    assert list(used) == pytest.approx([1 / (300 * strength) for strength in INVERSE_STRENGTHS[: len(history)]])
+    assert max(used.values()) <= 3 + 3, "L-BFGS ends its line search first"

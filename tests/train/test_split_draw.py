@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 
 
 def make_dataset(*sizes: Sequence[int], assigned: Sequence[str] | None = None) -> Dataset:
-    """A data set; each argument has the sizes of the groups of a class: ``[2, 1]`` is a pair and a single."""
+    """A data set; each argument has the sizes of a class's groups: ``[2, 1]`` is a pair of near-duplicates and one."""
     samples, groups = [], []
     for label, groups_of_class in enumerate(sizes):
         for number, size in enumerate(groups_of_class):
@@ -112,6 +112,13 @@ def split_sizes(sizes: Sequence[int], fractions: dict[str, float]) -> dict[str, 
         ),
         ([3, 1, 3], {"validation": 0.29, "test": 0.1}, {"validation": [1], "test": [0, 0, 0], "train": [2, 2, 2]}),
         ([1, 2], {}, {"train": [0, 1, 1]}),
+        # 1 is taken, 3 more would be one too many of 3
+        ([1, 3, 1, 1, 9], {"test": 0.2}, {"test": [0, 2, 3], "train": [1, 1, 1] + [4] * 9}),
+        (
+            [9, 9, 1, 1],
+            {"validation": 0.1, "test": 0.1},
+            {"validation": [2, 3], "test": [0] * 9, "train": [1] * 9},
+        ),
     ],
 )
 def test_splits_take_whole_groups(
@@ -132,6 +139,8 @@ def test_three_different_photos_of_a_class_are_enough_and_two_are_not() -> None:
     )
     with pytest.raises(DataError, match=message):
         draw_splits(make_dataset([1] * 3, [9, 9]), 0)
+    with pytest.raises(DataError, match="of class 'class 1' in 'photos': 1 "):
+        draw_splits(make_dataset([1] * 3, [9]), 0)
 
 
 def test_splits_that_the_data_assigns_are_kept_and_the_others_are_drawn() -> None:

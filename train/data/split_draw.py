@@ -93,7 +93,7 @@ def draw_groups(groups: Groups, fractions: Mapping[str, float]) -> dict[str, lis
     drawn: dict[str, list[Sample]] = {}
     left = list(groups)
     for done, (split, fraction) in enumerate(fractions.items()):
-        wanted = max(1, round(fraction * total))
+        wanted = round(fraction * total)
         needed_later = len(fractions) - done  # a group for each later split, and one for training
         taken: list[Sample] = []
         too_large: list[Sequence[Sample]] = []

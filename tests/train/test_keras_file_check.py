@@ -1,0 +1,123 @@
+"""Which Keras files could execute code, told from their configuration alone."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tledge.core.errors import ModelError
+from tledge.train.keras_file_check import (
+    EXECUTES_CODE,
+    READS_FILES,
+    SAFE_CLASSES,
+    SAFE_MODULES,
+    check_config,
+    check_keras_file,
+)
+
+pytestmark = pytest.mark.unit
+
+DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": None}
+
+
+def model_of(*parts: Any) -> dict[str, Any]:
+    return {"module": "keras", "class_name": "Sequential", "config": {"layers": [DENSE, *parts]}}
+
+
+def check(*parts: Any) -> None:
+    check_config(Path("m.keras"), model_of(*parts))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        DENSE,
+        {"module": "keras.src.layers.core.dense", "class_name": "Dense", "registered_name": "Dense"},
+        {"class_name": "Conv2D", "config": {}},  # files of Keras 2 name no modules
+        {"module": "keras", "class_name": "Functional"},
+        {"module": "keras", "class_name": "DTypePolicy"},
+        {"module": "builtins", "class_name": "slice"},
+        *({"module": f"keras.{name}", "class_name": "Any"} for name in SAFE_MODULES),
+        *({"module": f"keras.src.{name}.deeper", "class_name": "Any"} for name in SAFE_MODULES),
+        {"class_name": 3},
+        "Lambda",
+        None,
+    ],
+)
+def test_what_only_computes_is_accepted(part: Any) -> None:
+    check(part)
+    check_config(Path("m.keras"), {"nested": [{"deeper": part}]})
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ({"module": "keras.layers", "class_name": "Lambda"}, "Lambda"),
+        ({"class_name": "Lambda"}, "Lambda"),
+        ({"class_name": "__lambda__"}, "__lambda__"),
+        ({"module": "keras.layers", "class_name": "StringLookup"}, "StringLookup"),
+        ({"module": "keras", "class_name": "layers.Lambda"}, "layers.Lambda"),
+        ({"module": "keras.layers", "class_name": "layers.Dense"}, "layers.Dense"),
+        ({"module": "builtins", "class_name": "function", "config": "cubed"}, "cubed"),
+        ({"module": "keras.layers", "class_name": "function", "config": "get_file"}, "get_file"),
+        ({"class_name": "Twice", "registered_name": "mine>Twice"}, "mine>Twice"),
+        ({"module": "keras.layers", "class_name": "Twice", "registered_name": "mine>Twice"}, "mine>Twice"),
+        ({"module": "os.path", "class_name": "join"}, "join"),
+        ({"module": "keras.utils", "class_name": "get_file"}, "get_file"),
+        ({"module": "keras", "class_name": "Model"}, "Model"),
+        ({"module": "keras.src", "class_name": "Sequential"}, "Sequential"),
+        ({"module": "builtins", "class_name": "eval"}, "eval"),
+        ({"module": "mine.layers", "class_name": "Dense"}, "Dense"),
+        ({"module": "mine.keras.layers", "class_name": "Dense"}, "Dense"),
+        ({"module": "keras.mine.layers", "class_name": "Dense"}, "Dense"),
+    ],
+)
+def test_what_could_execute_code_is_rejected_wherever_it_is(part: dict[str, Any], named: str) -> None:
+    message = rf"'m.keras' contains '{named}', which could execute any code: it was not loaded. .* `trust_model=True`"
+    with pytest.raises(ModelError, match=message):
+        check(part)
+    with pytest.raises(ModelError, match=message):
+        check({**DENSE, "config": {"activation": [[part]]}})
+
+
+def test_the_lists_of_classes_and_modules() -> None:
+    """A change of these lists is a decision about safety."""
+    assert set(EXECUTES_CODE) == {"Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "__lambda__"}
+    assert set(READS_FILES) == {"StringLookup", "IntegerLookup", "TextVectorization"}
+    assert set(SAFE_MODULES) == {
+        *("layers", "models", "initializers", "regularizers", "constraints", "dtype_policies", "ops")
+    }
+    assert set(SAFE_CLASSES) == {
+        *(("keras", name) for name in ("DTypePolicy", "Functional", "Sequential")),
+        ("builtins", "slice"),
+    }
+    for name in (*EXECUTES_CODE, *READS_FILES):
+        with pytest.raises(ModelError, match=name):
+            check({"module": "keras.layers", "class_name": name})
+
+
+def test_a_loss_and_an_optimizer_of_ones_own_are_not_loaded_and_not_checked() -> None:
+    lambda_layer = {"module": "keras.layers", "class_name": "Lambda"}
+    check_config(Path("m.keras"), {**model_of(), "compile_config": {"loss": lambda_layer}})
+    with pytest.raises(ModelError, match="Lambda"):
+        check_config(Path("m.keras"), {**model_of(), "build_config": {"loss": lambda_layer}})
+
+
+def test_files_are_checked_unless_they_are_trusted(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(model_of({"class_name": "Lambda"})))
+    with pytest.raises(ModelError, match="Lambda"):
+        check_keras_file(path, trust=False)
+    check_keras_file(path, trust=True)
+    for suffix in (".h5", ".HDF5"):  # which is read as HDF5
+        with pytest.raises(ModelError, match=r"is no complete Keras model \(.+\): pass a .keras or .h5 file from"):
+            check_keras_file(path.rename(tmp_path / f"m{suffix}"), trust=True)
+        (tmp_path / f"m{suffix}").rename(path)
+    with pytest.raises(ModelError, match=r"no model '.*gone.keras': pass a .keras or .h5 file that Keras saved"):
+        check_keras_file(tmp_path / "gone.keras", trust=True)
+    path.write_text("")
+    with pytest.raises(ModelError, match=r"is no complete Keras model \(File is not a zip file\)"):
+        check_keras_file(path, trust=False)

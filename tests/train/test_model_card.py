@@ -1,0 +1,160 @@
+"""What a model card says, decided by made figures."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
+from tledge.train.evaluation import Evaluation
+from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
+from tledge.train.report.model_card import write_model_card
+
+pytestmark = pytest.mark.unit
+
+SETTINGS = {
+    **{"backbone": "mobilenet", "alpha": 1.0, "image_size": 32, "resize": "crop", "precision": "float32", "seed": 5},
+    **{"fine_tune_from": "3", "learning_rate": 0.001, "batch_size": 8, "label_smoothing": 0.1, "adversarial": None},
+    **{"augment": True, "flip": True, "crop": 0.7, "rotation": 10.0, "colour": 0.2, "class_weights": True},
+}
+
+
+def rows(phase: str, count: int) -> list[Epoch]:
+    return [Epoch(phase, number, 1, 1, 1, 0.9, 1) for number in range(1, count + 1)]
+
+
+def card(
+    folder: Path,
+    *,
+    photos: list[int] | None = None,
+    images: dict[str, int] | None = None,
+    metrics: dict[str, float] | None = None,
+    epochs: list[Epoch] | None = None,
+    data: dict[str, Any] | None = None,
+    **settings: Any,
+) -> str:
+    """The card of a model that takes one photo of each class for the next class's, and is right about the others."""
+    photos = photos or [30, 30]
+    names = tuple(f"class {label}" for label in range(len(photos)))
+    labels = np.repeat(np.arange(len(photos)), photos)
+    predicted = labels.copy()
+    predicted[np.cumsum(photos) - 1] = (labels[np.cumsum(photos) - 1] + 1) % len(photos)
+    manifest = RunManifest(
+        name="run",
+        created="",
+        backbone="mobilenet",
+        weights=WeightsRecord(source="imagenet", sha256="w" * 64),
+        class_names=names,
+        input_size=(32, 32),
+        resize="crop",
+        seed=5,
+        config={},
+        data=DataRecord(
+            source="photos", fingerprint="f" * 64, images=images or dict.fromkeys(names, 90), splits={}, **(data or {})
+        ),
+        device="TensorFlow on CPU",
+        versions={"keras": "3", "numpy": "2"},
+        metrics={"best_epoch": 2.0, "best_epoch_share": 1.0, "probe_validation_top1": 0.875, **(metrics or {})},
+        model_sha256="m" * 64,
+    )
+    told: Any = SimpleNamespace(**{**SETTINGS, **settings})
+    write_model_card(
+        folder / "card.md",
+        manifest,
+        settings=told,
+        epochs=rows(PROBE, 4) + rows(FINE_TUNE, 3) if epochs is None else epochs,
+        evaluation=Evaluation(np.eye(len(photos))[predicted] * 9, labels),
+        figures=[("Curves", folder / "figures" / "a.png")],
+    )
+    return (folder / "card.md").read_text()
+
+
+def test_the_figures_and_the_table(tmp_path: Path) -> None:
+    text = card(tmp_path, photos=[40, 10])
+    assert "A classifier of photos into `class 0`, `class 1`: mobilenet at 32 px." in text
+    assert "mobilenet at width 0.5 at 32 px" in card(tmp_path, alpha=0.5)
+    assert "**Test top-1 0.960** (95% interval 0.865 to 0.989, 50 photos that were not used in training)" in text
+    assert "![Curves](figures/a.png)" in text
+    table = [line for line in text.splitlines() if line.startswith("| class ")][1:]
+    assert table == [
+        "| class 1 | 10 | 0.900 | 0.900 | class 0 (1) |",
+        "| class 0 | 40 | 0.975 | 0.975 | class 1 (1) |",
+    ], "the lowest recall first"
+
+
+def test_at_most_forty_classes_have_a_row(tmp_path: Path) -> None:
+    for classes, complete in ((40, True), (41, False)):
+        text = card(tmp_path, photos=[2] * classes)
+        assert len([line for line in text.splitlines() if line.startswith("| class ")]) == 1 + 40
+        assert ("The 40 classes with the lowest recall; all 41 are in" not in text) is complete
+    assert "`class 7` and 33 more" in text
+    assert "`class 7`:" in card(tmp_path, photos=[2] * 8)
+
+
+def test_few_test_photos_are_a_limit(tmp_path: Path) -> None:
+    assert "Fewer than 30 test photos" not in card(tmp_path, photos=[30, 30])
+    assert "Fewer than 30 test photos of `class 1`: the figures of" in card(tmp_path, photos=[30, 29])
+
+
+def test_unbalanced_classes_are_a_limit(tmp_path: Path) -> None:
+    assert "unbalanced" not in card(tmp_path, images={"a": 100, "b": 300})
+    weighed = card(tmp_path, images={"a": 100, "b": 301})
+    assert "Classes are unbalanced (100 to 301 photos); rare ones weigh more in training." in weighed
+    plain = card(tmp_path, images={"a": 100, "b": 301}, class_weights=False)
+    assert "rare ones do not weigh more in training" in plain
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        ({}, "label smoothing 0.1; the weights of epoch 2 are kept\n"),
+        (
+            {"best_epoch_share": 0.25},
+            "label smoothing 0.1; the weights of epoch 2 are kept, averaged with 75% of the linear probe's\n",
+        ),
+        (
+            {"best_epoch": 0.0, "best_epoch_share": 0.0},
+            "label smoothing 0.1; the linear probe was better and is kept\n",
+        ),
+    ],
+)
+def test_which_weights_are_kept(tmp_path: Path, metrics: dict[str, float], expected: str) -> None:
+    text = card(tmp_path, metrics=metrics)
+    assert "linear probe: 4 penalties tried, validation top-1 0.875" in text
+    assert (
+        "fine-tune: from stage 3 on, batch norms in inference mode; 3 epochs, AdamW, peak learning rate 0.001" in text
+    )
+    assert expected in text
+
+
+def test_full_training_has_no_probe(tmp_path: Path) -> None:
+    text = card(tmp_path, epochs=rows(FULL, 5), augment=False)
+    assert "full training: every layer; 5 epochs" in text
+    assert "linear probe:" not in text
+    assert "augmentation: none" in text
+
+
+def test_the_augmentation_is_described(tmp_path: Path) -> None:
+    what = "cropped to 70% of a side or more, rotated by up to 10 degrees, brightness, contrast and saturation changed"
+    assert f"augmentation: mirrored, {what} by up to 20%" in card(tmp_path)
+    assert f"augmentation: {what}" in card(tmp_path, flip=False)
+
+
+def test_robustness_is_reported_where_it_was_trained(tmp_path: Path) -> None:
+    assert "Its robustness to attacks was not measured" in card(tmp_path)
+    name = "validation_robust_accuracy"
+    metrics = {name: 0.5, f"{name}_low": 0.4, f"{name}_high": 0.6, "best_epoch": 0.0, "best_epoch_share": 0.0}
+    text = card(tmp_path, adversarial=4, metrics=metrics)
+    assert "around eps 4/255 (L-infinity); validation accuracy under a short attack of that eps: 0.500 (95% int" in text
+    assert "the linear probe was better under attack and is kept" in text
+    assert "A longer attack than the one above succeeds more often" in text
+
+
+def test_photos_that_were_left_out_are_named(tmp_path: Path) -> None:
+    text = card(tmp_path, data={"skipped": ("a.jpg",), "contradicted": ("b", "c"), "leaking": ("d",)})
+    assert "1 left out because they cannot be read: `a.jpg`" in text
+    assert "2 left out because they are in two classes, byte for byte the same: `b`, `c`" in text
+    assert "1 left out because they have a near-duplicate in another split: `d`" in text
+    assert "left out" not in card(tmp_path)

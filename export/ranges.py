@@ -96,7 +96,7 @@ class Histogram:
         above = _clipping_error(values, self.counts, highs, below=False)
         steps = (highs[np.newaxis] - lows[:, np.newaxis]) / LEVELS
         # Exact zeros, as after a ReLU, have no rounding error.
-        rounded = self.counts.sum() - (self.counts[0] if self.observed.low == 0 else 0)
+        rounded = (self.counts[1:] if self.observed.low == 0 else self.counts).sum()
         errors = below[:, np.newaxis] + above[np.newaxis] + rounded * steps**2 / 12
         row, column = np.unravel_index(errors.argmin(), errors.shape)
         return Range(float(lows[row]), float(highs[column]))

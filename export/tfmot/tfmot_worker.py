@@ -32,7 +32,7 @@ from tledge.export.tfmot.job import (
 from tledge.export.tfmot.quantization_plan import plan_quantization, preprocessing_of, to_integers
 
 
-def train(fields: Any, progress: Progress) -> dict[str, Any]:
+def run_request(fields: Any, progress: Progress) -> dict[str, Any]:
     """Does what a ``TrainingRequest`` asks; returns a ``TrainingReport``, both as dictionaries."""
     import tensorflow as tf
     import tf_keras
@@ -105,4 +105,4 @@ def _counted(loaded: Iterator[Pixels], step: Step) -> Iterator[Pixels]:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(train))
+    sys.exit(serve(run_request))

@@ -103,8 +103,8 @@ def test_logits_that_are_not_finite_are_an_error(reference: Reference) -> None:
     logits[1, 0] = np.nan
     with pytest.raises(ConversionError, match="the logits of 1 of 4 photos are not finite"):
         reference.compare_logits(logits)
-    logits[3] = np.inf
-    with pytest.raises(ConversionError, match="the logits of 2 of 4 photos are not finite"):
+    logits[2:] = np.inf
+    with pytest.raises(ConversionError, match="the logits of 3 of 4 photos are not finite"):
         reference.compare_logits(logits)
 
 

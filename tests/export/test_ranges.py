@@ -53,6 +53,15 @@ def test_every_image_is_looked_at_in_bounded_batches() -> None:
     assert sizes == [8, 8, 4]
 
 
+def test_a_range_includes_0_and_no_more_than_the_values() -> None:
+    tensors = {"positive": 3.0, "small": 0.5, "negative": -2.0}
+    found = observe(
+        lambda batch: {name: np.full(len(batch), value, np.float32) for name, value in tensors.items()},
+        np.zeros((10, 1, 1, 3), np.uint8),
+    )
+    assert found == {"positive": Range(0.0, 3.0), "small": Range(0.0, 0.5), "negative": Range(-2.0, 0.0)}
+
+
 def test_a_range_grows_to_include_values_and_never_shrinks() -> None:
     assert Range(-1.0, 2.0).widened(np.array([-0.5, 1.5], np.float32)) == Range(-1.0, 2.0)
     assert Range(-1.0, 2.0).widened(np.array([-3.0, 5.0], np.float32)) == Range(-3.0, 5.0)
@@ -123,6 +132,11 @@ def test_the_limit_balances_clipping_and_rounding(values: int, limit: float) -> 
     assert (above.low, above.high) == pytest.approx((0.0, limit))
     below = counted(-100.0, 0.0, {BINS - 2: values, 0: 1}).best_range()
     assert (below.low, below.high) == pytest.approx((-limit, 0.0))
+
+
+def test_small_values_are_clipped_as_large_ones_are() -> None:
+    found = counted(0.0, 0.1, {1: SPREAD, BINS - 1: 1}).best_range()
+    assert (found.low, found.high) == pytest.approx((0.0, 0.05))
 
 
 def test_both_limits_are_clipped_together() -> None:

@@ -1,4 +1,4 @@
-"""What must be known of a model that was made elsewhere, as a person writes it: the options of ``tledge adopt``."""
+"""The user's description of a model made elsewhere: the parameters of ``adopt``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tledge.core.preprocessing import COLOURS, LAYOUTS, OUTPUTS
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is known of a model; None where it is not.
+    """How to use a model; None for what is not known.
 
     Attributes:
         labels: the class of each output.
         layout: the order of the input's axes: one of ``core.preprocessing.LAYOUTS``.
         input_size: (height, width).
         colour: one of ``core.preprocessing.COLOURS``.
-        input_range: what the pixel values 0 and 255 become.
-        mean, std: what is then subtracted and divided by: one for each channel, one for all, or none.
+        input_range: the values that pixels 0 and 255 become.
+        mean, std: subtracted and divided by after that: one value per channel, one for all, or none.
         output: one of ``core.preprocessing.OUTPUTS``.
         resize: one of ``core.images.RESIZE_RULES``.
     """
@@ -38,23 +38,21 @@ class Description:
     resize: str | None = None
 
     def with_field(self, name: str, text: str) -> Description:
-        """The same with one field of ``FIELDS`` read from text. Raises OptionError or UnknownNameError."""
+        """Returns a copy with one of ``FIELDS`` read from text. Raises OptionError or UnknownNameError."""
         return replace(self, **{name: FIELDS[name].read(text)})
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a description, as a person is asked for it.
+    """A field of a description, as users are asked for it.
 
     Attributes:
-        option: of the command line.
-        question: what to ask.
-        example: what an answer looks like.
-        read: reads the answer. Raises OptionError or UnknownNameError.
-        default: what holds where nobody says; None where there is no such thing.
+        question: the question to the user.
+        example: a valid value, as text.
+        read: converts text to the field's value. Raises OptionError or UnknownNameError.
+        default: the usual value, as text; None if the field must be given.
     """
 
-    option: str
     question: str
     example: str
     read: Callable[[str], Any]
@@ -62,10 +60,10 @@ class Field:
 
 
 def read_labels(text: str) -> tuple[str, ...]:
-    """The labels in a file, one a line.
+    """Reads a file of labels, one per line.
 
     Raises:
-        OptionError: no such file, or none in it.
+        OptionError: the file does not exist, is not text, or has an empty line before the last label.
     """
     path = Path(text)
     try:
@@ -73,23 +71,23 @@ def read_labels(text: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise OptionError(
-            f"cannot read the labels in '{text}': {reason}; expected a text file, one class a line"
-        ) from (error)
+            f"cannot read the labels in '{text}': {reason}; expected a text file with one class per line"
+        ) from error
     labels = trim_labels(lines)
     if not all(labels) or not labels:
         where = f"line {labels.index('') + 1} is empty" if labels else "the file is empty"
-        raise OptionError(f"no labels in '{text}': {where}; expected one class a line")
+        raise OptionError(f"no labels in '{text}': {where}; expected one class per line")
     return labels
 
 
 def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Labels without the spaces around them, and without empty lines at the end. Raises OptionError."""
+    """Removes spaces around labels and empty lines at the end. Raises OptionError for control characters."""
     labels = [line.strip() for line in lines]
     while labels and not labels[-1]:
         labels.pop()
     unprintable = [label for label in labels if not label.isprintable()]
     if unprintable:
-        raise OptionError(f"a label with control characters: {unprintable[0]!r}; write it in plain text")
+        raise OptionError(f"a label has control characters: {unprintable[0]!r}; write it in plain text")
     return tuple(labels)
 
 
@@ -101,7 +99,9 @@ def read_range(text: str) -> tuple[float, float]:
             return low, high
     except ValueError:
         pass
-    raise OptionError(f"no input range: '{text}'; expected what pixels 0 and 255 become, as in 0..255, 0..1 or -1..1")
+    raise OptionError(
+        f"`input_range` must be the values that pixels 0 and 255 become, as in 0..255, 0..1 or -1..1; received '{text}'"
+    )
 
 
 def read_size(text: str) -> tuple[int, int]:
@@ -109,7 +109,7 @@ def read_size(text: str) -> tuple[int, int]:
     parts = text.lower().split("x")
     if len(parts) in (1, 2) and all(part.isdecimal() and int(part) > 0 for part in parts):
         return int(parts[0]), int(parts[-1])
-    raise OptionError(f"no input size: '{text}'; expected HEIGHTxWIDTH, as in 96x96")
+    raise OptionError(f"`input_size` must be HEIGHTxWIDTH, as in 96x96; received '{text}'")
 
 
 def _read_numbers(name: str, example: str) -> Callable[[str], tuple[float, ...]]:
@@ -119,7 +119,7 @@ def _read_numbers(name: str, example: str) -> Callable[[str], tuple[float, ...]]
             return tuple(float(part) for part in parts)
         except ValueError as error:
             raise OptionError(
-                f"no {name}: '{text}'; expected one number, or one for each channel: {example}"
+                f"`{name}` must be one number or one per channel, as in {example}; received '{text}'"
             ) from error
 
     return read
@@ -137,27 +137,23 @@ def _read_one_of(kind: str, known: tuple[str, ...]) -> Callable[[str], str]:
 MEAN, STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
 
 FIELDS: dict[str, Field] = {
-    "labels": Field("--labels", "The file of labels, one class a line", "labels.txt", read_labels),
-    "layout": Field("--layout", "The order of the input's axes: nhwc or nchw", "nchw", _read_one_of("layout", LAYOUTS)),
-    "input_size": Field("--input-size", "The input's size, HEIGHTxWIDTH", "96x96", read_size),
-    "colour": Field("--colour", "Its channels: rgb, bgr or grey", "rgb", _read_one_of("colour", COLOURS), "rgb"),
-    "input_range": Field(
-        "--input-range", "What the pixel values 0 and 255 become, before mean and std", "0..1", read_range
-    ),
-    "mean": Field("--mean", "The mean then subtracted, one or one a channel", MEAN, _read_numbers("mean", MEAN), ""),
-    "std": Field("--std", "The deviation then divided by, likewise", STD, _read_numbers("std", STD), ""),
+    "labels": Field("File of labels, one class per line", "labels.txt", read_labels),
+    "layout": Field("Order of the input's axes: nhwc or nchw", "nchw", _read_one_of("layout", LAYOUTS)),
+    "input_size": Field("Size of the input, HEIGHTxWIDTH", "96x96", read_size),
+    "colour": Field("Channels: rgb, bgr or grey", "rgb", _read_one_of("colour", COLOURS), "rgb"),
+    "input_range": Field("Values that pixels 0 and 255 become, before mean and std", "0..1", read_range),
+    "mean": Field("Mean to subtract after that, one or one per channel", MEAN, _read_numbers("mean", MEAN), ""),
+    "std": Field("Standard deviation to divide by, one or one per channel", STD, _read_numbers("std", STD), ""),
     "output": Field(
-        "--output",
-        "What it gives: logits or probabilities; of one output: sigmoid or logit",
+        "Output: logits or probabilities; for a single output: sigmoid or logit",
         "logits or sigmoid",
         _read_one_of("output", OUTPUTS),
     ),
     "resize": Field(
-        "--resize",
-        "How photos get that size: stretch or crop",
+        "How photos are resized: stretch or crop",
         "crop",
         _read_one_of("resize rule", RESIZE_RULES),
         "stretch",
     ),
 }
-"""The fields of a description, in the order in which they are asked for."""
+"""The fields of a description, in the order in which users are asked for them."""

@@ -1,5 +1,4 @@
-"""Where the images to classify come from: one file per kind.
+"""The sources of images to classify: one module per kind.
 
-Each source gives frames, one after the other, each with a name; a broken one is a frame that fails to load and does
-not end the stream.
+A source yields frames one after the other, each with a name. A broken frame fails to load and does not end the stream.
 """

@@ -1,4 +1,4 @@
-"""What all rooms share: errors, registries, artifacts, run directories, measurements, images.
+"""Shared by all rooms: errors, registries, records, artifacts, run directories, measurements, images, workers.
 
 Imports nothing but the standard library, numpy, Pillow and msgspec.
 """

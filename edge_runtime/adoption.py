@@ -198,8 +198,8 @@ def _check_output(inspection: Inspection, known: Description) -> None:
     if outputs and single != (outputs == 1):
         kinds = "sigmoid or logit" if outputs == 1 else "logits or probabilities"
         raise OptionError(
-            f"`output='{known.output}'` contradicts '{inspection.path}': it has {outputs:,} output{'s'[: outputs != 1]};"
-            f" expected {kinds}"
+            f"`output='{known.output}'` contradicts '{inspection.path}': it has {outputs:,} output{'s'[: outputs != 1]}"
+            f"; expected {kinds}"
         )
     if outputs and labels != (2 if single else outputs):
         hint = "; is the first one of them 'background'?" if abs(labels - outputs) == 1 and not single else ""

@@ -72,7 +72,8 @@ class Video:
                     if number < CUT_OFF * announced or number == 0:
                         yield BrokenFrame(
                             str(self.path),
-                            f"not a complete video: '{self.path}' ends after {number:,} of about {announced:,.0f} frames",
+                            f"not a complete video: '{self.path}' ends after {number:,} of about {announced:,.0f}"
+                            " frames",
                         )
                     return
                 number += 1

@@ -64,7 +64,7 @@ def test_what_is_garbled_is_one_line(model: Path) -> None:
     )
     check_one_line_error(tledge("adopt", "model.onnx", "--layout", "nhwv", cwd=folder), "Did you mean 'nhwc'")
     check_one_line_error(tledge("adopt", "gone.onnx", cwd=folder), "no model file 'gone.onnx'")
-    check_one_line_error(tledge("adopt", "labels.txt", cwd=folder), "'labels.txt' is no model file")
+    check_one_line_error(tledge("adopt", "labels.txt", cwd=folder), "'labels.txt' is not a model file")
     told = ["--labels", "labels.txt", "--input-range", "0..1", "--photo", "labels.txt"]
     check_one_line_error(tledge("adopt", "model.onnx", *told, cwd=folder), "not a readable image")
     assert not path_beside(model).exists()

@@ -248,7 +248,7 @@ def test_watching_goes_on_past_broken_files_until_it_is_ended(artifact: Path, tm
     with predicting(artifact, "--watch", "inbox", cwd=tmp_path) as running:
         assert running.note() == "watching 'inbox': 1 images that are there are left; Ctrl-C ends it"
         (inbox / "broken.jpg").write_bytes(b"no photo")
-        assert "inbox/broken.jpg' (8 bytes) is in no image format" in running.line()
+        assert "inbox/broken.jpg' (8 bytes) has an unknown image format" in running.line()
         (inbox / "new.jpg").write_bytes(photo())
         assert running.line().startswith("inbox/new.jpg ")
         code, rest, err = running.end(number)

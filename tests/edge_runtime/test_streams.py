@@ -178,8 +178,8 @@ class TestStandardInput:
         ("content", "reason"),
         [
             (b"", "'-' is empty"),
-            (b"no", "'-' \\(2 bytes\\) is in no image format"),
-            (b"no photo, but a text of some length", "is in no image format"),
+            (b"no", "'-' \\(2 bytes\\) has an unknown image format"),
+            (b"no photo, but a text of some length", "has an unknown image format"),
             (png(1) + png(2), "'-' has several PNG images; only JPEGs can be streamed"),
             (png(1)[:-30], "'-' is a (truncated|broken) PNG"),
         ],

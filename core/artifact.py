@@ -99,8 +99,8 @@ def read_artifact(path: Path) -> Artifact:
     if inside is None:
         if not beside.exists():
             raise ArtifactError(
-                f"'{path}' has no sidecar: it was cut off when it was copied, or 'tledge export' did not create it; copy"
-                " it again, export it from its run, or describe a model made elsewhere with 'tledge adopt'"
+                f"'{path}' has no sidecar: it was cut off in copying, or 'tledge export' did not create it; copy it"
+                " again, export it from its run, or describe a model made elsewhere with 'tledge adopt'"
             )
         adopted, recorded = _read_beside(beside)
         artifact = Artifact(path, model_format, adopted)

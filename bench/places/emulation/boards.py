@@ -1,7 +1,7 @@
 """The boards that can be emulated, and the files in which their kernel describes the CPU.
 
-LiteRT and ONNX Runtime choose their kernels by ``/proc/cpuinfo`` and ``/sys``. If these describe the x86 host, both crash
-at start.
+LiteRT and ONNX Runtime choose their kernels by ``/proc/cpuinfo`` and ``/sys``. If these describe the x86 host, both
+crash at start.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 
 
 def cache_folder() -> Path:
-    """Returns ``$XDG_CACHE_HOME/tledge/emulation`` or ``~/.cache/tledge/emulation`` (XDG Base Directory Specification)."""
+    """Returns ``tledge/emulation`` in ``$XDG_CACHE_HOME`` or ``~/.cache`` (XDG Base Directory Specification)."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(named) if Path(named).is_absolute() else Path.home() / ".cache"
     return base / "tledge" / "emulation"

@@ -83,7 +83,7 @@ def prepare_root(board: str | Board, progress: Progress | None = None) -> Emulat
 
 
 def _find_qemu() -> Path:
-    """Returns the emulator; raises TargetError for all missing programs at once, also those that build the root folder."""
+    """Returns the emulator; raises TargetError naming all missing programs, also those that build the root folder."""
     needed = [QEMU] if entry("debian", [SUITE, PACKAGES]).exists() else [QEMU, "debootstrap", "dpkg-deb"]
     return find_programs(needed)[QEMU]
 

@@ -1,7 +1,7 @@
-"""An artifact: a model file with its sidecar inside, and the same sidecar beside it.
+"""Artifacts: model files with a sidecar inside, and the same sidecar beside them.
 
-The one beside (``int8.tflite.json``) adds the SHA-256 of the whole model file. A lone model file works; where
-both are there and the hash does not match, nothing is loaded. A model made elsewhere has only the one beside it.
+The sidecar beside (``int8.tflite.json``) adds the SHA-256 of the model file. A model file works without it; if it is
+there and the hash does not match, loading fails. A model made elsewhere only has the sidecar beside it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tledge.core.sidecar import Sidecar
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file that has been read as far as its sidecar.
+    """A model file and its sidecar.
 
     Attributes:
         path: the model file.
         format: "tflite", "onnx" or "keras".
-        sidecar: what the file says of itself.
+        sidecar: the description of the model.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class Artifact:
 
     @property
     def name(self) -> str:
-        """The file's name, as tables and results show it."""
+        """The file's name, as shown in tables and results."""
         return self.path.name
 
     @property
@@ -48,7 +48,7 @@ class Artifact:
 
 
 def path_beside(model: Path) -> Path:
-    """Where the sidecar beside a model file stands."""
+    """Returns the path of the sidecar beside a model file."""
     return model.with_name(model.name + ".json")
 
 
@@ -56,16 +56,16 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
     """Writes a model with its sidecar inside, then the sidecar beside it.
 
     Args:
-        path: where to; the suffix names the format.
+        path: where to write it; the suffix decides the format.
         model: the model file's bytes, without a sidecar.
-        sidecar: what to write into it.
+        sidecar: the sidecar to write.
     """
     model_format = sidecar_storage.format_of(path)
     labels = "".join(f"{label}\n" for label in sidecar.class_names).encode()
     content = sidecar_storage.embed(
         model, model_format, {sidecar_storage.SIDECAR: sidecar.to_json(), sidecar_storage.LABELS: labels}
     )
-    # A killed process may leave the model without its sidecar beside it, never one that does not match.
+    # If the process is killed, the sidecar beside the model may be missing, but never wrong.
     path_beside(path).unlink(missing_ok=True)
     atomic.write_bytes(path, content)
     artifact = Artifact(path, model_format, sidecar)
@@ -74,7 +74,7 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
 
 
 def move_artifact(artifact: Artifact, path: Path) -> Artifact:
-    """Moves an artifact and its sidecar, within one file system, over whatever is at ``path``."""
+    """Moves an artifact and its sidecar within one file system, replacing what is at ``path``."""
     path_beside(path).unlink(missing_ok=True)
     artifact.path.replace(path)
     path_beside(artifact.path).replace(path_beside(path))
@@ -85,22 +85,22 @@ def read_artifact(path: Path) -> Artifact:
     """Reads a model file's sidecar, and checks the file against the sidecar beside it if there is one.
 
     Raises:
-        ArtifactError: no such file, empty, cut off, of an unknown format, without a sidecar inside or beside it, or not
-            matching the one beside it.
+        ArtifactError: the file does not exist, is empty or cut off, has an unknown format or no sidecar, or does not
+            match the sidecar beside it.
     """
     model_format = sidecar_storage.format_of(path)
     try:
         inside = sidecar_storage.extract(path, model_format, sidecar_storage.SIDECAR)
     except OSError as error:
         raise ArtifactError(
-            f"cannot read model '{path}': {error.strerror or error}; 'tledge export' makes one"
+            f"cannot read model '{path}': {error.strerror or error}; 'tledge export' creates one"
         ) from error
     beside = path_beside(path)
     if inside is None:
         if not beside.exists():
             raise ArtifactError(
-                f"'{path}' holds no sidecar: it was cut off in copying or not made by 'tledge export'; copy it again or"
-                " export it from its run; a model made elsewhere is described with 'tledge adopt'"
+                f"'{path}' has no sidecar: it was cut off in copying, or 'tledge export' did not create it; copy it"
+                " again, export it from its run, or describe a model made elsewhere with 'tledge adopt'"
             )
         adopted, recorded = _read_beside(beside)
         artifact = Artifact(path, model_format, adopted)
@@ -108,25 +108,25 @@ def read_artifact(path: Path) -> Artifact:
         return artifact
     artifact = Artifact(path, model_format, Sidecar.from_json(inside, str(path)))
     if beside.exists():
-        told, recorded = _read_beside(beside)
+        outside, recorded = _read_beside(beside)
         _check_sha256(artifact, recorded)
-        if told != artifact.sidecar:
+        if outside != artifact.sidecar:
             raise ArtifactError(
-                f"'{beside.name}' does not match '{path}': it was edited, and the sidecar inside the file was not;"
-                " delete the one beside, or export anew"
+                f"'{beside.name}' does not match '{path}': it was edited, but the sidecar inside the file was not;"
+                " delete it, or export again"
             )
     return artifact
 
 
 def write_sidecar_beside(path: Path, sidecar: Sidecar) -> Artifact:
-    """Writes the sidecar of a model that was made elsewhere beside its file, which stays as it is."""
+    """Writes the sidecar of a model made elsewhere beside its file, which is not changed."""
     artifact = Artifact(path, sidecar_storage.format_of(path), sidecar)
     atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})
     return artifact
 
 
 def read_exported(path: Path, source: Artifact) -> Artifact:
-    """Reads an artifact that must have been exported from the Keras model ``source``.
+    """Reads an artifact that was exported from the Keras model ``source``.
 
     Raises:
         ArtifactError: it cannot be read, or was exported from another model.
@@ -135,12 +135,12 @@ def read_exported(path: Path, source: Artifact) -> Artifact:
     if artifact.sidecar.source_sha256 != source.sha256:
         source_run = artifact.sidecar.source_run
         origin = f"was exported from another model (run {source_run})" if source_run else "was made elsewhere"
-        raise ArtifactError(f"'{path}' {origin}; export this run again with --overwrite, or remove the file")
+        raise ArtifactError(f"'{path}' {origin}; export this run again with `overwrite=True`, or remove the file")
     return artifact
 
 
 def _read_beside(beside: Path) -> tuple[Sidecar, str]:
-    """The sidecar beside a model, and the SHA-256 of the file that it was written for. Raises ArtifactError."""
+    """Returns the sidecar beside a model, and the SHA-256 of its model file. Raises ArtifactError."""
     return Sidecar.load(beside), _ArtifactDigest.load(beside).artifact_sha256
 
 
@@ -154,10 +154,10 @@ class _ArtifactDigest(
 
 
 def _check_sha256(artifact: Artifact, recorded: str) -> None:
-    """Raises ArtifactError unless the sidecar beside the model is that of this very file."""
+    """Raises ArtifactError unless the sidecar beside the model was written for this file."""
     if recorded != artifact.sha256:
         raise ArtifactError(
             f"'{path_beside(artifact.path).name}' does not match '{artifact.path}': it records SHA-256"
-            f" {recorded[:12]}…, the file has {artifact.sha256[:12]}…: the file was changed, cut off or swapped; copy"
-            " both again or export anew"
+            f" {recorded[:12]}…, the file has {artifact.sha256[:12]}…: the file was changed, cut off or replaced;"
+            " copy both again, or export again"
         )

@@ -1,7 +1,7 @@
-"""Files that are either whole or not there.
+"""Atomic writes: a file is either complete or not there.
 
-Each write goes to a temporary name in the same folder and is renamed over the target, so a killed process
-or a full disk leaves the old file or the new one, never half of one.
+Each write goes to a temporary file in the same folder, which then replaces the target. So a killed process or a full
+disk leaves the old file or the new one, never a part of it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path``, which replaces ``path`` if the block succeeds.
 
-    The temporary name keeps the suffixes, since some libraries choose a format by them. It begins with
-    ``.partial-`` and is removed if the block fails.
+    The temporary name keeps the suffixes, since some libraries choose a format by them. It starts with ``.partial-``
+    and is removed if the block fails.
 
     Raises:
         OSError: the disk is full, read-only or not writable for this user.
     """
-    import tempfile  # takes milliseconds, and a device that classifies writes nothing
+    import tempfile  # takes milliseconds to import, and classifying writes nothing
 
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".partial-", suffix=f"-{path.name}", dir=path.parent)
@@ -42,23 +42,23 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes ``content``, whole or not at all."""
+    """Writes ``content`` atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Writes ``content`` as UTF-8, whole or not at all."""
+    """Writes ``content`` as UTF-8, atomically."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes ``content`` as indented JSON, whole or not at all."""
+    """Writes ``content`` as indented JSON, atomically."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def point_link(link: Path, name: str) -> None:
-    """Makes the symbolic link ``link`` point to ``name`` in its own folder, in one step."""
+    """Points the symbolic link ``link`` to ``name`` in the same folder, atomically."""
     temporary = link.with_name(f".partial-{os.getpid()}-{link.name}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name, target_is_directory=True)

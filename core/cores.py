@@ -1,7 +1,7 @@
-"""How many cores this process may use, not how many the machine has.
+"""The number of cores that this process may use, which can be fewer than the machine has.
 
-The lesser of its affinity and the CPU quota of its control group and of every group above it: a container's, a
-systemd slice's. From Python 3.13 on, ``PYTHON_CPU_COUNT`` takes the place of the affinity where it is set.
+It is limited by the affinity of the process and by the CPU quotas of its control group and all groups above, such as a
+container's or a systemd slice's. From Python 3.13 on, ``PYTHON_CPU_COUNT`` replaces the affinity if it is set.
 
 Source: the kernel's Documentation/admin-guide/cgroup-v2.rst (cpu.max) and scheduler/sched-bwc.rst (version 1), and
 proc_pid_mountinfo(5).
@@ -18,20 +18,20 @@ from tledge.core.system_files import read_text
 
 
 def usable_cores() -> int:
-    """How many cores this process may use, at least 1; of a quota of 1.5 cores, 2."""
+    """Returns the number of cores that this process may use, at least 1; a quota of 1.5 cores counts as 2."""
     quota = cpu_quota()
     counted = _counted()
     return counted if quota >= counted else max(1, math.ceil(quota))
 
 
 def cpu_quota(root: Path = Path("/")) -> float:
-    """The cores' worth of time that control groups leave this process: the least of its group and those above.
+    """Returns the CPU quota of this process in cores: the smallest of its control group and all groups above.
 
     Args:
-        root: where ``proc`` and ``sys`` are.
+        root: the folder that contains ``proc`` and ``sys``.
 
     Returns:
-        Infinity where nothing limits it, or nothing tells.
+        Infinity if there is no quota, or if it cannot be read.
     """
     groups = read_text(root / "proc/self/cgroup").splitlines()
     mounts = read_text(root / "proc/self/mountinfo").splitlines()
@@ -46,8 +46,8 @@ def cpu_quota(root: Path = Path("/")) -> float:
             read, path = _quota_of_version_1, _path_of_cpu(paths)
         else:
             continue
-        mounted, place = fields.split(" ")[3:5]
-        quotas += [read(folder) for folder in _upwards(root / place.lstrip("/"), path, mounted)]
+        mounted, mount_point = fields.split(" ")[3:5]
+        quotas += [read(folder) for folder in _upwards(root / mount_point.lstrip("/"), path, mounted)]
     return min(quotas)
 
 
@@ -63,28 +63,28 @@ def _path_of_cpu(paths: dict[str, str]) -> str:
     return next((path for controllers, path in paths.items() if "cpu" in controllers.split(",")), "/")
 
 
-def _upwards(place: Path, path: str, mounted: str) -> Iterator[Path]:
-    """The folders of a group and of those above it, as far as this process sees them.
+def _upwards(mount_point: Path, path: str, mounted: str) -> Iterator[Path]:
+    """Yields the folders of a group and of the groups above it, as far as this process sees them.
 
     Args:
-        place: where the groups are mounted.
-        path: the group's, from the root of all groups.
-        mounted: the group that is seen at ``place``, from there; a container sees its own.
+        mount_point: where the groups are mounted.
+        path: the path of the group, from the root of all groups.
+        mounted: the group that is mounted at ``mount_point``; in a container its own.
     """
     inner = PurePosixPath(path)
     below = inner.relative_to(mounted) if inner.is_relative_to(mounted) and ".." not in inner.parts else PurePosixPath()
-    folder = place / below
+    folder = mount_point / below
     yield folder
     yield from folder.parents[: len(below.parts)]
 
 
 def _quota(group: Path) -> float:
-    """Of ``cpu.max``: "150000 100000", microseconds of time in each period, or "max 100000"."""
+    """Reads ``cpu.max``: "150000 100000", microseconds of time per period, or "max 100000"."""
     quota, _, period = read_text(group / "cpu.max").partition(" ")
     return float(quota) / float(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf
 
 
 def _quota_of_version_1(group: Path) -> float:
-    """-1 stands for no quota."""
+    """Reads the quota of a version 1 group, where -1 means no quota."""
     quota, period = (read_text(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     return float(quota) / float(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf

@@ -35,7 +35,7 @@ def saturates() -> bool:
 
 
 def mismatch(cpu: str) -> str:
-    """Returns why this machine may compute other logits than an artifact's CPU; empty if it cannot.
+    """Returns why this machine may compute other logits than the CPU an artifact was made for; empty if it may not.
 
     Args:
         cpu: the ``cpu`` of the artifact's sidecar.
@@ -61,8 +61,8 @@ def _may_saturate(machine: str, features: Collection[str]) -> bool:
 def _explain(cpu: str, machine: str, *, saturating: bool) -> str:
     if cpu == "arm" and saturating:
         return (
-            "it was exported for ARM, and its 8-bit products saturate on this x86 CPU, which has no VNNI: predictions"
-            " differ from those on the device; export it with `export(cpu='any')`"
+            "it was exported for ARM, and its 8-bit products saturate on this x86 CPU, which has no VNNI: its"
+            " predictions differ from those on the device; export it with `export(cpu='any')`"
         )
     if cpu == "x86" and machine.lower() not in X86:
         return (

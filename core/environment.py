@@ -21,20 +21,20 @@ from tledge.core.system_files import read_text
 
 @dataclass(frozen=True, kw_only=True)
 class Environment(Record, error=MeasurementError, remedy="run the benchmark again"):
-    """One machine with its software; equal records have equal ids.
+    """A machine and its software; equal records have equal ids.
 
     Attributes:
         host: the machine's name.
         machine: the instruction set ("x86_64", "aarch64").
-        cpu: the CPU's model name; of a board, which has none, the board's.
-        cpu_features: its instruction set extensions, sorted.
+        cpu: the CPU's model name, or the board's name for boards.
+        cpu_features: the CPU's instruction set extensions, sorted.
         cores: logical cores of the machine.
-        usable_cores: those that this process may use.
-        governor: the frequency governor of core 0; empty where the system does not tell.
-        memory: bytes of RAM; 0 where the system does not tell.
+        usable_cores: cores that this process may use.
+        governor: the frequency governor of core 0; empty if unknown.
+        memory: bytes of RAM; 0 if unknown.
         os: name and version of the operating system.
-        python: version.
-        packages: version of each distribution that the measurement depends on.
+        python: the Python version.
+        packages: versions of the distributions that the measurement depends on.
     """
 
     host: str
@@ -51,12 +51,12 @@ class Environment(Record, error=MeasurementError, remedy="run the benchmark agai
 
     @property
     def id(self) -> str:
-        """12 hexadecimal digits that name this record."""
+        """12 hexadecimal digits that identify this record."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
-    """The version of each of these distributions that is installed."""
+    """Returns the versions of those distributions that are installed."""
     versions = {}
     for name in distributions:
         try:
@@ -68,24 +68,24 @@ def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
 
 @functools.cache
 def read_board_model(root: Path = Path("/")) -> str:
-    """A board's name, as its maker has it ("Raspberry Pi 5 Model B Rev 1.0"); empty where the machine is none.
+    """Returns a board's full name ("Raspberry Pi 5 Model B Rev 1.0"); empty if the machine is not a board.
 
-    A Raspberry Pi's ``/proc/cpuinfo`` has it, in a container too; any machine with a device tree has it there, as text
+    A Raspberry Pi has it in ``/proc/cpuinfo``, also in containers. Other boards have it in their device tree, as text
     that ends with NUL (Devicetree Specification, section 2.3.2).
 
     Args:
-        root: where ``/proc`` is.
+        root: the folder that contains ``proc``.
     """
-    told = _first(read_text(root / "proc/cpuinfo"), "Model") or read_text(root / "proc/device-tree/model")
-    return " ".join(told.replace("\0", " ").split())
+    name = _first(read_text(root / "proc/cpuinfo"), "Model") or read_text(root / "proc/device-tree/model")
+    return " ".join(name.replace("\0", " ").split())
 
 
 def read_environment(distributions: Iterable[str] = (), *, root: Path = Path("/")) -> Environment:
-    """Reads this machine's record.
+    """Reads the record of this machine.
 
     Args:
-        distributions: whose versions to record, beside tledge and numpy.
-        root: where ``/proc`` and ``/sys`` are.
+        distributions: distributions whose versions to record, besides tledge and numpy.
+        root: the folder that contains ``proc`` and ``sys``.
     """
     cpuinfo = read_text(root / "proc/cpuinfo")
     cpu = read_board_model(root) or _first(cpuinfo, "model name", "Hardware")

@@ -1,25 +1,25 @@
-"""The exceptions that a user can cause.
+"""The exceptions that users can cause.
 
     TledgeError
-    ├── UnknownNameError      a name that no registry holds (the nearest is suggested)
-    ├── OptionError           a value that an option cannot take
+    ├── UnknownNameError      an unknown name (the nearest known one is suggested)
+    ├── OptionError           an invalid value of an option
     ├── MissingExtraError     a library that is not installed (the extra is named)
-    ├── DataError             a folder of photos that cannot be trained on
-    │   └── ImageError        one file that is no readable image
-    ├── SourceError           a camera, a folder or a stream that gives no images
-    ├── TrainingError         a training that cannot go on
-    ├── WeightsError          pretrained weights that cannot be had or do not fit
-    ├── ModelError            a Keras file that cannot be taken
+    ├── DataError             photos that cannot be used for training
+    │   └── ImageError        a file that cannot be read as an image
+    ├── SourceError           a camera, folder or stream that fails
+    ├── TrainingError         a training that cannot continue
+    ├── WeightsError          pretrained weights that are unavailable or do not fit
+    ├── ModelError            a Keras file that cannot be used
     ├── RunError              a run directory that is absent or unfinished
     ├── ArtifactError         a model file or sidecar that cannot be trusted
-    ├── ConversionError       a model that a format or recipe cannot take
-    ├── TargetError           a runtime, device or thread count that is not there
+    ├── ConversionError       a model that a format or recipe does not support
+    ├── TargetError           a runtime, device or thread count that is unavailable
     ├── HostError             another machine that cannot be reached or used
-    │   └── ConnectionLostError   one that was reached, and is not any more
+    │   └── ConnectionLostError   the connection to it was lost
     └── MeasurementError      a cell or results file that failed
 
-Every message says what was wrong, what was received and what to do. The command line prints it as one
-line and exits with 1; anything that is not a TledgeError is a bug.
+Every message says what was wrong, what was received and what to do. The command line prints it as one line and exits
+with code 1. Any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MOST_NAMES = 12
-"""Known names that an error lists."""
+"""The most known names that an error lists."""
 
 
 class TledgeError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """The base class of every error that users can cause and fix."""
 
 
 class UnknownNameError(TledgeError):
-    """A name that is not among the known ones.
+    """A name that is not known.
 
     Args:
-        kind: what the name was meant for, as users call it ("backbone").
-        received: the name as typed.
-        known: every name that would have been right.
+        kind: what the name stands for, in the user's words ("backbone").
+        received: the name that was received.
+        known: all valid names.
     """
 
     def __init__(self, kind: str, received: str, known: Iterable[str]) -> None:
-        import difflib  # takes a millisecond, which no device that works needs to spend
+        import difflib  # takes a millisecond to import, needed for errors only
 
         names = list(known)
         nearest = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
@@ -55,16 +55,16 @@ class UnknownNameError(TledgeError):
 
 
 class OptionError(TledgeError):
-    """A value that an option cannot take."""
+    """An invalid value of an option."""
 
 
 class MissingExtraError(TledgeError):
-    """A library that the base install does not bring.
+    """A library that is not part of the base install.
 
     Args:
         libraries: the missing distributions.
-        extra: the extra of tledge that brings them.
-        purpose: what they are needed for.
+        extra: the extra of tledge that installs them.
+        purpose: what needs them, the subject of the message ("training").
     """
 
     def __init__(self, libraries: Iterable[str], extra: str, purpose: str) -> None:
@@ -73,27 +73,27 @@ class MissingExtraError(TledgeError):
 
 
 class DataError(TledgeError):
-    """Photos that cannot be trained on."""
+    """Photos that cannot be used for training."""
 
 
 class ImageError(DataError):
-    """One file that is no readable image."""
+    """A file that cannot be read as an image."""
 
 
 class SourceError(TledgeError):
-    """A camera, a folder or a stream that gives no images to classify, or no more."""
+    """A camera, folder or stream that gives no images, or stops giving them."""
 
 
 class TrainingError(TledgeError):
-    """A training that cannot go on."""
+    """A training that cannot continue."""
 
 
 class WeightsError(TledgeError):
-    """Pretrained weights that cannot be had or do not fit the backbone."""
+    """Pretrained weights that are unavailable or do not fit the backbone."""
 
 
 class ModelError(TledgeError):
-    """A Keras file that is none, that could run anything, or that is no image classifier."""
+    """A file that is not a Keras model, could execute code, or is not an image classifier."""
 
 
 class RunError(TledgeError):
@@ -105,7 +105,7 @@ class ArtifactError(TledgeError):
 
 
 class ConversionError(TledgeError):
-    """A model that a format or a recipe cannot take."""
+    """A model that a format or recipe does not support."""
 
 
 class TargetError(TledgeError):
@@ -113,11 +113,11 @@ class TargetError(TledgeError):
 
 
 class HostError(TledgeError):
-    """Another machine that cannot be reached, or cannot do what it is asked for."""
+    """Another machine that cannot be reached, or on which a command failed."""
 
 
 class ConnectionLostError(HostError):
-    """The connection to another machine broke, and did not come back."""
+    """The connection to another machine was lost and did not come back."""
 
 
 class MeasurementError(TledgeError):

@@ -1,4 +1,4 @@
-"""Libraries that only an extra installs."""
+"""Optional libraries, which extras of tledge install."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tledge.core.errors import MissingExtraError
 
 
 def is_installed(module: str) -> bool:
-    """Whether an import of the top-level ``module`` would find something. Imports nothing."""
+    """Whether the top-level ``module`` is installed; does not import it."""
     return importlib.util.find_spec(module) is not None
 
 
 def keras_backend() -> str:
-    """The backend that Keras will take, by its environment variable or its own file, without importing it."""
+    """Returns the backend that Keras will use, from its environment variable or configuration; does not import it."""
     named = os.environ.get("KERAS_BACKEND")
     if named:
         return named
@@ -32,11 +32,11 @@ def require(*modules: str, extra: str, purpose: str) -> None:
 
     Args:
         modules: top-level module names.
-        extra: the extra that brings them.
-        purpose: what needs them, the subject of the error ("training").
+        extra: the extra that installs them.
+        purpose: what needs them, the subject of the error message ("training").
 
     Raises:
-        MissingExtraError: one is not installed.
+        MissingExtraError: a module is not installed.
     """
     missing = [module for module in modules if not is_installed(module)]
     if missing:

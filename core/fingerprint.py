@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def sha256_of_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Returns the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of_records(records: Iterable[tuple[str, ...]]) -> str:
-    """The SHA-256 of a set of records, whatever their order: the fingerprint of a data set.
+    """Returns the SHA-256 of a set of records, independent of their order: the fingerprint of a data set.
 
     Args:
-        records: for instance (relative path, class name, SHA-256 of the content) of each image.
+        records: for example (relative path, class name, SHA-256 of the content) of each image.
     """
     digest = hashlib.sha256()
     for record in sorted(records):

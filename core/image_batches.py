@@ -1,4 +1,4 @@
-"""Many images, decoded in parallel ahead of whoever consumes them, in bounded memory."""
+"""Batches of images, decoded ahead in parallel, with bounded memory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ B = TypeVar("B")
 
 
 def map_ahead(function: Callable[[A], B], items: Iterable[A], ahead: int) -> Iterator[B]:
-    """Applies ``function`` in threads, yields results in order, at most ``ahead`` of them waiting.
+    """Applies ``function`` in threads and yields the results in order, with at most ``ahead`` of them waiting.
 
-    An exception of ``function`` is raised where its result would have been yielded.
+    An exception of ``function`` is raised in place of its result.
     """
     with ThreadPoolExecutor(usable_cores()) as pool:
         waiting: deque[Future[B]] = deque()
@@ -42,15 +42,15 @@ def batches(paths: Sequence[Path], size: tuple[int, int], rule: str, batch_size:
 
     Args:
         paths: image files.
-        size: (height, width) wanted.
+        size: (height, width) of the result.
         rule: the resize rule.
-        batch_size: images a batch; the last one may hold fewer.
+        batch_size: images per batch; the last one may have fewer.
 
     Yields:
         uint8 (n, height, width, 3), RGB.
 
     Raises:
-        ImageError: a file is no readable image.
+        ImageError: a file cannot be read as an image.
     """
     pending: list[Pixels] = []
     for image in map_ahead(lambda path: images.load_pixels(path, size, rule), paths, ahead=2 * batch_size):

@@ -1,9 +1,9 @@
-"""From an image file to the pixels that a model sees.
+"""Decoding and resizing of images, from a file to the pixels of a model's input.
 
-The one place where images are decoded and resized: training, calibration, benchmarks and the device all
-come through here, so they see the same pixels. EXIF orientation is applied, colours become RGB, and the
-resize is Pillow's antialiased bilinear one. A JPEG of at least 4 times the wanted size is decoded at a half, a
-quarter or an eighth of its size, by its decoder's own scaled transform: docs/adr/0013-large-jpegs-are-decoded-small.md.
+Training, calibration, benchmarks and the device all use this module, so they see the same pixels. It applies the EXIF
+orientation, converts colours to RGB, and resizes with Pillow's antialiased bilinear filter. A JPEG of at least 4 times
+the wanted size is decoded at 1/2, 1/4 or 1/8 of its size by the decoder's scaled transform; see
+docs/adr/0013-large-jpegs-are-decoded-small.md.
 """
 
 from __future__ import annotations
@@ -24,51 +24,51 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tledge.core.errors import ImageError, TledgeError, UnknownNameError
 
-if TYPE_CHECKING:  # Pillow imports its plugins with the first image; importing tledge does not take the time for it
+if TYPE_CHECKING:  # Pillow's plugins take time to import, and are only needed with the first image
     from PIL.ImageFile import ImageFile
     from PIL.JpegImagePlugin import JpegImageFile
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 DECODING = 2
-"""Goes up with each change of the pixels that a photo gives: what was computed from others is computed anew."""
+"""The version of the decoding: increased whenever photos give other pixels, so that caches are recomputed."""
 
 REDUCED = 2
-"""How many times the wanted size a JPEG that its decoder reduces must still have along both axes."""
+"""A JPEG that is decoded at a reduced size must still be this many times the wanted size along both axes."""
 
 LARGEST = 400e6
-"""Bytes that decoding one photo may take, for a board of 1 GB: 50 megapixels, or many more of a JPEG."""
+"""The most bytes that decoding a photo may take, for a board of 1 GB: 50 megapixels, or many more for a JPEG."""
 
 LARGE = 100e6
-"""Bytes above which photos are decoded one at a time, however many threads there are: above 12 megapixels."""
+"""Photos that take more bytes to decode are decoded one at a time in all threads: above 12 megapixels."""
 
 HEAD = 16
-"""Bytes at the beginning of a file by which Pillow tells formats apart."""
+"""Bytes at the start of a file from which Pillow detects its format."""
 
 STRIP = 64
-"""Rows that are converted to RGB at a time where that takes several steps."""
+"""Rows to convert to RGB at a time, if the conversion takes several steps."""
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom in an image, in its pixels."""
+"""Left, top, right and bottom in an image, in pixels."""
 
 T = TypeVar("T")
 
 _ON_ITS_SIDE = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
-_LAST_COLUMN_IS_FIRST = frozenset({2, 3, 6, 7})  # of the upright image: what the file ends with is at the left,
-_LAST_ROW_IS_FIRST = frozenset({3, 4, 7, 8})  # or at the top
+_LAST_COLUMN_IS_FIRST = frozenset({2, 3, 6, 7})  # orientations with the file's last column at the left,
+_LAST_ROW_IS_FIRST = frozenset({3, 4, 7, 8})  # or its last row at the top
 _one_large_photo_at_a_time = Lock()
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether a file's suffix is one of an image format that is read here."""
+    """Whether a file has the suffix of a supported image format and is not hidden."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def images_below(folder: Path) -> list[Path]:
-    """The image files in a folder and in the folders below it, sorted; hidden ones are left out.
+    """Returns the image files in a folder and its subfolders, sorted, without hidden ones.
 
-    Links to folders are not followed, so none can loop.
+    Links to folders are not followed, so there are no loops.
 
     Raises:
         OSError: a folder cannot be read.
@@ -85,24 +85,24 @@ def images_below(folder: Path) -> list[Path]:
 
 
 def decode(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
-    """Reads an image file, wholly.
+    """Reads and decodes an image file.
 
     Args:
-        path: of the file.
-        at_least: (height, width) that the image will be resized to; a large JPEG is then decoded at 1/2, 1/4 or 1/8 of
-            its size, whichever is the smallest that leaves twice as much along both axes. In full without it.
+        path: the file.
+        at_least: (height, width) to which the image will be resized. A large JPEG is then decoded at 1/2, 1/4 or 1/8
+            of its size, the smallest that is at least twice ``at_least`` along both axes. By default in full size.
 
     Returns:
-        An RGB image, upright, of any size; the first frame of an animated one.
+        An RGB image, upright, of any size; the first frame of an animation.
 
     Raises:
-        ImageError: no such file, no permission, empty, cut off, too large, or not an image.
+        ImageError: the file does not exist, may not be read, is empty, cut off, too large, or not an image.
     """
     return decode_bytes(read_content(path), name=str(path), at_least=at_least)
 
 
 def read_content(path: Path) -> bytes:
-    """An image file's bytes, not decoded. Raises ImageError."""
+    """Reads an image file's bytes. Raises ImageError."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -110,12 +110,12 @@ def read_content(path: Path) -> bytes:
 
 
 def decode_bytes(content: bytes, name: str = "<bytes>", *, at_least: tuple[int, int] | None = None) -> Image.Image:
-    """Decodes an image file's bytes; ``name`` is what errors call it. See :func:`decode`."""
+    """Decodes an image file's bytes; ``name`` is used in error messages. See :func:`decode`."""
     return _decode(content, name, at_least, lambda image, _: image)
 
 
 def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish: Callable[[Image.Image, Box], T]) -> T:
-    """What ``finish`` makes of a decoded image and of the box in it that the photo fills."""
+    """Decodes an image and returns ``finish`` of it and of the box that the photo fills in it."""
     if not content:
         raise ImageError(f"not a readable image: '{name}' is empty (0 bytes)")
     kind = "image"
@@ -136,7 +136,7 @@ def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"not a readable image: '{name}' ({len(content):,} bytes) is in no image format known here"
+            f"not a readable image: '{name}' ({len(content):,} bytes) has an unknown image format"
         ) from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise ImageError(f"not a readable image: '{name}' is too large: {error or 'out of memory'}") from error
@@ -149,9 +149,9 @@ def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish:
 
 
 def _open(content: bytes) -> ImageFile:
-    """As ``PIL.Image.open``, but for its warning of images above 89 megapixels: what is too large is decided here.
+    """Opens an image like ``PIL.Image.open``, without its warning about images above 89 megapixels.
 
-    Warnings cannot be silenced for one call where other threads run.
+    This module has its own limit, and a warning cannot be silenced for one call if other threads are running.
     """
     stream, tried = io.BytesIO(content), set()
     for register in (Image.preinit, Image.init):
@@ -161,7 +161,7 @@ def _open(content: bytes) -> ImageFile:
             factory, accepts = Image.OPEN[kind]
             stream.seek(0)
             try:
-                if accepts is None or accepts(content[:HEAD]) is True:  # else False, or why not, as a string
+                if accepts is None or accepts(content[:HEAD]) is True:  # otherwise False, or the reason as a string
                     return factory(stream, "")
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
@@ -169,14 +169,14 @@ def _open(content: bytes) -> ImageFile:
 
 
 def is_image_start(head: bytes) -> bool:
-    """Whether the first ``HEAD`` bytes of a file are those of an image format that says so at its beginning."""
+    """Whether the first ``HEAD`` bytes of a file are those of a known image format."""
     Image.preinit()
     Image.init()
     return any(accepts is not None and accepts(head) is True for _, accepts in Image.OPEN.values())
 
 
 def _reduce(image: ImageFile, at_least: tuple[int, int] | None) -> int:
-    """Has a JPEG decoded at a fraction of its size where that leaves twice ``at_least``; the fraction's denominator."""
+    """Sets a JPEG to be decoded at a fraction of its size, if allowed; returns the fraction's denominator."""
     jpeg = _as_jpeg(image)
     if at_least is None or jpeg is None:
         return 1
@@ -194,13 +194,13 @@ def _as_jpeg(image: ImageFile) -> JpegImageFile | None:
 
 
 def _filled(upright: Image.Image, full: tuple[int, int], scale: int, orientation: int) -> Box:
-    """The part of a reduced image that the photo fills: its last column and row may stand for a part of one.
+    """Returns the box that the photo fills in a reduced image, whose last column and row may be only partly filled.
 
     Args:
-        upright: the reduced image, turned.
-        full: (width, height) of the photo, as the file holds it.
-        scale: the denominator of the fraction that it was reduced to.
-        orientation: how it was turned, as EXIF numbers it.
+        upright: the reduced image, upright.
+        full: (width, height) of the photo in the file.
+        scale: the denominator of the fraction to which it was reduced.
+        orientation: the EXIF orientation that was applied.
     """
     width, height = full[0] / scale, full[1] / scale
     if orientation in _ON_ITS_SIDE:
@@ -211,11 +211,11 @@ def _filled(upright: Image.Image, full: tuple[int, int], scale: int, orientation
 
 
 def _memory_to_decode(image: ImageFile, full: tuple[int, int]) -> float:
-    """Bytes that decoding takes: Pillow's 4 a pixel, once more to convert or to turn, and a progressive JPEG's own."""
+    """Returns the bytes that decoding takes: twice Pillow's 4 per pixel, and the coefficients of a progressive JPEG."""
     needed = 2 * 4 * math.prod(image.size)
     jpeg = _as_jpeg(image)
     if jpeg is not None and "progressive" in jpeg.info:
-        areas = [across * down for _, across, down, _ in jpeg.layer]  # its decoder keeps 2 bytes of each coefficient
+        areas = [across * down for _, across, down, _ in jpeg.layer]  # its decoder keeps 2 bytes per coefficient
         needed += int(2 * math.prod(full) * sum(areas) / max(areas))
     return needed
 
@@ -224,15 +224,15 @@ def _describe_too_large(name: str, image: ImageFile, full: tuple[int, int], need
     other = "" if _as_jpeg(image) else " or save it as a JPEG, which is decoded at a reduced size"
     return (
         f"not a readable image: '{name}' is too large: {math.prod(full) / 1e6:,.0f} megapixels ({full[0]:,} x"
-        f" {full[1]:,}) take {needed / 1e6:,.0f} MB to decode as {image.format}; {LARGEST / 1e6:,.0f} MB are the most"
-        f" for one photo; make it smaller{other}"
+        f" {full[1]:,}) take {needed / 1e6:,.0f} MB to decode as {image.format}; the limit for a photo is"
+        f" {LARGEST / 1e6:,.0f} MB; make it smaller{other}"
     )
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """An image of any mode as an upright RGB one, itself if it is one; transparency is laid over white."""
+    """Converts an image of any mode to an upright RGB one; transparent parts become white."""
     upright = image
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would be copied
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # exif_transpose copies in any case
         from PIL import ImageOps
 
         upright = ImageOps.exif_transpose(image)
@@ -246,7 +246,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Converts an image pixel by pixel to RGB, some rows at a time: several copies of a large one would be too many."""
+    """Converts an image to RGB, some rows at a time, to avoid several copies of a large one."""
     converted = Image.new("RGB", image.size)
     for top in range(0, image.height, STRIP):
         strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
@@ -274,7 +274,7 @@ def _stretch(box: Box, height: int, width: int) -> Box:
 def _crop(box: Box, height: int, width: int) -> Box:
     outer_width, outer_height = box[2] - box[0], box[3] - box[1]
     scale = min(outer_width / width, outer_height / height)
-    # Pillow refuses a box that rounding has put outside of the image by the last digit.
+    # Pillow rejects a box that rounding has moved out of the image by the last digit.
     left = max(box[0], box[0] + (outer_width - width * scale) / 2)
     top = max(box[1], box[1] + (outer_height - height * scale) / 2)
     return left, top, min(left + width * scale, box[2]), min(top + height * scale, box[3])
@@ -283,7 +283,7 @@ def _crop(box: Box, height: int, width: int) -> Box:
 _RULES: dict[str, Callable[[Box, int, int], Box]] = {"crop": _crop, "stretch": _stretch}
 
 RESIZE_RULES = tuple(_RULES)
-"""``crop``: the largest centred part of the right shape; ``stretch``: the whole image, shape ignored."""
+"""``crop``: the largest centred part with the right aspect ratio; ``stretch``: the whole image, distorted if needed."""
 
 
 def resize(image: Image.Image, size: tuple[int, int], rule: str) -> Pixels:
@@ -291,14 +291,14 @@ def resize(image: Image.Image, size: tuple[int, int], rule: str) -> Pixels:
 
     Args:
         image: an RGB image of any size.
-        size: (height, width) wanted.
+        size: (height, width) of the result.
         rule: one of ``RESIZE_RULES``.
 
     Returns:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        UnknownNameError: no such rule.
+        UnknownNameError: the rule is unknown.
     """
     return _resize(image, (0.0, 0.0, float(image.width), float(image.height)), size, rule)
 
@@ -312,23 +312,23 @@ def _resize(image: Image.Image, filled: Box, size: tuple[int, int], rule: str) -
 
 
 def load_pixels(path: Path, size: tuple[int, int], rule: str) -> Pixels:
-    """Decodes and resizes one image file, a large JPEG by way of its decoder's reduced sizes.
+    """Decodes and resizes an image file; a large JPEG is decoded at a reduced size.
 
     Args:
-        path: of the file.
-        size: (height, width) wanted.
+        path: the file.
+        size: (height, width) of the result.
         rule: one of ``RESIZE_RULES``.
 
     Returns:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        ImageError: the file is no readable image.
-        UnknownNameError: no such rule.
+        ImageError: the file cannot be read as an image.
+        UnknownNameError: the rule is unknown.
     """
     return load_pixels_from_bytes(read_content(path), size, rule, name=str(path))
 
 
 def load_pixels_from_bytes(content: bytes, size: tuple[int, int], rule: str, *, name: str = "<bytes>") -> Pixels:
-    """Decodes and resizes an image file's bytes; ``name`` is what errors call it. See :func:`load_pixels`."""
+    """Decodes and resizes an image file's bytes; ``name`` is used in error messages. See :func:`load_pixels`."""
     return _decode(content, name, size, lambda image, filled: _resize(image, filled, size, rule))

@@ -1,4 +1,4 @@
-"""How a room tells a person what it is doing, without knowing how that is shown."""
+"""Progress reports, independent of how they are shown."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from contextlib import contextmanager
 
 
 class Step:
-    """One piece of long work that is under way."""
+    """A long piece of work in progress."""
 
     def advance(self, count: int = 1, detail: str = "") -> None:
-        """``count`` more units are done; ``detail`` is the newest figure worth showing."""
+        """Reports ``count`` more units; ``detail`` is the latest figure to show."""
 
     def mark(self, detail: str) -> None:
-        """A part of it is done that is worth a line of its own where lines are all there is ("epoch 3/8 …")."""
+        """Reports a milestone ("epoch 3/8 …"), which gets its own line where there is no progress bar."""
 
     def stop_if_asked(self) -> None:
-        """Raises KeyboardInterrupt if a person has asked to stop and a library lost the exception.
+        """Raises KeyboardInterrupt if the user pressed Ctrl-C and a library swallowed the exception.
 
-        ``advance`` does so too.
+        ``advance`` does the same.
         """
 
 
 class Progress:
-    """Silent; the command line overrides both methods."""
+    """Silent progress; the command line overrides the methods."""
 
     def note(self, label: str, text: str) -> None:
-        """Says one finished fact ("Data", "photos/: 2,000 images")."""
+        """Reports a fact ("Data", "photos/: 2,000 images")."""
 
     def warn(self, text: str) -> None:
-        """Says what a person should know before trusting a result; also where only machines are told of results."""
+        """Reports something to know before trusting a result; shown even if the output is JSON."""
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
-        """Long work of ``total`` units ("images", "epochs"); shown while the block runs."""
+        """Starts a piece of work of ``total`` units ("images", "epochs"), shown until the block ends."""
         yield Step()

@@ -92,7 +92,7 @@ class Record:
         return cls.from_dict(fields, source)
 
     def save(self, path: Path) -> None:
-        """Writes the record as a JSON file, whole or not at all."""
+        """Writes the record as a JSON file, atomically."""
         atomic.write_json(path, self.to_dict())
 
     @classmethod

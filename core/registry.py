@@ -1,6 +1,6 @@
-"""A folder with one module per kind of thing: the key is the module's name.
+"""Registries: packages with one module per entry, whose key is the module's name.
 
-Listing the names imports none of them; loading one imports that one. A new kind is one new file.
+Listing the names imports no module, and loading an entry imports only its own. A new entry is one new file.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Registry(Generic[T]):
-    """The modules of one package, each holding one object under the same attribute.
+    """The modules of a package, each of which defines one entry.
 
     Attributes:
         package: the package whose modules are the entries ("tledge.train.backbones").
-        kind: what users call an entry ("backbone").
-        attribute: the name under which each module holds its entry ("BACKBONE").
-        base: the class that every entry is an instance of.
+        kind: the user's word for an entry ("backbone").
+        attribute: the attribute of each module that is its entry ("BACKBONE").
+        base: the class of all entries.
     """
 
     package: str
@@ -33,17 +33,17 @@ class Registry(Generic[T]):
     base: type
 
     def names(self) -> tuple[str, ...]:
-        """Every registered name, sorted."""
+        """Returns all names, sorted."""
         spec = importlib.util.find_spec(self.package)
         locations = spec.submodule_search_locations if spec is not None else None
         return tuple(sorted(module.name for module in pkgutil.iter_modules(locations)))
 
     def load(self, name: str) -> T:
-        """The entry of that name; imports its module and no other.
+        """Returns the entry of that name; imports only its module.
 
         Raises:
             UnknownNameError: no module has that name.
-            TypeError: the module does not hold an entry of the registry's type.
+            TypeError: the module's entry is not an instance of ``base``.
         """
         if name not in self.names():
             raise UnknownNameError(self.kind, name, self.names())

@@ -1,10 +1,10 @@
-"""A run directory: where training, export and benchmarks meet.
+"""Run directories, which training, export and benchmarks share.
 
 runs/20261123-101500-mobilenet_v2-cats_vs_dogs/
   run.json  splits.json  model.keras  history.csv  evaluation.json  model_card.md  figures/
   artifacts/  bench/  visualize/  logs/
 runs/latest -> the newest finished run
-runs/.cache/ features and data sets that runs share
+runs/.cache/ features and data sets shared by runs
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RunDirectory:
 
     @property
     def evaluation(self) -> Path:
-        """The test split class by class."""
+        """The results on the test split, by class."""
         return self.path / "evaluation.json"
 
     @property
@@ -60,12 +60,12 @@ class RunDirectory:
 
     @property
     def last_good_model(self) -> Path:
-        """The best weights of a training that failed."""
+        """The best weights of a failed training."""
         return self.path / "last_good.keras"
 
     @property
     def checkpoints(self) -> Path:
-        """What a resumed training needs; gone when it is finished."""
+        """The state of an unfinished training; removed when it is finished."""
         return self.path / "checkpoints"
 
     @property
@@ -74,12 +74,12 @@ class RunDirectory:
 
     @property
     def cache(self) -> Path:
-        """What runs of one folder share, and can be removed at any time."""
+        """Files shared by the runs of a folder; safe to delete."""
         return self.path.parent / ".cache"
 
     @property
     def data(self) -> Path:
-        """The built-in data's images, in a run that was trained on them."""
+        """The images of the built-in data set, if the run was trained on it."""
         return self.path / "data"
 
     @property
@@ -107,10 +107,10 @@ class RunDirectory:
         return Splits.load(self.splits_path)
 
     def exported(self) -> list[Path]:
-        """The exported model files: by format, and from the largest to the smallest.
+        """Returns the exported model files, sorted by format and from the largest to the smallest.
 
         Raises:
-            ArtifactError: there is none yet.
+            ArtifactError: there are none.
         """
         suffixes = {f".{name}" for name in sidecar_storage.FORMATS}
         found = [
@@ -119,23 +119,23 @@ class RunDirectory:
             if path.suffix in suffixes and not path.name.startswith(".")
         ]
         if not found:
-            raise ArtifactError(f"no artifacts in '{self.artifacts}': make some with 'tledge export --quantize int8'")
+            raise ArtifactError(f"no artifacts in '{self.artifacts}': create some with `export(quantize='int8')`")
         return sorted(
             found, key=lambda path: (sidecar_storage.FORMATS.index(path.suffix[1:]), -path.stat().st_size, path.name)
         )
 
     def check_model(self, sha256: str) -> None:
-        """Raises RunError unless ``model.keras``, of that SHA-256, is the one that this run has trained."""
+        """Raises RunError unless ``sha256``, of ``model.keras``, is that of the model that this run trained."""
         if self.manifest().model_sha256 != sha256:
-            raise RunError(f"'{self.model}' is not the model that this run trained; put that back or train again")
+            raise RunError(f"'{self.model}' is not the model that this run trained; restore that one or train again")
 
     def mark_latest(self) -> None:
-        """Makes ``latest``, beside this run, point to it."""
+        """Points the ``latest`` link beside this run to it."""
         atomic.point_link(self.path.parent / LATEST, self.path.name)
 
 
 def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> RunDirectory:
-    """Makes a new, empty run directory named after the time, the backbone and the data."""
+    """Creates an empty run directory, named after the time, the backbone and the data."""
     slug = re.sub(r"[^\w-]+", "_", data_name).strip("_") or "data"
     base = f"{now:%Y%m%d-%H%M%S}-{backbone}-{slug}"
     runs.mkdir(parents=True, exist_ok=True)
@@ -146,28 +146,28 @@ def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> RunD
         except FileExistsError:
             continue
         return RunDirectory(path)
-    raise RunError(f"cannot make a run directory: '{runs / base}' and 998 more exist; clear out '{runs}'")
+    raise RunError(f"cannot create a run directory: '{runs / base}' and 998 more exist; clean up '{runs}'")
 
 
 def find_run(run: str | Path | None = None, runs: Path = DEFAULT_RUNS) -> RunDirectory:
-    """The run that a user names.
+    """Returns a finished run.
 
     Args:
         run: a run directory, its name within ``runs``, or None for the newest finished one.
         runs: the folder of runs.
 
     Raises:
-        RunError: there is no such run, or it is unfinished.
+        RunError: there is no such run, or it is not finished.
     """
     if run is None or str(run) == LATEST:
         link = runs / LATEST
         if not link.exists():
-            raise RunError(f"no finished run in '{runs}': make one with 'tledge train', or name one with --run")
+            raise RunError(f"no finished run in '{runs}': create one with 'tledge train', or name one with `run`")
         path = runs / link.readlink() if link.is_symlink() else link
     else:
         path = Path(run) if Path(run).is_dir() else runs / run
         if not path.is_dir():
-            raise RunError(f"no run '{run}': neither a folder nor a name in '{runs}'; 'tledge train' makes one")
+            raise RunError(f"no run '{run}': neither a folder nor a name in '{runs}'; 'tledge train' creates one")
     directory = RunDirectory(path)
     if not directory.manifest_path.exists():
         raise RunError(f"'{path}' is not a finished run: it has no run.json; 'tledge train' creates one")

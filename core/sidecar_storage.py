@@ -1,11 +1,11 @@
-"""Sidecars inside model files, so that one file is all there is to copy.
+"""Sidecars inside model files, so that there is only one file to copy.
 
-* TFLite: a ZIP archive appended to the model, as TensorFlow Lite Metadata does it for associated files; it
-  holds ``tledge.json`` and ``labels.txt``. A FlatBuffer is read from its front, a ZIP from its end.
+* TFLite: a ZIP archive with ``tledge.json`` and ``labels.txt`` is appended to the model, like the associated files of
+  TensorFlow Lite Metadata. A FlatBuffer is read from its start, a ZIP from its end.
 * Keras: a ``.keras`` file is a ZIP; the same two members are added to it.
-* ONNX: entries of ``ModelProto.metadata_props`` (field 14 of onnx.proto). Protocol Buffers concatenate
-  repeated fields, so appending the encoded entries to the file adds them, and reading them back needs no
-  library: the other top-level fields are skipped by their length.
+* ONNX: entries of ``ModelProto.metadata_props`` (field 14 of onnx.proto). Protocol Buffers concatenate repeated fields,
+  so the encoded entries are appended to the file. Reading them needs no library: other top-level fields are skipped by
+  their length.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from tledge.core.errors import ArtifactError
 SIDECAR = "tledge.json"
 LABELS = "labels.txt"
 FORMATS = ("tflite", "onnx", "keras")
-LARGEST_MEMBER = 16 << 20  # bytes of a sidecar or a list of labels; a ZIP can promise any number
+LARGEST_MEMBER = 16 << 20  # bytes of a sidecar or a list of labels; a ZIP can announce any size
 
 _METADATA_PROPS = 14  # onnx.proto: ModelProto.metadata_props, a repeated StringStringEntryProto
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # Protocol Buffers wire types
-_FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a constant time stamp: the same model gives the same file
+_FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a constant time stamp, so that the same model gives the same file
 
 
 def format_of(path: Path) -> str:
-    """The format of a model file, by its suffix.
+    """Returns the format of a model file, by its suffix.
 
     Raises:
-        ArtifactError: the suffix is of no known format.
+        ArtifactError: the suffix is unknown.
     """
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
-        raise ArtifactError(f"'{path}' is no model file; expected a name ending in .tflite, .onnx or .keras")
+        raise ArtifactError(f"'{path}' is not a model file; expected a name ending in .tflite, .onnx or .keras")
     return name
 
 
 def embed(model: bytes, model_format: str, members: Mapping[str, bytes]) -> bytes:
-    """A model file's bytes with named members inside it.
+    """Returns a model file's bytes with named members added.
 
     Args:
-        model: the model, without members.
+        model: the model file's bytes, without members.
         model_format: one of ``FORMATS``.
-        members: content by name.
+        members: contents by name.
     """
     if model_format == "onnx":
         return model + b"".join(_encode_property(name, content) for name, content in members.items())
@@ -59,10 +59,10 @@ def embed(model: bytes, model_format: str, members: Mapping[str, bytes]) -> byte
 
 
 def extract(path: Path, model_format: str, member: str) -> bytes | None:
-    """Reads one member of a model file; None where it holds none of that name.
+    """Reads a member of a model file; None if there is none of that name.
 
     Raises:
-        ArtifactError: the file is empty, cut off or not of that format.
+        ArtifactError: the file is empty, cut off or has another format.
     """
     with path.open("rb") as file:
         head = file.read(8)
@@ -71,7 +71,7 @@ def extract(path: Path, model_format: str, member: str) -> bytes | None:
         if model_format == "onnx":
             return _read_properties(file, path).get(member)
         if model_format == "tflite" and head[4:8] != b"TFL3":
-            raise ArtifactError(f"'{path}' is no TFLite model (it begins with {head!r}): copy or export it again")
+            raise ArtifactError(f"'{path}' is not a TFLite model (it starts with {head!r}): copy or export it again")
         try:
             with zipfile.ZipFile(file) as archive:
                 return read_member(archive, member)
@@ -80,24 +80,24 @@ def extract(path: Path, model_format: str, member: str) -> bytes | None:
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             if model_format == "tflite":
                 return None
-            raise ArtifactError(f"'{path}' is no whole .keras file ({error}): copy or train it again") from error
+            raise ArtifactError(f"'{path}' is not a complete .keras file ({error}): copy or train it again") from error
 
 
 def read_member(archive: zipfile.ZipFile, member: str) -> bytes:
-    """One member of a ZIP that a stranger may have made.
+    """Reads a member of an untrusted ZIP.
 
     Raises:
-        KeyError: there is none of that name.
-        zipfile.BadZipFile: it says that it is larger than any sidecar or list of labels.
+        KeyError: there is no member of that name.
+        zipfile.BadZipFile: it is larger than any sidecar or list of labels.
     """
     size = archive.getinfo(member).file_size
     if size > LARGEST_MEMBER:
-        raise zipfile.BadZipFile(f"'{member}' holds {size:,} bytes")
+        raise zipfile.BadZipFile(f"'{member}' has {size:,} bytes")
     return archive.read(member)
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """All metadata properties of an ONNX file. Raises ArtifactError if it is not one."""
+    """Reads all metadata properties of an ONNX file. Raises ArtifactError if it is not one."""
     with path.open("rb") as file:
         found = _read_properties(file, path)
     return {name: content.decode("utf-8", "replace") for name, content in found.items()}
@@ -136,12 +136,12 @@ def _read_properties(file: BinaryIO, path: Path) -> dict[str, bytes]:
             else:
                 file.seek(length, io.SEEK_CUR)
     except ValueError as error:
-        raise ArtifactError(f"'{path}' is no whole ONNX model ({error}): copy or export it again") from error
+        raise ArtifactError(f"'{path}' is not a complete ONNX model ({error}): copy or export it again") from error
     return found
 
 
 def _read_header(file: BinaryIO) -> tuple[int, int, int]:
-    """The next field's number, wire type and content length in bytes; the file stands at its content."""
+    """Reads the next field's number, wire type and content length in bytes, up to its content."""
     key = _read_varint(file)
     number, wire = key >> 3, key & 7
     if number == 0:

@@ -1,4 +1,4 @@
-"""The files of ``/proc`` and ``/sys`` by which Linux tells of a machine, none of which must be there."""
+"""The files of ``/proc`` and ``/sys`` that describe a machine on Linux; any of them may be missing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def read_text(path: Path) -> str:
-    """A file's text without the white space around it; empty where it cannot be read."""
+    """Returns a file's text without surrounding white space; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -1,7 +1,7 @@
-"""Whether this Python has 64 bits, without which no runtime of artifacts can be installed.
+"""Whether this Python has 64 bits, which every runtime of artifacts requires.
 
-What counts is Python's own size: 32-bit Raspberry Pi OS runs on a 64-bit kernel on newer boards, which then calls
-itself aarch64. Only the standard library is needed: on such a system the others may be broken, too.
+The kernel's architecture does not decide it: on newer boards, 32-bit Raspberry Pi OS runs on a 64-bit kernel, which
+reports aarch64. This module only needs the standard library, since others may not work on such a system.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 
 def word_size_problem() -> str:
-    """What is wrong with a 32-bit system, and what to do; empty on all others."""
+    """Returns what is wrong with a 32-bit system, and the remedy; empty on a 64-bit one."""
     if sys.maxsize > 2**32:
         return ""
     import platform
@@ -28,8 +28,8 @@ def word_size_problem() -> str:
 
 def check_word_size() -> None:
     """Raises TargetError on a 32-bit system."""
-    found = word_size_problem()
-    if found:
-        from tledge.core.errors import TargetError  # here, because setup.py runs this file before tledge is installed
+    problem = word_size_problem()
+    if problem:
+        from tledge.core.errors import TargetError  # here, since setup.py runs this file before tledge is installed
 
-        raise TargetError(found)
+        raise TargetError(problem)

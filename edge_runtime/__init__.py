@@ -1,4 +1,4 @@
-"""Runs artifacts: all that a device needs.
+"""Runs artifacts: everything that a device needs.
 
 from tledge.edge_runtime import Classifier
 
@@ -8,7 +8,7 @@ classifier.classify("photo.jpg", top=3)
 
 from tledge.core import word_size
 
-word_size.check_word_size()  # before anything that is compiled is imported
+word_size.check_word_size()  # before any compiled library is imported
 
 from tledge.edge_runtime.classifier import Classifier, Prediction  # noqa: E402
 from tledge.edge_runtime.runtime import targets_of_this_machine  # noqa: E402

@@ -83,7 +83,7 @@ def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec)
         if image.dtype != dtype or image.shape[3:] != (3,) or len(output.shape) != 2:
             raise ArtifactError(
                 f"'{model}' is not an image classifier as tledge exports it: input {image}, output {output}; expected"
-                " uint8 [?, height, width, 3] and [?, classes]; a model made elsewhere is described with 'tledge adopt'"
+                " uint8 [?, height, width, 3] and [?, classes]; describe a model made elsewhere with 'tledge adopt'"
             )
     else:
         channels = preprocessing.channels

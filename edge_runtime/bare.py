@@ -1,4 +1,4 @@
-"""A model file of which nothing is known but what it says of itself: enough to measure how fast it is."""
+"""A model file without a sidecar: its tensors are known from the file, which is enough to measure latency."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class BareModel:
     """A model file without a sidecar, loaded on a target.
 
     Args:
-        model: the file.
-        target: "runtime:device:threads"; without one, the CPU with every core that this process may use.
+        model: the model file.
+        target: "runtime:device:threads"; by default the CPU with every core that this process may use.
         batch: images that it computes at once.
 
     Raises:
-        ArtifactError: no such file, or one that the runtime cannot load, or with several inputs or outputs.
+        ArtifactError: the file does not exist, cannot be loaded, or has several inputs or outputs.
         TargetError: this machine does not have the target.
+        OptionError: the target's runtime does not run files of this format.
     """
 
     def __init__(self, model: Path, target: str | Target | None = None, *, batch: int = 1) -> None:
@@ -38,33 +39,33 @@ class BareModel:
 
     @property
     def image(self) -> TensorSpec:
-        """The tensor that it takes."""
+        """The input tensor."""
         return self._session.image
 
     @property
     def output(self) -> TensorSpec:
-        """The tensor that it gives."""
+        """The output tensor."""
         return self._session.output
 
     @property
     def provider(self) -> str:
-        """What runs it, as the runtime says."""
+        """What runs the model, as its runtime reports it."""
         return self._session.provider
 
     def random_input(self, seed: int, batch: int = 1, lengths: tuple[int, ...] | None = None) -> Tensor:
-        """An input for it, uniform over all integers, or over 0 to 1.
+        """Returns a random input: uniform over all values of an integer dtype, or over 0 to 1 for floats.
 
         Args:
-            seed: the same gives the same input.
-            batch: images in it.
-            lengths: of the other axes; those that ``TensorSpec.lengths`` says without it.
+            seed: of the random values.
+            batch: number of images.
+            lengths: lengths of the other axes; by default those of ``TensorSpec.lengths``.
 
         Raises:
-            ArtifactError: its first axis is no batch, or has another fixed length.
+            ArtifactError: the model only takes batches of another size.
         """
         first = self.image.shape[0] if self.image.shape else None
         if first not in (None, 1, batch):
-            raise ArtifactError(f"the model takes batches of {first} only; asked for {batch}: {self.image}")
+            raise ArtifactError(f"the model only takes batches of {first}; received {batch}: {self.image}")
         shape = self.image.lengths(batch) if lengths is None else (batch, *lengths)
         rng = np.random.default_rng(seed)
         if np.issubdtype(self.image.dtype, np.integer):
@@ -73,7 +74,7 @@ class BareModel:
         return rng.random(shape).astype(self.image.dtype)
 
     def run(self, images: Tensor) -> Tensor:
-        """Runs the model on an array of its input's dtype and lengths, N images along the first axis."""
+        """Runs the model on an array with its input's dtype and lengths, N images along the first axis."""
         return self._session.run(images)
 
     def close(self) -> None:

@@ -25,11 +25,11 @@ from tledge.edge_runtime.tensor import Logits
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class that an image may show.
+    """One class of an image, with its probability.
 
     Attributes:
         label: the class name.
-        index: its place among the class names.
+        index: the index of the class.
         score: its softmax probability, 0 to 1.
     """
 
@@ -41,23 +41,24 @@ class Prediction:
 class Classifier:
     """An artifact, loaded on a target and ready to classify. Several threads may use one at once.
 
-    From the pixels of a decoded photo to the model's input, LiteRT copies them once and ONNX Runtime not at all, where
-    the model takes pixels as all of our own artifacts do.
+    For artifacts that tledge exported, LiteRT copies the pixels of a decoded photo once, and ONNX Runtime reads them in
+    place.
 
     Args:
-        artifact: a model file with its sidecar inside ("int8.tflite").
-        target: "runtime:device:threads"; without one, the CPU with every core that this process may use.
-        batch: images that the model computes at once, of which ``logits`` then takes multiples. At 1, any number of
-            images is taken.
+        artifact: a model file with its sidecar ("int8.tflite").
+        target: "runtime:device:threads"; by default the CPU with every core that this process may use.
+        batch: images that the model computes at once; ``logits`` then takes multiples of it. With 1, it takes any
+            number of images.
         warm_up: classify a black image first, so that the first photo takes no longer than the others.
 
     Raises:
-        ArtifactError: the file is absent, cut off, without a sidecar or not matching the one beside it.
-        TargetError: this machine does not have the target, or it cannot take this format.
+        ArtifactError: the file is absent, cut off, without a sidecar, or does not match the sidecar beside it.
+        TargetError: this machine does not have the target.
+        OptionError: the target's runtime does not run this format.
         MissingExtraError: the runtime's library is not installed.
 
     Warns:
-        CpuWarning: the artifact was exported for another CPU, and answers differently on this one.
+        CpuWarning: the artifact was exported for another CPU, and its predictions may differ on this one.
     """
 
     def __init__(
@@ -71,8 +72,8 @@ class Classifier:
         runtime, self.target = resolve(target)
         if self.artifact.format not in runtime.formats:
             raise OptionError(
-                f"{self.target.runtime} cannot run '{artifact}': it takes .{' and .'.join(runtime.formats)} files;"
-                f" try --target {default_target(self.artifact.format)}"
+                f"{self.target.runtime} cannot run '{artifact}': it runs .{' and .'.join(runtime.formats)} files;"
+                f" try `target='{default_target(self.artifact.format)}'`"
             )
         difference = mismatch(self.sidecar.cpu)
         if difference:
@@ -85,7 +86,7 @@ class Classifier:
 
     @property
     def sidecar(self) -> Sidecar:
-        """What the artifact says of itself."""
+        """The artifact's sidecar."""
         return self.artifact.sidecar
 
     @property
@@ -95,12 +96,12 @@ class Classifier:
 
     @property
     def provider(self) -> str:
-        """What runs the model, as its runtime says ("XNNPACK", "CUDAExecutionProvider")."""
+        """What runs the model, as its runtime reports it ("XNNPACK", "CUDAExecutionProvider")."""
         return self._session.provider
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """(height, width) of the images that the model takes."""
+        """(height, width) of the model's input."""
         return self.sidecar.input_size
 
     def load(self, image: str | Path | bytes) -> Pixels:
@@ -110,7 +111,7 @@ class Classifier:
             uint8 (height, width, 3), RGB.
 
         Raises:
-            ImageError: it is no readable image.
+            ImageError: the image cannot be read.
         """
         if isinstance(image, bytes):
             return images.load_pixels_from_bytes(image, self.input_size, self.sidecar.resize)
@@ -126,7 +127,7 @@ class Classifier:
             float32 (N, classes).
 
         Raises:
-            OptionError: another dtype or shape, or the classifier is closed.
+            OptionError: the images have another dtype or shape, or the classifier is closed.
         """
         if batch.dtype != np.uint8 or batch.shape[1:] != self._expected or len(batch) == 0:
             raise OptionError(
@@ -136,7 +137,7 @@ class Classifier:
         return self._adapter.to_logits(self._session.run(self._adapter.to_tensor(batch)))
 
     def probabilities(self, batch: Pixels) -> npt.NDArray[np.float32]:
-        """The softmax of :meth:`logits`: float32 (N, classes), rows summing to 1."""
+        """Returns the softmax of :meth:`logits`: float32 (N, classes), rows summing to 1."""
         return softmax(self.logits(batch))
 
     def classify(self, image: str | Path | bytes | Pixels, top: int | None = None) -> list[Prediction]:
@@ -144,24 +145,24 @@ class Classifier:
 
         Args:
             image: an image file or its bytes, or uint8 (height, width, 3) pixels of the model's input size.
-            top: how many classes to return; all without it.
+            top: number of classes to return; by default all.
 
         Returns:
             The most probable classes, best first.
 
         Raises:
-            ImageError: the file is no readable image.
-            OptionError: pixels of another dtype or shape, ``top`` below 1, or the classifier is closed.
+            ImageError: the file cannot be read as an image.
+            OptionError: the pixels have another dtype or shape, ``top`` is below 1, or the classifier is closed.
         """
         if top is not None and top < 1:
-            raise OptionError(f"top must be 1 or more; received {top}")
+            raise OptionError(f"`top` must be 1 or more; received {top}")
         pixels = image if isinstance(image, np.ndarray) else self.load(image)
         scores = self.probabilities(pixels[np.newaxis])[0]
         best = np.argsort(-scores, kind="stable")[:top]
         return [Prediction(self.class_names[index], int(index), float(scores[index])) for index in best]
 
     def close(self) -> None:
-        """Frees the loaded model, once another thread's run has ended; closing it again does nothing."""
+        """Frees the model's memory, after the runs of other threads have ended; safe to call twice."""
         self._session.close()
 
     def __enter__(self) -> Self:
@@ -174,7 +175,7 @@ class Classifier:
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:
-    """Softmax over the last axis, in float32 and without overflow."""
+    """Returns the softmax over the last axis, in float32 and without overflow."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     scores: npt.NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
     return scores

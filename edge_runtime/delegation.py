@@ -1,7 +1,7 @@
-"""How much of a TFLite file XNNPACK computes, by asking LiteRT.
+"""Which operators of a TFLite file XNNPACK computes, read from LiteRT.
 
-An operator that XNNPACK does not take runs in LiteRT's own kernels, which are slower and often use one thread, and
-each one between others splits what XNNPACK can fuse.
+Operators that XNNPACK does not support run in LiteRT's own kernels, which are slower and often use one thread. Each one
+also splits the graph that XNNPACK could otherwise fuse.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any
 from tledge.core.errors import ArtifactError
 
 DELEGATE = "DELEGATE"
-"""The name of the node that stands for what a delegate has taken."""
+"""The name of a node that represents the operators of a delegate."""
 
 
 @dataclass(frozen=True)
 class Delegation:
-    """What XNNPACK takes of a model.
+    """The part of a model that XNNPACK computes.
 
     Attributes:
-        nodes: the operators of the model.
-        partitions: the runs of operators that XNNPACK computes in one go: 1 where it takes all.
-        undelegated: the names of the operators that it leaves to LiteRT's kernels, in the order of the graph, one per
+        nodes: number of operators of the model.
+        partitions: number of subgraphs that XNNPACK computes: 1 if it computes the whole model.
+        undelegated: the names of the operators that run in LiteRT's kernels, in the order of the graph, one per
             operator: ``("CAST",)``.
     """
 
@@ -34,7 +34,7 @@ class Delegation:
 
     @property
     def provider(self) -> str:
-        """What runs the model, in words: "XNNPACK", "XNNPACK (67 of 71 nodes)" or "LiteRT kernels"."""
+        """What runs the model: "XNNPACK", "XNNPACK (67 of 71 nodes)" or "LiteRT kernels"."""
         taken = self.nodes - len(self.undelegated)
         if not taken:
             return "LiteRT kernels"
@@ -42,7 +42,7 @@ class Delegation:
 
 
 def find_undelegated(path: Path) -> Delegation:
-    """Loads a TFLite file as a session does and reads which operators XNNPACK has taken.
+    """Loads a TFLite file as a session does and finds the operators that XNNPACK computes.
 
     Raises:
         ArtifactError: LiteRT cannot load the file.
@@ -58,10 +58,10 @@ def find_undelegated(path: Path) -> Delegation:
 
 
 def read_delegation(interpreter: Any) -> Delegation:
-    """Which operators of an allocated interpreter XNNPACK has taken.
+    """Finds the operators of an allocated interpreter that XNNPACK computes.
 
-    LiteRT keeps the nodes of the file and appends one per partition of the delegate, with the tensors that go into and
-    come out of it: what lies between is the delegate's.
+    LiteRT keeps the nodes of the file and appends one per partition of the delegate, with the partition's input and
+    output tensors. The nodes between them belong to the delegate.
     """
     operators = interpreter._get_ops_details()
     partitions = [operator for operator in operators if operator["op_name"] == DELEGATE]
@@ -76,7 +76,7 @@ def read_delegation(interpreter: Any) -> Delegation:
 
 
 def _between(partition: Mapping[str, Any], producers: Mapping[int, Mapping[str, Any]]) -> set[int]:
-    """The nodes that lead from the inputs of a partition to its outputs."""
+    """Returns the indices of the nodes between a partition's inputs and outputs."""
     given = {int(tensor) for tensor in partition["inputs"]}
     found: set[int] = set()
     pending: Sequence[int] = [int(tensor) for tensor in partition["outputs"]]

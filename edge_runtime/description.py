@@ -1,4 +1,4 @@
-"""What must be known of a model that was made elsewhere, read from text: the options of ``tledge adopt``."""
+"""The user's description of a model made elsewhere: the parameters of ``adopt``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tledge.core.preprocessing import COLOURS, LAYOUTS, OUTPUTS
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is known of a model; None for what is not.
+    """How to use a model; None for what is not known.
 
     Attributes:
         labels: the class of each output.
         layout: the order of the input's axes: one of ``core.preprocessing.LAYOUTS``.
         input_size: (height, width).
         colour: one of ``core.preprocessing.COLOURS``.
-        input_range: what the pixel values 0 and 255 become.
-        mean, std: what is then subtracted and divided by: one for each channel, one for all, or none.
+        input_range: the values that pixels 0 and 255 become.
+        mean, std: subtracted and divided by after that: one value per channel, one for all, or none.
         output: one of ``core.preprocessing.OUTPUTS``.
         resize: one of ``core.images.RESIZE_RULES``.
     """
@@ -38,19 +38,19 @@ class Description:
     resize: str | None = None
 
     def with_field(self, name: str, text: str) -> Description:
-        """Returns the description with one of ``FIELDS`` read from text. Raises OptionError or UnknownNameError."""
+        """Returns a copy with one of ``FIELDS`` read from text. Raises OptionError or UnknownNameError."""
         return replace(self, **{name: FIELDS[name].read(text)})
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a description, and the question that asks for it.
+    """A field of a description, as users are asked for it.
 
     Attributes:
-        question: what to ask.
-        example: of an answer.
-        read: reads the answer. Raises OptionError or UnknownNameError.
-        default: used if nothing is given; None if something must be.
+        question: the question to the user.
+        example: a valid value, as text.
+        read: converts text to the field's value. Raises OptionError or UnknownNameError.
+        default: the usual value, as text; None if the field must be given.
     """
 
     question: str
@@ -60,10 +60,10 @@ class Field:
 
 
 def read_labels(text: str) -> tuple[str, ...]:
-    """Returns the labels in a file, one per line.
+    """Reads a file of labels, one per line.
 
     Raises:
-        OptionError: no such file, or no labels in it.
+        OptionError: the file does not exist, is not text, or has an empty line before the last label.
     """
     path = Path(text)
     try:
@@ -71,8 +71,8 @@ def read_labels(text: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise OptionError(
-            f"cannot read the labels in '{text}': {reason}; expected a text file, one class per line"
-        ) from (error)
+            f"cannot read the labels in '{text}': {reason}; expected a text file with one class per line"
+        ) from error
     labels = trim_labels(lines)
     if not all(labels) or not labels:
         where = f"line {labels.index('') + 1} is empty" if labels else "the file is empty"
@@ -81,13 +81,13 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 
 def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Returns labels without surrounding spaces and trailing empty lines. Raises OptionError."""
+    """Removes spaces around labels and empty lines at the end. Raises OptionError for control characters."""
     labels = [line.strip() for line in lines]
     while labels and not labels[-1]:
         labels.pop()
     unprintable = [label for label in labels if not label.isprintable()]
     if unprintable:
-        raise OptionError(f"a label with control characters: {unprintable[0]!r}; write it in plain text")
+        raise OptionError(f"a label has control characters: {unprintable[0]!r}; write it in plain text")
     return tuple(labels)
 
 
@@ -100,7 +100,7 @@ def read_range(text: str) -> tuple[float, float]:
     except ValueError:
         pass
     raise OptionError(
-        f"'{text}' is not an input range; expected what pixels 0 and 255 become, as in 0..255, 0..1 or -1..1"
+        f"`input_range` must be the values that pixels 0 and 255 become, as in 0..255, 0..1 or -1..1; received '{text}'"
     )
 
 
@@ -109,7 +109,7 @@ def read_size(text: str) -> tuple[int, int]:
     parts = text.lower().split("x")
     if len(parts) in (1, 2) and all(part.isdecimal() and int(part) > 0 for part in parts):
         return int(parts[0]), int(parts[-1])
-    raise OptionError(f"'{text}' is not an input size; expected HEIGHTxWIDTH, as in 96x96")
+    raise OptionError(f"`input_size` must be HEIGHTxWIDTH, as in 96x96; received '{text}'")
 
 
 def _read_numbers(name: str, example: str) -> Callable[[str], tuple[float, ...]]:
@@ -119,7 +119,7 @@ def _read_numbers(name: str, example: str) -> Callable[[str], tuple[float, ...]]
             return tuple(float(part) for part in parts)
         except ValueError as error:
             raise OptionError(
-                f"'{text}' is not a {name}; expected one number, or one for each channel: {example}"
+                f"`{name}` must be one number or one per channel, as in {example}; received '{text}'"
             ) from error
 
     return read
@@ -137,25 +137,23 @@ def _read_one_of(kind: str, known: tuple[str, ...]) -> Callable[[str], str]:
 MEAN, STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
 
 FIELDS: dict[str, Field] = {
-    "labels": Field("The file of labels, one class per line", "labels.txt", read_labels),
-    "layout": Field("The order of the input's axes: nhwc or nchw", "nchw", _read_one_of("layout", LAYOUTS)),
-    "input_size": Field("The input's size, HEIGHTxWIDTH", "96x96", read_size),
-    "colour": Field("Its channels: rgb, bgr or grey", "rgb", _read_one_of("colour", COLOURS), "rgb"),
-    "input_range": Field("What the pixel values 0 and 255 become, before mean and std", "0..1", read_range),
-    "mean": Field("The mean to subtract next, one number or one per channel", MEAN, _read_numbers("mean", MEAN), ""),
-    "std": Field(
-        "The standard deviation to divide by next, one number or one per channel", STD, _read_numbers("std", STD), ""
-    ),
+    "labels": Field("File of labels, one class per line", "labels.txt", read_labels),
+    "layout": Field("Order of the input's axes: nhwc or nchw", "nchw", _read_one_of("layout", LAYOUTS)),
+    "input_size": Field("Size of the input, HEIGHTxWIDTH", "96x96", read_size),
+    "colour": Field("Channels: rgb, bgr or grey", "rgb", _read_one_of("colour", COLOURS), "rgb"),
+    "input_range": Field("Values that pixels 0 and 255 become, before mean and std", "0..1", read_range),
+    "mean": Field("Mean to subtract after that, one or one per channel", MEAN, _read_numbers("mean", MEAN), ""),
+    "std": Field("Standard deviation to divide by, one or one per channel", STD, _read_numbers("std", STD), ""),
     "output": Field(
-        "Its output: logits or probabilities; for a single output: sigmoid or logit",
+        "Output: logits or probabilities; for a single output: sigmoid or logit",
         "logits or sigmoid",
         _read_one_of("output", OUTPUTS),
     ),
     "resize": Field(
-        "How photos are resized to that size: stretch or crop",
+        "How photos are resized: stretch or crop",
         "crop",
         _read_one_of("resize rule", RESIZE_RULES),
         "stretch",
     ),
 }
-"""The fields of a description, in the order of the questions."""
+"""The fields of a description, in the order in which users are asked for them."""

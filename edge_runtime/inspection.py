@@ -1,4 +1,4 @@
-"""What a model file that was made elsewhere says of itself."""
+"""What a model file made elsewhere declares about itself."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from tledge.edge_runtime.tflite_metadata import read_metadata
 
 CHANNELS = (1, 3)
 PROBES = 8
-"""Random inputs that tell probabilities from logits."""
+"""Number of random inputs to distinguish probabilities from logits."""
 
 COMMON_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
-"""What models are trained on; a quantized input that spans one of them was."""
+"""Usual input ranges; a quantized input that spans one of them was trained on it."""
 
 ROUNDING = 0.02
-"""What is taken for rounding: of a range, as a part of its width; of a sum of probabilities."""
+"""Tolerance for rounding: of a range, as a fraction of its width; of a sum of probabilities, absolute."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a model file says of itself.
+    """What a model file declares.
 
     Attributes:
         path: the file.
-        image: the tensor that it takes.
-        output: the tensor that it gives.
-        about: what its metadata calls it; empty where it has none.
-        told: what it says of how to use it.
-        sources: where in the file that stands, by the names of the fields of ``told`` ("its shape").
+        image: the input tensor.
+        output: the output tensor.
+        about: the description in its metadata; empty without one.
+        declared: how to use the model, as far as the file tells.
+        sources: where in the file that is from, by the field names of ``declared`` ("its shape").
     """
 
     path: Path
     image: TensorSpec
     output: TensorSpec
     about: str = ""
-    told: Description = field(default_factory=Description)
+    declared: Description = field(default_factory=Description)
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspection:
-    """Reads what a model file says: names, shapes, dtypes, quantization, metadata, and whether it gives probabilities.
+    """Reads what a model file declares: shapes, dtypes, quantization, metadata, and whether it returns probabilities.
 
     Args:
         model: a TFLite or ONNX file.
-        input_size: (height, width), for one that leaves it open.
+        input_size: (height, width), for a model that leaves it open.
 
     Raises:
-        ArtifactError: no such file, one that no runtime can load, or no image classifier.
-        OptionError: a Keras file, or one that tledge exported.
+        ArtifactError: the file does not exist, cannot be loaded, or is not an image classifier.
+        OptionError: it is a Keras file, or tledge exported it.
         MissingExtraError: ONNX Runtime is not installed.
     """
     if model.is_file():
@@ -67,43 +67,45 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
     try:
         image, output = loaded.image, loaded.output
         _check_classifier(model, image, output)
-        told: dict[str, tuple[Any, str]] = {}
+        declared: dict[str, tuple[Any, str]] = {}
         layout = layout_of(image)
         if layout is not None:
-            told["layout"] = layout, "its shape"
+            declared["layout"] = layout, "its shape"
             height, width, channels = lengths_by(layout, image)
             if height is not None and width is not None:
-                told["input_size"] = (height, width), "its shape"
+                declared["input_size"] = (height, width), "its shape"
             if channels == 1:
-                told["colour"] = "grey", "its shape"
-        about = _read_metadata_of(model, loaded.target.runtime, told)
+                declared["colour"] = "grey", "its shape"
+        about = _read_metadata_of(model, loaded.target.runtime, declared)
         span = span_of(image)
         common = next((known for known in COMMON_RANGES if span and _is_about(span, known)), None)
-        if common is not None and "input_range" not in told:
-            told["input_range"] = common, "its quantization" if image.scale else "its dtype"
+        if common is not None and "input_range" not in declared:
+            declared["input_range"] = common, "its quantization" if image.scale else "its dtype"
         kind = _kind_of_output(loaded, layout, input_size)
         if kind is not None:
-            told["output"] = kind
+            declared["output"] = kind
     finally:
         loaded.close()
-    description = Description(**{name: value for name, (value, _) in told.items()})
-    return Inspection(model, image, output, about, description, {name: source for name, (_, source) in told.items()})
+    description = Description(**{name: value for name, (value, _) in declared.items()})
+    return Inspection(
+        model, image, output, about, description, {name: source for name, (_, source) in declared.items()}
+    )
 
 
 def layout_of(image: TensorSpec) -> str | None:
-    """The order of the axes, "nhwc" or "nchw", where only one of them leaves one or three channels."""
+    """Returns the order of the axes, "nhwc" or "nchw", if only one of them gives 1 or 3 channels."""
     last, second = image.shape[3] in CHANNELS, image.shape[1] in CHANNELS
     return None if last == second else "nhwc" if last else "nchw"
 
 
 def lengths_by(layout: str, image: TensorSpec) -> tuple[int | None, int | None, int | None]:
-    """(height, width, channels) of an input, None where they are open."""
+    """Returns (height, width, channels) of an input, None for open lengths."""
     _, first, second, third = image.shape
     return (first, second, third) if layout == "nhwc" else (second, third, first)
 
 
 def span_of(tensor: TensorSpec) -> tuple[float, float] | None:
-    """The real values that an integer tensor can hold; None of a tensor of floats."""
+    """Returns the range of real values that an integer tensor can represent; None for a tensor of floats."""
     if not np.issubdtype(tensor.dtype, np.integer):
         return None
     bounds = np.iinfo(tensor.dtype)
@@ -112,7 +114,7 @@ def span_of(tensor: TensorSpec) -> tuple[float, float] | None:
 
 
 def are_probabilities(values: Logits, output: TensorSpec) -> bool:
-    """Whether rows of real values (N, classes) are each from 0 to 1 and together 1, up to their rounding."""
+    """Whether all values (N, classes) are from 0 to 1 and each row sums to 1, up to rounding."""
     return are_fractions(values) and bool(np.all(np.abs(values.sum(axis=1) - 1) <= sum_tolerance(output)))
 
 
@@ -122,62 +124,62 @@ def are_fractions(values: Logits) -> bool:
 
 
 def sum_tolerance(output: TensorSpec) -> float:
-    """How far from 1 the sum of an output's probabilities may be: each of a quantized one is rounded by half a step."""
+    """Returns how far probabilities may sum from 1: quantization rounds each by up to half a step."""
     return max(ROUNDING, output.scale * max(output.outputs, 1) / 2)
 
 
 def _check_foreign(model: Path) -> None:
-    """Raises OptionError for files that need no adopting."""
+    """Raises OptionError for files that cannot or need not be adopted."""
     model_format = sidecar_storage.format_of(model)
     if model_format == "keras":
-        raise OptionError(f"'{model}' is a Keras file: 'tledge export --model {model} --data PHOTOS' makes a run of it")
+        raise OptionError(f"'{model}' is a Keras file: `export(model='{model}', data='PHOTOS')` imports it as a run")
     if sidecar_storage.extract(model, model_format, sidecar_storage.SIDECAR) is not None:
-        raise OptionError(f"'{model}' was exported by tledge and needs no adopting: its sidecar is inside it")
+        raise OptionError(f"'{model}' was exported by tledge and need not be adopted: its sidecar is inside")
 
 
 def _check_classifier(model: Path, image: TensorSpec, output: TensorSpec) -> None:
-    """Raises ArtifactError unless the tensors can be those of an image classifier."""
+    """Raises ArtifactError if the tensors cannot be those of an image classifier."""
     problem = ""
     if len(image.shape) != 4 or not {image.shape[1], image.shape[3]} & {1, 3, None}:
-        problem = "expected an input of four axes, one of them 1 or 3 channels"
+        problem = "expected an input with four axes, one of them 1 or 3 channels"
     elif image.shape[0] not in (None, 1):
-        problem = f"it takes batches of {image.shape[0]} only; convert it for single images"
+        problem = f"it only takes batches of {image.shape[0]}; convert it for single images"
     elif image.dtype not in (np.uint8, np.int8, np.float16, np.float32):
         problem = "expected an input of uint8, int8, float16 or float32"
     elif not np.issubdtype(output.dtype, np.floating) and not output.scale:
-        problem = "its output is integers of no scale, such as class numbers; expected logits or probabilities"
+        problem = "its output is integers without a scale, such as class numbers; expected logits or probabilities"
     elif output.shape and output.shape[0] not in (None, 1):
         problem = "its output has no batch axis"
     if problem:
-        raise ArtifactError(f"'{model}' is no image classifier: {problem}; input {image}, output {output}")
+        raise ArtifactError(f"'{model}' is not an image classifier: {problem}; input {image}, output {output}")
 
 
-def _read_metadata_of(model: Path, runtime: str, told: dict[str, tuple[Any, str]]) -> str:
-    """Adds what the metadata says to ``told``; returns what it calls the model."""
+def _read_metadata_of(model: Path, runtime: str, declared: dict[str, tuple[Any, str]]) -> str:
+    """Adds what the metadata declares to ``declared``; returns the model's description."""
     if runtime != "litert":
         properties = sidecar_storage.read_properties(model)
         labels = _labels_from(properties)
         if labels:
-            told["labels"] = labels, "its metadata"
+            declared["labels"] = labels, "its metadata"
         return properties.get("description", "")
     metadata = read_metadata(model)
     labels = trim_labels(metadata.labels)
     if labels:
-        told["labels"] = labels, "its metadata"
+        declared["labels"] = labels, "its metadata"
     if metadata.colour:
-        told.setdefault("colour", (metadata.colour, "its metadata"))
+        declared.setdefault("colour", (metadata.colour, "its metadata"))
     if metadata.mean and len(metadata.mean) == len(metadata.std) and min(metadata.std) > 0:
-        if len(metadata.mean) == 1:  # the same as a range, and shorter
+        if len(metadata.mean) == 1:  # equivalent to a range, and shorter
             (mean,), (std,) = metadata.mean, metadata.std
-            told["input_range"] = ((0 - mean) / std, (255 - mean) / std), "its metadata"
+            declared["input_range"] = ((0 - mean) / std, (255 - mean) / std), "its metadata"
         else:
-            told["input_range"] = (0.0, 255.0), "its metadata"
-            told["mean"], told["std"] = (metadata.mean, "its metadata"), (metadata.std, "its metadata")
+            declared["input_range"] = (0.0, 255.0), "its metadata"
+            declared["mean"], declared["std"] = (metadata.mean, "its metadata"), (metadata.std, "its metadata")
     return metadata.description
 
 
 def _labels_from(properties: Mapping[str, str]) -> tuple[str, ...]:
-    """The labels in ONNX metadata properties: lines, or a mapping from number to name as Ultralytics writes it."""
+    """Returns the labels in ONNX metadata: lines, or a mapping from index to name as Ultralytics writes it."""
     if sidecar_storage.LABELS in properties:
         return trim_labels(properties[sidecar_storage.LABELS].splitlines())
     try:
@@ -197,26 +199,25 @@ def _is_about(span: tuple[float, float], known: tuple[float, float]) -> bool:
 def _kind_of_output(
     loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
 ) -> tuple[str, str] | None:
-    """What the output is, and what tells so; None where nothing does.
+    """Returns the kind of the output and how it was found; None if it cannot be found.
 
-    Rows that each add up to 1 are probabilities, and values outside 0 to 1 are none. A lone value inside tells nothing.
+    Rows that sum to 1 are probabilities, and values outside 0 to 1 are not. A single value inside decides nothing.
     """
-    answers = loaded.output.outputs
     span = span_of(loaded.output)
-    if answers == 1 and span and _is_about(span, (0.0, 1.0)):
+    if loaded.output.outputs == 1 and span and _is_about(span, (0.0, 1.0)):
         return "sigmoid", "its quantization"
     if None in loaded.image.shape[1:] and (layout is None or input_size is None):
         return None
     values = _probe(loaded, layout, input_size)
     if values.shape[1] > 1 and are_probabilities(values, loaded.output):
-        return "probabilities", "its answers"
+        return "probabilities", "its outputs"
     if not are_fractions(values):
-        return "logits" if values.shape[1] > 1 else "logit", "its answers"
+        return "logits" if values.shape[1] > 1 else "logit", "its outputs"
     return None
 
 
 def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
-    """Real values that the model gives for random inputs: (PROBES, outputs)."""
+    """Returns the model's outputs for random inputs: float32 (PROBES, outputs)."""
     lengths = None
     if None in loaded.image.shape[1:] and layout is not None and input_size is not None:
         channels = lengths_by(layout, loaded.image)[2] or 3

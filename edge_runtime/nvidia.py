@@ -1,4 +1,4 @@
-"""Whether this machine has an NVIDIA GPU, without importing a framework to ask."""
+"""Whether this machine has an NVIDIA GPU, without importing a framework."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ NO_NVIDIA_DRIVER = "no NVIDIA driver (no /dev/nvidiactl)"
 
 
 def has_nvidia_driver() -> bool:
-    """Whether the driver's control device is there."""
+    """Whether the driver's control device exists."""
     return Path("/dev/nvidiactl").exists()

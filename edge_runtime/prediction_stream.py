@@ -1,4 +1,4 @@
-"""Classifies the frames of a source, several at once where that is faster, in their order and in constant memory."""
+"""Classifies the frames of a source in order, in parallel and with bounded memory."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from tledge.edge_runtime.runtime import default_target
 from tledge.edge_runtime.sources.frame import Frame, Source
 
 AHEAD = 4
-"""Frames that wait, decoded or not, beside those that are worked on."""
+"""Frames that wait, decoded or not, besides those being processed."""
 
 MOST_WORKERS = 4
-"""Frames that are worked on at once, on however many cores: each may be a large photo."""
+"""The most frames to process at once, on any number of cores: each may be a large photo."""
 
 SHARED_MEMORY = 64e6
-"""Bytes of model files that several classifiers may load together; each takes about twice its file's size."""
+"""Bytes of model files that several classifiers may load in total; each takes about twice its file's size."""
 
 PATIENCE = 0.2
-"""Seconds between two looks at whether to go on waiting."""
+"""Seconds between two checks whether to stop waiting."""
 
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What became of a frame.
+    """The predictions for a frame, or why it could not be read.
 
     Attributes:
-        name: of the frame.
-        predictions: the most probable classes, best first; none where the frame could not be read.
-        milliseconds: what the model took, from the pixels of its size to the predictions, on the threads of its
-            classifier; other frames are decoded, and classified where there are several classifiers, meanwhile.
-        error: why the frame could not be read; empty where it could.
-        dropped: how many frames of its source had been dropped before it; None where none ever is.
+        name: the frame's name.
+        predictions: the most probable classes, best first; empty if the frame could not be read.
+        milliseconds: the model's time from resized pixels to predictions, on the threads of one classifier. Other
+            frames are decoded and classified at the same time.
+        error: why the frame could not be read; empty if it could.
+        dropped: frames of its source dropped so far; None for a source that never drops any.
     """
 
     name: str
@@ -54,13 +54,13 @@ class FrameResult:
 
 
 def load_classifiers(artifact: Path, stack: ExitStack) -> list[Classifier]:
-    """As many classifiers as answer many photos fastest: one for each core, each on one thread, where memory allows.
+    """Loads as many classifiers as are fastest for many photos: a single-threaded one per core, if memory allows.
 
-    One model on all cores leaves them idle between its layers, and while photos are decoded.
+    A single model on all cores leaves them idle between its layers and while photos are decoded.
 
     Args:
         artifact: a model file.
-        stack: closes them.
+        stack: closes the classifiers.
 
     Raises:
         ArtifactError, MissingExtraError: see :class:`Classifier`.
@@ -69,7 +69,7 @@ def load_classifiers(artifact: Path, stack: ExitStack) -> list[Classifier]:
     cores = usable_cores()
     count = max(1, min(cores, MOST_WORKERS, int(SHARED_MEMORY // max(read.size, 1))))
     target = default_target(read.format)
-    if target.threads is None:  # a runtime that shares out cores by itself
+    if target.threads is None:  # the runtime distributes work to cores itself
         return [stack.enter_context(Classifier(artifact, target=target))]
     target = replace(target, threads=cores // count)
     return [stack.enter_context(Classifier(artifact, target=target)) for _ in range(count)]
@@ -83,39 +83,38 @@ def predict(
     stop: Callable[[], bool] = lambda: False,
     ahead: int = AHEAD,
 ) -> Iterator[FrameResult]:
-    """Classifies the frames of a source, in their order.
+    """Classifies the frames of a source, in order.
 
     Args:
-        classifiers: of one artifact; each answers one frame at a time.
-        source: gives the frames, in a thread of its own.
-        top: classes an answer, at most.
-        stop: whether to end early; looked at before each frame and while none is there.
-        ahead: frames that wait beside those that are worked on. At 0, a live source's frame is the newest when its
-            turn comes.
+        classifiers: of one artifact; each classifies one frame at a time.
+        source: the source of frames, read in its own thread.
+        top: number of classes per frame, at most.
+        stop: whether to end early; checked before each frame and while waiting for one.
+        ahead: frames that wait besides those being processed. With 0, a frame of a live source is always the newest.
 
     Yields:
-        An answer for each frame, also for those that cannot be read.
+        A result for each frame, also for those that cannot be read.
 
     Raises:
-        SourceError: no further frame can be had, once all the earlier ones are answered.
+        SourceError: the source failed; raised after the results of all earlier frames.
     """
-    with _Working(classifiers, source, top, ahead) as working:
+    with _Pipeline(classifiers, source, top, ahead) as pipeline:
         while not stop():
-            answer = working.take()
-            if answer is _Waiting:
+            result = pipeline.take()
+            if result is _Waiting:
                 continue
-            if not isinstance(answer, Future):
+            if not isinstance(result, Future):
                 return
-            yield answer.result()
-            working.make_room()
+            yield result.result()
+            pipeline.make_room()
 
 
 class _Waiting:
-    """Stands for a frame that is not there yet."""
+    """The next frame has not arrived yet."""
 
 
-class _Working:
-    """A thread that takes frames from their source, and others that answer them; all wait while enough are ready."""
+class _Pipeline:
+    """A thread that reads the source and others that classify its frames; all wait while enough results are ready."""
 
     def __init__(self, classifiers: Sequence[Classifier], source: Source, top: int, ahead: int) -> None:
         self._source = source
@@ -128,12 +127,12 @@ class _Working:
         self._room = Semaphore(workers + ahead)
         self._ready: SimpleQueue[Future[FrameResult] | Exception | None] = SimpleQueue()
         self._ended = Event()
-        self._pool = ThreadPoolExecutor(workers, "answering")
-        # A daemon: what a source waits for may never come, and must not keep the process.
+        self._pool = ThreadPoolExecutor(workers, "classify")
+        # A daemon: a source may wait forever, and must not keep the process alive.
         self._feeder = Thread(target=self._feed, name="source", daemon=True)
 
     def take(self) -> Future[FrameResult] | type[_Waiting] | None:
-        """The answer of the next frame, or what it will be; None at the end. Raises what the source raised."""
+        """Returns the future result of the next frame; None at the end. Raises what the source raised."""
         try:
             found = self._ready.get(timeout=PATIENCE)
         except Empty:
@@ -143,19 +142,19 @@ class _Working:
         return found
 
     def make_room(self) -> None:
-        """An answer has been taken: another frame may be."""
+        """Lets the source give another frame, after a result was consumed."""
         self._room.release()
 
-    def _answer(self, frame: Frame) -> FrameResult:
+    def _classify(self, frame: Frame) -> FrameResult:
         try:
             pixels = frame.load(self._size, self._rule)
         except ImageError as error:
             return FrameResult(frame.name, error=str(error), dropped=frame.dropped)
         classifier = self._free.get()
         try:
-            began = time.perf_counter()
+            start = time.perf_counter()
             predictions = tuple(classifier.classify(pixels, top=self._top))
-            return FrameResult(frame.name, predictions, (time.perf_counter() - began) * 1e3, dropped=frame.dropped)
+            return FrameResult(frame.name, predictions, (time.perf_counter() - start) * 1e3, dropped=frame.dropped)
         finally:
             self._free.put(classifier)
 
@@ -163,13 +162,13 @@ class _Working:
         frames = self._source.frames(self._ended)
         try:
             while True:
-                self._room.acquire()  # first, so that a live source's frame is not old when its turn comes
+                self._room.acquire()  # first, so that a frame of a live source is not old when it is classified
                 frame = None if self._ended.is_set() else next(frames, None)
                 if frame is None or self._ended.is_set():
                     break
-                self._ready.put(self._pool.submit(self._answer, frame))
+                self._ready.put(self._pool.submit(self._classify, frame))
             self._ready.put(None)
-        except Exception as error:  # noqa: BLE001 - raised where the answers are taken
+        except Exception as error:  # noqa: BLE001 - raised by take()
             self._ready.put(error)
         finally:
             close = getattr(frames, "close", None)
@@ -186,4 +185,4 @@ class _Working:
         self._ended.set()
         self._room.release()
         self._feeder.join(3.0)
-        self._pool.shutdown(wait=True, cancel_futures=True)  # the classifiers are closed next
+        self._pool.shutdown(wait=True, cancel_futures=True)  # before the classifiers are closed

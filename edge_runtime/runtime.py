@@ -1,4 +1,4 @@
-"""What a runtime is: the base of every module in ``edge_runtime/runtimes``."""
+"""The base classes of every module in ``edge_runtime/runtimes``, and the choice of a target."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
 
 class Session(ABC):
-    """A model that is loaded on a target. Several threads may use it at once.
+    """A model loaded on a target. Several threads may use it at once.
 
     Attributes:
-        image: the tensor that it takes.
-        output: the tensor that it gives.
-        provider: what runs it, as the runtime says once it is loaded ("XNNPACK", "CPUExecutionProvider").
+        image: the input tensor.
+        output: the output tensor.
+        provider: what runs it, as the runtime reports it ("XNNPACK", "CPUExecutionProvider").
     """
 
     image: TensorSpec
@@ -33,23 +33,23 @@ class Session(ABC):
         """Runs the model.
 
         Args:
-            images: N images along the first axis, contiguous, of the dtype and the other lengths of ``image``.
+            images: N images along the first axis, contiguous, with the dtype and the other lengths of ``image``.
 
         Returns:
-            N answers along the first axis, of the dtype of ``output``.
+            N rows along the first axis, with the dtype of ``output``.
 
         Raises:
             ArtifactError: the runtime cannot run the model.
-            OptionError: the session is closed, or N is no multiple of the batch that it computes at once.
+            OptionError: the session is closed, or N is not a multiple of its batch size.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Frees what the session holds, once a run in another thread has ended; closing it again does nothing."""
+        """Frees the session's memory, after the runs of other threads have ended; safe to call twice."""
 
 
 def closed_error() -> OptionError:
-    """What a session raises that is run after it was closed."""
+    """Returns the error for a session that is run after it was closed."""
     return OptionError("this model was closed and is no longer loaded; load it again, or close it after its last use")
 
 
@@ -59,7 +59,7 @@ class Device:
 
     Attributes:
         name: the second part of a target ("cuda").
-        missing: why it cannot be used and how to get it; empty where it can.
+        missing: why it cannot be used, and the remedy; empty if it can be used.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Runtime(ABC):
     """A library that runs model files.
 
     Attributes:
-        formats: the artifact formats that it takes.
+        formats: the artifact formats that it runs.
         modules: top-level modules that must be importable.
-        distributions: whose versions belong into the environment record.
-        extra: the extra of tledge that brings it; empty for the base install.
-        takes_threads: whether targets of it may name a thread count.
+        distributions: distributions whose versions are part of the environment record.
+        extra: the extra of tledge that installs it; empty for the base install.
+        takes_threads: whether its targets may set a thread count.
     """
 
     formats: tuple[str, ...]
@@ -85,25 +85,24 @@ class Runtime(ABC):
 
     @abstractmethod
     def devices(self) -> list[Device]:
-        """The devices that the runtime knows, and which of them this machine has."""
+        """Returns the devices of the runtime, with the reason for those that this machine does not have."""
 
     @abstractmethod
     def load(self, model: Path, target: Target, batch: int = 1) -> Session:
         """Loads a model file.
 
         Args:
-            model: of one of ``formats``.
-            target: a device that this machine has, thread count filled in.
-            batch: images that it computes at once, where the runtime wants to know that beforehand; ``run`` then
-                takes multiples of it.
+            model: a file of one of ``formats``.
+            target: a device that this machine has, with its thread count.
+            batch: images to compute at once; ``run`` then takes multiples of it.
 
         Raises:
-            ArtifactError: the file cannot be loaded, or is not of one input and one output.
-            TargetError: the device does not take the model.
+            ArtifactError: the file cannot be loaded, or does not have exactly one input and one output.
+            TargetError: the device cannot run the model.
         """
 
     def missing(self) -> str:
-        """Why the runtime cannot be used here and how to get it; empty where it can."""
+        """Returns why the runtime cannot be used here, and the remedy; empty if it can be used."""
         try:
             self.require_installed("it")
         except MissingExtraError as error:
@@ -111,7 +110,7 @@ class Runtime(ABC):
         return ""
 
     def require_installed(self, purpose: str) -> None:
-        """Raises MissingExtraError where the runtime's library is not installed."""
+        """Raises MissingExtraError if the runtime's library is not installed."""
         require(*self.modules, extra=self.extra, purpose=purpose)
 
 
@@ -119,7 +118,7 @@ RUNTIMES = Registry[Runtime]("tledge.edge_runtime.runtimes", "runtime", "RUNTIME
 
 
 def resolve(target: Target) -> tuple[Runtime, Target]:
-    """Checks that this machine has a target, and fills in its thread count.
+    """Checks that this machine has a target, and sets its thread count.
 
     Raises:
         UnknownNameError: no such runtime.
@@ -146,7 +145,7 @@ def resolve(target: Target) -> tuple[Runtime, Target]:
 
 
 def targets_of_this_machine() -> list[Target]:
-    """Every target that can be used here, one per runtime and device, on all usable cores."""
+    """Returns every target of this machine, one per runtime and device, on all usable cores."""
     found = []
     for name in RUNTIMES.names():
         runtime = RUNTIMES.load(name)
@@ -156,29 +155,32 @@ def targets_of_this_machine() -> list[Target]:
 
 
 def only_tensor(kind: str, tensors: Sequence[TensorSpec], model: Path) -> TensorSpec:
-    """The one input or output of an image classifier.
+    """Returns the only input or output of an image classifier.
 
     Args:
         kind: "input" or "output".
-        tensors: all of them.
-        model: the file.
+        tensors: all inputs or outputs.
+        model: the model file.
 
     Raises:
-        ArtifactError: there are several, or none.
+        ArtifactError: there is not exactly one.
     """
     if len(tensors) != 1:
         listed = "; ".join(map(str, tensors)) or "none"
-        raise ArtifactError(f"'{model}' is no image classifier: expected one {kind}, found {len(tensors)}: {listed}")
+        raise ArtifactError(
+            f"'{model}' is not an image classifier: expected one {kind}, found {len(tensors)}: {listed}"
+        )
     return tensors[0]
 
 
 def default_target(model_format: str) -> Target:
-    """The CPU target of the first runtime that takes a format, on all usable cores.
+    """Returns the CPU target of the first runtime that runs a format, on all usable cores.
 
     Raises:
         MissingExtraError: that runtime's library is not installed.
+        TargetError: no runtime runs the format.
     """
     for name in RUNTIMES.names():
         if model_format in RUNTIMES.load(name).formats:
             return resolve(Target(name, "cpu"))[1]
-    raise TargetError(f"no runtime takes .{model_format} files")
+    raise TargetError(f"no runtime runs .{model_format} files")

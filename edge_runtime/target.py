@@ -9,12 +9,12 @@ from tledge.core.errors import TargetError
 
 @dataclass(frozen=True)
 class Target:
-    """Where an artifact runs.
+    """The runtime, device and thread count that run an artifact.
 
     Attributes:
         runtime: a registered runtime ("litert").
         device: a device of that runtime ("cpu", "cuda").
-        threads: CPU threads; None where the runtime decides.
+        threads: CPU threads; None if the runtime decides.
     """
 
     runtime: str
@@ -26,7 +26,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Reads ``litert``, ``litert:cpu`` or ``litert:cpu:4``; the device is ``cpu`` unless named.
+        """Reads ``litert``, ``litert:cpu`` or ``litert:cpu:4``; the default device is ``cpu``.
 
         Raises:
             TargetError: the text has another form.

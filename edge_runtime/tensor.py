@@ -1,4 +1,4 @@
-"""What a model's input or output tensor is, as the file says."""
+"""The input or output tensor of a model, as its file describes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Tensor = npt.NDArray[Any]
 Logits = npt.NDArray[np.float32]
 
 OPEN_LENGTH = 224
-"""What an axis that the file leaves open is taken for, until an image says otherwise."""
+"""The assumed length of an axis that the file leaves open, until an image has another."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class TensorSpec:
     """An input or output of a model.
 
     Attributes:
-        name: in the file.
-        shape: length of each axis; None where the file leaves it open.
-        dtype: of its elements.
-        scale: of a quantized tensor: an element stands for scale * (element - zero_point); 0 where it is not quantized.
+        name: its name in the file.
+        shape: the length of each axis; None if the file leaves it open.
+        dtype: the type of its elements.
+        scale: of a quantized tensor, whose elements represent scale * (element - zero_point); 0 if not quantized.
         zero_point: of a quantized tensor.
     """
 
@@ -36,15 +36,15 @@ class TensorSpec:
 
     @property
     def outputs(self) -> int:
-        """Of an output: its elements for one image; 0 where the file leaves that open."""
+        """The number of output values for one image; 0 if the file leaves it open."""
         return math.prod(length or 0 for length in self.shape[1:])
 
     def lengths(self, batch: int) -> tuple[int, ...]:
-        """The shape of an array for it: ``batch`` along the first axis, ``OPEN_LENGTH`` along others left open."""
+        """Returns the shape of a batch of ``batch`` images; other axes that are left open get ``OPEN_LENGTH``."""
         return (batch, *(OPEN_LENGTH if length is None else length for length in self.shape[1:]))
 
     def to_real(self, elements: Tensor) -> Logits:
-        """What its elements stand for, as float32: quantized ones are dequantized."""
+        """Returns the elements as float32, dequantized if the tensor is quantized."""
         values = elements.astype(np.float32)
         return (values - np.float32(self.zero_point)) * np.float32(self.scale) if self.scale else values
 

@@ -1,7 +1,7 @@
-"""What a TFLite file says of its input in TensorFlow Lite Metadata, and the labels that come with it.
+"""TensorFlow Lite Metadata of a TFLite file: its description, the normalization of its input, and its labels.
 
 ``export/tflite_metadata_writer.py`` writes the same. Sources: metadata_schema.fbs (tflite-support,
-tensorflow_lite_support/metadata), whose slots the numbers below are; schema.fbs (LiteRT).
+tensorflow_lite_support/metadata), which defines the slot numbers below; schema.fbs (LiteRT).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _LABEL_FILES = (2, 3)  # AssociatedFileType: the labels of an axis, of a value
 
 @dataclass(frozen=True)
 class TFLiteMetadata:
-    """What the metadata says; empty where it does not.
+    """The contents of the metadata; empty where it has none.
 
     Attributes:
         description: what the model is.
         colour: "rgb" or "grey".
-        mean, std: of NormalizationOptions: a pixel value v becomes (v - mean) / std; one for all channels or each.
+        mean, std: from NormalizationOptions: a pixel value v becomes (v - mean) / std; one value or one per channel.
         labels: the class of each output.
     """
 
@@ -46,7 +46,7 @@ class TFLiteMetadata:
 
 
 def read_metadata(model: Path) -> TFLiteMetadata:
-    """The metadata of a TFLite file; nothing of what is absent or garbled, since the model runs without it."""
+    """Reads the metadata of a TFLite file; absent or garbled metadata is empty, since the model runs without it."""
     try:
         content = _find_entry(model.read_bytes())
         root = _root(content) if content else None
@@ -54,14 +54,14 @@ def read_metadata(model: Path) -> TFLiteMetadata:
             return TFLiteMetadata(labels=_read_labels(model, None))
         graph = next(iter(root.tables(_SUBGRAPHS)), None)
         image = next(iter(graph.tables(_INPUTS)), None) if graph else None
-        answer = next(iter(graph.tables(_OUTPUTS)), None) if graph else None
+        output = next(iter(graph.tables(_OUTPUTS)), None) if graph else None
         mean, std = _normalization(image) if image else ((), ())
         return TFLiteMetadata(
             description=root.text(_DESCRIPTION) or root.text(_NAME),
             colour=_colour(image) if image else "",
             mean=mean,
             std=std,
-            labels=_read_labels(model, answer),
+            labels=_read_labels(model, output),
         )
     except (
         struct.error,
@@ -77,7 +77,7 @@ def read_metadata(model: Path) -> TFLiteMetadata:
 
 
 class _Table:
-    """A table of a FlatBuffer, read by the slots of its fields."""
+    """A table of a FlatBuffer, whose fields are read by their slots."""
 
     def __init__(self, content: bytes, position: int) -> None:
         from flatbuffers.table import Table  # type: ignore[import-untyped]
@@ -85,26 +85,26 @@ class _Table:
         self._content = content
         self._table: Any = Table(content, position)
 
-    def _place(self, slot: int) -> int:
-        """Where a field is; 0 where it is not given."""
+    def _offset(self, slot: int) -> int:
+        """Returns the position of a field; 0 if it is absent."""
         offset: int = self._table.Offset(4 + 2 * slot)
         return offset and offset + int(self._table.Pos)
 
     def text(self, slot: int) -> str:
-        place = self._place(slot)
-        return bytes(self._table.String(place)).decode("utf-8", "replace") if place else ""
+        offset = self._offset(slot)
+        return bytes(self._table.String(offset)).decode("utf-8", "replace") if offset else ""
 
     def number(self, slot: int) -> int:
-        """An enumeration of one byte."""
-        place = self._place(slot)
-        return self._content[place] if place else 0
+        """Returns an enumeration of one byte."""
+        offset = self._offset(slot)
+        return self._content[offset] if offset else 0
 
     def table(self, slot: int) -> _Table | None:
-        place = self._place(slot)
-        return _Table(self._content, int(self._table.Indirect(place))) if place else None
+        offset = self._offset(slot)
+        return _Table(self._content, int(self._table.Indirect(offset))) if offset else None
 
     def tables(self, slot: int) -> list[_Table]:
-        offset = self._place(slot) and self._place(slot) - int(self._table.Pos)
+        offset = self._offset(slot) and self._offset(slot) - int(self._table.Pos)
         if not offset:
             return []
         start = int(self._table.Vector(offset))
@@ -114,7 +114,7 @@ class _Table:
         ]
 
     def floats(self, slot: int) -> tuple[float, ...]:
-        offset = self._place(slot) and self._place(slot) - int(self._table.Pos)
+        offset = self._offset(slot) and self._offset(slot) - int(self._table.Pos)
         if not offset:
             return ()
         start, count = int(self._table.Vector(offset)), int(self._table.VectorLen(offset))
@@ -126,7 +126,7 @@ def _root(content: bytes) -> _Table:
 
 
 def _find_entry(model: bytes) -> bytes:
-    """The buffer that the model's metadata entry names; empty where there is none."""
+    """Returns the buffer of the model's metadata entry; empty without one."""
     from ai_edge_litert import schema_py_generated as schema
 
     root = schema.Model.GetRootAs(model, 0)
@@ -153,12 +153,12 @@ def _normalization(image: _Table) -> tuple[tuple[float, ...], tuple[float, ...]]
     return (), ()
 
 
-def _read_labels(model: Path, answer: _Table | None) -> tuple[str, ...]:
-    """The labels in the ZIP that is appended to the file: those that the output names, or the only text file."""
+def _read_labels(model: Path, output: _Table | None) -> tuple[str, ...]:
+    """Returns the labels in the ZIP appended to the file: the file that the output names, or the only text file."""
     if not zipfile.is_zipfile(model):
         return ()
     with zipfile.ZipFile(model) as archive:
-        names = [item.text(0) for item in answer.tables(_FILES) if item.number(2) in _LABEL_FILES] if answer else []
+        names = [item.text(0) for item in output.tables(_FILES) if item.number(2) in _LABEL_FILES] if output else []
         names = [name for name in names if name in archive.namelist()] or [
             name for name in archive.namelist() if name.endswith(".txt")
         ]

@@ -1,1 +1,1 @@
-"""One module per runtime; each holds a ``RUNTIME``."""
+"""One module per runtime; each defines a ``RUNTIME``."""

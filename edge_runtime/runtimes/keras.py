@@ -1,4 +1,4 @@
-"""Keras: the trained model itself, on a workstation, as the reference that artifacts are held against."""
+"""Keras: the trained model itself, on a workstation, as the reference for artifacts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
 
 class KerasSession(Session):
-    """A Keras model in inference mode, compiled by its backend; it takes pixel values as bytes, too."""
+    """A Keras model in inference mode, compiled by its backend; it also accepts uint8 pixel values."""
 
     def __init__(self, model: Path, target: Target) -> None:
         import keras
 
         self._device = f"{target.device}:0"
-        self._lock = Lock()  # Keras compiles a model at its first call, for one thread
+        self._lock = Lock()  # Keras compiles a model at its first call, which is not thread-safe
         try:
             with keras.device(self._device):
                 self._model: Any = keras.saving.load_model(model, compile=False)
@@ -33,11 +33,11 @@ class KerasSession(Session):
         if not isinstance(self._model.input, keras.KerasTensor) or not isinstance(
             self._model.output, keras.KerasTensor
         ):
-            raise ArtifactError(f"'{model}' is no image classifier: expected one input and one output")
+            raise ArtifactError(f"'{model}' is not an image classifier: expected one input and one output")
         self.image = TensorSpec(self._model.input.name, self._model.input_shape, np.dtype(np.uint8))
         self.output = TensorSpec(self._model.output.name, self._model.output_shape, np.dtype(np.float32))
         self.provider = f"{keras_backend()} {_device_of(self._model)}"
-        # TensorFlow's XLA is many times slower than its own kernels on a CPU; JAX has nothing else.
+        # On a CPU, TensorFlow's XLA is many times slower than its kernels; JAX has only XLA.
         self._model.jit_compile = keras_backend() == "jax" or target.device != "cpu"
 
     def run(self, images: Tensor) -> Tensor:
@@ -74,18 +74,18 @@ class Keras(Runtime):
 
 
 def _device_of(model: Any) -> str:
-    """Where the model's weights lie, by their backend ("cpu:0")."""
+    """Returns the device that holds the model's weights ("cpu:0")."""
     if not model.weights:
         return "cpu:0"
     value = model.weights[0].value
-    place = value.device
-    if isinstance(place, str):  # TensorFlow: /job:localhost/replica:0/task:0/device:CPU:0
-        return place.rpartition("device:")[2].lower()
-    return f"{place.platform}:{place.id}"
+    device = value.device
+    if isinstance(device, str):  # TensorFlow: /job:localhost/replica:0/task:0/device:CPU:0
+        return device.rpartition("device:")[2].lower()
+    return f"{device.platform}:{device.id}"
 
 
 def _why_no_gpu() -> str:
-    if not has_nvidia_driver():  # spares the import of a whole framework
+    if not has_nvidia_driver():  # avoids importing a whole framework
         return NO_NVIDIA_DRIVER
     import keras
 

@@ -18,11 +18,11 @@ from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
 GPU_NODES = "dev/dri/renderD*"
-"""The device files of GPUs that have a driver of the Linux kernel's."""
+"""The device files of GPUs with a driver in the Linux kernel."""
 
 
 class LiteRTSession(Session):
-    """An interpreter at a fixed batch, as it runs on a device: N images are N invocations at batch 1."""
+    """An interpreter with a fixed batch size, as it runs on a device: at batch 1, N images are N invocations."""
 
     def __init__(self, model: Path, threads: int | None, batch: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -41,8 +41,8 @@ class LiteRTSession(Session):
             raise ArtifactError(f"LiteRT cannot load '{model}': {error}; copy or export it again") from error
         self._batch = batch
         self._interpreter: Any = interpreter
-        self._lock = Lock()  # an interpreter has one input and one output: it answers one thread at a time
-        self._place, self._result = self._input["index"], self._output["index"]
+        self._lock = Lock()  # an interpreter has one input buffer: one thread at a time
+        self._input_index, self._output_index = self._input["index"], self._output["index"]
         self._open = None in self.image.shape[1:]
         self._lengths = lengths
 
@@ -57,21 +57,21 @@ class LiteRTSession(Session):
         try:
             if self._open and images.shape[1:] != self._lengths[1:]:
                 self._lengths = (batch, *images.shape[1:])
-                interpreter.resize_tensor_input(self._place, self._lengths)
+                interpreter.resize_tensor_input(self._input_index, self._lengths)
                 interpreter.allocate_tensors()
-            if len(images) == batch:  # the hot path: get_tensor copies, so nothing else has to
-                interpreter.set_tensor(self._place, images)
+            if len(images) == batch:  # the hot path: get_tensor already copies
+                interpreter.set_tensor(self._input_index, images)
                 interpreter.invoke()
-                answer: Tensor = interpreter.get_tensor(self._result)
-                return answer
+                output: Tensor = interpreter.get_tensor(self._output_index)
+                return output
             if len(images) % batch:
                 raise OptionError(f"this session takes multiples of {batch} images; received {len(images)}")
-            answers = []
+            outputs = []
             for start in range(0, len(images), batch):
-                interpreter.set_tensor(self._place, images[start : start + batch])
+                interpreter.set_tensor(self._input_index, images[start : start + batch])
                 interpreter.invoke()
-                answers.append(interpreter.get_tensor(self._result))
-            return np.concatenate(answers)
+                outputs.append(interpreter.get_tensor(self._output_index))
+            return np.concatenate(outputs)
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
 
@@ -81,7 +81,7 @@ class LiteRTSession(Session):
 
 
 class LiteRTCompiledSession(Session):
-    """LiteRT's compiled model, held to one accelerator: what that cannot compute is an error."""
+    """LiteRT's compiled model on one accelerator; operators that it cannot compute are an error."""
 
     def __init__(self, model: Path, target: Target, batch: int) -> None:
         from ai_edge_litert.compiled_model import CompiledModel
@@ -96,11 +96,11 @@ class LiteRTCompiledSession(Session):
         except (ValueError, RuntimeError) as error:
             first = str(error).strip().splitlines()[0]
             raise TargetError(
-                f"target '{target}' does not take '{model}': {first}; LiteRT's accelerator found no GPU that answers,"
-                " or has no kernel for a layer of the model; take litert:cpu"
+                f"target '{target}' does not take '{model}': {first}; LiteRT's accelerator found no usable GPU, or has"
+                " no kernel for a layer of the model; use `target='litert:cpu'`"
             ) from error
         if target.device != "cpu" and not whole:
-            raise TargetError(f"target '{target}' takes only a part of '{model}'; the rest would run on the CPU")
+            raise TargetError(f"target '{target}' computes only a part of '{model}'; the rest would run on the CPU")
         (signature,) = compiled.get_signature_list()
         inputs, outputs = (
             [_spec(item) for item in details.values()]
@@ -120,16 +120,16 @@ class LiteRTCompiledSession(Session):
     def _run(self, images: Tensor) -> Tensor:
         if self._compiled is None:
             raise closed_error()
-        answers = []
+        outputs = []
         try:
-            for place in range(len(images)):
-                self._inputs[0].write(images[place : place + 1])
+            for index in range(len(images)):
+                self._inputs[0].write(images[index : index + 1])
                 self._compiled.run_by_index(0, self._inputs, self._outputs)
-                answer = self._outputs[0].read(int(np.prod(self._shape)), self.output.dtype)
-                answers.append(answer.reshape(self._shape))
+                output = self._outputs[0].read(int(np.prod(self._shape)), self.output.dtype)
+                outputs.append(output.reshape(self._shape))
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
-        return np.concatenate(answers)
+        return np.concatenate(outputs)
 
     def close(self) -> None:
         with self._lock:
@@ -137,7 +137,7 @@ class LiteRTCompiledSession(Session):
 
 
 def _spec(details: Mapping[str, Any]) -> TensorSpec:
-    """A tensor of an interpreter or a compiled model, as their details tell of it."""
+    """Reads the details of a tensor of an interpreter or a compiled model."""
     lengths = details.get("shape_signature", details["shape"])
     scale, zero_point = details.get("quantization", (0.0, 0))
     return TensorSpec(
@@ -166,7 +166,7 @@ class LiteRT(Runtime):
 
 
 def _why_no_gpu() -> str:
-    """Why LiteRT's GPU accelerator, which draws on Vulkan, cannot answer here."""
+    """Returns why LiteRT's GPU accelerator, which uses Vulkan, cannot run here; empty if it can."""
     if not any(Path("/").glob(GPU_NODES)) and not has_nvidia_driver():
         return f"no GPU with a driver (no /{GPU_NODES}, no NVIDIA driver)"
     if ctypes.util.find_library("vulkan") is None:

@@ -14,7 +14,7 @@ from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-"""The execution provider behind each device."""
+"""The execution provider of each device."""
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
@@ -25,13 +25,13 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(int32)": np.dtype(np.int32),
     "tensor(int64)": np.dtype(np.int64),
 }
-"""The element types of images and answers, by ONNX Runtime's names."""
+"""The element types of inputs and outputs, by ONNX Runtime's names."""
 
 
 class OnnxRuntimeSession(Session):
-    """An inference session that runs on one named execution provider and nowhere else.
+    """An inference session on one execution provider, without fallback to another.
 
-    ONNX Runtime's own may be run by several threads, and reads the images where they lie.
+    ONNX Runtime's sessions are thread-safe and read the images in place.
     """
 
     def __init__(self, model: Path, target: Target) -> None:
@@ -43,7 +43,7 @@ class OnnxRuntimeSession(Session):
             options.intra_op_num_threads = target.threads
             options.inter_op_num_threads = 1
         provider = PROVIDERS[target.device]
-        if target.device != "cpu":  # else what the GPU cannot do would run on the CPU without a word
+        if target.device != "cpu":  # otherwise unsupported operators would silently run on the CPU
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
             session: Any = onnxruntime.InferenceSession(str(model), options, providers=[provider])
@@ -71,14 +71,14 @@ class OnnxRuntimeSession(Session):
         return np.concatenate([self._run(images[start : start + batch]) for start in parts])
 
     def _run(self, images: Tensor) -> Tensor:
-        session = self._session  # which lives on until this run has ended, whoever closes it meanwhile
+        session = self._session  # keeps it alive until this run has ended, even if another thread closes it
         if session is None:
             raise closed_error()
         try:
-            answers: list[Tensor] = session.run(self._names, {self.image.name: images})
+            outputs: list[Tensor] = session.run(self._names, {self.image.name: images})
         except Exception as error:
             raise ArtifactError(f"ONNX Runtime cannot run the model: {error}; copy or export it again") from error
-        return answers[0]
+        return outputs[0]
 
     def close(self) -> None:
         self._session = None
@@ -86,8 +86,8 @@ class OnnxRuntimeSession(Session):
 
 def _spec(tensor: Any, model: Path) -> TensorSpec:
     if tensor.type not in DTYPES:
-        raise ArtifactError(f"'{model}' is no image classifier: its tensor '{tensor.name}' is of type {tensor.type}")
-    lengths = tuple(length if isinstance(length, int) else None for length in tensor.shape)  # else a name, or nothing
+        raise ArtifactError(f"'{model}' is not an image classifier: its tensor '{tensor.name}' has type {tensor.type}")
+    lengths = tuple(length if isinstance(length, int) else None for length in tensor.shape)  # otherwise a name or None
     return TensorSpec(tensor.name, lengths, DTYPES[tensor.type])
 
 
@@ -109,17 +109,17 @@ class OnnxRuntime(Runtime):
     def load(self, model: Path, target: Target, batch: int = 1) -> Session:
         session = OnnxRuntimeSession(model, target)
         if batch > 1 and session.image.shape[:1] not in ((None,), (batch,)):
-            raise ArtifactError(f"'{model}' computes batches of {session.image.shape[0]} only, not of {batch}")
+            raise ArtifactError(f"'{model}' only computes batches of {session.image.shape[0]}; received {batch}")
         return session
 
 
-def _why_not(device: str, called: str) -> str:
+def _why_not(device: str, name: str) -> str:
     import onnxruntime
 
     if PROVIDERS[device] not in onnxruntime.get_available_providers():
         also = " and NVIDIA's tensorrt" if device == "tensorrt" else ""
-        return f"no {called} provider in this onnxruntime (pip uninstall onnxruntime; pip install 'tledge[cuda]'{also})"
-    return "" if has_nvidia_driver() else NO_NVIDIA_DRIVER  # the provider was compiled in, which says nothing of here
+        return f"no {name} provider in this onnxruntime (pip uninstall onnxruntime; pip install 'tledge[cuda]'{also})"
+    return "" if has_nvidia_driver() else NO_NVIDIA_DRIVER  # the provider is compiled in on every machine
 
 
 RUNTIME = OnnxRuntime()

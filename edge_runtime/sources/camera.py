@@ -1,7 +1,7 @@
-"""A camera: OpenCV's by its number or device file, or a Raspberry Pi's own through picamera2.
+"""A camera: through OpenCV by number or device file, or a Raspberry Pi's own through picamera2.
 
-A thread reads it all the time, so that a frame is never older than one prediction; what the model has no time for is
-dropped and counted.
+A thread reads it continuously, so a frame is never older than one prediction. Frames for which the model has no time
+are dropped and counted.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from tledge.edge_runtime.sources.latest import Latest
 from tledge.edge_runtime.sources.opencv import frame_to_rgb, load_opencv
 
 MOST_FAILURES = 5
-"""Frames in a row that may fail before the camera is held to be gone."""
+"""Consecutive frames that may fail before the camera counts as disconnected."""
 
 PAUSE = 0.1
-"""Seconds after a frame that failed."""
+"""Seconds to wait after a frame that failed."""
 
 SIZE = (640, 480)
-"""Pixels across and down that picamera2 is asked for; OpenCV gives what the camera's driver prefers."""
+"""(width, height) to request from picamera2; OpenCV uses the size that the camera's driver prefers."""
 
 SILENCE = 10.0
-"""Seconds that picamera2 may take for a frame; OpenCV's own limit is the same."""
+"""Seconds that picamera2 may take for a frame; OpenCV has the same limit."""
 
 
 class Capture(Protocol):
@@ -40,19 +40,19 @@ class Capture(Protocol):
         """What reads it ("OpenCV (V4L2)")."""
 
     def read(self) -> Pixels | None:
-        """The next frame, waiting for it: uint8 (height, width, 3), RGB; None if it is broken or the camera is gone."""
+        """Waits for a frame: uint8 (height, width, 3), RGB; None if it is broken or the camera was disconnected."""
 
     def close(self) -> None:
-        """Gives the camera back."""
+        """Releases the camera."""
 
 
 class Camera:
-    """The newest frames of a camera, until it is gone.
+    """The newest frames of a camera, until it is disconnected.
 
     Args:
-        name: what it is called in the names of its frames ("0").
+        name: its name in the names of frames ("0").
         capture: the open camera; this object closes it.
-        every: only every n-th frame is given.
+        every: yield only every n-th frame.
     """
 
     def __init__(self, name: str, capture: Capture, *, every: int = 1) -> None:
@@ -69,19 +69,19 @@ class Camera:
 
     @property
     def dropped(self) -> int:
-        """How many frames were dropped so far, because the model had no time for them."""
+        """Number of frames dropped so far because the model had no time for them."""
         return self._latest.dropped
 
     @property
     def width(self) -> int:
-        """Characters of a name in the first hours."""
+        """The length of a name in the first hours, in characters."""
         return len(f"{self._name} frame 100000")
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """The newest frames, counted from 1 over all that the camera gave; those between them were dropped.
+        """Yields the newest frames, numbered from 1 over all frames of the camera; those in between were dropped.
 
         Raises:
-            SourceError: the camera is gone.
+            SourceError: the camera was disconnected.
         """
         reader = Thread(target=self._read, name=self._name, daemon=True)
         reader.start()
@@ -90,7 +90,7 @@ class Camera:
                 yield replace(frame, dropped=self.dropped)
         finally:
             self._closing.set()
-            reader.join(2.0)  # a driver that hangs must not keep the process
+            reader.join(2.0)  # a hanging driver must not keep the process alive
 
     def _read(self) -> None:
         number = failed = 0
@@ -104,19 +104,19 @@ class Camera:
                     if failed == MOST_FAILURES:
                         whole = number - failed
                         raise SourceError(
-                            f"{self._name} is gone: after {whole:,} frame{'s'[: whole != 1]} it gave no more;"
+                            f"{self._name} is gone: after {whole:,} frame{'s'[: whole != 1]} none followed;"
                             " check its cable and power"
                         )
                     self._closing.wait(PAUSE)
                     continue
-                for earlier in range(number - failed, number):  # it was the frames, not the camera
+                for earlier in range(number - failed, number):  # the frames were broken, not the camera
                     broken = f"{self._name} frame {earlier}"
                     self._latest.put(BrokenFrame(broken, f"not a readable frame: '{broken}'"))
                 failed = 0
                 if (number - 1) % self._every == 0:
                     self._latest.put(DecodedImage(name, pixels))
             self._latest.finish()
-        except Exception as error:  # noqa: BLE001 - handed to whoever takes the frames
+        except Exception as error:  # noqa: BLE001 - raised where the frames are taken
             self._latest.finish(error)
         finally:
             self._capture.close()
@@ -140,9 +140,9 @@ class OpenCVCapture:
 
 
 class PicameraCapture:
-    """A camera on the Raspberry Pi's own connector, through libcamera.
+    """A camera on the Raspberry Pi's camera connector, through libcamera.
 
-    Source: the Picamera2 manual: "BGR888" is the format whose arrays have red first.
+    Source: the Picamera2 manual: arrays of the format "BGR888" have red first.
     """
 
     through = "picamera2"
@@ -177,42 +177,42 @@ class PicameraCapture:
 
 
 def open_camera(text: str, *, every: int = 1) -> Camera:
-    """Opens the camera that is meant.
+    """Opens a camera.
 
     Args:
-        text: "0", OpenCV's first camera, or picamera2's first where OpenCV is not installed or sees none; "picamera"
-            or "picamera:1", a Raspberry Pi's own; "/dev/video2", a device file.
+        text: "0", OpenCV's first camera, or picamera2's first if OpenCV is not installed or finds none; "picamera" or
+            "picamera:1", a Raspberry Pi's own; "/dev/video2", a device file.
         every: see :class:`Camera`.
 
     Raises:
-        OptionError: ``text`` is nothing of that.
-        SourceError: there is no such camera, or another program has it.
+        OptionError: ``text`` has another form.
+        SourceError: there is no such camera, or another program uses it.
         MissingExtraError: neither library is installed.
     """
     own = re.fullmatch(r"picamera(?::(\d+))?", text)
     if own:
         if not is_installed("picamera2"):
             raise SourceError(
-                "picamera2 is not installed here: sudo apt install python3-picamera2, and make the virtual"
+                "picamera2 is not installed here: sudo apt install python3-picamera2, and create the virtual"
                 " environment with --system-site-packages"
             )
         return Camera(text, _open_picamera(int(own[1] or 0)), every=every)
     number = int(text) if re.fullmatch(r"\d{1,4}", text) else None
     if number is None and not text.startswith("/dev/"):
-        raise OptionError(f"--camera takes a number, picamera, picamera:1 or a device file; received '{text}'")
+        raise OptionError(f"`camera` must be a number, picamera, picamera:1 or a device file; received '{text}'")
     also_picamera = number is not None and is_installed("picamera2")
     if is_installed("cv2"):
         cv2 = load_opencv()
         opened = cv2.VideoCapture(text if number is None else number)
-        if opened.isOpened() and opened.read()[0]:  # a board's other devices open, but give nothing
+        if opened.isOpened() and opened.read()[0]:  # other devices of a board open but give no frames
             return Camera(text, OpenCVCapture(opened), every=every)
         opened.release()
     elif not also_picamera:
-        raise MissingExtraError(["opencv-python-headless"], "camera", f"--camera {text}")
+        raise MissingExtraError(["opencv-python-headless"], "camera", f"`camera='{text}'`")
     if number is not None and also_picamera:
         return Camera(text, _open_picamera(number), every=every)
     raise SourceError(
-        f"no camera '{text}' that OpenCV can read: it is not there, another program has it, or this user may not"
+        f"OpenCV cannot read camera '{text}': it does not exist, another program uses it, or this user lacks permission"
         " (group 'video'); a Raspberry Pi's own camera needs picamera2 (sudo apt install python3-picamera2)"
     )
 

@@ -1,4 +1,4 @@
-"""One image on its way to the model, not yet of its size; and what gives such images."""
+"""Frames: images of any size on their way to the model. And sources, which yield them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tledge.core.images import Pixels
 
 
 class Frame(Protocol):
-    """An image that a person can find again by its name."""
+    """An image with a name by which users can find it again."""
 
     @property
     def name(self) -> str:
@@ -24,37 +24,37 @@ class Frame(Protocol):
 
     @property
     def dropped(self) -> int | None:
-        """How many frames of its source had been dropped when this one was taken; None where none ever is."""
+        """Frames that its source had dropped when this one was read; None for a source that never drops any."""
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
-        """Decodes and resizes it: uint8 (height, width, 3), RGB. Raises ImageError. Any thread may call it."""
+        """Decodes and resizes it to uint8 (height, width, 3), RGB. Raises ImageError. Thread-safe."""
 
 
 class Source(Protocol):
-    """Gives frames."""
+    """Yields frames."""
 
     @property
     def width(self) -> int:
-        """Characters that the names of its frames take, as far as that is known."""
+        """The expected length of its frames' names, in characters."""
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """Gives the frames, in order; stops soon after ``ended`` is set, also while it waits for one.
+        """Yields the frames in order; stops soon after ``ended`` is set, also while waiting for one.
 
         Raises:
-            SourceError: no further frame can be had, where that is not the end but a failure.
+            SourceError: the source failed.
         """
 
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """An image file, read when it is decoded."""
+    """An image file, which is read when it is decoded."""
 
     path: Path
     dropped: int | None = None
 
     @property
     def name(self) -> str:
-        """Its path, as it was given."""
+        """The path as the user gave it."""
         return str(self.path)
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
@@ -90,7 +90,7 @@ class DecodedImage:
 
 @dataclass(frozen=True)
 class BrokenFrame:
-    """A frame that its source could not read; ``reason`` is the whole error, with the name."""
+    """A frame that its source could not read; ``reason`` is the complete error message."""
 
     name: str
     reason: str
@@ -109,7 +109,7 @@ class Chain:
 
     @property
     def width(self) -> int:
-        """That of the widest."""
+        """The width of the widest source."""
         return max((source.width for source in self.sources), default=0)
 
     def frames(self, ended: Event) -> Iterator[Frame]:

@@ -1,8 +1,8 @@
-"""Cuts a stream of JPEGs, one after the other, into its images.
+"""Splits a stream of JPEGs into its images.
 
-A JPEG is a sequence of segments, each led by a marker and its length, and of entropy-coded data, in which a byte FF is
-followed by 00 or a restart marker (ITU-T T.81, Annex B). An image ends with EOI outside of a segment: that of
-a thumbnail inside of an EXIF segment ends nothing.
+A JPEG is a sequence of segments, each with a marker and a length, and of entropy-coded data, in which FF is followed by
+00 or a restart marker (ITU-T T.81, Annex B). An image ends with an EOI marker outside of a segment; the EOI of a
+thumbnail inside an EXIF segment does not count.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ START = b"\xff\xd8\xff"
 """SOI and the first byte of the marker that must follow."""
 
 LARGEST = 128 << 20
-"""Bytes after which an image without an end is given up."""
+"""Bytes after which an image without an end is abandoned."""
 
 _SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
 _RESTARTS = range(0xD0, 0xD8)
 _FREE = frozenset({*range(0xE0, 0xF0), 0xFE})
-"""APPn and COM, which may hold anything; tables and frames hold no image, so that one in them is the next image."""
+"""APPn and COM, which may contain anything. Other segments cannot contain an image, so one found there is the next."""
 _END_OF_SCAN = re.compile(rb"\xff(?:[\xc4\xd9-\xdd]|\xd8\xff)")
-"""DHT, EOI, SOS, DQT, DNL, DRI, or the next image where this one was cut off; anything else is damage."""
+"""DHT, EOI, SOS, DQT, DNL, DRI, or the next image if this one was cut off; anything else is damage."""
 
 
 class JpegSplitter:
-    """Takes a stream in pieces of any size and gives each image as soon as its last byte is there.
+    """Takes a stream in pieces of any size, and yields each image as soon as its last byte has arrived.
 
-    An image that is cut off or damaged in its headers is given as it is, up to the next one: decoding says what is
-    wrong. What stands between two images is skipped.
+    An image that is cut off or has damaged headers is yielded as it is, up to the next one, and fails when it is
+    decoded. Data between two images is skipped.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._at = 0  # the next byte to look at; 0 between two images
-        self._segment = 0  # where the last segment begins: what its length says may be wrong
+        self._at = 0  # the next byte to examine; 0 between two images
+        self._segment = 0  # where the last segment starts; its length may be wrong
         self._in_scan = False
         self._lost = False
 
     def feed(self, content: bytes) -> Iterator[bytes]:
-        """The images that are whole with these bytes."""
+        """Yields the images that these bytes complete."""
         self._buffer += content
         while self._begin():
             end = self._find_end()
@@ -48,7 +48,7 @@ class JpegSplitter:
             yield self._take(end or len(self._buffer))
 
     def finish(self) -> Iterator[bytes]:
-        """What is left at the end of the stream: an image that was cut off, or nothing."""
+        """Yields the rest at the end of the stream: an image that was cut off, or nothing."""
         if self._at:
             yield self._take(len(self._buffer))
 
@@ -59,7 +59,7 @@ class JpegSplitter:
         return image
 
     def _begin(self) -> bool:
-        """Whether the buffer begins with an image, once what stands before it is skipped."""
+        """Skips data before the next image; returns whether the buffer then starts with one."""
         if self._at:
             return True
         start = self._buffer.find(START)
@@ -71,7 +71,7 @@ class JpegSplitter:
         return True
 
     def _find_end(self) -> int:
-        """Where the image in the buffer ends; 0 if that is not known yet."""
+        """Returns where the image in the buffer ends; 0 if not known yet."""
         while True:
             if self._lost:
                 start = self._buffer.find(START, self._at)
@@ -88,7 +88,7 @@ class JpegSplitter:
                 return end
 
     def _read_marker(self) -> int | None:
-        """Goes past a marker and its segment: None. Else where the image ends, or 0 where bytes are missing."""
+        """Skips a marker and its segment and returns None; or returns the image's end, or 0 if bytes are missing."""
         marker = self._buffer[self._at : self._at + 4]
         if len(marker) < 2:
             return 0

@@ -1,4 +1,4 @@
-"""What a live source gives faster than it is taken: the newest few are kept, the others counted."""
+"""A queue for live sources: it keeps the newest items and counts those it drops."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 PATIENCE = 0.2
-"""Seconds between two looks at whether to go on waiting."""
+"""Seconds between two checks whether to stop waiting."""
 
 
 class Latest(Generic[T]):
-    """A queue between two threads that never grows: where it is full, the oldest item is dropped for the newest.
+    """A bounded queue between two threads: if it is full, a new item replaces the oldest.
 
     Args:
-        capacity: items that it holds.
+        capacity: the most items it holds.
 
     Attributes:
-        dropped: how many items were dropped so far.
+        dropped: number of items dropped so far.
     """
 
     def __init__(self, capacity: int = 2) -> None:
@@ -30,24 +30,24 @@ class Latest(Generic[T]):
         self.dropped = 0
 
     def put(self, item: T) -> None:
-        """Adds an item; never waits."""
+        """Adds an item without waiting."""
         with self._changed:
             self.dropped += len(self._items) == self._items.maxlen
             self._items.append(item)
             self._changed.notify()
 
     def finish(self, error: Exception | None = None) -> None:
-        """No item will follow: because of an error, or because there are no more."""
+        """Marks the end of the items, with the error that caused it, if any."""
         with self._changed:
             self._finished = True
             self._error = error
             self._changed.notify()
 
     def take(self, ended: Event) -> T | None:
-        """The oldest item that is kept, waiting for one; None at the end or when ``ended`` is set.
+        """Waits for the oldest item and returns it; None at the end or when ``ended`` is set.
 
         Raises:
-            Exception: that with which the source finished, once all items are taken.
+            Exception: the error passed to :meth:`finish`, once all items are taken.
         """
         with self._changed:
             while not self._items:

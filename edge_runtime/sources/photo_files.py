@@ -1,4 +1,4 @@
-"""Image files, in the order in which they were named."""
+"""Image files, in the order in which they are named."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tledge.edge_runtime.sources.frame import Frame, PhotoFile
 
 @dataclass(frozen=True)
 class PhotoFiles:
-    """Image files, each read when its turn comes."""
+    """Image files, each read when it is needed."""
 
     paths: Sequence[Path]
 
     @property
     def width(self) -> int:
-        """Characters of the longest path."""
+        """The length of the longest path, in characters."""
         return max((len(str(path)) for path in self.paths), default=0)
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """A frame for each file, also for one that is not there: it fails to load."""
+        """Yields a frame for each file; a file that does not exist fails to load."""
         for path in self.paths:
             if ended.is_set():
                 return
@@ -32,10 +32,10 @@ class PhotoFiles:
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """The image files in a folder and below it, sorted.
+    """Returns the image files in a folder and its subfolders, sorted.
 
     Raises:
-        SourceError: the folder holds none, or cannot be read.
+        SourceError: the folder has none, or cannot be read.
     """
     try:
         found = images.images_below(folder)

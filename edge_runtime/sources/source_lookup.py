@@ -1,4 +1,4 @@
-"""From what a person types to sources: files, folders, globs, videos and ``-``."""
+"""From names to sources: files, folders, globs, videos and ``-`` for standard input."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tledge.edge_runtime.sources.video import Video, is_video_name
 
 
 def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
-    """The sources that are meant, in the order in which they are named.
+    """Returns the sources of these names, in order.
 
     Args:
-        names: each an image file, a video file, a folder (its images and those below it), a glob of image and video
-            files ("photos/*.jpg", "photos/**/*.png"), or "-", standard input. What exists by its name is no glob.
-        every: of a video and of a stream, only every n-th frame.
+        names: image files, video files, folders (with their subfolders), globs of image and video files
+            ("photos/*.jpg", "photos/**/*.png"), or "-" for standard input. The name of an existing file is not a glob.
+        every: use only every n-th frame of videos and streams.
 
     Raises:
-        SourceError: a folder without images or that cannot be read, or a glob that matches nothing.
+        SourceError: a folder has no images or cannot be read, or a glob matches nothing.
         OptionError: standard input is named twice, or a name is empty.
-        MissingExtraError: a video, and OpenCV is not installed.
+        MissingExtraError: a video is named and OpenCV is not installed.
     """
     if list(names).count(STANDARD_INPUT) > 1:
         raise OptionError(f"'{STANDARD_INPUT}' is standard input, which can be read only once; it was named twice")
@@ -46,21 +46,21 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
 
 
 def _expand(name: str) -> Sequence[Path | None]:
-    """The files that a name stands for; None is standard input, since the path './-' is also '-'."""
+    """Returns the files of a name; None stands for standard input, since '-' is also a valid path."""
     if name == STANDARD_INPUT:
         return [None]
     if not name:
         raise OptionError("a source has an empty name; the current folder is '.'")
     path = Path(name)
-    if os.path.isdir(name):  # noqa: PTH112 - pathlib raises where a folder on the way may not be entered
+    if os.path.isdir(name):  # noqa: PTH112 - pathlib raises if a parent folder may not be entered
         return photos_in(path)
     if os.path.lexists(path) or not glob.has_magic(name):
-        return [path]  # also one that is not there: it is named when its turn comes
+        return [path]  # also one that does not exist: the error is reported when it is read
     matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - pathlib refuses absolute ones
     found = [path for path in matches if (images.is_image_name(path) or is_video_name(path)) and not path.is_dir()]
     if not found:
         raise SourceError(
             f"no image or video matches '{name}'"
-            + (f": none of the {len(matches):,} names that do is one" if matches else "; no file has that name either")
+            + (f": {len(matches):,} other names match" if matches else "; no file has that name either")
         )
     return found

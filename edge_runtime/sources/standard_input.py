@@ -1,6 +1,6 @@
-"""Standard input: one image of any known format, or JPEGs one after the other, as programs for videos write them.
+"""Standard input: one image of any known format, or a stream of JPEGs as video tools write it.
 
-Nothing is dropped: what is not read yet waits in the pipe, which holds the producer back.
+No frame is dropped: unread data waits in the pipe, which makes the producer wait.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from tledge.edge_runtime.sources.jpeg_stream import LARGEST, START, JpegSplitter
 
 STANDARD_INPUT = "-"
 PIECE = 1 << 16
-"""Bytes that are read at a time; a pipe of Linux holds as many."""
+"""Bytes per read, the capacity of a pipe on Linux."""
 
 PATIENCE = 0.2
-"""Seconds between two looks at whether to go on waiting."""
+"""Seconds between two checks whether to stop waiting."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class StandardInput:
-    """The images that arrive on a descriptor.
+    """The images that arrive on a file descriptor.
 
     Args:
-        descriptor: of the open file.
-        every: of a stream, only every n-th frame is given, beginning with the first.
+        descriptor: the open file descriptor.
+        every: yield only every n-th frame of a stream, starting with the first.
     """
 
     descriptor: int = 0
@@ -40,13 +40,13 @@ class StandardInput:
 
     @property
     def width(self) -> int:
-        """Characters of a name among the first thousands."""
+        """The length of a name among the first thousands, in characters."""
         return len(_name(1000))
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """JPEGs as soon as each is whole, counted from 1; an image of another format when the input ends.
+        """Yields JPEGs as soon as each is complete, numbered from 1, or an image of another format when the input ends.
 
-        What begins as no image does is a stream from its first JPEG on: so do parts of HTTP, and a stream joined late.
+        Data that does not start like an image is a stream from its first JPEG on, such as HTTP multipart data.
         """
         pieces = self._pieces(ended)
         whole = bytearray()
@@ -63,14 +63,14 @@ class StandardInput:
             if len(whole) > LARGEST:
                 yield BrokenFrame(
                     STANDARD_INPUT,
-                    f"not a readable image: '{STANDARD_INPUT}' is longer than {LARGEST:,} bytes; only JPEGs can be a"
-                    " stream: write it as MJPEG",
+                    f"not a readable image: '{STANDARD_INPUT}' is longer than {LARGEST:,} bytes; only JPEGs can be"
+                    " streamed: write it as MJPEG",
                 )
                 return
         if whole.count(_PNG) > 1:
             yield BrokenFrame(
                 STANDARD_INPUT,
-                f"not a readable image: '{STANDARD_INPUT}' holds several PNG images; only JPEGs can be a stream: write"
+                f"not a readable image: '{STANDARD_INPUT}' has several PNG images; only JPEGs can be streamed: write"
                 " it as MJPEG",
             )
         elif not ended.is_set():
@@ -81,15 +81,16 @@ class StandardInput:
             if (number - 1) % self.every or ended.is_set():
                 continue
             name = _name(number)
-            if len(content) > LARGEST:  # not kept while others are decoded
+            if len(content) > LARGEST:  # freed before others are decoded
                 yield BrokenFrame(
-                    name, f"not a readable image: '{name}' is a JPEG without an end in {LARGEST:,} bytes; it is skipped"
+                    name,
+                    f"not a readable image: '{name}' is a JPEG that does not end within {LARGEST:,} bytes; skipped",
                 )
             else:
                 yield EncodedImage(name, content)
 
     def _pieces(self, ended: Event) -> Iterator[bytes]:
-        """What arrives, until the input ends or ``ended`` is set."""
+        """Yields the data that arrives, until the input ends or ``ended`` is set."""
         while not ended.is_set():
             try:
                 if not select.select([self.descriptor], [], [], PATIENCE)[0]:

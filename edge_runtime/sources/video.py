@@ -1,4 +1,4 @@
-"""A video file, every frame in order: OpenCV decodes it."""
+"""A video file, frame by frame, decoded by OpenCV."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SUFFIXES = frozenset(
 )
 
 CUT_OFF = 0.9
-"""A file with fewer frames than this part of what it announces has lost its end; the announcement is an estimate."""
+"""A file with fewer than this fraction of its announced frames was cut off; the announced number is an estimate."""
 
 
 def is_video_name(path: Path) -> bool:
-    """Whether a file's suffix is one of a video that is read here."""
+    """Whether a file has the suffix of a supported video format."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -29,8 +29,8 @@ class Video:
     """The frames of a video file; none is dropped.
 
     Args:
-        path: of the file.
-        every: only every n-th frame is given, beginning with the first.
+        path: the video file.
+        every: yield only every n-th frame, starting with the first.
 
     Raises:
         MissingExtraError: OpenCV is not installed.
@@ -44,15 +44,15 @@ class Video:
 
     @property
     def width(self) -> int:
-        """Characters of a name in the first hours."""
+        """The length of a name in the first hours, in characters."""
         return len(_name(self.path, 0.0, 10_000))
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """Frames by the names of their times, counted from 1; at the end a broken one if the file was cut off."""
+        """Yields frames, named by time and number; the last one is broken if the file was cut off."""
         try:
             with self.path.open("rb"):
                 pass
-        except OSError as error:  # of which OpenCV says nothing
+        except OSError as error:  # OpenCV would not give the reason
             yield BrokenFrame(str(self.path), f"cannot read video '{self.path}': {error.strerror or error}")
             return
         cv2 = load_opencv()
@@ -62,7 +62,7 @@ class Video:
                 size = self.path.stat().st_size
                 yield BrokenFrame(
                     str(self.path),
-                    f"not a readable video: '{self.path}' ({size:,} bytes) is cut off or in no format known here",
+                    f"not a readable video: '{self.path}' ({size:,} bytes) is cut off or has an unknown format",
                 )
                 return
             announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -72,7 +72,8 @@ class Video:
                     if number < CUT_OFF * announced or number == 0:
                         yield BrokenFrame(
                             str(self.path),
-                            f"not a whole video: '{self.path}' ends after {number:,} of about {announced:,.0f} frames",
+                            f"not a complete video: '{self.path}' ends after {number:,} of about {announced:,.0f}"
+                            " frames",
                         )
                     return
                 number += 1

@@ -1,6 +1,6 @@
-"""A folder into which photos are dropped.
+"""A folder that receives photos.
 
-It is looked at, over and over: that works on every file system, on a network's, too, and needs no library.
+It is polled, which works on every file system, including network ones, and needs no library.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from tledge.core.images import is_image_name
 from tledge.edge_runtime.sources.frame import Frame, PhotoFile
 
 INTERVAL = 0.5
-"""Seconds between two looks, at least."""
+"""The shortest pause between two polls, in seconds."""
 
 SHARE = 5
-"""An interval lasts at least so many times its look: a large folder on a slow disk is looked at less often."""
+"""The pause is at least this many times as long as a poll, so a large folder on a slow disk is polled less often."""
 
 State = tuple[int, int]
-"""Size in bytes and time of change in ns."""
+"""Size in bytes and modification time in ns."""
 
 
 class WatchedFolder:
-    """Image files that appear in a folder or below it, or change there, from now on.
+    """Image files that appear or change in a folder or its subfolders from now on.
 
-    A file is given when two looks in a row have found the same size and time of change: by then it has been copied. One
-    whose copying paused for longer is given again when it goes on. Memory is bounded by what the folder holds.
+    A file is complete when two polls in a row find the same size and modification time. If copying pauses for longer
+    than that, the file is yielded again afterwards. Memory grows with the number of files in the folder only.
 
     Args:
-        folder: to watch.
+        folder: the folder to watch.
 
     Attributes:
-        left: how many images were there at the start; they are not given unless they change.
+        left: number of images that existed at the start; they are ignored unless they change.
 
     Raises:
-        SourceError: no such folder, or it cannot be read.
+        SourceError: the folder does not exist or cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,11 +49,11 @@ class WatchedFolder:
 
     @property
     def width(self) -> int:
-        """Characters of the paths that are there; some for the file's name if there is none."""
+        """The length of the longest path there, or a guess if there is none, in characters."""
         return max((len(path) for path in self._known), default=len(str(self._folder)) + len("/IMG_0000.jpg"))
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """Photos as they are dropped, the oldest first; without end.
+        """Yields photos as they arrive, the oldest first, without end.
 
         Raises:
             SourceError: the folder has vanished.
@@ -61,9 +61,9 @@ class WatchedFolder:
         changing: dict[str, State] = {}
         interval = INTERVAL
         while not ended.wait(interval):
-            began = time.monotonic()
+            start = time.monotonic()
             there = self._look()
-            interval = max(INTERVAL, SHARE * (time.monotonic() - began))
+            interval = max(INTERVAL, SHARE * (time.monotonic() - start))
             fresh = {path: state for path, state in there.items() if self._known.get(path) != state}
             settled = {path for path, state in fresh.items() if changing.get(path) == state}
             changing = {path: state for path, state in fresh.items() if path not in settled}
@@ -73,22 +73,22 @@ class WatchedFolder:
                 yield PhotoFile(Path(path))
 
     def _look(self) -> dict[str, State]:
-        """The state of each image file in the folder and below it; hidden ones are left out, links not followed."""
+        """Returns the state of each image file in the folder and its subfolders, without hidden ones and links."""
 
-        def heed(error: OSError) -> None:
-            if error.filename == str(self._folder):  # one below it may vanish at any time
+        def check(error: OSError) -> None:
+            if error.filename == str(self._folder):  # a subfolder may vanish at any time
                 raise SourceError(f"cannot watch folder '{self._folder}': {error.strerror or error}") from error
 
         found: dict[str, State] = {}
-        for parent, folders, names in os.walk(self._folder, onerror=heed):
+        for parent, folders, names in os.walk(self._folder, onerror=check):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
                 path = Path(parent) / name
                 if is_image_name(path):
                     try:
                         status = path.stat()
-                    except OSError:  # vanished since, or a link to nothing
+                    except OSError:  # it has vanished, or is a dangling link
                         continue
-                    if stat.S_ISREG(status.st_mode):  # reading a pipe would wait for its writer
+                    if stat.S_ISREG(status.st_mode):  # reading a pipe would block
                         found[str(path)] = (status.st_size, status.st_mtime_ns)
         return found

@@ -46,7 +46,7 @@ def test_json_holds_the_sidecar_and_where_it_is_from(model: Path) -> None:
     assert tuple(record["sidecar"]["preprocessing"]["mean"]) == IMAGENET_MEAN
     assert record["sidecar"]["preprocessing"]["std"] == [0.25] * 3
     assert record["sources"]["mean"] == "given"
-    assert record["sources"]["output"] == "its answers"
+    assert record["sources"]["output"] == "its outputs"
     assert record["predictions"] == []
 
 
@@ -59,11 +59,12 @@ def test_without_a_terminal_one_error_names_all_that_is_missing(model: Path) -> 
 def test_what_is_garbled_is_one_line(model: Path) -> None:
     folder = model.parent
     check_one_line_error(
-        tledge("adopt", "model.onnx", "--input-range", "1..0", cwd=folder), "'1..0' is not an input range"
+        tledge("adopt", "model.onnx", "--input-range", "1..0", cwd=folder),
+        "must be the values that pixels 0 and 255 become, as in 0..255, 0..1 or -1..1; received '1..0'",
     )
     check_one_line_error(tledge("adopt", "model.onnx", "--layout", "nhwv", cwd=folder), "Did you mean 'nhwc'")
     check_one_line_error(tledge("adopt", "gone.onnx", cwd=folder), "no model file 'gone.onnx'")
-    check_one_line_error(tledge("adopt", "labels.txt", cwd=folder), "'labels.txt' is no model file")
+    check_one_line_error(tledge("adopt", "labels.txt", cwd=folder), "'labels.txt' is not a model file")
     told = ["--labels", "labels.txt", "--input-range", "0..1", "--photo", "labels.txt"]
     check_one_line_error(tledge("adopt", "model.onnx", *told, cwd=folder), "not a readable image")
     assert not path_beside(model).exists()

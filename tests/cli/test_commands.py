@@ -94,7 +94,7 @@ def test_predict_names_what_it_cannot_read_and_goes_on(tiny_artifacts: Path, tmp
     assert done.code == 1
     assert "2 images, 1 unreadable" in done.out
     assert re.search(r"porch \[1\]/a b\.png(   (cat|dog|emu) 0\.\d{3}){3} +\d+\.\d ms", done.out)
-    assert "broken.jpg' (8 bytes) is in no image format known here" in done.out
+    assert "broken.jpg' (8 bytes) has an unknown image format" in done.out
     assert done.err == ""
     rows = [json.loads(line) for line in tledge("predict", artifact, folder, "--json", cwd=tmp_path).out.splitlines()]
     assert [Path(row["image"]).name for row in rows] == ["a b.png", "broken.jpg", "ü.jpg"]
@@ -111,7 +111,7 @@ def test_predict_refuses_in_one_line(tiny_artifacts: Path, tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     check_one_line_error(invoke("predict", artifact, "empty", cwd=tmp_path), "no images in folder 'empty'")
     (tmp_path / "cut.tflite").write_bytes(artifact.read_bytes()[:-300])
-    check_one_line_error(invoke("predict", "cut.tflite", "a.jpg", cwd=tmp_path), "'cut.tflite' holds no sidecar")
+    check_one_line_error(invoke("predict", "cut.tflite", "a.jpg", cwd=tmp_path), "'cut.tflite' has no sidecar")
     (tmp_path / "empty.onnx").touch()
     check_one_line_error(invoke("predict", "empty.onnx", "a.jpg", cwd=tmp_path), "'empty.onnx' is empty (0 bytes)")
     shutil.copy(tiny_artifacts / "float32.onnx", tmp_path / "m.onnx")

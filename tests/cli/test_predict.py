@@ -248,7 +248,7 @@ def test_watching_goes_on_past_broken_files_until_it_is_ended(artifact: Path, tm
     with predicting(artifact, "--watch", "inbox", cwd=tmp_path) as running:
         assert running.note() == "watching 'inbox', ignoring 1 existing images; press Ctrl-C to stop"
         (inbox / "broken.jpg").write_bytes(b"no photo")
-        assert "inbox/broken.jpg' (8 bytes) is in no image format" in running.line()
+        assert "inbox/broken.jpg' (8 bytes) has an unknown image format" in running.line()
         (inbox / "new.jpg").write_bytes(photo())
         assert running.line().startswith("inbox/new.jpg ")
         code, rest, err = running.end(number)
@@ -273,7 +273,7 @@ def test_a_camera_drops_what_there_is_no_time_for_and_may_vanish(artifact: Path,
     started, noted, gone = err.splitlines()
     assert started == "camera 0 through a stand-in; press Ctrl-C to stop"
     assert re.fullmatch(r"\d+ frames dropped so far: more come than the model has time for", noted)
-    assert gone == "tledge: camera 0 is gone: after 500 frames it gave no more; check its cable and power"
+    assert gone == "tledge: camera 0 is gone: after 500 frames none followed; check its cable and power"
     dropped = [row["dropped"] for row in rows]
     assert dropped == sorted(dropped)
     assert rows[-1]["image"] == "camera 0 frame 500"

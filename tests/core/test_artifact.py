@@ -56,7 +56,7 @@ def test_a_file_cut_off_anywhere_is_an_error(copied: Path, name: str, kept: floa
     (copied / name).write_bytes(content[: int(kept * len(content))])
     if not beside:
         path_beside(copied / name).unlink()
-    with pytest.raises(ArtifactError, match=r"is empty|is no |holds no sidecar|does not match"):
+    with pytest.raises(ArtifactError, match=r"is empty|is not a |has no sidecar|does not match"):
         read_artifact(copied / name)
 
 
@@ -70,10 +70,10 @@ def test_an_edited_sidecar_beside_is_an_error(copied: Path) -> None:
 @pytest.mark.unit
 def test_absent_files_and_foreign_suffixes_are_errors(tmp_path: Path) -> None:
     with pytest.raises(
-        ArtifactError, match=r"cannot read model '.*gone.onnx': No such file.*'tledge export' makes one"
+        ArtifactError, match=r"cannot read model '.*gone.onnx': No such file.*'tledge export' creates one"
     ):
         read_artifact(tmp_path / "gone.onnx")
-    with pytest.raises(ArtifactError, match=r"'.*model.pt' is no model file; expected .* .tflite, .onnx or .keras"):
+    with pytest.raises(ArtifactError, match=r"'.*model.pt' is not a model file; expected .* .tflite, .onnx or .keras"):
         read_artifact(tmp_path / "model.pt")
 
 

@@ -43,7 +43,7 @@ def test_runs_are_named_by_time_backbone_and_data_and_never_collide(tmp_path: Pa
 
 
 def test_only_finished_runs_are_found(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no finished run in '.*': make one with 'tledge train'"):
+    with pytest.raises(RunError, match="no finished run in '.*': create one with 'tledge train'"):
         find_run(runs=tmp_path)
     unfinished = create_run(tmp_path, "vgg16", "a", NOW)
     with pytest.raises(RunError, match="is not a finished run: it has no run.json"):
@@ -87,7 +87,7 @@ def test_a_run_without_artifacts_says_how_to_make_some(tmp_path: Path) -> None:
     run.artifacts.mkdir()
     (run.artifacts / ".partial-x-int8.tflite").touch()
     (run.artifacts / "int8.tflite.json").touch()
-    with pytest.raises(ArtifactError, match="make some with 'tledge export"):
+    with pytest.raises(ArtifactError, match="create some with `export"):
         run.exported()
     for name in ("int8.onnx", "float32.onnx", "int8.tflite"):
         (run.artifacts / name).write_bytes(bytes(100 if "float" in name else 25))

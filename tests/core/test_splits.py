@@ -50,10 +50,11 @@ def test_what_is_stored_is_what_is_read(splits: Splits, tmp_path: Path) -> None:
 def test_photos_that_changed_are_named(splits: Splits) -> None:
     every = splits.train + splits.validation + splits.test
     splits.check_unchanged(every)
-    (splits.root / "validation.png").write_bytes(b"another")
-    splits.check_unchanged(splits.train + splits.test)
-    with pytest.raises(RunError, match=r"validation.png' is not the image that this run was split with"):
-        splits.check_unchanged(every)
+    for content in (b"another", b"b", b"c", b"d"):  # SHA-256 above and below the recorded one
+        (splits.root / "validation.png").write_bytes(content)
+        splits.check_unchanged(splits.train + splits.test)
+        with pytest.raises(RunError, match=r"validation.png' is not the image that this run was split with"):
+            splits.check_unchanged(every)
     (splits.root / "train.png").unlink()
     with pytest.raises(RunError, match=r"an image of this run is gone: '.*train.png'"):
         splits.check_unchanged(every)

@@ -73,7 +73,7 @@ def test_on_64_bits_nothing_is_said_and_nothing_loaded() -> None:
     assert word_size.word_size_problem() == ""
     word_size.check_word_size()
     before = set(modules_after("from __future__ import annotations; import tledge.core"))
-    added = set(modules_after("from tledge.core import word_size; word_size.check()")) - before
+    added = set(modules_after("from tledge.core import word_size; word_size.check_word_size()")) - before
     assert added == {"tledge.core.word_size"}
 
 

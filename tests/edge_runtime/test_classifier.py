@@ -155,7 +155,7 @@ def test_bad_photos_and_tops_are_refused(tiny_artifacts: Path, tmp_path: Path) -
     (tmp_path / "x.jpg").write_bytes(b"no photo")
     with pytest.raises(ImageError):
         classifier.classify(tmp_path / "x.jpg")
-    with pytest.raises(OptionError, match="top must be 1 or more; received 0"):
+    with pytest.raises(OptionError, match="`top` must be 1 or more; received 0"):
         classifier.classify(random_images(1, 16)[0], top=0)
 
 
@@ -179,7 +179,7 @@ def test_targets_that_are_not_there_say_why(tiny_artifacts: Path) -> None:
         Classifier(tiny_artifacts / "float32.tflite", target="litrt:cpu")
     with pytest.raises(TargetError, match="litert has no device 'npu'; its devices: cpu"):
         Classifier(tiny_artifacts / "float32.tflite", target="litert:npu")
-    with pytest.raises(OptionError, match=r"litert cannot run '.*onnx': it takes .tflite files; try --target onnxrun"):
+    with pytest.raises(OptionError, match=r"litert cannot run '.*onnx': it runs .tflite files; try `target='onnxrun"):
         Classifier(tiny_artifacts / "float32.onnx", target="litert:cpu")
     with pytest.raises(TargetError, match="keras takes no thread count"):
         Classifier(tiny_artifacts / "float32.keras", target="keras:cpu:2")

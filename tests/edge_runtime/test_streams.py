@@ -180,9 +180,9 @@ class TestStandardInput:
         ("content", "reason"),
         [
             (b"", "'-' is empty"),
-            (b"no", "'-' \\(2 bytes\\) is in no image format"),
-            (b"no photo, but a text of some length", "is in no image format"),
-            (png(1) + png(2), "'-' holds several PNG images; only JPEGs can be a stream"),
+            (b"no", "'-' \\(2 bytes\\) has an unknown image format"),
+            (b"no photo, but a text of some length", "has an unknown image format"),
+            (png(1) + png(2), "'-' has several PNG images; only JPEGs can be streamed"),
             (png(1)[:-30], "'-' is a (truncated|broken) PNG"),
         ],
     )
@@ -198,7 +198,7 @@ class TestStandardInput:
         head = jpeg(60)
         head = head[: head.index(b"\xff\xda") + 14]
         endless, after = all_from_pipe(head + bytes(largest) + bytes(1 << 16) + jpeg(80))
-        with pytest.raises(ImageError, match="'- frame 1' is a JPEG without an end in 131,072 bytes"):
+        with pytest.raises(ImageError, match="'- frame 1' is a JPEG that does not end within 131,072 bytes"):
             endless.load(SIZE, "stretch")
         assert shades_of([after]) == [80]
         with pipe() as (source, write, _):  # nothing else that is too long is gathered, nor waited for

@@ -73,7 +73,7 @@ def test_an_artifact_that_does_not_run_replaces_nothing(run: RunDirectory, monke
     export(quantize=["float32"], formats=["onnx"], runs=run.path.parent)
     before = {path.name: path.read_bytes() for path in run.artifacts.iterdir()}
     monkeypatch.setattr(type(onnx), "convert", lambda *arguments: whole(*arguments)[:3000])
-    with pytest.raises(ArtifactError, match="is no whole ONNX model"):
+    with pytest.raises(ArtifactError, match="is not a complete ONNX model"):
         export(quantize=["float32", "float16"], formats=["onnx"], overwrite=True, runs=run.path.parent)
     assert {path.name: path.read_bytes() for path in run.artifacts.iterdir()} == before
 

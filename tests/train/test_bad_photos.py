@@ -74,7 +74,7 @@ BROKEN = {
     "empty.jpg": (lambda: b"", "is empty (0 bytes)"),
     "cut.jpg": (lambda: jpeg(blobs(11))[:2000], "is a truncated JPEG (2,000 bytes)"),
     "cut.png": (lambda: png(blobs(11))[:2000], "truncated"),
-    "text.jpg": (lambda: b"this is no photo", "is in no image format known here"),
+    "text.jpg": (lambda: b"this is no photo", "has an unknown image format"),
 }
 
 

@@ -1,6 +1,6 @@
 """A Raspberry Pi's instruction set on this machine: artifacts run on real aarch64 wheels under QEMU's user mode.
 
-Good for accuracy, parity and "does it start"; never for latency.
+It measures accuracy and parity and shows whether an artifact starts; it does not measure latency.
 
 from tledge.bench.places.emulation import emulated_logits
 

@@ -1,6 +1,6 @@
-"""The boards that can be emulated, and what their kernel tells programs about the CPU.
+"""The boards that can be emulated, and the files in which their kernel describes the CPU.
 
-LiteRT and ONNX Runtime choose their kernels by ``/proc/cpuinfo`` and ``/sys``; where these show the x86 host's, both
+LiteRT and ONNX Runtime choose their kernels by ``/proc/cpuinfo`` and ``/sys``. If these describe the x86 host, both
 crash at start.
 """
 
@@ -13,18 +13,18 @@ from tledge.core.errors import UnknownNameError
 CORES = 4
 
 SYSTEM_FILES = {f"sys/devices/system/cpu/{name}": f"0-{CORES - 1}\n" for name in ("possible", "present", "online")}
-"""Text of each file that tells how many cores there are, by its path in the root folder."""
+"""The contents of the files with the number of cores, by path in the root folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """A Raspberry Pi, as far as an emulated program can tell.
+    """A Raspberry Pi as emulated programs see it.
 
     Attributes:
-        name: as users type it ("pi5").
-        model: as the board's own ``/proc/cpuinfo`` names it.
+        name: the short name ("pi5").
+        model: the name in the board's ``/proc/cpuinfo``.
         qemu_cpu: QEMU's name of the CPU core.
-        part, variant, revision: fields of the core's main ID register (Arm ARM, MIDR_EL1), as Linux shows them.
+        part, variant, revision: fields of the core's main ID register (Arm ARM, MIDR_EL1), in Linux's format.
         features: the extensions that its kernel reports.
     """
 
@@ -38,7 +38,7 @@ class Board:
 
     @property
     def cpuinfo(self) -> str:
-        """The text of ``/proc/cpuinfo``: a block for each core, then the model."""
+        """The contents of ``/proc/cpuinfo``: a block for each core, then the model."""
         cores = "".join(
             f"processor\t: {core}\n"
             "BogoMIPS\t: 108.00\n"
@@ -78,11 +78,11 @@ BOARDS = {
         ),
     )
 }
-"""Every board by its name."""
+"""All boards by name."""
 
 
 def find_board(name: str) -> Board:
-    """The board of that name.
+    """Returns the board of that name.
 
     Raises:
         UnknownNameError: there is none.

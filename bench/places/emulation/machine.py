@@ -1,4 +1,4 @@
-"""A board that is ready to run, and running Python on it."""
+"""An emulated board that is set up, and running Python on it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tledge.bench.places.emulation.boards import Board
 from tledge.core.errors import MeasurementError
 
 INTERPRETER = "usr/bin/python3.11"
-"""Debian bookworm's Python, in the root folder."""
+"""The Python of Debian bookworm, in the root folder."""
 
 TIMEOUT = 3600.0
-"""Seconds after which an emulated program is taken for stuck."""
+"""Seconds after which an emulated program or a request to it counts as stuck."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatedMachine:
-    """A board's root folder, and the libraries that its Python sees.
+    """A board's root folder, and the libraries of its Python.
 
     Attributes:
-        board: whose CPU is emulated.
+        board: the board whose CPU is emulated.
         qemu: the emulator on this machine.
-        root: the folder that emulated programs see as ``/``; what is not in it, they see of this machine.
+        root: the folder that emulated programs see as ``/``; for files that it lacks, they see those of this machine.
         libraries: folders of Python packages: the wheels, and tledge itself.
     """
 
@@ -34,14 +34,14 @@ class EmulatedMachine:
     libraries: tuple[Path, ...]
 
     def command(self, arguments: Sequence[str | Path]) -> list[str]:
-        """The command line that runs the emulated Python with these arguments."""
+        """Returns the command that runs the emulated Python with these arguments."""
         emulator = [self.qemu, "-cpu", self.board.qemu_cpu, "-L", self.root]
-        # -P: a script's folder is no place to import from; -s: nor are the user's packages for another machine.
+        # -P: no imports from the script's folder; -s: none of the user's packages, which are for this machine.
         return [str(part) for part in (*emulator, self.root / INTERPRETER, "-P", "-s", *arguments)]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables of emulated programs: none of this machine's, some of which tune its own CPU."""
+        """The environment variables of emulated programs; those of this machine may be tuned for its CPU."""
         return {"LC_ALL": "C.UTF-8", "PYTHONPATH": ":".join(map(str, self.libraries))}
 
 
@@ -51,15 +51,15 @@ def run_python(
     """Runs the emulated Python to its end.
 
     Args:
-        machine: what :func:`prepare` returned.
-        arguments: of Python: a script and its arguments, or "-c" and code.
-        seconds: after which it is taken for stuck.
+        machine: what :func:`prepare_root` returned.
+        arguments: Python's arguments: a script and its arguments, or "-c" and code.
+        seconds: after that many seconds it counts as stuck.
 
     Returns:
-        Its exit code (negative where a signal ended it) and what it printed.
+        Its exit code (the negative number of a signal that ended it) and its output.
 
     Raises:
-        MeasurementError: it gave no answer for that long.
+        MeasurementError: it did not end in time.
     """
     try:
         return subprocess.run(

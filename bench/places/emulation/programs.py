@@ -1,4 +1,4 @@
-"""The Debian programs that emulation needs on this machine."""
+"""The Debian programs that emulation requires on this machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tledge.core.errors import TargetError
+from tledge.core.worker import describe_end
 
 PACKAGES = {
     "qemu-aarch64-static": "qemu-user-static",
@@ -19,17 +20,17 @@ PACKAGES = {
 """The Debian package of each program."""
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
-"""Where Debian keeps some of them; not in the PATH of users other than root."""
+"""Folders of some of them, which are only in root's PATH."""
 
 
 def find_programs(names: Iterable[str]) -> dict[str, Path]:
-    """The path of each of these programs.
+    """Returns the path of each of these programs.
 
     Raises:
-        TargetError: one is not installed (all missing packages are named), or this is no Linux.
+        TargetError: one is not installed (all missing packages are named), or this is not Linux.
     """
     if sys.platform != "linux":
-        raise TargetError(f"a board can be emulated on Linux only; this is {sys.platform}")
+        raise TargetError(f"boards can only be emulated on Linux; this is {sys.platform}")
     found = {name: shutil.which(name, path=_search_path()) for name in names}
     missing = [PACKAGES[name] for name, path in found.items() if path is None]
     if missing:
@@ -44,11 +45,11 @@ def call(command: Sequence[str | Path], *, purpose: str, seconds: float = 1800) 
 
     Args:
         command: program and arguments.
-        purpose: what it is to do, for the error ("download Debian bookworm").
-        seconds: after which it is taken for stuck.
+        purpose: what it does, for error messages ("download Debian bookworm").
+        seconds: after that many seconds it counts as stuck.
 
     Raises:
-        TargetError: it failed; its last words are quoted.
+        TargetError: it failed; the last line it printed is quoted.
     """
     try:
         done = subprocess.run(
@@ -65,8 +66,7 @@ def call(command: Sequence[str | Path], *, purpose: str, seconds: float = 1800) 
     except subprocess.TimeoutExpired as error:
         raise TargetError(f"could not {purpose}: {command[0]} gave no answer for {seconds:.0f} s") from error
     if done.returncode != 0:
-        last = (done.stdout.strip().splitlines() or ["it printed nothing"])[-1]
-        raise TargetError(f"could not {purpose}: {Path(command[0]).name} ended with {done.returncode}: {last}")
+        raise TargetError(f"could not {purpose}: {Path(command[0]).name} {describe_end(done.returncode, done.stdout)}")
 
 
 def _search_path() -> str:

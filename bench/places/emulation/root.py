@@ -1,7 +1,7 @@
-"""Building a board's root folder and the folders of its Python packages: about 360 MB and a minute, once.
+"""Setting up a board: its root folder and its Python packages. This takes about 360 MB and a minute, once.
 
-The root folder holds Debian's aarch64 packages, unpacked and not set up, which needs neither privileges nor a chroot.
-All boards share it: the root folder of a board links to it and adds the files that tell of the CPU.
+The root folder has Debian's aarch64 packages, unpacked but not configured, which requires neither privileges nor a
+chroot. All boards share it: a board's own root folder links to it and adds the files that describe the CPU.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tledge.core.worker import describe_end
 QEMU = "qemu-aarch64-static"
 SUITE = "bookworm"
 PACKAGES = ("python3", "libstdc++6", "libgomp1")
-"""What the wheels need, beside Debian's smallest set of packages."""
+"""Packages that the wheels require, besides Debian's smallest set."""
 
 PYTHON = "3.11"
 """The Python version of SUITE."""
@@ -39,26 +39,26 @@ MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "onnxruntime": "onnxruntime",
 }
-"""A module of each distribution that is taken along; their own dependencies are not needed to run an artifact."""
+"""A module of each distribution to install; their dependencies are not needed to run an artifact."""
 
 LINKED = ("bin", "etc", "lib", "sbin", "usr")
-"""The folders of the root that boards share; elsewhere emulated programs see this machine's files."""
+"""The folders of the root that boards share; in all others, emulated programs see the files of this machine."""
 
 OWN_PACKAGES = ("tledge.core", "tledge.edge_runtime")
 
 
 def prepare_root(board: str | Board, progress: Progress | None = None) -> EmulatedMachine:
-    """Makes a board ready to run, downloading what is not in the cache yet.
+    """Sets up a board, downloading what is not in the cache yet.
 
-    The wheels have the versions of the libraries that are installed in this environment, whatever its own Python.
+    The wheels have the versions of the libraries installed in this environment, independent of its Python version.
 
     Args:
         board: one of BOARDS, or its name.
-        progress: is told what happens.
+        progress: reports progress.
 
     Raises:
-        UnknownNameError: no such board.
-        TargetError: Debian's programs are missing (they are named), a download failed, or the libraries do not start.
+        UnknownNameError: there is no such board.
+        TargetError: a required program is missing (all are named), a download failed, or the libraries do not start.
     """
     board = find_board(board) if isinstance(board, str) else board
     qemu = _find_qemu()
@@ -83,13 +83,13 @@ def prepare_root(board: str | Board, progress: Progress | None = None) -> Emulat
 
 
 def _find_qemu() -> Path:
-    """The emulator; where the cache has no root yet, what builds one is missed in the same breath."""
+    """Returns the emulator; raises TargetError naming all missing programs, also those that build the root folder."""
     needed = [QEMU] if entry("debian", [SUITE, PACKAGES]).exists() else [QEMU, "debootstrap", "dpkg-deb"]
     return find_programs(needed)[QEMU]
 
 
 def _versions() -> dict[str, str]:
-    """The version of each distribution to take along: that of this environment."""
+    """Returns the versions of the distributions to install: those of this environment."""
     versions = installed_versions((*MODULES, "onnxruntime-gpu"))
     for_gpu = versions.pop("onnxruntime-gpu", None)
     if for_gpu is not None:
@@ -103,7 +103,7 @@ def _build_debian(path: Path) -> None:
         call(
             [
                 programs["debootstrap"],
-                "--download-only",  # the only way that does not ask for root
+                "--download-only",  # the only mode that does not require root
                 "--force-check-gpg",
                 "--arch=arm64",
                 "--variant=minbase",
@@ -150,7 +150,7 @@ def _build_board(path: Path, board: Board, qemu: Path, *, debian: Path, wheels: 
 
 
 def _own_code() -> Path:
-    """A folder that holds tledge's own packages that run on a device, as they are installed here."""
+    """Returns a folder with the packages of tledge that run on a device, as they are installed here."""
     sources = {
         f"tledge/{name.removeprefix('tledge.')}/{path.relative_to(folder).as_posix()}": path
         for name in OWN_PACKAGES

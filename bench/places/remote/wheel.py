@@ -1,4 +1,4 @@
-"""A wheel of the tledge that is installed here, so that another machine runs the very same code.
+"""A wheel of the tledge that is installed here, so that another machine runs the same code.
 
 Source: the binary distribution format, packaging.python.org/specifications/binary-distribution-format.
 """
@@ -15,16 +15,16 @@ from pathlib import Path
 import tledge
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Of all files in it, so that the same code gives the same wheel, byte for byte."""
+"""The time stamp of all files in the wheel, so that the same code gives the same bytes."""
 
 WHEEL = b"Wheel-Version: 1.0\nGenerator: tledge\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
 def write_wheel(folder: Path) -> Path:
-    """Writes the wheel of what is installed here, editable or not.
+    """Writes the wheel of the tledge that is installed here, editable or not.
 
     Returns:
-        Its path: ``tledge-VERSION-py3-none-any.whl`` in the folder.
+        The path of the wheel: ``tledge-VERSION-py3-none-any.whl`` in the folder.
     """
     installed = distribution("tledge")
     path = folder / f"tledge-{installed.version}-py3-none-any.whl"
@@ -39,7 +39,7 @@ def write_wheel(folder: Path) -> Path:
 
 
 def _files(installed: Distribution) -> Iterator[tuple[str, bytes]]:
-    """Every file's name in the wheel, and what it holds."""
+    """Yields the name of every file in the wheel, and its contents."""
     found: dict[str, Path] = {}
     for folder in map(Path, tledge.__path__):
         for file in sorted(folder.rglob("*")):
@@ -48,7 +48,7 @@ def _files(installed: Distribution) -> Iterator[tuple[str, bytes]]:
     for name in sorted(found):
         yield name, found[name].read_bytes()
     info = f"tledge-{installed.version}.dist-info"
-    metadata = installed.read_text("METADATA") or installed.read_text("PKG-INFO")  # the latter in a source tree
+    metadata = installed.read_text("METADATA") or installed.read_text("PKG-INFO")  # PKG-INFO in a source tree
     yield f"{info}/METADATA", (metadata or "").encode()
     yield f"{info}/entry_points.txt", (installed.read_text("entry_points.txt") or "").encode()
     yield f"{info}/WHEEL", WHEEL

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from support import ROOMS, ROOT
@@ -35,3 +36,10 @@ def test_a_unit_test_that_starts_a_process_fails() -> None:
 def test_a_unit_test_that_loads_a_heavy_library_fails(name: str) -> None:
     with pytest.raises(RuntimeError, match=f"must not import {name}"):
         __import__(name)
+
+
+@pytest.mark.unit
+def test_the_mutation_run_lists_modules_and_tests_that_exist() -> None:
+    listed = tomllib.loads((ROOT / "tests" / "mutation" / "modules.toml").read_text())["modules"]
+    named = {*listed, *(path for tests in listed.values() for path in tests)}
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []

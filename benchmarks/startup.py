@@ -17,11 +17,13 @@ ROUNDS = 15
 COMMANDS = {
     "python -c 'import typer'": ["-c", "import typer"],
     "tledge --help": ["-c", "from tledge.cli.main import main; main()", "--help"],
+    "tledge train --help": ["-c", "from tledge.cli.main import main; main()", "train", "--help"],
     "python -c 'import numpy, PIL.Image'": ["-c", "import numpy, PIL.Image"],
     "python -c 'import tledge.edge_runtime'": ["-c", "import tledge.edge_runtime"],
 }
 HELD_AGAINST = {
     "tledge --help": "python -c 'import typer'",
+    "tledge train --help": "python -c 'import typer'",
     "python -c 'import tledge.edge_runtime'": "python -c 'import numpy, PIL.Image'",
 }
 

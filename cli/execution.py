@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import warnings
@@ -12,7 +13,7 @@ from typing import Any
 import typer
 
 from tledge.cli.interrupts import Interrupts
-from tledge.cli.library_log import LibraryLog
+from tledge.cli.library_log import LibraryLog, silence_last_words
 from tledge.cli.terminal import Terminal
 from tledge.core.cpu import CpuWarning
 from tledge.core.errors import TledgeError
@@ -35,6 +36,7 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
     os.environ.setdefault(
         "TF_FORCE_GPU_ALLOW_GROWTH", "true"
     )  # the cells of a benchmark share the GPU with this process
+    atexit.register(silence_last_words)
     log = LibraryLog()
     interrupts = Interrupts()
     terminal = Terminal(log, as_json, interrupts, command)

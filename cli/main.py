@@ -1,28 +1,87 @@
-"""``tledge``: the Typer app. A command's module is imported when that command runs."""
+"""``tledge``: the Typer app. A command's module is imported when that command is used."""
 
 from __future__ import annotations
 
-import atexit
+import importlib
 import sys
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from typing import Annotated, Any
 
 import typer
+import typer.main
+from typer.core import TyperGroup
 
-from tledge.cli.command_builder import GroupedCommand
-from tledge.cli.commands import adopt, bench, demo, doctor, export, predict, train, visualize
-from tledge.cli.library_log import silence_last_words
 from tledge.core import word_size
+
+SUMMARIES = {
+    "demo": "Train, export and benchmark on built-in handwritten digits.",
+    "train": "Train a classifier on a pretrained backbone.",
+    "export": "Export a run to TFLite and ONNX.",
+    "bench": "Measure a run's artifacts, or model files, on this machine.",
+    "predict": "Classify photos, videos, a stream or a camera's frames with an artifact.",
+    "visualize": "Show what the network sees.",
+    "adopt": "Describe a model made elsewhere, so that 'predict' and 'bench' can use it.",
+    "doctor": "Show what is installed and which targets this machine has.",
+}
+"""The commands, in the order of the help, and the first line of each one's own help."""
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyCommands(MutableMapping[str, Any]):
+    """The commands by name; each is built when it is first looked up, since importing all of them takes long."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            if name not in SUMMARIES:
+                raise KeyError(name)
+            from tledge.cli.command_builder import GroupedCommand
+
+            single = typer.Typer(
+                pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False, context_settings=CONTEXT
+            )
+            module = importlib.import_module(f"tledge.cli.commands.{name}")
+            single.command(name, cls=GroupedCommand, context_settings=CONTEXT)(module.run)
+            self._built[name] = typer.main.get_command(single)
+        return self._built[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._built[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        return len(SUMMARIES)
+
+
+class LazyGroup(TyperGroup):
+    """The group of all commands; its help imports none of them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = LazyCommands()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
 
 app = typer.Typer(
     name="tledge",
+    cls=LazyGroup,
     epilog="Begin with: tledge demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help in plain text: importing Rich takes longer than all the rest of --help
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT,
 )
-for module in (demo, train, export, bench, predict, visualize, adopt, doctor):
-    app.command(module.__name__.rsplit(".", 1)[-1], cls=GroupedCommand)(module.run)
 
 
 def _print_version(wanted: bool) -> None:
@@ -46,5 +105,4 @@ def main() -> None:
     """The entry point of the installed command."""
     if complaint := word_size.word_size_problem():
         sys.exit(f"tledge: {complaint}")
-    atexit.register(silence_last_words)
     app()

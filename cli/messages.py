@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 
 from tledge.core.options import ARGUMENTS, Option
 
@@ -13,6 +15,9 @@ _COMMANDS: dict[str, Mapping[str, Option]] = {}
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+_MODULES = "tledge.cli.commands"
 
 
 def register_options(command: str, options: Iterable[Option]) -> None:
@@ -46,8 +51,9 @@ def _translated(code: str, options: Mapping[str, Option]) -> str | None:
     if _NAME.fullmatch(code):
         return flag(options[code]) if code in options else None
     call = _parse(code)
-    if call is not None and isinstance(call.func, ast.Name) and call.func.id in _COMMANDS:
-        name = call.func.id
+    name = call.func.id if call is not None and isinstance(call.func, ast.Name) else ""
+    if call is not None and find_spec(f"{_MODULES}.{name or '?'}") is not None:
+        importlib.import_module(f"{_MODULES}.{name}")  # which registers its options
         arguments = _arguments(call, _COMMANDS[name])
         return None if arguments is None else " ".join(["tledge", name, *arguments])
     call = _parse(f"options({code})")

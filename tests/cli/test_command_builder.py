@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tledge.bench.results.bench_options import BenchOptions
 from tledge.cli.command_builder import Given, GroupedCommand, build_command
 from tledge.cli.json_option import Json
-from tledge.cli.main import app
+from tledge.cli.main import SUMMARIES, app
 from tledge.core.errors import OptionError
 from tledge.core.options import ARGUMENTS, option, option_names, options_of
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
@@ -91,6 +91,11 @@ def test_every_option_of_every_command_shows_its_default_and_stands_under_a_head
                 assert parameter.rich_help_panel, f"{name} {parameter.opts}"
                 off = parameter.is_flag and not parameter.secondary_opts
                 assert off or "[default: " in parameter.help, f"{name} {parameter.opts}"
+
+
+def test_the_summary_of_each_command_is_the_first_line_of_its_help() -> None:
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        assert command.help.splitlines()[0] == SUMMARIES[name]
 
 
 def test_train_bench_and_visualize_declare_each_option_of_python_once() -> None:

@@ -1,13 +1,13 @@
 """Rooms name Python parameters; the command line shows its flags."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 from support import ROOT
 
-import tledge.cli.main  # noqa: F401 - which makes the options of all commands known
 from tledge.cli.messages import translate
 
 ROOMS = ("attacks", "bench", "core", "edge_runtime", "export", "train", "visualize")
@@ -42,6 +42,7 @@ FOREIGN = re.compile(
     ],
 )
 def test_parameters_become_flags(command: str, message: str, shown: str) -> None:
+    importlib.import_module(f"tledge.cli.commands.{command}")
     assert translate(message, command) == shown
 
 

@@ -7,8 +7,8 @@ Each of these is a fresh process over all photos, in turn, round by round:
 * ``tledge predict ARTIFACT FOLDER --json``, from the start of the process to its end: the interpreter's start, all
   imports, the load of the model and the printing are counted;
 * the parts: for the same photos, one after the other, the seconds of decoding and resizing
-  (``core.images.load_pixels``), and those of the bare interpreter (set_tensor, invoke, get_tensor; as many threads); nothing else is counted, so that no
-  program that does one after the other can be faster;
+  (``core.images.load_pixels``), and those of the bare interpreter (set_tensor, invoke, get_tensor;
+  as many threads); nothing else is counted, so that no program that does one after the other can be faster;
 * a plain loop in the manner of label_image.py, LiteRT's own example (tensorflow/lite/examples/python): Pillow's
   ``open(path).resize((width, height))``, expand_dims, set_tensor, invoke, get_tensor, the best classes printed. The
   whole process is counted here, too. It is run with the interpreter's own number of threads, as the example is, and

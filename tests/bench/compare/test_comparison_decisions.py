@@ -169,6 +169,20 @@ def test_a_slower_machine_widens_the_interval_down_to_what_its_speed_explains(me
     assert unnormalized.interval == elsewhere.interval
 
 
+@pytest.mark.parametrize("speed", [0.8, 1.25])
+def test_the_interval_reaches_from_the_raw_ratios_to_the_normalized_ones(speed: float) -> None:
+    old_times, new_times = [1.98, 2.0, 2.02], [speed * 1.97, speed * 2.0, speed * 2.04]
+    medians = [4.0 * speed] * 3
+    old, new = timed_cell([4.0] * 3, reference_times=old_times), timed_cell(medians, reference_times=new_times)
+    change = find_change("latency_p50", old, new, variation=NONE)
+    raw = ratio_of(medians, [4.0] * 3)[1]
+    normalized = ratio_of([4 * speed / time for time in new_times], [4 / time for time in old_times])[1]
+    assert normalized[0] < 1 < normalized[1]
+    assert change is not None
+    expected = (raw[0], normalized[1]) if speed < 1 else (normalized[0], raw[1])
+    assert change.interval == pytest.approx(expected)
+
+
 def test_the_variation_is_the_largest_change_of_what_has_not_changed() -> None:
     pairs = [
         (timed_cell([4.0, 4.0]), timed_cell([4.08, 4.08])),
@@ -218,6 +232,8 @@ def test_a_paired_high_percentile_is_that_of_the_whole_round() -> None:
     change = find_paired_change("latency_p90", paired(OLD_TURNS, NEW_TURNS))
     assert change.ratio == pytest.approx(math.sqrt(40 / 10 * 9 / 3))
     assert (change.old, change.new) == (10, 40)
+    slower = [[[2.5 * value for value in turn] for turn in turns] for turns in OLD_TURNS]
+    assert find_paired_change("latency_p90", paired(OLD_TURNS, slower)).ratio == pytest.approx(2.5)
 
 
 def test_one_paired_round_has_no_interval() -> None:
@@ -237,6 +253,7 @@ def test_a_change_is_json_with_its_unit() -> None:
         "unit": "ms",
     }
     assert change.difference == 1.0
+    assert MetricChange(metric="x", old=4.0, new=9.0).difference == 5.0
     assert MetricChange(metric="x", old=4.0, new=None).difference is None
     assert MetricChange(metric="x", old=None, new=4.0).difference is None
 

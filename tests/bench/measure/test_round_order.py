@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.unit
         ({"load": 0.04}, {"yardstick": 1.11}),  # 1.1 times the best reference time is noisy
         ({"load": 0.01, "yardstick": 1.1}, {"load": 0.02}),
         ({"load": None, "steal": None}, {"load": 0.01}),
+        ({"load": 0.01}, {"load": 0.0, "steal": 0.02}),
     ],
 )
 def test_rounds_are_ordered_by_how_much_they_were_disturbed(quieter: Any, noisier: Any) -> None:
@@ -61,12 +64,19 @@ class Launcher:
 
 
 class Steps(Progress, Step):
+    """Keeps the steps, and what each was advanced by."""
+
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.advanced: list[tuple[int, str]] = []
 
-    def step(self, label: str, total: int, unit: str) -> Any:
+    @contextmanager
+    def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
         self.lines.append(f"{label} {total} {unit}")
-        return super().step(label, total, unit)
+        yield self
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self.advanced.append((count, detail))
 
 
 def made_cells(names: str) -> list[Cell]:
@@ -108,8 +118,11 @@ def test_photos_are_classified_in_the_first_round_only() -> None:
 
 
 def test_a_cell_that_fails_is_skipped_and_not_tried_again() -> None:
-    launcher = Launcher({}, MeasurementError("broken"), {}, MeasurementError("late"))
-    cells, result = run_rounds("ab", launcher, 3)
+    launcher, steps = Launcher({}, MeasurementError("broken"), {}, MeasurementError("late")), Steps()
+    cells, result = run_rounds("ab", launcher, 3, steps)
+    name = "a on litert:cpu:1", "b on litert:cpu:1"
+    failed = (1, f"{name[0]} failed"), (1, f"{name[1]} failed")
+    assert steps.advanced == [(1, name[0]), failed[1], failed[1], (1, name[0]), failed[0], failed[1]]
     assert launcher.names == "abaa"  # in the second round a alone; it fails in the third
     assert not result.results
     assert [(item.artifact, item.target, item.reason, item.failed) for item in result.skipped] == [
@@ -158,8 +171,10 @@ def test_the_logits_of_a_repeated_round_stay() -> None:
 
 
 def test_a_repetition_that_fails_leaves_the_first_round_and_the_others() -> None:
-    launcher = Launcher(NOISY, NOISY, MeasurementError("gone"), {})
-    (cell,), result = run_rounds("a", launcher, 2)
+    launcher, steps = Launcher(NOISY, NOISY, MeasurementError("gone"), {}), Steps()
+    (cell,), result = run_rounds("a", launcher, 2, steps)
+    name = "a on litert:cpu:1"
+    assert steps.advanced == [(1, name), (1, name), (1, f"{name}: gone"), (1, name)]
     np.testing.assert_array_equal(result.results[cell].latencies, [1, 4])
     assert result.results[cell].conditions[0].noisy
     assert result.skipped == ()

@@ -213,6 +213,23 @@ def test_a_step_of_the_attack_stays_within_the_radius_and_raises_the_loss(tiny_k
     assert losses(moved[0])[1:].mean() > losses(pixels)[1:].mean()
 
 
+def test_a_step_goes_from_a_random_start_by_one_and_a_quarter_radii() -> None:
+    """The gradient of a linear model is the same everywhere: here, each pixel value raises the logit of class 0."""
+    from tledge.train.backend import draw_noise
+
+    image = keras.Input((4, 4, 3))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
+    model.set_weights([np.tile(np.array([[1e-5, -1e-5]], np.float32), (48, 1)), np.zeros(2, np.float32)])
+    pixels = np.full((2, 4, 4, 3), 100, np.float32)
+    labels = np.eye(2, dtype=np.float32)
+    noise = np.asarray(draw_noise((2, 4, 4, 3), 3, 8))
+    assert -1 <= noise.min() < -0.5
+    assert 0.5 < noise.max() <= 1
+    moved = np.asarray(perturb(model, keras.ops.convert_to_tensor(pixels), labels, radius=8.0, seed=3, number=8))
+    away = np.array([-1, 1], np.float32).reshape(2, 1, 1, 1)
+    np.testing.assert_allclose(moved, np.clip(100 + 8 * noise + 1.25 * 8 * away, 92, 108), atol=1e-3)
+
+
 def test_what_is_not_asked_for_suits_adversarial_training(options: dict[str, Any]) -> None:
     asked: dict[str, Any] = {"data": "photos", "weights": options["weights"], "backbone": "mobilenet", "alpha": 0.25}
     settings = settle(RunOptions(**{**asked, "adversarial": 1}))

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.bench.profile import litert_profiler, onnxruntime_profiler
 from tledge.bench.measure.endings import describe_end
+from tledge.bench.profile import litert_profiler, onnxruntime_profiler
 from tledge.core import atomic
 from tledge.core.child import python_module
 from tledge.core.errors import MeasurementError, OptionError, TledgeError

@@ -1,4 +1,4 @@
-"""Results as tables for people."""
+"""Results of an export as tables."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from tledge.export.export_record import MaxDropSearch
 
 WIDEST = 112
-"""Columns from which the whole table of an export fits."""
+"""Columns that the whole table of an export needs."""
 
 
 def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
-    """What an export made: a Rich table.
+    """Returns the artifacts of an export as a Rich table.
 
     Args:
         artifacts: in the order of the rows.
-        width: columns of the terminal; one that is not wide gets neither differences nor delegation.
+        width: columns of the terminal; a narrow one shows neither differences nor delegation.
     """
     wide = width >= WIDEST
     sparse = any(item.compressed_size is not None for item in artifacts)
@@ -65,7 +65,7 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
 
 
 def _delegated(item: ExportedArtifact) -> str:
-    """How many of a TFLite file's nodes XNNPACK computes."""
+    """Returns how many of a TFLite file's nodes XNNPACK computes."""
     if item.delegation is None:
         return ""
     nodes = item.delegation.nodes
@@ -73,14 +73,14 @@ def _delegated(item: ExportedArtifact) -> str:
 
 
 def trials_table(search: MaxDropSearch) -> Any:
-    """What a contract's search tried: a Rich table."""
+    """Returns the trials of a search with ``max_drop`` as a Rich table."""
     table = plain_table(
         ("recipe", "left"), ("points lost", "right"), ("size", "right"), ("ms, 1 thread", "right"), ("", "left")
     )
     for trial in search.trials:
         name = f"{trial.recipe}, {len(trial.float_layers)} in float32" if trial.float_layers else trial.recipe
         stem = f"{trial.recipe}-mixed" if trial.float_layers else trial.recipe
-        verdict = "within it" if trial.kept else "too far off"
+        verdict = "within the limit" if trial.kept else "over the limit"
         chosen = trial.kept and search.chosen == f"{stem}.{search.format}"
         table.add_row(
             name,
@@ -96,7 +96,7 @@ SHOWN_LAYERS = 12
 
 
 def sensitivity_table(search: MaxDropSearch) -> Any:
-    """The layers that lose most when they alone are quantized: a Rich table."""
+    """Returns the layers whose quantization alone adds the most noise, as a Rich table."""
     table = plain_table(("most sensitive layers", "left"), ("noise alone", "right"), ("stays", "left"))
     (last,) = search.trials[-1:]
     for name, noise in search.sensitivity[:SHOWN_LAYERS]:
@@ -108,7 +108,7 @@ def sensitivity_table(search: MaxDropSearch) -> Any:
 
 
 def plain_table(*columns: tuple[str, Any]) -> Any:
-    """An empty Rich table of aligned columns without lines; each column is (heading, justify)."""
+    """Returns an empty Rich table without lines; each column is (heading, justify)."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

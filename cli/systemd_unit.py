@@ -113,8 +113,8 @@ def predict_service(
     """Returns the service that runs ``tledge predict`` as the user and in the working directory of this process.
 
     Args:
-        arguments: those after ``predict``. A Path names a file, a folder or a glob, and is made absolute; a string stays
-            as it is.
+        arguments: those after ``predict``. A Path names a file, a folder or a glob, and is made absolute; a string
+            stays as it is.
         artifact: the model file.
         camera: whether the arguments ask for a camera.
         feed: a shell command whose output is read as standard input, ``-``.

@@ -242,7 +242,7 @@ def test_paths_become_absolute_and_words_stay(program: Path, artifact: Path, tmp
 def test_what_could_not_run_is_refused_when_it_is_made(artifact: Path) -> None:
     with pytest.raises(OptionError, match="no artifact 'none.tflite'"):
         predict_service(["x"], artifact=Path("none.tflite"))
-    with pytest.raises(OptionError, match="name what feeds '-', as in --feed 'rpicam-vid"):
+    with pytest.raises(OptionError, match="name a command for '-', as in --feed 'rpicam-vid"):
         predict_service([artifact, "-"], artifact=artifact)
     with pytest.raises(OptionError, match="nothing reads the output of --feed 'cat x'"):
         predict_service([artifact, Path("photos")], artifact=artifact, feed="cat x")

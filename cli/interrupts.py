@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost: a library may swallow the exception that it raises, or make another one of it."""
+"""Remembers Ctrl-C: a library may swallow its KeyboardInterrupt, or raise another exception instead."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from types import FrameType
 
 
 class Interrupts:
-    """Whether a person has asked to stop."""
+    """Whether Ctrl-C was pressed."""
 
     def __init__(self) -> None:
         self.asked = False
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """Notes Ctrl-C while the block runs, and raises KeyboardInterrupt as Python does.
+        """Remembers Ctrl-C while the block runs, and raises KeyboardInterrupt as Python does.
 
-        A process that was started to ignore it, as a shell's background jobs are, goes on ignoring it.
+        A process that was started to ignore it, such as a shell's background job, keeps ignoring it.
         """
         before = signal.getsignal(signal.SIGINT)
         if before is not signal.default_int_handler:
@@ -31,7 +31,7 @@ class Interrupts:
             signal.signal(signal.SIGINT, before)
 
     def stop_if_asked(self) -> None:
-        """Raises KeyboardInterrupt if it was asked for and the program still runs."""
+        """Raises KeyboardInterrupt if Ctrl-C was pressed and the exception was lost."""
         if self.asked:
             raise KeyboardInterrupt
 
@@ -41,11 +41,11 @@ class Interrupts:
 
 
 class Ending:
-    """Whether a program was asked to end, by SIGTERM or Ctrl-C, which it does at the next good place.
+    """Whether SIGTERM or Ctrl-C asked the program to stop, which it does after the current image.
 
     Attributes:
-        asked: whether it was.
-        by_ctrl_c: whether a person did, rather than a system that stops a service.
+        asked: whether either was received.
+        by_ctrl_c: whether Ctrl-C was.
     """
 
     def __init__(self) -> None:
@@ -54,9 +54,9 @@ class Ending:
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """Notes both signals while the block runs; a second Ctrl-C raises KeyboardInterrupt.
+        """Remembers both signals while the block runs; a second Ctrl-C raises KeyboardInterrupt.
 
-        What the process was started to ignore, as a shell's background jobs ignore Ctrl-C, it goes on ignoring.
+        A signal that the process was started to ignore stays ignored.
         """
         before = {
             number: signal.signal(number, self._note)

@@ -1,4 +1,4 @@
-"""The libraries' own logging, kept away from the terminal."""
+"""Keeps the logging of libraries away from the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tledge.core import atomic
 
 
 def silence_last_words() -> None:
-    """Ends what reaches standard error: all is said, and TensorFlow logs how it is torn down."""
+    """Closes standard error at exit, since TensorFlow logs its shutdown there."""
     sys.stderr.flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -21,9 +21,9 @@ def silence_last_words() -> None:
 
 
 class LibraryLog:
-    """Takes over file descriptors 1 and 2, so that even C++ code writes its logs to a file.
+    """Redirects file descriptors 1 and 2 to a file, so that even C++ code logs there.
 
-    What is meant for the user goes through ``out`` and ``err``, copies of the original two.
+    Output for the user goes through ``out`` and ``err``, copies of the original descriptors.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class LibraryLog:
         self.err: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
         try:
             handle, name = tempfile.mkstemp(prefix="tledge-", suffix=".log")
-        except OSError:  # no writable temporary folder: do without a log rather than without an answer
+        except OSError:  # no writable temporary folder: run without a log
             handle, name = os.open(os.devnull, os.O_WRONLY), ""
         self.path = Path(name) if name else None
         os.dup2(handle, 1)
@@ -46,7 +46,7 @@ class LibraryLog:
         traceback.print_exception(error, file=sys.stderr)
 
     def close(self, keep_as: Path | None, keep: bool) -> None:
-        """Gives the descriptors back; the log is moved to ``keep_as``, kept where it is, or deleted."""
+        """Restores the descriptors; the log is moved to ``keep_as``, kept, or deleted."""
         sys.stdout.flush()
         sys.stderr.flush()
         for descriptor, saved in zip((1, 2), self._saved, strict=True):
@@ -55,7 +55,7 @@ class LibraryLog:
         for stream in (self.out, self.err):
             try:
                 stream.close()
-            except OSError:  # the reader of a pipe has gone
+            except OSError:  # the reader of the pipe has exited
                 continue
         if self.path is None:
             return
@@ -64,5 +64,5 @@ class LibraryLog:
                 atomic.write_bytes(keep_as, self.path.read_bytes())
             if not keep:
                 self.path.unlink(missing_ok=True)
-        except OSError:  # the log is no result: a full disk must not hide how the command ended
+        except OSError:  # a full disk must not hide how the command ended
             return

@@ -1,4 +1,4 @@
-"""Answers as lines, one at a time: who reads them may wait for the next one for days."""
+"""Prints predictions as lines, each at once: with a camera, the next one may be days away."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 WIDEST_NAME = 60
 WIDEST_LABEL = 24
-"""Columns; what is longer pushes its own line's others to the right."""
+"""Columns; a longer label moves the rest of its line to the right."""
 
 SECONDS_BETWEEN_NOTES = 60.0
-"""Between two lines on dropped frames."""
+"""Between two notes about dropped frames."""
 
 
 class PredictionLines:
-    """Prints answers, and counts them.
+    """Prints predictions, and counts them.
 
     Args:
         terminal: to print on.
-        class_names: all that can be answered.
-        width: columns that the names of images take, as far as that is known; longer ones make their column wider.
+        class_names: of the model.
+        width: expected columns of the image names; longer ones make their column wider.
 
     Attributes:
-        read: images that were answered.
+        read: images that were classified.
         unreadable: images that could not be read.
     """
 
@@ -40,8 +40,13 @@ class PredictionLines:
         self.read = 0
         self.unreadable = 0
 
+<<<<<<< HEAD
     def show(self, answer: FrameResult) -> None:
         """Prints an answer: a line of text, or of JSON."""
+=======
+    def show(self, answer: Answer) -> None:
+        """Prints a prediction: a line of text, or of JSON."""
+>>>>>>> h1
         dropped = {} if answer.dropped is None else {"dropped": answer.dropped}
         if answer.error:
             self.unreadable += 1
@@ -57,7 +62,7 @@ class PredictionLines:
             self._note_dropped(answer.dropped)
 
     def summarize(self, dropped: int | None) -> None:
-        """Prints how many there were; of a live source also how many frames were dropped."""
+        """Prints the number of images, and of dropped frames for a live source."""
         parts = [f"{self.read:,} image{'s'[: self.read != 1]}"]
         if self.unreadable:
             parts.append(f"{self.unreadable:,} unreadable")
@@ -72,15 +77,15 @@ class PredictionLines:
         return f"{name:<{self._width}}   {scores}   {answer.milliseconds:6.1f} ms"
 
     def _note_dropped(self, dropped: int) -> None:
-        """Says so now and then: the first time, and again after a minute if there were more."""
+        """Notes dropped frames the first time, and again after a minute if there are more."""
         now = time.monotonic()
         if dropped > self._noted and now - self._noted_at >= SECONDS_BETWEEN_NOTES:
-            self._terminal.note(f"{dropped:,} frames dropped so far: more come than the model has time for")
+            self._terminal.note(f"{dropped:,} frames dropped so far: they arrive faster than the model classifies them")
             self._noted_at, self._noted = now, dropped
 
 
 def _printable(text: str) -> str:
-    """A text on one line, without what a terminal would obey: file names may hold anything."""
+    """Returns a text without control characters, which file names may contain."""
     if text.isprintable():
         return text
     return "".join(item if item.isprintable() else ascii(item)[1:-1] for item in text)

@@ -1,6 +1,6 @@
-"""The text of a systemd unit that keeps a ``tledge predict`` running from boot on.
+"""The text of a systemd unit that runs ``tledge predict`` from boot on.
 
-What a value may hold: systemd.syntax(7), systemd.service(5) "Command lines", systemd.unit(5) "Specifiers".
+The syntax of values: systemd.syntax(7), systemd.service(5) "Command lines", systemd.unit(5) "Specifiers".
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typer.models import TyperPath
 from tledge.core.errors import OptionError
 
 SPARE_MEMORY = 512 * 2**20
-"""Bytes beside the model: the libraries, and one photo of 100 megapixels while it is decoded."""
+"""Bytes besides the model: the libraries, and decoding one photo of 100 megapixels."""
 
 MEMORY_PER_MODEL_BYTE = 4
-"""A runtime holds the file, its weights packed anew for the CPU, and activations."""
+"""A runtime holds the file, a copy of the weights packed for the CPU, and activations."""
 
 SHARED_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - nothing is written there
 
@@ -44,25 +44,25 @@ LockPersonality=yes
 SystemCallArchitectures=native
 UMask=0077
 """
-"""A classifier writes no file but a temporary log. ProtectClock= is not here: it would close all other devices."""
+"""A classifier writes only a temporary log. ProtectClock= is left out: it would block all other devices."""
 
 NO_NETWORK = "RestrictAddressFamilies=AF_UNIX\nIPAddressDeny=any\n"
 NO_DEVICES = "PrivateDevices=yes\n"
 VIDEO_GROUP = "SupplementaryGroups=video\n"
 NO_INTERNET = "RestrictAddressFamilies=AF_UNIX AF_NETLINK\nIPAddressDeny=any\n"
-"""The kernel tells libcamera of devices through netlink."""
+"""libcamera learns of devices through netlink."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A command that is to run from boot on.
+    """A command that runs from boot on.
 
     Attributes:
         command: the program's absolute path and its arguments.
-        paths: absolute paths that it reads; the disks that they are on are mounted first.
-        folder: the absolute path of the folder that the command runs in.
-        user: whose permissions it has.
-        memory: bytes that it may take before it is started anew.
+        paths: absolute paths that it reads; their disks are mounted first.
+        folder: the absolute path of its working directory.
+        user: whom it runs as.
+        memory: bytes that it may use before it is restarted.
         camera: whether it opens a camera.
         feed: a shell command whose output it reads as its standard input; none if empty.
     """
@@ -79,15 +79,15 @@ class Service:
 def arguments_given(
     context: typer.Context, *, without: Collection[str], paths: Collection[str] = ()
 ) -> list[str | Path]:
-    """The arguments that a command was given, so that none is lost on the way into a unit.
+    """Returns the arguments that a command was given, so that the unit contains all of them.
 
     Args:
         context: the command's.
-        without: the parameters that the service does not get, by their Python names.
-        paths: parameters that hold paths or globs but are not typed as such; "-" is none.
+        without: parameters to leave out, by their Python names.
+        paths: parameters that hold paths or globs but are not typed as such; "-" is not a path.
 
     Returns:
-        Each as the command line takes it; paths as Path.
+        The arguments in the form of the command line; paths as Path.
     """
     found: list[str | Path] = []
     for parameter in context.command.params:
@@ -110,14 +110,14 @@ def arguments_given(
 def predict_service(
     arguments: Sequence[str | Path], *, artifact: Path, camera: bool = False, feed: str = ""
 ) -> Service:
-    """The service that runs ``tledge predict`` with these arguments, as the user and in the folder of this process.
+    """Returns the service that runs ``tledge predict`` as the user and in the working directory of this process.
 
     Args:
-        arguments: those after ``predict``. A Path is one of a file, a folder or a glob, and is made absolute; a string
-            is taken as it is.
+        arguments: those after ``predict``. A Path names a file, a folder or a glob, and is made absolute; a string
+            stays as it is.
         artifact: the model file.
         camera: whether the arguments ask for a camera.
-        feed: a shell command that standard input, ``-``, is read from.
+        feed: a shell command whose output is read as standard input, ``-``.
 
     Raises:
         OptionError: the program is not installed here, the artifact is absent, or standard input has no feed.
@@ -126,9 +126,9 @@ def predict_service(
         raise OptionError(f"no artifact '{artifact}' to make a service of; copy it here first")
     if ("-" in arguments) is not bool(feed):
         raise OptionError(
-            "a service has no standard input: name what feeds '-', as in --feed 'rpicam-vid --codec mjpeg -o -'"
+            "a service has no standard input: name a command for '-', as in --feed 'rpicam-vid --codec mjpeg -o -'"
             if not feed
-            else f"nothing reads what --feed '{feed}' gives; use it with the source '-'"
+            else f"nothing reads the output of --feed '{feed}'; use it with the source '-'"
         )
     made = [item.absolute() if isinstance(item, Path) else item for item in arguments]
     memory = SPARE_MEMORY + MEMORY_PER_MODEL_BYTE * artifact.stat().st_size
@@ -144,22 +144,22 @@ def predict_service(
 
 
 def unit_text(service: Service) -> str:
-    """The unit, to be written to ``/etc/systemd/system/tledge.service``.
+    """Returns the unit, to be written to ``/etc/systemd/system/tledge.service``.
 
-    ``Restart=on-failure``: a camera that vanished, or a process killed for its memory, is tried again for ever, wrong
-    usage is not. A feed that ends is no failure, but is begun again, too.
+    ``Restart=on-failure``: after a lost camera or a kill for its memory, the service restarts for ever; after wrong
+    usage it does not. A feed that ends is not a failure, but is restarted as well.
 
     Raises:
-        OptionError: a name that a unit cannot hold.
+        OptionError: a name that a unit cannot contain.
     """
     command = service.command
     if service.feed:
         command = ("/bin/sh", "-c", f"{service.feed} | exec {shlex.join(command)}")
     shown = service.paths[0].name if service.paths else "a model"
-    if service.feed:  # what it opens, and whether it is on the network, only its author knows
+    if service.feed:  # what a feed opens, and whether it needs the network, is unknown
         access = VIDEO_GROUP
     elif service.camera:
-        # Which devices it opens beside a video one is libcamera's affair, and differs by board: the group is the limit.
+        # Which other devices libcamera opens differs by board: the group is the limit.
         access = VIDEO_GROUP + NO_INTERNET
     else:
         access = NO_DEVICES + NO_NETWORK
@@ -199,15 +199,15 @@ def unit_text(service: Service) -> str:
 
 
 def _command_line(command: Sequence[str]) -> str:
-    # With the colon no $NAME is replaced by a variable. It belongs inside the quotes, if there are any.
+    # The colon keeps $NAME from being replaced by a variable; it belongs inside the quotes.
     program, *arguments = command
     if re.search(r"[\"'\\]", program):
-        raise OptionError(f"systemd starts no program with a quote or backslash in its path: {program}; move it")
+        raise OptionError(f"systemd cannot start a program with a quote or backslash in its path: {program}; move it")
     return " ".join(map(_quoted, (f":{program}", *arguments)))
 
 
 def _quoted(argument: str) -> str:
-    """One word of a value that is split into words: in quotes where it must be, each % doubled."""
+    """Returns one word of a value that is split into words: in quotes if necessary, each % doubled."""
     if re.fullmatch(r"[\w@+=:,./-]+", argument, re.ASCII):
         return argument
     _check(argument)
@@ -216,21 +216,21 @@ def _quoted(argument: str) -> str:
 
 
 def _whole(value: str) -> str:
-    """A value that is taken as it is, each % doubled."""
+    """Returns a value that is not split into words, each % doubled."""
     _check(value)
     if value.endswith("\\") or value != value.strip():
-        raise OptionError(f"a systemd unit cannot hold the name {value!r}: its ends would be lost; rename it")
+        raise OptionError(f"a systemd unit cannot contain the name {value!r}: its ends would be lost; rename it")
     return value.replace("%", "%%")
 
 
 def _check(value: str) -> None:
-    # Python gives surrogates for the bytes of a file's name that are not UTF-8.
+    # Python uses surrogates for bytes of a file name that are not UTF-8.
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
-        raise OptionError(f"a systemd unit cannot hold the name {value!r}: it is not printable UTF-8; rename it")
+        raise OptionError(f"a systemd unit cannot contain the name {value!r}: it is not printable UTF-8; rename it")
 
 
 def _program() -> Path:
-    """The installed program: the one that runs, or that of this Python."""
+    """Returns the installed program: the running one, or that of this Python."""
     candidates = [Path(sys.argv[0]).absolute(), Path(sysconfig.get_path("scripts")) / "tledge"]
     for candidate in candidates:
         if candidate.name == "tledge" and candidate.is_file():

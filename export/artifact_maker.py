@@ -29,7 +29,7 @@ from tledge.export.recipes import LARGEST_DROP, Recipe
 
 if TYPE_CHECKING:
     from tledge.export.tfmot import QuantizedModel, TuningOptions
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
 PARITY_IMAGES = 200
 """Validation photos on which each artifact is compared with the Keras model."""
@@ -253,7 +253,7 @@ class ArtifactMaker:
         )
 
     def _calibrate(self, model: Any) -> CalibratedModel:
-        from tledge.export.weight_rounding import CalibratedModel
+        from tledge.export.weight_calibration import CalibratedModel
 
         return CalibratedModel(model, self._calibration[0])
 

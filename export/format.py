@@ -11,7 +11,7 @@ from tledge.core.registry import Registry
 from tledge.export.recipes import Recipe
 
 if TYPE_CHECKING:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
 
 class Quantizer(ABC):

@@ -30,7 +30,7 @@ from tledge.export.qdq_graph import QdqGraph, products
 from tledge.export.ranges import Range, observe
 
 if TYPE_CHECKING:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
 
 class OnnxQuantizer(Quantizer):

@@ -26,7 +26,7 @@ from tledge.export.tflite_file import pack_model, unpack_model
 from tledge.export.tflite_graph import finish, open_batch
 
 if TYPE_CHECKING:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
 LEVELS = 127
 """The largest integer of an 8-bit weight in TFLite."""

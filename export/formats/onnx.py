@@ -12,7 +12,7 @@ from tledge.export.format import Format, Quantizer
 from tledge.export.recipes import Recipe
 
 if TYPE_CHECKING:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
 OPSET = 17
 

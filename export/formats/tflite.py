@@ -9,7 +9,7 @@ from tledge.export.format import Format, Quantizer
 from tledge.export.recipes import Recipe
 
 if TYPE_CHECKING:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
 
 WIDE_IMAGES = 64

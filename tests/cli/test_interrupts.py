@@ -32,7 +32,10 @@ def _python_heeds_ctrl_c() -> Iterator[None]:
 def test_a_step_stops_at_its_next_advance(as_json: bool) -> None:
     interrupts, log = Interrupts(), LibraryLog()
     try:
-        with interrupts.heeded(), Terminal(log, as_json, interrupts).progress().step("Work", 2, "photos") as step:
+        with (
+            interrupts.heeded(),
+            Terminal(log, as_json, interrupts, "bench").progress().step("Work", 2, "photos") as step,
+        ):
             step.advance()
             swallow_ctrl_c()
             with pytest.raises(KeyboardInterrupt):

@@ -149,7 +149,7 @@ def test_the_program_may_have_an_odd_path_too(service: Service, name: str, tmp_p
 @pytest.mark.unit
 @pytest.mark.parametrize("name", ["it's", 'a"b', "back\\slash"])
 def test_a_program_that_systemd_would_not_start_is_refused(service: Service, name: str) -> None:
-    with pytest.raises(OptionError, match="systemd starts no program with a quote or backslash"):
+    with pytest.raises(OptionError, match="systemd cannot start a program with a quote or backslash"):
         unit_text(replace(service, command=(f"/home/{name}/tledge", "predict")))
 
 
@@ -161,7 +161,7 @@ def test_names_that_no_unit_can_hold_are_refused(service: Service, name: str) ->
         replace(service, folder=service.folder / name),
         replace(service, paths=(service.folder / name,)),
     ):
-        with pytest.raises(OptionError, match="a systemd unit cannot hold the name"):
+        with pytest.raises(OptionError, match="a systemd unit cannot contain the name"):
             unit_text(odd)
 
 
@@ -248,9 +248,9 @@ def test_paths_become_absolute_and_words_stay(program: Path, artifact: Path, tmp
 def test_what_could_not_run_is_refused_when_it_is_made(artifact: Path) -> None:
     with pytest.raises(OptionError, match="no artifact 'none.tflite'"):
         predict_service(["x"], artifact=Path("none.tflite"))
-    with pytest.raises(OptionError, match="name what feeds '-', as in --feed 'rpicam-vid"):
+    with pytest.raises(OptionError, match="name a command for '-', as in --feed 'rpicam-vid"):
         predict_service([artifact, "-"], artifact=artifact)
-    with pytest.raises(OptionError, match="nothing reads what --feed 'cat x' gives"):
+    with pytest.raises(OptionError, match="nothing reads the output of --feed 'cat x'"):
         predict_service([artifact, Path("photos")], artifact=artifact, feed="cat x")
 
 

@@ -19,7 +19,7 @@ def test_a_sentence_is_no_wider_than_the_tables(capfd: pytest.CaptureFixture[str
     assert len(SENTENCE) > PIPED_WIDTH
     log = LibraryLog()
     try:
-        Terminal(log, as_json, Interrupts()).print_sentence(SENTENCE)
+        Terminal(log, as_json, Interrupts(), "bench").print_sentence(SENTENCE)
     finally:
         log.close(None, keep=False)
     printed = capfd.readouterr().out

@@ -25,7 +25,7 @@ PAIRS = [
 @pytest.fixture(scope="module")
 def converted(tiny_keras_model: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
     """Every recipe of every format, as artifacts on disk."""
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     folder = tmp_path_factory.mktemp("converted")
     found = {}
@@ -57,7 +57,7 @@ def test_every_recipe_keeps_the_logits(
 def test_every_recipe_but_the_first_stores_its_weights_smaller(tiny_keras_model: Any, name: str) -> None:
     import keras
 
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 3), name="image")

@@ -16,7 +16,7 @@ IMAGES = random_images(24, 16, seed=9)
 @pytest.fixture(scope="module")
 def quantizer(tiny_keras_model: Any) -> Any:
     from tledge.export.formats.onnx import FORMAT
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     return FORMAT.quantizer(CalibratedModel(tiny_keras_model, IMAGES))
 
@@ -39,7 +39,7 @@ def logits(content: bytes, images: Any) -> Any:
 
 def test_no_product_of_two_can_pass_16_bits(tiny_keras_model: Any, quantizer: Any) -> None:
     from tledge.export.formats.onnx import FORMAT
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     kernels = weights(onnx.load_from_string(quantizer.quantize(frozenset())))
     assert len(kernels) == 4
@@ -88,7 +88,7 @@ def test_runtimes_compute_in_integers(quantizer: Any, tmp_path: Any) -> None:
 
 
 def test_a_layer_in_float_has_its_own_weights_and_lowers_the_noise(tiny_keras_model: Any, quantizer: Any) -> None:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     layers = [layer.name for layer in tiny_keras_model.layers if hasattr(layer, "kernel")]
     expected = CalibratedModel(tiny_keras_model, IMAGES).unrounded.predict(IMAGES.astype(np.float32), verbose=0)
@@ -107,7 +107,7 @@ def test_a_head_that_costs_little_keeps_its_weights(tiny_keras_model: Any) -> No
     import keras
 
     from tledge.export.formats.onnx import FORMAT
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     wide = keras.layers.Conv2D(256, 3, activation="relu")(tiny_keras_model.layers[-3].output)
     pooled = keras.layers.GlobalAveragePooling2D()(wide)
@@ -122,7 +122,7 @@ def test_a_head_that_costs_little_keeps_its_weights(tiny_keras_model: Any) -> No
 
 def test_sums_and_pools_between_convolutions_are_integers() -> None:
     from tledge.export.formats.onnx import FORMAT
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     keras.utils.set_random_seed(1)
     image = keras.Input((16, 16, 3), name="image")

@@ -24,7 +24,7 @@ CLASSES = ("cat", "dog", "fox")
 
 @pytest.fixture(scope="module")
 def calibrated(tiny_keras_model: Any) -> Any:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     return CalibratedModel(tiny_keras_model, random_images(30, 16, seed=9) // 2)
 
@@ -98,7 +98,7 @@ def test_int16x8_has_16_bit_activations_8_bit_kernels_and_the_biases_of_the_fast
 def test_a_bias_stays_wide_where_a_sum_could_overflow() -> None:
     import keras
 
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 3), name="image")
@@ -130,7 +130,7 @@ def test_a_batch_gives_the_logits_of_its_images(converted: dict[str, bytes], rec
 def test_a_batch_runs_through_layers_that_reshape(recipe: str) -> None:
     import keras
 
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     keras.utils.set_random_seed(1)
     image = keras.Input((8, 8, 3), name="image")
@@ -318,7 +318,7 @@ def test_a_small_head_and_the_pooling_before_it_stay_float32(tiny_keras_model: A
 
     from tledge.export.float_head import float_head, float_tail
     from tledge.export.formats.tflite import FORMAT
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     assert float_head(tiny_keras_model) == frozenset(), "its 195 weights are many beside 1,500"
     features = keras.layers.Conv2D(256, 3, activation="relu", name="wide")(tiny_keras_model.layers[-3].output)
@@ -342,7 +342,7 @@ def test_a_small_head_and_the_pooling_before_it_stay_float32(tiny_keras_model: A
 def test_a_batch_runs_through_feature_maps_of_one_pixel(recipe: str) -> None:
     import keras
 
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     keras.utils.set_random_seed(6)
     image = keras.Input((16, 16, 3), name="image")

@@ -11,7 +11,7 @@ from PIL import Image
 from support import blobs, check_one_line_error, stripes, tledge, write_stripes
 
 from tledge.core.errors import DataError
-from tledge.core.images import decode, load
+from tledge.core.images import decode, load_pixels
 from tledge.core.progress import Progress
 from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
@@ -92,7 +92,7 @@ def test_odd_photos_are_read_as_a_person_sees_them(name: str, root: Path) -> Non
     splits = draw_splits(dataset, 0).splits
     everything = splits.train + splits.validation + splits.test
     assert path in splits.paths(everything)
-    pixels = load(path, (32, 32), "crop")
+    pixels = load_pixels(path, (32, 32), "crop")
     assert pixels.shape == (32, 32, 3)
     assert 20 < pixels.mean() < 235
     assert pixels.std() > 5

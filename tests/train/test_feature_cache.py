@@ -65,7 +65,7 @@ def compute(folder: Path, key: FeatureKey, splits: Splits, backbone: Any) -> Fea
 def test_features_are_computed_once_in_the_order_of_the_samples(
     tmp_path: Path, key: FeatureKey, splits: Splits
 ) -> None:
-    from tledge.core.images import load
+    from tledge.core.images import load_pixels
 
     backbone = Backbone()
     first = compute(tmp_path, key, splits, backbone)
@@ -73,7 +73,7 @@ def test_features_are_computed_once_in_the_order_of_the_samples(
     assert backbone.photos == len(splits.train)
     assert first.files == again.files
     ((features, labels),) = first.parts()
-    expected = [load(path, (32, 32), "crop").mean(axis=(0, 1)) for path in splits.paths(splits.train)]
+    expected = [load_pixels(path, (32, 32), "crop").mean(axis=(0, 1)) for path in splits.paths(splits.train)]
     np.testing.assert_allclose(features, expected, rtol=1e-5)
     assert labels.tolist() == [sample.label for sample in splits.train]
 

@@ -8,7 +8,7 @@ from support import lazy_module, write_random_weights, write_stripes
 
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import DataError, OptionError, TledgeError, UnknownNameError, WeightsError
-from tledge.core.images import load
+from tledge.core.images import load_pixels
 from tledge.core.run_directory import RunDirectory, find_run
 from tledge.edge_runtime import Classifier
 from tledge.train import train
@@ -52,7 +52,7 @@ def test_the_record_tells_what_the_saved_model_does(probed: RunDirectory, photos
             classifier.classify(path, top=1)[0].index == sample.label
             for path, sample in zip(splits.paths(splits.test), splits.test, strict=True)
         ]
-        image = load(photos / "upright" / "000.jpg", manifest.input_size, manifest.resize)
+        image = load_pixels(photos / "upright" / "000.jpg", manifest.input_size, manifest.resize)
         assert classifier.logits(image[np.newaxis]).shape == (1, 2)
     assert np.mean(right) == manifest.metrics["test_top1"]
     assert manifest.weights.source == str(weights)

@@ -102,12 +102,12 @@ def test_batches_that_are_asked_for_again_are_the_same(splits: Splits) -> None:
 
 
 def test_without_augmentation_photos_are_as_they_are_evaluated(splits: Splits) -> None:
-    from tledge.core.images import load
+    from tledge.core.images import load_pixels
 
     batches = make(splits, augmentation=UNCHANGED)
     ((pixels, _, _),) = take(batches, 1)
     paths = splits.paths(splits.train)
-    expected = [load(paths[index], (24, 24), "crop") for index in batches.indices(0, 0)]
+    expected = [load_pixels(paths[index], (24, 24), "crop") for index in batches.indices(0, 0)]
     np.testing.assert_array_equal(pixels, expected)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tledge.bench.measure.durations import DURATION_PRESETS, plan_duration
+from tledge.bench.results.bench_options import BenchOptions
 from tledge.bench.results.cell_result import Timing
 from tledge.core.errors import OptionError, UnknownNameError
 
@@ -47,27 +48,34 @@ def test_batches_take_no_longer_than_a_rounds_queries() -> None:
     assert planned(seconds=0.5).seconds == 0.5
 
 
+def test_a_fixed_preset_keeps_its_durations() -> None:
+    with pytest.raises(OptionError) as error:
+        planned("mlperf", seconds=2.5)
+    assert str(error.value) == "`rigor='mlperf'` has fixed durations; leave `seconds=2.5` out"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"seconds": 0}, "`seconds` must be above 0 and at most 3600; received 0"),
         ({"seconds": -1.0}, "`seconds` must be above 0 and at most 3600; received -1.0"),
         ({"seconds": 3600.5}, "`seconds` must be above 0 and at most 3600; received 3600.5"),
-        ({"rounds": 0}, "`rounds` must be 1 to 100; received 0"),
-        ({"rounds": 101}, "`rounds` must be 1 to 100; received 101"),
-        ({"batch_sizes": [1, 0]}, "`batch_sizes` must be 1 to 4096; received 0"),
-        ({"batch_sizes": [4097, 0]}, "`batch_sizes` must be 1 to 4096; received 4097"),
-        ({"rigor": "mlperf", "seconds": 2.5}, "`rigor='mlperf'` has fixed durations; leave `seconds=2.5` out"),
-        ({"rigor": "mlperf", "rounds": 0}, "`rounds` must be 1 to 100; received 0"),
+        ({"rounds": 0}, "`rounds` must be between 1 and 100; received 0"),
+        ({"rounds": 101}, "`rounds` must be between 1 and 100; received 101"),
+        ({"batch_sizes": [1, 0]}, "`batch_sizes` must be between 1 and 4096; received 0"),
+        ({"batch_sizes": [4097, 0]}, "`batch_sizes` must be between 1 and 4096; received 4097"),
+        ({"rigor": "mlperf", "rounds": 0}, "`rounds` must be between 1 and 100; received 0"),
     ],
 )
 def test_durations_out_of_range_are_an_error(options: Any, message: str) -> None:
     with pytest.raises(OptionError) as error:
-        planned(**options)
+        BenchOptions(**options)
     assert str(error.value) == message
 
 
 def test_durations_at_the_ends_of_the_range() -> None:
+    BenchOptions(seconds=3600, rounds=100, batch_sizes=(1, 4096))
+    BenchOptions(seconds=1e-6, rounds=1)
     assert planned(seconds=3600, rounds=100).rounds == 100
     assert planned(seconds=1e-6, rounds=1).timing.minimum_queries == 100
     assert planned(batch_sizes=[1, 4096]).timing.batch_sizes == (1, 4096)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tledge.bench.results.bench_options import AttackOptions
 from tledge.bench.robustness.attack_plan import AttackPlan, plan_attacks
 from tledge.core.errors import OptionError, UnknownNameError
 
@@ -13,8 +14,8 @@ pytestmark = pytest.mark.unit
 
 
 def test_plans_are_what_options_say() -> None:
-    assert plan_attacks({}) is None
-    plan = plan_attacks({"attack": ["apgd", "square"], "eps": (4, 1, 4), "attack_steps": 7})
+    assert plan_attacks(AttackOptions()) is None
+    plan = plan_attacks(AttackOptions(attack=["apgd", "square"], eps=(4, 1, 4), attack_steps=7))
     assert plan is not None
     assert plan.eps == (1.0, 4.0)
     assert [attack.name for attack in plan.white_box] == ["apgd"]
@@ -33,7 +34,7 @@ def test_plans_are_what_options_say() -> None:
     ("options", "message"),
     [
         ({"attack": "square", "attack_images": 0}, "`attack_images` must be 1 or more; received 0"),
-        ({"attack": "square", "eps": ()}, "`eps` needs at least one number, such as 1,2,4,8"),
+        ({"attack": "square", "eps": ()}, "`eps` needs at least one number, as in `eps=(1, 2, 4, 8)`"),
         (
             {"attack": "square", "attack_steps": 3},
             "`attack_steps=3` is for apgd and pgd; name one of them with `attack`",
@@ -45,39 +46,39 @@ def test_plans_are_what_options_say() -> None:
         ),
         (
             {"attack_set": "a", "eps": (1,), "norm": "l2"},
-            "`attack_set` shows existing attacks; leave out: `eps`, `norm`",
+            "`attack_set` reuses attacks that were made earlier; leave out `eps`, `norm`",
         ),
-        ({"eps": (1,)}, "`eps` belongs to an attack; name one with `attack`: apgd, fgsm, pgd, square"),
+        ({"eps": (1,)}, "`eps` configures an attack; name one with `attack`: apgd, fgsm, pgd, square"),
         (
             {"attack": "pgd", "norm": "l2"},
-            "`norm='l2'` needs `eps`: the length of the whole change in pixel values, such as 128,256",
+            "`norm='l2'` needs `eps`: the length of the whole change in pixel values, as in `eps=(128, 256)`",
         ),
         ({"attack": "pgd", "attack_target": ""}, "`attack_target` needs the name of a class"),
     ],
 )
 def test_plans_that_cannot_be_are_rejected(options: Any, message: str) -> None:
     with pytest.raises(OptionError) as error:
-        plan_attacks(options)
+        plan_attacks(AttackOptions(**options))
     assert str(error.value) == message
 
 
 def test_the_usual_plan() -> None:
-    plan = plan_attacks({"attack": "square", "attack_images": 1})
+    plan = plan_attacks(AttackOptions(attack="square", attack_images=1))
     assert plan is not None
     assert (plan.eps, plan.norm, plan.attack_images) == ((1, 2, 4, 8), "linf", 1)
     assert [str(threat) for threat in plan.threats] == [f"linf {eps}/255" for eps in (1, 2, 4, 8)]
     assert plan.black_box[0].length == 200
     assert plan.white_box == ()
-    both = plan_attacks({"attack": ("pgd", "square", "pgd"), "attack_queries": 7})
+    both = plan_attacks(AttackOptions(attack=("pgd", "square", "pgd"), attack_queries=7))
     assert both is not None
     assert [(attack.name, attack.length) for attack in both.attacks] == [("pgd", 20), ("square", 7)]
 
 
 def test_paths_are_kept_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = plan_attacks({"attack_set": "set"})
+    plan = plan_attacks(AttackOptions(attack_set="set"))
     assert plan is not None
-    assert plan.options() == {"attack_set": str(tmp_path / "set")}
-    plan = plan_attacks({"attack": "pgd", "surrogate": Path("a.keras")})
+    assert plan.options() == AttackOptions(attack_set=str(tmp_path / "set"))
+    plan = plan_attacks(AttackOptions(attack="pgd", surrogate=Path("a.keras")))
     assert plan is not None
-    assert plan.options()["surrogate"] == str(tmp_path / "a.keras")
+    assert plan.options().surrogate == str(tmp_path / "a.keras")

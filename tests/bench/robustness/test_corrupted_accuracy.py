@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support import TINY_SIDECAR
 
+from tledge.bench.results.bench_options import BenchOptions
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.workload import Model
 from tledge.bench.robustness.corrupted_accuracy import (
@@ -142,8 +143,8 @@ def test_the_float32_file_of_the_same_input_and_format_comes_first() -> None:
 
 def test_there_must_be_photos_to_corrupt() -> None:
     photos: Any = SimpleNamespace(photos=("a.png",))
-    check_photos(photos, 1)
+    check_photos(photos)
     with pytest.raises(OptionError, match=r"^`corruption_images` must be 1 or more; received 0$"):
-        check_photos(photos, 0)
+        BenchOptions(corruption_images=0)
     with pytest.raises(OptionError, match=r"^`corruptions` needs photos of known classes"):
-        check_photos(SimpleNamespace(photos=()), 1)  # type: ignore[arg-type]
+        check_photos(SimpleNamespace(photos=()))  # type: ignore[arg-type]

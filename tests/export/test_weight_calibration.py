@@ -40,7 +40,7 @@ def trained_like_model(tiny_keras_model: Any) -> Any:
 
 @pytest.mark.parametrize("levels", [127, 64])
 def test_every_kernel_is_on_the_grid_that_a_converter_makes(trained_like_model: Any, levels: int) -> None:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     for kernel, axes in kernels(CalibratedModel(trained_like_model, IMAGES).rounded(levels)):
         np.testing.assert_allclose(kernel, on_grid(kernel, axes, levels), rtol=1e-5, atol=1e-7)
@@ -48,7 +48,7 @@ def test_every_kernel_is_on_the_grid_that_a_converter_makes(trained_like_model: 
 
 def test_outputs_stay_closer_than_by_rounding_to_the_nearest(trained_like_model: Any) -> None:
     from tledge.export.folded_norms import fold_batch_norms
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     held_out = np.stack([stripes(bool(index % 2), 500 + index, (16, 16)) for index in range(32)]).astype(np.float32)
     expected = trained_like_model.predict(held_out, verbose=0)
@@ -71,7 +71,7 @@ def test_outputs_stay_closer_than_by_rounding_to_the_nearest(trained_like_model:
 
 
 def test_the_model_itself_stays_as_it_was(trained_like_model: Any) -> None:
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     before = trained_like_model.get_weights()
     CalibratedModel(trained_like_model, IMAGES).rounded(127)
@@ -116,7 +116,7 @@ def test_channels_of_a_depthwise_convolution_use_the_whole_range_and_mean_the_sa
 def test_any_plain_graph_means_the_same_before_it_is_rounded_and_nearly_so_after(layers: Any, name: str) -> None:
     from tledge.export.format import FORMATS
     from tledge.export.recipes import find_recipe
-    from tledge.export.weight_rounding import CalibratedModel
+    from tledge.export.weight_calibration import CalibratedModel
 
     keras.utils.set_random_seed(2)
     image = keras.Input((16, 16, 3), name="image")

@@ -40,13 +40,8 @@ class PredictionLines:
         self.read = 0
         self.unreadable = 0
 
-<<<<<<< HEAD
     def show(self, answer: FrameResult) -> None:
         """Prints an answer: a line of text, or of JSON."""
-=======
-    def show(self, answer: Answer) -> None:
-        """Prints a prediction: a line of text, or of JSON."""
->>>>>>> h1
         dropped = {} if answer.dropped is None else {"dropped": answer.dropped}
         if answer.error:
             self.unreadable += 1

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Results as tables for the terminal."""
-=======
-"""Results of an export as tables."""
->>>>>>> h1
 
 from __future__ import annotations
 
@@ -16,7 +12,6 @@ if TYPE_CHECKING:
     from tledge.export.export_record import MaxDropSearch
 
 WIDEST = 112
-<<<<<<< HEAD
 """Characters per line from which the whole table of an export fits."""
 
 
@@ -26,17 +21,6 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
     Args:
         artifacts: in the order of the rows.
         width: characters per line of the terminal; a narrow one gets neither differences nor delegation.
-=======
-"""Columns that the whole table of an export needs."""
-
-
-def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
-    """Returns the artifacts of an export as a Rich table.
-
-    Args:
-        artifacts: in the order of the rows.
-        width: columns of the terminal; a narrow one shows neither differences nor delegation.
->>>>>>> h1
     """
     wide = width >= WIDEST
     sparse = any(item.compressed_size is not None for item in artifacts)
@@ -81,11 +65,7 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
 
 
 def _delegated(item: ExportedArtifact) -> str:
-<<<<<<< HEAD
     """Returns how many of a TFLite file's nodes XNNPACK computes: "27/31"; empty if it is not known."""
-=======
-    """Returns how many of a TFLite file's nodes XNNPACK computes."""
->>>>>>> h1
     if item.delegation is None:
         return ""
     nodes = item.delegation.nodes
@@ -93,22 +73,14 @@ def _delegated(item: ExportedArtifact) -> str:
 
 
 def trials_table(search: MaxDropSearch) -> Any:
-<<<<<<< HEAD
     """Returns a Rich table of the trials of a search within a maximum drop."""
-=======
-    """Returns the trials of a search with ``max_drop`` as a Rich table."""
->>>>>>> h1
     table = plain_table(
         ("recipe", "left"), ("points lost", "right"), ("size", "right"), ("ms, 1 thread", "right"), ("", "left")
     )
     for trial in search.trials:
         name = f"{trial.recipe}, {len(trial.float_layers)} in float32" if trial.float_layers else trial.recipe
         stem = f"{trial.recipe}-mixed" if trial.float_layers else trial.recipe
-<<<<<<< HEAD
-        verdict = "within limit" if trial.kept else "beyond limit"
-=======
         verdict = "within the limit" if trial.kept else "over the limit"
->>>>>>> h1
         chosen = trial.kept and search.chosen == f"{stem}.{search.format}"
         table.add_row(
             name,
@@ -125,11 +97,7 @@ SHOWN_LAYERS = 12
 
 
 def sensitivity_table(search: MaxDropSearch) -> Any:
-<<<<<<< HEAD
     """Returns a Rich table of the layers that lose most when they alone are quantized."""
-=======
-    """Returns the layers whose quantization alone adds the most noise, as a Rich table."""
->>>>>>> h1
     table = plain_table(("most sensitive layers", "left"), ("noise alone", "right"), ("stays", "left"))
     (last,) = search.trials[-1:]
     for name, noise in search.sensitivity[:SHOWN_LAYERS]:
@@ -141,11 +109,7 @@ def sensitivity_table(search: MaxDropSearch) -> Any:
 
 
 def plain_table(*columns: tuple[str, Any]) -> Any:
-<<<<<<< HEAD
     """Returns an empty Rich table of aligned columns without lines; each column is (heading, justify)."""
-=======
-    """Returns an empty Rich table without lines; each column is (heading, justify)."""
->>>>>>> h1
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

@@ -20,6 +20,8 @@ class Metric:
 
     Attributes:
         unit: of its values.
+        scenario: how it is measured: "accuracy", "single-stream", "offline", "cold-start", "energy", "static",
+            "robustness", "comparison" with another artifact of the same benchmark, or "parity" with another machine.
         heading: of its column in reports; empty for a metric without a column.
         explanation: what it says, as part of a sentence.
         better: LOWER or HIGHER: the best value of the column is marked; empty marks nothing.
@@ -33,6 +35,7 @@ class Metric:
     """
 
     unit: str
+    scenario: str
     heading: str = ""
     explanation: str = ""
     better: str = ""
@@ -47,10 +50,17 @@ class Metric:
 
 METRICS: Mapping[str, Metric] = {
     "file_size": Metric(
-        unit="bytes", heading="Size", explanation="of the model file", better=LOWER, key="size", terminal="size"
+        unit="bytes",
+        scenario="static",
+        heading="Size",
+        explanation="of the model file",
+        better=LOWER,
+        key="size",
+        terminal="size",
     ),
     "top1": Metric(
         unit="fraction",
+        scenario="accuracy",
         heading="Test top-1",
         explanation="fraction of the test photos classified correctly, with its 95% Wilson interval",
         better=HIGHER,
@@ -59,27 +69,31 @@ METRICS: Mapping[str, Metric] = {
     ),
     "agreement": Metric(
         unit="fraction",
+        scenario="accuracy",
         heading="Agrees",
         explanation="fraction of the test photos for which the Keras model predicts the same class",
         terminal="agrees",
     ),
     "parity_class": Metric(
         unit="fraction",
+        scenario="parity",
         heading="Same class",
         explanation="fraction of the test photos for which the same file predicts the same class on the workstation",
         terminal="same class",
     ),
     "parity_bits": Metric(
         unit="fraction",
+        scenario="parity",
         heading="Same bits",
         explanation="fraction of the test photos whose logits are bit for bit those of the same file on the"
         " workstation; beneath it, the largest difference of a logit",
         tolerance="parity_difference",
         terminal="same bits",
     ),
-    "parity_difference": Metric(unit="logits", terminal="diff."),
+    "parity_difference": Metric(unit="logits", scenario="parity", terminal="diff."),
     "latency_p50": Metric(
         unit="ms",
+        scenario="single-stream",
         heading="p50",
         explanation="median latency of one image",
         better=LOWER,
@@ -88,6 +102,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "latency_p90": Metric(
         unit="ms",
+        scenario="single-stream",
         heading="p90",
         explanation="latency that 90% of the queries do not exceed",
         better=LOWER,
@@ -96,6 +111,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "latency_p99": Metric(
         unit="ms",
+        scenario="single-stream",
         heading="p99",
         explanation="latency that 99% of the queries do not exceed",
         better=LOWER,
@@ -105,6 +121,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "latency_p90_bound": Metric(
         unit="ms",
+        scenario="single-stream",
         heading="p90 bound",
         explanation="MLPerf's early-stopping estimate: the 90th percentile is no higher, at 99% confidence",
         better=LOWER,
@@ -113,6 +130,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "throughput": Metric(
         unit="images/s",
+        scenario="offline",
         heading="Throughput",
         explanation="at the best batch size, which is given beneath",
         better=HIGHER,
@@ -121,6 +139,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "latency_ratio": Metric(
         unit="ratio",
+        scenario="comparison",
         heading="p50 ratio",
         explanation="median latency as a multiple of the baseline's on the same target, with its 95% interval; beneath"
         " it, the baseline",
@@ -130,6 +149,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "mcnemar": Metric(
         unit="p",
+        scenario="comparison",
         heading="McNemar",
         explanation="p-value of McNemar's test: the probability of a difference in accuracy from the baseline at least"
         " this large if there were none",
@@ -137,6 +157,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "robust_accuracy": Metric(
         unit="fraction",
+        scenario="robustness",
         heading="Robust",
         explanation="fraction of the attacked photos still classified correctly under the worst of all attacks, chosen"
         " for each photo, with its 95% Wilson interval; beneath it, eps, the smallest of the benchmark",
@@ -145,12 +166,14 @@ METRICS: Mapping[str, Metric] = {
     ),
     "corrupted_accuracy": Metric(
         unit="fraction",
+        scenario="robustness",
         heading="Corrupted",
         explanation="fraction of the corrupted photos classified correctly, over all corruptions and severities",
         key="corrupted",
     ),
     "mean_corruption_error": Metric(
         unit="ratio",
+        scenario="robustness",
         heading="mCE",
         explanation="mean corruption error: errors on corrupted photos as a multiple of the float32 artifact's, with"
         " its 95% interval over the photos",
@@ -159,6 +182,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "peak_memory": Metric(
         unit="bytes",
+        scenario="static",
         heading="Memory",
         explanation="peak of the process, above the bare interpreter with NumPy and Pillow",
         better=LOWER,
@@ -167,6 +191,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "cold_start": Metric(
         unit="ms",
+        scenario="cold-start",
         heading="Cold start",
         explanation="from the start of the process to its first prediction",
         better=LOWER,
@@ -174,18 +199,24 @@ METRICS: Mapping[str, Metric] = {
     ),
     "load_time": Metric(
         unit="ms",
+        scenario="static",
         heading="Load",
         explanation="from the model file to a model that is ready to run",
         better=LOWER,
         brief=False,
     ),
     "energy": Metric(
-        unit="mJ/image", heading="Energy", explanation="as the machine reports it", better=LOWER, terminal="mJ/image"
+        unit="mJ/image",
+        scenario="energy",
+        heading="Energy",
+        explanation="as the machine reports it",
+        better=LOWER,
+        terminal="mJ/image",
     ),
-    "attack_success_rate": Metric(unit="fraction"),
-    "adversarial_distance": Metric(unit="pixel values"),
-    "attack_queries": Metric(unit="queries/photo"),
-    "attack_time": Metric(unit="s"),
-    "robust_mcnemar": Metric(unit="p"),
+    "attack_success_rate": Metric(unit="fraction", scenario="robustness"),
+    "adversarial_distance": Metric(unit="pixel values", scenario="robustness"),
+    "attack_queries": Metric(unit="queries/photo", scenario="robustness"),
+    "attack_time": Metric(unit="s", scenario="robustness"),
+    "robust_mcnemar": Metric(unit="p", scenario="robustness"),
 }
 """Every metric by its name, in the order of columns."""

@@ -55,7 +55,6 @@ def test_formats_have_known_recipes_a_sidecar_and_a_runtime(name: str) -> None:
     assert any(name in RUNTIMES.load(runtime).formats for runtime in RUNTIMES.names())
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize("name", RUNTIMES.names())
 def test_runtimes_have_a_cpu_and_say_where_they_come_from(name: str) -> None:
     runtime: Runtime = RUNTIMES.load(name)

@@ -27,14 +27,13 @@ def measure_parity(cell: Cell, result: CellResult, logits_here: Logits) -> list[
     same_bits = (logits_there.view(np.uint32) == logits_here.view(np.uint32)).all(axis=1)
     same_class = logits_there.argmax(axis=1) == logits_here.argmax(axis=1)
     rates = [
-        rate_of(cell, result, metric=metric, scenario="parity", hits=hits, params={})
+        rate_of(cell, result, metric=metric, hits=hits, params={})
         for metric, hits in (("parity_class", same_class), ("parity_bits", same_bits))
     ]
     largest = measurement_of(
         cell,
         result,
         metric="parity_difference",
-        scenario="parity",
         value=float(np.abs(logits_there - logits_here).max()),
         n=len(logits_there),
         params={},

@@ -24,6 +24,7 @@ from tledge.bench.results.flags import (
 )
 from tledge.core.cpu import mismatch_on
 from tledge.core.measurement import Measurement
+from tledge.core.metric_catalogue import METRICS
 from tledge.core.significance import latency_ratio, mcnemar, rounds_interval
 from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
 
@@ -70,28 +71,26 @@ class CellMetrics:
             ratio, interval = latency_ratio(mine.by_round, other.by_round, paired=paired)
             flags = tuple(sorted({*self._timed_flags, *baseline._timed_flags}))
             params = {"against": name}
-            compared.append(
-                self._measurement("latency_ratio", "comparison", ratio, len(mine.latencies), interval, params, flags)
-            )
+            compared.append(self._measurement("latency_ratio", ratio, len(mine.latencies), interval, params, flags))
         if len(self._classes) and len(self._classes) == len(baseline._classes):
             right, others = self._classes == self._labels, baseline._classes == self._labels
             only_mine, only_other = int((right & ~others).sum()), int((others & ~right).sum())
             counts = {"against": name, "only_this_right": only_mine, "only_baseline_right": only_other}
             p_value = mcnemar(only_mine, only_other)
-            compared.append(self._measurement("mcnemar", "comparison", p_value, len(right), None, counts))
+            compared.append(self._measurement("mcnemar", p_value, len(right), None, counts))
         return compared
 
     def _static(self) -> list[Measurement]:
         result = self._result
         size = self._cell.model.path.stat().st_size
-        found = [self._measurement("file_size", "static", size, 1)]
+        found = [self._measurement("file_size", size, 1)]
         if not result.timed:
             return found
         memory = float(np.median(result.peak_memories))
         return [
             *found,
-            self._measurement("load_time", "static", float(np.median(result.load_times)), len(result.load_times)),
-            self._measurement("peak_memory", "static", memory, len(result.peak_memories)),
+            self._measurement("load_time", float(np.median(result.load_times)), len(result.load_times)),
+            self._measurement("peak_memory", memory, len(result.peak_memories)),
         ]
 
     def _accuracy(self, expected: Classes | None) -> list[Measurement]:
@@ -104,17 +103,17 @@ class CellMetrics:
 
     def _rate(self, metric: str, hits: npt.NDArray[np.bool_]) -> Measurement:
         params = {"split": self._photos}
-        return rate_of(self._cell, self._result, metric=metric, scenario="accuracy", hits=hits, params=params)
+        return rate_of(self._cell, self._result, metric=metric, hits=hits, params=params)
 
     def _latencies(self) -> list[Measurement]:
         latencies, params = self._result.latencies, self._timing_params()
         found = []
         for percent in (50, 90, 99):
             value, interval = self._percentile(percent)
-            found.append(self._timed(f"latency_p{percent}", "single-stream", value, len(latencies), interval, params))
+            found.append(self._timed(f"latency_p{percent}", value, len(latencies), interval, params))
         bound = early_stopping_estimate(latencies)
         if bound is not None:
-            found.append(self._timed("latency_p90_bound", "single-stream", bound, len(latencies), None, params))
+            found.append(self._timed("latency_p90_bound", bound, len(latencies), None, params))
         return found
 
     def _percentile(self, percent: int) -> tuple[float, Interval | None]:
@@ -126,17 +125,15 @@ class CellMetrics:
     def _other_times(self) -> list[Measurement]:
         result = self._result
         starts = result.cold_starts
-        found = [self._timed("cold_start", "cold-start", float(np.median(starts)), len(starts), None, {})]
+        found = [self._timed("cold_start", float(np.median(starts)), len(starts), None, {})]
         for size, samples in zip(result.batch_sizes, result.throughputs.T, strict=True):
             if not np.isnan(samples).any():
                 value, params = float(np.median(samples)), {"batch": int(size)}
-                found.append(
-                    self._timed("throughput", "offline", value, len(samples), rounds_interval(samples), params)
-                )
+                found.append(self._timed("throughput", value, len(samples), rounds_interval(samples), params))
         energies = result.energies[np.isfinite(result.energies)]
         if len(energies):
             source = {"source": result.energy_source}
-            found.append(self._timed("energy", "energy", float(np.median(energies)), len(energies), None, source))
+            found.append(self._timed("energy", float(np.median(energies)), len(energies), None, source))
         return found
 
     def _timing_params(self) -> dict[str, Any]:
@@ -156,15 +153,14 @@ class CellMetrics:
         }
         return tuple(flag for flag, holds in found.items() if holds)
 
-    def _timed(  # noqa: PLR0917 - the fields of a measurement, in their order
-        self, metric: str, scenario: str, value: float, n: int, interval: Interval | None, params: Mapping[str, Any]
+    def _timed(
+        self, metric: str, value: float, n: int, interval: Interval | None, params: Mapping[str, Any]
     ) -> Measurement:
-        return self._measurement(metric, scenario, value, n, interval, params, self._timed_flags)
+        return self._measurement(metric, value, n, interval, params, self._timed_flags)
 
     def _measurement(  # noqa: PLR0917
         self,
         metric: str,
-        scenario: str,
         value: float,
         n: int,
         interval: Interval | None = None,
@@ -175,7 +171,6 @@ class CellMetrics:
             self._cell,
             self._result,
             metric=metric,
-            scenario=scenario,
             value=value,
             n=n,
             interval=interval,
@@ -189,7 +184,6 @@ def rate_of(
     result: CellResult,
     *,
     metric: str,
-    scenario: str,
     hits: npt.NDArray[np.bool_],
     params: Mapping[str, Any],
     flags: tuple[str, ...] = (),
@@ -199,7 +193,7 @@ def rate_of(
     Args:
         cell: the artifact and its target.
         result: its raw samples.
-        metric, scenario, params, flags: see ``Measurement``.
+        metric, params, flags: see ``Measurement``.
         hits: (images,), whether an image has the property.
     """
     count, artifact = int(hits.sum()), cell.model.artifact
@@ -210,7 +204,6 @@ def rate_of(
         cell,
         result,
         metric=metric,
-        scenario=scenario,
         value=count / len(hits),
         n=len(hits),
         interval=wilson_interval(count, len(hits)),
@@ -224,7 +217,6 @@ def measurement_of(
     result: CellResult,
     *,
     metric: str,
-    scenario: str,
     value: float,
     n: int,
     interval: Interval | None = None,
@@ -236,7 +228,7 @@ def measurement_of(
         artifact=cell.model.name,
         artifact_sha256=result.artifact_sha256,
         target=str(cell.target),
-        scenario=scenario,
+        scenario=METRICS[metric].scenario,
         metric=metric,
         value=value,
         n=n,

@@ -18,9 +18,6 @@ from tledge.core.measurement import Measurement
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
 
-SCENARIO = "robustness"
-"""The scenario of all measurements of this room."""
-
 Hits = npt.NDArray[np.bool_]
 """Whether each photo is classified correctly: (photos,)."""
 
@@ -64,9 +61,7 @@ class RobustnessCell:
 
     def rate(self, metric: str, hits: Hits, params: Mapping[str, Any], flags: tuple[str, ...] = ()) -> Measurement:
         """Returns the measurement of a rate, with its Wilson interval."""
-        return rate_of(
-            self.cell, self.result, metric=metric, scenario=SCENARIO, hits=hits, params=dict(params), flags=flags
-        )
+        return rate_of(self.cell, self.result, metric=metric, hits=hits, params=dict(params), flags=flags)
 
     def number(
         self,
@@ -81,7 +76,6 @@ class RobustnessCell:
             self.cell,
             self.result,
             metric=metric,
-            scenario=SCENARIO,
             value=value,
             n=n,
             interval=interval,

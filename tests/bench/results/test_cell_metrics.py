@@ -159,7 +159,6 @@ def test_a_rate_is_flagged_on_the_wrong_cpu(cpu: str, flags: tuple[str, ...]) ->
         cell("int8.tflite", cpu=cpu),
         cell_result([[1.0]]),
         metric="top1",
-        scenario="accuracy",
         hits=hits,
         params={},
         flags=flags[1:],

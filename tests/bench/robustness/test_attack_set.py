@@ -87,7 +87,7 @@ def _escape(folder: Path) -> None:
         (_escape, "outside the folder"),
         (_break_out, "not a valid attack name"),
         (_empty, "no attacked photos"),
-        (_mistake, "Expected `float`, got `str`"),
+        (_mistake, r"'attacked\[0\]\.seconds': expected float, received str"),
         (_postdate, "made with an eps of 4, but is listed under linf 2/255"),
     ],
 )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tledge.bench.results.bench_options import BenchOptions
-from tledge.core.public_names import lazy_names
+from tledge.core.lazy_exports import lazy_names
 
 if TYPE_CHECKING:
     from tledge.bench.bench_api import BenchRecord, bench

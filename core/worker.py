@@ -1,6 +1,6 @@
 """Work in a child process, the parent's side: one protocol for every Python process that tledge starts.
 
-The parent writes each request as a line of JSON to the child's standard input. The child (see ``core.worker_service``)
+The parent writes each request as a line of JSON to the child's standard input. The child (see ``core.worker_child``)
 replies with lines of JSON, each a list:
 
     ["note", label, text], ["warn", text]                       progress, see ``core.progress``
@@ -64,7 +64,7 @@ class Worker:
     """A child process that serves requests; use it in a ``with`` block, which ends the child.
 
     Args:
-        command: the program, as from :func:`python_module`; it calls ``worker_service.serve``.
+        command: the program, as from :func:`python_module`; it calls ``worker_child.serve``.
         name: the work's name in error messages ("int8.tflite on litert:cpu:2").
         error: the type of the errors that :meth:`ask` raises.
         timeout: seconds that one request may take; after that the child counts as stuck and is killed. No limit by

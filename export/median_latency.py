@@ -16,7 +16,7 @@ import numpy as np
 from tledge.core.errors import ConversionError
 from tledge.core.progress import Progress
 from tledge.core.worker import python_module, run_worker
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 from tledge.edge_runtime import Classifier
 from tledge.export.keras_parity import one_thread
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tledge.core.public_names import lazy_names
+from tledge.core.lazy_exports import lazy_names
 from tledge.visualize.visualize_options import VisualizeOptions
 
 if TYPE_CHECKING:

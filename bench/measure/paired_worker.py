@@ -14,11 +14,11 @@ from typing import Any
 from tledge.bench.measure.round_worker import LoadedModel, import_runtime, load_model, warm_up
 from tledge.bench.results.cell_result import Specification
 from tledge.core.progress import Progress
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 
 
 class TurnTimer:
-    """Times turns of one model; an instance is the function that ``worker_service.serve`` calls."""
+    """Times turns of one model; an instance is the function that ``worker_child.serve`` calls."""
 
     def __init__(self) -> None:
         self._loaded: LoadedModel | None = None

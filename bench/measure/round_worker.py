@@ -27,7 +27,7 @@ from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.core.system_files import read_text
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 from tledge.edge_runtime import Classifier, Target
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.runtime import RUNTIMES

@@ -12,7 +12,7 @@ from tledge.bench.profile.operator_profile import OperatorTime, Profile
 from tledge.bench.profile.profiled_operator import ProfiledOperator
 from tledge.core.errors import MeasurementError
 from tledge.core.progress import Progress
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 from tledge.edge_runtime import Target
 from tledge.edge_runtime.bare import BareModel
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tledge.bench.report.plots.curves import Curve
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.report_figures import RobustnessFigures, draw_robustness
-from tledge.bench.results.param_names import CLEAN, TRANSFER, WORST
+from tledge.bench.results.robustness_params import CLEAN, TRANSFER, WORST
 from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import AttackExample, RobustnessRecord
 from tledge.core.errors import ImageError

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tledge.attacks.gradient_masking import GRADIENT_MASKING, MEANINGS
 from tledge.bench.results.flags import UNTIMELY
-from tledge.bench.results.param_names import CLEAN, WORST
+from tledge.bench.results.robustness_params import CLEAN, WORST
 from tledge.core.measurement import Measurement
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.number_text import cell_name

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.bench.results.cell_result import CellResult
-from tledge.bench.results.param_names import WORST
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
+from tledge.bench.results.robustness_params import WORST
 from tledge.bench.results.rows import Row, summarize
 from tledge.bench.results.settings import BenchSettings
 from tledge.core.environment import Environment

@@ -10,7 +10,7 @@ import numpy as np
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.gradient_masking import QUANTIZATION, TOLERANCE, AttackSummary, MaskingSign, find_masking_signs
-from tledge.bench.results.param_names import CLEAN, DIRECT, TRANSFER, WORST
+from tledge.bench.results.robustness_params import CLEAN, DIRECT, TRANSFER, WORST
 from tledge.bench.robustness.attacked_artifact import AttackedArtifact, AttackedLogits, AttackResults
 from tledge.bench.robustness.attacked_photos import PhotoSet
 from tledge.bench.robustness.robustness_cells import Hits, find_float32

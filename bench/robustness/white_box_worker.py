@@ -12,7 +12,7 @@ from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.bench.robustness.white_box import CLEAN, PHOTOS, SIGNS, attacked_name
 from tledge.core import atomic
 from tledge.core.progress import Progress
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 
 
 def _attack(request: Any, progress: Progress) -> None:

@@ -17,7 +17,7 @@ from tledge.core.atomic import write_bytes
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress, Step
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 from tledge.export.tfmot.graph import Graph, load_weights, save_weights
 from tledge.export.tfmot.job import (
     CALIBRATION_IMAGES,

@@ -15,7 +15,7 @@ import pytest
 from tledge.core.errors import ConversionError, MeasurementError
 from tledge.core.progress import Progress, Step
 from tledge.core.worker import Worker, describe_end, python_module, run_worker
-from tledge.core.worker_service import ORPHANED, RelayedProgress
+from tledge.core.worker_child import ORPHANED, RelayedProgress
 
 
 class Recorder(Progress, Step):
@@ -51,7 +51,7 @@ import time
 from pathlib import Path
 
 from tledge.core.errors import MeasurementError
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 
 
 def answer(request, progress):

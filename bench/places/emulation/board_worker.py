@@ -16,7 +16,7 @@ import numpy as np
 
 from tledge.core.environment import read_environment
 from tledge.core.progress import Progress
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.runtime import RUNTIMES
 

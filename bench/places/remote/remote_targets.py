@@ -7,7 +7,7 @@ text. Its result is those targets in full, or all targets of that machine if the
 from __future__ import annotations
 
 from tledge.core.progress import Progress
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 from tledge.edge_runtime.runtime import resolve, targets_of_this_machine
 from tledge.edge_runtime.target import Target
 

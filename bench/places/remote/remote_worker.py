@@ -22,7 +22,7 @@ from tledge.bench.measure.round_launcher import measure_in_own_process
 from tledge.bench.results.cell_result import Specification
 from tledge.core import atomic
 from tledge.core.progress import Progress
-from tledge.core.worker_service import serve
+from tledge.core.worker_child import serve
 
 
 def measure_once(request: dict[str, Any], progress: Progress) -> dict[str, Any]:

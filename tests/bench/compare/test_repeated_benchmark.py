@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tledge.bench import bench
-from tledge.bench.compare.repetition import read_repetition
+from tledge.bench.compare.repeated_benchmark import read_repetition
 from tledge.core.errors import MeasurementError
 
 

@@ -133,5 +133,5 @@ def test_a_file_for_arm_says_so_and_warns_on_a_cpu_that_saturates(
     cpus = {item.path.name: read_artifact(item.path).sidecar.cpu for item in artifacts}
     assert cpus == {"float32.tflite": "any", "int8.tflite": "any", "float32.onnx": "any", "int8.onnx": "arm"}
     monkeypatch.setattr(cpu, "saturates", lambda: True)
-    with pytest.warns(cpu.CpuWarning, match="exported for ARM.*--for any"):
+    with pytest.warns(cpu.CpuWarning, match=r"exported for ARM.*`export\(cpu='any'\)`"):
         Classifier(run.artifacts / "int8.onnx").close()

@@ -247,7 +247,7 @@ def test_a_target_that_is_the_present_class_and_a_photo_that_is_none_are_errors(
     (tmp_path / "no.jpg").write_text("no photo")
     with pytest.raises(ImageError, match="not a readable image: '.*no.jpg'"):
         show(faint_run, tmp_path, "saliency", photos=[tmp_path / "no.jpg"])
-    with pytest.raises(OptionError, match="--photo names photos, and --class chooses test photos: give one of them"):
+    with pytest.raises(OptionError, match="`photos` names photos, and `classes` chooses test photos: give one"):
         show(faint_run, tmp_path, "features", photos=[photo], classes=["across"])
 
 

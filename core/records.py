@@ -72,7 +72,8 @@ class Record:
             raise cls._unreadable(source, f"expected an object, received {_json_type(fields)}")
         version = fields.get(VERSION_FIELD, 0)
         if version != cls._version:
-            raise cls._unreadable(source, _describe_version(version, cls._version))
+            remedy = f"use the tledge that wrote it, or {cls._remedy}" if version else cls._remedy
+            raise cls._unreadable(source, _describe_version(version, cls._version), remedy)
         try:
             return msgspec.convert(fields, cls)
         except (msgspec.ValidationError, TledgeError) as error:
@@ -105,9 +106,9 @@ class Record:
         return cls.from_json(content, path)
 
     @classmethod
-    def _unreadable(cls, source: str | Path, reason: str) -> TledgeError:
+    def _unreadable(cls, source: str | Path, reason: str, remedy: str = "") -> TledgeError:
         named = f"{cls._kind} '{source}'".lstrip()
-        return cls._error(f"cannot read {named}: {reason}; {cls._remedy}")
+        return cls._error(f"cannot read {named}: {reason}; {remedy or cls._remedy}")
 
 
 def _describe_version(received: object, read: int) -> str:

@@ -67,4 +67,5 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZE_RULES:
-            raise ValueError(f"resize rule '{self.resize}' is unknown here (known: {', '.join(RESIZE_RULES)})")
+            known = ", ".join(RESIZE_RULES)
+            raise ValueError(f"resize rule '{self.resize}' is unknown (known: {known}); a newer tledge may know it")

@@ -9,7 +9,8 @@ replies with lines of JSON, each a list:
     ["error", message]                                          ends the request, and the child
 
 Large arrays are passed in files that a request names. What libraries print in the child goes to this process's standard
-error, never into the protocol. A child ends when its standard input closes, so it never outlives its parent.
+error, never into the protocol. A child ends when its standard input closes, so it does not outlive its parent
+unless it serves with ``outlive_parent``.
 """
 
 from __future__ import annotations
@@ -111,8 +112,8 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.close(patient=kind is None)
 
     def ask(self, request: Any) -> Any:
         """Sends a request and waits for its result, showing progress meanwhile.
@@ -137,10 +138,14 @@ class Worker:
             if watchdog is not None:
                 watchdog.cancel()
 
-    def close(self) -> None:
-        """Ends the child and copies what it printed to standard error, which is the log."""
+    def close(self, *, patient: bool = True) -> None:
+        """Ends the child and copies what it printed to standard error, which is the log.
+
+        Args:
+            patient: give the child time to end by itself; otherwise it is killed at once.
+        """
         process = self._process
-        if process.stdin is not None and sys.exception() is None and not self._failed:
+        if process.stdin is not None and patient and not self._failed:
             try:
                 process.stdin.close()
                 process.wait(SECONDS_TO_END)

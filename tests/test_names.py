@@ -11,12 +11,10 @@ from support import ROOMS, ROOT
 pytestmark = pytest.mark.unit
 
 REGISTRIES = {
-    "attacks/corruptions",
     "attacks/methods",
     "bench/places/kinds",
     "cli/commands",
     "edge_runtime/runtimes",
-    "edge_runtime/sources",
     "export/formats",
     "train/backbones",
     "visualize/kinds",

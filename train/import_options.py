@@ -20,13 +20,13 @@ class ImportOptions:
         REQUIRED,
         "Instead of a run, a .keras or .h5 file made elsewhere; requires `data`. A new run directory is made for it.",
         group=GROUP,
-        default_text="none: a run",
+        default_text="none",
     )
     data: str | Path = option(
         REQUIRED,
         "With `model`: a folder with one folder of photos per class, in the alphabetical order of the model's outputs.",
         group=GROUP,
-        default_text="none: a run",
+        default_text="none",
     )
     input_range: str = option(
         "0..255", "With `model`: the pixel values that the model expects: 0..255, 0..1 or -1..1.", group=GROUP
@@ -34,9 +34,7 @@ class ImportOptions:
     resize: str = option(
         "stretch", "With `model`: how photos are resized to the model's input: stretch or crop.", group=GROUP
     )
-    trust_model: bool = option(
-        False, "With `model`: load the model even if it can execute code of its own.", group=GROUP
-    )
+    trust_model: bool = option(False, "With `model`: load the model even if it can execute code.", group=GROUP)
     validation_fraction: float = option(0.15, "Fraction of each class to use for validation.")
     test_fraction: float = option(0.15, "Fraction of each class to use for testing.")
     seed: int = option(0, "Random seed of the splits.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -91,7 +92,7 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
 
     sources: list[Source] = [find_sources(options.sources, every=options.every)]
     if options.watch is not None:
-        sources.append(_watched(options, terminal))
+        sources.append(_watched(options.watch, terminal))
     with ExitStack() as stack:
         classifiers = _classifiers(options, stack)
         camera = None if options.camera is None else _open_camera(options.camera, options.every, terminal)
@@ -110,12 +111,11 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
     return lines
 
 
-def _watched(options: PredictOptions, terminal: Terminal) -> Source:
+def _watched(folder: Path, terminal: Terminal) -> Source:
     from tledge.edge_runtime.sources.watched_folder import WatchedFolder
 
-    assert options.watch is not None  # noqa: S101
-    watched = WatchedFolder(options.watch)
-    terminal.note(f"watching '{options.watch}', ignoring {watched.left:,} existing images; press Ctrl-C to stop")
+    watched = WatchedFolder(folder)
+    terminal.note(f"watching '{folder}', ignoring {watched.left:,} existing images; press Ctrl-C to stop")
     return watched
 
 

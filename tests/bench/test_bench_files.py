@@ -161,7 +161,7 @@ def test_both_models_of_a_paired_run_run_as_many_queries(files: Path) -> None:
 
 def test_a_model_that_cannot_be_loaded_for_a_paired_run_is_an_error(files: Path) -> None:
     (files / "broken.onnx").write_bytes((files / "float32.onnx").read_bytes()[:3000])
-    with pytest.raises(MeasurementError, match=r"^'.*broken\.onnx' is no whole ONNX model"):
+    with pytest.raises(MeasurementError, match=r"^'.*broken\.onnx' is not a complete ONNX model"):
         measure_in_turns(
             side(files / "broken.onnx"),
             side(files / "float32.onnx"),
@@ -378,7 +378,7 @@ def test_logits_that_are_no_numbers_fail_the_cell(tmp_path: Path, labelled: Path
         TINY_SIDECAR, input_size=(24, 24), preprocessing=Preprocessing(layout="nchw", input_range=(0.0, 1.0))
     )
     write_sidecar_beside(model, sidecar)
-    with pytest.raises(MeasurementError, match="gives logits that are no numbers"):
+    with pytest.raises(MeasurementError, match="computes logits that are not finite"):
         bench(files=[model], data=labelled, output=tmp_path / "out", seconds=0.01, rounds=1)
 
 

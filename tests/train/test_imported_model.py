@@ -237,3 +237,4 @@ def test_a_model_that_cannot_be_taken_leaves_no_run(tmp_path: Path, photos: Path
 def test_the_command_line_says_what_goes_together(tmp_path: Path) -> None:
     check_one_line_error(tledge("export", "--model", "m.keras", cwd=tmp_path), "--model needs --data")
     check_one_line_error(tledge("export", "--data", "photos", cwd=tmp_path), "--data can only be used with --model")
+    check_one_line_error(tledge("export", "--trust-model", cwd=tmp_path), "--trust-model can only be used with --model")

@@ -97,7 +97,8 @@ def test_checkpoints_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     wrong = {"schema_version": 9, "history": [], "best_epoch": 0, "best_loss": 1.0, "start_loss": 1.0}
     np.savez(path, told=np.frombuffer(json.dumps(wrong).encode(), np.uint8))
     with pytest.raises(
-        RunError, match=r"cannot read '.*epoch.npz': schema version 9; this tledge reads 1; remove its r"
+        RunError,
+        match=r"cannot read '.*epoch.npz': schema version 9; this tledge reads 1; use the tledge that wrote it, or",
     ):
         Checkpoint.load(path)
     np.savez(path, other=np.zeros(3))

@@ -105,7 +105,10 @@ class RemoteFolder:
         """
         command: list[str | PurePath] = [str(self.python), "-P", "-m", module]
         printed = self._connection.run(command, purpose=purpose, content=f"{json.dumps(request)}\n".encode())
-        reply = read_reply(io.StringIO(printed.decode()), self._progress)
+        try:
+            reply = read_reply(io.StringIO(printed.decode()), self._progress)
+        except ValueError as error:
+            raise HostError(f"the reply of '{self._connection.host}' is damaged: {error}") from error
         kind, value = reply or ("error", "it ended without a result")
         if kind == "error":
             raise HostError(f"'{self._connection.host}' could not {purpose}: {value}")

@@ -64,8 +64,9 @@ class RemoteRounds:
             raise
         except HostError as error:
             raise MeasurementError(str(error)) from error
-        self.found += result["found"]
-        return _read_round(result, name), result["start"]
+        measured, start, found = _read_round(result, name)
+        self.found += found
+        return measured, start
 
     def _there(self, path: str) -> str:
         return str(self._folder.path / self._names[path])
@@ -81,11 +82,12 @@ class RemoteRounds:
         return self._there(path)
 
 
-def _read_round(result: Mapping[str, Any], name: str) -> Round:
+def _read_round(result: Mapping[str, Any], name: str) -> tuple[Round, float, bool]:
+    """Returns the round, the ms to its first result, and whether it had been measured before."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "round.npz"
             path.write_bytes(b64decode(result["round"]))
-            return Round.load(path)
-    except (OSError, ValueError, MeasurementError) as error:
+            return Round.load(path), float(result["start"]), bool(result["found"])
+    except (OSError, KeyError, TypeError, ValueError, MeasurementError) as error:
         raise MeasurementError(f"the round of {name} arrived damaged: {error}") from error

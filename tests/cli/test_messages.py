@@ -66,7 +66,7 @@ def _flags_in_strings(path: Path) -> list[tuple[int, str]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for number, text in enumerate(node.value.splitlines()):
-                text = text.replace(REPORTED_COMMAND, "")
-                if re.search(r"(?<![\w-])--[a-z]", text) and not FOREIGN.search(text):
+                own = text.replace(REPORTED_COMMAND, "")
+                if re.search(r"(?<![\w-])--[a-z]", own) and not FOREIGN.search(own):
                     found.append((node.lineno + number, text))
     return found

@@ -185,7 +185,7 @@ def test_the_command_says_what_it_reached(options: dict[str, Any], tmp_path: Pat
     clean, robust = (metrics[f"validation_{name}"] for name in ("top1", "robust_accuracy"))
     assert f"Adversarial: eps {EPS}/255, val top-1 {clean:.3f}, under attack {robust:.3f}" in done.out
     check_one_line_error(
-        tledge(*command, "--adversarial", 20, cwd=tmp_path), "`adversarial` must be a whole number from 1 to 16"
+        tledge(*command, "--adversarial", 20, cwd=tmp_path), "--adversarial must be a whole number from 1 to 16"
     )
 
 

@@ -131,7 +131,7 @@ def test_an_unfinished_run_that_cannot_be_read_is_an_error(tmp_path: Path) -> No
     ]
     for content in broken:
         path.write_text(json.dumps(content))
-        with pytest.raises(RunError, match=r"cannot read '.*begun.json': .*; remove its run and train again"):
+        with pytest.raises(RunError, match=r"cannot read '.*begun.json': .*remove its run and train again"):
             UnfinishedRun.load(path)
 
 

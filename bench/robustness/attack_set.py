@@ -69,8 +69,8 @@ class AttackSet:
         path = folder / MANIFEST
         if not path.exists():
             raise DataError(
-                f"no attack set in '{folder}': '{MANIFEST}' was not found; `bench(attack=…)` writes one into the folder"
-                " 'adversarial' of its results"
+                f"no attack set in '{folder}': '{MANIFEST}' was not found; `bench(attack='pgd')` writes one into the"
+                " folder 'adversarial' of its results"
             )
         manifest = AttackSetManifest.load(path)
         try:

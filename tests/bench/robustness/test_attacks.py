@@ -325,7 +325,7 @@ def test_impossible_options_are_rejected_before_anything_is_measured(folder: Pat
     check_one_line_error(ask("--attack-set", folder, "--eps", "1"), "leave out --eps")
     check_one_line_error(ask("--attack-set", folder), "attack-set.json", "tledge bench --attack")
     check_one_line_error(
-        ask("--attack", "pgd", "--surrogate", folder / "float32.tflite"), "no Keras model", "have gradients"
+        ask("--attack", "pgd", "--surrogate", folder / "float32.tflite"), "is not a Keras model", "have gradients"
     )
     check_one_line_error(ask("--attack", "square", "--attack-steps", "3"), "--attack-steps 3 is for apgd and pgd")
     check_one_line_error(ask("--attack", "square", "--attack-queries", "0"), "queries must be 1 or more")

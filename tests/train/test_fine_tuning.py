@@ -109,7 +109,7 @@ def test_a_loss_that_breaks_keeps_the_last_good_weights(
     def poisoned(self: Any, *arguments: Any, **options: Any) -> Any:
         calls.append(1)
         pixels = genuine(self, *arguments, **options).astype(np.float32)
-        return pixels * (np.nan if len(calls) > 200 else 1)
+        return pixels * (np.nan if len(calls) > 320 else 1)
 
     monkeypatch.setattr(training_batches.Augmentation, "apply", poisoned)
     with pytest.raises(

@@ -8,7 +8,7 @@ from support import lazy_module, random_images
 
 from tledge.core.errors import ConversionError
 
-keras = lazy_module("keras")
+lazy_module("keras")
 
 IMAGES = random_images(24, 16, seed=9)
 
@@ -121,6 +121,8 @@ def test_a_head_that_costs_little_keeps_its_weights(tiny_keras_model: Any) -> No
 
 
 def test_sums_and_pools_between_convolutions_are_integers() -> None:
+    import keras
+
     from tledge.export.formats.onnx import FORMAT
     from tledge.export.weight_calibration import CalibratedModel
 

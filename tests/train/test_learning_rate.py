@@ -3,10 +3,11 @@
 import math
 
 import pytest
+from support import lazy_module
 
 from tledge.train.learning_rate import cosine_schedule
 
-pytest.importorskip("keras")
+lazy_module("keras")
 
 
 def test_it_rises_in_a_line_and_falls_as_a_cosine() -> None:

@@ -16,12 +16,12 @@ from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.run_directory import RunDirectory
 from tledge.train import train
-from tledge.train.adversarial_batches import AdversarialModel, perturb
 from tledge.train.attacked_evaluation import evaluate_under_attack
 from tledge.train.train_options import RunOptions
 from tledge.train.train_settings import settle
 
 keras = lazy_module("keras")
+batches = lazy_module("tledge.train.adversarial_batches")
 
 SIZE = 32
 EPS = 8
@@ -94,7 +94,7 @@ def test_it_learns_what_an_attack_cannot_undo() -> None:
     pixels, labels = draw_signs(800, seed=1)
     data = (pixels.astype(np.float32), np.eye(2, dtype=np.float32)[labels])
     ordinary, hardened = build_linear(), build_linear()
-    learner = AdversarialModel(hardened, eps=EPS, steps=40 * 50, seed=0)
+    learner = batches.AdversarialModel(hardened, eps=EPS, steps=40 * 50, seed=0)
     for model in (ordinary, learner):
         model.compile(keras.optimizers.Adam(0.01), keras.losses.CategoricalCrossentropy(from_logits=True))
         model.fit(*data, sample_weight=np.ones(800, np.float32), batch_size=16, epochs=40, verbose=0)
@@ -195,7 +195,7 @@ def test_a_step_of_the_attack_stays_within_the_radius_and_raises_the_loss(tiny_k
     labels = np.eye(3, dtype=np.float32)[np.arange(6) % 3]
     radius = np.array([0, 1, 2, 4, 8, 16], np.float32).reshape(-1, 1, 1, 1)
     moved = [
-        np.asarray(perturb(tiny_keras_model, keras.ops.convert_to_tensor(pixels), labels, radius=radius, **drawn))
+        np.asarray(batches.perturb(tiny_keras_model, keras.ops.convert_to_tensor(pixels), labels, radius=radius, **drawn))
         for drawn in ({"seed": 1, "number": 4}, {"seed": 1, "number": 4}, {"seed": 1, "number": 5})
     ]
     np.testing.assert_array_equal(moved[0], moved[1])
@@ -225,7 +225,7 @@ def test_a_step_goes_from_a_random_start_by_one_and_a_quarter_radii() -> None:
     noise = np.asarray(draw_noise((2, 4, 4, 3), 3, 8))
     assert -1 <= noise.min() < -0.5
     assert 0.5 < noise.max() <= 1
-    moved = np.asarray(perturb(model, keras.ops.convert_to_tensor(pixels), labels, radius=8.0, seed=3, number=8))
+    moved = np.asarray(batches.perturb(model, keras.ops.convert_to_tensor(pixels), labels, radius=8.0, seed=3, number=8))
     away = np.array([-1, 1], np.float32).reshape(2, 1, 1, 1)
     np.testing.assert_allclose(moved, np.clip(100 + 8 * noise + 1.25 * 8 * away, 92, 108), atol=1e-3)
 

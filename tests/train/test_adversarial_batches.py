@@ -195,7 +195,9 @@ def test_a_step_of_the_attack_stays_within_the_radius_and_raises_the_loss(tiny_k
     labels = np.eye(3, dtype=np.float32)[np.arange(6) % 3]
     radius = np.array([0, 1, 2, 4, 8, 16], np.float32).reshape(-1, 1, 1, 1)
     moved = [
-        np.asarray(batches.perturb(tiny_keras_model, keras.ops.convert_to_tensor(pixels), labels, radius=radius, **drawn))
+        np.asarray(
+            batches.perturb(tiny_keras_model, keras.ops.convert_to_tensor(pixels), labels, radius=radius, **drawn)
+        )
         for drawn in ({"seed": 1, "number": 4}, {"seed": 1, "number": 4}, {"seed": 1, "number": 5})
     ]
     np.testing.assert_array_equal(moved[0], moved[1])
@@ -225,7 +227,9 @@ def test_a_step_goes_from_a_random_start_by_one_and_a_quarter_radii() -> None:
     noise = np.asarray(draw_noise((2, 4, 4, 3), 3, 8))
     assert -1 <= noise.min() < -0.5
     assert 0.5 < noise.max() <= 1
-    moved = np.asarray(batches.perturb(model, keras.ops.convert_to_tensor(pixels), labels, radius=8.0, seed=3, number=8))
+    moved = np.asarray(
+        batches.perturb(model, keras.ops.convert_to_tensor(pixels), labels, radius=8.0, seed=3, number=8)
+    )
     away = np.array([-1, 1], np.float32).reshape(2, 1, 1, 1)
     np.testing.assert_allclose(moved, np.clip(100 + 8 * noise + 1.25 * 8 * away, 92, 108), atol=1e-3)
 

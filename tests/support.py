@@ -151,7 +151,9 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("_"):  # pytest looks for marks of its own on whatever it collects
+        looking = sys._getframe(1).f_globals.get("__name__", "")
+        if attribute.startswith("_") or looking.partition(".")[0] in ("_pytest", "inspect"):
+            # pytest looks for marks of its own on whatever it collects
             raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)
 

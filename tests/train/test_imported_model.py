@@ -88,23 +88,32 @@ def _lambda(path: Path) -> Path:
     return save(path, keras.layers.Lambda(lambda x: x / 255), keras.layers.Flatten(), keras.layers.Dense(2))
 
 
-@keras.saving.register_keras_serializable(package="mine")
-class Twice(keras.layers.Layer):
-    def call(self, inputs: Any) -> Any:
-        return 2 * inputs
+def twice() -> Any:
+    @keras.saving.register_keras_serializable(package="mine")
+    class Twice(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return 2 * inputs
+
+    return Twice()
 
 
-@keras.saving.register_keras_serializable(package="mine")
-def cubed(x: Any) -> Any:
-    return x**3
+def registered_cubed() -> Any:
+    @keras.saving.register_keras_serializable(package="mine")
+    def cubed(x: Any) -> Any:
+        return x**3
+
+    return cubed
 
 
 @pytest.mark.parametrize(
     ("make", "what"),
     [
         (_lambda, "Lambda"),
-        (lambda path: save(path, Twice(), keras.layers.Flatten(), keras.layers.Dense(2)), "mine>Twice"),
-        (lambda path: save(path, keras.layers.Flatten(), keras.layers.Dense(2, activation=cubed)), "cubed"),
+        (lambda path: save(path, twice(), keras.layers.Flatten(), keras.layers.Dense(2)), "mine>Twice"),
+        (
+            lambda path: save(path, keras.layers.Flatten(), keras.layers.Dense(2, activation=registered_cubed())),
+            "cubed",
+        ),
     ],
 )
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])

@@ -137,17 +137,20 @@ def test_a_trusted_file_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layers", "what"),
     [
-        ((keras.layers.Flatten(), keras.layers.Dense(5)), "has 5 classes, the data has 3"),
-        ((keras.layers.Flatten(), keras.layers.Dense(3, activation="sigmoid")), "independent sigmoids"),
-        ((keras.layers.GlobalAveragePooling2D(),), "ends in GlobalAveragePooling2D"),
-        ((keras.layers.Dense(3),), "not one row of numbers for each photo"),
-        ((keras.layers.Flatten(), keras.layers.Dense(3), keras.layers.Activation("sigmoid")), "independent sigmoids"),
-        ((keras.layers.Flatten(), keras.layers.Dense(3, activation="relu")), "ends in Dense"),
+        (lambda: (keras.layers.Flatten(), keras.layers.Dense(5)), "has 5 classes, the data has 3"),
+        (lambda: (keras.layers.Flatten(), keras.layers.Dense(3, activation="sigmoid")), "independent sigmoids"),
+        (lambda: (keras.layers.GlobalAveragePooling2D(),), "ends in GlobalAveragePooling2D"),
+        (lambda: (keras.layers.Dense(3),), "not one row of numbers for each photo"),
+        (
+            lambda: (keras.layers.Flatten(), keras.layers.Dense(3), keras.layers.Activation("sigmoid")),
+            "independent sigmoids",
+        ),
+        (lambda: (keras.layers.Flatten(), keras.layers.Dense(3, activation="relu")), "ends in Dense"),
     ],
 )
 def test_what_is_no_classifier_of_these_classes_is_refused(tmp_path: Path, layers: Any, what: str) -> None:
     with pytest.raises(ModelError, match=what):
-        answers(save(tmp_path / "m.keras", *layers), 3)
+        answers(save(tmp_path / "m.keras", *layers()), 3)
 
 
 def test_a_model_with_its_softmax_around_it_is_taken(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,9 +12,11 @@ from tledge.core.progress import Progress
 from tledge.core.splits import Splits
 from tledge.train.data.augmentation import UNCHANGED, Augmentation
 from tledge.train.data.dataset import read_dataset
-from tledge.train.data.loaded_batches import Batch
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.training_batches import TrainingBatches
+
+if TYPE_CHECKING:
+    from tledge.train.data.loaded_batches import Batch
 
 pytestmark = pytest.mark.unit
 

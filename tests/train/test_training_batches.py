@@ -18,8 +18,6 @@ from tledge.train.data.training_batches import TrainingBatches
 if TYPE_CHECKING:
     from tledge.train.data.loaded_batches import Batch
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.fixture(scope="module")
 def splits(photos: Path) -> Splits:
@@ -82,6 +80,7 @@ def test_hosts_share_each_batch(splits: Splits) -> None:
             np.testing.assert_array_equal(shared, whole[step][column])
 
 
+@pytest.mark.unit
 def test_fewer_photos_than_a_batch_are_one_batch(splits: Splits) -> None:
     batches = make(splits, batch_size=500)
     assert (batches.steps, batches.photos) == (1, 56)
@@ -116,5 +115,6 @@ def test_without_augmentation_photos_are_as_they_are_evaluated(splits: Splits) -
     np.testing.assert_array_equal(pixels, expected)
 
 
+@pytest.mark.unit
 def test_each_device_gets_as_many_photos(splits: Splits) -> None:
     assert make(splits, batch_size=500, shares=3).photos == 54

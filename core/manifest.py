@@ -86,7 +86,7 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
     data: DataRecord
     device: str
     versions: Mapping[str, str]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, int | float]
     model_sha256: str
 
     @classmethod

@@ -44,7 +44,7 @@ class Measurement(Record, version=1, error=MeasurementError, remedy="run the ben
     target: str
     scenario: str
     metric: str
-    value: float
+    value: int | float
     n: int
     interval: tuple[float, float] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)

@@ -25,10 +25,9 @@ from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.runtime import default_target
 from tledge.edge_runtime.target import Target
+from tledge.edge_runtime.tensor import Logits
 
 BATCH_SIZE = 32
-
-Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)

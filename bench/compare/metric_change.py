@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from tledge.bench.measure.paired_run import PairedRun
-from tledge.bench.results.cell_result import CellResult, Samples
+from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.stored_results import StoredCell
 from tledge.core.measurement import UNITS
-from tledge.core.significance import Interval, latency_ratio
+from tledge.core.significance import Interval, Samples, latency_ratio
 from tledge.core.statistics import percentile
 
 ASSUMED_VARIATION = 0.03

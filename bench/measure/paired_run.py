@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from tledge.bench.measure.conditions import SETTLING_SECONDS
-from tledge.bench.results.cell_result import Samples, Specification, Timing
+from tledge.bench.results.cell_result import Specification, Timing
 from tledge.core.atomic import replacing
 from tledge.core.progress import Progress
+from tledge.core.significance import Samples
 from tledge.core.worker import Worker, python_module
 from tledge.edge_runtime.target import Target
 

@@ -19,13 +19,14 @@ import numpy as np
 
 from tledge.bench.measure.conditions import ConditionsMonitor
 from tledge.bench.measure.energy import EnergyMeter, find_meter
-from tledge.bench.results.cell_result import Round, Samples, Specification, Timing
+from tledge.bench.results.cell_result import Round, Specification, Timing
 from tledge.core.environment import read_environment
 from tledge.core.errors import ArtifactError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
+from tledge.core.significance import Samples
 from tledge.core.system_files import read_text
 from tledge.core.worker_child import serve
 from tledge.edge_runtime import Classifier, Target

@@ -6,11 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from tledge.bench.results.stored_results import Classes, StoredResults
-
-Counts = npt.NDArray[np.int64]
+from tledge.bench.report.plots.matrix import Counts
+from tledge.bench.results.metrics import Classes
+from tledge.bench.results.stored_results import StoredResults
 
 
 def confusion(labels: Classes, predictions: Classes, classes: int) -> Counts:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tledge.bench.report.agreement import Counts, confusion
+from tledge.bench.report.agreement import confusion
 from tledge.bench.report.plots.bars import Bar, Group, draw_bars
 from tledge.bench.report.plots.curves import Curve, draw_curves
 from tledge.bench.report.plots.markers import Marker
-from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_confusions
+from tledge.bench.report.plots.matrix import MOST_NAMED, Counts, draw_matrix, largest_confusions
 from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing

@@ -17,9 +17,8 @@ from tledge.core.atomic import replacing
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
 from tledge.core.records import Record
+from tledge.core.significance import Samples
 from tledge.edge_runtime.tensor import Logits
-
-Samples = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

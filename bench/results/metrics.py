@@ -25,11 +25,10 @@ from tledge.bench.results.flags import (
 from tledge.core.cpu import mismatch_on
 from tledge.core.measurement import Measurement
 from tledge.core.metric_catalogue import METRICS
-from tledge.core.significance import latency_ratio, mcnemar, rounds_interval
+from tledge.core.significance import Interval, latency_ratio, mcnemar, rounds_interval
 from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
 
 Classes = npt.NDArray[np.intp]
-Interval = tuple[float, float]
 
 
 class CellMetrics:

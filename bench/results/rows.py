@@ -12,12 +12,10 @@ from tledge.bench.results.robustness_params import CLEAN, WORST
 from tledge.core.measurement import Measurement
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.number_text import cell_name
-from tledge.core.significance import verdict
+from tledge.core.significance import Interval, verdict
 
 DETAILS = MEANINGS.keys() - {GRADIENT_MASKING}
 """Signs summed up by the flag ``gradient_masking``."""
-
-Interval = tuple[float, float]
 
 
 class RobustPoint(NamedTuple):

@@ -9,10 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from tledge.bench.results.cell_result import CellResult
+from tledge.bench.results.metrics import Classes
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
 from tledge.bench.results.robustness_params import WORST
 from tledge.bench.results.rows import Row, summarize
@@ -22,7 +20,6 @@ from tledge.core.errors import MeasurementError
 from tledge.core.measurement import Measurement, read_results
 from tledge.core.number_text import cell_name
 
-Classes = npt.NDArray[np.intp]
 CellName = tuple[str, str]
 """An artifact and a target."""
 

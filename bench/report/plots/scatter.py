@@ -10,8 +10,8 @@ from tledge.bench.report.plots.labels import Box, position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log
 from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text, text_width
+from tledge.core.significance import Interval
 
-Interval = tuple[float, float]
 Segment = tuple[float, float, float, float]
 """From (x1, y1) to (x2, y2), px."""
 

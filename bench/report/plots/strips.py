@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.bench.report.plots.axes import PlotArea, draw_axis_below
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Log, padded_log
 from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text
 from tledge.core.number_text import duration_text
+from tledge.core.significance import Samples
 
-Samples = npt.NDArray[np.float64]
 _WIDE = 600.0
 _HILL, _ROUNDS = 26.0, 22.0  # px above and below the line of a row
 _STEP = 2.0  # px between the points of a density

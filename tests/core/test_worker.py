@@ -19,7 +19,7 @@ from tledge.core.worker_child import ORPHANED, RelayedProgress
 
 
 class Recorder(Progress, Step):
-    """Writes down what it is told."""
+    """Records every call."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from parity_sample import make_parity
 from support import TINY_SIDECAR
 
 from tledge.core import cpu
@@ -18,17 +19,7 @@ INT8 = find_recipe("int8")
 
 
 def parity(*, images: int = 1000, drop: float = 0.0, decibels: float | None = 40.0) -> Parity:
-    return Parity(
-        split="validation",
-        images=images,
-        agreement=0.5,
-        agreement_interval=(0.4, 0.6),
-        largest_difference=0.1,
-        signal_to_noise=decibels,
-        top1=0.9 - drop / 100,
-        keras_top1=0.9,
-        recall_change={},
-    )
+    return make_parity(images=images, drop=drop, decibels=decibels)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from parity_sample import make_parity
 
 from tledge.core.errors import ConversionError
 from tledge.core.progress import Progress, Step
@@ -22,17 +23,7 @@ PHOTOS = 40
 
 
 def parity(drop: float = 0.0, decibels: float | None = 40.0) -> Parity:
-    return Parity(
-        split="validation",
-        images=PHOTOS,
-        agreement=0.5,
-        agreement_interval=(0.4, 0.6),
-        largest_difference=0.1,
-        signal_to_noise=decibels,
-        top1=0.9 - drop / 100,
-        keras_top1=0.9,
-        recall_change={},
-    )
+    return make_parity(images=PHOTOS, drop=drop, decibels=decibels)
 
 
 class Steps(Progress, Step):

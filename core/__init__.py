@@ -1,6 +1,6 @@
 """Shared by all rooms: errors, registries, records, artifacts, run directories, measurements, images, workers.
 
-Imports nothing but the standard library, numpy, Pillow and msgspec, and none of them until a name is used.
+Imports nothing but the standard library, numpy and Pillow, and none of them until a name is used.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from tledge.core import atomic
 from tledge.core.errors import RunError, TledgeError
+from tledge.core.record_types import FieldError, convert, json_type
 
 VERSION_FIELD = "schema_version"
 
@@ -66,18 +66,16 @@ class Record:
             TledgeError: of the class's ``error`` type: a field is missing or has the wrong type, or the schema version
                 is another one.
         """
-        import msgspec
-
         if not isinstance(fields, Mapping):
-            raise cls._unreadable(source, f"expected an object, received {_json_type(fields)}")
+            raise cls._unreadable(source, f"expected an object, received {json_type(fields)}")
         version = fields.get(VERSION_FIELD, 0)
         if version != cls._version:
             remedy = f"use the tledge that wrote it, or {cls._remedy}" if version else cls._remedy
             raise cls._unreadable(source, _describe_version(version, cls._version), remedy)
         try:
-            return msgspec.convert(fields, cls)
-        except (msgspec.ValidationError, TledgeError) as error:
-            raise cls._unreadable(source, _plain(str(error))) from error
+            return convert(fields, cls)
+        except (FieldError, TledgeError) as error:
+            raise cls._unreadable(source, str(error)) from error
 
     def to_json(self) -> bytes:
         """Returns the record as indented UTF-8 JSON."""
@@ -116,17 +114,3 @@ def _describe_version(received: object, read: int) -> str:
         return f"it has no schema version; this tledge reads {read}"
     expected = str(read) if read else "records without one"
     return f"schema version {received}; this tledge reads {expected}"
-
-
-def _plain(message: str) -> str:
-    """Rewrites msgspec's message: "Expected `int`, got `str` - at `$.data.images`" names the field first."""
-    reason, _, where = message.partition(" - at `$")
-    reason = re.sub(r"^Expected (.*), got (.*)$", r"expected \1, received \2", reason)
-    reason = re.sub(r"^Object missing required field `(.*)`$", r"field '\1' is missing", reason).replace("`", "")
-    path = where.rstrip("`").lstrip(".")
-    return f"'{path}': {reason}" if path else reason
-
-
-def _json_type(value: object) -> str:
-    names = {list: "array", str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
-    return names.get(type(value), type(value).__name__)

@@ -152,7 +152,8 @@ class LazyModule:
 
     def __getattr__(self, attribute: str) -> Any:
         looking = sys._getframe(1).f_globals.get("__name__", "")
-        if attribute.startswith("_") or looking.partition(".")[0] in ("_pytest", "inspect"):
+        private = attribute.startswith("_") and attribute != "__version__"
+        if private or looking.partition(".")[0] in ("_pytest", "inspect"):
             # pytest looks for marks of its own on whatever it collects
             raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)

@@ -11,7 +11,7 @@ from tledge.cli.json_option import Json
 from tledge.cli.tables import plain_table
 
 EXTRAS = {
-    "": ("tledge", "msgspec", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
+    "": ("tledge", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
     "onnx": ("onnxruntime",),
     "camera": ("opencv-python-headless",),
     "train": ("tensorflow", "keras", "scipy", "scikit-learn", "matplotlib", "jinja2"),

@@ -33,7 +33,6 @@ PYTHON = "3.11"
 
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
 MODULES = {
-    "msgspec": "msgspec",
     "numpy": "numpy",
     "pillow": "PIL.Image",
     "ai-edge-litert": "ai_edge_litert.interpreter",

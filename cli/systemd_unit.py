@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperOption
 from typer.models import TyperPath
 
+from tledge.cli.command_builder import is_given
 from tledge.core.errors import OptionError
 
 SPARE_MEMORY = 512 * 2**20
@@ -92,8 +93,7 @@ def arguments_given(
     found: list[str | Path] = []
     for parameter in context.command.params:
         name = str(parameter.name)
-        source = context.get_parameter_source(name)
-        if name in without or source is None or source.name != "COMMANDLINE":
+        if name in without or not is_given(context, name):
             continue
         value = context.params[name]
         if isinstance(parameter, TyperOption) and parameter.is_flag:

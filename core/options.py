@@ -32,17 +32,17 @@ _KEY = "option"
 
 
 class UnknownOptionError(UnknownNameError, TypeError):
-    """An option that a function does not take.
+    """An option that a function does not have.
 
     Args:
         function: its name.
         received: the option.
-        known: the options that it takes.
+        known: the options that it has.
     """
 
     def __init__(self, function: str, received: str, known: Iterable[str]) -> None:
         super().__init__("option", received, known)
-        self.args = (f"{function}() takes no {received}: {self.args[0]}",)
+        self.args = (f"{function}(): {self.args[0]}",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +89,11 @@ class Choices:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Option:
     """An option of a command.
 
     Attributes:
-        name: the Python parameter.
-        annotation: its type.
         default: its value where it is not given; ``REQUIRED`` if it has to be.
         help: one sentence or two, for the command line and the documentation of the Python function.
         group: the heading it is shown under; empty for an option that only Python has.
@@ -104,18 +102,20 @@ class Option:
         flag: its name on the command line where that is another one, without dashes.
         metavar: what the command line shows in place of the value.
         separator: what separates several values in one argument.
+        name: the Python parameter.
+        annotation: its type.
     """
 
-    name: str
-    annotation: Any
     default: Any
     help: str
     group: str
-    default_text: str
-    allowed: Limits | Choices | None
-    flag: str
-    metavar: str
-    separator: str
+    default_text: str = ""
+    allowed: Limits | Choices | None = None
+    flag: str = ""
+    metavar: str = ""
+    separator: str = ""
+    name: str = ""
+    annotation: Any = None
 
     def check(self, value: Any) -> None:
         """Raises OptionError or UnknownNameError for a value, or one of several, that is not allowed."""
@@ -141,28 +141,16 @@ def option(
     separator: str = "",
 ) -> T:
     """Returns a field of a dataclass of options; the arguments are the attributes of :class:`Option`."""
-    details = {
-        "help": help,
-        "group": group,
-        "default_text": default_text,
-        "allowed": allowed,
-        "flag": flag,
-        "metavar": metavar,
-        "separator": separator,
-    }
-    return dataclasses.field(default=default, metadata={_KEY: details})
-
-
-def options_of(options: Any) -> tuple[Option, ...]:
-    """Returns the options that a dataclass declares, in order."""
-    return _options_of(options)
+    declared = Option(default, help, group, default_text, allowed, flag, metavar, separator)
+    return dataclasses.field(default=default, metadata={_KEY: declared})
 
 
 @functools.cache
-def _options_of(options: Any) -> tuple[Option, ...]:
+def options_of(options: Any) -> tuple[Option, ...]:
+    """Returns the options that a dataclass declares, in order."""
     hints = get_type_hints(options)
     return tuple(
-        Option(name=field.name, annotation=hints[field.name], default=field.default, **field.metadata[_KEY])
+        dataclasses.replace(field.metadata[_KEY], name=field.name, annotation=hints[field.name])
         for field in dataclasses.fields(options)
         if _KEY in field.metadata
     )

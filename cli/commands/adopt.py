@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tledge.cli.adopt_options import GROUPS, AdoptOptions, DescriptionOptions
-from tledge.cli.command_builder import Given, build_command
+from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
-from tledge.cli.json_option import Json
 from tledge.cli.tables import plain_table
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import TledgeError

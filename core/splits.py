@@ -72,11 +72,7 @@ class Splits:
 
     @classmethod
     def load(cls, path: Path) -> Splits:
-        """Reads ``splits.json``.
-
-        Raises:
-            RunError: the file is absent or garbled, or its folder of images is gone.
-        """
+        """Reads ``splits.json``. Raises RunError if it is absent or garbled, or its folder of images is gone."""
         stored = _StoredSplits.load(path)
         root = path.parent / stored.root
         if not root.is_dir():

@@ -147,7 +147,7 @@ def test_a_child_that_ends_early_is_an_error(command: list[str], request_: str, 
 
 
 def test_a_stuck_child_is_killed(command: list[str]) -> None:
-    with pytest.raises(MeasurementError, match=r"^the work gave no answer for 1 s$"):
+    with pytest.raises(MeasurementError, match=r"^the work did not reply within 1 s$"):
         run_worker(command, "wait", name="the work", timeout=1.0)
     assert not psutil.Process().children()
 

@@ -9,12 +9,10 @@ from tledge.attacks.goal import Goal, Indices
 from tledge.attacks.loss_gradients import GradientModel, Gradients
 from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import ModelError
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 from tledge.core.progress import Step
 from tledge.edge_runtime.batched_logits import LogitsFn, batched_logits
 from tledge.edge_runtime.tensor import Logits
-
-Floats = npt.NDArray[np.float32]
 
 BATCH_SIZE = 64
 """Images per call of a model without gradients."""

@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.losses import CROSS_ENTROPY, check_loss, objective, one_hot
 from tledge.core.errors import ModelError, OptionError
 from tledge.core.extras import keras_backend, require
-from tledge.core.images import Pixels
-
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats, Pixels
 
 BACKENDS = ("tensorflow", "jax")
 

@@ -17,9 +17,8 @@ import numpy.typing as npt
 
 from tledge.attacks.integer_change import round_change
 from tledge.attacks.threat_model import LINF, WHITE, ThreatModel
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 
-Floats = npt.NDArray[np.float32]
 Window = tuple[slice, slice]
 
 CHANNELS = 3

@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from tledge.attacks.integer_change import round_change
 from tledge.core.errors import OptionError, UnknownNameError
-from tledge.core.images import Pixels
-
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats, Pixels
 
 LINF = "linf"
 L2 = "l2"

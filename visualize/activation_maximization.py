@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tledge.attacks.goal import Indices
 from tledge.core.errors import OptionError
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 from tledge.visualize.logit_gradients import LogitGradient
 from tledge.visualize.total_variation import total_variation_gradient
-
-Floats = npt.NDArray[np.float32]
 
 GREY, WHITE = 127.5, 255.0
 NOISE = 20.0
@@ -142,7 +140,7 @@ def ascend(
 def _normalized_gradient(
     gradient: LogitGradient,
     image: Floats,
-    targets: npt.NDArray[np.intp],
+    targets: Indices,
     *,
     size: tuple[int, int],
     shift: tuple[int, int],

@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tledge.core.images import Pixels
+from tledge.attacks.goal import Indices
+from tledge.core.images import Floats, Pixels
 from tledge.visualize.layers import split_at
 from tledge.visualize.logit_gradients import LogitGradient
-
-Floats = npt.NDArray[np.float32]
 
 BATCH_SIZE = 8
 """Photos per batch."""
@@ -40,7 +38,7 @@ class GradCam:
         self._before, after, self.layer = split_at(model, layer)
         self._gradient = LogitGradient(after)
 
-    def __call__(self, images: Pixels, classes: npt.NDArray[np.intp]) -> Floats:
+    def __call__(self, images: Pixels, classes: Indices) -> Floats:
         """Returns the Grad-CAM map of one class for each image.
 
         Args:
@@ -55,7 +53,7 @@ class GradCam:
             [self._maps(images[begin : begin + BATCH_SIZE], classes[begin : begin + BATCH_SIZE]) for begin in parts]
         )
 
-    def _maps(self, images: Pixels, classes: npt.NDArray[np.intp]) -> Floats:
+    def _maps(self, images: Pixels, classes: Indices) -> Floats:
         import keras
 
         outputs = self._before(images.astype(np.float32), training=False)

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tledge.attacks.goal import Indices
 from tledge.core.errors import OptionError
 from tledge.core.extras import keras_backend, require
+from tledge.core.images import Floats
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.intp]
 Step = Callable[[Floats, Floats], tuple[Any, Any]]
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.attacks.attack import Goal
-from tledge.attacks.loss_gradients import Floats, GradientModel, Gradients
+from tledge.attacks.loss_gradients import GradientModel, Gradients
 from tledge.attacks.losses import CROSS_ENTROPY
 from tledge.attacks.methods.pgd import Pgd
 from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import OptionError
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
 

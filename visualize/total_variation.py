@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats
 
 ROUNDING = 1.0
 """Differences below this many pixel values count by their square, which keeps the gradient continuous at 0."""

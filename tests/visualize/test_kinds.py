@@ -150,7 +150,7 @@ def test_a_map_parts_the_classes(method: str, faint_run: RunDirectory, tmp_path:
     across, upright = (np.array(places[name]) for name in CLASSES)
     between = np.linalg.norm(across.mean(axis=0) - upright.mean(axis=0))
     assert between > 0.5 * (across.std() + upright.std())
-    assert set(figures["wrong"]) == {p["photo"] for p in figures["points"] if p["class"] != p["answer"]}
+    assert set(figures["wrong"]) == {p["photo"] for p in figures["points"] if p["class"] != p["prediction"]}
     with Image.open(tmp_path / f"embedding-{method}.png") as image:
         assert image.size == (760, 560)
 
@@ -214,7 +214,12 @@ def test_two_photos_of_one_name_get_two_files(faint_run: RunDirectory, tmp_path:
         (["adversarial"], {"max_eps": 0}, OptionError, "`max_eps` must be between 1 and 255, in 1/255; received 0"),
         (["adversarial"], {"images": 99, "steps": 0}, OptionError, "steps must be 1 or more; received 0"),
         (["ideal"], {"tv": 0}, OptionError, "`tv` must be above 0"),
-        (["ideal"], {"target": "across"}, OptionError, "`target` is an option of adversarial, and ideal was asked for"),
+        (
+            ["ideal"],
+            {"target": "across"},
+            OptionError,
+            "`target` is an option of adversarial, not of ideal; leave it out",
+        ),
         (["dreams"], {}, UnknownNameError, "unknown kind 'dreams'"),
         (["confusions"], {"tiles": 0}, OptionError, "`tiles` must be 1 or more; received 0"),
         (["features"], {"channels": 0}, OptionError, "`channels` must be 1 or more; received 0"),

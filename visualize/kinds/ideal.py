@@ -13,14 +13,12 @@ from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
 from tledge.visualize.activation_maximization import Ascent, AscentOptions, ascend
-from tledge.visualize.artifact_logits import artifact_logits
-from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
 from tledge.visualize.logit_gradients import LogitGradient
-from tledge.visualize.pictures import Animation, Grid, Picture, Tile, beside, enlarge, enlarged_width
+from tledge.visualize.pictures import Animation, Grid, Picture, Tile, beside, enlarge, enlarged_width, slug
 from tledge.visualize.section import Section, Table
 from tledge.visualize.total_variation import total_variation
-from tledge.visualize.visualized_model import VisualizedModel
+from tledge.visualize.visualized_model import VisualizedModel, artifact_logits
 
 WIDTH, ANIMATED_WIDTH = 224, 128
 """Minimum widths in pixels; the animation is smaller because noise makes large files."""

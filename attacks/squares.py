@@ -210,8 +210,7 @@ def _peaks(side: int, turned: bool) -> Floats:
     half = side // 2
     peaks = np.concatenate([_peak(half, side), -_peak(side - half, side)])
     peaks /= np.linalg.norm(peaks)
-    pattern: Floats = np.ascontiguousarray(peaks.T if turned else peaks, dtype=np.float32)
-    return pattern
+    return np.ascontiguousarray(peaks.T if turned else peaks, dtype=np.float32)
 
 
 def _peak(rows: int, columns: int) -> npt.NDArray[np.float64]:

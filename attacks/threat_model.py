@@ -115,8 +115,7 @@ class ThreatModel:
             gradients: float32 (N, height, width, 3).
         """
         if self.norm == LINF:
-            signs: Floats = np.sign(gradients)
-            return signs
+            return np.sign(gradients)
         lengths = _lengths(gradients)
         return gradients * _each_photo(1 / np.where(lengths > 0, lengths, 1), gradients)
 

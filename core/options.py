@@ -168,13 +168,15 @@ def given_options(options: Any, declared: Any = None) -> dict[str, Any]:
         options: an object whose class declares options.
         declared: look only at those that this class declares; None for all of them.
     """
-    found = {item.name: (getattr(options, item.name), item.default) for item in options_of(declared or type(options))}
+    found = {
+        item.name: (getattr(options, item.name), item.default) for item in options_of(declared or options.__class__)
+    }
     return {name: value for name, (value, default) in found.items() if not _same(value, default)}
 
 
 def check_options(options: Any) -> None:
     """Raises OptionError or UnknownNameError for the first option whose value is not allowed."""
-    for item in options_of(type(options)):
+    for item in options_of(options.__class__):
         item.check(getattr(options, item.name))
 
 

@@ -37,8 +37,7 @@ class Kind(ABC):
     def with_options(self, given: Mapping[str, Any]) -> Self:
         """Returns a copy with the given options that this kind has; others are ignored."""
         own = {name: value for name, value in given.items() if name in self.options()}
-        changed: Self = dataclasses.replace(self, **own)  # type: ignore[type-var]
-        return changed
+        return dataclasses.replace(self, **own)  # type: ignore[type-var]
 
     def why_not(self, network: VisualizedModel) -> str:
         """Returns what the network lacks for this kind and how to provide it; empty if nothing."""

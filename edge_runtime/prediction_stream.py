@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread
-from types import TracebackType
 from typing import Self
 
 from tledge.core.artifact import read_artifact
@@ -18,7 +17,7 @@ from tledge.core.cores import usable_cores
 from tledge.core.errors import ImageError
 from tledge.edge_runtime.classifier import Classifier, Prediction
 from tledge.edge_runtime.runtime import default_target
-from tledge.edge_runtime.sources.frame import Frame, Source
+from tledge.edge_runtime.sources.frame import PATIENCE, Frame, Source
 
 AHEAD = 4
 """Frames that wait, decoded or not, besides those being processed."""
@@ -28,9 +27,6 @@ MOST_WORKERS = 4
 
 SHARED_MEMORY = 64e6
 """Bytes of model files that several classifiers may load in total; each takes about twice its file's size."""
-
-PATIENCE = 0.2
-"""Seconds between two checks whether to stop waiting."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +175,7 @@ class _Pipeline:
         self._feeder.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._room.release()
         self._feeder.join(3.0)

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from tledge.core.errors import ArtifactError, OptionError, TargetError
-from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, only_tensor
+from tledge.edge_runtime.runtime import (
+    NO_NVIDIA_DRIVER,
+    Device,
+    Runtime,
+    Session,
+    closed_error,
+    has_nvidia_driver,
+    only_tensor,
+)
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 

@@ -14,6 +14,9 @@ from tledge.core import images
 from tledge.core.errors import ImageError
 from tledge.core.images import Pixels
 
+PATIENCE = 0.2
+"""Seconds between two checks whether to stop waiting for a frame."""
+
 
 class Frame(Protocol):
     """An image with a name by which users can find it again."""

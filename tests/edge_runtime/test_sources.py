@@ -16,9 +16,8 @@ from frame_sample import SIZE, jpeg, names_of, shades_of, touch
 from tledge.core.errors import ImageError, MissingExtraError, OptionError, SourceError
 from tledge.core.images import Pixels
 from tledge.edge_runtime.sources import watched_folder
-from tledge.edge_runtime.sources.camera import MOST_FAILURES, Camera, open_camera
+from tledge.edge_runtime.sources.camera import MOST_FAILURES, Camera, Latest, open_camera
 from tledge.edge_runtime.sources.frame import Frame
-from tledge.edge_runtime.sources.latest import Latest
 from tledge.edge_runtime.sources.source_lookup import find_sources
 from tledge.edge_runtime.sources.standard_input import StandardInput
 from tledge.edge_runtime.sources.watched_folder import WatchedFolder

@@ -55,7 +55,6 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
         table.add_row(row.artifact, row.target, *cells, *([flags[row.name]] if flagged else []))
     measured = {metric for row in rows for metric in row.measured}
     table.caption = "; ".join(["* best of its column", *(LEGENDS[name] for name in LEGENDS if name in measured)])
-    table.caption_justify = "left"
     return table
 
 
@@ -70,7 +69,6 @@ def corruption_table(rows: Sequence[Row]) -> Any:
         error = ABSENT if row.corruption_error is None else f"{row.corruption_error:.2f} ({interval_text(interval, 2)})"
         table.add_row(row.artifact, f"{row.corrupted:.3f}", error)
     table.caption = "top-1: over all corruptions and severities; mCE: errors as a multiple of the float32 artifact's"
-    table.caption_justify = "left"
     return table
 
 
@@ -96,7 +94,6 @@ def attack_table(rows: Sequence[Row]) -> Any:
         table.add_row(row.artifact, *(accuracy.get(value, ABSENT) for value in eps), *mark)
     norm = "the length of the change" if measured[0].robust_norm == "l2" else "the largest change of a value"
     table.caption = f"accuracy under the worst of all attacks, chosen for each photo; eps: {norm}, in 1/255"
-    table.caption_justify = "left"
     return table
 
 
@@ -111,7 +108,6 @@ def profile_table(profile: Profile) -> Any:
     if rest:
         share = sum(item.share for item in rest)
         table.caption = f"{len(rest)} more operators take {share:.0%}; all are in profile.json"
-        table.caption_justify = "left"
     return table
 
 

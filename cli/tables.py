@@ -60,7 +60,6 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
     compared = next((item.parity for item in artifacts if item.parity is not None), None)
     if compared is not None:
         table.caption = f"agrees: with the Keras model, on {compared.images} {compared.split} photos; (change from it)"
-        table.caption_justify = "left"
     return table
 
 
@@ -104,7 +103,6 @@ def sensitivity_table(search: MaxDropSearch) -> Any:
         table.add_row(name, f"{noise:.1e}", "float32" if name in last.float_layers else "int8")
     if len(search.sensitivity) > SHOWN_LAYERS:
         table.caption = f"{len(search.sensitivity) - SHOWN_LAYERS} more in artifacts/export.json"
-        table.caption_justify = "left"
     return table
 
 
@@ -112,7 +110,7 @@ def plain_table(*columns: tuple[str, Any]) -> Any:
     """Returns an empty Rich table of aligned columns without lines; each column is (heading, justify)."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", caption_justify="left")
     for name, justify in columns:
         table.add_column(name, justify=justify, no_wrap=True)
     return table

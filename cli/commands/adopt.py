@@ -51,16 +51,15 @@ def run(given: Given, *, json: Json = False) -> None:
 
 
 def _ask(terminal: Terminal, names: list[str], given: Description) -> Description:
-    """Asks for fields, each until its answer can be read."""
+    """Asks for fields, each until a valid value is entered."""
     from tledge.edge_runtime.description import FIELDS
 
     for name in names:
         field = FIELDS[name]
         while True:
             try:
-                given = given.with_field(
-                    name, terminal.ask(f"{field.question} (such as {field.example})", field.default)
-                )
+                text = terminal.ask(f"{field.question} (such as {field.example})", field.default)
+                given = given.with_field(name, text)
                 break
             except TledgeError as error:
                 terminal.warn(str(error))
@@ -85,7 +84,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
             "sources": dict(adoption.sources),
             "photo": photo,
             "predictions": [vars(item) for item in predictions] if photo is not None else [],
-            "deaf": adoption.ignores_input,
+            "ignores_input": adoption.ignores_input,
         }
     )
     terminal.print()

@@ -36,15 +36,15 @@ class _BoardState:
     Attributes:
         model: its name; empty if only its firmware could be read.
         temperature: of the hottest sensor, degrees Celsius.
-        held_down, held_down_since_boot: the causes of throttling, in words; empty for none, None if unknown.
-        complaint: why the firmware of a Raspberry Pi could not be read.
+        throttled, throttled_since_boot: the causes of throttling, in words; empty for none, None if unknown.
+        firmware_error: why the firmware of a Raspberry Pi could not be read.
     """
 
     model: str
     temperature: float | None
-    held_down: str | None
-    held_down_since_boot: str | None
-    complaint: str
+    throttled: str | None
+    throttled_since_boot: str | None
+    firmware_error: str
 
     @property
     def text(self) -> str:
@@ -52,14 +52,13 @@ class _BoardState:
         parts = []
         if self.temperature is not None:
             parts.append(f"{self.temperature:.1f} °C")
-        if self.held_down is not None:
-            parts.append(f"held down now: {self.held_down}" if self.held_down else "not held down now")
-            since = self.held_down_since_boot
-            parts.append(f"since it was started: {since}" if since else "nor since it was started")
-        if self.complaint:
-            may_not = "device file" in self.complaint
-            hint = " (sudo usermod -aG video $USER, then log in again)" if may_not else ""
-            parts.append(f"vcgencmd does not answer: {self.complaint}{hint}")
+        if self.throttled is not None:
+            parts.append(f"throttled now: {self.throttled or 'no'}")
+            parts.append(f"since boot: {self.throttled_since_boot or 'no'}")
+        if self.firmware_error:
+            no_access = "device file" in self.firmware_error
+            hint = " (sudo usermod -aG video $USER, then log in again)" if no_access else ""
+            parts.append(f"vcgencmd failed: {self.firmware_error}{hint}")
         return " · ".join(parts)
 
 
@@ -103,15 +102,15 @@ def _read_board(model: str) -> _BoardState | None:
 
     from tledge.bench.measure.board import read_temperature, read_throttling, vcgencmd_error, words
 
-    throttling, silence = read_throttling(), vcgencmd_error()
-    if not model and throttling is None and not silence:
+    throttling, error = read_throttling(), vcgencmd_error()
+    if not model and throttling is None and not error:
         return None
     return _BoardState(
         model=model,
         temperature=read_temperature(Path("/")),
-        held_down=None if throttling is None else words(throttling.now),
-        held_down_since_boot=None if throttling is None else words(throttling.since_boot),
-        complaint=silence,
+        throttled=None if throttling is None else words(throttling.now),
+        throttled_since_boot=None if throttling is None else words(throttling.since_boot),
+        firmware_error=error,
     )
 
 

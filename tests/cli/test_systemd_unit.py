@@ -1,4 +1,4 @@
-"""The unit says what was asked for, and systemd itself reads it so."""
+"""The unit contains the given arguments, and systemd itself reads it so."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_a_temporary_folder_of_its_own_hides_no_photos(service: Service) -> None
     assert settings(unit_text(dropped))["PrivateTmp"] == ["no"]
 
 
-def test_a_feed_is_piped_in_and_begun_again_when_it_ends(service: Service, tmp_path: Path) -> None:
+def test_a_feed_is_piped_in_and_restarted_when_it_ends(service: Service, tmp_path: Path) -> None:
     feed = "rpicam-vid -t 0 --codec mjpeg -o - 2>/dev/null"
     program = tmp_path / "two words" / "tledge"
     program.parent.mkdir()

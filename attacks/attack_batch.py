@@ -36,11 +36,7 @@ class QueryCounter:
         self.step = Step()
 
     def logits(self, pixels: Pixels, photos: Indices) -> Logits:
-        """Returns the logits of one image of each given photo: float32 (n, classes).
-
-        Raises:
-            ModelError: a logit is not finite.
-        """
+        """Returns the logits of one image of each given photo: float32 (n, classes). Raises ModelError."""
         logits = batched_logits(self._model, pixels, batch_size=BATCH_SIZE)
         self._count(photos)
         return _check_finite(logits)

@@ -45,6 +45,19 @@ class Gradients:
     gradients: Floats
 
 
+def gradient_backend() -> str:
+    """Returns Keras's backend. Raises MissingExtraError or OptionError if it cannot compute gradients here."""
+    require("keras", keras_backend(), extra="train", purpose="computing gradients")
+    import keras
+
+    backend = str(keras.backend.backend())
+    if backend not in BACKENDS:
+        raise OptionError(
+            f"gradients need Keras on {' or '.join(BACKENDS)}; its backend is {backend}: set KERAS_BACKEND=tensorflow"
+        )
+    return backend
+
+
 class GradientModel:
     """A Keras classifier that can be attacked by its gradients.
 
@@ -61,15 +74,7 @@ class GradientModel:
     """
 
     def __init__(self, model: Any, *, batch_size: int | None = None) -> None:
-        require("keras", keras_backend(), extra="train", purpose="attacking by gradients")
-        import keras
-
-        self._backend = str(keras.backend.backend())
-        if self._backend not in BACKENDS:
-            raise OptionError(
-                f"gradients need Keras on {' or '.join(BACKENDS)}; its backend is {self._backend}: set"
-                " KERAS_BACKEND=tensorflow"
-            )
+        self._backend = gradient_backend()
         if batch_size is not None and batch_size < 1:
             raise OptionError(f"batch_size must be 1 or more; received {batch_size}")
         _check_classifier(model)
@@ -78,10 +83,6 @@ class GradientModel:
         self._on_cpu = _is_on_cpu(self._backend)
         self._batch = batch_size or (CPU_BATCH if self._on_cpu else GPU_BATCH)
         self._compiled: dict[tuple[object, ...], Callable[..., Any]] = {}
-
-    def __call__(self, images: Pixels | Floats) -> Floats:
-        """Returns :meth:`logits`, so that the model can be used as a ``LogitsFn``."""
-        return self.logits(images)
 
     def logits(self, images: Pixels | Floats) -> Floats:
         """Returns the model's logits in inference mode.
@@ -95,6 +96,8 @@ class GradientModel:
         compiled = self._compile("logits", None)
         parts = [np.asarray(compiled(batch))[:count] for batch, count in self._batches(images)]
         return np.concatenate([np.zeros((0, self.classes), np.float32), *parts])
+
+    __call__ = logits  # so that the model can be used as a ``LogitsFn``
 
     def gradients(self, images: Pixels | Floats, goal: Goal, loss: str = CROSS_ENTROPY) -> Gradients:
         """Returns the loss of each photo and its gradient with respect to the pixel values, in inference mode.

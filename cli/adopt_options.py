@@ -57,10 +57,7 @@ class DescriptionOptions:
         default_text="that in the file, or none",
     )
     resize: str | None = option(
-        None,
-        "How photos are resized to the input: stretch or crop.",
-        group="Preprocessing",
-        default_text="stretch",
+        None, "How photos are resized to the input: stretch or crop.", group="Preprocessing", default_text="stretch"
     )
 
 

@@ -44,12 +44,8 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
     width -= max(len(text) for text in flags.values())
     columns = [column for column in shown_columns(TERMINAL_COLUMNS, rows) if width >= column.metric.least_width]
     flagged = any(len(text) for text in flags.values())
-    table = plain_table(
-        ("artifact", "left"),
-        ("target", "left"),
-        *(_heading(column, wide=width >= WIDE) for column in columns),
-        *((("", "left"),) if flagged else ()),
-    )
+    headings = (_heading(column, wide=width >= WIDE) for column in columns)
+    table = plain_table("artifact", "target", *headings, *(("",) if flagged else ()))
     for row in rows:
         cells = [_cell(column, row, rows, wide=width >= WIDE) for column in columns]
         table.add_row(row.artifact, row.target, *cells, *([flags[row.name]] if flagged else []))
@@ -63,7 +59,7 @@ def corruption_table(rows: Sequence[Row]) -> Any:
     measured = [row for row in rows if row.corrupted is not None]
     if not measured:
         return None
-    table = plain_table(("on corrupted photos", "left"), ("top-1", "right"), ("mCE (95%)", "left"))
+    table = plain_table("on corrupted photos", ("top-1", "right"), "mCE (95%)")
     for row in measured:
         interval = row.corruption_error_interval or (0.0, 0.0)
         error = ABSENT if row.corruption_error is None else f"{row.corruption_error:.2f} ({interval_text(interval, 2)})"
@@ -83,11 +79,8 @@ def attack_table(rows: Sequence[Row]) -> Any:
         return None
     eps = sorted({point.eps for row in measured for point in row.robust})
     masked = any(GRADIENT_MASKING in row.flags for row in measured)
-    table = plain_table(
-        ("under attack", "left"),
-        *((f"eps {value:g}" if value else "clean", "right") for value in eps),
-        *((("", "left"),) if masked else ()),
-    )
+    shown = ((f"eps {value:g}" if value else "clean", "right") for value in eps)
+    table = plain_table("under attack", *shown, *(("",) if masked else ()))
     for row in measured:
         accuracy = {point.eps: f"{point.accuracy:.3f}" for point in row.robust}
         mark = [Text("⚠ gradient masking", DOUBTFUL)] if GRADIENT_MASKING in row.flags else []
@@ -99,9 +92,7 @@ def attack_table(rows: Sequence[Row]) -> Any:
 
 def profile_table(profile: Profile) -> Any:
     """Returns a Rich table of an artifact's slowest operators."""
-    table = plain_table(
-        (f"{profile.artifact} on {profile.target}", "left"), ("operator", "left"), ("ms", "right"), ("share", "right")
-    )
+    table = plain_table(f"{profile.artifact} on {profile.target}", "operator", ("ms", "right"), ("share", "right"))
     for item in profile.operators[:SLOWEST]:
         table.add_row(item.name[:NAME_WIDTH], item.kind, f"{item.milliseconds:.3f}", f"{item.share:.1%}")
     rest = profile.operators[SLOWEST:]
@@ -111,9 +102,9 @@ def profile_table(profile: Profile) -> Any:
     return table
 
 
-def _heading(column: Column, *, wide: bool) -> tuple[str, Any]:
+def _heading(column: Column, *, wide: bool) -> str | tuple[str, Any]:
     if column.name == "top1":
-        return "test top-1 (95%)" if wide else "top-1", "left"
+        return "test top-1 (95%)" if wide else "top-1"
     return column.metric.terminal, "right"
 
 

@@ -216,11 +216,7 @@ def _read(item: Option, value: Any) -> Any:
 
 
 def _read_numbers(item: Option, text: str, kind: type) -> tuple[Any, ...]:
-    """Reads numbers separated by commas, each once.
-
-    Raises:
-        OptionError: the text is something else; the message gives an example.
-    """
+    """Reads numbers separated by commas, each once. Raises OptionError, with an example, for any other text."""
     try:
         return tuple(dict.fromkeys(kind(part) for part in text.split(item.separator)))
     except ValueError as error:

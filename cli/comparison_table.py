@@ -39,11 +39,11 @@ def comparison_table(comparison: Comparison, width: int) -> Any:
     measured = {metric for row in comparison.rows for metric in row.changes}
     shown = [metric for metric, least in LEAST_WIDTHS.items() if width >= least and metric in measured]
     table = plain_table(
-        ("artifact", "left"),
-        ("target", "left"),
-        ("", "left"),
+        "artifact",
+        "target",
+        "",
         ("p50 ms", "right"),
-        ("ratio (95%)" if width >= WIDE else "ratio", "left"),
+        "ratio (95%)" if width >= WIDE else "ratio",
         *((METRICS[metric].terminal, "right") for metric in shown),
     )
     for row in comparison.rows:

@@ -95,11 +95,7 @@ class Terminal:
         return not self.as_json and self._err.is_terminal and sys.stdin.isatty()
 
     def ask(self, question: str, default: str | None) -> str:
-        """Asks a question and returns the answer; ``default`` for an empty answer.
-
-        Raises:
-            KeyboardInterrupt: the input ended instead.
-        """
+        """Asks a question; ``default`` stands for an empty reply. Raises KeyboardInterrupt if the input ends."""
         hint = "" if default is None else f" [{default or 'none'}]"
         self._err.print(f"{question}{hint}: ", end="", soft_wrap=True)
         answer = sys.stdin.readline()

@@ -117,11 +117,7 @@ def write_sidecar_beside(path: Path, sidecar: Sidecar) -> Artifact:
 
 
 def read_exported(path: Path, source: Artifact) -> Artifact:
-    """Reads an artifact that was exported from the Keras model ``source``.
-
-    Raises:
-        ArtifactError: it cannot be read, or was exported from another model.
-    """
+    """Reads an artifact. Raises ArtifactError if it was not exported from the Keras model ``source``."""
     artifact = read_artifact(path)
     if artifact.sidecar.source_sha256 != source.sha256:
         source_run = artifact.sidecar.source_run

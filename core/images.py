@@ -67,11 +67,7 @@ def is_image_name(path: Path) -> bool:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Returns the image files in a folder and its subfolders, sorted, without hidden ones and linked folders.
-
-    Raises:
-        OSError: a folder cannot be read.
-    """
+    """Returns the image files below a folder, sorted, without hidden ones and linked folders. Raises OSError."""
 
     def fail(error: OSError) -> None:
         raise error

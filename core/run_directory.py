@@ -24,11 +24,7 @@ DEFAULT_RUNS = Path("runs")
 
 
 class _Entry:
-    """A file or folder of a run directory, as an attribute: its path.
-
-    Args:
-        name: relative to the run directory.
-    """
+    """The path of a file or folder of a run directory, as an attribute."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -81,11 +77,7 @@ class RunDirectory:
         return Splits.load(self.splits_path)
 
     def exported(self) -> list[Path]:
-        """Returns the exported model files, sorted by format and from the largest to the smallest.
-
-        Raises:
-            ArtifactError: there are none.
-        """
+        """Returns the exported files by format, the largest first. Raises ArtifactError if there are none."""
         formats = sidecar_storage.FORMATS
         paths = self.artifacts.iterdir() if self.artifacts.is_dir() else ()
         found = [path for path in paths if path.suffix[1:] in formats and not path.name.startswith(".")]

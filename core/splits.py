@@ -62,13 +62,8 @@ class Splits:
     def save(self, path: Path) -> None:
         """Writes ``splits.json``; a root inside the run directory is stored relative to it."""
         root, folder = self.root.resolve(), path.parent.resolve()
-        _StoredSplits(
-            root=str(root.relative_to(folder) if root.is_relative_to(folder) else root),
-            class_names=self.class_names,
-            train=self.train,
-            validation=self.validation,
-            test=self.test,
-        ).save(path)
+        stored_root = str(root.relative_to(folder) if root.is_relative_to(folder) else root)
+        _StoredSplits(**{**vars(self), "root": stored_root}).save(path)
 
     @classmethod
     def load(cls, path: Path) -> Splits:
@@ -77,17 +72,13 @@ class Splits:
         root = path.parent / stored.root
         if not root.is_dir():
             raise RunError(f"the images of this run are gone: no folder '{root}'; put it back or train again")
-        return cls(
-            root=root,
-            class_names=stored.class_names,
-            train=stored.train,
-            validation=stored.validation,
-            test=stored.test,
-        )
+        return cls(**{**vars(stored), "root": root})
 
 
 @dataclass(frozen=True, kw_only=True)
 class _StoredSplits(Record, version=1, error=RunError, remedy="train again"):
+    """The fields of :class:`Splits`, with a root that JSON can hold."""
+
     root: str
     class_names: tuple[str, ...]
     train: tuple[Sample, ...]

@@ -140,11 +140,7 @@ class Worker:
             watchdog.cancel()
 
     def close(self, *, patient: bool = True) -> None:
-        """Ends the child and copies what it printed to standard error, which is the log.
-
-        Args:
-            patient: give the child time to end by itself; otherwise it is killed at once.
-        """
+        """Ends the child, at once unless ``patient``, and copies what it printed to standard error, the log."""
         process = self._process
         stdin, stdout = self._pipes
         if patient and not self._failed:

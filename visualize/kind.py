@@ -45,11 +45,7 @@ class Kind(ABC):
 
     @abstractmethod
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
-        """Makes the section of this kind.
-
-        Raises:
-            TledgeError: an option does not fit this network.
-        """
+        """Makes the section of this kind. Raises TledgeError if an option does not fit this network."""
 
 
 KINDS = Registry[Kind](package="tledge.visualize.kinds", kind="kind", attribute="KIND", base=Kind)

@@ -22,12 +22,7 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo in the model's input size.
-
-    Attributes:
-        name: name on the page.
-        pixels: uint8 (height, width, 3).
-    """
+    """One photo in the model's input size, uint8 (height, width, 3), and its name on the page."""
 
     name: str
     pixels: Pixels

@@ -66,13 +66,7 @@ class Picture(ABC):
 
 @dataclass(frozen=True)
 class Tile:
-    """A small image with a label.
-
-    Attributes:
-        pixels: uint8 (height, width, 3).
-        label: text below the image.
-        alt: text alternative for screen readers.
-    """
+    """A small image, uint8 (height, width, 3), with the text below it and an alternative for screen readers."""
 
     pixels: Pixels
     label: str
@@ -147,12 +141,7 @@ class Animation(Picture):
 
 @dataclass(frozen=True)
 class Plot(Picture):
-    """A diagram drawn by matplotlib.
-
-    Attributes:
-        png: content of the file.
-        alt: text alternative for screen readers.
-    """
+    """A diagram drawn by matplotlib, as the content of its file, and an alternative text for screen readers."""
 
     png: bytes
     alt: str

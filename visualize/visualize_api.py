@@ -32,8 +32,8 @@ class VisualizeRecord:
     """What was written.
 
     Attributes:
-        title: of the model.
-        folder: of the files.
+        title: name of the model.
+        folder: the folder of the files.
         page: ``visualize.html``.
         figures: ``visualize.json``, the same as ``to_dict``.
         sections: what each kind shows, by its name.
@@ -101,13 +101,7 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
 def _show(
     kinds: Sequence[Kind], model: VisualizedModel, *, optional: bool, progress: Progress
 ) -> tuple[dict[str, Section], dict[str, str]]:
-    """Shows each kind.
-
-    Args:
-        kinds: what to show.
-        model: what is looked at.
-        optional: skip a kind that cannot be shown instead of raising its error.
-        progress: receives progress and warnings.
+    """Shows each kind; if they are ``optional``, skips a kind that cannot be shown instead of raising its error.
 
     Returns:
         What was shown, and why the others were skipped, by the kind's name.

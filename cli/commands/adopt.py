@@ -67,7 +67,7 @@ def _ask(terminal: Terminal, names: list[str], given: Description) -> Descriptio
 
 
 def _tensors(inspection: Inspection) -> Any:
-    table = plain_table(("tensor", "left"), ("in the file", "left"))
+    table = plain_table("tensor", "in the file")
     table.add_row("input", str(inspection.image))
     table.add_row("output", str(inspection.output))
     if inspection.about:
@@ -109,7 +109,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
 def _description(adoption: Adoption) -> Any:
     sidecar, sources = adoption.artifact.sidecar, adoption.sources
     known = sidecar.preprocessing
-    table = plain_table(("", "left"), ("value", "left"), ("from", "left"))
+    table = plain_table("", "value", "from")
     if known is None:
         return table
     shown = ", ".join(sidecar.class_names[:SHOWN_LABELS]) + ", …" * (len(sidecar.class_names) > SHOWN_LABELS)

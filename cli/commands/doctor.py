@@ -131,7 +131,7 @@ def _targets() -> list[_TargetState]:
 
 
 def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> Any:
-    table = plain_table(("install", "left"), ("package", "left"), ("version", "left"))
+    table = plain_table("install", "package", "version")
     for extra, (names, versions) in packages.items():
         install = f"tledge[{extra}]" if extra else "tledge"
         for name in names:

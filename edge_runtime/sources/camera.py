@@ -182,12 +182,10 @@ class OpenCVCapture:
         self.through = f"OpenCV ({capture.getBackendName()})"
 
     def read(self) -> Pixels | None:
-        """See :class:`Capture`."""
         good, image = self._capture.read()
         return frame_to_rgb(image) if good and image is not None else None
 
     def close(self) -> None:
-        """See :class:`Capture`."""
         self._capture.release()
 
 
@@ -216,7 +214,6 @@ class PicameraCapture:
             raise
 
     def read(self) -> Pixels | None:
-        """See :class:`Capture`."""
         try:
             pixels: Pixels = self._camera.capture_array("main", wait=SILENCE)
         except (TimeoutError, RuntimeError):
@@ -224,7 +221,6 @@ class PicameraCapture:
         return pixels
 
     def close(self) -> None:
-        """See :class:`Capture`."""
         self._camera.close()
 
 

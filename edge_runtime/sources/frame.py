@@ -61,7 +61,6 @@ class PhotoFile:
         return str(self.path)
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
-        """See :class:`Frame`."""
         return images.load_pixels(self.path, size, rule)
 
 
@@ -74,7 +73,6 @@ class EncodedImage:
     dropped: int | None = None
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
-        """See :class:`Frame`."""
         return images.load_pixels_from_bytes(self.content, size, rule, name=self.name)
 
 
@@ -87,7 +85,6 @@ class DecodedImage:
     dropped: int | None = None
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
-        """See :class:`Frame`."""
         return images.resize(Image.fromarray(self.pixels), size, rule)
 
 
@@ -116,6 +113,5 @@ class Chain:
         return max((source.width for source in self.sources), default=0)
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """See :class:`Source`."""
         for source in self.sources:
             yield from source.frames(ended)

@@ -87,11 +87,7 @@ def _expand(name: str) -> Sequence[Path | None]:
 
 
 def _photos_in(folder: Path) -> list[Path]:
-    """Returns the image files in a folder and its subfolders, sorted.
-
-    Raises:
-        SourceError: the folder has none, or cannot be read.
-    """
+    """Returns the image files below a folder, sorted. Raises SourceError if it has none or cannot be read."""
     try:
         found = images.images_below(folder)
     except OSError as error:

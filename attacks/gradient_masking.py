@@ -52,12 +52,7 @@ MUCH_LARGER = 4.0
 
 @dataclass(frozen=True)
 class MaskingSign:
-    """One sign of gradient masking.
-
-    Attributes:
-        name: a key of ``MEANINGS``.
-        sentence: the observation.
-    """
+    """One sign of gradient masking: a key of ``MEANINGS``, and the observation in a sentence."""
 
     name: str
     sentence: str

@@ -84,6 +84,10 @@ class GradientModel:
         self._batch = batch_size or (CPU_BATCH if self._on_cpu else GPU_BATCH)
         self._compiled: dict[tuple[object, ...], Callable[..., Any]] = {}
 
+    def __call__(self, images: Pixels | Floats) -> Floats:
+        """Returns :meth:`logits`, so that the model can be used as a ``LogitsFn``."""
+        return self.logits(images)
+
     def logits(self, images: Pixels | Floats) -> Floats:
         """Returns the model's logits in inference mode.
 
@@ -96,8 +100,6 @@ class GradientModel:
         compiled = self._compile("logits", None)
         parts = [np.asarray(compiled(batch))[:count] for batch, count in self._batches(images)]
         return np.concatenate([np.zeros((0, self.classes), np.float32), *parts])
-
-    __call__ = logits  # so that the model can be used as a ``LogitsFn``
 
     def gradients(self, images: Pixels | Floats, goal: Goal, loss: str = CROSS_ENTROPY) -> Gradients:
         """Returns the loss of each photo and its gradient with respect to the pixel values, in inference mode.

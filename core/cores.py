@@ -61,12 +61,9 @@ def _counted() -> int:
 
 
 def _upwards(mount_point: Path, path: str, mounted: str) -> Iterator[Path]:
-    """Yields the folders of a group and of the groups above it, as far as this process sees them.
+    """Yields the folders of the group ``path`` and of the groups above it, as far as this process sees them.
 
-    Args:
-        mount_point: where the groups are mounted.
-        path: the path of the group, from the root of all groups.
-        mounted: the group that is mounted at ``mount_point``; in a container its own.
+    ``mounted`` is the group that is mounted at ``mount_point``; in a container its own.
     """
     inner = PurePosixPath(path)
     below = inner.relative_to(mounted) if inner.is_relative_to(mounted) and ".." not in inner.parts else PurePosixPath()

@@ -32,13 +32,7 @@ _KEY = "option"
 
 
 class UnknownOptionError(UnknownNameError, TypeError):
-    """An option that a function does not have.
-
-    Args:
-        function: its name.
-        received: the option.
-        known: the options that it has.
-    """
+    """An option that a function does not have; ``known`` are those that it has."""
 
     def __init__(self, function: str, received: str, known: Iterable[str]) -> None:
         super().__init__("option", received, known)
@@ -78,12 +72,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Choices:
-    """The names that an option may be.
-
-    Attributes:
-        kind: what they are names of ("precision"), for error messages.
-        names: all of them.
-    """
+    """The names that an option may be; error messages call each a ``kind`` ("precision")."""
 
     kind: str
     names: tuple[str, ...]

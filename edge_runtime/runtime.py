@@ -160,16 +160,7 @@ def targets_of_this_machine() -> list[Target]:
 
 
 def only_tensor(kind: str, tensors: Sequence[TensorSpec], model: Path) -> TensorSpec:
-    """Returns the only input or output of an image classifier.
-
-    Args:
-        kind: "input" or "output".
-        tensors: all inputs or outputs.
-        model: the model file.
-
-    Raises:
-        ArtifactError: there is not exactly one.
-    """
+    """Returns the only tensor of a kind, "input" or "output". Raises ArtifactError if there is not exactly one."""
     if len(tensors) != 1:
         listed = "; ".join(map(str, tensors)) or "none"
         raise ArtifactError(

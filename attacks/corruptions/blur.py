@@ -56,16 +56,9 @@ def glass_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels
 
 
 def _near_pixels(shape: tuple[int, ...], reach: float, rounds: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Returns the source of each pixel when each shows a random nearby one, ``rounds`` times in a row.
+    """Returns the source of each pixel, as a flat index, when each shows a random nearby one ``rounds`` times in a row.
 
-    Args:
-        shape: (height, width).
-        reach: offsets are drawn uniformly from -reach to reach and rounded.
-        rounds: number of panes of glass.
-        rng: the random number generator.
-
-    Returns:
-        int (height x width,), flat indices.
+    Offsets are drawn uniformly from -reach to reach pixels and rounded.
     """
     height, width = shape
     sources = np.arange(height * width)

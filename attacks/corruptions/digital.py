@@ -66,12 +66,7 @@ def jpeg_compression(image: Pixels, severity: int, rng: np.random.Generator) -> 
 
 
 def through_jpeg(image: Pixels, quality: int) -> Pixels:
-    """Writes a photo as JPEG and reads it again.
-
-    Args:
-        image: uint8 (height, width, 3).
-        quality: Pillow's JPEG quality, 1 to 95.
-    """
+    """Writes a photo, uint8 (height, width, 3), as JPEG of Pillow's quality 1 to 95, and reads it again."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling="4:2:0")
     with Image.open(stream) as written:

@@ -58,11 +58,6 @@ def to_light(pixels: Pixels) -> Values:
 
 
 def expose(pixels: Pixels, gains: npt.NDArray[np.float64]) -> Pixels:
-    """Multiplies the linear light of each channel; values above white are clipped.
-
-    Args:
-        pixels: uint8 (height, width, 3), sRGB.
-        gains: (3,), for red, green and blue.
-    """
+    """Multiplies the linear light of uint8 (height, width, 3) sRGB by ``gains`` (3,), and clips values above white."""
     tables = to_pixels(encode_gamma(_LIGHT[:, None] * gains))
     return tables[pixels, np.arange(3)]

@@ -69,13 +69,9 @@ class Ideal(Kind):
         found = []
         with progress.step("ideal images", len(names) * self.steps, "steps") as step:
             for name, target in zip(names, targets, strict=True):
+                weights = (0.0, self.tv)
                 ascent = ascend(
-                    gradient,
-                    target,
-                    network.input_size,
-                    weights=(0.0, self.tv),
-                    options=options,
-                    advance=step.advance,
+                    gradient, target, network.input_size, weights=weights, options=options, advance=step.advance
                 )
                 found.append(_IdealImages(name, ascent, *_scores(network, gradient, ascent.images, target)))
                 step.mark(found[-1].sentence)
@@ -124,16 +120,10 @@ class _IdealImages:
 
     def pictures(self) -> list[Picture]:
         labels = ("without total variation", "with total variation")
-        tiles = [
-            Tile(
-                image,
-                f"{label}: {self.name} {score:.4f}, TV {variation:.1f}",
-                f"The ideal image of {self.name} {label}, score {score:.4f}",
-            )
-            for image, label, score, variation in zip(
-                self.ascent.images, labels, self.scores, self.variations, strict=True
-            )
-        ]
+        tiles = []
+        for image, label, score, tv in zip(self.ascent.images, labels, self.scores, self.variations, strict=True):
+            text = f"{label}: {self.name} {score:.4f}, TV {tv:.1f}"
+            tiles.append(Tile(image, text, f"The ideal image of {self.name} {label}, score {score:.4f}"))
         frames = [beside([enlarge(image, ANIMATED_WIDTH) for image in frame]) for frame in self.ascent.frames]
         return [
             Grid(

@@ -26,7 +26,7 @@ NAME_WIDTH = 60
 LEGENDS = {
     "throughput": "images/s: at the best batch size",
     "agreement": "agrees: with the Keras model",
-    "parity_bits": "same class, bits: fraction of the photos as on this machine; diff.: the largest of a logit",
+    "parity_bits": "same class, bits: fraction of the photos as on this machine; diff.: largest difference of a logit",
 }
 """What the caption says of a metric that was measured."""
 

@@ -216,7 +216,7 @@ def _check_against_quantization(image: TensorSpec, preprocessing: Preprocessing)
     low, high = min(ends), max(ends)
     if high - low < _LEAST_SPAN:
         raise OptionError(
-            f"pixels 0 to 255 become {low:.4g}..{high:.4g}, which is nearly one number; `mean` and `std` have the units"
+            f"pixels 0 to 255 become {low:.4g}..{high:.4g}, which is nearly constant; `mean` and `std` have the units"
             " of `input_range`: 0.485 for 0..1, 123.7 for 0..255"
         )
     if span is None:

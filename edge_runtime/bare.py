@@ -39,7 +39,7 @@ class BareModel:
         wanted = Target.parse(target) if isinstance(target, str) else target or default_target(model_format)
         runtime, self.target = resolve(wanted)
         if model_format not in runtime.formats:
-            raise OptionError(f"{self.target.runtime} cannot run '{model}': it takes .{' and .'.join(runtime.formats)}")
+            raise OptionError(f"{self.target.runtime} cannot run '{model}': it runs .{' and .'.join(runtime.formats)}")
         session = self._session = runtime.load(model, self.target, batch)
         self.image, self.output, self.provider = session.image, session.output, session.provider
 

@@ -127,13 +127,13 @@ class VisualizedModel:
             numbered = all(label.isdecimal() for label in self.class_names)
             if not numbered and sidecar.class_names != self.class_names:
                 raise OptionError(
-                    f"'{name}' has the classes {', '.join(sidecar.class_names[:5])}, the model"
-                    f" {', '.join(self.class_names[:5])}; name an artifact of that model"
+                    f"'{name}' has the classes {', '.join(sidecar.class_names[:5])}, but the model has"
+                    f" {', '.join(self.class_names[:5])}; pass an artifact of that model"
                 )
             if sidecar.input_size != self.input_size or len(sidecar.class_names) != len(self.class_names):
                 raise OptionError(
-                    f"'{name}' has input size {sidecar.input_size} and {len(sidecar.class_names)} classes, the model"
-                    f" {self.input_size} and {len(self.class_names)}; name an artifact of that model"
+                    f"'{name}' has input size {sidecar.input_size} and {len(sidecar.class_names)} classes, but the model"
+                    f" has {self.input_size} and {len(self.class_names)}; pass an artifact of that model"
                 )
             if artifact.name in {other.name for other in chosen}:
                 raise OptionError(f"`artifacts` names '{artifact.name}' twice; name each once, by different file names")

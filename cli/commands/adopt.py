@@ -96,7 +96,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
             " `photo`"
         )
     if photo is None:
-        terminal.print("Checked on a generated picture; use --photo PHOTO to check it on a photo of yours")
+        terminal.print("Checked on a generated picture; use --photo PHOTO to check it on one of your photos")
     else:
         scores = "   ".join(f"{item.label} {item.score:.3f}" for item in predictions)
         terminal.print(f"{photo}   {scores}")

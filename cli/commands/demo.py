@@ -43,7 +43,7 @@ def run(given: Given, *, json: Json = False) -> None:
         directory = RunDirectory(runs / manifest.name)
         terminal.log_to = directory.logs / "demo.log"
         train_command.show_training(terminal, directory, manifest)
-        terminal.heading("Export: to TFLite and ONNX, by every recipe but qat")
+        terminal.heading("Export: to TFLite and ONNX, with every recipe except qat")
         exported = export(run=directory.path, runs=runs, progress=terminal.progress())
         export_command.show_export(terminal, directory, exported)
         terminal.heading("Benchmark: every artifact on every target of this machine")

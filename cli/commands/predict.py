@@ -134,7 +134,7 @@ def _open_camera(name: str, every: int, terminal: Terminal) -> Camera:
     from tledge.edge_runtime.sources.camera import open_camera
 
     camera = open_camera(name, every=every)
-    terminal.note(f"camera {name} through {camera.through}; press Ctrl-C to stop")
+    terminal.note(f"camera {name} via {camera.through}; press Ctrl-C to stop")
     return camera
 
 

@@ -63,7 +63,7 @@ class LiteRTSession(Session):
                 output: Tensor = interpreter.get_tensor(self._output_index)
                 return output
             if len(images) % batch:
-                raise OptionError(f"this session takes multiples of {batch} images; received {len(images)}")
+                raise OptionError(f"this session needs multiples of {batch} images; received {len(images)}")
             outputs = []
             for start in range(0, len(images), batch):
                 interpreter.set_tensor(self._input_index, images[start : start + batch])
@@ -94,7 +94,7 @@ class LiteRTCompiledSession(Session):
         except (ValueError, RuntimeError) as error:
             first = str(error).strip().splitlines()[0]
             raise TargetError(
-                f"target '{target}' does not take '{model}': {first}; LiteRT's accelerator found no usable GPU, or has"
+                f"target '{target}' cannot run '{model}': {first}; LiteRT's accelerator found no usable GPU, or has"
                 " no kernel for a layer of the model; use `target='litert:cpu'`"
             ) from error
         if target.device != "cpu" and not whole:

@@ -156,7 +156,7 @@ class Camera:
                     if failed == MOST_FAILURES:
                         whole = number - failed
                         raise SourceError(
-                            f"{self._name} is gone: after {whole:,} frame{'s'[: whole != 1]} none followed;"
+                            f"{self._name} was disconnected after {whole:,} frame{'s'[: whole != 1]};"
                             " check its cable and power"
                         )
                     self._closing.wait(PAUSE)

@@ -81,7 +81,7 @@ def _expand(name: str) -> Sequence[Path | None]:
     if not found:
         raise SourceError(
             f"no image or video matches '{name}'"
-            + (f": {len(matches):,} other names match" if matches else "; no file has that name either")
+            + (f": {len(matches):,} files of other types match" if matches else ", and no file has that name")
         )
     return found
 

@@ -271,9 +271,9 @@ def test_a_camera_drops_what_there_is_no_time_for_and_may_vanish(artifact: Path,
     rows = [json.loads(line) for line in lines]
     assert code == 1
     started, noted, gone = err.splitlines()
-    assert started == "camera 0 through a stand-in; press Ctrl-C to stop"
+    assert started == "camera 0 via a stand-in; press Ctrl-C to stop"
     assert re.fullmatch(r"\d+ frames dropped so far: they arrive faster than the model classifies them", noted)
-    assert gone == "tledge: camera 0 is gone: after 500 frames none followed; check its cable and power"
+    assert gone == "tledge: camera 0 was disconnected after 500 frames; check its cable and power"
     dropped = [row["dropped"] for row in rows]
     assert dropped == sorted(dropped)
     assert rows[-1]["image"] == "camera 0 frame 500"

@@ -229,7 +229,7 @@ def test_litert_computes_a_batch_at_once(tiny_artifacts: Path) -> None:
     expected = Classifier(tiny_artifacts / "float32.tflite").logits(images)
     batched = Classifier(tiny_artifacts / "float32.tflite", batch=4)
     np.testing.assert_allclose(batched.logits(images), expected, atol=1e-5)
-    with pytest.raises(OptionError, match="takes multiples of 4 images; received 3"):
+    with pytest.raises(OptionError, match="needs multiples of 4 images; received 3"):
         batched.logits(images[:3])
 
 

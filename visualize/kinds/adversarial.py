@@ -199,7 +199,9 @@ def _sentences(results: Sequence[_AttackedPhoto], largest: int) -> list[str]:
     first, last = results[0], f"at eps {max(reached)}/255 or less" if max(reached) > 1 else "at eps 1/255"
     if count == 1:
         became = f"from {first.found.by_eps[0]:.3f} to {first.found.by_eps[-1]:.3f}"
-        sentences = [f"{first.photo.name} becomes {first.target} at eps {first.eps_text}: its score rises {became}."]
+        sentences = [
+            f"{first.photo.name} is classified as {first.target} at eps {first.eps_text}: its score rises {became}."
+        ]
     else:
         half = f"; half of them at {median_low(reached)}/255 or less" if max(reached) > 1 else ""
         sentences = [f"{len(reached)} of {count} photos are classified as their target {last}{half}."]

@@ -62,6 +62,7 @@ class AttackBatch:
         originals: uint8 (n, height, width, 3).
         goal: the goal of each photo.
         threat: the allowed changes.
+        best: the image of each photo that came nearest to the goal, or went farthest beyond it.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class AttackBatch:
         self.originals = originals
         self.goal = goal
         self.threat = threat
-        self._pixels = originals.copy()
+        self.best = originals.copy()
         self._margins = np.full(len(originals), np.inf, np.float32)
         self._reached = np.zeros(len(originals), np.bool_)
 
@@ -84,11 +85,6 @@ class AttackBatch:
     def all(self) -> Indices:
         """The indices of all photos."""
         return np.arange(len(self))
-
-    @property
-    def best(self) -> Pixels:
-        """The image of each photo that came nearest to the goal, or went farthest beyond it."""
-        return self._pixels
 
     def rng(self, index: int, stream: int = 0) -> np.random.Generator:
         """Returns random numbers that depend only on the seed, the photo and the stream, not on the batch."""
@@ -132,7 +128,7 @@ class AttackBatch:
         better = (margins < self._margins[indices]) | (reached & ~self._reached[indices])
         better &= reached | ~self._reached[indices]  # a margin of 0 can be either, depending on the order of classes
         self._reached[indices] |= reached
-        self._pixels[indices[better]] = pixels[better]
+        self.best[indices[better]] = pixels[better]
         self._margins[indices[better]] = margins[better]
 
 

@@ -48,17 +48,14 @@ class GradCam:
         Returns:
             float32 (N, h, w) of the layer's size, no value below 0.
         """
-        parts = range(0, len(images), BATCH_SIZE)
-        return np.concatenate(
-            [self._maps(images[begin : begin + BATCH_SIZE], classes[begin : begin + BATCH_SIZE]) for begin in parts]
-        )
-
-    def _maps(self, images: Pixels, classes: Indices) -> Floats:
         import keras
 
-        outputs = self._before(images.astype(np.float32), training=False)
-        maps = np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
-        _, gradients = self._gradient(maps, classes)
-        weights = gradients.mean(axis=(1, 2), keepdims=True)  # equation (1)
-        found: Floats = np.maximum((weights * maps).sum(axis=-1), 0)  # equation (2)
-        return found
+        found = []
+        for begin in range(0, len(images), BATCH_SIZE):
+            part = slice(begin, begin + BATCH_SIZE)
+            outputs = self._before(images[part].astype(np.float32), training=False)
+            maps = np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
+            _, gradients = self._gradient(maps, classes[part])
+            weights = gradients.mean(axis=(1, 2), keepdims=True)  # equation (1)
+            found.append(np.maximum((weights * maps).sum(axis=-1), 0))  # equation (2)
+        return np.concatenate(found)

@@ -132,8 +132,8 @@ class VisualizedModel:
                 )
             if sidecar.input_size != self.input_size or len(sidecar.class_names) != len(self.class_names):
                 raise OptionError(
-                    f"'{name}' has input size {sidecar.input_size} and {len(sidecar.class_names)} classes, but the model"
-                    f" has {self.input_size} and {len(self.class_names)}; pass an artifact of that model"
+                    f"'{name}' has input size {sidecar.input_size} and {len(sidecar.class_names)} classes, but the"
+                    f" model has {self.input_size} and {len(self.class_names)}; pass an artifact of that model"
                 )
             if artifact.name in {other.name for other in chosen}:
                 raise OptionError(f"`artifacts` names '{artifact.name}' twice; name each once, by different file names")

@@ -23,12 +23,6 @@ EXTRAS = {
 """The distributions that the base install and each extra install."""
 
 
-@dataclass(frozen=True)
-class _TargetState:
-    name: str
-    missing: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class _BoardState:
     """The health of a board.
@@ -83,7 +77,7 @@ def run(given: Given, *, json: Json = False) -> None:
                     extra or "base": {name: versions.get(name) for name in names}
                     for extra, (names, versions) in packages.items()
                 },
-                "targets": [vars(target) for target in targets],
+                "targets": [{"name": name, "missing": missing} for name, missing in targets.items()],
             }
         )
         memory = f" · {machine.memory / 2**30:.1f} GiB" if machine.memory else ""
@@ -114,19 +108,20 @@ def _read_board(model: str) -> _BoardState | None:
     )
 
 
-def _targets() -> list[_TargetState]:
+def _targets() -> dict[str, str]:
+    """Returns why each target cannot be used here, by name; empty for those that can."""
     from tledge.edge_runtime.runtime import RUNTIMES, resolve
     from tledge.edge_runtime.target import Target
 
-    found = []
+    found = {}
     for name in RUNTIMES.names():
         runtime = RUNTIMES.load(name)
         if runtime.missing():
-            found.append(_TargetState(f"{name}:cpu", runtime.missing()))
+            found[f"{name}:cpu"] = runtime.missing()
             continue
         for device in runtime.devices():
             target = Target(name, device.name)
-            found.append(_TargetState(str(target if device.missing else resolve(target)[1]), device.missing))
+            found[str(target if device.missing else resolve(target)[1])] = device.missing
     return found
 
 
@@ -139,8 +134,8 @@ def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) 
     return table
 
 
-def _target_lines(targets: list[_TargetState]) -> str:
+def _target_lines(targets: dict[str, str]) -> str:
     """Returns a line for each target, not a table, which would cut off install commands."""
-    width = max(len(target.name) for target in targets)
-    lines = [f"{target.name:<{width}}  {f'no: {target.missing}' if target.missing else 'yes'}" for target in targets]
+    width = max(map(len, targets))
+    lines = [f"{name:<{width}}  {f'no: {missing}' if missing else 'yes'}" for name, missing in targets.items()]
     return "\n".join([f"{'target':<{width}}  on this machine", *lines])

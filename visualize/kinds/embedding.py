@@ -101,7 +101,7 @@ class Embedding(Kind):
 
 
 def _features(model: Any, photos: LabelledPhotos, step: Step) -> tuple[Floats, Floats]:
-    """Computes the input of the head and the logits: float32 (N, features) and (N, classes)."""
+    """Computes the input of the head, standardized, and the logits: float32 (N, features) and (N, classes)."""
     import keras
 
     both = keras.Model(model.input, [model.layers[-1].input, model.output])
@@ -114,20 +114,16 @@ def _features(model: Any, photos: LabelledPhotos, step: Step) -> tuple[Floats, F
         features.append(np.asarray(batch_features, np.float32)[: len(part)].reshape(len(part), -1))
         logits.append(np.asarray(batch_logits, np.float32)[: len(part)])
         step.advance(len(part))
-    return np.concatenate(features), np.concatenate(logits)
-
-
-def _standardized(features: Floats) -> Floats:
-    spread = features.std(axis=0)
-    found: Floats = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    return found
+    values = np.concatenate(features)
+    spread = values.std(axis=0)
+    return (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1), np.concatenate(logits)
 
 
 def _by_pca(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], float | None]:
     from sklearn.decomposition import PCA
 
     pca = PCA(n_components=2, random_state=seed)
-    points = pca.fit_transform(_standardized(features))
+    points = pca.fit_transform(features)
     shares = np.nan_to_num(pca.explained_variance_ratio_).tolist()  # NaN if all features are equal
     first, second = (f"component {number} ({share:.1%} of the variance)" for number, share in enumerate(shares, 1))
     return points, (first, second), sum(shares)
@@ -138,21 +134,21 @@ def _by_tsne(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], floa
 
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     tsne = TSNE(n_components=2, perplexity=perplexity, init="pca", random_state=seed)
-    return tsne.fit_transform(_standardized(features)), ("t-SNE, first axis", "t-SNE, second axis"), None
+    return tsne.fit_transform(features), ("t-SNE, first axis", "t-SNE, second axis"), None
 
 
 METHODS: Mapping[str, Callable[[Floats, int], tuple[Floats, tuple[str, str], float | None]]] = {
     "pca": _by_pca,
     "tsne": _by_tsne,
 }
-"""From features (N, features) and a seed to points (N, 2), axis names, and the fraction of variance explained."""
+"""From standardized features (N, features) and a seed to points (N, 2), axis names, and the variance explained."""
 
 
 def _same_class_fraction(features: Floats, labels: npt.NDArray[np.intp]) -> float:
-    """Returns the fraction of nearest neighbours, by features, that belong to the photo's own class."""
+    """Returns the fraction of nearest neighbours, by standardized features, that belong to the photo's own class."""
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(_standardized(features))
+    search = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(features)
     nearest = search.kneighbors(return_distance=False)  # excludes the photo itself
     return float((labels[nearest] == labels[:, np.newaxis]).mean())
 

@@ -175,7 +175,7 @@ class TestVideo:
 
 
 class Grabber:
-    """Stands for what OpenCV or picamera2 has opened: gives frames when told to, then none."""
+    """Stands for what OpenCV or picamera2 has opened: yields frames on request, then none."""
 
     through = "a stand-in"
 

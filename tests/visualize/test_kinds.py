@@ -122,7 +122,7 @@ def test_saliency_compares_where_each_artifact_looks(faint_run: RunDirectory, tm
     assert labels[1] == "Grad-CAM, shapes"
 
 
-def test_confusions_are_the_surest_errors(faint_run: RunDirectory, tmp_path: Path) -> None:
+def test_confusions_are_the_most_confident_errors(faint_run: RunDirectory, tmp_path: Path) -> None:
     figures = show(faint_run, tmp_path, "confusions").sections["confusions"].figures
     assert figures["photos"] == 40
     by_name = {item["artifact"]: item for item in figures["artifacts"]}

@@ -54,7 +54,7 @@ def test_importing_the_edge_runtime_ends_in_the_same_line(code: str, tmp_path: P
 
 
 def test_building_from_a_clone_ends_in_the_same_line_before_any_library_is_looked_for(tmp_path: Path) -> None:
-    """The marker in pyproject.toml knows the kernel's name only: a 32-bit system on a 64-bit kernel is reported here."""
+    """The marker in pyproject.toml knows the kernel's name only: 32-bit systems on 64-bit kernels are reported here."""
     code = f"import runpy; runpy.run_path({str(ROOT / 'setup.py')!r})"
     done = on_32_bits(code, "egg_info", machine="aarch64", cwd=tmp_path)
     check_one_line_error(done, "this system is 32-bit", " on aarch64), and", "install 64-bit Raspberry Pi OS")

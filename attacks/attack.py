@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.attacks.attack_batch import AttackBatch, QueryCounter
-from tledge.attacks.goal import Goal, Indices
+from tledge.attacks.goal import Goal
 from tledge.attacks.loss_gradients import GradientModel
 from tledge.attacks.threat_model import NORMS, ThreatModel
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
-from tledge.core.progress import Progress, Step
+from tledge.core.progress import Progress
 from tledge.core.registry import Registry
 from tledge.edge_runtime.batched_logits import LogitsFn
 
@@ -138,7 +138,8 @@ class Attack(ABC):
         label = f"{self.name} {threat}"
         with (progress or Progress()).step(label, len(attacked) * (self.budget + 1), "queries") as step:
             counter.step = step
-            for photos in _groups(attacked, images[0].size):
+            size = max(1, GROUP_VALUES // images[0].size)
+            for photos in (attacked[begin : begin + size] for begin in range(0, len(attacked), size)):
                 shown = int(counter.queries[photos].sum())
                 originals, group_goal = images[photos], goal.select(photos)
                 batch = AttackBatch(counter, originals, group_goal, photos=photos, threat=threat, seed=seed)
@@ -148,8 +149,9 @@ class Attack(ABC):
                 nearer = success[photos] | (group_goal.margins(after) < group_goal.margins(before[photos]))
                 adversarial[photos[nearer]] = found[nearer]
                 shown = int(counter.queries[photos].sum()) - shown
-                saved = len(photos) * (self.budget + 1) - shown
-                _advance(step, saved, f"{success.mean():.1%} success")
+                unused = len(photos) * (self.budget + 1) - shown
+                if unused > 0:  # counts as done
+                    step.advance(unused, f"{success.mean():.1%} success")
         return AttackResult(adversarial, success, clean_success, counter.queries, time.perf_counter() - started)
 
     def _check_options(
@@ -175,19 +177,6 @@ class Attack(ABC):
 
 ATTACKS = Registry[Attack](package="tledge.attacks.methods", kind="attack", attribute="ATTACK", base=Attack)
 """The modules of ``attacks/methods``, each with an attack in its usual setting."""
-
-
-def _groups(photos: Indices, values: int) -> Iterator[Indices]:
-    """Cuts photos with that many pixel values each into groups that fit into memory."""
-    size = max(1, GROUP_VALUES // values)
-    for begin in range(0, len(photos), size):
-        yield photos[begin : begin + size]
-
-
-def _advance(step: Step, count: int, detail: str) -> None:
-    """Counts the queries that were not needed as done."""
-    if count > 0:
-        step.advance(count, detail)
 
 
 def check_at_least(least: float, **values: float) -> None:

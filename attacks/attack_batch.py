@@ -9,12 +9,10 @@ from tledge.attacks.goal import Goal, Indices
 from tledge.attacks.loss_gradients import GradientModel, Gradients
 from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import ModelError
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 from tledge.core.progress import Step
 from tledge.edge_runtime.batched_logits import LogitsFn, batched_logits
 from tledge.edge_runtime.tensor import Logits
-
-Floats = npt.NDArray[np.float32]
 
 BATCH_SIZE = 64
 """Images per call of a model without gradients."""
@@ -38,11 +36,7 @@ class QueryCounter:
         self.step = Step()
 
     def logits(self, pixels: Pixels, photos: Indices) -> Logits:
-        """Returns the logits of one image of each given photo: float32 (n, classes).
-
-        Raises:
-            ModelError: a logit is not finite.
-        """
+        """Returns the logits of one image of each given photo: float32 (n, classes). Raises ModelError."""
         logits = batched_logits(self._model, pixels, batch_size=BATCH_SIZE)
         self._count(photos)
         return _check_finite(logits)
@@ -68,6 +62,7 @@ class AttackBatch:
         originals: uint8 (n, height, width, 3).
         goal: the goal of each photo.
         threat: the allowed changes.
+        best: the image of each photo that came nearest to the goal, or went farthest beyond it.
     """
 
     def __init__(
@@ -79,7 +74,7 @@ class AttackBatch:
         self.originals = originals
         self.goal = goal
         self.threat = threat
-        self._pixels = originals.copy()
+        self.best = originals.copy()
         self._margins = np.full(len(originals), np.inf, np.float32)
         self._reached = np.zeros(len(originals), np.bool_)
 
@@ -90,11 +85,6 @@ class AttackBatch:
     def all(self) -> Indices:
         """The indices of all photos."""
         return np.arange(len(self))
-
-    @property
-    def best(self) -> Pixels:
-        """The image of each photo that came nearest to the goal, or went farthest beyond it."""
-        return self._pixels
 
     def rng(self, index: int, stream: int = 0) -> np.random.Generator:
         """Returns random numbers that depend only on the seed, the photo and the stream, not on the batch."""
@@ -138,7 +128,7 @@ class AttackBatch:
         better = (margins < self._margins[indices]) | (reached & ~self._reached[indices])
         better &= reached | ~self._reached[indices]  # a margin of 0 can be either, depending on the order of classes
         self._reached[indices] |= reached
-        self._pixels[indices[better]] = pixels[better]
+        self.best[indices[better]] = pixels[better]
         self._margins[indices[better]] = margins[better]
 
 

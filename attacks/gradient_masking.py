@@ -27,7 +27,7 @@ MEANINGS: Mapping[str, str] = {
     " that a better attack would lower",
     BLACK_BOX: "a black-box attack succeeded more often than every white-box attack: the gradients are misleading",
     ZERO_GRADIENTS: "the gradients of correctly classified photos are zero: an attack that follows them does not move",
-    RANDOM_OUTPUTS: "the same photos got different logits twice: attacks follow noise, and a single run proves little",
+    RANDOM_OUTPUTS: "logits of the same photos differ between runs: attacks follow noise, and one run proves little",
     MORE_STEPS: "more steps of the same attack did not fool more photos: its steps make no progress",
     LARGER_EPS: "a larger eps includes every change that a smaller one allows, but the attack did no better",
     UNBOUNDED_EPS: "at an eps of 128/255 every photo can be made plain grey, but the attack did not fool the model on"
@@ -52,12 +52,7 @@ MUCH_LARGER = 4.0
 
 @dataclass(frozen=True)
 class MaskingSign:
-    """One sign of gradient masking.
-
-    Attributes:
-        name: a key of ``MEANINGS``.
-        sentence: the observation.
-    """
+    """One sign of gradient masking: a key of ``MEANINGS``, and the observation in a sentence."""
 
     name: str
     sentence: str

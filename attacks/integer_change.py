@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from tledge.core.images import Floats
 
 ROUNDS = 12
 """Bisection steps, on a logarithmic scale, of the search for the factor."""
 
 SHRINKING = 0.999
 """Factor by which a change is shortened repeatedly while its exact length is above the limit."""
-
-Floats = npt.NDArray[np.float32]
 
 
 def round_change(change: Floats, longest: float, rounds: int = ROUNDS) -> Floats:

@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.losses import CROSS_ENTROPY, check_loss, objective, one_hot
 from tledge.core.errors import ModelError, OptionError
 from tledge.core.extras import keras_backend, require
-from tledge.core.images import Pixels
-
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats, Pixels
 
 BACKENDS = ("tensorflow", "jax")
 
@@ -48,6 +45,19 @@ class Gradients:
     gradients: Floats
 
 
+def gradient_backend() -> str:
+    """Returns Keras's backend. Raises MissingExtraError or OptionError if it cannot compute gradients here."""
+    require("keras", keras_backend(), extra="train", purpose="computing gradients")
+    import keras
+
+    backend = str(keras.backend.backend())
+    if backend not in BACKENDS:
+        raise OptionError(
+            f"gradients need Keras on {' or '.join(BACKENDS)}; its backend is {backend}: set KERAS_BACKEND=tensorflow"
+        )
+    return backend
+
+
 class GradientModel:
     """A Keras classifier that can be attacked by its gradients.
 
@@ -64,15 +74,7 @@ class GradientModel:
     """
 
     def __init__(self, model: Any, *, batch_size: int | None = None) -> None:
-        require("keras", keras_backend(), extra="train", purpose="attacking by gradients")
-        import keras
-
-        self._backend = str(keras.backend.backend())
-        if self._backend not in BACKENDS:
-            raise OptionError(
-                f"gradients need Keras on {' or '.join(BACKENDS)}; its backend is {self._backend}: set"
-                " KERAS_BACKEND=tensorflow"
-            )
+        self._backend = gradient_backend()
         if batch_size is not None and batch_size < 1:
             raise OptionError(f"batch_size must be 1 or more; received {batch_size}")
         _check_classifier(model)

@@ -62,8 +62,7 @@ def objective(ops: Any, loss: str, logits: Any, labels: Any, target_classes: Any
         ops: ``numpy`` or ``keras.ops``.
         loss: one of ``LOSSES``.
         logits: (N, classes).
-        labels: the photos' own classes, one-hot.
-        target_classes: the classes that the attack aims at, one-hot; None for any class but the photo's own.
+        labels, target_classes: as in ``Goal``, one-hot.
     """
     if loss == DLR:
         return dlr(ops, logits, labels) if target_classes is None else targeted_dlr(ops, logits, labels, target_classes)

@@ -17,9 +17,8 @@ import numpy.typing as npt
 
 from tledge.attacks.integer_change import round_change
 from tledge.attacks.threat_model import LINF, WHITE, ThreatModel
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 
-Floats = npt.NDArray[np.float32]
 Window = tuple[slice, slice]
 
 CHANNELS = 3
@@ -211,8 +210,7 @@ def _peaks(side: int, turned: bool) -> Floats:
     half = side // 2
     peaks = np.concatenate([_peak(half, side), -_peak(side - half, side)])
     peaks /= np.linalg.norm(peaks)
-    pattern: Floats = np.ascontiguousarray(peaks.T if turned else peaks, dtype=np.float32)
-    return pattern
+    return np.ascontiguousarray(peaks.T if turned else peaks, dtype=np.float32)
 
 
 def _peak(rows: int, columns: int) -> npt.NDArray[np.float64]:

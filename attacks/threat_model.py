@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from tledge.attacks.integer_change import round_change
 from tledge.core.errors import OptionError, UnknownNameError
-from tledge.core.images import Pixels
-
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats, Pixels
 
 LINF = "linf"
 L2 = "l2"
@@ -117,8 +115,7 @@ class ThreatModel:
             gradients: float32 (N, height, width, 3).
         """
         if self.norm == LINF:
-            signs: Floats = np.sign(gradients)
-            return signs
+            return np.sign(gradients)
         lengths = _lengths(gradients)
         return gradients * _each_photo(1 / np.where(lengths > 0, lengths, 1), gradients)
 

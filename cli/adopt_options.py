@@ -24,16 +24,16 @@ class DescriptionOptions:
         None,
         "logits or probabilities; for a single output and two classes, sigmoid or logit of the second class.",
         group="Model",
-        default_text="found from its predictions",
+        default_text="inferred from its predictions",
     )
     input_size: str | None = option(
-        None, "HEIGHTxWIDTH, if the model leaves it open (96x96).", group="Model", default_text="that of the model"
+        None, "HEIGHTxWIDTH, if the model does not fix it (96x96).", group="Model", default_text="that of the model"
     )
     layout: str | None = option(
         None,
         "Order of the input's axes, if its shape does not show it: nhwc or nchw.",
         group="Model",
-        default_text="found from its shape",
+        default_text="inferred from its shape",
     )
     colour: str | None = option(
         None, "Channels: rgb, bgr or grey.", group="Preprocessing", default_text="those in the file, or rgb"
@@ -57,10 +57,7 @@ class DescriptionOptions:
         default_text="that in the file, or none",
     )
     resize: str | None = option(
-        None,
-        "How photos are resized to the input: stretch or crop.",
-        group="Preprocessing",
-        default_text="stretch",
+        None, "How photos are resized to the input: stretch or crop.", group="Preprocessing", default_text="stretch"
     )
 
 

@@ -26,7 +26,7 @@ NAME_WIDTH = 60
 LEGENDS = {
     "throughput": "images/s: at the best batch size",
     "agreement": "agrees: with the Keras model",
-    "parity_bits": "same class, bits: fraction of the photos as on this machine; diff.: the largest of a logit",
+    "parity_bits": "same class, bits: fraction of the photos as on this machine; diff.: largest difference of a logit",
 }
 """What the caption says of a metric that was measured."""
 
@@ -44,18 +44,13 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
     width -= max(len(text) for text in flags.values())
     columns = [column for column in shown_columns(TERMINAL_COLUMNS, rows) if width >= column.metric.least_width]
     flagged = any(len(text) for text in flags.values())
-    table = plain_table(
-        ("artifact", "left"),
-        ("target", "left"),
-        *(_heading(column, wide=width >= WIDE) for column in columns),
-        *((("", "left"),) if flagged else ()),
-    )
+    headings = (_heading(column, wide=width >= WIDE) for column in columns)
+    table = plain_table("artifact", "target", *headings, *(("",) if flagged else ()))
     for row in rows:
         cells = [_cell(column, row, rows, wide=width >= WIDE) for column in columns]
         table.add_row(row.artifact, row.target, *cells, *([flags[row.name]] if flagged else []))
     measured = {metric for row in rows for metric in row.measured}
     table.caption = "; ".join(["* best of its column", *(LEGENDS[name] for name in LEGENDS if name in measured)])
-    table.caption_justify = "left"
     return table
 
 
@@ -64,13 +59,12 @@ def corruption_table(rows: Sequence[Row]) -> Any:
     measured = [row for row in rows if row.corrupted is not None]
     if not measured:
         return None
-    table = plain_table(("on corrupted photos", "left"), ("top-1", "right"), ("mCE (95%)", "left"))
+    table = plain_table("on corrupted photos", ("top-1", "right"), "mCE (95%)")
     for row in measured:
         interval = row.corruption_error_interval or (0.0, 0.0)
         error = ABSENT if row.corruption_error is None else f"{row.corruption_error:.2f} ({interval_text(interval, 2)})"
         table.add_row(row.artifact, f"{row.corrupted:.3f}", error)
     table.caption = "top-1: over all corruptions and severities; mCE: errors as a multiple of the float32 artifact's"
-    table.caption_justify = "left"
     return table
 
 
@@ -85,39 +79,32 @@ def attack_table(rows: Sequence[Row]) -> Any:
         return None
     eps = sorted({point.eps for row in measured for point in row.robust})
     masked = any(GRADIENT_MASKING in row.flags for row in measured)
-    table = plain_table(
-        ("under attack", "left"),
-        *((f"eps {value:g}" if value else "clean", "right") for value in eps),
-        *((("", "left"),) if masked else ()),
-    )
+    shown = ((f"eps {value:g}" if value else "clean", "right") for value in eps)
+    table = plain_table("under attack", *shown, *(("",) if masked else ()))
     for row in measured:
         accuracy = {point.eps: f"{point.accuracy:.3f}" for point in row.robust}
         mark = [Text("⚠ gradient masking", DOUBTFUL)] if GRADIENT_MASKING in row.flags else []
         table.add_row(row.artifact, *(accuracy.get(value, ABSENT) for value in eps), *mark)
     norm = "the length of the change" if measured[0].robust_norm == "l2" else "the largest change of a value"
     table.caption = f"accuracy under the worst of all attacks, chosen for each photo; eps: {norm}, in 1/255"
-    table.caption_justify = "left"
     return table
 
 
 def profile_table(profile: Profile) -> Any:
     """Returns a Rich table of an artifact's slowest operators."""
-    table = plain_table(
-        (f"{profile.artifact} on {profile.target}", "left"), ("operator", "left"), ("ms", "right"), ("share", "right")
-    )
+    table = plain_table(f"{profile.artifact} on {profile.target}", "operator", ("ms", "right"), ("share", "right"))
     for item in profile.operators[:SLOWEST]:
         table.add_row(item.name[:NAME_WIDTH], item.kind, f"{item.milliseconds:.3f}", f"{item.share:.1%}")
     rest = profile.operators[SLOWEST:]
     if rest:
         share = sum(item.share for item in rest)
         table.caption = f"{len(rest)} more operators take {share:.0%}; all are in profile.json"
-        table.caption_justify = "left"
     return table
 
 
-def _heading(column: Column, *, wide: bool) -> tuple[str, Any]:
+def _heading(column: Column, *, wide: bool) -> str | tuple[str, Any]:
     if column.name == "top1":
-        return "test top-1 (95%)" if wide else "top-1", "left"
+        return "test top-1 (95%)" if wide else "top-1"
     return column.metric.terminal, "right"
 
 

@@ -16,14 +16,17 @@ from tledge.cli.messages import flag, register_options, translate
 from tledge.core.errors import OptionError
 from tledge.core.options import ARGUMENTS, REQUIRED, Option, options_of
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="Output")]
+"""The option that every command has."""
+
 
 @dataclass(frozen=True)
 class Given:
     """The options that a command was given.
 
     Attributes:
-        command: its name.
-        context: of the command.
+        command: the command's name.
+        context: the command's context.
         raw: the values as the command line gave them, by parameter.
         options: the declared options of the command.
     """
@@ -36,10 +39,7 @@ class Given:
     @property
     def names(self) -> frozenset[str]:
         """The parameters that are given on the command line."""
-        sources = {name: self.context.get_parameter_source(name) for name in self.raw}
-        return frozenset(
-            name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"
-        )
+        return frozenset(name for name in self.raw if is_given(self.context, name))
 
     def values(self, *declared: Any) -> dict[str, Any]:
         """Returns the given options as keyword arguments of the Python function.
@@ -57,6 +57,12 @@ class Given:
     def flags(self, names: Collection[str]) -> list[str]:
         """Returns what the command line calls those of some parameters that are given."""
         return [flag(item) for item in self.options if item.name in names and item.name in self.names]
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter of a command is given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 class GroupedCommand(TyperCommand):
@@ -99,7 +105,9 @@ def build_command(
 
     def decorate(body: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(body, include_extras=True)
-        own = [item.replace(annotation=hints[item.name]) for item in list(_parameters(body).values())[1:]]
+        keyword_only = inspect.Parameter.KEYWORD_ONLY
+        names = list(inspect.signature(body).parameters.values())[1:]
+        own = [item.replace(annotation=hints[item.name], kind=keyword_only) for item in names]
         register_options(name, [*options, *map(_own_option, own)])
 
         @functools.wraps(body)
@@ -124,11 +132,6 @@ def build_command(
     return decorate
 
 
-def _parameters(body: Callable[..., None]) -> Mapping[str, inspect.Parameter]:
-    keyword_only = inspect.Parameter.KEYWORD_ONLY
-    return {name: item.replace(kind=keyword_only) for name, item in inspect.signature(body).parameters.items()}
-
-
 def _in_groups(parameters: Sequence[inspect.Parameter], order: Mapping[str, int]) -> list[inspect.Parameter]:
     def place(item: inspect.Parameter) -> int:
         panel = getattr(item.annotation.__metadata__[0], "rich_help_panel", None)
@@ -142,16 +145,13 @@ def _own_option(parameter: inspect.Parameter) -> Option:
     details = parameter.annotation.__metadata__[0]
     declared = [text for text in getattr(details, "param_decls", None) or () if text.startswith("--")]
     return Option(
-        name=parameter.name,
-        annotation=parameter.annotation,
-        default=parameter.default,
-        help=details.help or "",
+        parameter.default,
+        details.help or "",
         group=details.rich_help_panel or "Other options",
-        default_text="",
-        allowed=None,
         flag=declared[0].lstrip("-") if declared else "",
         metavar=details.metavar or "",
-        separator="",
+        name=parameter.name,
+        annotation=parameter.annotation,
     )
 
 
@@ -174,17 +174,12 @@ def _default_text(item: Option) -> str:
 def _declaration(item: Option, help_text: str) -> Any:
     if item.group == ARGUMENTS:
         return typer.Argument(metavar=item.metavar or None, help=help_text, show_default=False)
-    kind, _ = _kind(item)
+    kind, many = _kind(item)
     name = flag(item)
     if kind is bool and item.default is not False:
         name = f"{name}/{name.replace('--', '--no-', 1)}"
-    metavar = item.metavar or (_numbers_metavar(item) if kind is not bool else "")
+    metavar = item.metavar or ("NUMBERS" if many and kind in (int, float) else "")
     return typer.Option(name, help=help_text, metavar=metavar or None, show_default=False, rich_help_panel=item.group)
-
-
-def _numbers_metavar(item: Option) -> str:
-    kind, many = _kind(item)
-    return "NUMBERS" if many and kind in (int, float) else ""
 
 
 def _typer_type(item: Option) -> Any:
@@ -221,11 +216,7 @@ def _read(item: Option, value: Any) -> Any:
 
 
 def _read_numbers(item: Option, text: str, kind: type) -> tuple[Any, ...]:
-    """Reads numbers separated by commas, each once.
-
-    Raises:
-        OptionError: the text is something else; the message gives an example.
-    """
+    """Reads numbers separated by commas, each once. Raises OptionError, with an example, for any other text."""
     try:
         return tuple(dict.fromkeys(kind(part) for part in text.split(item.separator)))
     except ValueError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tledge.cli.bench_table import terminal_text
 from tledge.cli.tables import plain_table
 from tledge.core.metric_catalogue import METRICS
-from tledge.core.number_text import ABSENT, interval_text
+from tledge.core.number_text import ABSENT, cell_name, interval_text, listed
 
 if TYPE_CHECKING:
     from tledge.bench.compare.comparison import ComparedRow, Comparison
@@ -39,11 +39,11 @@ def comparison_table(comparison: Comparison, width: int) -> Any:
     measured = {metric for row in comparison.rows for metric in row.changes}
     shown = [metric for metric, least in LEAST_WIDTHS.items() if width >= least and metric in measured]
     table = plain_table(
-        ("artifact", "left"),
-        ("target", "left"),
-        ("", "left"),
+        "artifact",
+        "target",
+        "",
         ("p50 ms", "right"),
-        ("ratio (95%)" if width >= WIDE else "ratio", "left"),
+        "ratio (95%)" if width >= WIDE else "ratio",
         *((METRICS[metric].terminal, "right") for metric in shown),
     )
     for row in comparison.rows:
@@ -109,7 +109,7 @@ def _result(rows: Iterable[ComparedRow]) -> str:
 
 def _measured_again(rows: Iterable[ComparedRow]) -> list[str]:
     names = [row.name for row in rows if row.again]
-    return [f"The earlier file was measured again, in turns with the new one: {_first_three(names)}"] if names else []
+    return [f"The earlier file was measured again, in turns with the new one: {listed(names, 3)}"] if names else []
 
 
 def _matched_loosely(rows: Iterable[ComparedRow]) -> list[str]:
@@ -121,7 +121,7 @@ def _no_verdicts(rows: Iterable[ComparedRow]) -> list[str]:
     for row in rows:
         if row.no_latency_verdict:
             by_reason.setdefault(row.no_latency_verdict, []).append(row.name)
-    return [f"Latency of {_first_three(names)} was not judged: {reason}" for reason, names in by_reason.items()]
+    return [f"Latency of {listed(names, 3)} was not judged: {reason}" for reason, names in by_reason.items()]
 
 
 def _other_photos(rows: Iterable[ComparedRow]) -> list[str]:
@@ -141,9 +141,5 @@ def _sizes(rows: Iterable[ComparedRow]) -> list[str]:
 
 
 def _one_sided(what: str, cells: Iterable[tuple[str, str]]) -> list[str]:
-    names = [f"{artifact} on {target}" for artifact, target in cells]
+    names = [cell_name(artifact, target) for artifact, target in cells]
     return [f"{what}: {', '.join(names)}"] if names else []
-
-
-def _first_three(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -33,9 +33,8 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
     Raises:
         typer.Exit: always with code 1, instead of the error.
     """
-    os.environ.setdefault(
-        "TF_FORCE_GPU_ALLOW_GROWTH", "true"
-    )  # the cells of a benchmark share the GPU with this process
+    # The cells of a benchmark share the GPU with this process.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     atexit.register(silence_last_words)
     log = LibraryLog()
     interrupts = Interrupts()

@@ -76,7 +76,7 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(
     name="tledge",
     cls=LazyGroup,
-    epilog="Begin with: tledge demo",
+    epilog="Get started: tledge demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help in plain text: importing Rich takes longer than all the rest of --help

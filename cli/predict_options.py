@@ -13,11 +13,7 @@ GROUPS = ("Input", "Prediction", "Output", "Service")
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """All options of ``tledge predict``.
-
-    Raises:
-        OptionError: a number is out of range.
-    """
+    """All options of ``tledge predict``. Raises OptionError if a number is out of range."""
 
     artifact: Path = option(
         REQUIRED,
@@ -32,11 +28,7 @@ class PredictOptions:
         metavar="SOURCE...",
     )
     watch: Path | None = option(
-        None,
-        "Classify new images in this folder until stopped.",
-        group="Input",
-        default_text="none",
-        metavar="DIR",
+        None, "Classify new images in this folder until stopped.", group="Input", default_text="none", metavar="DIR"
     )
     camera: str | None = option(
         None,
@@ -52,10 +44,7 @@ class PredictOptions:
         metavar="N",
     )
     target: str | None = option(
-        None,
-        "runtime:device:threads.",
-        group="Prediction",
-        default_text="the CPU, all cores of this process",
+        None, "runtime:device:threads.", group="Prediction", default_text="the CPU, all cores of this process"
     )
     top: int = option(3, "Number of classes to show.", group="Output", allowed=Limits(least=1))
 

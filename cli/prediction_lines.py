@@ -40,21 +40,21 @@ class PredictionLines:
         self.read = 0
         self.unreadable = 0
 
-    def show(self, answer: FrameResult) -> None:
-        """Prints an answer: a line of text, or of JSON."""
-        dropped = {} if answer.dropped is None else {"dropped": answer.dropped}
-        if answer.error:
+    def show(self, result: FrameResult) -> None:
+        """Prints a result: a line of text, or of JSON."""
+        dropped = {} if result.dropped is None else {"dropped": result.dropped}
+        if result.error:
             self.unreadable += 1
-            self._terminal.print_json({"image": answer.name, "error": answer.error, **dropped})
-            self._terminal.print_line(_printable(answer.error))
+            self._terminal.print_json({"image": result.name, "error": result.error, **dropped})
+            self._terminal.print_line(_printable(result.error))
         else:
             self.read += 1
-            predictions = [vars(item) for item in answer.predictions]
-            milliseconds = round(answer.milliseconds, 3)
-            self._terminal.print_json({"image": answer.name, "predictions": predictions, "ms": milliseconds, **dropped})
-            self._terminal.print_line(self._line(answer))
-        if answer.dropped:
-            self._note_dropped(answer.dropped)
+            predictions = [vars(item) for item in result.predictions]
+            milliseconds = round(result.milliseconds, 3)
+            self._terminal.print_json({"image": result.name, "predictions": predictions, "ms": milliseconds, **dropped})
+            self._terminal.print_line(self._line(result))
+        if result.dropped:
+            self._note_dropped(result.dropped)
 
     def summarize(self, dropped: int | None) -> None:
         """Prints the number of images, and of dropped frames for a live source."""
@@ -65,11 +65,11 @@ class PredictionLines:
             parts.append(f"{dropped:,} dropped")
         self._terminal.print_line(", ".join(parts))
 
-    def _line(self, answer: FrameResult) -> str:
-        name = _printable(answer.name)
+    def _line(self, result: FrameResult) -> str:
+        name = _printable(result.name)
         self._width = max(self._width, min(len(name), WIDEST_NAME))
-        scores = "   ".join(f"{item.label:<{self._label_width}} {item.score:.3f}" for item in answer.predictions)
-        return f"{name:<{self._width}}   {scores}   {answer.milliseconds:6.1f} ms"
+        scores = "   ".join(f"{item.label:<{self._label_width}} {item.score:.3f}" for item in result.predictions)
+        return f"{name:<{self._width}}   {scores}   {result.milliseconds:6.1f} ms"
 
     def _note_dropped(self, dropped: int) -> None:
         """Notes dropped frames the first time, and again after a minute if there are more."""

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperOption
 from typer.models import TyperPath
 
+from tledge.cli.command_builder import is_given
 from tledge.core.errors import OptionError
 
 SPARE_MEMORY = 512 * 2**20
@@ -92,8 +93,7 @@ def arguments_given(
     found: list[str | Path] = []
     for parameter in context.command.params:
         name = str(parameter.name)
-        source = context.get_parameter_source(name)
-        if name in without or source is None or source.name != "COMMANDLINE":
+        if name in without or not is_given(context, name):
             continue
         value = context.params[name]
         if isinstance(parameter, TyperOption) and parameter.is_flag:
@@ -123,7 +123,7 @@ def predict_service(
         OptionError: the program is not installed here, the artifact is absent, or standard input has no feed.
     """
     if not artifact.is_file():
-        raise OptionError(f"no artifact '{artifact}' to make a service of; copy it here first")
+        raise OptionError(f"cannot create a service: no artifact '{artifact}'; copy it here first")
     if ("-" in arguments) is not bool(feed):
         raise OptionError(
             "a service has no standard input: name a command for '-', as in --feed 'rpicam-vid --codec mjpeg -o -'"
@@ -168,7 +168,7 @@ def unit_text(service: Service) -> str:
     )
     mounts = f"RequiresMountsFor={' '.join(_quoted(str(path)) for path in service.paths)}\n" if service.paths else ""
     return (
-        "# Made by tledge predict --systemd. Changes: sudo systemctl edit tledge\n"
+        "# Created by tledge predict --systemd. To change it: sudo systemctl edit tledge\n"
         "[Unit]\n"
         f"Description=tledge: {_whole(shown)}\n"
         f"{mounts}"
@@ -219,7 +219,7 @@ def _whole(value: str) -> str:
     """Returns a value that is not split into words, each % doubled."""
     _check(value)
     if value.endswith("\\") or value != value.strip():
-        raise OptionError(f"a systemd unit cannot contain the name {value!r}: its ends would be lost; rename it")
+        raise OptionError(f"a systemd unit cannot contain the name {value!r}: systemd would strip its ends; rename it")
     return value.replace("%", "%%")
 
 

@@ -26,15 +26,15 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
     sparse = any(item.compressed_size is not None for item in artifacts)
     more = (("largest diff.", "right"), ("XNNPACK", "right")) if wide else ()
     table = plain_table(
-        ("artifact", "left"),
+        "artifact",
         ("size", "right"),
         ("of float32", "right"),
         *((("compressed", "right"),) if sparse else ()),
         ("agrees", "right"),
-        ("val top-1", "left"),
+        "val top-1",
         ("SNR dB", "right"),
         *more,
-        ("", "left"),
+        "",
     )
     baseline = {item.format: item.size for item in artifacts if item.recipe == "float32"}
     for item in artifacts:
@@ -60,7 +60,6 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
     compared = next((item.parity for item in artifacts if item.parity is not None), None)
     if compared is not None:
         table.caption = f"agrees: with the Keras model, on {compared.images} {compared.split} photos; (change from it)"
-        table.caption_justify = "left"
     return table
 
 
@@ -74,9 +73,7 @@ def _delegated(item: ExportedArtifact) -> str:
 
 def trials_table(search: MaxDropSearch) -> Any:
     """Returns a Rich table of the trials of a search within a maximum drop."""
-    table = plain_table(
-        ("recipe", "left"), ("points lost", "right"), ("size", "right"), ("ms, 1 thread", "right"), ("", "left")
-    )
+    table = plain_table("recipe", ("points lost", "right"), ("size", "right"), ("ms, 1 thread", "right"), "")
     for trial in search.trials:
         name = f"{trial.recipe}, {len(trial.float_layers)} in float32" if trial.float_layers else trial.recipe
         stem = f"{trial.recipe}-mixed" if trial.float_layers else trial.recipe
@@ -98,21 +95,23 @@ SHOWN_LAYERS = 12
 
 def sensitivity_table(search: MaxDropSearch) -> Any:
     """Returns a Rich table of the layers that lose most when they alone are quantized."""
-    table = plain_table(("most sensitive layers", "left"), ("noise alone", "right"), ("stays", "left"))
+    table = plain_table("most sensitive layers", ("noise alone", "right"), "stays")
     (last,) = search.trials[-1:]
     for name, noise in search.sensitivity[:SHOWN_LAYERS]:
         table.add_row(name, f"{noise:.1e}", "float32" if name in last.float_layers else "int8")
     if len(search.sensitivity) > SHOWN_LAYERS:
         table.caption = f"{len(search.sensitivity) - SHOWN_LAYERS} more in artifacts/export.json"
-        table.caption_justify = "left"
     return table
 
 
-def plain_table(*columns: tuple[str, Any]) -> Any:
-    """Returns an empty Rich table of aligned columns without lines; each column is (heading, justify)."""
+def plain_table(*columns: str | tuple[str, Any]) -> Any:
+    """Returns an empty Rich table without lines; a column is a heading, aligned left, or (heading, alignment)."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name, justify in columns:
-        table.add_column(name, justify=justify, no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", caption_justify="left")
+    for column in columns:
+        if isinstance(column, str):
+            table.add_column(column, no_wrap=True)
+        else:
+            table.add_column(column[0], justify=column[1], no_wrap=True)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,8 +58,7 @@ class Terminal:
     def print_line(self, line: str) -> None:
         """Prints a line unchanged and immediately, whatever its width; nothing with ``--json``."""
         if not self.as_json:
-            self._out.file.write(line + "\n")
-            self._out.file.flush()
+            print(line, file=self._out.file, flush=True)
 
     def print_sentence(self, text: str) -> None:
         """Prints a sentence, wrapped to the width of the terminal; nothing with ``--json``."""
@@ -85,22 +85,17 @@ class Terminal:
         """Prints one line of JSON if ``--json`` was given."""
         if self.as_json:
             line = json.dumps(content, ensure_ascii=False, allow_nan=False, default=str)
-            if not _is_unicode(line):  # a file name in another encoding: escapes can be decoded, "?" cannot
+            if re.search(r"[\ud800-\udfff]", line):  # a file name in another encoding: only escapes can be decoded
                 line = json.dumps(content, allow_nan=False, default=str)
-            self._out.file.write(line + "\n")
-            self._out.file.flush()
+            print(line, file=self._out.file, flush=True)
 
     @property
     def can_ask(self) -> bool:
-        """Whether questions can be answered: input and error output are a terminal."""
+        """Whether the user can be asked: input and error output are a terminal."""
         return not self.as_json and self._err.is_terminal and sys.stdin.isatty()
 
     def ask(self, question: str, default: str | None) -> str:
-        """Asks a question and returns the answer; ``default`` for an empty answer.
-
-        Raises:
-            KeyboardInterrupt: the input ended instead.
-        """
+        """Asks a question; ``default`` stands for an empty reply. Raises KeyboardInterrupt if the input ends."""
         hint = "" if default is None else f" [{default or 'none'}]"
         self._err.print(f"{question}{hint}: ", end="", soft_wrap=True)
         answer = sys.stdin.readline()
@@ -110,8 +105,7 @@ class Terminal:
 
     def note(self, message: str) -> None:
         """Prints a line about the progress on standard error, also with ``--json``."""
-        self._err.file.write(f"{self.translate(message)}\n")
-        self._err.file.flush()
+        print(self.translate(message), file=self._err.file, flush=True)
 
     def fail(self, message: str) -> None:
         """Prints an error on standard error."""
@@ -135,14 +129,6 @@ class Terminal:
     def error_console(self) -> Any:
         """The Rich console on standard error."""
         return self._err
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class _Silent(Progress):

@@ -5,7 +5,9 @@ Imports nothing but the standard library, numpy and Pillow, and none of them unt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tledge.core.lazy_exports import lazy_names
 
 if TYPE_CHECKING:
     from tledge.core.artifact import Artifact, read_artifact, write_artifact
@@ -64,11 +66,6 @@ __all__ = [
     "write_results",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            from importlib import import_module
-
-            return getattr(import_module(f"tledge.core.{module}"), name)
-    raise AttributeError(f"module 'tledge.core' has no attribute '{name}'")
+__getattr__ = lazy_names(
+    __name__, {name: f"tledge.core.{module}" for module, names in _MODULES.items() for name in names}
+)

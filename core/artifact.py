@@ -19,13 +19,7 @@ from tledge.core.sidecar import Sidecar
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file and its sidecar.
-
-    Attributes:
-        path: the model file.
-        format: "tflite", "onnx" or "keras".
-        sidecar: the description of the model.
-    """
+    """A model file in the format "tflite", "onnx" or "keras", and its sidecar."""
 
     path: Path
     format: str
@@ -58,7 +52,7 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
     Args:
         path: where to write it; the suffix decides the format.
         model: the model file's bytes, without a sidecar.
-        sidecar: the sidecar to write.
+        sidecar: its description.
     """
     model_format = sidecar_storage.format_of(path)
     labels = "".join(f"{label}\n" for label in sidecar.class_names).encode()
@@ -68,9 +62,7 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
     # If the process is killed, the sidecar beside the model may be missing, but never wrong.
     path_beside(path).unlink(missing_ok=True)
     atomic.write_bytes(path, content)
-    artifact = Artifact(path, model_format, sidecar)
-    atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})
-    return artifact
+    return write_sidecar_beside(path, sidecar)
 
 
 def move_artifact(artifact: Artifact, path: Path) -> Artifact:
@@ -102,14 +94,13 @@ def read_artifact(path: Path) -> Artifact:
                 f"'{path}' has no sidecar: it was cut off in copying, or 'tledge export' did not create it; copy it"
                 " again, export it from its run, or describe a model made elsewhere with 'tledge adopt'"
             )
-        adopted, recorded = _read_beside(beside)
-        artifact = Artifact(path, model_format, adopted)
-        _check_sha256(artifact, recorded)
+        artifact = Artifact(path, model_format, Sidecar.load(beside))
+        _check_sha256(artifact)
         return artifact
     artifact = Artifact(path, model_format, Sidecar.from_json(inside, str(path)))
     if beside.exists():
-        outside, recorded = _read_beside(beside)
-        _check_sha256(artifact, recorded)
+        outside = Sidecar.load(beside)
+        _check_sha256(artifact)
         if outside != artifact.sidecar:
             raise ArtifactError(
                 f"'{beside.name}' does not match '{path}': it was edited, but the sidecar inside the file was not;"
@@ -119,29 +110,20 @@ def read_artifact(path: Path) -> Artifact:
 
 
 def write_sidecar_beside(path: Path, sidecar: Sidecar) -> Artifact:
-    """Writes the sidecar of a model made elsewhere beside its file, which is not changed."""
+    """Writes a sidecar beside a model file, which is not changed."""
     artifact = Artifact(path, sidecar_storage.format_of(path), sidecar)
     atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})
     return artifact
 
 
 def read_exported(path: Path, source: Artifact) -> Artifact:
-    """Reads an artifact that was exported from the Keras model ``source``.
-
-    Raises:
-        ArtifactError: it cannot be read, or was exported from another model.
-    """
+    """Reads an artifact. Raises ArtifactError if it was not exported from the Keras model ``source``."""
     artifact = read_artifact(path)
     if artifact.sidecar.source_sha256 != source.sha256:
         source_run = artifact.sidecar.source_run
         origin = f"was exported from another model (run {source_run})" if source_run else "was made elsewhere"
         raise ArtifactError(f"'{path}' {origin}; export this run again with `overwrite=True`, or remove the file")
     return artifact
-
-
-def _read_beside(beside: Path) -> tuple[Sidecar, str]:
-    """Returns the sidecar beside a model, and the SHA-256 of its model file. Raises ArtifactError."""
-    return Sidecar.load(beside), _ArtifactDigest.load(beside).artifact_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +135,9 @@ class _ArtifactDigest(
     artifact_sha256: str
 
 
-def _check_sha256(artifact: Artifact, recorded: str) -> None:
+def _check_sha256(artifact: Artifact) -> None:
     """Raises ArtifactError unless the sidecar beside the model was written for this file."""
+    recorded = _ArtifactDigest.load(path_beside(artifact.path)).artifact_sha256
     if recorded != artifact.sha256:
         raise ArtifactError(
             f"'{path_beside(artifact.path).name}' does not match '{artifact.path}': it records SHA-256"

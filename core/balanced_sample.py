@@ -18,8 +18,7 @@ def choose_balanced(items: Sequence[T], labels: Sequence[int], count: int, seed:
     The order of the classes is shuffled in each turn, so that an incomplete last turn favours no class.
 
     Args:
-        items: the items to choose from.
-        labels: the class of each item.
+        items, labels: what to choose from, and the class of each item.
         count: number of items to draw; all items if there are fewer.
         seed: of the random choice.
     """

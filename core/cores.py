@@ -43,7 +43,8 @@ def cpu_quota(root: Path = Path("/")) -> float:
         if kind == "cgroup2" and "" in paths:
             read, path = _quota, paths[""]
         elif kind == "cgroup" and "cpu" in options.split(","):
-            read, path = _quota_of_version_1, _path_of_cpu(paths)
+            of_cpu = (path for controllers, path in paths.items() if "cpu" in controllers.split(","))
+            read, path = _quota_of_version_1, next(of_cpu, "/")
         else:
             continue
         mounted, mount_point = fields.split(" ")[3:5]
@@ -59,17 +60,10 @@ def _counted() -> int:
     return os.cpu_count() or 1
 
 
-def _path_of_cpu(paths: dict[str, str]) -> str:
-    return next((path for controllers, path in paths.items() if "cpu" in controllers.split(",")), "/")
-
-
 def _upwards(mount_point: Path, path: str, mounted: str) -> Iterator[Path]:
-    """Yields the folders of a group and of the groups above it, as far as this process sees them.
+    """Yields the folders of the group ``path`` and of the groups above it, as far as this process sees them.
 
-    Args:
-        mount_point: where the groups are mounted.
-        path: the path of the group, from the root of all groups.
-        mounted: the group that is mounted at ``mount_point``; in a container its own.
+    ``mounted`` is the group that is mounted at ``mount_point``; in a container its own.
     """
     inner = PurePosixPath(path)
     below = inner.relative_to(mounted) if inner.is_relative_to(mounted) and ".." not in inner.parts else PurePosixPath()
@@ -81,10 +75,13 @@ def _upwards(mount_point: Path, path: str, mounted: str) -> Iterator[Path]:
 def _quota(group: Path) -> float:
     """Reads ``cpu.max``: "150000 100000", microseconds of time per period, or "max 100000"."""
     quota, _, period = read_text(group / "cpu.max").partition(" ")
-    return float(quota) / float(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf
+    return _divided(quota, period)
 
 
 def _quota_of_version_1(group: Path) -> float:
     """Reads the quota of a version 1 group, where -1 means no quota."""
-    quota, period = (read_text(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    return _divided(read_text(group / "cpu.cfs_quota_us"), read_text(group / "cpu.cfs_period_us"))
+
+
+def _divided(quota: str, period: str) -> float:
     return float(quota) / float(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf

@@ -35,11 +35,7 @@ def saturates() -> bool:
 
 
 def mismatch(cpu: str) -> str:
-    """Returns why this machine may compute other logits than the CPU an artifact was made for; empty if it may not.
-
-    Args:
-        cpu: the ``cpu`` of the artifact's sidecar.
-    """
+    """Returns why this machine may compute other logits than the CPU of an artifact's sidecar; empty if it may not."""
     return _explain(cpu, platform.machine(), saturating=saturates())
 
 

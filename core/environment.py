@@ -10,6 +10,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +60,8 @@ def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
     """Returns the versions of those distributions that are installed."""
     versions = {}
     for name in distributions:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return versions
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,7 +44,7 @@ def batches(paths: Sequence[Path], size: tuple[int, int], rule: str, batch_size:
     Args:
         paths: image files.
         size: (height, width) of the result.
-        rule: the resize rule.
+        rule: one of ``images.RESIZE_RULES``.
         batch_size: images per batch; the last one may have fewer.
 
     Yields:
@@ -52,11 +53,6 @@ def batches(paths: Sequence[Path], size: tuple[int, int], rule: str, batch_size:
     Raises:
         ImageError: a file cannot be read as an image.
     """
-    pending: list[Pixels] = []
-    for image in map_ahead(lambda path: images.load_pixels(path, size, rule), paths, ahead=2 * batch_size):
-        pending.append(image)
-        if len(pending) == batch_size:
-            yield np.stack(pending)
-            pending = []
-    if pending:
-        yield np.stack(pending)
+    loaded = map_ahead(lambda path: images.load_pixels(path, size, rule), paths, ahead=2 * batch_size)
+    while batch := list(islice(loaded, batch_size)):
+        yield np.stack(batch)

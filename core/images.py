@@ -34,7 +34,7 @@ DECODING = 2
 """The version of the decoding: increased whenever photos give other pixels, so that caches are recomputed."""
 
 REDUCED = 2
-"""A JPEG that is decoded at a reduced size must still be this many times the wanted size along both axes."""
+"""A JPEG decoded at a reduced size is still at least this many times the wanted size along both axes."""
 
 LARGEST = 400e6
 """The most bytes that decoding a photo may take, for a board of 1 GB: 50 megapixels, or many more for a JPEG."""
@@ -49,6 +49,7 @@ STRIP = 64
 """Rows to convert to RGB at a time, if the conversion takes several steps."""
 
 Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in an image, in pixels."""
 
@@ -66,13 +67,7 @@ def is_image_name(path: Path) -> bool:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Returns the image files in a folder and its subfolders, sorted, without hidden ones.
-
-    Links to folders are not followed, so there are no loops.
-
-    Raises:
-        OSError: a folder cannot be read.
-    """
+    """Returns the image files below a folder, sorted, without hidden ones and linked folders. Raises OSError."""
 
     def fail(error: OSError) -> None:
         raise error
@@ -93,7 +88,7 @@ def decode(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
             of its size, the smallest that is at least twice ``at_least`` along both axes. By default in full size.
 
     Returns:
-        An RGB image, upright, of any size; the first frame of an animation.
+        An upright RGB image; the first frame of an animation.
 
     Raises:
         ImageError: the file does not exist, may not be read, is empty, cut off, too large, or not an image.
@@ -135,17 +130,14 @@ def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish:
     except TledgeError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"not a readable image: '{name}' ({len(content):,} bytes) has an unknown image format"
-        ) from error
+        size = f"({len(content):,} bytes)"
+        raise ImageError(f"not a readable image: '{name}' {size} has an unknown image format") from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise ImageError(f"not a readable image: '{name}' is too large: {error or 'out of memory'}") from error
     except Exception as error:
-        if "truncated" in str(error).lower():
-            raise ImageError(
-                f"not a readable image: '{name}' is a truncated {kind} ({len(content):,} bytes)"
-            ) from error
-        raise ImageError(f"not a readable image: '{name}' is a broken {kind} ({error})") from error
+        truncated = "truncated" in str(error).lower()
+        problem = f"truncated {kind} ({len(content):,} bytes)" if truncated else f"broken {kind} ({error})"
+        raise ImageError(f"not a readable image: '{name}' is a {problem}") from error
 
 
 def _open(content: bytes) -> ImageFile:
@@ -196,11 +188,7 @@ def _as_jpeg(image: ImageFile) -> JpegImageFile | None:
 def _filled(upright: Image.Image, full: tuple[int, int], scale: int, orientation: int) -> Box:
     """Returns the box that the photo fills in a reduced image, whose last column and row may be only partly filled.
 
-    Args:
-        upright: the reduced image, upright.
-        full: (width, height) of the photo in the file.
-        scale: the denominator of the fraction to which it was reduced.
-        orientation: the EXIF orientation that was applied.
+    ``full`` is (width, height) in the file, before it was reduced to 1 / ``scale`` and turned by its EXIF orientation.
     """
     width, height = full[0] / scale, full[1] / scale
     if orientation in _ON_ITS_SIDE:
@@ -262,13 +250,8 @@ def _from_numbers(image: Image.Image) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    coloured = image.convert("RGBA")
-    background = Image.new("RGBA", coloured.size, "white")
-    return Image.alpha_composite(background, coloured).convert("RGB")
-
-
-def _stretch(box: Box, height: int, width: int) -> Box:
-    return box
+    background = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
 
 
 def _crop(box: Box, height: int, width: int) -> Box:
@@ -280,19 +263,20 @@ def _crop(box: Box, height: int, width: int) -> Box:
     return left, top, min(left + width * scale, box[2]), min(top + height * scale, box[3])
 
 
-_RULES: dict[str, Callable[[Box, int, int], Box]] = {"crop": _crop, "stretch": _stretch}
+_RULES: dict[str, Callable[[Box, int, int], Box]] = {"crop": _crop, "stretch": lambda box, height, width: box}
 
 RESIZE_RULES = tuple(_RULES)
 """``crop``: the largest centred part with the right aspect ratio; ``stretch``: the whole image, distorted if needed."""
 
 
-def resize(image: Image.Image, size: tuple[int, int], rule: str) -> Pixels:
-    """Resizes an RGB image by a named rule, antialiased and bilinear.
+def resize(image: Image.Image, size: tuple[int, int], rule: str, *, filled: Box | None = None) -> Pixels:
+    """Resizes an RGB image, antialiased and bilinear.
 
     Args:
         image: an RGB image of any size.
         size: (height, width) of the result.
         rule: one of ``RESIZE_RULES``.
+        filled: the box that the photo fills in the image; by default all of it.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -300,27 +284,15 @@ def resize(image: Image.Image, size: tuple[int, int], rule: str) -> Pixels:
     Raises:
         UnknownNameError: the rule is unknown.
     """
-    return _resize(image, (0.0, 0.0, float(image.width), float(image.height)), size, rule)
-
-
-def _resize(image: Image.Image, filled: Box, size: tuple[int, int], rule: str) -> Pixels:
     if rule not in _RULES:
         raise UnknownNameError("resize rule", rule, RESIZE_RULES)
     height, width = size
-    box = _RULES[rule](filled, height, width)
+    box = _RULES[rule](filled or (0.0, 0.0, float(image.width), float(image.height)), height, width)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box), np.uint8)
 
 
 def load_pixels(path: Path, size: tuple[int, int], rule: str) -> Pixels:
-    """Decodes and resizes an image file; a large JPEG is decoded at a reduced size.
-
-    Args:
-        path: the file.
-        size: (height, width) of the result.
-        rule: one of ``RESIZE_RULES``.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    """Decodes and resizes an image file; a large JPEG is decoded at a reduced size. See :func:`resize`.
 
     Raises:
         ImageError: the file cannot be read as an image.
@@ -331,4 +303,4 @@ def load_pixels(path: Path, size: tuple[int, int], rule: str) -> Pixels:
 
 def load_pixels_from_bytes(content: bytes, size: tuple[int, int], rule: str, *, name: str = "<bytes>") -> Pixels:
     """Decodes and resizes an image file's bytes; ``name`` is used in error messages. See :func:`load_pixels`."""
-    return _decode(content, name, size, lambda image, filled: _resize(image, filled, size, rule))
+    return _decode(content, name, size, lambda image, filled: resize(image, size, rule, filled=filled))

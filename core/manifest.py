@@ -91,11 +91,7 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads ``run.json``.
-
-        Raises:
-            RunError: the file is absent, garbled or of another schema version.
-        """
+        """Reads ``run.json``. Raises RunError if it is absent, garbled or of another schema version."""
         if not path.exists():
             raise RunError(f"'{path.parent}' is not a finished run: it has no run.json; 'tledge train' creates one")
         return super().load(path)

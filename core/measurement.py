@@ -57,7 +57,7 @@ class Measurement(Record, version=1, error=MeasurementError, remedy="run the ben
 
     @property
     def unit(self) -> str:
-        """The metric's unit."""
+        """The unit of its metric."""
         return UNITS[self.metric]
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,11 +72,7 @@ def write_results(path: Path, measurements: Iterable[Measurement]) -> None:
 
 
 def read_results(path: Path) -> list[Measurement]:
-    """Reads ``results.jsonl``.
-
-    Raises:
-        MeasurementError: the file is absent, empty or garbled.
-    """
+    """Reads ``results.jsonl``. Raises MeasurementError if it is absent, empty or garbled."""
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -9,7 +9,7 @@ the rows in JSON. Its unit decides how ``core.number_text`` writes its numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LOWER, HIGHER = "lower", "higher"
 
@@ -47,171 +47,87 @@ class Metric:
     terminal: str = ""
     least_width: int = 0
 
+    def explained(self, explanation: str) -> Metric:
+        """Returns the metric with its explanation, which is the longest part of a declaration."""
+        return replace(self, explanation=explanation)
+
 
 METRICS: Mapping[str, Metric] = {
     "file_size": Metric(
-        unit="bytes",
-        scenario="static",
-        heading="Size",
-        explanation="of the model file",
-        better=LOWER,
-        key="size",
-        terminal="size",
-    ),
+        unit="bytes", scenario="static", heading="Size", better=LOWER, key="size", terminal="size"
+    ).explained("of the model file"),
     "top1": Metric(
-        unit="fraction",
-        scenario="accuracy",
-        heading="Test top-1",
-        explanation="fraction of the test photos classified correctly, with its 95% Wilson interval",
-        better=HIGHER,
-        interval=True,
-        terminal="top-1",
+        unit="fraction", scenario="accuracy", heading="Test top-1", better=HIGHER, interval=True, terminal="top-1"
+    ).explained("fraction of the test photos classified correctly, with its 95% Wilson interval"),
+    "agreement": Metric(unit="fraction", scenario="accuracy", heading="Agrees", terminal="agrees").explained(
+        "fraction of the test photos for which the Keras model predicts the same class"
     ),
-    "agreement": Metric(
-        unit="fraction",
-        scenario="accuracy",
-        heading="Agrees",
-        explanation="fraction of the test photos for which the Keras model predicts the same class",
-        terminal="agrees",
-    ),
-    "parity_class": Metric(
-        unit="fraction",
-        scenario="parity",
-        heading="Same class",
-        explanation="fraction of the test photos for which the same file predicts the same class on the workstation",
-        terminal="same class",
+    "parity_class": Metric(unit="fraction", scenario="parity", heading="Same class", terminal="same class").explained(
+        "fraction of the test photos for which the same file predicts the same class on the workstation"
     ),
     "parity_bits": Metric(
-        unit="fraction",
-        scenario="parity",
-        heading="Same bits",
-        explanation="fraction of the test photos whose logits are bit for bit those of the same file on the"
-        " workstation; beneath it, the largest difference of a logit",
-        tolerance="parity_difference",
-        terminal="same bits",
+        unit="fraction", scenario="parity", heading="Same bits", tolerance="parity_difference", terminal="same bits"
+    ).explained(
+        "fraction of the test photos whose logits are bit for bit those of the same file on the workstation; beneath"
+        " it, the largest difference of a logit"
     ),
     "parity_difference": Metric(unit="logits", scenario="parity", terminal="diff."),
     "latency_p50": Metric(
-        unit="ms",
-        scenario="single-stream",
-        heading="p50",
-        explanation="median latency of one image",
-        better=LOWER,
-        key="p50",
-        terminal="p50 ms",
-    ),
+        unit="ms", scenario="single-stream", heading="p50", better=LOWER, key="p50", terminal="p50 ms"
+    ).explained("median latency of one image"),
     "latency_p90": Metric(
-        unit="ms",
-        scenario="single-stream",
-        heading="p90",
-        explanation="latency that 90% of the queries do not exceed",
-        better=LOWER,
-        key="p90",
-        terminal="p90 ms",
-    ),
+        unit="ms", scenario="single-stream", heading="p90", better=LOWER, key="p90", terminal="p90 ms"
+    ).explained("latency that 90% of the queries do not exceed"),
     "latency_p99": Metric(
-        unit="ms",
-        scenario="single-stream",
-        heading="p99",
-        explanation="latency that 99% of the queries do not exceed",
-        better=LOWER,
-        key="p99",
-        terminal="p99 ms",
-        least_width=100,
-    ),
+        unit="ms", scenario="single-stream", heading="p99", better=LOWER, key="p99", terminal="p99 ms", least_width=100
+    ).explained("latency that 99% of the queries do not exceed"),
     "latency_p90_bound": Metric(
-        unit="ms",
-        scenario="single-stream",
-        heading="p90 bound",
-        explanation="MLPerf's early-stopping estimate: the 90th percentile is no higher, at 99% confidence",
-        better=LOWER,
-        key="p90_bound",
-        brief=False,
-    ),
+        unit="ms", scenario="single-stream", heading="p90 bound", better=LOWER, key="p90_bound", brief=False
+    ).explained("MLPerf's early-stopping estimate: the 90th percentile is no higher, at 99% confidence"),
     "throughput": Metric(
         unit="images/s",
         scenario="offline",
         heading="Throughput",
-        explanation="at the best batch size, which is given beneath",
         better=HIGHER,
         note="batch {batch}",
         terminal="images/s",
-    ),
+    ).explained("at the best batch size, which is given beneath"),
     "latency_ratio": Metric(
-        unit="ratio",
-        scenario="comparison",
-        heading="p50 ratio",
-        explanation="median latency as a multiple of the baseline's on the same target, with its 95% interval; beneath"
-        " it, the baseline",
-        key="ratio",
-        interval=True,
-        note="of {against}",
+        unit="ratio", scenario="comparison", heading="p50 ratio", key="ratio", interval=True, note="of {against}"
+    ).explained(
+        "median latency as a multiple of the baseline's on the same target, with its 95% interval; beneath it, the"
+        " baseline"
     ),
-    "mcnemar": Metric(
-        unit="p",
-        scenario="comparison",
-        heading="McNemar",
-        explanation="p-value of McNemar's test: the probability of a difference in accuracy from the baseline at least"
-        " this large if there were none",
-        key="mcnemar_p",
+    "mcnemar": Metric(unit="p", scenario="comparison", heading="McNemar", key="mcnemar_p").explained(
+        "p-value of McNemar's test: the probability of a difference in accuracy from the baseline at least this large"
+        " if there were none"
     ),
     "robust_accuracy": Metric(
-        unit="fraction",
-        scenario="robustness",
-        heading="Robust",
-        explanation="fraction of the attacked photos still classified correctly under the worst of all attacks, chosen"
-        " for each photo, with its 95% Wilson interval; beneath it, eps, the smallest of the benchmark",
-        interval=True,
-        note="eps {eps:g}/255",
+        unit="fraction", scenario="robustness", heading="Robust", interval=True, note="eps {eps:g}/255"
+    ).explained(
+        "fraction of the attacked photos still classified correctly under the worst of all attacks, chosen for each"
+        " photo, with its 95% Wilson interval; beneath it, eps, the smallest of the benchmark"
     ),
     "corrupted_accuracy": Metric(
-        unit="fraction",
-        scenario="robustness",
-        heading="Corrupted",
-        explanation="fraction of the corrupted photos classified correctly, over all corruptions and severities",
-        key="corrupted",
-    ),
+        unit="fraction", scenario="robustness", heading="Corrupted", key="corrupted"
+    ).explained("fraction of the corrupted photos classified correctly, over all corruptions and severities"),
     "mean_corruption_error": Metric(
-        unit="ratio",
-        scenario="robustness",
-        heading="mCE",
-        explanation="mean corruption error: errors on corrupted photos as a multiple of the float32 artifact's, with"
-        " its 95% interval over the photos",
-        key="corruption_error",
-        interval=True,
+        unit="ratio", scenario="robustness", heading="mCE", key="corruption_error", interval=True
+    ).explained(
+        "mean corruption error: errors on corrupted photos as a multiple of the float32 artifact's, with its 95%"
+        " interval over the photos"
     ),
     "peak_memory": Metric(
-        unit="bytes",
-        scenario="static",
-        heading="Memory",
-        explanation="peak of the process, above the bare interpreter with NumPy and Pillow",
-        better=LOWER,
-        terminal="memory",
-        least_width=118,
+        unit="bytes", scenario="static", heading="Memory", better=LOWER, terminal="memory", least_width=118
+    ).explained("peak of the process, above the bare interpreter with NumPy and Pillow"),
+    "cold_start": Metric(unit="ms", scenario="cold-start", heading="Cold start", better=LOWER, brief=False).explained(
+        "from the start of the process to its first prediction"
     ),
-    "cold_start": Metric(
-        unit="ms",
-        scenario="cold-start",
-        heading="Cold start",
-        explanation="from the start of the process to its first prediction",
-        better=LOWER,
-        brief=False,
+    "load_time": Metric(unit="ms", scenario="static", heading="Load", better=LOWER, brief=False).explained(
+        "from the model file to a model that is ready to run"
     ),
-    "load_time": Metric(
-        unit="ms",
-        scenario="static",
-        heading="Load",
-        explanation="from the model file to a model that is ready to run",
-        better=LOWER,
-        brief=False,
-    ),
-    "energy": Metric(
-        unit="mJ/image",
-        scenario="energy",
-        heading="Energy",
-        explanation="as the machine reports it",
-        better=LOWER,
-        terminal="mJ/image",
+    "energy": Metric(unit="mJ/image", scenario="energy", heading="Energy", better=LOWER, terminal="mJ/image").explained(
+        "as the machine reports it"
     ),
     "attack_success_rate": Metric(unit="fraction", scenario="robustness"),
     "adversarial_distance": Metric(unit="pixel values", scenario="robustness"),

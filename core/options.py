@@ -32,17 +32,11 @@ _KEY = "option"
 
 
 class UnknownOptionError(UnknownNameError, TypeError):
-    """An option that a function does not take.
-
-    Args:
-        function: its name.
-        received: the option.
-        known: the options that it takes.
-    """
+    """An option that a function does not have; ``known`` are those that it has."""
 
     def __init__(self, function: str, received: str, known: Iterable[str]) -> None:
         super().__init__("option", received, known)
-        self.args = (f"{function}() takes no {received}: {self.args[0]}",)
+        self.args = (f"{function}(): {self.args[0]}",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,24 +72,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Choices:
-    """The names that an option may be.
-
-    Attributes:
-        kind: what they are names of ("precision"), for error messages.
-        names: all of them.
-    """
+    """The names that an option may be; error messages call each a ``kind`` ("precision")."""
 
     kind: str
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Option:
     """An option of a command.
 
     Attributes:
-        name: the Python parameter.
-        annotation: its type.
         default: its value where it is not given; ``REQUIRED`` if it has to be.
         help: one sentence or two, for the command line and the documentation of the Python function.
         group: the heading it is shown under; empty for an option that only Python has.
@@ -104,18 +91,20 @@ class Option:
         flag: its name on the command line where that is another one, without dashes.
         metavar: what the command line shows in place of the value.
         separator: what separates several values in one argument.
+        name: the Python parameter.
+        annotation: its type.
     """
 
-    name: str
-    annotation: Any
     default: Any
     help: str
     group: str
-    default_text: str
-    allowed: Limits | Choices | None
-    flag: str
-    metavar: str
-    separator: str
+    default_text: str = ""
+    allowed: Limits | Choices | None = None
+    flag: str = ""
+    metavar: str = ""
+    separator: str = ""
+    name: str = ""
+    annotation: Any = None
 
     def check(self, value: Any) -> None:
         """Raises OptionError or UnknownNameError for a value, or one of several, that is not allowed."""
@@ -141,28 +130,16 @@ def option(
     separator: str = "",
 ) -> T:
     """Returns a field of a dataclass of options; the arguments are the attributes of :class:`Option`."""
-    details = {
-        "help": help,
-        "group": group,
-        "default_text": default_text,
-        "allowed": allowed,
-        "flag": flag,
-        "metavar": metavar,
-        "separator": separator,
-    }
-    return dataclasses.field(default=default, metadata={_KEY: details})
-
-
-def options_of(options: Any) -> tuple[Option, ...]:
-    """Returns the options that a dataclass declares, in order."""
-    return _options_of(options)
+    declared = Option(default, help, group, default_text, allowed, flag, metavar, separator)
+    return dataclasses.field(default=default, metadata={_KEY: declared})
 
 
 @functools.cache
-def _options_of(options: Any) -> tuple[Option, ...]:
+def options_of(options: Any) -> tuple[Option, ...]:
+    """Returns the options that a dataclass declares, in order."""
     hints = get_type_hints(options)
     return tuple(
-        Option(name=field.name, annotation=hints[field.name], default=field.default, **field.metadata[_KEY])
+        dataclasses.replace(field.metadata[_KEY], name=field.name, annotation=hints[field.name])
         for field in dataclasses.fields(options)
         if _KEY in field.metadata
     )
@@ -180,13 +157,15 @@ def given_options(options: Any, declared: Any = None) -> dict[str, Any]:
         options: an object whose class declares options.
         declared: look only at those that this class declares; None for all of them.
     """
-    found = {item.name: (getattr(options, item.name), item.default) for item in options_of(declared or type(options))}
+    found = {
+        item.name: (getattr(options, item.name), item.default) for item in options_of(declared or options.__class__)
+    }
     return {name: value for name, (value, default) in found.items() if not _same(value, default)}
 
 
 def check_options(options: Any) -> None:
     """Raises OptionError or UnknownNameError for the first option whose value is not allowed."""
-    for item in options_of(type(options)):
+    for item in options_of(options.__class__):
         item.check(getattr(options, item.name))
 
 

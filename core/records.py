@@ -70,7 +70,7 @@ class Record:
             raise cls._unreadable(source, f"expected an object, received {json_type(fields)}")
         version = fields.get(VERSION_FIELD, 0)
         if version != cls._version:
-            remedy = f"use the tledge that wrote it, or {cls._remedy}" if version else cls._remedy
+            remedy = f"use the tledge version that wrote it, or {cls._remedy}" if version else cls._remedy
             raise cls._unreadable(source, _describe_version(version, cls._version), remedy)
         try:
             return convert(fields, cls)
@@ -111,6 +111,6 @@ class Record:
 
 def _describe_version(received: object, read: int) -> str:
     if not received:
-        return f"it has no schema version; this tledge reads {read}"
+        return f"it has no schema version; this version reads {read}"
     expected = str(read) if read else "records without one"
-    return f"schema version {received}; this tledge reads {expected}"
+    return f"schema version {received}; this version reads {expected}"

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import pkgutil
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from tledge.core.errors import UnknownNameError
 
@@ -52,5 +52,4 @@ class Registry(Generic[T]):
             raise TypeError(
                 f"{self.package}.{name}.{self.attribute} must be a {self.base.__name__}; received {entry!r}"
             )
-        loaded: T = entry
-        return loaded
+        return cast(T, entry)

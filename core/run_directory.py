@@ -23,80 +23,50 @@ LATEST = "latest"
 DEFAULT_RUNS = Path("runs")
 
 
+class _Entry:
+    """The path of a file or folder of a run directory, as an attribute."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: RunDirectory, owner: type[RunDirectory]) -> Path:
+        return run.path / self._name
+
+
 @dataclass(frozen=True)
 class RunDirectory:
-    """The paths of one run."""
+    """The paths of one run.
+
+    Attributes:
+        path: of the run directory.
+        evaluation: the results on the test split, by class.
+        last_good_model: the best weights of a failed training.
+        checkpoints: the state of an unfinished training; removed when it is finished.
+        data: the images of the built-in data set, if the run was trained on it.
+    """
 
     path: Path
 
-    @property
-    def manifest_path(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def splits_path(self) -> Path:
-        return self.path / "splits.json"
-
-    @property
-    def model(self) -> Path:
-        return self.path / "model.keras"
-
-    @property
-    def history(self) -> Path:
-        return self.path / "history.csv"
-
-    @property
-    def evaluation(self) -> Path:
-        """The results on the test split, by class."""
-        return self.path / "evaluation.json"
-
-    @property
-    def model_card(self) -> Path:
-        return self.path / "model_card.md"
-
-    @property
-    def figures(self) -> Path:
-        return self.path / "figures"
-
-    @property
-    def last_good_model(self) -> Path:
-        """The best weights of a failed training."""
-        return self.path / "last_good.keras"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The state of an unfinished training; removed when it is finished."""
-        return self.path / "checkpoints"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
+    manifest_path = _Entry("run.json")
+    splits_path = _Entry("splits.json")
+    model = _Entry("model.keras")
+    history = _Entry("history.csv")
+    evaluation = _Entry("evaluation.json")
+    model_card = _Entry("model_card.md")
+    figures = _Entry("figures")
+    last_good_model = _Entry("last_good.keras")
+    checkpoints = _Entry("checkpoints")
+    tensorboard = _Entry("tensorboard")
+    data = _Entry("data")
+    artifacts = _Entry("artifacts")
+    bench = _Entry("bench")
+    visualize = _Entry("visualize")
+    logs = _Entry("logs")
 
     @property
     def cache(self) -> Path:
         """Files shared by the runs of a folder; safe to delete."""
         return self.path.parent / ".cache"
-
-    @property
-    def data(self) -> Path:
-        """The images of the built-in data set, if the run was trained on it."""
-        return self.path / "data"
-
-    @property
-    def artifacts(self) -> Path:
-        return self.path / "artifacts"
-
-    @property
-    def bench(self) -> Path:
-        return self.path / "bench"
-
-    @property
-    def visualize(self) -> Path:
-        return self.path / "visualize"
-
-    @property
-    def logs(self) -> Path:
-        return self.path / "logs"
 
     def manifest(self) -> RunManifest:
         """Reads ``run.json``. Raises RunError."""
@@ -107,22 +77,13 @@ class RunDirectory:
         return Splits.load(self.splits_path)
 
     def exported(self) -> list[Path]:
-        """Returns the exported model files, sorted by format and from the largest to the smallest.
-
-        Raises:
-            ArtifactError: there are none.
-        """
-        suffixes = {f".{name}" for name in sidecar_storage.FORMATS}
-        found = [
-            path
-            for path in (self.artifacts.iterdir() if self.artifacts.is_dir() else ())
-            if path.suffix in suffixes and not path.name.startswith(".")
-        ]
+        """Returns the exported files by format, the largest first. Raises ArtifactError if there are none."""
+        formats = sidecar_storage.FORMATS
+        paths = self.artifacts.iterdir() if self.artifacts.is_dir() else ()
+        found = [path for path in paths if path.suffix[1:] in formats and not path.name.startswith(".")]
         if not found:
             raise ArtifactError(f"no artifacts in '{self.artifacts}': create some with `export(quantize='int8')`")
-        return sorted(
-            found, key=lambda path: (sidecar_storage.FORMATS.index(path.suffix[1:]), -path.stat().st_size, path.name)
-        )
+        return sorted(found, key=lambda path: (formats.index(path.suffix[1:]), -path.stat().st_size, path.name))
 
     def check_model(self, sha256: str) -> None:
         """Raises RunError unless ``sha256``, of ``model.keras``, is that of the model that this run trained."""

@@ -30,11 +30,7 @@ _FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a constant time stamp, so that the sa
 
 
 def format_of(path: Path) -> str:
-    """Returns the format of a model file, by its suffix.
-
-    Raises:
-        ArtifactError: the suffix is unknown.
-    """
+    """Returns the format of a model file, by its suffix. Raises ArtifactError if the suffix is unknown."""
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
         raise ArtifactError(f"'{path}' is not a model file; expected a name ending in .tflite, .onnx or .keras")
@@ -50,7 +46,8 @@ def embed(model: bytes, model_format: str, members: Mapping[str, bytes]) -> byte
         members: contents by name.
     """
     if model_format == "onnx":
-        return model + b"".join(_encode_property(name, content) for name, content in members.items())
+        entries = (_encode_field(1, name.encode()) + _encode_field(2, content) for name, content in members.items())
+        return model + b"".join(_encode_field(_METADATA_PROPS, entry) for entry in entries)
     buffer = io.BytesIO(model)
     with zipfile.ZipFile(buffer, "a") as archive:
         for name, content in members.items():
@@ -101,11 +98,6 @@ def read_properties(path: Path) -> dict[str, str]:
     with path.open("rb") as file:
         found = _read_properties(file, path)
     return {name: content.decode("utf-8", "replace") for name, content in found.items()}
-
-
-def _encode_property(name: str, content: bytes) -> bytes:
-    entry = _encode_field(1, name.encode()) + _encode_field(2, content)
-    return _encode_field(_METADATA_PROPS, entry)
 
 
 def _encode_field(number: int, content: bytes) -> bytes:

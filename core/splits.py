@@ -55,43 +55,30 @@ class Splits:
         """Raises RunError if a file of these samples has changed since the splits were drawn."""
         for path, sample in zip(self.paths(samples), samples, strict=True):
             if not path.is_file():
-                raise RunError(f"an image of this run is gone: '{path}'; put it back or train again")
+                raise RunError(f"an image of this run is missing: '{path}'; put it back or train again")
             if sha256_of_file(path) != sample.sha256:
                 raise RunError(f"'{path}' is not the image that this run was split with; put it back or train again")
 
     def save(self, path: Path) -> None:
         """Writes ``splits.json``; a root inside the run directory is stored relative to it."""
         root, folder = self.root.resolve(), path.parent.resolve()
-        _StoredSplits(
-            root=str(root.relative_to(folder) if root.is_relative_to(folder) else root),
-            class_names=self.class_names,
-            train=self.train,
-            validation=self.validation,
-            test=self.test,
-        ).save(path)
+        stored_root = str(root.relative_to(folder) if root.is_relative_to(folder) else root)
+        _StoredSplits(**{**vars(self), "root": stored_root}).save(path)
 
     @classmethod
     def load(cls, path: Path) -> Splits:
-        """Reads ``splits.json``.
-
-        Raises:
-            RunError: the file is absent or garbled, or its folder of images is gone.
-        """
+        """Reads ``splits.json``. Raises RunError if it is absent or garbled, or its folder of images is gone."""
         stored = _StoredSplits.load(path)
         root = path.parent / stored.root
         if not root.is_dir():
-            raise RunError(f"the images of this run are gone: no folder '{root}'; put it back or train again")
-        return cls(
-            root=root,
-            class_names=stored.class_names,
-            train=stored.train,
-            validation=stored.validation,
-            test=stored.test,
-        )
+            raise RunError(f"the images of this run are missing: no folder '{root}'; put it back or train again")
+        return cls(**{**vars(stored), "root": root})
 
 
 @dataclass(frozen=True, kw_only=True)
 class _StoredSplits(Record, version=1, error=RunError, remedy="train again"):
+    """The fields of :class:`Splits`, with a root that JSON can hold."""
+
     root: str
     class_names: tuple[str, ...]
     train: tuple[Sample, ...]

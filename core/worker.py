@@ -23,10 +23,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Timer
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from tledge.core.errors import MeasurementError, TledgeError
 from tledge.core.progress import Progress, Step
@@ -108,6 +108,7 @@ class Worker:
         except BaseException:
             self._errors.close()
             raise
+        self._pipes = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
 
     def __enter__(self) -> Self:
         return self
@@ -128,37 +129,29 @@ class Worker:
             TledgeError: of the type ``error``: the child reported an error, ended, or took longer than the timeout.
             KeyboardInterrupt: Ctrl-C; the child is killed when the ``with`` block ends.
         """
-        watchdog = None if self._timeout is None else Timer(self._timeout, self._time_out)
-        if watchdog is not None:
-            watchdog.daemon = True
-            watchdog.start()
+        if self._timeout is None:
+            return self._exchange(json.dumps(request))
+        watchdog = Timer(self._timeout, self._time_out)
+        watchdog.daemon = True
+        watchdog.start()
         try:
             return self._exchange(json.dumps(request))
         finally:
-            if watchdog is not None:
-                watchdog.cancel()
+            watchdog.cancel()
 
     def close(self, *, patient: bool = True) -> None:
-        """Ends the child and copies what it printed to standard error, which is the log.
-
-        Args:
-            patient: give the child time to end by itself; otherwise it is killed at once.
-        """
+        """Ends the child, at once unless ``patient``, and copies what it printed to standard error, the log."""
         process = self._process
-        if process.stdin is not None and patient and not self._failed:
-            try:
-                process.stdin.close()
+        stdin, stdout = self._pipes
+        if patient and not self._failed:
+            with suppress(OSError, subprocess.TimeoutExpired):
+                stdin.close()
                 process.wait(SECONDS_TO_END)
-            except (OSError, subprocess.TimeoutExpired):
-                pass
         process.kill()
         process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:  # bytes that the child no longer reads
-                    continue
+        for stream in (stdin, stdout):
+            with suppress(OSError):  # bytes that the child no longer reads
+                stream.close()
         if not self._errors.closed:
             printed = self._printed()
             self._errors.close()
@@ -166,14 +159,11 @@ class Worker:
                 sys.stderr.write(f"--- {self.name}\n{printed}")
 
     def _exchange(self, line: str) -> Any:
-        if self._process.stdin is None or self._process.stdout is None:
-            raise self._error(f"{self.name} has no pipes")
-        try:
-            self._process.stdin.write(f"{line}\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended; its exit code says more
-        reply = read_reply(self._process.stdout, self._progress)
+        stdin, stdout = self._pipes
+        with suppress(BrokenPipeError):  # it has ended; its exit code says more
+            stdin.write(f"{line}\n")
+            stdin.flush()
+        reply = read_reply(stdout, self._progress)
         if reply is None:
             raise self._ended()
         kind, value = reply
@@ -187,7 +177,7 @@ class Worker:
         self._failed = True
         code = self._process.wait()
         if self._timed_out and self._timeout is not None:
-            return self._error(f"{self.name} gave no answer for {_duration(self._timeout)}")
+            return self._error(f"{self.name} did not reply within {_duration(self._timeout)}")
         return self._error(f"{self.name} {describe_end(code, self._printed())}")
 
     def _printed(self) -> str:

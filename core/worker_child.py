@@ -19,11 +19,7 @@ ORPHANED = 75
 
 
 class RelayedProgress(Progress):
-    """Progress that the parent shows: every call writes a line of the protocol.
-
-    Args:
-        stream: where to write the lines.
-    """
+    """Progress that the parent shows: every call writes a line of the protocol to ``stream``."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

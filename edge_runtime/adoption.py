@@ -25,15 +25,9 @@ from tledge.core.preprocessing import Preprocessing
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.bare import BareModel
-from tledge.edge_runtime.classifier import Prediction, softmax
+from tledge.edge_runtime.classifier import Prediction, ranked
 from tledge.edge_runtime.description import FIELDS, Description
-from tledge.edge_runtime.inspection import (
-    Inspection,
-    are_fractions,
-    are_probabilities,
-    lengths_by,
-    span_of,
-)
+from tledge.edge_runtime.inspection import Inspection, are_fractions, are_probabilities, lengths_by, span_of
 from tledge.edge_runtime.tensor import Logits, TensorSpec
 
 RECIPE = "adopted"
@@ -104,11 +98,7 @@ def adopt_model(
     pixels = _generate_picture(size) if photo is None else images.load_pixels(photo, size, sidecar.resize)
     logits = _compute_logits(inspection, sidecar, np.stack([pixels, 255 - pixels]))
     artifact = write_sidecar_beside(inspection.path, sidecar)
-    scores = softmax(logits)[0]
-    best = np.argsort(-scores, kind="stable")
-    predictions = tuple(
-        Prediction(sidecar.class_names[index], int(index), float(scores[index])) for index in best.tolist()
-    )
+    predictions = tuple(ranked(logits[0], sidecar.class_names))
     return Adoption(artifact, sources, predictions, ignores_input=bool(np.array_equal(logits[0], logits[1])))
 
 
@@ -226,7 +216,7 @@ def _check_against_quantization(image: TensorSpec, preprocessing: Preprocessing)
     low, high = min(ends), max(ends)
     if high - low < _LEAST_SPAN:
         raise OptionError(
-            f"pixels 0 to 255 become {low:.4g}..{high:.4g}, which is nearly one number; `mean` and `std` have the units"
+            f"pixels 0 to 255 become {low:.4g}..{high:.4g}, which is nearly constant; `mean` and `std` have the units"
             " of `input_range`: 0.485 for 0..1, 123.7 for 0..255"
         )
     if span is None:
@@ -269,9 +259,8 @@ def _compute_logits(inspection: Inspection, sidecar: Sidecar, pixels: Pixels) ->
         problem = f"{len(sidecar.class_names):,} labels for {logits.shape[1]:,} outputs"
     elif output == "probabilities" and not are_probabilities(values, inspection.output):
         sums = values.sum(axis=1)
-        problem = (
-            f"not probabilities, but from {low:.4g} to {high:.4g} with a sum of {sums[0]:.4g}; try `output='logits'`"
-        )
+        found = f"from {low:.4g} to {high:.4g} with a sum of {sums[0]:.4g}"
+        problem = f"not probabilities, but {found}; try `output='logits'`"
     elif output == "sigmoid" and not are_fractions(values):
         problem = f"not a sigmoid, but {low:.4g}, outside 0 to 1; try `output='logit'`"
     elif output == "logits" and are_probabilities(values, inspection.output):

@@ -10,7 +10,7 @@ from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.sidecar_storage import format_of
 from tledge.edge_runtime.runtime import default_target, resolve
 from tledge.edge_runtime.target import Target
-from tledge.edge_runtime.tensor import Tensor, TensorSpec
+from tledge.edge_runtime.tensor import Tensor
 
 
 class BareModel:
@@ -20,6 +20,11 @@ class BareModel:
         model: the model file.
         target: "runtime:device:threads"; by default the CPU with every core that this process may use.
         batch: images that it computes at once.
+
+    Attributes:
+        target: where it runs, with its thread count.
+        image, output: the input and output tensors.
+        provider: what runs the model, as its runtime reports it.
 
     Raises:
         ArtifactError: the file does not exist, cannot be loaded, or has several inputs or outputs.
@@ -34,23 +39,9 @@ class BareModel:
         wanted = Target.parse(target) if isinstance(target, str) else target or default_target(model_format)
         runtime, self.target = resolve(wanted)
         if model_format not in runtime.formats:
-            raise OptionError(f"{self.target.runtime} cannot run '{model}': it takes .{' and .'.join(runtime.formats)}")
-        self._session = runtime.load(model, self.target, batch)
-
-    @property
-    def image(self) -> TensorSpec:
-        """The input tensor."""
-        return self._session.image
-
-    @property
-    def output(self) -> TensorSpec:
-        """The output tensor."""
-        return self._session.output
-
-    @property
-    def provider(self) -> str:
-        """What runs the model, as its runtime reports it."""
-        return self._session.provider
+            raise OptionError(f"{self.target.runtime} cannot run '{model}': it runs .{' and .'.join(runtime.formats)}")
+        session = self._session = runtime.load(model, self.target, batch)
+        self.image, self.output, self.provider = session.image, session.output, session.provider
 
     def random_input(self, seed: int, batch: int = 1, lengths: tuple[int, ...] | None = None) -> Tensor:
         """Returns a random input: uniform over all values of an integer dtype, or over 0 to 1 for floats.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -16,7 +16,6 @@ from tledge.core.artifact import read_artifact
 from tledge.core.cpu import CpuWarning, mismatch
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
-from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.runtime import default_target, resolve
 from tledge.edge_runtime.target import Target
@@ -59,12 +58,22 @@ class Classifier:
 
     Warns:
         CpuWarning: the artifact was exported for another CPU, and its predictions may differ on this one.
+
+    Attributes:
+        artifact: the model file and its sidecar.
+        target: where it runs, with its thread count.
+        sidecar: the artifact's sidecar.
+        class_names: the label of each logit.
+        input_size: (height, width) of the model's input.
+        provider: what runs the model, as its runtime reports it ("XNNPACK", "CUDAExecutionProvider").
     """
 
     def __init__(
         self, artifact: str | Path, target: str | Target | None = None, *, batch: int = 1, warm_up: bool = True
     ) -> None:
         self.artifact = read_artifact(Path(artifact))
+        self.sidecar = self.artifact.sidecar
+        self.class_names, self.input_size = self.sidecar.class_names, self.sidecar.input_size
         if target is None:
             target = default_target(self.artifact.format)
         elif isinstance(target, str):
@@ -79,30 +88,11 @@ class Classifier:
         if difference:
             warnings.warn(f"'{artifact}': {difference}", CpuWarning, stacklevel=2)
         self._session = runtime.load(self.artifact.path, self.target, batch)
+        self.provider = self._session.provider
         self._adapter = Adapter(self.artifact.path, self.sidecar, self._session.image, self._session.output)
         self._expected = (*self.input_size, 3)
         if warm_up:
             self.logits(np.zeros((max(self._session.image.shape[0] or 1, batch), *self._expected), np.uint8))
-
-    @property
-    def sidecar(self) -> Sidecar:
-        """The artifact's sidecar."""
-        return self.artifact.sidecar
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The label of each logit."""
-        return self.sidecar.class_names
-
-    @property
-    def provider(self) -> str:
-        """What runs the model, as its runtime reports it ("XNNPACK", "CUDAExecutionProvider")."""
-        return self._session.provider
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """(height, width) of the model's input."""
-        return self.sidecar.input_size
 
     def load(self, image: str | Path | bytes) -> Pixels:
         """Decodes and resizes an image file, or its bytes, for this model.
@@ -157,9 +147,7 @@ class Classifier:
         if top is not None and top < 1:
             raise OptionError(f"`top` must be 1 or more; received {top}")
         pixels = image if isinstance(image, np.ndarray) else self.load(image)
-        scores = self.probabilities(pixels[np.newaxis])[0]
-        best = np.argsort(-scores, kind="stable")[:top]
-        return [Prediction(self.class_names[index], int(index), float(scores[index])) for index in best]
+        return ranked(self.logits(pixels[np.newaxis])[0], self.class_names)[:top]
 
     def close(self) -> None:
         """Frees the model's memory, after the runs of other threads have ended; safe to call twice."""
@@ -168,10 +156,15 @@ class Classifier:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def ranked(logits: Logits, class_names: Sequence[str]) -> list[Prediction]:
+    """Returns the classes of one image, the most probable first; ``logits`` is float32 (classes,)."""
+    scores = softmax(logits)
+    best = np.argsort(-scores, kind="stable")
+    return [Prediction(class_names[index], int(index), float(scores[index])) for index in best]
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:

@@ -42,11 +42,7 @@ class Delegation:
 
 
 def find_undelegated(path: Path) -> Delegation:
-    """Loads a TFLite file as a session does and finds the operators that XNNPACK computes.
-
-    Raises:
-        ArtifactError: LiteRT cannot load the file.
-    """
+    """Loads a TFLite file and finds the operators that XNNPACK computes. Raises ArtifactError."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:

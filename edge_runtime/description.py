@@ -60,11 +60,7 @@ class Field:
 
 
 def read_labels(text: str) -> tuple[str, ...]:
-    """Reads a file of labels, one per line.
-
-    Raises:
-        OptionError: the file does not exist, is not text, or has an empty line before the last label.
-    """
+    """Reads a file of labels, one per line. Raises OptionError if it cannot be read or has an empty line."""
     path = Path(text)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread
-from types import TracebackType
 from typing import Self
 
 from tledge.core.artifact import read_artifact
@@ -18,7 +17,7 @@ from tledge.core.cores import usable_cores
 from tledge.core.errors import ImageError
 from tledge.edge_runtime.classifier import Classifier, Prediction
 from tledge.edge_runtime.runtime import default_target
-from tledge.edge_runtime.sources.frame import Frame, Source
+from tledge.edge_runtime.sources.frame import PATIENCE, Frame, Source
 
 AHEAD = 4
 """Frames that wait, decoded or not, besides those being processed."""
@@ -28,9 +27,6 @@ MOST_WORKERS = 4
 
 SHARED_MEMORY = 64e6
 """Bytes of model files that several classifiers may load in total; each takes about twice its file's size."""
-
-PATIENCE = 0.2
-"""Seconds between two checks whether to stop waiting."""
 
 
 @dataclass(frozen=True)
@@ -100,21 +96,25 @@ def predict(
     """
     with _Pipeline(classifiers, source, top, ahead) as pipeline:
         while not stop():
-            result = pipeline.take()
-            if result is _Waiting:
+            try:
+                result = pipeline.ready.get(timeout=PATIENCE)
+            except Empty:
                 continue
-            if not isinstance(result, Future):
+            if isinstance(result, Exception):
+                raise result
+            if result is None:
                 return
             yield result.result()
-            pipeline.make_room()
-
-
-class _Waiting:
-    """The next frame has not arrived yet."""
+            pipeline.room.release()
 
 
 class _Pipeline:
-    """A thread that reads the source and others that classify its frames; all wait while enough results are ready."""
+    """A thread that reads the source and others that classify its frames; all wait while enough results are ready.
+
+    Attributes:
+        ready: the future results in the order of the frames, then what the source raised, or None at its end.
+        room: the number of frames that the source may still give; released after each result that was consumed.
+    """
 
     def __init__(self, classifiers: Sequence[Classifier], source: Source, top: int, ahead: int) -> None:
         self._source = source
@@ -124,26 +124,12 @@ class _Pipeline:
         for classifier in classifiers:
             self._free.put(classifier)
         workers = max(len(classifiers), min(2, usable_cores()))  # one decodes while another classifies
-        self._room = Semaphore(workers + ahead)
-        self._ready: SimpleQueue[Future[FrameResult] | Exception | None] = SimpleQueue()
+        self.room = Semaphore(workers + ahead)
+        self.ready: SimpleQueue[Future[FrameResult] | Exception | None] = SimpleQueue()
         self._ended = Event()
         self._pool = ThreadPoolExecutor(workers, "classify")
         # A daemon: a source may wait forever, and must not keep the process alive.
         self._feeder = Thread(target=self._feed, name="source", daemon=True)
-
-    def take(self) -> Future[FrameResult] | type[_Waiting] | None:
-        """Returns the future result of the next frame; None at the end. Raises what the source raised."""
-        try:
-            found = self._ready.get(timeout=PATIENCE)
-        except Empty:
-            return _Waiting
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def make_room(self) -> None:
-        """Lets the source give another frame, after a result was consumed."""
-        self._room.release()
 
     def _classify(self, frame: Frame) -> FrameResult:
         try:
@@ -162,14 +148,14 @@ class _Pipeline:
         frames = self._source.frames(self._ended)
         try:
             while True:
-                self._room.acquire()  # first, so that a frame of a live source is not old when it is classified
+                self.room.acquire()  # first, so that a frame of a live source is not old when it is classified
                 frame = None if self._ended.is_set() else next(frames, None)
                 if frame is None or self._ended.is_set():
                     break
-                self._ready.put(self._pool.submit(self._classify, frame))
-            self._ready.put(None)
-        except Exception as error:  # noqa: BLE001 - raised by take()
-            self._ready.put(error)
+                self.ready.put(self._pool.submit(self._classify, frame))
+            self.ready.put(None)
+        except Exception as error:  # noqa: BLE001 - raised by predict()
+            self.ready.put(error)
         finally:
             close = getattr(frames, "close", None)
             if close is not None:
@@ -179,10 +165,8 @@ class _Pipeline:
         self._feeder.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._room.release()
+        self.room.release()
         self._feeder.join(3.0)
         self._pool.shutdown(wait=True, cancel_futures=True)  # before the classifiers are closed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tledge.core.cores import usable_cores
@@ -13,6 +13,8 @@ from tledge.core.extras import require
 from tledge.core.registry import Registry
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
+
+NO_NVIDIA_DRIVER = "no NVIDIA driver (no /dev/nvidiactl)"
 
 
 class Session(ABC):
@@ -114,6 +116,11 @@ class Runtime(ABC):
         require(*self.modules, extra=self.extra, purpose=purpose)
 
 
+def has_nvidia_driver() -> bool:
+    """Whether this machine has an NVIDIA GPU, found without importing a framework: by the driver's control device."""
+    return Path("/dev/nvidiactl").exists()
+
+
 RUNTIMES = Registry[Runtime]("tledge.edge_runtime.runtimes", "runtime", "RUNTIME", Runtime)
 
 
@@ -135,12 +142,10 @@ def resolve(target: Target) -> tuple[Runtime, Target]:
         )
     if devices[target.device].missing:
         raise TargetError(f"target '{target}' is not on this machine: {devices[target.device].missing}")
-    if not runtime.takes_threads:
-        if target.threads is not None:
-            raise TargetError(f"target '{target}': {target.runtime} takes no thread count; leave it out")
-        return runtime, target
-    if target.device == "cpu" and target.threads is None:
-        return runtime, Target(target.runtime, target.device, usable_cores())
+    if target.threads is not None and not runtime.takes_threads:
+        raise TargetError(f"target '{target}': {target.runtime} takes no thread count; leave it out")
+    if target.threads is None and runtime.takes_threads and target.device == "cpu":
+        return runtime, replace(target, threads=usable_cores())
     return runtime, target
 
 
@@ -155,16 +160,7 @@ def targets_of_this_machine() -> list[Target]:
 
 
 def only_tensor(kind: str, tensors: Sequence[TensorSpec], model: Path) -> TensorSpec:
-    """Returns the only input or output of an image classifier.
-
-    Args:
-        kind: "input" or "output".
-        tensors: all inputs or outputs.
-        model: the model file.
-
-    Raises:
-        ArtifactError: there is not exactly one.
-    """
+    """Returns the only tensor of a kind, "input" or "output". Raises ArtifactError if there is not exactly one."""
     if len(tensors) != 1:
         listed = "; ".join(map(str, tensors)) or "none"
         raise ArtifactError(

@@ -26,11 +26,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Reads ``litert``, ``litert:cpu`` or ``litert:cpu:4``; the default device is ``cpu``.
-
-        Raises:
-            TargetError: the text has another form.
-        """
+        """Reads ``litert``, ``litert:cpu`` or ``litert:cpu:4``; the default device is ``cpu``. Raises TargetError."""
         parts = text.split(":")
         if not 1 <= len(parts) <= 3 or not all(parts):
             raise TargetError(f"not a target: '{text}'; expected runtime:device:threads, as in litert:cpu:4")

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tledge.core.sidecar_storage import read_member
 
 _ENTRY = b"TFLITE_METADATA"
@@ -49,9 +47,9 @@ def read_metadata(model: Path) -> TFLiteMetadata:
     """Reads the metadata of a TFLite file; absent or garbled metadata is empty, since the model runs without it."""
     try:
         content = _find_entry(model.read_bytes())
-        root = _root(content) if content else None
-        if root is None:
+        if not content:
             return TFLiteMetadata(labels=_read_labels(model, None))
+        root = _Table(content, struct.unpack_from("<I", content)[0])
         graph = next(iter(root.tables(_SUBGRAPHS)), None)
         image = next(iter(graph.tables(_INPUTS)), None) if graph else None
         output = next(iter(graph.tables(_OUTPUTS)), None) if graph else None
@@ -63,16 +61,7 @@ def read_metadata(model: Path) -> TFLiteMetadata:
             std=std,
             labels=_read_labels(model, output),
         )
-    except (
-        struct.error,
-        IndexError,
-        ValueError,
-        TypeError,
-        RuntimeError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
+    except (struct.error, IndexError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return TFLiteMetadata()
 
 
@@ -103,26 +92,19 @@ class _Table:
         offset = self._offset(slot)
         return _Table(self._content, int(self._table.Indirect(offset))) if offset else None
 
+    def _vector(self, slot: int) -> tuple[int, int]:
+        """Returns the position and the length of a vector; zeros if it is absent."""
+        offset = self._table.Offset(4 + 2 * slot)
+        return (int(self._table.Vector(offset)), int(self._table.VectorLen(offset))) if offset else (0, 0)
+
     def tables(self, slot: int) -> list[_Table]:
-        offset = self._offset(slot) and self._offset(slot) - int(self._table.Pos)
-        if not offset:
-            return []
-        start = int(self._table.Vector(offset))
-        return [
-            _Table(self._content, int(self._table.Indirect(start + 4 * index)))
-            for index in range(int(self._table.VectorLen(offset)))
-        ]
+        start, count = self._vector(slot)
+        positions = (int(self._table.Indirect(start + 4 * index)) for index in range(count))
+        return [_Table(self._content, position) for position in positions]
 
     def floats(self, slot: int) -> tuple[float, ...]:
-        offset = self._offset(slot) and self._offset(slot) - int(self._table.Pos)
-        if not offset:
-            return ()
-        start, count = int(self._table.Vector(offset)), int(self._table.VectorLen(offset))
-        return tuple(float(value) for value in np.frombuffer(self._content, "<f4", count, start))
-
-
-def _root(content: bytes) -> _Table:
-    return _Table(content, struct.unpack_from("<I", content)[0])
+        start, count = self._vector(slot)
+        return struct.unpack_from(f"<{count}f", self._content, start)
 
 
 def _find_entry(model: bytes) -> bytes:

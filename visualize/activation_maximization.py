@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tledge.attacks.goal import Indices
 from tledge.core.errors import OptionError
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 from tledge.visualize.logit_gradients import LogitGradient
 from tledge.visualize.total_variation import total_variation_gradient
-
-Floats = npt.NDArray[np.float32]
 
 GREY, WHITE = 127.5, 255.0
 NOISE = 20.0
@@ -115,7 +113,8 @@ def ascend(
     count = len(weights)
     targets = np.full(count, target, np.intp)
     smoothness = np.array(weights, np.float32).reshape(-1, 1, 1, 1)
-    coarse = [_side_sizes(size, scale) for scale in reversed(range(options.scales))]
+    halvings = reversed(range(options.scales))
+    coarse = [(max(1, size[0] // 2**times), max(1, size[1] // 2**times)) for times in halvings]
     image = np.float32(GREY) + rng.normal(0, NOISE, (1, *coarse[0], 3)).astype(np.float32)
     image = image.repeat(count, axis=0)
     kept_steps = {round(step) for step in np.linspace(0, options.steps, SHOWN)}
@@ -142,7 +141,7 @@ def ascend(
 def _normalized_gradient(
     gradient: LogitGradient,
     image: Floats,
-    targets: npt.NDArray[np.intp],
+    targets: Indices,
     *,
     size: tuple[int, int],
     shift: tuple[int, int],
@@ -158,10 +157,6 @@ def _normalized_gradient(
     length: Floats = np.sqrt(np.square(found).mean(axis=(1, 2, 3), keepdims=True))
     length[length == 0] = 1
     return found / length
-
-
-def _side_sizes(size: tuple[int, int], scale: int) -> tuple[int, int]:
-    return max(1, size[0] // 2**scale), max(1, size[1] // 2**scale)
 
 
 def _interpolation(side: int, larger: int) -> Floats:

@@ -27,11 +27,7 @@ class CaptionWriter:
 
     @classmethod
     def load(cls, size: int) -> Self:
-        """Loads DejaVu Sans, which matplotlib ships and which covers more than Latin letters.
-
-        Raises:
-            MissingExtraError: matplotlib is not installed.
-        """
+        """Loads DejaVu Sans, which matplotlib includes and covers more than Latin letters. Raises MissingExtraError."""
         require("matplotlib", extra="train", purpose="captions in pictures")
         import matplotlib
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tledge.core.images import Pixels
+from tledge.attacks.goal import Indices
+from tledge.core.images import Floats, Pixels
 from tledge.visualize.layers import split_at
 from tledge.visualize.logit_gradients import LogitGradient
-
-Floats = npt.NDArray[np.float32]
 
 BATCH_SIZE = 8
 """Photos per batch."""
@@ -40,7 +38,7 @@ class GradCam:
         self._before, after, self.layer = split_at(model, layer)
         self._gradient = LogitGradient(after)
 
-    def __call__(self, images: Pixels, classes: npt.NDArray[np.intp]) -> Floats:
+    def __call__(self, images: Pixels, classes: Indices) -> Floats:
         """Returns the Grad-CAM map of one class for each image.
 
         Args:
@@ -50,17 +48,14 @@ class GradCam:
         Returns:
             float32 (N, h, w) of the layer's size, no value below 0.
         """
-        parts = range(0, len(images), BATCH_SIZE)
-        return np.concatenate(
-            [self._maps(images[begin : begin + BATCH_SIZE], classes[begin : begin + BATCH_SIZE]) for begin in parts]
-        )
-
-    def _maps(self, images: Pixels, classes: npt.NDArray[np.intp]) -> Floats:
         import keras
 
-        outputs = self._before(images.astype(np.float32), training=False)
-        maps = np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
-        _, gradients = self._gradient(maps, classes)
-        weights = gradients.mean(axis=(1, 2), keepdims=True)  # equation (1)
-        found: Floats = np.maximum((weights * maps).sum(axis=-1), 0)  # equation (2)
-        return found
+        found = []
+        for begin in range(0, len(images), BATCH_SIZE):
+            part = slice(begin, begin + BATCH_SIZE)
+            outputs = self._before(images[part].astype(np.float32), training=False)
+            maps = np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
+            _, gradients = self._gradient(maps, classes[part])
+            weights = gradients.mean(axis=(1, 2), keepdims=True)  # equation (1)
+            found.append(np.maximum((weights * maps).sum(axis=-1), 0))  # equation (2)
+        return np.concatenate(found)

@@ -37,8 +37,7 @@ class Kind(ABC):
     def with_options(self, given: Mapping[str, Any]) -> Self:
         """Returns a copy with the given options that this kind has; others are ignored."""
         own = {name: value for name, value in given.items() if name in self.options()}
-        changed: Self = dataclasses.replace(self, **own)  # type: ignore[type-var]
-        return changed
+        return dataclasses.replace(self, **own)  # type: ignore[type-var]
 
     def why_not(self, network: VisualizedModel) -> str:
         """Returns what the network lacks for this kind and how to provide it; empty if nothing."""
@@ -46,11 +45,7 @@ class Kind(ABC):
 
     @abstractmethod
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
-        """Makes the section of this kind.
-
-        Raises:
-            TledgeError: an option does not fit this network.
-        """
+        """Makes the section of this kind. Raises TledgeError if an option does not fit this network."""
 
 
 KINDS = Registry[Kind](package="tledge.visualize.kinds", kind="kind", attribute="KIND", base=Kind)

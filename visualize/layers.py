@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.core.errors import ModelError, OptionError, UnknownNameError
-from tledge.core.images import Pixels
-
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats, Pixels
 
 PASSING = ("InputLayer", "Rescaling", "Normalization", "ZeroPadding2D", "Cropping2D", "Dropout", "SpatialDropout2D")
 """Types of layers that compute no features."""
@@ -25,11 +22,8 @@ def feature_layers(model: Any) -> list[Any]:
     Raises:
         ModelError: there is no such layer.
     """
-    found = [
-        layer
-        for layer in model.layers
-        if type(layer).__name__ not in PASSING and _is_spatial(getattr(layer.output, "shape", ()))
-    ]
+    computing = (layer for layer in model.layers if type(layer).__name__ not in PASSING)
+    found = [layer for layer in computing if _is_spatial(getattr(layer.output, "shape", ()))]
     if not found:
         raise ModelError("the network has no layer with feature maps (N, h, w, channels): it cannot be visualized")
     return found
@@ -59,16 +53,7 @@ def find_layers(model: Any, names: Sequence[str]) -> list[Any]:
 
 
 def feature_maps(model: Any, layers: Sequence[Any], pixels: Pixels) -> list[Floats]:
-    """Computes the feature maps of photos.
-
-    Args:
-        model: the model that contains the layers.
-        layers: one or more.
-        pixels: uint8 (N, height, width, 3).
-
-    Returns:
-        One array per layer: float32 (N, h, w, channels).
-    """
+    """Computes feature maps of photos, uint8 (N, height, width, 3): float32 (N, h, w, channels) for each layer."""
     import keras
 
     part = keras.Model(model.input, [layer.output for layer in layers])

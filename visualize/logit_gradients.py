@@ -10,13 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tledge.core.errors import OptionError
-from tledge.core.extras import keras_backend, require
+from tledge.attacks.goal import Indices
+from tledge.attacks.loss_gradients import gradient_backend
+from tledge.core.images import Floats
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.intp]
 Step = Callable[[Floats, Floats], tuple[Any, Any]]
 
 
@@ -32,18 +30,9 @@ class LogitGradient:
     """
 
     def __init__(self, model: Any) -> None:
-        require("keras", keras_backend(), extra="train", purpose="gradients")
-        import keras
-
-        backend = str(keras.backend.backend())
-        builders = {"tensorflow": _build_on_tensorflow, "jax": _build_on_jax}
-        if backend not in builders:
-            raise OptionError(
-                f"gradients need the Keras backend {' or '.join(builders)}; received {backend}; set"
-                " KERAS_BACKEND=tensorflow"
-            )
+        build = _build_on_tensorflow if gradient_backend() == "tensorflow" else _build_on_jax
         self._classes = int(model.output_shape[-1])
-        self._step = builders[backend](model)
+        self._step = build(model)
 
     def __call__(self, values: Floats, classes: Indices) -> tuple[Floats, Floats]:
         """Returns logits and the gradient of one logit for each input.

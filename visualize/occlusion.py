@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.core.errors import OptionError
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 from tledge.edge_runtime.batched_logits import LogitsFn
-
-Floats = npt.NDArray[np.float32]
 
 PATCHES_ACROSS = 5
 """Default number of patches along the shorter side of a photo, without overlap."""

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
 from tledge.core import atomic
-from tledge.visualize.pictures import Animation, Grid
+from tledge.core.environment import installed_versions
 from tledge.visualize.section import Section
 
-
-@dataclass(frozen=True)
-class PageFacts:
-    """Facts in the head and foot of the page.
-
-    Attributes:
-        title: name of the network.
-        made: time of creation.
-        versions: library versions by name.
-    """
-
-    title: str
-    made: datetime
-    versions: Mapping[str, str]
+VERSIONS = ("tledge", "keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn")
+"""Distributions whose versions the page gives."""
 
 
-def write_page(sections: Mapping[str, Section], facts: PageFacts, path: Path) -> None:
-    """Writes all sections, keyed by kind, as one page that contains its pictures."""
+def write_page(sections: Mapping[str, Section], title: str, path: Path) -> None:
+    """Writes all sections, keyed by kind, as one page that contains its pictures; ``title`` names the network."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -39,13 +26,11 @@ def write_page(sections: Mapping[str, Section], facts: PageFacts, path: Path) ->
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    css = files("tledge.visualize").joinpath("page.css").read_text(encoding="utf-8")
     page = environment.get_template("page.html").render(
         sections=sections,
-        facts=facts,
-        made=f"{facts.made:%Y-%m-%d %H:%M} UTC",
-        css=css,
-        is_grid=lambda picture: isinstance(picture, Grid),
-        is_animation=lambda picture: isinstance(picture, Animation),
+        title=title,
+        made=datetime.now(UTC),
+        versions=installed_versions(VERSIONS),
+        css=files("tledge.visualize").joinpath("page.css").read_text(encoding="utf-8"),
     )
     atomic.write_text(path, page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import DataError, OptionError
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
+from tledge.visualize.kind import Kind
 from tledge.visualize.visualized_model import VisualizedModel
 
 BATCH_SIZE = 32
@@ -21,41 +22,32 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo in the model's input size.
-
-    Attributes:
-        name: name on the page.
-        pixels: uint8 (height, width, 3).
-    """
+    """One photo in the model's input size, uint8 (height, width, 3), and its name on the page."""
 
     name: str
     pixels: Pixels
 
 
 @dataclass(frozen=True)
-class PhotoChoice:
-    """Which photos to show.
+class PhotoKind(Kind):
+    """A kind that shows photos: files that the user names, or photos of the run's test split.
 
     Attributes:
-        photos: image files; empty for test photos of the run.
-        classes: classes of the test photos; empty for all.
-        count: number of test photos.
-        seed: seed of the choice.
+        photos: image files; the default is test photos that the model classifies correctly.
+        classes: classes of the test photos; default all.
+        images: number of test photos.
+        seed: seed of the choice of photos, and of whatever else the kind draws.
     """
 
-    photos: Sequence[Path]
-    classes: Sequence[str]
-    count: int
-    seed: int
+    photos: Sequence[Path] = ()
+    classes: Sequence[str] = ()
+    images: int = 4
+    seed: int = 0
 
-    def check(self) -> None:
-        """Raises OptionError if the count or the seed is out of range."""
-        if self.count < 1:
-            raise OptionError(f"`images` must be 1 or more; received {self.count}")
-        if self.seed < 0:
-            raise OptionError(f"`seed` must be 0 or more; received {self.seed}")
+    def why_not(self, network: VisualizedModel) -> str:
+        return "" if self.photos or network.directory else f"{network.needs_run}, or name a photo with `photos`"
 
-    def load(self, network: VisualizedModel, *, leave_out: int | None = None) -> list[Photo]:
+    def choose_photos(self, network: VisualizedModel, *, leave_out: int | None = None) -> list[Photo]:
         """Reads the named photos, or chooses test photos that the model classifies correctly.
 
         Args:
@@ -63,12 +55,15 @@ class PhotoChoice:
             leave_out: index of a class whose test photos are excluded.
 
         Raises:
-            OptionError: there are neither photos nor a run.
+            OptionError: there are neither photos nor a run, or the count or the seed is out of range.
             ImageError: a file is not a readable image.
             DataError: the model classifies none of the test photos correctly.
             RunError: test photos are missing or have changed.
         """
-        self.check()
+        if self.images < 1:
+            raise OptionError(f"`images` must be 1 or more; received {self.images}")
+        if self.seed < 0:
+            raise OptionError(f"`seed` must be 0 or more; received {self.seed}")
         if self.photos:
             return [Photo(path.name, network.load(path)) for path in self.photos]
         splits = network.splits
@@ -92,7 +87,7 @@ class PhotoChoice:
                 for sample, image, prediction in zip(part, pixels, predictions, strict=True)
                 if prediction == sample.label
             ]
-            if len(found) >= self.count:
+            if len(found) >= self.images:
                 break
         if not found:
             classes = ", ".join(self.classes) or "every class"
@@ -100,7 +95,7 @@ class PhotoChoice:
                 f"the model classifies none of the {len(order)} test photos of {classes} correctly; name others with"
                 " `photos`"
             )
-        return found[: self.count]
+        return found[: self.images]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +104,19 @@ class LabelledPhotos:
 
     Attributes:
         names: names on the page.
-        pixels: uint8 (N, height, width, 3).
         labels: (N,), class indices.
+        paths: image files.
+        network: gives the input size and the resize rule.
     """
 
     names: Sequence[str]
-    pixels: Pixels
     labels: npt.NDArray[np.intp]
+    paths: Sequence[Path]
+    network: VisualizedModel
 
     @classmethod
-    def load(cls, network: VisualizedModel, *, count: int | None = None, seed: int = 0) -> LabelledPhotos:
-        """Reads all test photos, or ``count`` of them with the classes balanced.
+    def of(cls, network: VisualizedModel, *, count: int | None = None, seed: int = 0) -> LabelledPhotos:
+        """Returns all test photos, or ``count`` of them with the classes balanced.
 
         Raises:
             RunError: there is no run, or photos are missing or have changed.
@@ -132,9 +129,12 @@ class LabelledPhotos:
         if not samples:
             raise DataError("the run has no test photos: train with `test_fraction` above 0")
         splits.check_unchanged(samples)
-        parts = list(batches(splits.paths(samples), network.input_size, network.resize, BATCH_SIZE))
         labels = np.array([sample.label for sample in samples], np.intp)
-        return cls([sample.path for sample in samples], np.concatenate(parts), labels)
+        return cls([sample.path for sample in samples], labels, splits.paths(samples), network)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def batches(self) -> Iterator[Pixels]:
+        """Yields the photos in batches of at most ``BATCH_SIZE``: uint8 (n, height, width, 3)."""
+        return batches(self.paths, self.network.input_size, self.network.resize, BATCH_SIZE)

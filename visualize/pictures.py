@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ GAP, MARGIN = 8, 12
 """Pixels between tiles, and around them."""
 
 GIF_COLOURS = 128
+
+LONGEST_NAME = 60
+"""Characters of a photo or layer name that a file name holds."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Picture(ABC):
         """File name with the suffix."""
         return f"{self.name}{self.suffix}"
 
+    @property
+    def data_uri(self) -> str:
+        """The content of the file as a data URI."""
+        return _data_uri(self.content(), self.suffix)
+
     @abstractmethod
     def content(self) -> bytes:
         """Returns the content of the file."""
@@ -57,13 +66,7 @@ class Picture(ABC):
 
 @dataclass(frozen=True)
 class Tile:
-    """A small image with a label.
-
-    Attributes:
-        pixels: uint8 (height, width, 3).
-        label: text below the image.
-        alt: text alternative for screen readers.
-    """
+    """A small image, uint8 (height, width, 3), with the text below it and an alternative for screen readers."""
 
     pixels: Pixels
     label: str
@@ -72,7 +75,7 @@ class Tile:
     @property
     def data_uri(self) -> str:
         """The image as a data URI."""
-        return _data_uri(_png(Image.fromarray(self.pixels)), "image/png")
+        return _data_uri(_png(Image.fromarray(self.pixels)))
 
 
 @dataclass(frozen=True)
@@ -131,24 +134,14 @@ class Animation(Picture):
         return buffer.getvalue()
 
     @property
-    def data_uri(self) -> str:
-        """The animation as a data URI."""
-        return _data_uri(self.content(), "image/gif")
-
-    @property
     def still(self) -> str:
         """The last frame as a data URI, for devices set to reduced motion."""
-        return _data_uri(_png(Image.fromarray(self.frames[-1])), "image/png")
+        return _data_uri(_png(Image.fromarray(self.frames[-1])))
 
 
 @dataclass(frozen=True)
 class Plot(Picture):
-    """A diagram drawn by matplotlib.
-
-    Attributes:
-        png: content of the file.
-        alt: text alternative for screen readers.
-    """
+    """A diagram drawn by matplotlib, as the content of its file, and an alternative text for screen readers."""
 
     png: bytes
     alt: str
@@ -157,10 +150,11 @@ class Plot(Picture):
         """Returns the PNG."""
         return self.png
 
-    @property
-    def data_uri(self) -> str:
-        """The plot as a data URI."""
-        return _data_uri(self.png, "image/png")
+
+def slug(text: str) -> str:
+    """Returns a text as part of a file name: "cat/0123.jpg" becomes "cat-0123"; never empty."""
+    without_suffix = re.sub(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", "", text, flags=re.IGNORECASE)
+    return re.sub(r"[^\w.-]+", "-", without_suffix).strip("-.")[-LONGEST_NAME:].lstrip("-.") or "unnamed"
 
 
 def beside(images: Sequence[Pixels], gap: int = GAP) -> Pixels:
@@ -195,5 +189,5 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _data_uri(content: bytes, suffix: str = ".png") -> str:
+    return f"data:image/{suffix[1:]};base64,{base64.b64encode(content).decode()}"

@@ -53,14 +53,8 @@ def score_curves(curves: Sequence[tuple[str, Sequence[float]]], target: str) -> 
     """
     figure, axes = _figure(6.4, 3.4)
     for index, (label, scores) in enumerate(curves):
-        axes.plot(
-            range(len(scores)),
-            scores,
-            color=COLOURS[index % len(COLOURS)],
-            marker=".",
-            linewidth=1.3,
-            label=_plain(label),
-        )
+        colour = COLOURS[index % len(COLOURS)]
+        axes.plot(range(len(scores)), scores, color=colour, marker=".", linewidth=1.3, label=_plain(label))
     axes.set(xlabel="steps of the attack", ylabel=f"score of {_plain(target)}", ylim=(-0.03, 1.03))
     axes.axhline(0.5, color="#b6bcc4", linewidth=0.8, zorder=0)
     if len(curves) <= len(COLOURS):
@@ -74,9 +68,7 @@ class PhotoMap:
 
     Attributes:
         points: float (N, 2), coordinates.
-        labels: (N,), class indices.
-        predictions: (N,), the classes predicted by the model.
-        class_names: names by class index.
+        labels, predictions: (N,), class indices.
         axes: names of the two axes.
     """
 

@@ -11,13 +11,7 @@ from tledge.visualize.pictures import Picture
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts.
-
-    Attributes:
-        caption: text above the table.
-        headings: column headings; the first column names the row.
-        rows: one text per heading.
-    """
+    """A table of texts, one per heading and row; the first column names the row."""
 
     caption: str
     headings: Sequence[str]
@@ -29,10 +23,7 @@ class Section:
     """The result of one kind.
 
     Attributes:
-        title: heading.
         sentences: the findings, the most important first.
-        pictures: pictures in order.
-        tables: tables in order.
         figures: the numbers, ready for JSON.
         reference: papers that describe the method.
     """

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tledge.attacks.attack import Goal
-from tledge.attacks.loss_gradients import Floats, GradientModel, Gradients
+from tledge.attacks.goal import Goal, Indices
+from tledge.attacks.loss_gradients import GradientModel, Gradients
 from tledge.attacks.losses import CROSS_ENTROPY
 from tledge.attacks.methods.pgd import Pgd
 from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import OptionError
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
 
@@ -55,8 +54,8 @@ class _RecordingModel(GradientModel):
 def smallest_eps(
     model: Any,
     photos: Pixels,
-    labels: npt.NDArray[np.intp],
-    targets: npt.NDArray[np.intp],
+    labels: Indices,
+    targets: Indices,
     *,
     largest: int,
     steps: int,
@@ -70,8 +69,7 @@ def smallest_eps(
     Args:
         model: ``keras.Model`` from pixel values 0 to 255, (N, height, width, 3), to logits.
         photos: uint8 (N, height, width, 3), at most 64, attacked as one batch.
-        labels: (N,), the classes predicted by the model.
-        targets: (N,), the target class of each photo.
+        labels, targets: (N,), the class that the model predicts for each photo, and its target class.
         largest: largest eps to try, in 1/255.
         steps: attack steps at each eps.
         seed: seed of the random starts.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats
 
 ROUNDING = 1.0
 """Differences below this many pixel values count by their square, which keeps the gradient continuous at 0."""
@@ -20,40 +20,22 @@ ROUNDING = 1.0
 def total_variation(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Returns the sum of absolute differences between neighbouring values, divided by the number of values.
 
-    Args:
-        images: (N, height, width, channels), uint8 or floating.
-
-    Returns:
-        float64 (N,), in pixel values.
+    ``images`` is (N, height, width, channels), uint8 or floating; the result is float64 (N,), in pixel values.
     """
     values = images.astype(np.float64)
-    size = values[0].size
-    down = np.abs(np.diff(values, axis=1)).sum(axis=(1, 2, 3))
-    across = np.abs(np.diff(values, axis=2)).sum(axis=(1, 2, 3))
-    found: npt.NDArray[np.float64] = (down + across) / size
+    down, across = (np.abs(np.diff(values, axis=axis)).sum(axis=(1, 2, 3)) for axis in (1, 2))
+    found: npt.NDArray[np.float64] = (down + across) / values[0].size
     return found
 
 
 def total_variation_gradient(images: Floats) -> Floats:
     """Returns the gradient of the sum of sqrt(d² + ROUNDING²) over all differences d of neighbouring values.
 
-    Args:
-        images: float32 (N, height, width, channels).
-
-    Returns:
-        float32 of the same shape, each value between -4 and 4.
+    Both are float32 (N, height, width, channels); each value of the gradient is between -4 and 4.
     """
     gradient = np.zeros_like(images)
     for axis in (1, 2):
         difference = np.diff(images, axis=axis)
         pull = difference / np.sqrt(np.square(difference) + np.float32(ROUNDING**2))
-        before, after = _neighbour_slices(axis)
-        gradient[after] += pull
-        gradient[before] -= pull
+        gradient -= np.diff(pull, axis=axis, prepend=np.float32(0), append=np.float32(0))
     return gradient
-
-
-def _neighbour_slices(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Returns slices of all but the last value along an axis, and of all but the first."""
-    every = (slice(None),) * axis
-    return (*every, slice(None, -1)), (*every, slice(1, None))

@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tledge.core import atomic
-from tledge.core.environment import installed_versions
 from tledge.core.errors import DataError, ModelError, OptionError
 from tledge.core.extras import require
 from tledge.core.options import as_tuple, takes
 from tledge.core.progress import Progress
 from tledge.core.run_directory import find_run
 from tledge.visualize.kind import KINDS, Kind
-from tledge.visualize.page import PageFacts, write_page
+from tledge.visualize.page import write_page
 from tledge.visualize.pictures import Picture
 from tledge.visualize.pretrained import IMAGENET, model_of_backbone
 from tledge.visualize.section import Section
@@ -27,7 +25,6 @@ from tledge.visualize.visualized_model import VisualizedModel, model_of_run
 SCHEMA_VERSION = 1
 FOLDER = "visualize"
 PAGE, FIGURES = "visualize.html", "visualize.json"
-VERSIONS = ("tledge", "keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +32,13 @@ class VisualizeRecord:
     """What was written.
 
     Attributes:
-        title: of the model.
-        folder: of the files.
+        title: name of the model.
+        folder: the folder of the files.
         page: ``visualize.html``.
         figures: ``visualize.json``, the same as ``to_dict``.
         sections: what each kind shows, by its name.
         files: the pictures, in order.
-        left_out: why a kind was skipped, by its name, where none was asked for by name.
+        left_out: why a kind was skipped, by its name; only without named kinds, which are never skipped.
         options: the options of each kind, by its name.
     """
 
@@ -83,15 +80,10 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
     require("jinja2", extra="train", purpose="visualize.html")
     model, folder = _find_model(options)
     sections, skipped = _show(chosen, model, optional=not named, progress=progress)
-    sections = _with_names_of_their_own(sections)
+    sections = _with_unique_names(sections)
     folder.mkdir(parents=True, exist_ok=True)
     files = [picture.save(folder) for section in sections.values() for picture in section.pictures]
-    facts = PageFacts(
-        title=model.title,
-        made=datetime.now(UTC),
-        versions={name: version for name, version in installed_versions(VERSIONS).items() if version},
-    )
-    write_page(sections, facts, folder / PAGE)
+    write_page(sections, model.title, folder / PAGE)
     record = VisualizeRecord(
         title=model.title,
         folder=folder,
@@ -109,13 +101,7 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
 def _show(
     kinds: Sequence[Kind], model: VisualizedModel, *, optional: bool, progress: Progress
 ) -> tuple[dict[str, Section], dict[str, str]]:
-    """Shows each kind.
-
-    Args:
-        kinds: what to show.
-        model: what is looked at.
-        optional: skip a kind that cannot be shown instead of raising its error.
-        progress: receives progress and warnings.
+    """Shows each kind; if they are ``optional``, skips a kind that cannot be shown instead of raising its error.
 
     Returns:
         What was shown, and why the others were skipped, by the kind's name.
@@ -153,19 +139,14 @@ def _choose(names: Sequence[str], options: Mapping[str, Any]) -> list[Kind]:
     for option in options:
         if not any(option in kind.options() for kind in chosen):
             others = [name for name in KINDS.names() if option in KINDS.load(name).options()]
-            asked = ", ".join(kind.name for kind in chosen)
+            named = ", ".join(kind.name for kind in chosen)
             raise OptionError(
-                f"`{option}` is an option of {', '.join(others)}, and {asked} was asked for; leave it out or name that"
-                " kind"
+                f"`{option}` is an option of {', '.join(others)}, not of {named}; leave it out or name that kind"
             )
-    if options.get("photos") and options.get("classes") and not any(_only_classes(kind) for kind in chosen):
+    own = [kind.options() for kind in chosen if "classes" in kind.options()]  # ideal does not choose photos by class
+    if options.get("photos") and options.get("classes") and all("photos" in names for names in own):
         raise OptionError("`photos` names photos, and `classes` chooses test photos: give one of them")
     return [kind.with_options(options) for kind in chosen]
-
-
-def _only_classes(kind: Kind) -> bool:
-    """Whether a kind uses classes for something else than choosing photos."""
-    return "classes" in kind.options() and "photos" not in kind.options()
 
 
 def _find_model(options: VisualizeOptions) -> tuple[VisualizedModel, Path]:
@@ -185,7 +166,7 @@ def _find_model(options: VisualizeOptions) -> tuple[VisualizedModel, Path]:
     return model, output or Path(f"{FOLDER}-{options.backbone}")
 
 
-def _with_names_of_their_own(sections: Mapping[str, Section]) -> dict[str, Section]:
+def _with_unique_names(sections: Mapping[str, Section]) -> dict[str, Section]:
     """Returns the sections, with numbers added to file names that would overwrite one another."""
     used: set[str] = set()
     changed = {}

@@ -59,10 +59,7 @@ class KindOptions:
     )
     channels: int | None = option(None, "features: channels to show of each layer.", group="Kinds", default_text="32")
     tv: float | None = option(
-        None,
-        "ideal: weight of the total-variation term; higher is smoother.",
-        group="Kinds",
-        default_text="0.3",
+        None, "ideal: weight of the total-variation term; higher is smoother.", group="Kinds", default_text="0.3"
     )
     l2: float | None = option(None, "ideal: weight of the pull towards mid-grey.", group="Kinds", default_text="0.01")
     jitter: int | None = option(
@@ -87,10 +84,7 @@ class KindOptions:
         None, "adversarial: the largest eps to try, in 1/255.", group="Kinds", default_text="16"
     )
     patch: int | None = option(
-        None,
-        "saliency: side of the occluding square, in pixels.",
-        group="Kinds",
-        default_text="a fifth of the photo",
+        None, "saliency: side of the occluding square, in pixels.", group="Kinds", default_text="a fifth of the photo"
     )
     tiles: int | None = option(
         None, "confusions: photos to show of each artifact's errors.", group="Kinds", default_text="10"
@@ -153,9 +147,6 @@ class VisualizeOptions(KindOptions, _Kinds):
         default_text="those of ImageNet, or numbers",
     )
     output: str | Path | None = option(
-        None,
-        "The folder to write to.",
-        group="Output",
-        default_text="visualize/ in the run, or visualize-BACKBONE",
+        None, "The folder to write to.", group="Output", default_text="visualize/ in the run, or visualize-BACKBONE"
     )
     progress: Progress | None = option(None, "Receives progress, notes and warnings.")

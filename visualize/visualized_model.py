@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tledge.attacks.loss_gradients import Floats, GradientModel
+from tledge.attacks.loss_gradients import GradientModel
 from tledge.core import images
 from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, ModelError, OptionError, UnknownNameError
 from tledge.core.extras import keras_backend, require
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
+from tledge.core.progress import Step
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
+from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.batched_logits import batched_logits
 
 PREFERRED_RECIPES = ("int8", "int8-mixed", "qat")
 """Recipes of the artifact that is shown by default, best first."""
@@ -124,13 +127,13 @@ class VisualizedModel:
             numbered = all(label.isdecimal() for label in self.class_names)
             if not numbered and sidecar.class_names != self.class_names:
                 raise OptionError(
-                    f"'{name}' has the classes {', '.join(sidecar.class_names[:5])}, the model"
-                    f" {', '.join(self.class_names[:5])}; name an artifact of that model"
+                    f"'{name}' has the classes {', '.join(sidecar.class_names[:5])}, but the model has"
+                    f" {', '.join(self.class_names[:5])}; pass an artifact of that model"
                 )
             if sidecar.input_size != self.input_size or len(sidecar.class_names) != len(self.class_names):
                 raise OptionError(
-                    f"'{name}' has input size {sidecar.input_size} and {len(sidecar.class_names)} classes, the model"
-                    f" {self.input_size} and {len(self.class_names)}; name an artifact of that model"
+                    f"'{name}' has input size {sidecar.input_size} and {len(sidecar.class_names)} classes, but the"
+                    f" model has {self.input_size} and {len(self.class_names)}; pass an artifact of that model"
                 )
             if artifact.name in {other.name for other in chosen}:
                 raise OptionError(f"`artifacts` names '{artifact.name}' twice; name each once, by different file names")
@@ -142,6 +145,24 @@ def default_artifact(artifacts: Sequence[Artifact]) -> Artifact | None:
     """Returns the preferred 8-bit artifact, else the last one, or None if there are none."""
     found = [item for recipe in PREFERRED_RECIPES for item in artifacts if item.sidecar.recipe == recipe]
     return found[0] if found else (artifacts[-1] if artifacts else None)
+
+
+def artifact_logits(artifact: Artifact, pixels: Pixels | Iterable[Pixels], step: Step | None = None) -> Floats:
+    """Computes an artifact's logits on the CPU, with the runtime that ships.
+
+    Args:
+        artifact: the exported file.
+        pixels: uint8 (N, height, width, 3), or batches of them.
+        step: advances by one for each image.
+
+    Returns:
+        float32 (N, classes).
+
+    Raises:
+        TledgeError: the artifact cannot be loaded.
+    """
+    with Classifier(artifact.path) as classifier:
+        return batched_logits(classifier.logits, pixels, step=step)
 
 
 def model_of_run(directory: RunDirectory) -> VisualizedModel:

@@ -21,7 +21,6 @@ _ZOOM = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))  
 
 def defocus_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Defocuses the lens: each point becomes a disk."""
-    del rng
     radius, softness = _DEFOCUS[severity - 1]
     scale = scale_of(image)
     return to_pixels(convolve(to_values(image), _disk(radius * scale, softness * scale)))
@@ -57,16 +56,9 @@ def glass_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels
 
 
 def _near_pixels(shape: tuple[int, ...], reach: float, rounds: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Returns the source of each pixel when each shows a random nearby one, ``rounds`` times in a row.
+    """Returns the source of each pixel, as a flat index, when each shows a random nearby one ``rounds`` times in a row.
 
-    Args:
-        shape: (height, width).
-        reach: offsets are drawn uniformly from -reach to reach and rounded.
-        rounds: number of panes of glass.
-        rng: the random number generator.
-
-    Returns:
-        int (height x width,), flat indices.
+    Offsets are drawn uniformly from -reach to reach pixels and rounded.
     """
     height, width = shape
     sources = np.arange(height * width)
@@ -88,7 +80,6 @@ def motion_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixel
 
 def zoom_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Moves the camera forward: the mean of the photo at several magnifications."""
-    del rng
     end, step = _ZOOM[severity - 1]
     height, width = image.shape[:2]
     photo = Image.fromarray(image)

@@ -18,13 +18,10 @@ LUMINANCE = np.array((0.2126, 0.7152, 0.0722))
 
 
 def chromaticity(kelvin: float) -> tuple[float, float]:
-    """Returns the CIE 1931 (x, y) of a black body.
+    """Returns the CIE 1931 (x, y) of a black body at 1667 to 25000 kelvin.
 
     Source: Kim et al., Design of advanced color temperature control system for HDTV applications, Journal of the Korean
     Physical Society 41, 2002: cubic splines of the Planckian locus.
-
-    Args:
-        kelvin: temperature, 1667 to 25000.
     """
     inverse = 1e3 / kelvin
     if kelvin < 4000:
@@ -43,8 +40,7 @@ def chromaticity(kelvin: float) -> tuple[float, float]:
 def light_of(mireds: float) -> npt.NDArray[np.float64]:
     """Returns the linear sRGB (3,) of a black body's light, of luminance 1.
 
-    Args:
-        mireds: 10^6 / temperature in kelvins, 40 to 599; equal steps look equal.
+    ``mireds`` is 10^6 / temperature in kelvins, 40 to 599; equal steps look equal.
     """
     x, y = chromaticity(1e6 / mireds)
     light: npt.NDArray[np.float64] = _XYZ_TO_RGB @ np.array((x / y, 1.0, (1 - x - y) / y))

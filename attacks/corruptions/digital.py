@@ -26,7 +26,6 @@ _JPEG = (25, 18, 15, 10, 7)
 
 def contrast(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Lowers the contrast: each channel's values move towards its mean."""
-    del rng
     values = to_values(image)
     means = values.mean(axis=(0, 1))
     return to_pixels((values - means) * np.float32(_CONTRAST[severity - 1]) + means)
@@ -55,7 +54,6 @@ def elastic_transform(image: Pixels, severity: int, rng: np.random.Generator) ->
 
 def pixelate(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Lowers the resolution, and enlarges the photo again without smoothing."""
-    del rng
     height, width = image.shape[:2]
     scale = _PIXELATE[severity - 1]
     small = Image.fromarray(image).resize((int(width * scale), int(height * scale)), Image.Resampling.BOX)
@@ -64,17 +62,11 @@ def pixelate(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
 
 def jpeg_compression(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Compresses as JPEG of low quality, with chroma at half the resolution."""
-    del rng
     return through_jpeg(image, _JPEG[severity - 1])
 
 
 def through_jpeg(image: Pixels, quality: int) -> Pixels:
-    """Writes a photo as JPEG and reads it again.
-
-    Args:
-        image: uint8 (height, width, 3).
-        quality: Pillow's JPEG quality, 1 to 95.
-    """
+    """Writes a photo, uint8 (height, width, 3), as JPEG of Pillow's quality 1 to 95, and reads it again."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling="4:2:0")
     with Image.open(stream) as written:

@@ -56,7 +56,6 @@ def camera_motion(image: Pixels, severity: int, rng: np.random.Generator) -> Pix
 
 def low_quality_jpeg(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Compresses as JPEG for a slow connection: qualities down to 5."""
-    del rng
     return through_jpeg(image, _JPEG[severity - 1])
 
 

@@ -40,12 +40,7 @@ def gaussian_blur(image: Values, sigma: float) -> Values:
 
 
 def convolve(image: Values, kernel: Values) -> Values:
-    """Convolves an image with a kernel of odd sides.
-
-    Args:
-        image: float32 (height, width) or (height, width, channels).
-        kernel: float32 (2 r + 1, 2 r + 1).
-    """
+    """Convolves an image, float32 (height, width) or (height, width, channels), with a kernel (2 r + 1, 2 r + 1)."""
     planes = image[..., None] if image.ndim == 2 else image
     height, width = planes.shape[:2]
     reach = kernel.shape[0] // 2
@@ -64,8 +59,7 @@ def path_kernel(
     """Returns the kernel of a point that is exposed at several positions.
 
     Args:
-        rows: (K,) offsets down, pixels.
-        columns: (K,) offsets to the right, pixels.
+        rows, columns: (K,) offsets down and to the right, pixels.
         weights: (K,) the exposure at each.
 
     Returns:
@@ -100,8 +94,7 @@ def sample(image: Values, rows: Values, columns: Values) -> Values:
 
     Args:
         image: float32 (height, width, channels).
-        rows: float32 (H, W), the source row of each new pixel; beyond the edges, the image is mirrored.
-        columns: float32 (H, W), the source column.
+        rows, columns: float32 (H, W), the source of each new pixel; beyond the edges, the image is mirrored.
 
     Returns:
         float32 (H, W, channels).

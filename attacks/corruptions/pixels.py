@@ -37,8 +37,7 @@ def to_pixels(values: npt.NDArray[np.floating]) -> Pixels:
 
 def decode_gamma(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """Returns sRGB values 0..1 as linear light 0..1 (IEC 61966-2-1)."""
-    light: npt.NDArray[np.floating] = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return light
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def encode_gamma(light: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -55,17 +54,10 @@ _LIGHT = decode_gamma(np.arange(256) / 255).astype(np.float32)
 
 def to_light(pixels: Pixels) -> Values:
     """Returns uint8 sRGB as linear light, float32 0..1."""
-    light: Values = _LIGHT[pixels]
-    return light
+    return _LIGHT[pixels]
 
 
 def expose(pixels: Pixels, gains: npt.NDArray[np.float64]) -> Pixels:
-    """Multiplies the linear light of each channel; values above white are clipped.
-
-    Args:
-        pixels: uint8 (height, width, 3), sRGB.
-        gains: (3,), for red, green and blue.
-    """
+    """Multiplies the linear light of uint8 (height, width, 3) sRGB by ``gains`` (3,), and clips values above white."""
     tables = to_pixels(encode_gamma(_LIGHT[:, None] * gains))
-    exposed: Pixels = tables[pixels, np.arange(3)]
-    return exposed
+    return tables[pixels, np.arange(3)]

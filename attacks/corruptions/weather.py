@@ -105,7 +105,6 @@ def _uniform(reach: float, shape: tuple[int, ...], rng: np.random.Generator) -> 
 
 def brightness(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Adds daylight: raises the value in hue, saturation and value."""
-    del rng
     values = to_values(image)
     value = values.max(axis=2, keepdims=True)
     raised = np.minimum(value + np.float32(_BRIGHTNESS[severity - 1]), 1)

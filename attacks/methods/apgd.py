@@ -16,8 +16,7 @@ from tledge.attacks.loss_gradients import Gradients
 from tledge.attacks.losses import CROSS_ENTROPY, LOSSES, check_loss
 from tledge.attacks.restarts import RestartingAttack
 from tledge.core.errors import UnknownNameError
-
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats
 
 KEPT_STEP = 0.75
 """Weight of the new step; the rest is momentum from the step before."""

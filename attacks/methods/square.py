@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.attacks.attack import Attack, check_at_least
 from tledge.attacks.attack_batch import AttackBatch
@@ -16,9 +15,7 @@ from tledge.attacks.losses import CROSS_ENTROPY, objective, one_hot
 from tledge.attacks.squares import start_squares
 from tledge.attacks.threat_model import LINF
 from tledge.core.errors import OptionError
-from tledge.core.images import Pixels
-
-Floats = npt.NDArray[np.float32]
+from tledge.core.images import Floats, Pixels
 
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Fractions of the queries after which the squares' area is halved: section 3.3 of the paper."""

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tledge.cli.adopt_options import GROUPS, AdoptOptions, DescriptionOptions
-from tledge.cli.command_builder import Given, build_command
+from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
-from tledge.cli.json_option import Json
 from tledge.cli.tables import plain_table
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import TledgeError
@@ -52,16 +51,15 @@ def run(given: Given, *, json: Json = False) -> None:
 
 
 def _ask(terminal: Terminal, names: list[str], given: Description) -> Description:
-    """Asks for fields, each until its answer can be read."""
+    """Asks for fields, each until a valid value is entered."""
     from tledge.edge_runtime.description import FIELDS
 
     for name in names:
         field = FIELDS[name]
         while True:
             try:
-                given = given.with_field(
-                    name, terminal.ask(f"{field.question} (such as {field.example})", field.default)
-                )
+                text = terminal.ask(f"{field.question} (such as {field.example})", field.default)
+                given = given.with_field(name, text)
                 break
             except TledgeError as error:
                 terminal.warn(str(error))
@@ -69,7 +67,7 @@ def _ask(terminal: Terminal, names: list[str], given: Description) -> Descriptio
 
 
 def _tensors(inspection: Inspection) -> Any:
-    table = plain_table(("tensor", "left"), ("in the file", "left"))
+    table = plain_table("tensor", "in the file")
     table.add_row("input", str(inspection.image))
     table.add_row("output", str(inspection.output))
     if inspection.about:
@@ -86,7 +84,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
             "sources": dict(adoption.sources),
             "photo": photo,
             "predictions": [vars(item) for item in predictions] if photo is not None else [],
-            "deaf": adoption.ignores_input,
+            "ignores_input": adoption.ignores_input,
         }
     )
     terminal.print()
@@ -98,7 +96,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
             " `photo`"
         )
     if photo is None:
-        terminal.print("Checked on a generated picture; use --photo PHOTO to check it on a photo of yours")
+        terminal.print("Checked on a generated picture; use --photo PHOTO to check it on one of your photos")
     else:
         scores = "   ".join(f"{item.label} {item.score:.3f}" for item in predictions)
         terminal.print(f"{photo}   {scores}")
@@ -111,7 +109,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
 def _description(adoption: Adoption) -> Any:
     sidecar, sources = adoption.artifact.sidecar, adoption.sources
     known = sidecar.preprocessing
-    table = plain_table(("", "left"), ("value", "left"), ("from", "left"))
+    table = plain_table("", "value", "from")
     if known is None:
         return table
     shown = ", ".join(sidecar.class_names[:SHOWN_LABELS]) + ", …" * (len(sidecar.class_names) > SHOWN_LABELS)

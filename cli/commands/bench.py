@@ -11,10 +11,9 @@ import typer
 
 from tledge.bench.results.bench_options import GROUPS, AttackOptions, BenchOptions, MeasurementOptions
 from tledge.cli.bench_table import attack_table, bench_table, corruption_table, profile_table
-from tledge.cli.command_builder import Given, build_command
+from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.comparison_table import comparison_table
 from tledge.cli.execution import executing
-from tledge.cli.json_option import Json
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import OptionError
 from tledge.core.options import as_tuple, option_names

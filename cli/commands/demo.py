@@ -6,12 +6,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from tledge.cli.command_builder import Given, build_command
+from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.commands import bench as bench_command
 from tledge.cli.commands import export as export_command
 from tledge.cli.commands import train as train_command
 from tledge.cli.execution import executing
-from tledge.cli.json_option import Json
 from tledge.core.options import option
 from tledge.core.run_directory import DEFAULT_RUNS, LATEST, RunDirectory
 
@@ -44,7 +43,7 @@ def run(given: Given, *, json: Json = False) -> None:
         directory = RunDirectory(runs / manifest.name)
         terminal.log_to = directory.logs / "demo.log"
         train_command.show_training(terminal, directory, manifest)
-        terminal.heading("Export: to TFLite and ONNX, by every recipe but qat")
+        terminal.heading("Export: to TFLite and ONNX, with every recipe except qat")
         exported = export(run=directory.path, runs=runs, progress=terminal.progress())
         export_command.show_export(terminal, directory, exported)
         terminal.heading("Benchmark: every artifact on every target of this machine")

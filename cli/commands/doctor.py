@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tledge.cli.command_builder import Given, build_command
+from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
-from tledge.cli.json_option import Json
 from tledge.cli.tables import plain_table
 
 EXTRAS = {
@@ -24,12 +23,6 @@ EXTRAS = {
 """The distributions that the base install and each extra install."""
 
 
-@dataclass(frozen=True)
-class _TargetState:
-    name: str
-    missing: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class _BoardState:
     """The health of a board.
@@ -37,15 +30,15 @@ class _BoardState:
     Attributes:
         model: its name; empty if only its firmware could be read.
         temperature: of the hottest sensor, degrees Celsius.
-        held_down, held_down_since_boot: the causes of throttling, in words; empty for none, None if unknown.
-        complaint: why the firmware of a Raspberry Pi could not be read.
+        throttled, throttled_since_boot: the causes of throttling, in words; empty for none, None if unknown.
+        firmware_error: why the firmware of a Raspberry Pi could not be read.
     """
 
     model: str
     temperature: float | None
-    held_down: str | None
-    held_down_since_boot: str | None
-    complaint: str
+    throttled: str | None
+    throttled_since_boot: str | None
+    firmware_error: str
 
     @property
     def text(self) -> str:
@@ -53,14 +46,13 @@ class _BoardState:
         parts = []
         if self.temperature is not None:
             parts.append(f"{self.temperature:.1f} °C")
-        if self.held_down is not None:
-            parts.append(f"held down now: {self.held_down}" if self.held_down else "not held down now")
-            since = self.held_down_since_boot
-            parts.append(f"since it was started: {since}" if since else "nor since it was started")
-        if self.complaint:
-            may_not = "device file" in self.complaint
-            hint = " (sudo usermod -aG video $USER, then log in again)" if may_not else ""
-            parts.append(f"vcgencmd does not answer: {self.complaint}{hint}")
+        if self.throttled is not None:
+            parts.append(f"throttled now: {self.throttled or 'no'}")
+            parts.append(f"since boot: {self.throttled_since_boot or 'no'}")
+        if self.firmware_error:
+            no_access = "device file" in self.firmware_error
+            hint = " (sudo usermod -aG video $USER, then log in again)" if no_access else ""
+            parts.append(f"vcgencmd failed: {self.firmware_error}{hint}")
         return " · ".join(parts)
 
 
@@ -85,7 +77,7 @@ def run(given: Given, *, json: Json = False) -> None:
                     extra or "base": {name: versions.get(name) for name in names}
                     for extra, (names, versions) in packages.items()
                 },
-                "targets": [vars(target) for target in targets],
+                "targets": [{"name": name, "missing": missing} for name, missing in targets.items()],
             }
         )
         memory = f" · {machine.memory / 2**30:.1f} GiB" if machine.memory else ""
@@ -104,36 +96,37 @@ def _read_board(model: str) -> _BoardState | None:
 
     from tledge.bench.measure.board import read_temperature, read_throttling, vcgencmd_error, words
 
-    throttling, silence = read_throttling(), vcgencmd_error()
-    if not model and throttling is None and not silence:
+    throttling, error = read_throttling(), vcgencmd_error()
+    if not model and throttling is None and not error:
         return None
     return _BoardState(
         model=model,
         temperature=read_temperature(Path("/")),
-        held_down=None if throttling is None else words(throttling.now),
-        held_down_since_boot=None if throttling is None else words(throttling.since_boot),
-        complaint=silence,
+        throttled=None if throttling is None else words(throttling.now),
+        throttled_since_boot=None if throttling is None else words(throttling.since_boot),
+        firmware_error=error,
     )
 
 
-def _targets() -> list[_TargetState]:
+def _targets() -> dict[str, str]:
+    """Returns why each target cannot be used here, by name; empty for those that can."""
     from tledge.edge_runtime.runtime import RUNTIMES, resolve
     from tledge.edge_runtime.target import Target
 
-    found = []
+    found = {}
     for name in RUNTIMES.names():
         runtime = RUNTIMES.load(name)
         if runtime.missing():
-            found.append(_TargetState(f"{name}:cpu", runtime.missing()))
+            found[f"{name}:cpu"] = runtime.missing()
             continue
         for device in runtime.devices():
             target = Target(name, device.name)
-            found.append(_TargetState(str(target if device.missing else resolve(target)[1]), device.missing))
+            found[str(target if device.missing else resolve(target)[1])] = device.missing
     return found
 
 
 def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> Any:
-    table = plain_table(("install", "left"), ("package", "left"), ("version", "left"))
+    table = plain_table("install", "package", "version")
     for extra, (names, versions) in packages.items():
         install = f"tledge[{extra}]" if extra else "tledge"
         for name in names:
@@ -141,8 +134,8 @@ def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) 
     return table
 
 
-def _target_lines(targets: list[_TargetState]) -> str:
+def _target_lines(targets: dict[str, str]) -> str:
     """Returns a line for each target, not a table, which would cut off install commands."""
-    width = max(len(target.name) for target in targets)
-    lines = [f"{target.name:<{width}}  {f'no: {target.missing}' if target.missing else 'yes'}" for target in targets]
+    width = max(map(len, targets))
+    lines = [f"{name:<{width}}  {f'no: {missing}' if missing else 'yes'}" for name, missing in targets.items()]
     return "\n".join([f"{'target':<{width}}  on this machine", *lines])

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tledge.cli.command_builder import Given, build_command
+from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
 from tledge.cli.interrupts import Ending
-from tledge.cli.json_option import Json
 from tledge.cli.messages import translate
 from tledge.cli.predict_options import GROUPS, PredictOptions
 from tledge.core.errors import OptionError
@@ -135,7 +134,7 @@ def _open_camera(name: str, every: int, terminal: Terminal) -> Camera:
     from tledge.edge_runtime.sources.camera import open_camera
 
     camera = open_camera(name, every=every)
-    terminal.note(f"camera {name} through {camera.through}; press Ctrl-C to stop")
+    terminal.note(f"camera {name} via {camera.through}; press Ctrl-C to stop")
     return camera
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tledge.cli.command_builder import Given, build_command
+from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
-from tledge.cli.json_option import Json
 from tledge.cli.terminal import Terminal
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
 from tledge.visualize.visualize_options import GROUPS, VisualizeOptions

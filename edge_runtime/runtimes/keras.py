@@ -10,8 +10,7 @@ import numpy as np
 
 from tledge.core.errors import ArtifactError
 from tledge.core.extras import keras_backend, require
-from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error
+from tledge.edge_runtime.runtime import NO_NVIDIA_DRIVER, Device, Runtime, Session, closed_error, has_nvidia_driver
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 

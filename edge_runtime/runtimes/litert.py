@@ -12,8 +12,7 @@ import numpy as np
 
 from tledge.core.errors import ArtifactError, OptionError, TargetError
 from tledge.edge_runtime.delegation import read_delegation
-from tledge.edge_runtime.nvidia import has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, only_tensor
+from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, has_nvidia_driver, only_tensor
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
@@ -29,12 +28,13 @@ class LiteRTSession(Session):
 
         try:
             interpreter = Interpreter(model_path=str(model), num_threads=threads)
-            self.image = only_tensor("input", [_spec(item) for item in interpreter.get_input_details()], model)
-            self.output = only_tensor("output", [_spec(item) for item in interpreter.get_output_details()], model)
-            self._input, self._output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-            lengths = self.image.lengths(batch)
+            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+            self.image = only_tensor("input", [_spec(item) for item in inputs], model)
+            self.output = only_tensor("output", [_spec(item) for item in outputs], model)
+            self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+            self._lengths = self.image.lengths(batch)
             if batch > 1 or None in self.image.shape:
-                interpreter.resize_tensor_input(self._input["index"], lengths)
+                interpreter.resize_tensor_input(self._input_index, self._lengths)
             interpreter.allocate_tensors()
             self.provider = read_delegation(interpreter).provider
         except (ValueError, RuntimeError) as error:
@@ -42,9 +42,7 @@ class LiteRTSession(Session):
         self._batch = batch
         self._interpreter: Any = interpreter
         self._lock = Lock()  # an interpreter has one input buffer: one thread at a time
-        self._input_index, self._output_index = self._input["index"], self._output["index"]
         self._open = None in self.image.shape[1:]
-        self._lengths = lengths
 
     def run(self, images: Tensor) -> Tensor:
         with self._lock:
@@ -65,7 +63,7 @@ class LiteRTSession(Session):
                 output: Tensor = interpreter.get_tensor(self._output_index)
                 return output
             if len(images) % batch:
-                raise OptionError(f"this session takes multiples of {batch} images; received {len(images)}")
+                raise OptionError(f"this session needs multiples of {batch} images; received {len(images)}")
             outputs = []
             for start in range(0, len(images), batch):
                 interpreter.set_tensor(self._input_index, images[start : start + batch])
@@ -96,7 +94,7 @@ class LiteRTCompiledSession(Session):
         except (ValueError, RuntimeError) as error:
             first = str(error).strip().splitlines()[0]
             raise TargetError(
-                f"target '{target}' does not take '{model}': {first}; LiteRT's accelerator found no usable GPU, or has"
+                f"target '{target}' cannot run '{model}': {first}; LiteRT's accelerator found no usable GPU, or has"
                 " no kernel for a layer of the model; use `target='litert:cpu'`"
             ) from error
         if target.device != "cpu" and not whole:
@@ -114,21 +112,18 @@ class LiteRTCompiledSession(Session):
         self._lock = Lock()
 
     def run(self, images: Tensor) -> Tensor:
-        with self._lock:
-            return self._run(images)
-
-    def _run(self, images: Tensor) -> Tensor:
-        if self._compiled is None:
-            raise closed_error()
         outputs = []
-        try:
-            for index in range(len(images)):
-                self._inputs[0].write(images[index : index + 1])
-                self._compiled.run_by_index(0, self._inputs, self._outputs)
-                output = self._outputs[0].read(int(np.prod(self._shape)), self.output.dtype)
-                outputs.append(output.reshape(self._shape))
-        except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
+        with self._lock:
+            if self._compiled is None:
+                raise closed_error()
+            try:
+                for index in range(len(images)):
+                    self._inputs[0].write(images[index : index + 1])
+                    self._compiled.run_by_index(0, self._inputs, self._outputs)
+                    output = self._outputs[0].read(int(np.prod(self._shape)), self.output.dtype)
+                    outputs.append(output.reshape(self._shape))
+            except (ValueError, RuntimeError) as error:
+                raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
         return np.concatenate(outputs)
 
     def close(self) -> None:

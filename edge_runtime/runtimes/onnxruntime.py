@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from tledge.core.errors import ArtifactError, OptionError, TargetError
-from tledge.edge_runtime.nvidia import NO_NVIDIA_DRIVER, has_nvidia_driver
-from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, only_tensor
+from tledge.edge_runtime.runtime import (
+    NO_NVIDIA_DRIVER,
+    Device,
+    Runtime,
+    Session,
+    closed_error,
+    has_nvidia_driver,
+    only_tensor,
+)
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
@@ -52,7 +59,7 @@ class OnnxRuntimeSession(Session):
         self.provider = session.get_providers()[0]
         if self.provider != provider:  # it falls back to the CPU without an error
             raise TargetError(
-                f"target '{target}' is not on this machine: asked for {provider}, ONNX Runtime fell back to"
+                f"target '{target}' is not on this machine: instead of {provider}, ONNX Runtime uses"
                 f" {self.provider}: check the GPU driver and the libraries of CUDA, cuDNN and TensorRT"
             )
         self.image = only_tensor("input", [_spec(item, model) for item in session.get_inputs()], model)
@@ -66,7 +73,7 @@ class OnnxRuntimeSession(Session):
         if batch is None or batch == len(images):
             return self._run(images)
         if len(images) % batch:
-            raise OptionError(f"this model takes multiples of {batch} images; received {len(images)}")
+            raise OptionError(f"this model needs multiples of {batch} images; received {len(images)}")
         parts = range(0, len(images), batch)
         return np.concatenate([self._run(images[start : start + batch]) for start in parts])
 

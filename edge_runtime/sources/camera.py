@@ -7,16 +7,16 @@ are dropped and counted.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from threading import Event, Thread
-from typing import Any, Protocol
+from threading import Condition, Event, Thread
+from typing import Any, Generic, Protocol, TypeVar
 
 from tledge.core.errors import MissingExtraError, OptionError, SourceError
 from tledge.core.extras import is_installed
 from tledge.core.images import Pixels
-from tledge.edge_runtime.sources.frame import BrokenFrame, DecodedImage, Frame
-from tledge.edge_runtime.sources.latest import Latest
+from tledge.edge_runtime.sources.frame import PATIENCE, BrokenFrame, DecodedImage, Frame
 from tledge.edge_runtime.sources.opencv import frame_to_rgb, load_opencv
 
 MOST_FAILURES = 5
@@ -32,6 +32,9 @@ SILENCE = 10.0
 """Seconds that picamera2 may take for a frame; OpenCV has the same limit."""
 
 
+T = TypeVar("T")
+
+
 class Capture(Protocol):
     """An open camera."""
 
@@ -44,6 +47,55 @@ class Capture(Protocol):
 
     def close(self) -> None:
         """Releases the camera."""
+
+
+class Latest(Generic[T]):
+    """A bounded queue between two threads: if it is full, a new item replaces the oldest.
+
+    Args:
+        capacity: the most items it holds.
+
+    Attributes:
+        dropped: number of items dropped so far.
+    """
+
+    def __init__(self, capacity: int = 2) -> None:
+        self._items: deque[T] = deque(maxlen=capacity)
+        self._changed = Condition()
+        self._error: Exception | None = None
+        self._finished = False
+        self.dropped = 0
+
+    def put(self, item: T) -> None:
+        """Adds an item without waiting."""
+        with self._changed:
+            self.dropped += len(self._items) == self._items.maxlen
+            self._items.append(item)
+            self._changed.notify()
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Marks the end of the items, with the error that caused it, if any."""
+        with self._changed:
+            self._finished = True
+            self._error = error
+            self._changed.notify()
+
+    def take(self, ended: Event) -> T | None:
+        """Waits for the oldest item and returns it; None at the end or when ``ended`` is set.
+
+        Raises:
+            Exception: the error passed to :meth:`finish`, once all items are taken.
+        """
+        with self._changed:
+            while not self._items:
+                if ended.is_set():
+                    return None
+                if self._finished:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+                self._changed.wait(PATIENCE)
+            return self._items.popleft()
 
 
 class Camera:
@@ -104,7 +156,7 @@ class Camera:
                     if failed == MOST_FAILURES:
                         whole = number - failed
                         raise SourceError(
-                            f"{self._name} is gone: after {whole:,} frame{'s'[: whole != 1]} none followed;"
+                            f"{self._name} was disconnected after {whole:,} frame{'s'[: whole != 1]};"
                             " check its cable and power"
                         )
                     self._closing.wait(PAUSE)
@@ -130,12 +182,10 @@ class OpenCVCapture:
         self.through = f"OpenCV ({capture.getBackendName()})"
 
     def read(self) -> Pixels | None:
-        """See :class:`Capture`."""
         good, image = self._capture.read()
         return frame_to_rgb(image) if good and image is not None else None
 
     def close(self) -> None:
-        """See :class:`Capture`."""
         self._capture.release()
 
 
@@ -164,7 +214,6 @@ class PicameraCapture:
             raise
 
     def read(self) -> Pixels | None:
-        """See :class:`Capture`."""
         try:
             pixels: Pixels = self._camera.capture_array("main", wait=SILENCE)
         except (TimeoutError, RuntimeError):
@@ -172,7 +221,6 @@ class PicameraCapture:
         return pixels
 
     def close(self) -> None:
-        """See :class:`Capture`."""
         self._camera.close()
 
 

@@ -14,6 +14,9 @@ from tledge.core import images
 from tledge.core.errors import ImageError
 from tledge.core.images import Pixels
 
+PATIENCE = 0.2
+"""Seconds between two checks whether to stop waiting for a frame."""
+
 
 class Frame(Protocol):
     """An image with a name by which users can find it again."""
@@ -58,7 +61,6 @@ class PhotoFile:
         return str(self.path)
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
-        """See :class:`Frame`."""
         return images.load_pixels(self.path, size, rule)
 
 
@@ -71,7 +73,6 @@ class EncodedImage:
     dropped: int | None = None
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
-        """See :class:`Frame`."""
         return images.load_pixels_from_bytes(self.content, size, rule, name=self.name)
 
 
@@ -84,7 +85,6 @@ class DecodedImage:
     dropped: int | None = None
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
-        """See :class:`Frame`."""
         return images.resize(Image.fromarray(self.pixels), size, rule)
 
 
@@ -113,6 +113,5 @@ class Chain:
         return max((source.width for source in self.sources), default=0)
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """See :class:`Source`."""
         for source in self.sources:
             yield from source.frames(ended)

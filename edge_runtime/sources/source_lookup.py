@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from tledge.core import images
 from tledge.core.errors import OptionError, SourceError
-from tledge.edge_runtime.sources.frame import Chain, Source
-from tledge.edge_runtime.sources.photo_files import PhotoFiles, photos_in
+from tledge.edge_runtime.sources.frame import Chain, Frame, PhotoFile, Source
 from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT, StandardInput
 from tledge.edge_runtime.sources.video import Video, is_video_name
+
+
+@dataclass(frozen=True)
+class PhotoFiles:
+    """Image files, each read when it is needed."""
+
+    paths: Sequence[Path]
+
+    @property
+    def width(self) -> int:
+        """The length of the longest path, in characters."""
+        return max((len(str(path)) for path in self.paths), default=0)
+
+    def frames(self, ended: Event) -> Iterator[Frame]:
+        """Yields a frame for each file; a file that does not exist fails to load."""
+        for path in self.paths:
+            if ended.is_set():
+                return
+            yield PhotoFile(path)
 
 
 def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
@@ -53,7 +73,7 @@ def _expand(name: str) -> Sequence[Path | None]:
         raise OptionError("a source has an empty name; the current folder is '.'")
     path = Path(name)
     if os.path.isdir(name):  # noqa: PTH112 - pathlib raises if a parent folder may not be entered
-        return photos_in(path)
+        return _photos_in(path)
     if os.path.lexists(path) or not glob.has_magic(name):
         return [path]  # also one that does not exist: the error is reported when it is read
     matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - pathlib refuses absolute ones
@@ -61,6 +81,17 @@ def _expand(name: str) -> Sequence[Path | None]:
     if not found:
         raise SourceError(
             f"no image or video matches '{name}'"
-            + (f": {len(matches):,} other names match" if matches else "; no file has that name either")
+            + (f": {len(matches):,} files of other types match" if matches else ", and no file has that name")
         )
+    return found
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    """Returns the image files below a folder, sorted. Raises SourceError if it has none or cannot be read."""
+    try:
+        found = images.images_below(folder)
+    except OSError as error:
+        raise SourceError(f"cannot read folder '{error.filename or folder}': {error.strerror or error}") from error
+    if not found:
+        raise SourceError(f"no images in folder '{folder}'; expected .jpg, .png, .webp or .bmp files")
     return found

@@ -13,15 +13,12 @@ from threading import Event
 
 from tledge.core import images
 from tledge.core.errors import SourceError
-from tledge.edge_runtime.sources.frame import BrokenFrame, EncodedImage, Frame
+from tledge.edge_runtime.sources.frame import PATIENCE, BrokenFrame, EncodedImage, Frame
 from tledge.edge_runtime.sources.jpeg_stream import LARGEST, START, JpegSplitter
 
 STANDARD_INPUT = "-"
 PIECE = 1 << 16
 """Bytes per read, the capacity of a pipe on Linux."""
-
-PATIENCE = 0.2
-"""Seconds between two checks whether to stop waiting."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

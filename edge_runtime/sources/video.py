@@ -49,20 +49,19 @@ class Video:
 
     def frames(self, ended: Event) -> Iterator[Frame]:
         """Yields frames, named by time and number; the last one is broken if the file was cut off."""
+        whole = str(self.path)
         try:
-            with self.path.open("rb"):
-                pass
+            self.path.open("rb").close()
         except OSError as error:  # OpenCV would not give the reason
-            yield BrokenFrame(str(self.path), f"cannot read video '{self.path}': {error.strerror or error}")
+            yield BrokenFrame(whole, f"cannot read video '{whole}': {error.strerror or error}")
             return
         cv2 = load_opencv()
         capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         try:
             if not capture.isOpened():
-                size = self.path.stat().st_size
+                size = f"{self.path.stat().st_size:,} bytes"
                 yield BrokenFrame(
-                    str(self.path),
-                    f"not a readable video: '{self.path}' ({size:,} bytes) is cut off or has an unknown format",
+                    whole, f"not a readable video: '{whole}' ({size}) is cut off or has an unknown format"
                 )
                 return
             announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -70,11 +69,8 @@ class Video:
             while not ended.is_set():
                 if not capture.grab():
                     if number < CUT_OFF * announced or number == 0:
-                        yield BrokenFrame(
-                            str(self.path),
-                            f"not a complete video: '{self.path}' ends after {number:,} of about {announced:,.0f}"
-                            " frames",
-                        )
+                        count = f"{number:,} of about {announced:,.0f} frames"
+                        yield BrokenFrame(whole, f"not a complete video: '{whole}' ends after {count}")
                     return
                 number += 1
                 if (number - 1) % self.every:

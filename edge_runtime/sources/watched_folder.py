@@ -53,11 +53,7 @@ class WatchedFolder:
         return max((len(path) for path in self._known), default=len(str(self._folder)) + len("/IMG_0000.jpg"))
 
     def frames(self, ended: Event) -> Iterator[Frame]:
-        """Yields photos as they arrive, the oldest first, without end.
-
-        Raises:
-            SourceError: the folder has vanished.
-        """
+        """Yields photos as they arrive, the oldest first, without end. Raises SourceError if the folder vanishes."""
         changing: dict[str, State] = {}
         interval = INTERVAL
         while not ended.wait(interval):

@@ -204,7 +204,7 @@ def test_changed_photos_and_models_are_refused(run: RunDirectory, tiny_artifacts
     with pytest.raises(RunError, match="is not the image that this run was split with"):
         bench(runs=run.path.parent)
     photo.unlink()
-    with pytest.raises(RunError, match="an image of this run is gone"):
+    with pytest.raises(RunError, match="an image of this run is missing"):
         bench(runs=run.path.parent)
     photo.write_bytes(content)
     for suffix in ("", ".json"):

@@ -27,8 +27,8 @@ def model(tmp_path: Path) -> Path:
 
 def test_options_describe_a_model_that_predict_then_takes(model: Path) -> None:
     folder = model.parent
-    told = ["--labels", "labels.txt", "--input-range", "-1..1", "--output", "logits", "--photo", "photo.png"]
-    done = tledge("adopt", "model.onnx", *told, cwd=folder)
+    options = ["--labels", "labels.txt", "--input-range", "-1..1", "--output", "logits", "--photo", "photo.png"]
+    done = tledge("adopt", "model.onnx", *options, cwd=folder)
     assert done.code == 0, done
     for part in ("[1, 3, 24, 24]", "nchw", "its shape", "-1..1", "given", "assumed; change it with --colour"):
         assert part in done.out, part
@@ -40,8 +40,8 @@ def test_options_describe_a_model_that_predict_then_takes(model: Path) -> None:
 
 def test_json_holds_the_sidecar_and_where_it_is_from(model: Path) -> None:
     mean = ",".join(map(str, IMAGENET_MEAN))
-    told = ["--labels", "labels.txt", "--input-range", "0..1", "--mean", mean, "--std", "0.25", "--json"]
-    done = tledge("adopt", "model.onnx", *told, cwd=model.parent)
+    options = ["--labels", "labels.txt", "--input-range", "0..1", "--mean", mean, "--std", "0.25", "--json"]
+    done = tledge("adopt", "model.onnx", *options, cwd=model.parent)
     record = json.loads(done.out)
     assert tuple(record["sidecar"]["preprocessing"]["mean"]) == IMAGENET_MEAN
     assert record["sidecar"]["preprocessing"]["std"] == [0.25] * 3
@@ -65,14 +65,14 @@ def test_what_is_garbled_is_one_line(model: Path) -> None:
     check_one_line_error(tledge("adopt", "model.onnx", "--layout", "nhwv", cwd=folder), "Did you mean 'nhwc'")
     check_one_line_error(tledge("adopt", "gone.onnx", cwd=folder), "no model file 'gone.onnx'")
     check_one_line_error(tledge("adopt", "labels.txt", cwd=folder), "'labels.txt' is not a model file")
-    told = ["--labels", "labels.txt", "--input-range", "0..1", "--photo", "labels.txt"]
-    check_one_line_error(tledge("adopt", "model.onnx", *told, cwd=folder), "not a readable image")
+    options = ["--labels", "labels.txt", "--input-range", "0..1", "--photo", "labels.txt"]
+    check_one_line_error(tledge("adopt", "model.onnx", *options, cwd=folder), "not a readable image")
     assert not path_beside(model).exists()
 
 
 def test_at_a_terminal_it_asks_and_asks_again(model: Path) -> None:
-    answers = ["gone.txt", "labels.txt", "", "0..1", "0.5", "", ""]  # labels twice, colour, range, mean, std, resize
-    screen = _converse(["adopt", "model.onnx"], answers, model.parent)
+    typed = ["gone.txt", "labels.txt", "", "0..1", "0.5", "", ""]  # labels twice, colour, range, mean, std, resize
+    screen = _converse(["adopt", "model.onnx"], typed, model.parent)
     for part in ("one class per line", "cannot read the labels in 'gone.txt'", "[rgb]", "[none]", "Saved in"):
         assert part in screen, screen
     preprocessing = read_artifact(model).sidecar.preprocessing
@@ -81,7 +81,7 @@ def test_at_a_terminal_it_asks_and_asks_again(model: Path) -> None:
     assert read_artifact(model).sidecar.class_names == ("north", "east", "south", "west")
 
 
-def _converse(arguments: list[str], answers: list[str], folder: Path, patience: float = 120) -> str:
+def _converse(arguments: list[str], typed: list[str], folder: Path, patience: float = 120) -> str:
     """Runs the command line on a terminal, answering each question; returns what was on the screen."""
     ours, theirs = pty.openpty()
     code = "from tledge.cli.main import main; main()"
@@ -95,8 +95,8 @@ def _converse(arguments: list[str], answers: list[str], folder: Path, patience: 
         start_new_session=True,
     )
     os.close(theirs)
-    screen, waiting, ends = "", list(answers), time.monotonic() + patience
-    answered = 0
+    screen, waiting, ends = "", list(typed), time.monotonic() + patience
+    read_to = 0
     try:
         while time.monotonic() < ends:
             if select.select([ours], [], [], 0.2)[0]:
@@ -107,8 +107,8 @@ def _converse(arguments: list[str], answers: list[str], folder: Path, patience: 
                 if not content:
                     break
                 screen += content.decode("utf-8", "replace")
-            if waiting and screen[answered:].rstrip("\n").endswith(": "):
-                answered = len(screen)
+            if waiting and screen[read_to:].rstrip("\n").endswith(": "):
+                read_to = len(screen)
                 os.write(ours, f"{waiting.pop(0)}\n".encode())
         assert process.wait(10) == 0, screen
     finally:

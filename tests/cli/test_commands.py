@@ -55,15 +55,15 @@ def test_the_shell_completes_commands(tmp_path: Path) -> None:
 
 
 def test_doctor_tells_people_and_machines_the_same(tmp_path: Path) -> None:
-    told = json.loads(invoke("doctor", "--json", cwd=tmp_path).out)
+    report = json.loads(invoke("doctor", "--json", cwd=tmp_path).out)
     shown = invoke("doctor", cwd=tmp_path).out
-    assert told["environment"]["cpu"] in shown
-    for target in told["targets"]:
+    assert report["environment"]["cpu"] in shown
+    for target in report["targets"]:
         assert target["name"] in shown
         assert target["missing"] in shown
-    names = {target["name"]: target["missing"] for target in told["targets"]}
+    names = {target["name"]: target["missing"] for target in report["targets"]}
     assert any(name.startswith("litert:cpu:") and not missing for name, missing in names.items())
-    for packages in told["packages"].values():
+    for packages in report["packages"].values():
         for name, version in packages.items():
             assert name in shown
             assert version is None or version in shown
@@ -72,12 +72,12 @@ def test_doctor_tells_people_and_machines_the_same(tmp_path: Path) -> None:
 def test_doctor_lists_what_each_extra_brings(tmp_path: Path) -> None:
     import tomllib
 
-    told = json.loads(invoke("doctor", "--json", cwd=tmp_path).out)["packages"]
+    report = json.loads(invoke("doctor", "--json", cwd=tmp_path).out)["packages"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {"base": project["dependencies"], **project["optional-dependencies"]}
-    for extra, packages in told.items():
+    for extra, packages in report.items():
         wanted = {re.split(r"[>=\[;]", requirement)[0].lower() for requirement in declared[extra]} - {"tledge"}
-        shown_elsewhere = {name.lower() for other, found in told.items() if other != extra for name in found}
+        shown_elsewhere = {name.lower() for other, found in report.items() if other != extra for name in found}
         assert wanted - shown_elsewhere <= {name.lower() for name in packages}, extra
 
 
@@ -214,7 +214,7 @@ def test_a_full_disk_at_export_leaves_no_artifact(tmp_path: Path) -> None:
     assert not list((tmp_path / "runs" / "latest").rglob("*.tflite"))
 
 
-def test_without_a_folder_for_temporary_files_there_is_still_an_answer(tmp_path: Path) -> None:
+def test_without_a_folder_for_temporary_files_commands_still_work(tmp_path: Path) -> None:
     nowhere = "import tempfile; tempfile.mkstemp = lambda **_: (_ for _ in ()).throw(OSError(30, 'Read-only'))\n"
     code = nowhere + "from tledge.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True, check=False)

@@ -73,15 +73,15 @@ def test_the_run_directory_is_as_documented(demo: Demo) -> None:
     assert model.top1 == pytest.approx(manifest.metrics["test_top1"], abs=0.004)
 
 
-def test_predict_answers_with_the_exported_file_alone(demo: Demo, tmp_path: Path) -> None:
+def test_predict_needs_the_exported_file_alone(demo: Demo, tmp_path: Path) -> None:
     run: RunDirectory = demo.run
     shutil.copy(run.artifacts / "int8.tflite", tmp_path / "mine.tflite")
     splits = run.splits()
     paths = splits.paths(splits.test)[:40]
     done = tledge("predict", "mine.tflite", *paths, "--json", cwd=tmp_path)
     assert done.code == 0, done
-    answers = [json.loads(line)["predictions"][0]["label"] for line in done.out.splitlines()]
-    right = [answer == splits.class_names[sample.label] for answer, sample in zip(answers, splits.test, strict=False)]
+    labels = [json.loads(line)["predictions"][0]["label"] for line in done.out.splitlines()]
+    right = [label == splits.class_names[sample.label] for label, sample in zip(labels, splits.test, strict=False)]
     assert sum(right) >= 0.9 * len(paths)
 
 

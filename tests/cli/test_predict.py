@@ -110,7 +110,7 @@ def predicting(*arguments: object, cwd: Path, code: str = "") -> Iterator[Runnin
         process.communicate()
 
 
-def test_one_broken_file_in_a_hundred_is_named_and_all_others_are_answered(artifact: Path, tmp_path: Path) -> None:
+def test_one_broken_file_in_a_hundred_is_named_and_all_others_are_classified(artifact: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     broken = {f"{number:03}.jpg" for number in (0, 150, 299)}
@@ -168,9 +168,9 @@ def test_a_photo_of_100_megapixels(artifact: Path, tmp_path: Path) -> None:
     huge.save(tmp_path / "huge.png", compress_level=1)
     done = tledge("predict", artifact, "huge.png", "huge.jpg", cwd=tmp_path)
     assert done.code == 1
-    refused, answered, summary = done.out.splitlines()
+    refused, classified, summary = done.out.splitlines()
     assert refused.startswith("not a readable image: 'huge.png' is too large: 100 megapixels (10,000 x 10,000) take")
-    assert re.match(r"huge\.jpg +(cat|dog|emu) +\d\.\d{3}", answered)
+    assert re.match(r"huge\.jpg +(cat|dog|emu) +\d\.\d{3}", classified)
     assert summary == "1 image, 1 unreadable"
 
 
@@ -188,7 +188,7 @@ def test_two_endless_sources_are_wrong_usage(artifact: Path, tmp_path: Path) -> 
     assert tledge("predict", artifact, "a.jpg", "--every", "0", cwd=tmp_path).code == 2
 
 
-def test_a_stream_is_answered_while_it_is_open_and_sigterm_ends_it(artifact: Path, tmp_path: Path) -> None:
+def test_a_stream_is_classified_while_it_is_open_and_sigterm_ends_it(artifact: Path, tmp_path: Path) -> None:
     with predicting(artifact, "-", "--json", cwd=tmp_path) as running:
         for number in (1, 2, 3):
             running.feed(photo(50 * number))
@@ -203,15 +203,15 @@ def test_a_stream_is_answered_while_it_is_open_and_sigterm_ends_it(artifact: Pat
 def test_a_cut_off_last_frame_is_named(artifact: Path, tmp_path: Path) -> None:
     with predicting(artifact, "-", cwd=tmp_path) as running:
         running.feed(photo(50) + photo(80)[:-20])
-        code, (answered, cut, summary), err = running.end()
+        code, (classified, cut, summary), err = running.end()
     assert (code, err) == (1, "")
-    assert answered.startswith("- frame 1 ")
+    assert classified.startswith("- frame 1 ")
     assert cut.startswith("not a readable image: '- frame 2' is a truncated JPEG")
     assert summary == "1 image, 1 unreadable"
 
 
 def fill_with_photos(folder: Path, count: int) -> None:
-    """Links to one photo: more than are answered before a test has seen the first."""
+    """Links to one photo: more than are classified before a test has seen the first."""
     folder.mkdir()
     one = folder.with_name("one.jpg")
     one.write_bytes(photo())
@@ -225,9 +225,9 @@ def test_sigterm_finishes_the_photo_of_a_folder(artifact: Path, tmp_path: Path) 
         running.line()
         code, rest, err = running.end(signal.SIGTERM)
     assert (code, err) == (0, "")
-    answered = len(rest)  # with the first line, without the summary
-    assert rest[-1] == f"{answered:,} image{'s'[: answered != 1]}"
-    assert answered < 4_000
+    classified = len(rest)  # with the first line, without the summary
+    assert rest[-1] == f"{classified:,} image{'s'[: classified != 1]}"
+    assert classified < 4_000
     assert all(line.startswith("many/") and line.endswith(" ms") for line in rest[:-1])
 
 
@@ -271,13 +271,13 @@ def test_a_camera_drops_what_there_is_no_time_for_and_may_vanish(artifact: Path,
     rows = [json.loads(line) for line in lines]
     assert code == 1
     started, noted, gone = err.splitlines()
-    assert started == "camera 0 through a stand-in; press Ctrl-C to stop"
+    assert started == "camera 0 via a stand-in; press Ctrl-C to stop"
     assert re.fullmatch(r"\d+ frames dropped so far: they arrive faster than the model classifies them", noted)
-    assert gone == "tledge: camera 0 is gone: after 500 frames none followed; check its cable and power"
+    assert gone == "tledge: camera 0 was disconnected after 500 frames; check its cable and power"
     dropped = [row["dropped"] for row in rows]
     assert dropped == sorted(dropped)
     assert rows[-1]["image"] == "camera 0 frame 500"
-    assert len(rows) + dropped[-1] == 500, "each frame was answered or counted"
+    assert len(rows) + dropped[-1] == 500, "each frame was classified or counted"
     assert dropped[-1] > 100
 
 

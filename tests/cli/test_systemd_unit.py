@@ -1,4 +1,4 @@
-"""The unit says what was asked for, and systemd itself reads it so."""
+"""The unit contains the given arguments, and systemd itself reads it so."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_names_that_no_unit_can_hold_are_refused(service: Service, name: str) ->
 @pytest.mark.unit
 @pytest.mark.parametrize("name", ["ends in \\", "ends in space "])
 def test_a_folder_whose_name_would_lose_its_end_is_refused(service: Service, name: str) -> None:
-    with pytest.raises(OptionError, match="its ends would be lost"):
+    with pytest.raises(OptionError, match="systemd would strip its ends"):
         unit_text(replace(service, folder=service.folder / name))
 
 
@@ -209,7 +209,7 @@ def test_a_temporary_folder_of_its_own_hides_no_photos(service: Service) -> None
     assert settings(unit_text(dropped))["PrivateTmp"] == ["no"]
 
 
-def test_a_feed_is_piped_in_and_begun_again_when_it_ends(service: Service, tmp_path: Path) -> None:
+def test_a_feed_is_piped_in_and_restarted_when_it_ends(service: Service, tmp_path: Path) -> None:
     feed = "rpicam-vid -t 0 --codec mjpeg -o - 2>/dev/null"
     program = tmp_path / "two words" / "tledge"
     program.parent.mkdir()

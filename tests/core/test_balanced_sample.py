@@ -29,7 +29,7 @@ def items(**counts: int) -> tuple[list[str], list[int]]:
         (8, {"a": 2, "b": 3, "c": 3}),  # class a has two only
         (12, {"a": 2, "b": 4, "c": 6}),
         (13, {"a": 2, "b": 4, "c": 7}),
-        (99, {"a": 2, "b": 4, "c": 7}),  # fewer than asked for
+        (99, {"a": 2, "b": 4, "c": 7}),  # fewer than requested
     ],
 )
 def test_classes_take_turns_until_one_has_no_more(seed: int, count: int, expected: dict[str, int]) -> None:

@@ -27,7 +27,7 @@ def test_a_crop_is_the_largest_centred_part(
     box: tuple[float, ...], height: int, width: int, expected: tuple[float, ...]
 ) -> None:
     assert images._crop(box, height, width) == pytest.approx(expected)
-    assert images._stretch(box, height, width) == box
+    assert images._RULES["stretch"](box, height, width) == box
 
 
 def test_a_crop_stays_inside_in_spite_of_rounding() -> None:

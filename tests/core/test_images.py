@@ -211,7 +211,7 @@ def huge_png(path: Path, width: int = 10_000, height: int = 10_000) -> Path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_jpeg_of_100_megapixels_is_answered_in_little_memory(tmp_path: Path) -> None:
+def test_a_jpeg_of_100_megapixels_is_decoded_in_little_memory(tmp_path: Path) -> None:
     path = huge_jpeg(tmp_path / "huge.jpg")
     code = f"""
 from pathlib import Path

@@ -78,7 +78,7 @@ def test_garbled_manifests_are_errors(tmp_path: Path, content: str) -> None:
 
 def test_manifests_of_another_version_are_errors(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({**dataclasses.asdict(MANIFEST), "schema_version": 9}))
-    with pytest.raises(RunError, match="schema version 9; this tledge reads 1"):
+    with pytest.raises(RunError, match="schema version 9; this version reads 1"):
         RunManifest.load(tmp_path / "run.json")
 
 
@@ -116,5 +116,5 @@ def test_splits_whose_images_are_gone_are_an_error(tmp_path: Path) -> None:
         tmp_path / "splits.json"
     )
     (tmp_path / "photos").rmdir()
-    with pytest.raises(RunError, match="the images of this run are gone: no folder"):
+    with pytest.raises(RunError, match="the images of this run are missing: no folder"):
         Splits.load(tmp_path / "splits.json")

@@ -56,17 +56,20 @@ def test_photos_that_changed_are_named(splits: Splits) -> None:
         with pytest.raises(RunError, match=r"validation.png' is not the image that this run was split with"):
             splits.check_unchanged(every)
     (splits.root / "train.png").unlink()
-    with pytest.raises(RunError, match=r"an image of this run is gone: '.*train.png'"):
+    with pytest.raises(RunError, match=r"an image of this run is missing: '.*train.png'"):
         splits.check_unchanged(every)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "schema version 2; this tledge reads 1; use the tledge that wrote it, or train again"),
+        (
+            {"schema_version": 2},
+            "schema version 2; this version reads 1; use the tledge version that wrote it, or train again",
+        ),
         ({"test": [["a.png", "0", "ab"]]}, r"'test\[0\]\[1\]': expected int, received str; train again"),
         ({"train": [["a.png", 0]]}, r"'train\[0\]': expected array of length 3, received 2; train again"),
-        ({"root": "gone"}, "the images of this run are gone: no folder '.*gone'"),
+        ({"root": "gone"}, "the images of this run are missing: no folder '.*gone'"),
     ],
 )
 def test_garbled_splits_are_errors(splits: Splits, tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -22,25 +22,25 @@ class Recorder(Progress, Step):
     """Records every call."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[object, ...]] = []
+        self.calls: list[tuple[object, ...]] = []
 
     def note(self, label: str, text: str) -> None:
-        self.told.append(("note", label, text))
+        self.calls.append(("note", label, text))
 
     def warn(self, text: str) -> None:
-        self.told.append(("warn", text))
+        self.calls.append(("warn", text))
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
-        self.told.append(("step", label, total, unit))
+        self.calls.append(("step", label, total, unit))
         yield self
-        self.told.append(("end",))
+        self.calls.append(("end",))
 
     def advance(self, count: int = 1, detail: str = "") -> None:
-        self.told.append(("advance", count, detail))
+        self.calls.append(("advance", count, detail))
 
     def mark(self, detail: str) -> None:
-        self.told.append(("mark", detail))
+        self.calls.append(("mark", detail))
 
 
 MODULE = """
@@ -54,7 +54,7 @@ from tledge.core.errors import MeasurementError
 from tledge.core.worker_child import serve
 
 
-def answer(request, progress):
+def handle(request, progress):
     if request == "progress":
         progress.note("Data", "ä\\n2 photos")
         with progress.step("Outer", 2, "steps") as outer:
@@ -78,13 +78,13 @@ def answer(request, progress):
         progress.warn("waiting")
         time.sleep(600)
     elif isinstance(request, dict):
-        Path(request["begun"]).write_text(str(os.getpid()))
+        Path(request["started"]).write_text(str(os.getpid()))
         time.sleep(request["seconds"])
         Path(request["finished"]).touch()
     return {"received": request}
 
 
-raise SystemExit(serve(answer, outlive_parent="outlive" in sys.argv))
+raise SystemExit(serve(handle, outlive_parent="outlive" in sys.argv))
 """
 
 
@@ -94,7 +94,7 @@ def command(tmp_path: Path) -> list[str]:
     return [sys.executable, "-P", str(tmp_path / "worker_module.py")]
 
 
-def test_one_child_answers_many_requests(command: list[str]) -> None:
+def test_one_child_serves_many_requests(command: list[str]) -> None:
     with Worker(command, name="the work") as worker:
         assert [worker.ask(request) for request in (1, "ä\n", [None])] == [
             {"received": 1},
@@ -107,7 +107,7 @@ def test_one_child_answers_many_requests(command: list[str]) -> None:
 def test_progress_of_the_child_is_shown_here(command: list[str]) -> None:
     recorder = Recorder()
     run_worker(command, "progress", name="the work", progress=recorder)
-    assert recorder.told == [
+    assert recorder.calls == [
         ("note", "Data", "ä\n2 photos"),
         ("step", "Outer", 2, "steps"),
         ("step", "Inner", 9, "queries"),
@@ -147,7 +147,7 @@ def test_a_child_that_ends_early_is_an_error(command: list[str], request_: str, 
 
 
 def test_a_stuck_child_is_killed(command: list[str]) -> None:
-    with pytest.raises(MeasurementError, match=r"^the work gave no answer for 1 s$"):
+    with pytest.raises(MeasurementError, match=r"^the work did not reply within 1 s$"):
         run_worker(command, "wait", name="the work", timeout=1.0)
     assert not psutil.Process().children()
 
@@ -166,20 +166,20 @@ PARENT = """
 import sys
 from tledge.core.worker import run_worker
 
-run_worker(sys.argv[3:], {"begun": sys.argv[1], "finished": sys.argv[2], "seconds": SECONDS}, name="the work")
+run_worker(sys.argv[3:], {"started": sys.argv[1], "finished": sys.argv[2], "seconds": SECONDS}, name="the work")
 """
 
 
 @pytest.mark.parametrize("outlives", [False, True])
 def test_a_child_ends_when_its_parent_is_killed(command: list[str], tmp_path: Path, outlives: bool) -> None:
-    begun, finished = tmp_path / "begun", tmp_path / "finished"
+    started, finished = tmp_path / "started", tmp_path / "finished"
     program = PARENT.replace("SECONDS", "1.5" if outlives else "600")
-    arguments = [*map(str, (begun, finished)), *command, *(["outlive"] if outlives else [])]
+    arguments = [*map(str, (started, finished)), *command, *(["outlive"] if outlives else [])]
     parent = subprocess.Popen([sys.executable, "-P", "-c", program, *arguments])
-    while not (begun.exists() and begun.read_text()):
+    while not (started.exists() and started.read_text()):
         assert parent.poll() is None
         time.sleep(0.01)
-    child = psutil.Process(int(begun.read_text()))
+    child = psutil.Process(int(started.read_text()))
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     psutil.wait_procs([child], timeout=30)
@@ -193,7 +193,7 @@ def test_a_child_without_requests_ends_well(command: list[str]) -> None:
 
 
 def test_an_orphan_says_so_by_its_exit_code(command: list[str], tmp_path: Path) -> None:
-    request = f'{{"begun": "{tmp_path}/a", "finished": "{tmp_path}/b", "seconds": 600}}\n'
+    request = f'{{"started": "{tmp_path}/a", "finished": "{tmp_path}/b", "seconds": 600}}\n'
     done = subprocess.run(command, input=request.encode(), capture_output=True, check=False, timeout=60)
     assert done.returncode == ORPHANED
 

@@ -1,4 +1,4 @@
-"""Models made elsewhere answer as they do when all that is around them is done by hand."""
+"""Models made elsewhere give the results of preprocessing done by hand."""
 
 import json
 import shutil
@@ -67,7 +67,7 @@ def _adopted(path: Path, **known: Any) -> Classifier:
 
 
 def _by_hand(path: Path, prepared: Any) -> Any:
-    """What LiteRT's interpreter or ONNX Runtime answers, image by image, with nothing of ours."""
+    """The outputs of LiteRT's interpreter or ONNX Runtime, image by image, without our code."""
     if path.suffix == ".onnx":
         import onnxruntime
 
@@ -78,12 +78,12 @@ def _by_hand(path: Path, prepared: Any) -> Any:
     interpreter = Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
     place, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    answers = []
+    outputs = []
     for image in prepared:
         interpreter.set_tensor(place, image[np.newaxis])
         interpreter.invoke()
-        answers.append(interpreter.get_tensor(result))
-    return np.concatenate(answers)
+        outputs.append(interpreter.get_tensor(result))
+    return np.concatenate(outputs)
 
 
 def test_a_pytorch_export_gets_its_mean_deviation_and_layout(copy: Callable[[str], Path]) -> None:
@@ -129,9 +129,9 @@ def test_int8_takes_and_gives_integers_by_its_own_scales(copy: Callable[[str], P
     with _adopted(path, labels=TEN) as classifier:
         logits = classifier.logits(photos)
     prepared = np.clip(np.rint(photos / 255 / image.scale + image.zero_point), -128, 127).astype(np.int8)
-    answers = (_by_hand(path, prepared).astype(np.float32) - output.zero_point) * output.scale
-    np.testing.assert_allclose(logits, np.log(np.maximum(answers, 1e-7)), atol=1e-5)
-    assert (logits.argmax(1) == answers.argmax(1)).all()
+    outputs = (_by_hand(path, prepared).astype(np.float32) - output.zero_point) * output.scale
+    np.testing.assert_allclose(logits, np.log(np.maximum(outputs, 1e-7)), atol=1e-5)
+    assert (logits.argmax(1) == outputs.argmax(1)).all()
 
 
 def test_grey_is_what_pillow_makes_of_colours(copy: Callable[[str], Path]) -> None:
@@ -141,8 +141,8 @@ def test_grey_is_what_pillow_makes_of_colours(copy: Callable[[str], Path]) -> No
         logits = classifier.logits(photos)
     grey = np.stack([np.asarray(Image.fromarray(photo).convert("L")) for photo in photos])[..., np.newaxis]
     prepared = np.clip(np.rint(grey / 255 / image.scale + image.zero_point), -128, 127).astype(np.int8)
-    answers = (_by_hand(path, prepared).astype(np.float32) - output.zero_point) * output.scale
-    np.testing.assert_allclose(logits, np.log(np.maximum(answers, 1e-7)), atol=1e-5)
+    outputs = (_by_hand(path, prepared).astype(np.float32) - output.zero_point) * output.scale
+    np.testing.assert_allclose(logits, np.log(np.maximum(outputs, 1e-7)), atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sigmoid.tflite", "sigmoid"), ("logit.tflite", "logit")])
@@ -150,8 +150,8 @@ def test_a_lone_output_is_that_of_the_second_class(copy: Callable[[str], Path], 
     path, photos = copy(name), random_images(6, 32)
     with _adopted(path, labels=("no", "yes"), input_range=(-1, 1), output=kind) as classifier:
         logits, probabilities = classifier.logits(photos), classifier.probabilities(photos)
-    answers = _by_hand(path, (photos / 127.5 - 1).astype(np.float32))
-    expected = answers if kind == "sigmoid" else 1 / (1 + np.exp(-answers))
+    outputs = _by_hand(path, (photos / 127.5 - 1).astype(np.float32))
+    expected = outputs if kind == "sigmoid" else 1 / (1 + np.exp(-outputs))
     assert logits.shape == (6, 2)
     assert (logits[:, 0] == 0).all()
     np.testing.assert_allclose(probabilities[:, 1:], expected, atol=1e-5)
@@ -210,7 +210,7 @@ def test_an_adopted_file_is_no_export_of_a_run(copy: Callable[[str], Path], tiny
 def test_metadata_of_tensorflow_lite_is_read(tiny_artifacts: Path, zoo: Path, tmp_path: Path) -> None:
     from tledge.export.tflite_metadata_writer import add_metadata
 
-    path = tmp_path / "told.tflite"
+    path = tmp_path / "described.tflite"
     content = add_metadata((zoo / "float.tflite").read_bytes(), TEN, description="ten kinds of noise")
     path.write_bytes(content)
     assert read_metadata(path) == TFLiteMetadata("ten kinds of noise", "rgb", (0.0,), (1.0,), ())
@@ -225,7 +225,7 @@ def test_labels_and_normalization_inside_the_file_are_taken(tmp_path: Path) -> N
     from tledge.core.sidecar_storage import LABELS, embed
     from tledge.export.tflite_metadata_writer import add_metadata
 
-    path = write_tflite(tmp_path / "told.tflite", keras_classifier(32, 3, 3, None))
+    path = write_tflite(tmp_path / "described.tflite", keras_classifier(32, 3, 3, None))
     names = ("x", "y", "z")
     path.write_bytes(embed(add_metadata(path.read_bytes(), names), "tflite", {LABELS: b"x\ny\nz\n"}))
     inspection = inspect(path)
@@ -292,7 +292,7 @@ def test_a_logit_is_no_sigmoid(copy: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.unit
-def test_answers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
+def test_outputs_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "infinite.onnx")
     model = onnx.load(path)
     (bias,) = [item for item in model.graph.initializer if item.name == "fc.bias"]
@@ -304,8 +304,8 @@ def test_answers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.unit
-def test_a_model_that_hears_nothing_is_called_deaf(tmp_path: Path) -> None:
-    path = write_onnx(tmp_path / "deaf.onnx")
+def test_a_model_that_ignores_its_input_is_reported(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "ignorant.onnx")
     model = onnx.load(path)
     (weight,) = [item for item in model.graph.initializer if item.name == "fc.weight"]
     weight.CopyFrom(onnx.numpy_helper.from_array(np.zeros((8, 4), np.float32), "fc.weight"))
@@ -367,7 +367,7 @@ def test_any_model_runs_on_random_input_without_a_sidecar(zoo: Path, name: str) 
     image = model.random_input(3)
     np.testing.assert_array_equal(image, model.random_input(3))
     assert image.dtype == model.image.dtype
-    answer = model.run(image)
-    assert answer.dtype == model.output.dtype
-    assert answer.shape == (1, model.output.outputs)
+    output = model.run(image)
+    assert output.dtype == model.output.dtype
+    assert output.shape == (1, model.output.outputs)
     assert model.provider in ("XNNPACK", "XNNPACK (4 of 5 nodes)", "CPUExecutionProvider")

@@ -46,20 +46,20 @@ def test_classify_names_the_best_classes_first(tiny_artifacts: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_threads_that_share_a_classifier_get_their_own_answers(tiny_artifacts: Path, name: str) -> None:
+def test_threads_that_share_a_classifier_get_their_own_results(tiny_artifacts: Path, name: str) -> None:
     """Without a lock, two of them would write their images into the one input of a LiteRT interpreter."""
     images = random_images(64, 16)
     with Classifier(tiny_artifacts / name, target="keras:cpu" if name.endswith("keras") else None) as classifier:
         expected = [classifier.logits(image[np.newaxis]) for image in images]
         rounds = 2 if name.endswith("keras") else 60
 
-        def answer(first: int) -> int:
+        def mismatches(first: int) -> int:
             places = [(first + step) % len(images) for step in range(rounds * len(images) // 4)]
-            answers = [classifier.logits(images[place : place + 1]) for place in places]
-            return sum(not np.array_equal(got, expected[place]) for got, place in zip(answers, places, strict=True))
+            results = [classifier.logits(images[place : place + 1]) for place in places]
+            return sum(not np.array_equal(got, expected[place]) for got, place in zip(results, places, strict=True))
 
         with ThreadPoolExecutor(8) as pool:
-            assert sum(pool.map(answer, range(0, 64, 8))) == 0
+            assert sum(pool.map(mismatches, range(0, 64, 8))) == 0
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -81,7 +81,7 @@ def test_closing_waits_for_the_run_of_another_thread(tiny_artifacts: Path) -> No
         while not running.running() and not running.done():
             pass
         classifier.close()
-        with suppress(OptionError):  # where the run had not begun when it was closed
+        with suppress(OptionError):  # where the run had not started when it was closed
             np.testing.assert_array_equal(running.result(), expected)
 
 
@@ -214,7 +214,7 @@ def test_what_runs_is_read_back(tiny_artifacts: Path, name: str, provider: str) 
     assert Classifier(tiny_artifacts / name).provider == provider
 
 
-def test_the_compiled_model_answers_as_the_interpreter(tiny_artifacts: Path) -> None:
+def test_the_compiled_model_agrees_with_the_interpreter(tiny_artifacts: Path) -> None:
     """It runs on GPUs, through the same code as here on the CPU."""
     images = random_images(3, 16)
     session = LiteRTCompiledSession(tiny_artifacts / "float32.tflite", Target("litert", "cpu"), 1)
@@ -229,7 +229,7 @@ def test_litert_computes_a_batch_at_once(tiny_artifacts: Path) -> None:
     expected = Classifier(tiny_artifacts / "float32.tflite").logits(images)
     batched = Classifier(tiny_artifacts / "float32.tflite", batch=4)
     np.testing.assert_allclose(batched.logits(images), expected, atol=1e-5)
-    with pytest.raises(OptionError, match="takes multiples of 4 images; received 3"):
+    with pytest.raises(OptionError, match="needs multiples of 4 images; received 3"):
         batched.logits(images[:3])
 
 

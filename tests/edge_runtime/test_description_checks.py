@@ -165,9 +165,7 @@ def test_pixels_must_not_become_nearly_one_number(given: dict[str, Any], fails: 
     if not fails:
         make_sidecar(inspected(), replace(GIVEN, **given))
         return
-    with pytest.raises(
-        OptionError, match="which is nearly one number; `mean` and `std` have the units of `input_range`"
-    ):
+    with pytest.raises(OptionError, match="which is nearly constant; `mean` and `std` have the units of `input_range`"):
         make_sidecar(inspected(), replace(GIVEN, **given))
 
 

@@ -1,4 +1,4 @@
-"""Frames to answers: in order, ahead of the model but never far, and ended where it is asked for."""
+"""Frames to results: in order, read ahead of the model within bounds, and stopped on request."""
 
 import threading
 from collections.abc import Iterator
@@ -55,55 +55,55 @@ def listed(count: int) -> list[Frame]:
     return [DecodedImage(f"{number}", pixels) for number, pixels in enumerate(images(count))]
 
 
-def test_every_frame_is_answered_in_order_as_the_classifier_does(classifier: Classifier) -> None:
+def test_every_frame_is_classified_in_order_as_the_classifier_does(classifier: Classifier) -> None:
     frames = listed(40)
     frames[7] = BrokenFrame("7", "not a readable frame: '7'")
     source = Listed(frames)
-    answers = list(predict([classifier], source, top=2))
-    assert [answer.name for answer in answers] == [str(number) for number in range(40)]
-    assert answers[7].error == "not a readable frame: '7'"
-    assert answers[7].predictions == ()
-    for answer, pixels in zip(answers, images(40), strict=True):
-        if not answer.error:
-            assert list(answer.predictions) == classifier.classify(pixels, top=2)
-            assert answer.milliseconds > 0
+    results = list(predict([classifier], source, top=2))
+    assert [result.name for result in results] == [str(number) for number in range(40)]
+    assert results[7].error == "not a readable frame: '7'"
+    assert results[7].predictions == ()
+    for result, pixels in zip(results, images(40), strict=True):
+        if not result.error:
+            assert list(result.predictions) == classifier.classify(pixels, top=2)
+            assert result.milliseconds > 0
     assert source.closed.is_set()
 
 
 def test_a_source_that_fails_does_so_after_its_last_frame(classifier: Classifier) -> None:
-    answers = predict([classifier], Listed(listed(6), SourceError("gone")), top=1)
-    assert [next(answers).name for _ in range(6)] == list("012345")
+    results = predict([classifier], Listed(listed(6), SourceError("gone")), top=1)
+    assert [next(results).name for _ in range(6)] == list("012345")
     with pytest.raises(SourceError, match="gone"):
-        next(answers)
+        next(results)
 
 
 @pytest.mark.parametrize("ahead", [0, 4])
 def test_no_more_are_taken_than_may_wait(classifier: Classifier, ahead: int) -> None:
     source = Listed(listed(500))
-    answers = predict([classifier], source, top=1, ahead=ahead)
+    results = predict([classifier], source, top=1, ahead=ahead)
     workers = min(2, usable_cores())
-    for answered in range(19):
-        next(answers)
-        assert source.taken <= answered + workers + ahead
-    answers.close()  # type: ignore[attr-defined]
+    for consumed in range(19):
+        next(results)
+        assert source.taken <= consumed + workers + ahead
+    results.close()  # type: ignore[attr-defined]
     assert source.closed.wait(10)
 
 
 def test_it_ends_while_it_waits_for_a_frame(classifier: Classifier) -> None:
     asked = Event()
     source = Listed(listed(2), waits=True)
-    answers = predict([classifier], source, top=1, stop=asked.is_set)
-    assert [next(answers).name, next(answers).name] == ["0", "1"]
+    results = predict([classifier], source, top=1, stop=asked.is_set)
+    assert [next(results).name, next(results).name] == ["0", "1"]
     asked.set()
-    assert list(answers) == []
+    assert list(results) == []
     assert source.closed.wait(10)
 
 
 def test_it_leaves_no_thread(classifier: Classifier) -> None:
     before = set(threading.enumerate())
-    answers = predict([classifier], Listed(listed(300)), top=1)
-    next(answers)
-    answers.close()  # type: ignore[attr-defined]
+    results = predict([classifier], Listed(listed(300)), top=1)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()

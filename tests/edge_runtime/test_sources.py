@@ -16,9 +16,8 @@ from frame_sample import SIZE, jpeg, names_of, shades_of, touch
 from tledge.core.errors import ImageError, MissingExtraError, OptionError, SourceError
 from tledge.core.images import Pixels
 from tledge.edge_runtime.sources import watched_folder
-from tledge.edge_runtime.sources.camera import MOST_FAILURES, Camera, open_camera
+from tledge.edge_runtime.sources.camera import MOST_FAILURES, Camera, Latest, open_camera
 from tledge.edge_runtime.sources.frame import Frame
-from tledge.edge_runtime.sources.latest import Latest
 from tledge.edge_runtime.sources.source_lookup import find_sources
 from tledge.edge_runtime.sources.standard_input import StandardInput
 from tledge.edge_runtime.sources.watched_folder import WatchedFolder
@@ -45,9 +44,9 @@ class TestNames:
         assert names_of(find_sources(["porch [1].jpg", "day [2]"])) == ["porch [1].jpg", "day [2]/x.jpg"]
 
     def test_a_glob_without_images_is_an_error(self) -> None:
-        with pytest.raises(SourceError, match="no image or video matches 'b/\\*.jpg'; no file has that name either"):
+        with pytest.raises(SourceError, match="no image or video matches 'b/\\*.jpg', and no file has that name"):
             find_sources(["b.jpg", "b/*.jpg"])
-        with pytest.raises(SourceError, match="'a/n\\*': 1 other names match"):
+        with pytest.raises(SourceError, match="'a/n\\*': 1 files of other types match"):
             find_sources(["a/n*"])
 
     def test_a_folder_without_images_is_an_error(self, tmp_path: Path) -> None:
@@ -176,7 +175,7 @@ class TestVideo:
 
 
 class Grabber:
-    """Stands for what OpenCV or picamera2 has opened: gives frames when told to, then none."""
+    """Stands for what OpenCV or picamera2 has opened: yields frames on request, then none."""
 
     through = "a stand-in"
 
@@ -235,7 +234,7 @@ class TestCamera:
         grabber = Grabber([10])
         frames = Camera("/dev/video2", grabber).frames(Event())
         assert shades_of([next(frames)]) == [10]
-        with pytest.raises(SourceError, match="camera /dev/video2 is gone: after 1 frame none followed; check its"):
+        with pytest.raises(SourceError, match="camera /dev/video2 was disconnected after 1 frame; check its"):
             next(frames)
         assert grabber.count == 1 + MOST_FAILURES
         assert grabber.closed == 1

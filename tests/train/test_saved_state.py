@@ -98,7 +98,7 @@ def test_checkpoints_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     np.savez(path, told=np.frombuffer(json.dumps(wrong).encode(), np.uint8))
     with pytest.raises(
         RunError,
-        match=r"cannot read '.*epoch.npz': schema version 9; this tledge reads 1; use the tledge that wrote it, or",
+        match=r"cannot read '.*epoch.npz': schema version 9; this version reads 1; use the tledge version that",
     ):
         Checkpoint.load(path)
     np.savez(path, other=np.zeros(3))

@@ -19,8 +19,8 @@ from tledge.visualize import visualize
 run, output = map(Path, sys.argv[1:])
 record = visualize(run=run, output=output, artifacts=["float32.tflite"], seed=3, tv=3, jitter=4)
 import keras
-told = record.to_dict()
-print(json.dumps({**told["figures"], "backend": keras.backend.backend(), "tensorflow": "tensorflow" in sys.modules}))
+found = record.to_dict()
+print(json.dumps({**found["figures"], "backend": keras.backend.backend(), "tensorflow": "tensorflow" in sys.modules}))
 """
 
 
@@ -53,7 +53,7 @@ def test_jax_sees_the_same(faint_run: RunDirectory, tmp_path: Path) -> None:
         assert one["photo"] == other["photo"]
         assert one["grad_cam_to_occlusion"] == pytest.approx(other["grad_cam_to_occlusion"], abs=0.02)
     strongest = [
-        [channel["mean"] for channel in told["features"]["photos"][0]["layers"][-1]["strongest"]]
-        for told in (there, here)
+        [channel["mean"] for channel in found["features"]["photos"][0]["layers"][-1]["strongest"]]
+        for found in (there, here)
     ]
     np.testing.assert_allclose(*strongest, rtol=1e-3)

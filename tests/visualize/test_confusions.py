@@ -15,7 +15,7 @@ LABELS = np.array([0, 0, 1, 1, 2, 2])
 FLOAT = np.array([[4, 0, 0], [3, 0, 0], [0, 2, 0], [5, 0, 0], [0, 0, 1], [0, 2, 0]], np.float32)
 """Right about a, b, c and e; takes d for 0 and f for 1."""
 SMALL = np.array([[4, 0, 0], [0, 2, 0], [0, 2, 0], [0, 3, 0], [6, 0, 0], [0, 2, 0]], np.float32)
-"""Wrong about b (2 ahead), e (6 ahead) and f (2 ahead); answers b, d and e otherwise than FLOAT does."""
+"""Wrong about b (2 ahead), e (6 ahead) and f (2 ahead); disagrees with FLOAT on b, d and e."""
 
 
 def classified(name: str, logits: np.ndarray) -> ClassifiedPhotos:
@@ -33,7 +33,7 @@ def score(ahead: float) -> float:
     return float(np.exp(ahead) / (np.exp(ahead) + 2))
 
 
-def test_errors_and_disagreements_are_listed_the_surest_first() -> None:
+def test_errors_and_disagreements_are_listed_by_confidence() -> None:
     small = classified("small.tflite", SMALL)
     assert small.wrong == [4, 1, 5]
     assert small.disagreeing == [4, 3, 1]
@@ -46,16 +46,28 @@ def test_errors_and_disagreements_are_listed_the_surest_first() -> None:
     assert keras.disagreeing == []
 
 
-def test_figures_name_photos_classes_and_answers() -> None:
+def test_figures_name_photos_classes_and_predictions() -> None:
     figures = classified("small.tflite", SMALL).figures(2)
     assert (figures["top1"], figures["wrong"], figures["disagreeing"]) == (0.5, 3, 3)
     assert figures["surest_errors"] == [
-        {"photo": "e.png", "class": "owl", "answer": "cat", "score": pytest.approx(score(6))},
-        {"photo": "b.png", "class": "cat", "answer": "dog", "score": pytest.approx(score(2))},
+        {"photo": "e.png", "class": "owl", "prediction": "cat", "score": pytest.approx(score(6))},
+        {"photo": "b.png", "class": "cat", "prediction": "dog", "score": pytest.approx(score(2))},
     ]
     assert figures["disagreements"] == [
-        {"photo": "e.png", "class": "owl", "answer": "cat", "float_answer": "owl", "score": pytest.approx(score(6))},
-        {"photo": "d.png", "class": "dog", "answer": "dog", "float_answer": "cat", "score": pytest.approx(score(3))},
+        {
+            "photo": "e.png",
+            "class": "owl",
+            "prediction": "cat",
+            "float_prediction": "owl",
+            "score": pytest.approx(score(6)),
+        },
+        {
+            "photo": "d.png",
+            "class": "dog",
+            "prediction": "dog",
+            "float_prediction": "cat",
+            "score": pytest.approx(score(3)),
+        },
     ]
 
 

@@ -56,8 +56,8 @@ def test_the_ideal_image_as_it_was_written_is_what_the_artifact_likes(
             smooth = grid.tiles[1].pixels  # type: ignore[attr-defined]
             assert smooth.shape == (SIZE, SIZE, 3)
             assert classifier.probabilities(smooth[np.newaxis])[0, label] >= 0.99
-            told = ideal.sections["ideal"].figures["classes"][label]
-            assert total_variation(smooth[np.newaxis])[0] == pytest.approx(told["total_variation"])
+            figures = ideal.sections["ideal"].figures["classes"][label]
+            assert total_variation(smooth[np.newaxis])[0] == pytest.approx(figures["total_variation"])
 
 
 def test_the_way_to_an_ideal_image_is_an_animation(ideal: VisualizeRecord) -> None:
@@ -90,13 +90,13 @@ def test_the_attacked_photo_that_is_shown_is_within_eps_and_fools_the_artifact(
 ) -> None:
     photo = photos_of(faint_run, 0)[0]
     record = show(faint_run, tmp_path, "adversarial", photos=[photo], target="upright")
-    (told,) = record.sections["adversarial"].figures["photos"]
+    (figures,) = record.sections["adversarial"].figures["photos"]
     original, attacked, _ = (
         tile.pixels
         for tile in record.sections["adversarial"].pictures[0].tiles  # type: ignore[attr-defined]
     )
     assert np.array_equal(original, np.asarray(Image.open(photo)))
-    assert np.abs(attacked.astype(int) - original).max() == told["eps"]
+    assert np.abs(attacked.astype(int) - original).max() == figures["eps"]
     with Classifier(faint_run.artifacts / "float32.tflite") as classifier:
         assert classifier.classify(attacked)[0].label == "upright"
 
@@ -104,8 +104,8 @@ def test_the_attacked_photo_that_is_shown_is_within_eps_and_fools_the_artifact(
 def test_an_attack_that_fails_says_so(faint_run: RunDirectory, tmp_path: Path) -> None:
     photo = photos_of(faint_run, 1)[0]
     record = show(faint_run, tmp_path, "adversarial", photos=str(photo), max_eps=1, steps=1)
-    (told,) = record.sections["adversarial"].figures["photos"]
-    assert told["eps"] is None
+    (figures,) = record.sections["adversarial"].figures["photos"]
+    assert figures["eps"] is None
     assert "None of 1 photos was classified as its target at eps 1/255" in record.sections["adversarial"].sentences[0]
 
 
@@ -122,7 +122,7 @@ def test_saliency_compares_where_each_artifact_looks(faint_run: RunDirectory, tm
     assert labels[1] == "Grad-CAM, shapes"
 
 
-def test_confusions_are_the_surest_errors(faint_run: RunDirectory, tmp_path: Path) -> None:
+def test_confusions_are_the_most_confident_errors(faint_run: RunDirectory, tmp_path: Path) -> None:
     figures = show(faint_run, tmp_path, "confusions").sections["confusions"].figures
     assert figures["photos"] == 40
     by_name = {item["artifact"]: item for item in figures["artifacts"]}
@@ -130,8 +130,8 @@ def test_confusions_are_the_surest_errors(faint_run: RunDirectory, tmp_path: Pat
     splits = faint_run.splits()
     with Classifier(faint_run.artifacts / "int8.tflite") as classifier:
         pixels = np.stack([classifier.load(path) for path in splits.paths(splits.test)])
-        answers = classifier.logits(pixels).argmax(axis=1)
-    wrong = int((answers != [sample.label for sample in splits.test]).sum())
+        predictions = classifier.logits(pixels).argmax(axis=1)
+    wrong = int((predictions != [sample.label for sample in splits.test]).sum())
     assert by_name["int8.tflite"]["wrong"] == wrong
     assert by_name["int8.tflite"]["top1"] == pytest.approx(1 - wrong / 40)
     assert by_name["float32.tflite"]["disagreeing"] == 0
@@ -150,7 +150,7 @@ def test_a_map_parts_the_classes(method: str, faint_run: RunDirectory, tmp_path:
     across, upright = (np.array(places[name]) for name in CLASSES)
     between = np.linalg.norm(across.mean(axis=0) - upright.mean(axis=0))
     assert between > 0.5 * (across.std() + upright.std())
-    assert set(figures["wrong"]) == {p["photo"] for p in figures["points"] if p["class"] != p["answer"]}
+    assert set(figures["wrong"]) == {p["photo"] for p in figures["points"] if p["class"] != p["prediction"]}
     with Image.open(tmp_path / f"embedding-{method}.png") as image:
         assert image.size == (760, 560)
 
@@ -158,12 +158,12 @@ def test_a_map_parts_the_classes(method: str, faint_run: RunDirectory, tmp_path:
 def test_feature_maps_are_those_of_the_chosen_layers(faint_run: RunDirectory, tmp_path: Path) -> None:
     photo = photos_of(faint_run, 0)[1]
     record = show(faint_run, tmp_path, "features", photos=[photo], layers=["edges_relu", "shapes"], channels=7)
-    (told,) = record.sections["features"].figures["photos"]
-    assert [(layer["layer"], layer["channels"], layer["height"]) for layer in told["layers"]] == [
+    (figures,) = record.sections["features"].figures["photos"]
+    assert [(layer["layer"], layer["channels"], layer["height"]) for layer in figures["layers"]] == [
         ("edges_relu", 12, 24),
         ("shapes", 16, 12),
     ]
-    means = [channel["mean"] for channel in told["layers"][0]["strongest"]]
+    means = [channel["mean"] for channel in figures["layers"][0]["strongest"]]
     assert means == sorted(means, reverse=True)
     names = sorted(path.name for path in record.files)
     assert names == sorted(
@@ -178,10 +178,10 @@ def test_without_a_name_every_kind_is_shown_on_one_page(faint_run: RunDirectory,
     assert not record.left_out
     page = record.page.read_text()
     assert all(f'id="{name}"' in page for name in record.sections)
-    told = json.loads(record.figures.read_text())
-    assert told["figures"].keys() == record.sections.keys()
-    assert told["options"]["ideal"]["steps"] == 24
-    assert [Path(name).name for name in told["files"]] == [path.name for path in record.files]
+    written = json.loads(record.figures.read_text())
+    assert written["figures"].keys() == record.sections.keys()
+    assert written["options"]["ideal"]["steps"] == 24
+    assert [Path(name).name for name in written["files"]] == [path.name for path in record.files]
     assert all(path.stat().st_size for path in record.files)
 
 
@@ -214,7 +214,12 @@ def test_two_photos_of_one_name_get_two_files(faint_run: RunDirectory, tmp_path:
         (["adversarial"], {"max_eps": 0}, OptionError, "`max_eps` must be between 1 and 255, in 1/255; received 0"),
         (["adversarial"], {"images": 99, "steps": 0}, OptionError, "steps must be 1 or more; received 0"),
         (["ideal"], {"tv": 0}, OptionError, "`tv` must be above 0"),
-        (["ideal"], {"target": "across"}, OptionError, "`target` is an option of adversarial, and ideal was asked for"),
+        (
+            ["ideal"],
+            {"target": "across"},
+            OptionError,
+            "`target` is an option of adversarial, not of ideal; leave it out",
+        ),
         (["dreams"], {}, UnknownNameError, "unknown kind 'dreams'"),
         (["confusions"], {"tiles": 0}, OptionError, "`tiles` must be 1 or more; received 0"),
         (["features"], {"channels": 0}, OptionError, "`channels` must be 1 or more; received 0"),

@@ -1,4 +1,4 @@
-"""The page holds everything it shows, for people who see and people who do not, and the command tells of it."""
+"""The page holds everything it shows, for people who see and people who do not, and the command reports it."""
 
 import json
 import re
@@ -23,9 +23,9 @@ class Page(HTMLParser):
         self.feed(content)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
+        attributes = dict(attrs)
         if tag == "img":
-            self.images.append(told)
+            self.images.append(attributes)
         self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset") and value]
         self.ids += [value for name, value in attrs if name == "id" and value]
 
@@ -47,17 +47,17 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
     assert loaded.isdisjoint({"keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy", "jinja2"})
 
 
-def test_the_command_tells_machines_what_it_wrote(shown: tuple[Finished, Path]) -> None:
+def test_json_lists_what_was_written(shown: tuple[Finished, Path]) -> None:
     done, folder = shown
     assert done.code == 0, done
-    told = json.loads(done.out)
-    assert Path(told["page"]) == folder / "visualize.html"
-    assert told["figures"]["ideal"]["classes"][0]["class"] == "across"
-    assert {Path(name) for name in told["files"]} == {*folder.glob("*.png"), *folder.glob("*.gif")}
-    assert json.loads((folder / "visualize.json").read_text()) == told
+    printed = json.loads(done.out)
+    assert Path(printed["page"]) == folder / "visualize.html"
+    assert printed["figures"]["ideal"]["classes"][0]["class"] == "across"
+    assert {Path(name) for name in printed["files"]} == {*folder.glob("*.png"), *folder.glob("*.gif")}
+    assert json.loads((folder / "visualize.json").read_text()) == printed
 
 
-def test_the_page_asks_nobody_for_anything(shown: tuple[Finished, Path]) -> None:
+def test_the_page_loads_nothing(shown: tuple[Finished, Path]) -> None:
     content = (shown[1] / "visualize.html").read_text()
     page = Page(content)
     assert page.images
@@ -78,7 +78,7 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(shown: tuple[Finish
     assert "prefers-color-scheme: dark" in content
 
 
-def test_the_command_tells_people_the_answer_first(faint_run: RunDirectory, tmp_path: Path) -> None:
+def test_the_command_prints_the_findings_first(faint_run: RunDirectory, tmp_path: Path) -> None:
     done = invoke("visualize", "confusions", "--run", faint_run.path, "--output", "seen", cwd=tmp_path)
     assert done.code == 0, done
     assert re.search(r"int8.tflite gets \d+ of 40 test photos wrong", done.out)

@@ -77,8 +77,8 @@ def test_one_class_of_a_thousand_has_an_ideal_image(with_head: Path, tmp_path: P
         classes=["thing 281"],
         steps=6,
     )
-    (told,) = record.sections["ideal"].figures["classes"]
-    assert told["class"] == "thing 281"
+    (figures,) = record.sections["ideal"].figures["classes"]
+    assert figures["class"] == "thing 281"
     assert (tmp_path / "out" / "ideal-thing-281.png").exists()
     with pytest.raises(UnknownNameError, match="unknown class 'thing 2810'. Did you mean"):
         visualize(
@@ -118,8 +118,8 @@ def test_without_a_head_there_are_features_and_no_classes(photo: Path, tmp_path:
         "output": tmp_path / "out",
     }
     record = visualize(["features"], photos=[photo], layers=["conv_pw_13_relu"], **chosen)
-    (told,) = record.sections["features"].figures["photos"]
-    assert told["layers"][0]["channels"] == 1024
+    (figures,) = record.sections["features"].figures["photos"]
+    assert figures["layers"][0]["channels"] == 1024
     with pytest.raises(OptionError, match="ideal: 'mobilenet .*' has no classification head"):
         visualize(["ideal"], **chosen)
 

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from statistics import median_low
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from tledge.attacks.loss_gradients import Floats
+from tledge.attacks.goal import Indices
 from tledge.core.errors import OptionError
-from tledge.core.images import Pixels
+from tledge.core.images import Floats, Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
-from tledge.visualize.artifact_logits import artifact_logits
 from tledge.visualize.colours import amplify
-from tledge.visualize.file_names import slug
-from tledge.visualize.kind import Kind
-from tledge.visualize.photo_choice import Photo, PhotoChoice
-from tledge.visualize.pictures import Grid, Picture, Plot, Tile, enlarged_width
+from tledge.visualize.photo_choice import Photo, PhotoKind
+from tledge.visualize.pictures import Grid, Picture, Plot, Tile, enlarged_width, slug
 from tledge.visualize.plots import score_curves
 from tledge.visualize.section import Section, Table
 from tledge.visualize.smallest_eps import SmallestEps, smallest_eps
-from tledge.visualize.visualized_model import VisualizedModel
+from tledge.visualize.visualized_model import VisualizedModel, artifact_logits
 
 WIDTH = 224
 SHOWN = 6
@@ -32,41 +28,31 @@ SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Adversarial(Kind):
+class Adversarial(PhotoKind):
     """The smallest L-infinity eps at which targeted PGD succeeds, and each artifact's prediction for the image.
 
     Attributes:
-        photos: image files; the default is test photos that the model classifies correctly.
-        classes: classes of the test photos; default all.
-        images: number of test photos.
         target: target class; the default is each photo's second most likely class.
         max_eps: largest eps to try, in 1/255.
         steps: attack steps at each eps.
         artifacts: names or files; default all of the run.
-        seed: seed of the choice of photos and of the attack's random starts.
     """
 
     title: ClassVar[str] = "Adversarial images"
     reference: ClassVar[str] = "Szegedy et al., arXiv 1312.6199; Madry et al., arXiv 1706.06083"
 
-    photos: Sequence[Path] = ()
-    classes: Sequence[str] = ()
-    images: int = 4
     target: str | None = None
     max_eps: int = 16
     steps: int = 20
     artifacts: Sequence[str] = ()
-    seed: int = 0
 
     def why_not(self, network: VisualizedModel) -> str:
-        if network.needs_head or self.photos or network.directory:
-            return network.needs_head
-        return f"{network.needs_run}, or name a photo with `photos`"
+        return network.needs_head or super().why_not(network)
 
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
         target = None if self.target is None else network.class_index(self.target)
         artifacts = network.choose_artifacts(self.artifacts)
-        chosen = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(network, leave_out=target)
+        chosen = self.choose_photos(network, leave_out=target)
         pixels = np.stack([photo.pixels for photo in chosen])
         before = network.logits(pixels)
         labels = before.argmax(axis=1)
@@ -149,7 +135,7 @@ class _AttackedPhoto:
     score: float
     target: str
     found: SmallestEps
-    artifacts: dict[str, _ArtifactPrediction] = field(default_factory=dict)
+    artifacts: dict[str, _ArtifactPrediction]
 
     @property
     def eps_text(self) -> str:
@@ -183,22 +169,11 @@ class _AttackedPhoto:
             "target_score": self.found.by_eps[-1],
             "target_score_by_eps": list(self.found.by_eps),
             "target_score_by_step": list(self.found.scores),
-            "artifacts": {
-                name: {
-                    "label": prediction.label,
-                    "score": prediction.score,
-                    "target_score": prediction.target_score,
-                    "fooled": prediction.fooled,
-                    "clean_label": prediction.clean_label,
-                }
-                for name, prediction in self.artifacts.items()
-            },
+            "artifacts": {name: asdict(prediction) for name, prediction in self.artifacts.items()},
         }
 
 
-def _targets(
-    network: VisualizedModel, photos: Sequence[Photo], logits: Floats, target: int | None
-) -> npt.NDArray[np.intp]:
+def _targets(network: VisualizedModel, photos: Sequence[Photo], logits: Floats, target: int | None) -> Indices:
     """Returns the target class of each photo. Raises OptionError if a photo is classified as the target already."""
     if target is None:
         return np.argsort(-logits, axis=1, kind="stable")[:, 1]
@@ -224,9 +199,11 @@ def _sentences(results: Sequence[_AttackedPhoto], largest: int) -> list[str]:
     first, last = results[0], f"at eps {max(reached)}/255 or less" if max(reached) > 1 else "at eps 1/255"
     if count == 1:
         became = f"from {first.found.by_eps[0]:.3f} to {first.found.by_eps[-1]:.3f}"
-        sentences = [f"{first.photo.name} becomes {first.target} at eps {first.eps_text}: its score rises {became}."]
+        sentences = [
+            f"{first.photo.name} is classified as {first.target} at eps {first.eps_text}: its score rises {became}."
+        ]
     else:
-        half = f"; half of them at {_median(reached)}/255 or less" if max(reached) > 1 else ""
+        half = f"; half of them at {median_low(reached)}/255 or less" if max(reached) > 1 else ""
         sentences = [f"{len(reached)} of {count} photos are classified as their target {last}{half}."]
     names = list(results[0].artifacts)
     worked = [result for result in results if result.found.eps is not None]
@@ -235,10 +212,6 @@ def _sentences(results: Sequence[_AttackedPhoto], largest: int) -> list[str]:
         counts = ", ".join(f"{name} {number}" for name, number in fooled.items())
         sentences.append(f"Images that fool an artifact, of the {len(worked)} that fool the Keras model: {counts}.")
     return sentences
-
-
-def _median(values: Sequence[int]) -> int:
-    return sorted(values)[(len(values) - 1) // 2]
 
 
 def _pictures(results: Sequence[_AttackedPhoto], steps: int) -> list[Picture]:

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tledge.core.errors import DataError, OptionError
-from tledge.core.image_batches import batches
+from tledge.attacks.goal import Indices
+from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
-from tledge.core.progress import Progress, Step
+from tledge.core.number_text import ABSENT, interval_text
+from tledge.core.progress import Progress
 from tledge.core.statistics import wilson_interval
-from tledge.edge_runtime import Classifier
-from tledge.edge_runtime.batched_logits import LogitsFn, batched_logits
+from tledge.edge_runtime.batched_logits import batched_logits
 from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.tensor import Logits
-from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
-from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width
+from tledge.visualize.photo_choice import LabelledPhotos
+from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width, slug
 from tledge.visualize.section import Section, Table
-from tledge.visualize.visualized_model import VisualizedModel, default_artifact
+from tledge.visualize.visualized_model import VisualizedModel, artifact_logits, default_artifact
 
 KERAS = "model.keras"
 WIDTH = 128
-
-BATCH_SIZE = 32
-"""Photos per batch."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +49,12 @@ class Confusions(Kind):
         if self.tiles < 1:
             raise OptionError(f"`tiles` must be 1 or more; received {self.tiles}")
         artifacts = network.choose_artifacts(self.artifacts)
-        photos = _TestPhotos.of(network)
+        photos = LabelledPhotos.of(network)
         logits: dict[str, Logits] = {}
-        with progress.step("test photos", len(photos.names) * (len(artifacts) + 1), "photos") as step:
-            logits[KERAS] = photos.logits(network.logits, step)
+        with progress.step("test photos", len(photos) * (len(artifacts) + 1), "photos") as step:
+            logits[KERAS] = batched_logits(network.logits, photos.batches(), step=step)
             for artifact in artifacts:
-                with Classifier(artifact.path) as classifier:
-                    logits[artifact.name] = photos.logits(classifier.logits, step)
+                logits[artifact.name] = artifact_logits(artifact, photos.batches(), step)
         classified = {
             name: ClassifiedPhotos(
                 name=name,
@@ -73,54 +68,18 @@ class Confusions(Kind):
         }
         chosen = default_artifact(artifacts)
         shown = [item.name for item in artifacts] if self.artifacts else [KERAS if chosen is None else chosen.name]
-        pictures = [picture for name in shown for picture in classified[name].pictures(self.tiles, photos.load)]
+
+        def load(photo: int) -> Pixels:
+            return network.load(photos.paths[photo])
+
+        pictures = [picture for name in shown for picture in classified[name].pictures(self.tiles, load)]
         return Section(
             title=self.title,
             sentences=[classified[name].sentence for name in shown],
             pictures=pictures,
             tables=[_table(list(classified.values()))],
-            figures={
-                "photos": len(photos.names),
-                "artifacts": [item.figures(self.tiles) for item in classified.values()],
-            },
+            figures={"photos": len(photos), "artifacts": [item.figures(self.tiles) for item in classified.values()]},
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _TestPhotos:
-    """All photos of the test split, read in batches for each model.
-
-    Attributes:
-        names: names on the page.
-        labels: (N,), class indices.
-        paths: image files.
-        network: gives the input size and the resize rule.
-    """
-
-    names: Sequence[str]
-    labels: npt.NDArray[np.intp]
-    paths: Sequence[Path]
-    network: VisualizedModel
-
-    @classmethod
-    def of(cls, network: VisualizedModel) -> _TestPhotos:
-        """Raises RunError if photos are missing or have changed, DataError if the run has none."""
-        splits = network.splits
-        samples = splits.test
-        if not samples:
-            raise DataError("the run has no test photos: train with `test_fraction` above 0")
-        splits.check_unchanged(samples)
-        labels = np.array([sample.label for sample in samples], np.intp)
-        return cls([sample.path for sample in samples], labels, splits.paths(samples), network)
-
-    def logits(self, model: LogitsFn, step: Step) -> Logits:
-        """Computes a model's logits of all photos: float32 (N, classes)."""
-        pixels = batches(self.paths, self.network.input_size, self.network.resize, BATCH_SIZE)
-        return batched_logits(model, pixels, step=step)
-
-    def load(self, photo: int) -> Pixels:
-        """Reads one photo: uint8 (height, width, 3)."""
-        return self.network.load(self.paths[photo])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,19 +98,26 @@ class ClassifiedPhotos:
     name: str
     class_names: Sequence[str]
     photos: Sequence[str]
-    labels: npt.NDArray[np.intp]
+    labels: Indices
     scores: Logits
     float_scores: Logits
 
     @property
-    def predictions(self) -> npt.NDArray[np.intp]:
-        found: npt.NDArray[np.intp] = self.scores.argmax(axis=1)
+    def predictions(self) -> Indices:
+        found: Indices = self.scores.argmax(axis=1)
         return found
 
     @property
     def confidence(self) -> Logits:
         found: Logits = self.scores.max(axis=1)
         return found
+
+    @property
+    def top1(self) -> tuple[float, tuple[float, float]]:
+        """The fraction of correct photos, and its 95% Wilson interval."""
+        total = len(self.photos)
+        right = total - len(self.wrong)
+        return right / total, wilson_interval(right, total)
 
     @property
     def wrong(self) -> list[int]:
@@ -184,30 +150,26 @@ class ClassifiedPhotos:
 
     def pictures(self, most: int, load: Callable[[int], Pixels]) -> list[Picture]:
         """Returns grids of at most ``most`` errors and disagreements; ``load`` reads a photo by index."""
-        found: list[Picture] = []
-        if self.wrong:
-            found.append(
-                Grid(
-                    name=f"confusions-{slug(self.name)}-wrong",
-                    title=f"{self.name}: most confident errors",
-                    caption="Misclassified test photos by confidence: the class, then the prediction and its score.",
-                    tiles=[self._wrong_tile(photo, load(photo)) for photo in self.wrong[:most]],
-                    columns=5,
-                    tile_width=enlarged_width(load(self.wrong[0]), WIDTH),
-                )
+        kinds = (
+            ("wrong", self.wrong, self._wrong_tile, "most confident errors"),
+            ("disagreeing", self.disagreeing, self._disagreeing_tile, "disagreements with the float model"),
+        )
+        captions = {
+            "wrong": "Misclassified test photos by confidence: the class, then the prediction and its score.",
+            "disagreeing": "Test photos with another prediction by the Keras model; a tick marks the correct one.",
+        }
+        return [
+            Grid(
+                name=f"confusions-{slug(self.name)}-{kind}",
+                title=f"{self.name}: {title}",
+                caption=captions[kind],
+                tiles=[tile(photo, load(photo)) for photo in photos[:most]],
+                columns=5,
+                tile_width=enlarged_width(load(photos[0]), WIDTH),
             )
-        if self.disagreeing:
-            found.append(
-                Grid(
-                    name=f"confusions-{slug(self.name)}-disagreeing",
-                    title=f"{self.name}: disagreements with the float model",
-                    caption="Test photos with another prediction by the Keras model; a tick marks the correct one.",
-                    tiles=[self._disagreeing_tile(photo, load(photo)) for photo in self.disagreeing[:most]],
-                    columns=5,
-                    tile_width=enlarged_width(load(self.disagreeing[0]), WIDTH),
-                )
-            )
-        return found
+            for kind, photos, tile, title in kinds
+            if photos
+        ]
 
     def _wrong_tile(self, photo: int, pixels: Pixels) -> Tile:
         label = self.class_names[self.labels[photo]]
@@ -227,52 +189,37 @@ class ClassifiedPhotos:
         return Tile(pixels, label, f"{alt} ({self.photos[photo]})")
 
     def figures(self, most: int) -> dict[str, Any]:
-        total, wrong = len(self.photos), self.wrong
-        low, high = wilson_interval(total - len(wrong), total)
+        top1, interval = self.top1
+        disagreeing = self.disagreeing
         return {
             "artifact": self.name,
-            "top1": (total - len(wrong)) / total,
-            "interval": [low, high],
-            "wrong": len(wrong),
-            "disagreeing": len(self.disagreeing),
-            "surest_errors": [
-                {
-                    "photo": self.photos[photo],
-                    "class": self.class_names[self.labels[photo]],
-                    "answer": self.class_names[self.predictions[photo]],
-                    "score": float(self.confidence[photo]),
-                }
-                for photo in wrong[:most]
-            ],
+            "top1": top1,
+            "interval": list(interval),
+            "wrong": len(self.wrong),
+            "disagreeing": len(disagreeing),
+            "surest_errors": [self._figures_of(photo) for photo in self.wrong[:most]],
             "disagreements": [
-                {
-                    "photo": self.photos[photo],
-                    "class": self.class_names[self.labels[photo]],
-                    "answer": self.class_names[self.predictions[photo]],
-                    "float_answer": self.class_names[int(self.float_scores[photo].argmax())],
-                    "score": float(self.confidence[photo]),
-                }
-                for photo in self.disagreeing[:most]
+                {**self._figures_of(photo), "float_prediction": self.class_names[self.float_scores[photo].argmax()]}
+                for photo in disagreeing[:most]
             ],
+        }
+
+    def _figures_of(self, photo: int) -> dict[str, Any]:
+        return {
+            "photo": self.photos[photo],
+            "class": self.class_names[self.labels[photo]],
+            "prediction": self.class_names[self.predictions[photo]],
+            "score": float(self.confidence[photo]),
         }
 
 
 def _table(classified: Sequence[ClassifiedPhotos]) -> Table:
     rows = []
     for item in classified:
-        total, wrong = len(item.photos), item.wrong
-        low, high = wilson_interval(total - len(wrong), total)
-        confidence = f"{item.confidence[wrong[0]]:.3f}" if wrong else "–"
-        disagreeing = "–" if item.name == KERAS else str(len(item.disagreeing))
-        rows.append(
-            (
-                item.name,
-                f"{1 - len(wrong) / total:.3f} ({low:.3f}–{high:.3f})",
-                str(len(wrong)),
-                confidence,
-                disagreeing,
-            )
-        )
+        wrong, (top1, interval) = item.wrong, item.top1
+        confidence = f"{item.confidence[wrong[0]]:.3f}" if wrong else ABSENT
+        disagreeing = ABSENT if item.name == KERAS else str(len(item.disagreeing))
+        rows.append((item.name, f"{top1:.3f} ({interval_text(interval)})", str(len(wrong)), confidence, disagreeing))
     return Table(
         caption=f"{len(classified[0].photos)} test photos",
         headings=("artifact", "top-1 (95% interval)", "wrong", "most confident error", "disagrees with Keras"),

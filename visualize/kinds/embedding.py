@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from tledge.core.errors import DataError, OptionError, UnknownNameError
 from tledge.core.extras import require
-from tledge.core.images import Pixels
 from tledge.core.progress import Progress, Step
 from tledge.visualize.kind import Kind
-from tledge.visualize.photo_choice import LabelledPhotos
+from tledge.visualize.photo_choice import BATCH_SIZE, LabelledPhotos
 from tledge.visualize.pictures import Plot
 from tledge.visualize.plots import PhotoMap, scatter
 from tledge.visualize.section import Section, Table
@@ -22,7 +21,6 @@ from tledge.visualize.visualized_model import VisualizedModel
 
 Floats = npt.NDArray[np.floating[Any]]
 
-BATCH_SIZE = 32
 LEAST, MOST = 10, 5000
 NEIGHBOURS = 5
 PERPLEXITY = 30.0
@@ -56,19 +54,17 @@ class Embedding(Kind):
             raise UnknownNameError("method", self.method, METHODS)
         if not LEAST <= self.points <= MOST:
             raise OptionError(f"`points` must be between {LEAST} and {MOST}; received {self.points}")
-        photos = LabelledPhotos.load(network, count=self.points, seed=self.seed)
+        photos = LabelledPhotos.of(network, count=self.points, seed=self.seed)
         if len(photos) < LEAST:
             raise DataError(f"a map needs {LEAST} test photos or more; the run has {len(photos)}")
         with progress.step("features", len(photos), "photos") as step:
-            features, logits = _features(network.model, photos.pixels, step)
+            features, logits = _features(network.model, photos, step)
         predictions = logits.argmax(axis=1)
         points, axes, explained = METHODS[self.method](features, self.seed)
         same_class = _same_class_fraction(features, photos.labels)
         wrong = np.flatnonzero(predictions != photos.labels)
-        photo_map = PhotoMap(
-            points=points, labels=photos.labels, predictions=predictions, class_names=network.class_names, axes=axes
-        )
         names = network.class_names
+        photo_map = PhotoMap(points=points, labels=photos.labels, predictions=predictions, class_names=names, axes=axes)
         sentences = [
             f"{len(wrong)} of {len(photos)} test photos are misclassified. Of each photo's {NEIGHBOURS} nearest"
             f" neighbours in feature space, {same_class:.1%} belong to its class."
@@ -94,14 +90,8 @@ class Embedding(Kind):
                 "nearest_of_same_class": same_class,
                 "explained_variance": explained,
                 "points": [
-                    {
-                        "photo": name,
-                        "class": names[int(label)],
-                        "answer": names[int(prediction)],
-                        "x": float(x),
-                        "y": float(y),
-                    }
-                    for name, label, prediction, (x, y) in zip(
+                    {"photo": name, "class": names[label], "prediction": names[predicted], "x": float(x), "y": float(y)}
+                    for name, label, predicted, (x, y) in zip(
                         photos.names, photos.labels, predictions, points, strict=True
                     )
                 ],
@@ -110,35 +100,30 @@ class Embedding(Kind):
         )
 
 
-def _features(model: Any, pixels: Pixels, step: Step) -> tuple[Floats, Floats]:
-    """Computes the input of the head and the logits: float32 (N, features) and (N, classes)."""
+def _features(model: Any, photos: LabelledPhotos, step: Step) -> tuple[Floats, Floats]:
+    """Computes the input of the head, standardized, and the logits: float32 (N, features) and (N, classes)."""
     import keras
 
     both = keras.Model(model.input, [model.layers[-1].input, model.output])
     both.jit_compile = keras.backend.backend() == "jax"  # TensorFlow's XLA is many times slower on a CPU
     features, logits = [], []
-    for begin in range(0, len(pixels), BATCH_SIZE):
-        part = pixels[begin : begin + BATCH_SIZE]
+    for part in photos.batches():
         batch = np.zeros((BATCH_SIZE, *part.shape[1:]), np.float32)  # one shape, so that it compiles once
         batch[: len(part)] = part
         batch_features, batch_logits = both.predict_on_batch(batch)
         features.append(np.asarray(batch_features, np.float32)[: len(part)].reshape(len(part), -1))
         logits.append(np.asarray(batch_logits, np.float32)[: len(part)])
         step.advance(len(part))
-    return np.concatenate(features), np.concatenate(logits)
-
-
-def _standardized(features: Floats) -> Floats:
-    spread = features.std(axis=0)
-    found: Floats = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    return found
+    values = np.concatenate(features)
+    spread = values.std(axis=0)
+    return (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1), np.concatenate(logits)
 
 
 def _by_pca(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], float | None]:
     from sklearn.decomposition import PCA
 
     pca = PCA(n_components=2, random_state=seed)
-    points = pca.fit_transform(_standardized(features))
+    points = pca.fit_transform(features)
     shares = np.nan_to_num(pca.explained_variance_ratio_).tolist()  # NaN if all features are equal
     first, second = (f"component {number} ({share:.1%} of the variance)" for number, share in enumerate(shares, 1))
     return points, (first, second), sum(shares)
@@ -149,21 +134,21 @@ def _by_tsne(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], floa
 
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     tsne = TSNE(n_components=2, perplexity=perplexity, init="pca", random_state=seed)
-    return tsne.fit_transform(_standardized(features)), ("t-SNE, first axis", "t-SNE, second axis"), None
+    return tsne.fit_transform(features), ("t-SNE, first axis", "t-SNE, second axis"), None
 
 
 METHODS: Mapping[str, Callable[[Floats, int], tuple[Floats, tuple[str, str], float | None]]] = {
     "pca": _by_pca,
     "tsne": _by_tsne,
 }
-"""From features (N, features) and a seed to points (N, 2), axis names, and the fraction of variance explained."""
+"""From standardized features (N, features) and a seed to points (N, 2), axis names, and the variance explained."""
 
 
 def _same_class_fraction(features: Floats, labels: npt.NDArray[np.intp]) -> float:
-    """Returns the fraction of nearest neighbours, by features, that belong to the photo's own class."""
+    """Returns the fraction of nearest neighbours, by standardized features, that belong to the photo's own class."""
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(_standardized(features))
+    search = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(features)
     nearest = search.kneighbors(return_distance=False)  # excludes the photo itself
     return float((labels[nearest] == labels[:, np.newaxis]).mean())
 
@@ -173,19 +158,15 @@ def _tables(
 ) -> list[Table]:
     if not len(wrong):
         return []
-    listed = wrong[:LISTED]
+    names = network.class_names
     more = f", the first {LISTED} of {len(wrong)}" if len(wrong) > LISTED else ""
     return [
         Table(
             caption=f"Misclassified photos{more}",
             headings=("photo", "class", "prediction"),
             rows=[
-                (
-                    photos.names[photo],
-                    network.class_names[photos.labels[photo]],
-                    network.class_names[predictions[photo]],
-                )
-                for photo in listed
+                (photos.names[photo], names[photos.labels[photo]], names[predictions[photo]])
+                for photo in wrong[:LISTED]
             ],
         )
     ]

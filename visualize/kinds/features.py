@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.core.errors import OptionError
+from tledge.core.images import Floats
 from tledge.core.progress import Progress
 from tledge.visualize.colours import apply_colour_map, overlay, positive_part, resize_map, stretch
-from tledge.visualize.file_names import slug
-from tledge.visualize.kind import Kind
 from tledge.visualize.layers import feature_maps, find_layers
-from tledge.visualize.photo_choice import Photo, PhotoChoice
-from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width
+from tledge.visualize.photo_choice import Photo, PhotoKind
+from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width, slug
 from tledge.visualize.section import Section
 from tledge.visualize.visualized_model import VisualizedModel
-
-Floats = npt.NDArray[np.float32]
 
 STRONGEST = 5
 """Number of channels shown over the photo."""
@@ -31,42 +28,32 @@ SMALL, LARGE = 80, 128
 
 
 @dataclass(frozen=True)
-class Features(Kind):
+class Features(PhotoKind):
     """Feature maps of some layers, each scaled from its smallest to its largest value.
 
     Attributes:
-        photos: image files; default test photos of the run.
-        classes: classes of the test photos; default all.
-        images: number of test photos.
         layers: layer names; default the last layer of each feature map size.
         channels: number of channels shown per layer, from the first on.
-        seed: seed of the choice of photos.
     """
 
     title: ClassVar[str] = "Feature maps"
     reference: ClassVar[str] = "Zeiler and Fergus, arXiv 1311.2901"
 
-    photos: Sequence[Path] = ()
-    classes: Sequence[str] = ()
     images: int = 1
     layers: Sequence[str] = ()
     channels: int = 32
-    seed: int = 0
-
-    def why_not(self, network: VisualizedModel) -> str:
-        return "" if self.photos or network.directory else f"{network.needs_run}, or name a photo with `photos`"
 
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
         if self.channels < 1:
             raise OptionError(f"`channels` must be 1 or more; received {self.channels}")
         layers = find_layers(network.model, self.layers)
-        photos = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(network)
+        photos = self.choose_photos(network)
         pictures: list[Picture] = []
         figures: list[list[dict[str, Any]]] = []
         with progress.step("features", len(photos), "photos") as step:
             for photo in photos:
                 maps = feature_maps(network.model, layers, photo.pixels[np.newaxis])
-                responses = [_LayerResponse.at(layer.name, found[0]) for layer, found in zip(layers, maps, strict=True)]
+                responses = [_LayerResponse(layer.name, found[0]) for layer, found in zip(layers, maps, strict=True)]
                 for response in responses:
                     pictures += [response.strongest_grid(photo), response.channel_grid(photo, self.channels)]
                 figures.append([response.figures() for response in responses])
@@ -90,19 +77,16 @@ class _LayerResponse:
     Attributes:
         layer: name of the layer.
         maps: float32 (h, w, channels).
-        strengths: (channels,), mean of the positive values.
-        order: channel indices, the strongest first.
     """
 
     layer: str
     maps: Floats
-    strengths: Floats
-    order: list[int] = field(default_factory=list)
 
-    @classmethod
-    def at(cls, layer: str, maps: Floats) -> _LayerResponse:
-        strengths = np.maximum(maps, 0).mean(axis=(0, 1))
-        return cls(layer, maps, strengths, [int(channel) for channel in np.argsort(-strengths, kind="stable")])
+    @cached_property
+    def strengths(self) -> dict[int, float]:
+        """The mean of each channel's positive values, by channel, the strongest first."""
+        means = np.maximum(self.maps, 0).mean(axis=(0, 1))
+        return {int(channel): float(means[channel]) for channel in np.argsort(-means, kind="stable")}
 
     @property
     def heading(self) -> str:
@@ -112,9 +96,9 @@ class _LayerResponse:
     def strongest_grid(self, photo: Photo) -> Grid:
         side = photo.pixels.shape[:2]
         tiles = [Tile(photo.pixels, photo.name, f"The photo {photo.name}")]
-        for channel in self.order[:STRONGEST]:
+        for channel, mean in islice(self.strengths.items(), STRONGEST):
             heat = positive_part(resize_map(self.maps[..., channel], side))
-            label = f"channel {channel}\nmean {self.strengths[channel]:.2f}"
+            label = f"channel {channel}\nmean {mean:.2f}"
             tiles.append(Tile(overlay(photo.pixels, heat), label, f"Where channel {channel} of {self.layer} is active"))
         return Grid(
             name=f"features-{slug(photo.name)}-{slug(self.layer)}-strongest",
@@ -127,14 +111,8 @@ class _LayerResponse:
 
     def channel_grid(self, photo: Photo, most: int) -> Grid:
         count = min(most, self.maps.shape[-1])
-        tiles = [
-            Tile(
-                apply_colour_map(stretch(self.maps[..., channel])),
-                f"{channel}",
-                f"Channel {channel} of {self.layer}",
-            )
-            for channel in range(count)
-        ]
+        shown = ((channel, apply_colour_map(stretch(self.maps[..., channel]))) for channel in range(count))
+        tiles = [Tile(pixels, str(channel), f"Channel {channel} of {self.layer}") for channel, pixels in shown]
         return Grid(
             name=f"features-{slug(photo.name)}-{slug(self.layer)}",
             title="",
@@ -153,7 +131,7 @@ class _LayerResponse:
             "channels": channels,
             "silent": int((self.maps <= 0).all(axis=(0, 1)).sum()),
             "strongest": [
-                {"channel": channel, "mean": float(self.strengths[channel])} for channel in self.order[:STRONGEST]
+                {"channel": channel, "mean": mean} for channel, mean in islice(self.strengths.items(), STRONGEST)
             ],
         }
 

@@ -13,14 +13,12 @@ from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
 from tledge.visualize.activation_maximization import Ascent, AscentOptions, ascend
-from tledge.visualize.artifact_logits import artifact_logits
-from tledge.visualize.file_names import slug
 from tledge.visualize.kind import Kind
 from tledge.visualize.logit_gradients import LogitGradient
-from tledge.visualize.pictures import Animation, Grid, Picture, Tile, beside, enlarge, enlarged_width
+from tledge.visualize.pictures import Animation, Grid, Picture, Tile, beside, enlarge, enlarged_width, slug
 from tledge.visualize.section import Section, Table
 from tledge.visualize.total_variation import total_variation
-from tledge.visualize.visualized_model import VisualizedModel
+from tledge.visualize.visualized_model import VisualizedModel, artifact_logits
 
 WIDTH, ANIMATED_WIDTH = 224, 128
 """Minimum widths in pixels; the animation is smaller because noise makes large files."""
@@ -71,13 +69,9 @@ class Ideal(Kind):
         found = []
         with progress.step("ideal images", len(names) * self.steps, "steps") as step:
             for name, target in zip(names, targets, strict=True):
+                weights = (0.0, self.tv)
                 ascent = ascend(
-                    gradient,
-                    target,
-                    network.input_size,
-                    weights=(0.0, self.tv),
-                    options=options,
-                    advance=step.advance,
+                    gradient, target, network.input_size, weights=weights, options=options, advance=step.advance
                 )
                 found.append(_IdealImages(name, ascent, *_scores(network, gradient, ascent.images, target)))
                 step.mark(found[-1].sentence)
@@ -126,16 +120,10 @@ class _IdealImages:
 
     def pictures(self) -> list[Picture]:
         labels = ("without total variation", "with total variation")
-        tiles = [
-            Tile(
-                image,
-                f"{label}: {self.name} {score:.4f}, TV {variation:.1f}",
-                f"The ideal image of {self.name} {label}, score {score:.4f}",
-            )
-            for image, label, score, variation in zip(
-                self.ascent.images, labels, self.scores, self.variations, strict=True
-            )
-        ]
+        tiles = []
+        for image, label, score, tv in zip(self.ascent.images, labels, self.scores, self.variations, strict=True):
+            text = f"{label}: {self.name} {score:.4f}, TV {tv:.1f}"
+            tiles.append(Tile(image, text, f"The ideal image of {self.name} {label}, score {score:.4f}"))
         frames = [beside([enlarge(image, ANIMATED_WIDTH) for image in frame]) for frame in self.ascent.frames]
         return [
             Grid(

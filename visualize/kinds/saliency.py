@@ -4,63 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.core.artifact import Artifact
 from tledge.core.errors import OptionError
 from tledge.core.extras import require
-from tledge.core.progress import Progress, Step
+from tledge.core.images import Floats
+from tledge.core.number_text import ABSENT
+from tledge.core.progress import Progress
 from tledge.edge_runtime import Classifier
+from tledge.edge_runtime.batched_logits import LogitsFn
 from tledge.edge_runtime.classifier import softmax
 from tledge.visualize.colours import overlay, positive_part, resize_map
-from tledge.visualize.file_names import slug
 from tledge.visualize.grad_cam import GradCam
-from tledge.visualize.kind import Kind
 from tledge.visualize.occlusion import Patches, occlusion_map, rank_correlation
-from tledge.visualize.photo_choice import Photo, PhotoChoice
-from tledge.visualize.pictures import Grid, Tile, enlarged_width
+from tledge.visualize.photo_choice import Photo, PhotoKind
+from tledge.visualize.pictures import Grid, Tile, enlarged_width, slug
 from tledge.visualize.section import Section, Table
 from tledge.visualize.visualized_model import VisualizedModel, default_artifact
-
-Floats = npt.NDArray[np.float32]
 
 KERAS = "model.keras"
 WIDTH = 144
 
 
 @dataclass(frozen=True)
-class Saliency(Kind):
+class Saliency(PhotoKind):
     """Grad-CAM and occlusion maps for the class predicted by the Keras model.
 
     Attributes:
-        photos: image files; the default is test photos that the model classifies correctly.
-        classes: classes of the test photos; default all.
-        images: number of test photos.
         layers: at most one layer, for Grad-CAM; default the last one that all connections go through.
         artifacts: names or files; default all of the run.
         patch: side of the covered square in pixels; default a fifth of the photo.
-        seed: seed of the choice of photos.
     """
 
     title: ClassVar[str] = "Saliency maps"
     reference: ClassVar[str] = "Selvaraju et al., arXiv 1610.02391; Zeiler and Fergus, arXiv 1311.2901"
 
-    photos: Sequence[Path] = ()
-    classes: Sequence[str] = ()
-    images: int = 4
     layers: Sequence[str] = ()
     artifacts: Sequence[str] = ()
     patch: int | None = None
-    seed: int = 0
 
     def why_not(self, network: VisualizedModel) -> str:
-        if network.needs_head or self.photos or network.directory:
-            return network.needs_head
-        return f"{network.needs_run}, or name a photo with `photos`"
+        return network.needs_head or super().why_not(network)
 
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
         require("scipy", extra="train", purpose="rank correlations")
@@ -69,7 +56,7 @@ class Saliency(Kind):
         artifacts = network.choose_artifacts(self.artifacts)
         patches = Patches.of(network.input_size, self.patch)
         cam = GradCam(network.model, self.layers[0] if self.layers else None)
-        photos = PhotoChoice(self.photos, self.classes, self.images, self.seed).load(network)
+        photos = self.choose_photos(network)
         pixels = np.stack([photo.pixels for photo in photos])
         logits = network.logits(pixels)
         classes = logits.argmax(axis=1)
@@ -77,13 +64,16 @@ class Saliency(Kind):
         maps: list[dict[str, Floats]] = [{} for _ in photos]
         total = len(photos) * (len(artifacts) + 1)
         with progress.step("occlusion", total, "maps") as step:
-            for photo, own, target in zip(photos, maps, classes, strict=True):
-                own[KERAS] = occlusion_map(network.logits, photo.pixels, int(target), patches)
-                step.advance()
+
+            def cover(name: str, model: LogitsFn) -> None:
+                for photo, own, target in zip(photos, maps, classes, strict=True):
+                    own[name] = occlusion_map(model, photo.pixels, int(target), patches)
+                    step.advance()
+
+            cover(KERAS, network.logits)
             for artifact in artifacts:
-                found = _maps_of(artifact, photos, classes, patches, step)
-                for own, occlusion in zip(maps, found, strict=True):
-                    own[artifact.name] = occlusion
+                with Classifier(artifact.path) as classifier:
+                    cover(artifact.name, classifier.logits)
         photo_maps = [
             _SaliencyMaps(
                 photo=photo,
@@ -168,18 +158,6 @@ class _SaliencyMaps:
         }
 
 
-def _maps_of(
-    artifact: Artifact, photos: Sequence[Photo], classes: npt.NDArray[np.intp], patches: Patches, step: Step
-) -> list[Floats]:
-    """Computes an artifact's occlusion map of each photo."""
-    found = []
-    with Classifier(artifact.path) as classifier:
-        for photo, target in zip(photos, classes, strict=True):
-            found.append(occlusion_map(classifier.logits, photo.pixels, int(target), patches))
-            step.advance()
-    return found
-
-
 def _sentences(photo_maps: Sequence[_SaliencyMaps], artifacts: Sequence[Artifact], layer: str) -> list[str]:
     sentences = []
     means = {artifact.name: _mean([item.correlation(artifact.name) for item in photo_maps]) for artifact in artifacts}
@@ -226,7 +204,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return ABSENT if value is None else f"{value:.3f}"
 
 
 def _third(index: Any, length: int, *names: str) -> str:

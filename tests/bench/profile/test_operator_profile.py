@@ -53,7 +53,7 @@ def test_a_file_without_sidecar_is_profiled_too(tiny_artifacts: Path, tmp_path: 
     [
         ("float32.keras", "keras:cpu", 5, OptionError, "Keras has no profiler"),
         ("float32.onnx", "onnxruntime:cpu:1", 0, OptionError, "received 0"),
-        ("float32.onnx", "litert:cpu:1", 5, OptionError, "it takes .tflite"),
+        ("float32.onnx", "litert:cpu:1", 5, OptionError, "it runs .tflite"),
         ("absent.onnx", "onnxruntime:cpu:1", 5, ArtifactError, "no model file"),
         ("float32.onnx", "onnxruntime:npu", 5, TargetError, "no device 'npu'"),
     ],

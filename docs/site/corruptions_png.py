@@ -1,6 +1,6 @@
-"""Makes docs/corruptions.png: each corruption at severity 3, on a cat that is drawn here.
+"""Makes docs/images/corruptions.png: each corruption at severity 3, on a cat that is drawn here.
 
-python docs/corruptions_png.py
+python docs/site/corruptions_png.py
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def main() -> None:
         pen.text((x + 2, y + 2), name, fill="black")
         sheet.paste(Image.fromarray(corrupted), (x, y + LABEL))
     dithered = sheet.quantize(palette=sheet.quantize(COLOURS), dither=Image.Dither.FLOYDSTEINBERG)
-    dithered.save(Path(__file__).with_name("corruptions.png"), optimize=True)
+    dithered.save(Path(__file__).parents[1] / "images" / "corruptions.png", optimize=True)
 
 
 if __name__ == "__main__":

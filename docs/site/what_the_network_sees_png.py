@@ -1,8 +1,8 @@
-"""Makes the pictures of docs/what-the-network-sees.md: those of ``tledge visualize``, with fewer colours.
+"""Makes the pictures of docs/how-to/visualize.md: those of ``tledge visualize``, with fewer colours.
 
-The photo is a cat that is drawn in docs/corruptions_png.py; the digits are the built-in ones of ``tledge train``.
+The photo is a cat that is drawn in docs/site/corruptions_png.py; the digits are the built-in ones of ``tledge train``.
 
-python docs/what_the_network_sees_png.py CATS_AND_DOGS_RUN DIGITS_RUN
+python docs/site/what_the_network_sees_png.py CATS_AND_DOGS_RUN DIGITS_RUN
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 
 from tledge.visualize import visualize
 
-HERE = Path(__file__).parent
+IMAGES = Path(__file__).parents[1] / "images"
 COLOURS = 64
 ARTIFACTS = ["float32.tflite", "int8.tflite"]
 
@@ -42,7 +42,7 @@ def main() -> None:
             ("confusions-int8.tflite-wrong.png", "confusions"),
             ("embedding-tsne.png", "embedding"),
         ):
-            reduce(out / source, HERE / f"sees-{target}.png")
+            reduce(out / source, IMAGES / f"sees-{target}.png")
 
 
 def reduce(source: Path, target: Path) -> None:

@@ -371,7 +371,7 @@ def _write(plan: _Plan, settings: BenchSettings, measured: _Measured, progress: 
             if model.format != "keras":
                 fresh.keep(model.name, model.path)
         for cell, paired_run in measured.paired.runs.items():
-            paired_run.save(fresh.duels / samples_name(*cell))
+            paired_run.save(fresh.paired_runs / samples_name(*cell))
         try:
             measured.robustness.save(fresh.adversarial, fresh.robustness, existing=folder.adversarial)
         except OSError as error:  # keep the numbers

@@ -166,7 +166,7 @@ def _ratio(
         before, after = _by_round(metric, old.samples, old), _by_round(metric, new.samples, new)
         if _usable(before) and _usable(after):
             ratio, interval = _over_rounds(after, before)
-            times = new.samples.yardsticks, old.samples.yardsticks
+            times = new.samples.reference_times, old.samples.reference_times
             if interval is None or not same_machine or not all(map(_usable, times)):
                 return ratio, interval
             factors = _speed_factors(metric, *times)

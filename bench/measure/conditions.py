@@ -108,7 +108,7 @@ class ConditionsMonitor:
             throttled=_was_throttled(
                 (self._throttle_events, throttle_events), (self._board_was_throttled, _is_board_throttled())
             ),
-            yardstick=(self._reference_time + time_reference_workload()) / 2,
+            reference_time=(self._reference_time + time_reference_workload()) / 2,
         )
 
     def _read_ticks(self) -> list[int] | None:

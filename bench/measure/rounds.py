@@ -176,13 +176,13 @@ class Rounds:
 
     def _best_reference_time(self) -> float:
         rounds = [measured for found in self._measured.values() for measured, _ in found]
-        return min((measured.conditions.yardstick for measured in rounds), default=0.0)
+        return min((measured.conditions.reference_time for measured in rounds), default=0.0)
 
     def _mark_slowed_rounds(self) -> None:
         """Marks the rounds in which the machine was clearly slower than in the best round."""
         best = self._best_reference_time()
         for found in self._measured.values():
-            found[:] = [(replace(item, conditions=item.conditions.held_against(best)), start) for item, start in found]
+            found[:] = [(replace(item, conditions=item.conditions.compared_with(best)), start) for item, start in found]
 
 
 def disturbance(measured: Round, best: float) -> tuple[bool, bool, float]:
@@ -192,5 +192,5 @@ def disturbance(measured: Round, best: float) -> tuple[bool, bool, float]:
         measured: a round.
         best: the reference workload's time in the benchmark's best round, in ms.
     """
-    conditions = measured.conditions.held_against(best)
+    conditions = measured.conditions.compared_with(best)
     return not conditions.quiet, bool(conditions.throttled), (conditions.load or 0.0) + (conditions.steal or 0.0)

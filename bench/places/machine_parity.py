@@ -6,7 +6,7 @@ import numpy as np
 
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.metrics import measurement_of, rate_of
+from tledge.bench.results.metrics import MeasuredCell
 from tledge.core.measurement import Measurement
 from tledge.edge_runtime.tensor import Logits
 
@@ -26,16 +26,9 @@ def measure_parity(cell: Cell, result: CellResult, logits_here: Logits) -> list[
     logits_there = result.logits
     same_bits = (logits_there.view(np.uint32) == logits_here.view(np.uint32)).all(axis=1)
     same_class = logits_there.argmax(axis=1) == logits_here.argmax(axis=1)
-    rates = [
-        rate_of(cell, result, metric=metric, hits=hits, params={})
-        for metric, hits in (("parity_class", same_class), ("parity_bits", same_bits))
+    measured = MeasuredCell(cell, result)
+    return [
+        measured.rate("parity_class", same_class),
+        measured.rate("parity_bits", same_bits),
+        measured.number("parity_difference", float(np.abs(logits_there - logits_here).max()), len(logits_there)),
     ]
-    largest = measurement_of(
-        cell,
-        result,
-        metric="parity_difference",
-        value=float(np.abs(logits_there - logits_here).max()),
-        n=len(logits_there),
-        params={},
-    )
-    return [*rates, largest]

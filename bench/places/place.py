@@ -61,12 +61,12 @@ class Place(ABC):
 
     @abstractmethod
     def measure(
-        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+        self, workload: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
         """Measures the cells that :meth:`plan` returned.
 
         Args:
-            subject: what is benchmarked.
+            workload: what is benchmarked.
             cells: the artifacts and their targets.
             count: rounds per cell.
             timing: how each round is timed.
@@ -91,9 +91,9 @@ class ThisMachine(Place):
         return plan_cells(models, wanted)
 
     def measure(
-        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+        self, workload: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
-        return Rounds(subject, cells, count=count, timing=timing, progress=progress).run()
+        return Rounds(workload, cells, count=count, timing=timing, progress=progress).run()
 
 
 class PlaceKind(ABC):

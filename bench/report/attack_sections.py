@@ -13,7 +13,7 @@ from PIL import Image
 from tledge.bench.report.plots.curves import Curve
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.report_figures import RobustnessFigures, draw_robustness
-from tledge.bench.results.robustness_params import CLEAN, TRANSFER, WORST
+from tledge.bench.results.rows import CLEAN, TRANSFER, WORST
 from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import AttackExample, RobustnessRecord
 from tledge.core.errors import ImageError
@@ -65,7 +65,7 @@ class AttackDetail:
 
     artifact: str
     attack: str
-    road: str
+    made_on: str
     eps: str
     robust: str
     success: str
@@ -129,7 +129,7 @@ def attack_details(data: StoredResults) -> list[AttackDetail]:
             AttackDetail(
                 artifact=item.artifact,
                 attack=str(item.params["attack"]),
-                road=_road(item),
+                made_on=_made_on(item),
                 eps=_eps_text(item),
                 robust=f"{item.value:.3f}",
                 success=text("attack_success_rate", ".3f"),
@@ -188,7 +188,7 @@ def _robust(data: StoredResults) -> list[Measurement]:
     return [item for item in data.measurements if item.metric == "robust_accuracy"]
 
 
-def _road(item: Measurement) -> str:
+def _made_on(item: Measurement) -> str:
     return f"transfer from {item.params['source']}" if item.params["road"] == TRANSFER else str(item.params["road"])
 
 
@@ -196,7 +196,7 @@ def _kind(item: Measurement) -> str:
     norm = NORMS[item.params["norm"]]
     if item.params["attack"] == WORST:
         return f"worst of all attacks, {norm}"
-    return f"{item.params['attack']}, {_road(item)}, {norm}"
+    return f"{item.params['attack']}, {_made_on(item)}, {norm}"
 
 
 def _eps_text(item: Measurement) -> str:

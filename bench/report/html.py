@@ -71,7 +71,7 @@ class _CellConditions:
     governor: str
     temperature: str
     throttled: str
-    yardsticks: str
+    reference_times: str
 
 
 def _context(data: StoredResults) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _conditions(data: StoredResults) -> list[_CellConditions]:
                 governor=", ".join(dict.fromkeys(item.governor for item in rounds if item.governor)),
                 temperature=range_text([item.temperature for item in rounds], " °C"),
                 throttled=f"{sum(throttled)} of {len(throttled)}" if throttled else "",
-                yardsticks=" · ".join(duration_text(item.yardstick) for item in rounds),
+                reference_times=" · ".join(duration_text(item.reference_time) for item in rounds),
             )
         )
     return found

@@ -143,9 +143,9 @@ class CellResult:
     environment_id: str
 
     @property
-    def yardsticks(self) -> Samples:
+    def reference_times(self) -> Samples:
         """float64 (rounds,), ms that the fixed piece of work took in each round."""
-        return np.array([item.yardstick for item in self.conditions])
+        return np.array([item.reference_time for item in self.conditions])
 
     @property
     def by_round(self) -> list[Samples]:

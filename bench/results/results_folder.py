@@ -11,7 +11,7 @@ bench/
   measured/       hard links to the model files, which need no space until the files are replaced
   adversarial/    attacked photos with their originals, if requested
   robustness.json which of them the report shows, and signs of gradient masking
-  duels/          latencies of an earlier benchmark's files and these, measured in turns
+  paired_runs/    latencies of an earlier benchmark's files and these, measured in turns
   earlier/        earlier results, by the time at which they were started
 """
 
@@ -86,8 +86,8 @@ class ResultsFolder:
         return self.path / "robustness.json"
 
     @property
-    def duels(self) -> Path:
-        return self.path / "duels"
+    def paired_runs(self) -> Path:
+        return self.path / "paired_runs"
 
     def measured_file(self, artifact: str) -> Path:
         """Returns the path of a model file as it was measured."""

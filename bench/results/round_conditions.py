@@ -15,7 +15,7 @@ STOLEN = 0.02
 """Share of the time that the host gave to other guests above which a measurement is noisy."""
 
 SLOWED = 1.1
-"""A yardstick above this multiple of the benchmark's best makes a measurement noisy; a quiet machine varies by 3%."""
+"""A reference time above this multiple of the benchmark's best is noisy; a quiet machine varies by 3%."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class Conditions:
         governor: its frequency governor; empty where the system does not report it.
         temperature: of the hottest sensor at the end, degrees Celsius.
         throttled: whether the clock was limited because of heat or low voltage.
-        yardstick: ms that a fixed piece of work took on one thread, before and after: the speed of the machine.
-        slowed: the yardstick took clearly longer than in the best round of the benchmark.
+        reference_time: ms that a fixed piece of work took on one thread, before and after: the speed of the machine.
+        slowed: the reference workload took clearly longer than in the best round of the benchmark.
         board: readings of the board during the round; None if the machine is not a board.
     """
 
@@ -40,7 +40,7 @@ class Conditions:
     governor: str
     temperature: float | None
     throttled: bool | None
-    yardstick: float
+    reference_time: float
     slowed: bool = False
     board: BoardReadings | None = None
 
@@ -54,9 +54,9 @@ class Conditions:
         """Whether other programs or other guests of the host used the processor."""
         return (self.load or 0.0) > BUSY or (self.steal or 0.0) > STOLEN or self.slowed
 
-    def held_against(self, best: float) -> Conditions:
-        """Returns the same conditions, judged by the yardstick (ms) of the benchmark's best round."""
-        return replace(self, slowed=self.yardstick > SLOWED * best)
+    def compared_with(self, best: float) -> Conditions:
+        """Returns the same conditions, judged by the reference time (ms) of the benchmark's best round."""
+        return replace(self, slowed=self.reference_time > SLOWED * best)
 
     def with_board(self, board: BoardReadings | None) -> Conditions:
         """Returns the same conditions with a board's readings; a limit that the board reports counts as throttled."""

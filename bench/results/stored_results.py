@@ -12,8 +12,7 @@ from typing import TypeVar
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.metrics import Classes
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
-from tledge.bench.results.robustness_params import WORST
-from tledge.bench.results.rows import Row, summarize
+from tledge.bench.results.rows import WORST, Row, summarize
 from tledge.bench.results.settings import BenchSettings
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError

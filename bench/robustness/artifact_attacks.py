@@ -18,7 +18,7 @@ from tledge.attacks.goal import Goal
 from tledge.attacks.model_probe import probe
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.robustness_params import DIRECT, TRANSFER
+from tledge.bench.results.rows import DIRECT, TRANSFER
 from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Workload
 from tledge.bench.robustness.attack_inputs import AttackInputs

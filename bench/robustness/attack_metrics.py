@@ -10,10 +10,11 @@ import numpy as np
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.gradient_masking import QUANTIZATION, TOLERANCE, AttackSummary, MaskingSign, find_masking_signs
-from tledge.bench.results.robustness_params import CLEAN, DIRECT, TRANSFER, WORST
+from tledge.bench.results.metrics import Hits
+from tledge.bench.results.rows import CLEAN, DIRECT, TRANSFER, WORST
 from tledge.bench.robustness.attacked_artifact import AttackedArtifact, AttackedLogits, AttackResults
 from tledge.bench.robustness.attacked_photos import PhotoSet
-from tledge.bench.robustness.robustness_cells import Hits, find_float32
+from tledge.bench.robustness.robustness_cells import find_float32
 from tledge.core.measurement import Measurement
 from tledge.core.significance import SIGNIFICANT, mcnemar
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.gradient_masking import MaskingSign
+from tledge.bench.results.metrics import Hits
 from tledge.bench.results.settings import Skipped
 from tledge.bench.robustness.attack_set import AttackSet
 from tledge.bench.robustness.attacked_photos import AttackedPhotos
-from tledge.bench.robustness.robustness_cells import Hits, RobustnessCell
+from tledge.bench.robustness.robustness_cells import RobustnessCell
 from tledge.edge_runtime.tensor import Logits
 
 

@@ -19,9 +19,10 @@ from tledge.attacks.corruptions import (
 )
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
+from tledge.bench.results.metrics import Hits
 from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Workload
-from tledge.bench.robustness.robustness_cells import Hits, RobustnessCell, find_float32, find_robustness_cells
+from tledge.bench.robustness.robustness_cells import RobustnessCell, find_float32, find_robustness_cells
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import OptionError, TledgeError, UnknownNameError
 from tledge.core.image_batches import batches
@@ -190,7 +191,7 @@ def _mean_corruption_error(item: _CorruptedHits, baseline: _CorruptedHits, names
         "by_corruption": dict(found.by_corruption),
     }
     interval = bootstrap(errors, baseline_errors)
-    return [item.cell.number("mean_corruption_error", found.value, errors.shape[2], params, interval)]
+    return [item.cell.number("mean_corruption_error", found.value, errors.shape[2], params, interval=interval)]
 
 
 def bootstrap(errors: npt.NDArray[np.bool_], baseline_errors: npt.NDArray[np.bool_]) -> tuple[float, float] | None:

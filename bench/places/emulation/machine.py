@@ -74,5 +74,5 @@ def run_python(
         )
     except subprocess.TimeoutExpired as error:
         raise MeasurementError(
-            f"Python on the emulated {machine.board.name} gave no answer for {seconds:.0f} s"
+            f"Python on the emulated {machine.board.name} did not respond within {seconds:.0f} s"
         ) from error

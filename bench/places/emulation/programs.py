@@ -64,7 +64,7 @@ def call(command: Sequence[str | Path], *, purpose: str, seconds: float = 1800) 
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise TargetError(f"could not {purpose}: {command[0]} gave no answer for {seconds:.0f} s") from error
+        raise TargetError(f"could not {purpose}: {command[0]} did not respond within {seconds:.0f} s") from error
     if done.returncode != 0:
         raise TargetError(f"could not {purpose}: {Path(command[0]).name} {describe_end(done.returncode, done.stdout)}")
 

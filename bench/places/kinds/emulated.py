@@ -67,9 +67,9 @@ class EmulatedBoard(Place):
         return cells, skipped
 
     def measure(
-        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+        self, workload: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
-        if not subject.photos:
+        if not workload.photos:
             raise OptionError(f"`on='{self.name}'` measures accuracy and needs photos: pass `data='FOLDER'`")
         results: dict[Cell, CellResult] = {}
         failed: dict[Cell, str] = {}
@@ -78,7 +78,7 @@ class EmulatedBoard(Place):
         try:
             for cell in cells:
                 try:
-                    results[cell], logits_here = self._run(cell, subject.photos, progress)
+                    results[cell], logits_here = self._run(cell, workload.photos, progress)
                     parity += measure_parity(cell, results[cell], logits_here)
                 except TledgeError as error:  # the results of the other cells are kept
                     failed[cell] = str(error)

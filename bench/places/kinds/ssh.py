@@ -57,7 +57,7 @@ class SshHost(Place):
         return pair_cells(shipped, targets, asked=bool(wanted))
 
     def measure(
-        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+        self, workload: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
         folder = self._folder
         if folder is None:
@@ -66,12 +66,12 @@ class SshHost(Place):
         files = {f"models/{number}/{path.name}": path for number, path in enumerate(models.values())}
         beside = {path_beside(Path(name)).as_posix(): path_beside(path) for name, path in files.items()}
         files |= {name: path for name, path in beside.items() if path.exists()}
-        photos = names_of(subject.photos, "photos")
+        photos = names_of(workload.photos, "photos")
         folder.copy(files, "model files")
         folder.copy(photos, "photos")
         names = {str(path): name for name, path in {**files, **photos}.items()}
-        launch = RemoteRounds(folder, names, subject.fingerprint)
-        outcome = Rounds(subject, cells, count=count, timing=timing, progress=progress, launch=launch).run()
+        launch = RemoteRounds(folder, names, workload.fingerprint)
+        outcome = Rounds(workload, cells, count=count, timing=timing, progress=progress, launch=launch).run()
         if launch.found:
             progress.note("Resumed", f"reusing {launch.found} rounds that were measured before the connection was lost")
         return outcome

@@ -160,7 +160,7 @@ class Connection:
                 printed, _ = process.communicate(content or None, timeout=TIMEOUT)
             except subprocess.TimeoutExpired as error:
                 raise HostError(
-                    f"'{self.host}' gave no answer for {TIMEOUT / 3600:.0f} hours: could not {purpose}"
+                    f"'{self.host}' did not respond within {TIMEOUT / 3600:.0f} hours: could not {purpose}"
                 ) from error
             finally:
                 process.kill()  # does nothing if it has ended

@@ -100,7 +100,7 @@ def test_conditions_are_those_between_construction_and_finish(machine: MadeMachi
         governor="ondemand",
         temperature=51.234,
         throttled=None,
-        yardstick=2.5,
+        reference_time=2.5,
     )
     assert clock.slept == [pytest.approx(0.05)]
 

@@ -71,7 +71,7 @@ def test_the_folder_is_read_as_it_was_written(data: StoredResults) -> None:
     assert machine.cpu == "AMD Ryzen 7 5800X 8-Core Processor"
     row = data.row("int8.onnx", "onnxruntime:cpu:2")
     assert row is not None
-    assert row.top1 == pytest.approx(276 / 300)
+    assert row.value("top1") == pytest.approx(276 / 300)
     assert data.row("int8.onnx", "litert:cpu:2") is None
 
 

@@ -8,10 +8,8 @@ from functools import reduce
 from operator import or_
 from statistics import median
 
-from tledge.bench.results.board_readings import BoardReadings, Spread
-from tledge.bench.results.round_conditions import Conditions
+from tledge.bench.results.round_conditions import BoardReadings, Conditions, Spread, words
 from tledge.bench.results.stored_results import StoredResults
-from tledge.bench.results.throttling import words
 from tledge.core.number_text import ABSENT, range_text
 
 

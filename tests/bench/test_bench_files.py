@@ -68,7 +68,7 @@ def test_files_are_judged_by_photos_in_folders(files: Path, labelled: Path) -> N
             for name in CLASSES
             for path in sorted((labelled / name).iterdir())
         ]
-    assert rows["float32.tflite"].top1 == np.mean(right)
+    assert rows["float32.tflite"].value("top1") == np.mean(right)
     assert {row.value("agreement") for row in rows.values()} == {None}
     assert {row.baseline for row in rows.values()} == {""}
     assert rows["float32.onnx"].provider == "CPUExecutionProvider"

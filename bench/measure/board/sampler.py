@@ -14,8 +14,7 @@ from threading import Event, Thread
 from types import TracebackType
 
 from tledge.bench.measure.board import files, vcgencmd
-from tledge.bench.results.board_readings import BoardReadings, Spread
-from tledge.bench.results.throttling import Throttling
+from tledge.bench.results.round_conditions import BoardReadings, Spread, Throttling
 from tledge.core.environment import read_board_model
 
 INTERVAL = 1.0

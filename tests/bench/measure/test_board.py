@@ -335,7 +335,7 @@ READINGS = BoardReadings(
 
 
 @pytest.mark.unit
-def test_conditions_take_what_the_board_told() -> None:
+def test_conditions_take_what_the_board_reports() -> None:
     assert CONDITIONS.with_board(None) == CONDITIONS
     reported = CONDITIONS.with_board(READINGS)
     assert reported.throttled is True
@@ -350,7 +350,7 @@ def test_conditions_take_what_the_board_told() -> None:
 
 
 @pytest.mark.unit
-def test_samples_from_before_boards_were_told_of_are_read() -> None:
+def test_samples_without_a_board_are_read() -> None:
     fields = asdict(CONDITIONS)
     del fields["board"]
     assert ConditionsRecord.from_dict({"conditions": [fields]}, "round.npz").conditions == (CONDITIONS,)
@@ -418,7 +418,7 @@ def write_board_report(folder: Path) -> Path:
     return results.html
 
 
-def test_reports_show_what_the_board_told(tmp_path: Path) -> None:
+def test_reports_show_what_the_board_reports(tmp_path: Path) -> None:
     page = write_board_report(tmp_path / "board").read_text(encoding="utf-8")
     text = (tmp_path / "board/report.md").read_text(encoding="utf-8")
     for report in (page, text):

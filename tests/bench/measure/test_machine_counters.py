@@ -16,8 +16,7 @@ from tledge.bench.measure import conditions as conditions_module
 from tledge.bench.measure import energy as energy_module
 from tledge.bench.measure.conditions import ConditionsMonitor, ProcessorShares, time_reference_workload
 from tledge.bench.measure.energy import PmicMeter, RaplMeter, find_meter
-from tledge.bench.results.round_conditions import Conditions
-from tledge.bench.results.throttling import Throttling
+from tledge.bench.results.round_conditions import Conditions, Throttling
 
 pytestmark = pytest.mark.unit
 

@@ -56,7 +56,7 @@ def test_corrupted_accuracy_is_the_mean_without_the_original_photos() -> None:
         *(measurement("corrupted_accuracy", v, params={"severity": s}) for s, v in ((0, 1.0), (1, 0.8), (5, 0.4)))
     )
     assert found.value("corrupted_accuracy") == pytest.approx(0.6)
-    assert row(measurement("corrupted_accuracy", 1.0, params={"severity": 0})).corrupted is None
+    assert row(measurement("corrupted_accuracy", 1.0, params={"severity": 0})).value("corrupted_accuracy") is None
 
 
 def test_robust_accuracy_is_under_the_worst_of_all_attacks() -> None:

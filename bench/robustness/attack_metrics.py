@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,23 +18,10 @@ from tledge.core.measurement import Measurement
 from tledge.core.significance import SIGNIFICANT, mcnemar
 
 
-@dataclass(frozen=True)
-class AttackMeasurements:
-    """The measurements of all attacks.
-
-    Attributes:
-        measurements: rows of ``results.jsonl``.
-        flags: signs of gradient masking, by artifact.
-    """
-
-    measurements: tuple[Measurement, ...] = ()
-    flags: tuple[tuple[str, tuple[MaskingSign, ...]], ...] = ()
-
-
-def measure_attacks(attacked: AttackResults) -> AttackMeasurements:
-    """Computes all measurements of attacked artifacts."""
+def measure_attacks(attacked: AttackResults) -> tuple[list[Measurement], dict[str, tuple[MaskingSign, ...]]]:
+    """Returns all measurements of attacked artifacts, and the signs of gradient masking by artifact."""
     if attacked.attack_set is None:
-        return AttackMeasurements()
+        return [], {}
     photos, fingerprint = attacked.attack_set.photos, attacked.attack_set.fingerprint
     rows: list[Measurement] = []
     flags = {item.cell.name: _masking_signs(item, attacked.artifacts, photos.goal) for item in attacked.artifacts}
@@ -48,7 +34,7 @@ def measure_attacks(attacked: AttackResults) -> AttackMeasurements:
             rows += metrics.worst()
     for artifact in attacked.artifacts:
         rows += _against_float32(artifact, attacked.artifacts, photos.goal)
-    return AttackMeasurements(tuple(rows), tuple((name, signs) for name, signs in flags.items() if signs))
+    return rows, {name: signs for name, signs in flags.items() if signs}
 
 
 class _ArtifactMetrics:
@@ -219,8 +205,7 @@ def _against_float32(
 
 
 def _attack_keys(artifact: AttackedArtifact, norm: str) -> list[tuple[object, ...]]:
-    keys = [item.key for item in artifact.attacked_logits if item.attacked.threat.norm == norm]
-    return sorted(keys, key=str)
+    return sorted((item.key for item in artifact.attacked_logits if item.attacked.threat.norm == norm), key=str)
 
 
 def _mcnemar(
@@ -232,12 +217,8 @@ def _mcnemar(
 ) -> Measurement:
     only_this, only_float32 = _discordant(correct, float32_correct)
     counts = {"only_this_right": only_this, "only_baseline_right": only_float32}
-    return artifact.cell.number(
-        "robust_mcnemar",
-        mcnemar(only_this, only_float32),
-        len(correct),
-        {"against": baseline.cell.name, **params, **counts},
-    )
+    params = {"against": baseline.cell.name, **params, **counts}
+    return artifact.cell.number("robust_mcnemar", mcnemar(only_this, only_float32), len(correct), params)
 
 
 def _discordant(first: Hits, second: Hits) -> tuple[int, int]:

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from tledge.attacks.corruptions import (
-    CORRUPTIONS,
-    EDGE_CORRUPTIONS,
-    SEVERITIES,
-    corrupt,
-    mean_corruption_error,
-)
+from tledge.attacks.corruptions import CORRUPTIONS, EDGE_CORRUPTIONS, SEVERITIES, corrupt, mean_corruption_error
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.metrics import Hits
@@ -29,7 +22,6 @@ from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
 from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress, Step
-from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.batched_logits import BATCH_SIZE, batched_logits
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -105,8 +97,8 @@ def measure_corrupted_accuracy(
 
     Args:
         results: the cells that were measured.
-        workload: the photos; at least one.
-        names: names of corruptions.
+        workload: has at least one photo.
+        names: of corruptions.
         images: number of photos, balanced over the classes; all photos where there are fewer.
         progress: shows the sets of photos.
     """
@@ -121,7 +113,8 @@ def measure_corrupted_accuracy(
     with progress.step("Corruptions", len(items) * (1 + len(names) * len(SEVERITIES)), "sets") as step:
         try:
             for same_form in by_form.values():
-                pixels = _load(same_form[0].cell.sidecar, [workload.photos[index] for index in indices])
+                sidecar, photos = same_form[0].cell.sidecar, [workload.photos[index] for index in indices]
+                pixels = np.concatenate(list(batches(photos, sidecar.input_size, sidecar.resize, BATCH_SIZE)))
                 failed |= _classify_corrupted(same_form, pixels, labels, names=names, step=step)
         except KeyboardInterrupt:
             interrupted = True
@@ -133,10 +126,6 @@ def measure_corrupted_accuracy(
             baseline = next(other for other in complete if other.cell is reference)
             measurements += _mean_corruption_error(item, baseline, names)
     return CorruptedAccuracy(tuple(measurements), tuple(failed.values()), interrupted)
-
-
-def _load(sidecar: Sidecar, photos: Sequence[Path]) -> Pixels:
-    return np.concatenate(list(batches(photos, sidecar.input_size, sidecar.resize, BATCH_SIZE)))
 
 
 def _classify_corrupted(

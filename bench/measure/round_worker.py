@@ -216,20 +216,14 @@ def measure_throughput(specification: Specification, size: int, latencies: Sampl
         loaded = load_model(specification, batch=size)
         throughput = time_batches(loaded, size, specification.timing.batch_seconds)
         loaded.close()
+        return throughput
     except ArtifactError as error:
         print(f"batches of {size}: {error}", file=sys.stderr)
         return float("nan")
-    return throughput
 
 
 def time_batches(loaded: LoadedModel, size: int, seconds: float) -> float:
-    """Times batches for a minimum duration, and returns the throughput in images per second.
-
-    Args:
-        loaded: a model whose queries hold ``size`` images each.
-        size: images per batch.
-        seconds: minimum duration.
-    """
+    """Times batches of ``size`` images for some seconds at least, and returns the throughput in images/s."""
     query = loaded.queries[0]
     loaded.run(query)
     calls = 0

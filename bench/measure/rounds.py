@@ -25,7 +25,6 @@ from tledge.core.progress import Progress, Step
 TIMED_IMAGES = 32
 """Different images that the timed queries cycle through."""
 
-
 TimedRound = tuple[Round, float]
 """A round and its cold start: ms from the start of its process to the first inference result."""
 
@@ -67,8 +66,7 @@ class Rounds:
     """Measures cells.
 
     Args:
-        workload: what is benchmarked.
-        cells: which artifact on which target.
+        workload, cells: what is benchmarked.
         count: rounds per cell.
         timing: how each round is timed.
         progress: shows the rounds.
@@ -186,11 +184,6 @@ class Rounds:
 
 
 def disturbance(measured: Round, best: float) -> tuple[bool, bool, float]:
-    """Returns a sort key: the smaller, the less a round was disturbed.
-
-    Args:
-        measured: a round.
-        best: the reference workload's time in the benchmark's best round, in ms.
-    """
+    """Returns a sort key: the smaller, the less a round was disturbed; ``best`` is the shortest reference time, ms."""
     conditions = measured.conditions.compared_with(best)
     return not conditions.quiet, bool(conditions.throttled), (conditions.load or 0.0) + (conditions.steal or 0.0)

@@ -188,7 +188,8 @@ def _compare_row(
         no_latency = "" if len(paired_run.new) > 1 else f"one round, {ONE_ROUND}"
     p_value = _mcnemar(before, after, benchmarks)
     if not no_latency and "latency_p50" in changes:
-        changes["latency_p50"] = _judged_latency(changes["latency_p50"])
+        change = changes["latency_p50"]
+        changes["latency_p50"] = replace(change, verdict=verdict(change.interval))
     if "top1" in changes:
         changes["top1"] = _judged_top1(changes["top1"], before, after, p_value)
     return ComparedRow(
@@ -233,24 +234,15 @@ def _why_no_verdict(old: StoredCell, new: StoredCell, p50: MetricChange | None) 
     return "" if p50.interval is not None else "too few samples"
 
 
-def _judged_latency(change: MetricChange) -> MetricChange:
-    return replace(change, verdict=verdict(change.interval))
-
-
 def _judged_top1(change: MetricChange, old: StoredCell, new: StoredCell, p_value: float | None) -> MetricChange:
     """Judges top-1 by McNemar's test if both classified the same photos, otherwise by whether the intervals overlap."""
     before, after = old.find("top1"), new.find("top1")
     if before is None or after is None or before.value == after.value:
         return change
-    if p_value is not None:
-        differs = p_value < SIGNIFICANT
-    elif before.interval is not None and after.interval is not None:
+    differs = p_value is not None and p_value < SIGNIFICANT
+    if p_value is None and before.interval is not None and after.interval is not None:
         differs = before.interval[1] < after.interval[0] or after.interval[1] < before.interval[0]
-    else:
-        differs = False
-    if not differs:
-        return change
-    return replace(change, verdict=BETTER if after.value > before.value else WORSE)
+    return replace(change, verdict=BETTER if after.value > before.value else WORSE) if differs else change
 
 
 def _mcnemar(before: StoredCell, after: StoredCell, benchmarks: _Benchmarks) -> float | None:

@@ -40,8 +40,6 @@ class ConfusionFigures:
     """An artifact's confusion matrix.
 
     Attributes:
-        artifact: its name.
-        drawing: the matrix.
         largest: (true class, predicted class, count) of the most frequent confusions, if there are too many classes to
             read the matrix.
     """
@@ -53,13 +51,7 @@ class ConfusionFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class RobustnessFigures:
-    """Accuracy under one attack, or on photos corrupted by one family of corruptions.
-
-    Attributes:
-        title: the attack, how it was made and its norm, or the family.
-        drawing: the curves.
-        key: the marker and the label of each curve.
-    """
+    """Accuracy under one attack, or on photos corrupted by one family; the key is each curve's marker and label."""
 
     title: str
     drawing: Drawing
@@ -167,18 +159,9 @@ def confusions(data: StoredResults) -> list[ConfusionFigures]:
 
 
 def draw_robustness(curves: Sequence[Curve], name: str, title: str, *, of: str, across_title: str) -> RobustnessFigures:
-    """Draws top-1 of each artifact over the strength of an attack or a corruption.
-
-    Args:
-        curves: with one point or more in all.
-        name: its id, unique in the page.
-        title: the attack or the family.
-        of: what is drawn, for screen readers.
-        across_title: of the axis.
-    """
-    drawing = draw_curves(
-        curves, name=name, title=f"{of}: {title}", across_title=across_title, up_title="top-1", width=NARROW
-    )
+    """Draws top-1 over the strength of an attack or a corruption; ``of`` says what it is, for screen readers."""
+    titles = {"title": f"{of}: {title}", "across_title": across_title, "up_title": "top-1"}
+    drawing = draw_curves(curves, name=name, **titles, width=NARROW)
     return RobustnessFigures(title=title, drawing=drawing, key=tuple((curve.marker, curve.label) for curve in curves))
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
-from types import TracebackType
 
 from tledge.bench.measure.board import files, vcgencmd
 from tledge.bench.results.round_conditions import BoardReadings, Spread, Throttling
@@ -79,9 +78,7 @@ class BoardSampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._thread is None:
             return
         self._done.set()

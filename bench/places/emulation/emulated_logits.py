@@ -64,7 +64,7 @@ def run_emulated(
         artifact: a ``.tflite`` or ``.onnx`` file with its sidecar.
         images: uint8 (N, height, width, 3), RGB pixel values, of the model's input size.
         board: one of BOARDS, or its name; what it needs is downloaded on first use.
-        progress: reports progress.
+        progress: shows the images.
 
     Returns:
         The logits, in the order of the images, and what computed them.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tledge.bench.measure.rounds import Rounds, RoundsResult
 from tledge.bench.places.place import Place, PlaceKind
@@ -76,9 +75,7 @@ class SshHost(Place):
             progress.note("Resumed", f"reusing {launch.found} rounds that were measured before the connection was lost")
         return outcome
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._folder is None:
             return
         if isinstance(error, ConnectionLostError | OSError):  # what was copied and measured is needed again
@@ -98,13 +95,4 @@ def _fingerprints(models: Sequence[Model]) -> dict[str, list[str]]:
     }
 
 
-class SshKind(PlaceKind):
-    """``on="ssh:pi@raspberrypi.local"``."""
-
-    example = "ssh:USER@HOST"
-
-    def find(self, name: str, ssh_config: Path | None) -> Place:
-        return SshHost(Account.parse(name), name, ssh_config)
-
-
-PLACE = SshKind()
+PLACE = PlaceKind("ssh:USER@HOST", lambda name, ssh_config: SshHost(Account.parse(name), name, ssh_config))

@@ -1,7 +1,8 @@
-"""Elements of SVG, and a drawing with a title and a description for screen readers."""
+"""Elements of SVG, rectangles, and a drawing with a title and a description for screen readers."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 
@@ -58,6 +59,32 @@ def shorten(content: str, width: float, size: float = TEXT_SIZE) -> str:
 
 def _value(value: str | float) -> str:
     return escape(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle, px; y grows downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlap(self, other: Box) -> float:
+        """Returns the area that both cover, px²."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(width, 0.0) * max(height, 0.0)
+
+    def distance(self, point: tuple[float, float]) -> float:
+        """Returns the distance from its edge to a point, px; 0 inside."""
+        x, y = min(max(point[0], self.left), self.right), min(max(point[1], self.top), self.bottom)
+        return math.dist(point, (x, y))
+
+    @property
+    def area(self) -> float:
+        """Width times height."""
+        return (self.right - self.left) * (self.bottom - self.top)
 
 
 @dataclass(frozen=True, kw_only=True)

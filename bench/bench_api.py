@@ -169,11 +169,7 @@ def bench(options: BenchOptions) -> BenchRecord:
 
 
 def _plan(options: BenchOptions, progress: Progress) -> _Plan:
-    """Checks the options, and finds what they name; measures nothing yet.
-
-    Raises:
-        TledgeError: an option that cannot be used, or something that does not exist.
-    """
+    """Checks the options, and finds what they name; measures nothing yet. Raises TledgeError if that fails."""
     place = find_place(options.on, None if options.ssh_config is None else Path(options.ssh_config))
     _check_place(place, options)
     duration = plan_duration(options)
@@ -184,7 +180,9 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     robustness = plan_robustness(workload, options)
     folders = [ResultsFolder(workload.folder)]
     if place.here:
-        _warn_of_other_cpus(workload, progress)
+        for model in workload.models:
+            if model.artifact is not None and mismatch(model.artifact.sidecar.cpu):
+                progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
     else:
         folder = workload.folder if options.output is not None else place.folder(workload.folder)
         workload = replace(workload, folder=folder, title=f"{workload.title} on {place.name}")
@@ -307,12 +305,6 @@ def _find_workload(options: BenchOptions) -> Workload:
         if value is not None:
             raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")
     return workload_of_run(find_run(options.run, Path(options.runs)))
-
-
-def _warn_of_other_cpus(workload: Workload, progress: Progress) -> None:
-    for model in workload.models:
-        if model.artifact is not None and mismatch(model.artifact.sidecar.cpu):
-            progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
 
 
 def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> tuple[Profile, ...]:

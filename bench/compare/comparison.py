@@ -21,6 +21,7 @@ from tledge.bench.compare.metric_change import (
 )
 from tledge.bench.measure.paired_run import PairedRun
 from tledge.bench.results.flags import MEANINGS, UNTIMELY
+from tledge.bench.results.metrics import discordant
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.errors import MeasurementError
 from tledge.core.significance import SIGNIFICANT, mcnemar, verdict
@@ -35,10 +36,7 @@ class ComparedRow:
     """One artifact on one target in both benchmarks.
 
     Attributes:
-        artifact: the file's name.
-        target: the target in the new benchmark.
         old_target: the target in the earlier one; may differ in the number of threads.
-        changes: by metric.
         unchanged: file, software, provider and kind of machine are the same.
         other_machine: the kind of machine or the number of threads differs.
         no_latency_verdict: why latency has no verdict; empty if the interval decides.
@@ -86,7 +84,6 @@ class Comparison:
     """Two benchmarks.
 
     Attributes:
-        old, new: the results files.
         rows: the cells that both measured.
         only_old, only_new: artifact and target of the cells that only one of them measured.
         environments: differences between the machines, a line each.
@@ -121,8 +118,7 @@ def compare(
     """Compares two benchmarks cell by cell.
 
     Args:
-        new: the later benchmark.
-        old: the earlier one. Read it before measuring: a benchmark sets aside the results in its folder.
+        new, old: both benchmarks. Read the old one before measuring: a benchmark sets aside the results in its folder.
         paired_runs: model files of both, measured in turns, by artifact and target. They replace the latencies, because
             the machine's drift cancels out in their ratios.
 
@@ -252,7 +248,7 @@ def _mcnemar(before: StoredCell, after: StoredCell, benchmarks: _Benchmarks) -> 
         return None
     labels = np.array(benchmarks.new.labels)
     was, is_ = (item.logits.argmax(axis=1) == labels for item in (before.samples, after.samples))
-    return mcnemar(int((is_ & ~was).sum()), int((was & ~is_).sum()))
+    return mcnemar(*discordant(is_, was))
 
 
 def _listed(cells: Sequence[StoredCell]) -> str:

@@ -38,8 +38,6 @@ def measure_earlier_in_turns(
     and was measured on the same kind of machine with the same software: other differences would be part of the result.
 
     Args:
-        old: the earlier benchmark.
-        results: the new cells.
         timing: how a round is timed.
         rounds: pairs of fresh processes.
         progress: shows the rounds, and which cells are not measured in turns.

@@ -107,12 +107,9 @@ def find_change(
         The change; None if neither benchmark measured the metric.
     """
     before, after = old.find(metric), new.find(metric)
-    if before is None and after is None:
-        return None
     if before is None or after is None:
-        return MetricChange(
-            metric=metric, old=None if before is None else before.value, new=None if after is None else after.value
-        )
+        old_value, new_value = (None if item is None else item.value for item in (before, after))
+        return MetricChange(metric=metric, old=old_value, new=new_value) if before or after else None
     ratio, interval = _ratio(metric, old, new, same_machine=variation is not None)
     if interval is not None and variation is not None:
         interval = variation.widen(metric, interval)

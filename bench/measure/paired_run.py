@@ -102,7 +102,7 @@ def measure_in_turns(
         old, new: the model files, with the durations of a round of each.
         hashes: their SHA-256.
         rounds: how many pairs of fresh processes to start.
-        name: how messages name the pair.
+        name: of the pair, in messages.
         progress: shows the rounds.
 
     Raises:

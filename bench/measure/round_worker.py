@@ -130,21 +130,14 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
     # No warm-up: the load time ends with the load, and the cold start with the first inference.
     model = Classifier(specification.artifact, target=specification.target, batch=batch, warm_up=False)
     load_time = (time.perf_counter_ns() - began) / 1e6
-    images = _load_photos(specification) or [
-        np.random.default_rng(seed).integers(0, 256, (1, *model.input_size, 3), np.uint8)
-        for seed in range(RANDOM_QUERIES)
-    ]
+    if specification.pixels:
+        pixels: Pixels = np.load(specification.pixels)
+    else:
+        pixels = np.random.default_rng(0).integers(0, 256, (RANDOM_QUERIES, *model.input_size, 3), np.uint8)
+    images = [pixels[index : index + 1] for index in range(len(pixels))]
     if batch > 1:
         images = [np.concatenate([images[index % len(images)] for index in range(batch)])]
     return LoadedModel(model.logits, images, model.target, model.provider, load_time, model.close)
-
-
-def _load_photos(specification: Specification) -> list[Pixels]:
-    """Loads the decoded photos of the timed queries: each uint8 (1, height, width, 3)."""
-    if not specification.pixels:
-        return []
-    pixels: Pixels = np.load(specification.pixels)
-    return [pixels[index : index + 1] for index in range(len(pixels))]
 
 
 def warm_up(loaded: LoadedModel, timing: Timing) -> None:

@@ -15,8 +15,7 @@ def measure_parity(cell: Cell, result: CellResult, logits_here: Logits) -> list[
     """Returns rows that compare a cell's logits with those of this machine.
 
     Args:
-        cell: what ran elsewhere.
-        result: its result there.
+        cell, result: what ran elsewhere.
         logits_here: float32 (images, classes), of the same file on the same photos on this machine.
 
     Returns:

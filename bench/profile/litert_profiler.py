@@ -72,7 +72,7 @@ def read_summary(summary: str, runs: int, layers: Sequence[tuple[str, str]]) -> 
 
     Args:
         summary: the text.
-        runs: number of runs that it summarizes.
+        runs: number of runs in it.
         layers: kind and name of each convolution and dense layer in the file, in order. XNNPACK keeps their number and
             order but not their names; if those match, operators get the layers' names, otherwise an index.
 

@@ -45,8 +45,6 @@ class Profile(Record):
     """Where the time of a model goes.
 
     Attributes:
-        artifact: the file's name.
-        target: in full ("litert:cpu:2").
         runs: number of profiled runs, one image each.
         milliseconds: mean of a whole run with the profiler on, which is slower than without.
         operators: all operators, slowest first.

@@ -104,7 +104,8 @@ def photo_triples(data: StoredResults) -> list[PhotoTriple]:
     found = []
     for example in RobustnessRecord.load(data.folder.robustness).examples:
         try:
-            original, attacked = (np.asarray(decode(data.folder.adversarial / name)) for name in example.files)
+            names = (example.original, example.attacked)
+            original, attacked = (np.asarray(decode(data.folder.adversarial / name)) for name in names)
         except ImageError:
             continue
         if original.shape != attacked.shape:

@@ -18,7 +18,6 @@ class BoardRow:
     """A board during one cell, over all rounds; ABSENT where the board does not report a value.
 
     Attributes:
-        artifact, target: the cell.
         temperature, clock: the lowest and the highest.
         memory, voltage: the lowest.
         power: the median.

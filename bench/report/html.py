@@ -13,10 +13,9 @@ from tledge.bench.report.attack_sections import attack_details, attacked_curves,
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.corruption_sections import corrupted_curves, corrupted_table
-from tledge.bench.results.columns import REPORT_COLUMNS, Column, shown_columns
+from tledge.bench.results.columns import REPORT_COLUMNS, shown_columns
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.round_conditions import Conditions
-from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.core import atomic
@@ -59,7 +58,7 @@ def _context(data: StoredResults) -> dict[str, Any]:
         "began": data.known_settings.began[:16].replace("T", " "),
         "conclusions": conclude(data),
         "columns": columns,
-        "table": [(row, [_cell(column, row, data) for column in columns]) for row in data.rows],
+        "table": [(row, [column.cell(row, data.rows) for column in columns]) for row in data.rows],
         "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in flags],
         "meanings": MEANINGS,
         "flag_text": flag_text,
@@ -86,14 +85,6 @@ def _context(data: StoredResults) -> dict[str, Any]:
         "boards": board_models(data),
         "board_rows": board_rows(data),
     }
-
-
-def _cell(column: Column, row: Row, data: StoredResults) -> tuple[float | None, str, str, bool]:
-    """Returns the number to sort by, its text, what stands small beneath it, and whether it is the column's best."""
-    value = column.value(row)
-    if value is None:
-        return None, ABSENT, "", False
-    return value, column.text(value), column.detail(row), column.is_best(row, data.rows)
 
 
 def _conditions(rounds: Sequence[Conditions]) -> tuple[str, ...]:

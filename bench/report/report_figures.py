@@ -11,7 +11,7 @@ from tledge.bench.report.agreement import confusion
 from tledge.bench.report.plots.bars import Bar, Group, draw_bars
 from tledge.bench.report.plots.curves import Curve, draw_curves
 from tledge.bench.report.plots.markers import Marker
-from tledge.bench.report.plots.matrix import MOST_NAMED, Counts, draw_matrix, largest_confusions
+from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_confusions
 from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
@@ -144,6 +144,7 @@ def throughput(data: StoredResults) -> Figure | None:
 def confusions(data: StoredResults) -> list[ConfusionFigures]:
     """Draws a confusion matrix of each artifact that classified photos."""
     names, labels = data.known_settings.class_names, np.array(data.labels, np.intp)
+    most = _MOST_CONFUSIONS if len(names) > MOST_NAMED else 0
     found = []
     for number, (artifact, predictions) in enumerate(data.predictions.items()):
         counts = confusion(labels, predictions, len(names))
@@ -152,7 +153,9 @@ def confusions(data: StoredResults) -> list[ConfusionFigures]:
             ConfusionFigures(
                 artifact=artifact,
                 drawing=draw_matrix(counts, names, name=f"confusion-{number}", title=title, width=NARROW),
-                largest=_named(counts, names) if len(names) > MOST_NAMED else (),
+                largest=tuple(
+                    (names[true], names[given], count) for true, given, count in largest_confusions(counts, most)
+                ),
             )
         )
     return found
@@ -191,9 +194,3 @@ def _bars(
         for row, number in known
     ]
     return [draw_bars(groups, name=name, title=title, width=NARROW)]
-
-
-def _named(counts: Counts, names: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:
-    return tuple(
-        (names[true], names[given], count) for true, given, count in largest_confusions(counts, _MOST_CONFUSIONS)
-    )

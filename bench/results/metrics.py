@@ -77,12 +77,15 @@ class MeasuredCell:
         return self.number(metric, count / len(hits), len(hits), params, interval=interval, flags=flags)
 
 
+def discordant(first: Hits, second: Hits) -> tuple[int, int]:
+    """Returns how many photos only the first, and only the second classifies correctly."""
+    return int((first & ~second).sum()), int((second & ~first).sum())
+
+
 class CellMetrics:
     """The measurements of one cell.
 
     Args:
-        cell: the artifact and its target.
-        result: its raw samples.
         timing: how each round was timed.
         labels: (images,), the class of each test image; empty if none were classified.
         photos: "test" for the test split of a run, or "given" for photos of unknown origin.
@@ -121,7 +124,7 @@ class CellMetrics:
             compared.append(row)
         if len(self._classes) and len(self._classes) == len(baseline._classes):
             right, others = self._classes == self._labels, baseline._classes == self._labels
-            only_mine, only_other = int((right & ~others).sum()), int((others & ~right).sum())
+            only_mine, only_other = discordant(right, others)
             counts = {"against": name, "only_this_right": only_mine, "only_baseline_right": only_other}
             compared.append(self._measured.number("mcnemar", mcnemar(only_mine, only_other), len(right), counts))
         return compared

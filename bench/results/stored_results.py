@@ -30,8 +30,6 @@ class StoredCell:
     """One artifact on one target, as it was measured.
 
     Attributes:
-        artifact: the file's name.
-        target: in full.
         measurements: all of them but comparisons with other cells of the benchmark.
         raw: the raw samples, of whatever they are; None if they are not there.
         environment: the machine; None if its record is not there.

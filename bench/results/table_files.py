@@ -62,12 +62,7 @@ def to_csv(measurements: Sequence[Measurement]) -> bytes:
 
 
 def to_parquet(measurements: Sequence[Measurement]) -> bytes:
-    """Returns the table as an Apache Parquet file.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-    """
-    require("pyarrow", extra="bench", purpose="`export='parquet'`")
+    """Returns the table as an Apache Parquet file."""
     import pyarrow
     from pyarrow import parquet
 

@@ -19,7 +19,6 @@ class Model:
     """A model file to measure.
 
     Attributes:
-        path: the file.
         name: its name in tables.
         artifact: the file with its sidecar; None without one: such a file can be timed, but not tested on photos.
     """

@@ -89,6 +89,7 @@ class _AttackRun:
     gradient_model: Artifact | None = None
     made: list[AttackedPhotos] = field(default_factory=list)
     artifacts: list[AttackedArtifact] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     def add_keras(self, cell: RobustnessCell) -> None:
         """Adds the Keras model itself, which was attacked with its own gradients."""
@@ -103,24 +104,21 @@ class _AttackRun:
         """Shows the photos of white-box attacks to each artifact, and attacks each directly."""
         transferred = [attacked for attacked, _ in self.white_box.attacked]
         self.made += transferred
-        skipped, interrupted = self._attack_each(cells, transferred, probed=True)
         if self.gradient_model is not None and self.white_box.failure:
-            skipped.insert(0, Skipped(self.gradient_model.name, "", self.white_box.failure, failed=True))
+            self.skipped.append(Skipped(self.gradient_model.name, "", self.white_box.failure, failed=True))
+        interrupted = not self._attack_each(cells, transferred, probed=True)
         attack_set = AttackSet(self.photos, tuple(self.made))
-        return AttackResults(attack_set, tuple(self.artifacts), tuple(skipped), interrupted)
+        return AttackResults(attack_set, tuple(self.artifacts), tuple(self.skipped), interrupted)
 
     def show_set(self, cells: Sequence[RobustnessCell], attack_set: AttackSet) -> AttackResults:
         """Shows an existing attack set to each artifact."""
-        skipped, interrupted = self._attack_each(cells, attack_set.attacked, probed=False)
-        return AttackResults(attack_set, tuple(self.artifacts), tuple(skipped), interrupted)
+        interrupted = not self._attack_each(cells, attack_set.attacked, probed=False)
+        return AttackResults(attack_set, tuple(self.artifacts), tuple(self.skipped), interrupted)
 
-    def _attack_each(
-        self, cells: Sequence[RobustnessCell], shown: Sequence[AttackedPhotos], *, probed: bool
-    ) -> tuple[list[Skipped], bool]:
-        """Returns the artifacts that failed, and whether Ctrl-C ended the run."""
-        skipped: list[Skipped] = []
+    def _attack_each(self, cells: Sequence[RobustnessCell], shown: Sequence[AttackedPhotos], *, probed: bool) -> bool:
+        """Returns whether all had their turn; False if Ctrl-C ended the run."""
         if self.white_box.interrupted:
-            return skipped, True
+            return False
         for number, cell in enumerate(cells):
             self.progress.note("Attack", f"{cell.name} on {cell.target} ({number + 1} of {len(cells)})")
             try:
@@ -132,10 +130,10 @@ class _AttackRun:
                         self._attack_directly(artifact, classifier, attack)
                     artifact.complete = not self.white_box.failure
             except TledgeError as error:
-                skipped.append(cell.failure(error))
+                self.skipped.append(cell.failure(error))
             except KeyboardInterrupt:
-                return skipped, True
-        return skipped, False
+                return False
+        return True
 
     def _classify_originals(self, cell: RobustnessCell, classifier: Classifier, *, probed: bool) -> AttackedArtifact:
         photos, goal = self.photos.pixels, self.photos.goal

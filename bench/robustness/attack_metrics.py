@@ -9,7 +9,7 @@ import numpy as np
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.gradient_masking import QUANTIZATION, TOLERANCE, AttackSummary, MaskingSign, find_masking_signs
-from tledge.bench.results.metrics import Hits
+from tledge.bench.results.metrics import Hits, discordant
 from tledge.bench.results.rows import CLEAN, DIRECT, TRANSFER, WORST
 from tledge.bench.robustness.attacked_artifact import AttackedArtifact, AttackedLogits, AttackResults
 from tledge.bench.robustness.attacked_photos import PhotoSet
@@ -114,7 +114,10 @@ def _masking_signs(
 ) -> tuple[MaskingSign, ...]:
     summaries = [
         AttackSummary(
-            attack=_attack_name(item, artifact),
+            # Photos made on an unrelated model are not compared with the artifact's own.
+            attack=item.attacked.attack
+            if artifact.comes_from(item.attacked.source_sha256)
+            else f"{item.attacked.attack} from {item.attacked.source}",
             white_box=item.attacked.white_box and artifact.comes_from(item.attacked.source_sha256),
             norm=item.attacked.threat.norm,
             eps=item.attacked.threat.eps,
@@ -127,14 +130,6 @@ def _masking_signs(
     return find_masking_signs(summaries, (*artifact.model_signs, *_quantization_signs(artifact, others, goal)))
 
 
-def _attack_name(item: AttackedLogits, artifact: AttackedArtifact) -> str:
-    """Returns an attack's name; photos made on an unrelated model are not compared with the artifact's own."""
-    attacked = item.attacked
-    if artifact.comes_from(attacked.source_sha256):
-        return attacked.attack
-    return f"{attacked.attack} from {attacked.source}"
-
-
 def _quantization_signs(
     artifact: AttackedArtifact, others: Sequence[AttackedArtifact], goal: Goal
 ) -> Iterator[MaskingSign]:
@@ -145,7 +140,7 @@ def _quantization_signs(
     pairs = _direct_pairs(artifact, others)
     for item, float32_item in pairs:
         correct, float32_correct = item.correct(goal), float32_item.correct(goal)
-        only_this, only_float32 = _discordant(correct, float32_correct)
+        only_this, only_float32 = discordant(correct, float32_correct)
         if only_this <= only_float32 or mcnemar(only_this, only_float32) >= SIGNIFICANT / len(pairs):
             continue
         threat = item.attacked.threat
@@ -215,12 +210,7 @@ def _mcnemar(
     float32_correct: Hits,
     params: dict[str, Any],
 ) -> Measurement:
-    only_this, only_float32 = _discordant(correct, float32_correct)
+    only_this, only_float32 = discordant(correct, float32_correct)
     counts = {"only_this_right": only_this, "only_baseline_right": only_float32}
     params = {"against": baseline.cell.name, **params, **counts}
     return artifact.cell.number("robust_mcnemar", mcnemar(only_this, only_float32), len(correct), params)
-
-
-def _discordant(first: Hits, second: Hits) -> tuple[int, int]:
-    """Returns how many photos only the first, and only the second classifies correctly."""
-    return int((first & ~second).sum()), int((second & ~first).sum())

@@ -182,7 +182,6 @@ class AttackSet:
     """Photos and their adversarial images.
 
     Attributes:
-        photos: the originals.
         attacked: the adversarial images, by attack, source and eps.
         fingerprint: of all files, if it was read from a folder.
         folder: that folder.

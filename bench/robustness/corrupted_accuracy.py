@@ -44,7 +44,6 @@ class CorruptedAccuracy:
     """The measurements on corrupted photos.
 
     Attributes:
-        measurements: rows of ``results.jsonl``.
         skipped: the artifacts that failed, and why.
         interrupted: whether Ctrl-C ended it early; the measurements are those of the corruptions until then.
     """

@@ -65,9 +65,7 @@ class RobustnessResult:
     """The results on corrupted and attacked photos.
 
     Attributes:
-        measurements: rows of ``results.jsonl``.
         skipped: the artifacts that failed, and why.
-        interrupted: whether Ctrl-C ended it early.
         attacked: the logits on attacked photos.
         masking_signs: signs of gradient masking, by artifact.
     """
@@ -79,14 +77,9 @@ class RobustnessResult:
     masking_signs: Mapping[str, tuple[MaskingSign, ...]] = field(default_factory=dict)
 
     def save(self, adversarial: Path, record: Path, *, existing: Path) -> None:
-        """Writes the attacked photos and the record for the report.
+        """Writes the attacked photos into ``adversarial``, and the record for the report.
 
-        Of an attack set in another folder, only the photos of the report are copied.
-
-        Args:
-            adversarial: the folder for the photos.
-            record: the file ``robustness.json``.
-            existing: the folder of attacked photos that ``adversarial`` will replace.
+        Of an attack set in another folder than the one that will be replaced, only the photos of the report are copied.
 
         Raises:
             OSError: the files cannot be written.
@@ -97,7 +90,7 @@ class RobustnessResult:
         examples = choose_examples(self.attacked)
         RobustnessRecord(examples, self.masking_signs).save(record)
         if attack_set.fingerprint and attack_set.folder != existing.resolve():
-            attack_set.save_files(adversarial, {name for item in examples for name in item.files})
+            attack_set.save_files(adversarial, {name for item in examples for name in (item.original, item.attacked)})
         else:
             attack_set.save(adversarial)
 

@@ -46,11 +46,7 @@ class WhiteBoxResults:
 def attack_keras(
     model: Artifact, photos: PhotoSet, plan: AttackPlan, folder: Path, progress: Progress
 ) -> WhiteBoxResults:
-    """Makes a plan's white-box attacks with the gradients of a Keras model of the photos' size and classes.
-
-    Args:
-        model, photos, plan, progress: of the attacks.
-        folder: an empty folder for the arrays.
+    """Makes a plan's white-box attacks with a Keras model of the photos' size and classes; the folder must be empty.
 
     Returns:
         All finished results, also where the process failed or Ctrl-C ended it early.

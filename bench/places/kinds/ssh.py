@@ -9,7 +9,7 @@ from pathlib import Path
 from tledge.bench.measure.rounds import Rounds, RoundsResult
 from tledge.bench.places.place import Place, PlaceKind
 from tledge.bench.places.remote.connection import Account, Connection
-from tledge.bench.places.remote.remote_folder import RemoteFolder, names_of, pinned_versions
+from tledge.bench.places.remote.remote_folder import RemoteFolder, pinned_versions
 from tledge.bench.places.remote.remote_rounds import RemoteRounds
 from tledge.bench.places.remote.wheel import write_wheel
 from tledge.bench.results.cell_result import Timing
@@ -47,7 +47,11 @@ class SshHost(Place):
         self._progress = progress
         connection = Connection(self._account, self._config, progress)
         onnx = any(model.format == "onnx" for model in shipped)
-        settings = {"models": _fingerprints(shipped), "onnx": onnx, "versions": pinned_versions()}
+        fingerprints = {
+            model.name: [sha256_of_file(path) for path in (model.path, path_beside(model.path)) if path.exists()]
+            for model in shipped
+        }
+        settings = {"models": fingerprints, "onnx": onnx, "versions": pinned_versions()}
         with tempfile.TemporaryDirectory() as folder:
             self._folder = RemoteFolder(connection, write_wheel(Path(folder)), settings, progress)
             self._folder.install(onnx=onnx)
@@ -65,7 +69,8 @@ class SshHost(Place):
         files = {f"models/{number}/{path.name}": path for number, path in enumerate(models.values())}
         beside = {path_beside(Path(name)).as_posix(): path_beside(path) for name, path in files.items()}
         files |= {name: path for name, path in beside.items() if path.exists()}
-        photos = names_of(workload.photos, "photos")
+        # Safe names: local ones can be anything.
+        photos = {f"photos/{number:06d}{path.suffix.lower()}": path for number, path in enumerate(workload.photos)}
         folder.copy(files, "model files")
         folder.copy(photos, "photos")
         names = {str(path): name for name, path in {**files, **photos}.items()}
@@ -85,14 +90,6 @@ class SshHost(Place):
             self._folder.remove()
         except HostError as failure:  # the results are here; only name what is left there
             self._progress.warn(f"'{self._folder.path}' was not removed: {failure}")
-
-
-def _fingerprints(models: Sequence[Model]) -> dict[str, list[str]]:
-    """Returns the SHA-256 of each model file, and of the sidecar beside it if there is one."""
-    return {
-        model.name: [sha256_of_file(path) for path in (model.path, path_beside(model.path)) if path.exists()]
-        for model in models
-    }
 
 
 PLACE = PlaceKind("ssh:USER@HOST", lambda name, ssh_config: SshHost(Account.parse(name), name, ssh_config))

@@ -10,7 +10,7 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -33,10 +33,8 @@ class RemoteFolder:
     """The folder on the other machine.
 
     Args:
-        connection: the connection to the machine.
         wheel: the wheel of tledge to run there.
         settings: everything else that decides what is measured; equal settings give the same folder.
-        progress: reports progress.
 
     Attributes:
         path: of the folder, there.
@@ -189,8 +187,3 @@ def _inspect(connection: Connection) -> tuple[PurePosixPath, int]:
 def pinned_versions() -> list[str]:
     """Returns pip requirements for the libraries that compute logits: the versions of this environment."""
     return [f"{name}=={version}" for name, version in library_versions().items()]
-
-
-def names_of(paths: Sequence[Path], folder: str) -> dict[str, Path]:
-    """Returns the files by safe names on the other machine, since local names can be anything."""
-    return {f"{folder}/{number:06d}{path.suffix.lower()}": path for number, path in enumerate(paths)}

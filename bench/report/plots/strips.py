@@ -25,8 +25,6 @@ class Strip:
     """One cell's latencies.
 
     Attributes:
-        label: its artifact.
-        target: where it ran.
         rounds: the latencies of each round, ms; one or more each.
         percentiles: p50, p90 and p99 of all, ms.
         marker: of its target.

@@ -6,10 +6,7 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-TEXT_SIZE = 12.0
-"""Height of a plot's text in px, at the drawing's own width."""
-
-_CHARACTER = 0.58  # of the text size: the mean width of a character of a wide sans serif font
+_CHARACTER = 0.58 * 12.0  # px: the mean width of a character of a wide sans serif font, of a plot's 12 px
 
 
 def element(name: str, *children: str, **attributes: str | float | None) -> str:
@@ -43,14 +40,14 @@ def note(content: str) -> str:
     return element("title", escape(content))
 
 
-def text_width(content: str, size: float = TEXT_SIZE) -> float:
+def text_width(content: str) -> float:
     """Estimates the width of text, px; rather too wide than too narrow."""
-    return len(content) * _CHARACTER * size
+    return len(content) * _CHARACTER
 
 
-def shorten(content: str, width: float, size: float = TEXT_SIZE) -> str:
+def shorten(content: str, width: float) -> str:
     """Shortens text to ``width`` px by leaving out its middle."""
-    room = max(int(width / (_CHARACTER * size)), 3)
+    room = max(int(width / _CHARACTER), 3)
     if len(content) <= room:
         return content
     head = (room - 1) // 2
@@ -94,7 +91,6 @@ class Drawing:
     Attributes:
         name: its id, unique in the page; prefix of the ids of its parts.
         width, height: px.
-        title: of the plot.
         description: what it shows, in words, for screen readers.
         body: markup.
     """

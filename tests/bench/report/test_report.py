@@ -200,7 +200,7 @@ def test_tiny_files_have_a_size() -> None:
 
 @pytest.mark.unit
 def test_the_best_of_a_column_is_marked_only_where_something_is_worse(data: StoredResults) -> None:
-    size = next(column for column in REPORT_COLUMNS if column.heading == "Size")
+    size = next(column for column in REPORT_COLUMNS if column.metric.heading == "Size")
     assert [row.artifact for row in data.rows if size.is_best(row, data.rows)] == ["dynamic.tflite"]
     assert not size.is_best(data.rows[0], data.rows[:1])
 

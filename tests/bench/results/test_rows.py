@@ -133,7 +133,7 @@ def test_details_stand_beneath_a_number() -> None:
 
 
 def test_headings_say_the_unit_unless_the_numbers_do() -> None:
-    headings = {item.name: f"{item.heading} {item.unit}".strip() for item in REPORT_COLUMNS}
+    headings = {item.name: f"{item.metric.heading} {item.unit}".strip() for item in REPORT_COLUMNS}
     assert headings["latency_p50"] == "p50 ms"
     assert headings["throughput"] == "Throughput images/s"
     assert headings["file_size"] == "Size"

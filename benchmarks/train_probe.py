@@ -98,9 +98,9 @@ def time_epochs(model: Any, splits: Splits, settings: Settings) -> tuple[float, 
 
 def _keras_loader(splits: Splits, split: str, folder: Path, settings: Settings) -> Any:
     for number, sample in enumerate(splits.samples(split)):
-        place = folder / split / splits.class_names[sample.label]
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copy(splits.root / sample.path, place / f"{number:06d}{Path(sample.path).suffix}")
+        class_folder = folder / split / splits.class_names[sample.label]
+        class_folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(splits.root / sample.path, class_folder / f"{number:06d}{Path(sample.path).suffix}")
     return keras.utils.image_dataset_from_directory(
         folder / split, image_size=settings.input_size, batch_size=32, crop_to_aspect_ratio=True, verbose=False
     )

@@ -11,16 +11,14 @@ import keras
 
 from tledge.attacks.loss_gradients import GradientModel
 from tledge.core.progress import Step
-from tledge.train.attacked_evaluation import evaluate_under_attack
 from tledge.train.best_weights import BestWeights, Weights
 from tledge.train.checkpoint import Checkpoint
 from tledge.train.data.loaded_batches import LoadedBatches
 from tledge.train.data.training_batches import TrainingBatches
 from tledge.train.epoch_phase import EpochPhase
-from tledge.train.evaluation import ValidationResult, evaluate
-from tledge.train.history import describe_validation
+from tledge.train.evaluation import ValidationResult, evaluate, evaluate_under_attack
+from tledge.train.history import describe_validation, sparkline
 from tledge.train.inference import ResizeRule
-from tledge.train.sparkline import sparkline
 from tledge.train.trainable_model import averaged_weights
 
 LOSS_CHECK_INTERVAL = 20

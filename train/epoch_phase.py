@@ -9,8 +9,7 @@ from pathlib import Path
 from tledge.core.splits import Splits
 from tledge.train.backbone import Backbone
 from tledge.train.backend import Devices
-from tledge.train.class_weights import Floats
-from tledge.train.data.training_batches import TrainingBatches
+from tledge.train.data.training_batches import Floats, TrainingBatches
 from tledge.train.history import FINE_TUNE, FULL, Epoch
 from tledge.train.train_settings import Settings
 

@@ -13,11 +13,10 @@ from tledge.core.manifest import RunManifest
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
-from tledge.train.attacked_evaluation import evaluate_under_attack
-from tledge.train.evaluation import evaluate
+from tledge.train.evaluation import evaluate, evaluate_under_attack
 from tledge.train.history import probe_top1, write_history
 from tledge.train.inference import ResizeRule
-from tledge.train.model_writer import DISTRIBUTIONS, save_model
+from tledge.train.model import DISTRIBUTIONS, save_model
 from tledge.train.phases import TrainedClassifier
 from tledge.train.report.evaluation_record import write_evaluation
 from tledge.train.report.model_card import write_model_card

@@ -1,4 +1,4 @@
-"""``history.csv``: the loss and accuracy of each epoch of a training."""
+"""``history.csv``: the loss and accuracy of each epoch of a training; and how they are shown in a line of text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from tledge.core import atomic
 
 PROBE, FINE_TUNE, FULL = "linear probe", "fine-tune", "full training"
 """The phases of a training."""
+
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ def describe_validation(row: Epoch) -> str:
     """Returns the validation accuracy of an epoch as a text: "val top-1 0.950, under attack 0.630"."""
     attacked = "" if row.val_robust_accuracy is None else f", under attack {row.val_robust_accuracy:.3f}"
     return f"val top-1 {row.val_top1:.3f}{attacked}"
+
+
+def sparkline(values: Sequence[float], most: int = 20) -> str:
+    """Returns the last ``most`` values as bars, scaled between the smallest and the largest; "▄" if all are equal."""
+    shown = list(values)[-most:]
+    low, high = min(shown), max(shown)
+    if high == low:
+        return "▄" * len(shown)
+    return "".join(_BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] for value in shown)
 
 
 def probe_top1(epochs: Sequence[Epoch]) -> Mapping[str, float]:

@@ -88,7 +88,7 @@ def _import(
     from tledge.train.backend import describe_device
     from tledge.train.evaluation import evaluate
     from tledge.train.keras_file import read_keras_file
-    from tledge.train.model_writer import DISTRIBUTIONS, save_model
+    from tledge.train.model import DISTRIBUTIONS, save_model
     from tledge.train.report.evaluation_record import write_evaluation
     from tledge.train.report.training_plots import draw_confusion
 

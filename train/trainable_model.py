@@ -9,8 +9,8 @@ import keras
 from tledge.train.adversarial_batches import AdversarialModel
 from tledge.train.backend import should_jit_compile
 from tledge.train.epoch_phase import EpochPhase
-from tledge.train.learning_rate import cosine_schedule
 from tledge.train.model import build_classifier, freeze_before
+from tledge.train.step_schedules import cosine_schedule
 
 MOMENTUM = 0.9
 """Momentum of the batch norms' moving statistics in full training. Keras' 0.99 to 0.999 needs thousands of steps to

@@ -16,7 +16,7 @@ from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.run_directory import RunDirectory
 from tledge.train import train
-from tledge.train.attacked_evaluation import evaluate_under_attack
+from tledge.train.evaluation import evaluate_under_attack
 from tledge.train.train_options import RunOptions
 from tledge.train.train_settings import settle
 

@@ -200,9 +200,9 @@ def test_event_files_hold_the_history(tuned: RunDirectory) -> None:
 
 def test_unbalanced_classes_weigh_the_same_in_sum(tmp_path: Path) -> None:
     from tledge.core.progress import Progress
-    from tledge.train.class_weights import compute_class_weights
     from tledge.train.data.dataset import read_dataset
     from tledge.train.data.split_draw import draw_splits
+    from tledge.train.data.training_batches import compute_class_weights
 
     root = write_stripes(tmp_path / "photos", per_class=40)
     for path in sorted((root / "upright").iterdir())[10:]:

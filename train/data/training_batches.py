@@ -1,4 +1,4 @@
-"""Training batches: which photos each one holds, and how each photo is augmented."""
+"""Training batches: which photos each one holds, and how each photo is augmented and weighted."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tledge.core.cores import usable_cores
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.splits import Splits
-from tledge.train.class_weights import Floats
 from tledge.train.data.augmentation import UNCHANGED, Augmentation
 
 if TYPE_CHECKING:
     from tledge.train.data.loaded_batches import LoadedBatches
 
 Indices = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,18 @@ class TrainingBatches:
         rng = np.random.default_rng([self.seed, epoch, index])
         image = images.decode(path, at_least=self.augmentation.minimum_size(self.size))
         return self.augmentation.apply(image, self.size, resize=self.resize, rng=rng)
+
+
+def compute_class_weights(splits: Splits, *, balanced: bool) -> Floats:
+    """Returns how much a photo of each class weighs in the loss, (classes,); 1 on average over the training photos.
+
+    Args:
+        splits: their training split is counted.
+        balanced: give each class the same total weight; without it, every photo weighs 1.
+    """
+    counts = np.bincount([sample.label for sample in splits.train], minlength=len(splits.class_names))
+    weights = counts.sum() / (len(counts) * counts) if balanced else np.ones(len(counts))
+    return weights.astype(np.float32)
 
 
 def check_shares(shares: int, *, batch_size: int, photos: int) -> None:

@@ -18,7 +18,6 @@ from tledge.train.data.training_batches import TrainingBatches
 from tledge.train.epoch_phase import EpochPhase
 from tledge.train.evaluation import ValidationResult, evaluate, evaluate_under_attack
 from tledge.train.history import describe_validation, sparkline
-from tledge.train.inference import ResizeRule
 from tledge.train.trainable_model import averaged_weights
 
 LOSS_CHECK_INTERVAL = 20
@@ -118,13 +117,10 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         return self._validate().loss
 
     def _validate(self) -> ValidationResult:
-        settings, splits = self._phase.settings, self._phase.splits
-        rule: ResizeRule = {"size": settings.input_size, "resize": settings.resize}
-        if self._attacked is None or settings.adversarial is None:
+        splits, eps, rule = self._phase.splits, self._phase.settings.adversarial, self._phase.settings.resize_rule
+        if self._attacked is None or eps is None:
             return ValidationResult(evaluate(self._local, splits, "validation", **rule))
-        return ValidationResult(
-            *evaluate_under_attack(self._attacked, splits, "validation", eps=settings.adversarial, **rule)
-        )
+        return ValidationResult(*evaluate_under_attack(self._attacked, splits, "validation", eps=eps, **rule))
 
     def _save(self, path: Path) -> None:
         Checkpoint(

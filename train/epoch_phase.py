@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tledge.core.splits import Splits
-from tledge.train.backbone import Backbone
 from tledge.train.backend import Devices
 from tledge.train.data.training_batches import Floats, TrainingBatches
 from tledge.train.history import FINE_TUNE, FULL, Epoch
@@ -19,9 +18,6 @@ class EpochPhase:
     """Fine-tuning or full training.
 
     Attributes:
-        backbone: the backbone of the model.
-        splits: the photos.
-        settings: the settings of the run.
         class_weights: float32 (classes,), the weight of a photo of each class.
         devices: the devices that share each batch.
         checkpoint: the file that is replaced after each epoch; None for no checkpoints.
@@ -29,7 +25,6 @@ class EpochPhase:
         on_epoch: called with each epoch's row.
     """
 
-    backbone: Backbone
     splits: Splits
     settings: Settings
     class_weights: Floats
@@ -52,12 +47,11 @@ class EpochPhase:
         settings = self.settings
         return TrainingBatches(
             splits=self.splits,
-            size=settings.input_size,
-            resize=settings.resize,
             batch_size=settings.batch_size,
             seed=settings.seed,
             augmentation=settings.augmentation,
             class_weights=self.class_weights,
             host=(settings.host, settings.hosts),
             shares=self.devices.count * settings.hosts,
+            **settings.resize_rule,
         )

@@ -19,7 +19,7 @@ from tledge.train.trainable_model import build_trainable_model
 
 @dataclass(frozen=True, kw_only=True)
 class EpochsResult:
-    """The result of a phase of epochs; the model has the best weights.
+    """The result of a phase of epochs, or of a linear probe alone; the model has the best weights.
 
     Attributes:
         history: all epochs, those of earlier phases included.
@@ -28,9 +28,9 @@ class EpochsResult:
         failure: why training could not go on; empty if it finished.
     """
 
-    history: tuple[Epoch, ...]
-    best_epoch: int
-    share: float
+    history: tuple[Epoch, ...] = ()
+    best_epoch: int = 0
+    share: float = 0.0
     failure: str = ""
 
     @property

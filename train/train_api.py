@@ -21,7 +21,6 @@ from tledge.train.data.dataset import Dataset, read_dataset
 from tledge.train.data.layouts import abridged
 from tledge.train.data.split_draw import DrawnSplits, draw_splits
 from tledge.train.data.tfds import PREFIX, write_tfds
-from tledge.train.report.tensorboard import check_tensorboard
 from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
 from tledge.train.train_settings import Settings, settle
@@ -83,7 +82,7 @@ def _check_installed(settings: Settings) -> None:
         )
     require("keras", keras_backend(), "scipy", "matplotlib", extra="train", purpose="training")
     if settings.tensorboard:
-        check_tensorboard()
+        require("tensorboardX", extra="tensorboard", purpose="`tensorboard`")
 
 
 @contextmanager

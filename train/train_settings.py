@@ -12,6 +12,7 @@ from tledge.core.records import Record
 from tledge.train.backbone import BACKBONES, Backbone
 from tledge.train.data import digits
 from tledge.train.data.augmentation import SMALL_AND_UPRIGHT, UNCHANGED, Augmentation
+from tledge.train.inference import ResizeRule
 from tledge.train.train_options import ADVERSARIAL, FINE_TUNING, FULL, LARGEST_EPS, RunOptions
 from tledge.train.weights import IMAGENET, NONE, check_weights_file
 
@@ -47,6 +48,11 @@ class Settings(RunOptions, Record, error=RunError, remedy="train again"):
     def input_size(self) -> tuple[int, int]:
         """(height, width)."""
         return self.image_size, self.image_size
+
+    @property
+    def resize_rule(self) -> ResizeRule:
+        """How photos are resized for the model."""
+        return {"size": self.input_size, "resize": self.resize}
 
     @property
     def pretrained(self) -> bool:

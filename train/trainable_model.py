@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from tledge.train.adversarial_batches import AdversarialModel
+from tledge.train.backbone import BACKBONES
 from tledge.train.backend import should_jit_compile
 from tledge.train.epoch_phase import EpochPhase
 from tledge.train.model import build_classifier, freeze_before
@@ -29,10 +30,11 @@ def build_trainable_model(phase: EpochPhase, model: Any, steps: int) -> Any:
         steps: steps of one epoch.
     """
     settings = phase.settings
+    backbone = BACKBONES.load(settings.backbone)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
     try:
-        trainable = build_classifier(phase.backbone, settings.image_size, model.output.shape[-1], alpha=settings.alpha)
+        trainable = build_classifier(backbone, settings.image_size, model.output.shape[-1], alpha=settings.alpha)
     finally:
         keras.config.set_dtype_policy(policy)
     trainable.set_weights(model.get_weights())
@@ -40,7 +42,7 @@ def build_trainable_model(phase: EpochPhase, model: Any, steps: int) -> Any:
     if settings.adversarial is not None:
         trainable = AdversarialModel(trainable, eps=settings.adversarial, steps=all_steps, seed=settings.seed)
     if settings.fine_tune:
-        freeze_before(trainable, phase.backbone.first_layer_of(settings.fine_tune_from))
+        freeze_before(trainable, backbone.first_layer_of(settings.fine_tune_from))
     else:
         for layer in trainable.layers:
             if isinstance(layer, keras.layers.BatchNormalization):

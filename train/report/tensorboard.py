@@ -5,13 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tledge.core.extras import require
 from tledge.train.history import Epoch
-
-
-def check_tensorboard() -> None:
-    """Raises MissingExtraError if the library that writes event files is not installed."""
-    require("tensorboardX", extra="tensorboard", purpose="`tensorboard`")
 
 
 class EventLog:

@@ -13,9 +13,7 @@ from typing import Any
 import keras
 
 from tledge.core.cores import usable_cores
-from tledge.core.errors import OptionError
-
-_NAMES = {"tensorflow": "TensorFlow", "jax": "JAX"}
+from tledge.core.errors import OptionError, first_line
 
 
 def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coordinator: str | None = None) -> None:
@@ -32,9 +30,7 @@ def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coo
     """
     if hosts > 1:
         if keras.backend.backend() != "jax":
-            raise OptionError(
-                f"several hosts train together on JAX; Keras runs on {_name()} here: set KERAS_BACKEND=jax"
-            )
+            raise OptionError(f"training on several hosts needs JAX; Keras runs on {_name()}: set KERAS_BACKEND=jax")
         _join_hosts(hosts, host, str(coordinator))
     if devices is not None and devices > 1:
         _split_cpu(devices)
@@ -51,8 +47,9 @@ def _join_hosts(hosts: int, host: int, coordinator: str) -> None:
     try:
         keras.distribution.initialize(job_addresses=coordinator, num_processes=hosts, process_id=host)
     except (RuntimeError, ValueError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise OptionError(f"host {host} of {hosts} cannot connect to the others at {coordinator}: {reason}") from error
+        raise OptionError(
+            f"host {host} of {hosts} cannot connect to the others at {coordinator}: {first_line(error)}"
+        ) from error
 
 
 def _split_cpu(devices: int) -> None:
@@ -74,7 +71,7 @@ def _split_cpu(devices: int) -> None:
 
 def _name() -> str:
     backend = str(keras.backend.backend())
-    return _NAMES.get(backend, backend)
+    return {"tensorflow": "TensorFlow", "jax": "JAX"}.get(backend, backend)
 
 
 def device_kind() -> str:
@@ -174,10 +171,9 @@ class Devices:
         if count > len(found):
             raise OptionError(f"`devices={count}`: this machine has {len(found)} ({', '.join(found)})")
         self.count = count
-        self._shared = count > 1 or hosts > 1
         self._strategy: Any = None
         self._distribution: Any = None
-        if not self._shared:
+        if count == hosts == 1:
             return
         if keras.backend.backend() == "jax":
             every = keras.distribution.list_devices(device_kind().lower())

@@ -48,23 +48,16 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint, whole or not at all."""
+        best = self.best
         metadata = CheckpointMetadata(
-            history=self.history,
-            best_epoch=self.best.epoch,
-            best_loss=self.best.loss,
-            start_loss=self.best.start_loss,
+            history=self.history, best_epoch=best.epoch, best_loss=best.loss, start_loss=best.start_loss
         )
-        groups = {
-            "weights": self.weights,
-            "optimizer": self.optimizer,
-            "start": self.best.start,
-            "best": self.best.weights,
-        }
+        groups = {"weights": self.weights, "optimizer": self.optimizer, "start": best.start, "best": best.weights}
         arrays: dict[str, Any] = {
             f"{name}/{index:05d}": array for name, group in groups.items() for index, array in enumerate(group)
         }
         with atomic.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, told=np.frombuffer(metadata.to_json(), np.uint8), **arrays)
+            np.savez(file, metadata=np.frombuffer(metadata.to_json(), np.uint8), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint | None:
@@ -77,7 +70,8 @@ class Checkpoint:
             return None
         try:
             with np.load(path) as stored:
-                metadata = CheckpointMetadata.from_json(stored["told"].tobytes(), path)
+                name = "metadata" if "metadata" in stored.files else "told"  # its name in earlier versions
+                metadata = CheckpointMetadata.from_json(stored[name].tobytes(), path)
                 weights, optimizer, start, best = (
                     [stored[key] for key in sorted(stored.files) if key.startswith(f"{name}/")]
                     for name in ("weights", "optimizer", "start", "best")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tledge.core.errors import ModelError
+from tledge.core.errors import ModelError, first_line
 
 EXECUTES_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "__lambda__")
 
@@ -43,8 +43,8 @@ def check_config(path: Path, config: Any) -> None:
     for part in _serialized_objects({key: value for key, value in config.items() if key != "compile_config"}):
         if not _is_safe(part):
             raise ModelError(
-                f"'{path}' contains {_describe(part)!r}, which could execute any code: it was not loaded. Replace it"
-                " with Keras' own layers or, if you trust the source of the file, pass `trust_model=True`"
+                f"'{path}' contains {_describe(part)!r}, which can execute arbitrary code: the file was not loaded."
+                " Replace it with Keras' own layers or, if you trust the file's source, pass `trust_model=True`"
             )
 
 
@@ -59,12 +59,11 @@ def _read_config(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("config.json"))
     except FileNotFoundError as error:
-        raise ModelError(f"no model '{path}': pass a .keras or .h5 file that Keras saved") from error
+        raise ModelError(f"no such file: '{path}'; pass a .keras or .h5 file saved by Keras") from error
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(
-            f"'{path}' is no complete Keras model ({reason}): pass a .keras or .h5 file from model.save(), not a file"
-            " of weights alone"
+            f"'{path}' is not a complete Keras model ({first_line(error)}); pass a .keras or .h5 file from"
+            " model.save(), not a weights file"
         ) from error
 
 

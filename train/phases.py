@@ -60,8 +60,8 @@ def train_phases(
     settings = unfinished.settings
     if unfinished.backend != keras.backend.backend():
         raise RunError(
-            f"'{run.path}' was started on {unfinished.backend}, and Keras runs on {keras.backend.backend()} here: set"
-            f" KERAS_BACKEND={unfinished.backend}"
+            f"'{run.path}' was started with the backend {unfinished.backend}; Keras runs on"
+            f" {keras.backend.backend()}: set KERAS_BACKEND={unfinished.backend}"
         )
     configure_backend(settings.devices, hosts=settings.hosts, host=settings.host, coordinator=settings.coordinator)
     keras.utils.set_random_seed(settings.seed)
@@ -136,4 +136,4 @@ def _save_last_good(path: Path, model: Any, *, phase: EpochPhase, best_epoch: in
         return ""
     save_model(path, model, phase.splits.class_names, source_run=path.parent.name, **settings.resize_rule)
     origin = f"epoch {best_epoch}" if best_epoch else "the linear probe"
-    return f"; the last good weights, those of {origin}, are in '{path}'"
+    return f"; the best weights so far, from {origin}, are saved in '{path}'"

@@ -63,5 +63,5 @@ def find_unfinished(runs: Path, name: str | Path | None) -> RunDirectory:
     if run.manifest_path.exists():
         raise RunError(f"'{path}' is finished: there is nothing to resume; leave out `resume`")
     if not is_unfinished(run):
-        raise RunError(f"'{path}' is no unfinished run: name one that was interrupted, or leave out `run`")
+        raise RunError(f"'{path}' is not an unfinished run: pass one, or leave out `run` to resume the newest")
     return run

@@ -47,7 +47,7 @@ def train(options: TrainOptions) -> RunManifest:
     if options.resume:
         return _resume(options, progress)
     if options.run is not None:
-        raise OptionError(f"`run='{options.run}'` names the run to resume; it needs `resume=True`")
+        raise OptionError(f"`run` selects the run to resume and needs `resume=True`; received `run='{options.run}'`")
     settings = settle(options)
     _check_installed(settings)
     with _run_directory(settings, Path(options.runs), progress) as (directory, dataset):
@@ -78,7 +78,8 @@ def _resume(options: TrainOptions, progress: Progress) -> RunManifest:
 def _check_installed(settings: Settings) -> None:
     if keras_backend() not in BACKENDS:
         raise OptionError(
-            f"training runs on {' or '.join(BACKENDS)}; Keras is set to {keras_backend()}: set KERAS_BACKEND=tensorflow"
+            f"training supports the Keras backends {' and '.join(BACKENDS)}; received {keras_backend()}: set"
+            " KERAS_BACKEND=tensorflow"
         )
     require("keras", keras_backend(), "scipy", "matplotlib", extra="train", purpose="training")
     if settings.tensorboard:
@@ -165,10 +166,10 @@ def describe_data(record: DataRecord) -> str:
     if record.near_duplicates:
         lines.append(f"near-duplicates: {record.near_duplicates:,}, each group kept in one split")
     for names, reason in (
-        (record.skipped, "broken"),
-        (record.contradicted, "that stand in two classes, byte for byte the same"),
-        (record.leaking, "with a near-duplicate in another of your splits"),
+        (record.skipped, "broken files"),
+        (record.contradicted, "identical files in more than one class"),
+        (record.leaking, "near-duplicates of photos in another split"),
     ):
         if names:
-            lines.append(f"left out {len(names):,} {reason}: {abridged(names, 3)}")
+            lines.append(f"skipped {len(names):,} {reason}: {abridged(names, 3)}")
     return "\n".join(lines)

@@ -150,13 +150,13 @@ def test_scores_are_calibrated_on_the_validation_split(options: dict[str, Any], 
 def test_the_run_leaves_its_papers(tuned: RunDirectory) -> None:
     from PIL import Image
 
-    told = json.loads(tuned.evaluation.read_text())
+    evaluation = json.loads(tuned.evaluation.read_text())
     manifest = tuned.manifest()
-    assert told["top1"] == manifest.metrics["test_top1"]
-    matrix = np.array(told["confusion"])
-    assert matrix.sum() == told["photos"] == manifest.data.splits["test"]
-    assert np.trace(matrix) / matrix.sum() == pytest.approx(told["top1"])
-    for label, row in enumerate(told["classes"]):
+    assert evaluation["top1"] == manifest.metrics["test_top1"]
+    matrix = np.array(evaluation["confusion"])
+    assert matrix.sum() == evaluation["photos"] == manifest.data.splits["test"]
+    assert np.trace(matrix) / matrix.sum() == pytest.approx(evaluation["top1"])
+    for label, row in enumerate(evaluation["classes"]):
         assert row["name"] == manifest.class_names[label]
         assert row["recall"] == pytest.approx(matrix[label, label] / matrix[label].sum())
         if row["precision"] is not None:

@@ -95,7 +95,7 @@ def test_the_checkpoint_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 def test_checkpoints_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "epoch.npz"
     wrong = {"schema_version": 9, "history": [], "best_epoch": 0, "best_loss": 1.0, "start_loss": 1.0}
-    np.savez(path, told=np.frombuffer(json.dumps(wrong).encode(), np.uint8))
+    np.savez(path, metadata=np.frombuffer(json.dumps(wrong).encode(), np.uint8))
     with pytest.raises(
         RunError,
         match=r"cannot read '.*epoch.npz': schema version 9; this tledge reads 1; use the tledge that wrote it, or",
@@ -169,7 +169,7 @@ def test_a_run_that_cannot_be_resumed_is_an_error(tmp_path: Path) -> None:
         find_unfinished(tmp_path, "finished")
     make_run(tmp_path / "never-started", started=False)
     for name in ("never-started", "gone"):
-        with pytest.raises(RunError, match=f"'.*{name}' is no unfinished run: .* or leave out `run`"):
+        with pytest.raises(RunError, match=f"'.*{name}' is not an unfinished run: .* or leave out `run`"):
             find_unfinished(tmp_path, name)
 
 

@@ -148,8 +148,8 @@ def _check_classes(dataset: Dataset, chosen: Mapping[str, Sequence[Sample]], *, 
         if missing:
             names = abridged(dataset.class_names[label] for label in sorted(missing))
             raise DataError(
-                f"the {split} split of '{dataset.root}' has no photo of {names} left, after leaving out {leaking} with"
-                " a near-duplicate in another split: add other photos, or remove its folder to have it drawn"
+                f"the {split} split of '{dataset.root}' has no photos of {names} left after excluding {leaking} that have"
+                " a near-duplicate in another split; add photos, or remove its folder to draw the split at random"
             )
 
 
@@ -158,6 +158,6 @@ def _describe_too_few(dataset: Dataset, name: str, *, count: int, drawn: Sequenc
     where = " for training" if UNASSIGNED not in dataset.assigned else ""
     purposes = " and ".join([TRAIN, *drawn]) if needed < 3 else "train, validation and test"
     return (
-        f"too few different images of class '{name}' in '{dataset.root}'{where}: {count} (near-duplicates count as"
+        f"too few distinct images of class '{name}' in '{dataset.root}'{where}: {count} (near-duplicates count as"
         f" one); {needed} or more are needed, one each for {purposes}: add images"
     )

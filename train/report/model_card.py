@@ -95,7 +95,7 @@ def _data(manifest: RunManifest) -> list[str]:
     ]
     for names, reason in (
         (data.skipped, "cannot be read"),
-        (data.contradicted, "are in two classes, byte for byte the same"),
+        (data.contradicted, "are identical to files of another class"),
         (data.leaking, "have a near-duplicate in another split"),
     ):
         if names:
@@ -158,7 +158,7 @@ def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation
     counts = evaluation.confusion.sum(axis=1)
     few = [name for label, name in enumerate(manifest.class_names) if counts[label] < FEW]
     facts = [
-        "It assigns one of its classes to every photo, also to photos of none of them.",
+        "It assigns one of its classes to every photo, even if the photo shows none of them.",
         f"Photos are resized to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; "
         "smaller details are lost.",
         "The figures hold for photos like the training photos; other cameras, lighting or places can be harder.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -28,11 +27,8 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Validates each epoch on this host's float32 model, and keeps the best weights.
 
     Args:
-        phase: the phase that is trained.
         model: the float32 classifier that is validated.
         checkpoint: the checkpoint that training continues from, if there is one.
-        step: shows progress.
-        batches: the training batches.
 
     Attributes:
         loaded: the batches that Keras reads; to be set before training.
@@ -90,7 +86,10 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self.history = (*self.history, row)
         self.best.update(weights, epoch=epoch + 1, loss=result.loss)
         if phase.checkpoint is not None:
-            self._save(phase.checkpoint)
+            optimizer = [keras.ops.convert_to_numpy(variable) for variable in self.model.optimizer.variables]
+            Checkpoint(
+                history=self.history, weights=self.model.get_weights(), optimizer=optimizer, best=self.best
+            ).save(phase.checkpoint)
         phase.on_epoch(row)
         rows = phase.epochs_in(self.history)
         bars = sparkline([row.val_top1 if row.val_robust_accuracy is None else row.val_robust_accuracy for row in rows])
@@ -121,14 +120,6 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         if self._attacked is None or eps is None:
             return ValidationResult(evaluate(self._local, splits, "validation", **rule))
         return ValidationResult(*evaluate_under_attack(self._attacked, splits, "validation", eps=eps, **rule))
-
-    def _save(self, path: Path) -> None:
-        Checkpoint(
-            history=self.history,
-            weights=self.model.get_weights(),
-            optimizer=[keras.ops.convert_to_numpy(variable) for variable in self.model.optimizer.variables],
-            best=self.best,
-        ).save(path)
 
     def _fail(self, loss: float) -> None:
         if not self.failure:

@@ -51,10 +51,8 @@ def train_epochs(phase: EpochPhase, model: Any, *, checkpoint: Checkpoint | None
     Fine-tuning that is never better than what it started with leaves the model unchanged.
 
     Args:
-        phase: the phase to train.
         model: float32, as ``train.model.build_classifier`` builds it, with the weights to start with.
         checkpoint: the checkpoint to continue from; None to start at the first epoch.
-        progress: shows progress.
     """
     settings = phase.settings
     batches = phase.batches()

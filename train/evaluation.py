@@ -165,11 +165,8 @@ def evaluate(
 
     Args:
         model: a ``keras.Model`` from pixel values to logits.
-        splits: the photos.
         split: "train", "validation" or "test".
         size: (height, width) of the resized photos.
-        resize: the resize rule.
-        step: shows progress.
     """
     samples = splits.samples(split)
     logits = np.concatenate(list(predict_photos(model, splits.paths(samples), size=size, resize=resize, step=step)))
@@ -217,7 +214,6 @@ def lower_margins(goal: Goal, clean: Logits, attacked: Logits) -> Logits:
     """Returns for each photo the logits that are closer to the attack's goal; the clean ones if both are equally close.
 
     Args:
-        goal: the goal of the attack.
         clean: (N, classes), on the unchanged photos.
         attacked: (N, classes), on the attacked photos.
     """

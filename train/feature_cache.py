@@ -112,7 +112,6 @@ class FeatureCache:
 
         Args:
             key: what the features depend on.
-            samples: the photos.
             backbone: a ``keras.Model`` from pixel values to features (N, channels).
             splits: the splits that the samples belong to.
             step: counts the photos that are not in the cache.

@@ -32,7 +32,8 @@ def finish_run(
     with progress.step("Evaluate", len(splits.validation) + len(splits.test), "photos") as step:
         validation = evaluate(trained.model, splits, "validation", **rule, step=step)
         temperature = validation.temperature
-        _divide_logits(trained.model, temperature)
+        head = trained.model.get_layer("logits")  # calibrated scores, the same predictions
+        head.set_weights([values / temperature for values in head.get_weights()])
         validation = validation.at_temperature(temperature)
         test = evaluate(trained.model, splits, "test", **rule, step=step)
     history = trained.epochs.history
@@ -73,14 +74,8 @@ def finish_run(
     return manifest
 
 
-def _divide_logits(model: Any, temperature: float) -> None:
-    """Calibrates the scores of a classifier; its predictions stay the same."""
-    head = model.get_layer("logits")
-    head.set_weights([values / temperature for values in head.get_weights()])
-
-
 def _robustness(model: Any, splits: Splits, settings: Settings) -> Mapping[str, float]:
-    """Returns the accuracy on validation photos under attack, with its 95% interval; only after adversarial training."""
+    """Returns the accuracy on validation photos under attack, with its 95% interval; empty without one."""
     eps = settings.adversarial
     if eps is None:
         return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -67,9 +69,6 @@ def write_history(path: Path, epochs: Sequence[Epoch]) -> None:
     """Writes ``history.csv``: a header and a row for each epoch, without the columns that are empty in every row."""
     names = [field.name for field in fields(Epoch)]
     held = [name for name in names if any(getattr(epoch, name) is not None for epoch in epochs)]
-    rows = [held, *([_cell(getattr(epoch, name)) for name in held] for epoch in epochs)]
-    atomic.write_text(path, "".join(f"{','.join(row)}\n" for row in rows))
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([held, *(map(vars(epoch).get, held) for epoch in epochs)])
+    atomic.write_text(path, text.getvalue())

@@ -30,10 +30,7 @@ def predict_photos(
 
     Args:
         model: a ``keras.Model`` from pixel values (N, height, width, 3).
-        paths: photo files.
         size: (height, width) of the resized photos.
-        resize: the resize rule.
-        step: shows progress.
 
     Yields:
         The outputs for the next n photos, float32 (n, outputs).

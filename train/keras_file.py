@@ -99,8 +99,8 @@ def _split_head(path: Path, model: Any, *, value: Any) -> tuple[Any, Any, str]:
         last = last._inbound_nodes[-1].input_tensors[0]._keras_history.operation
     if type(last) is not keras.layers.Dense or _activation(last) not in ("softmax", "sigmoid", "linear"):
         raise ModelError(
-            f"the last layer of '{path}' is {type(last).__name__} '{last.name}'; expected a Dense layer that outputs logits"
-            " or probabilities"
+            f"the last layer of '{path}' is {type(last).__name__} '{last.name}'; expected a Dense layer that outputs"
+            " logits or probabilities"
         )
     return last._inbound_nodes[-1].input_tensors[0], last, end or _activation(last)
 

@@ -31,12 +31,9 @@ def train_linear_probe(
 
     Args:
         model: as ``train.model.build_classifier`` builds it, with the backbone's weights.
-        splits: the photos.
-        settings: the settings of the run.
         class_weights: (classes,), the weight of a photo of each class.
         weights_sha256: SHA-256 of the backbone's weights.
         cache: the folder of the feature cache.
-        progress: shows progress.
 
     Returns:
         A row for each fit of the head, with another penalty each.

@@ -25,9 +25,6 @@ def build_classifier(backbone: Backbone, image_size: int, classes: int, *, alpha
     everything else has Keras' current precision (``keras.config.dtype_policy``).
 
     Args:
-        backbone: the backbone.
-        image_size: height and width in pixels.
-        classes: number of classes.
         alpha: the backbone's width multiplier.
 
     Returns:
@@ -73,12 +70,8 @@ def save_model(
     """Writes a ``.keras`` file with its sidecar, without the optimizer's state; returns the file's SHA-256.
 
     Args:
-        path: the file to write.
-        model: the classifier.
         class_names: the class of each logit.
         size: (height, width) of its input.
-        resize: the resize rule.
-        source_run: the name of the run.
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         plain = Path(folder) / "model.keras"

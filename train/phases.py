@@ -24,7 +24,6 @@ from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import build_classifier, copy_weights, save_model
 from tledge.train.report.tensorboard import EventLog
 from tledge.train.resume import UnfinishedRun, unfinished_path
-from tledge.train.train_settings import Settings
 from tledge.train.weights import build_with_weights
 
 
@@ -67,7 +66,10 @@ def train_phases(
     keras.utils.set_random_seed(settings.seed)
     devices = Devices(settings.devices, settings.hosts)
     check_shares(devices.count * settings.hosts, batch_size=settings.batch_size, photos=len(splits.train))
-    model, weights = _build(settings, len(splits.class_names))
+    backbone = BACKBONES.load(settings.backbone)
+    network, weights = build_with_weights(backbone, settings.image_size, weights=settings.weights, alpha=settings.alpha)
+    model = build_classifier(backbone, settings.image_size, len(splits.class_names), alpha=settings.alpha)
+    copy_weights(model, network)
     device = describe_device(devices.count, settings.hosts)
     width = f" x {settings.alpha:g}" if settings.alpha != 1 else ""
     progress.note(
@@ -119,14 +121,6 @@ def train_phases(
         epochs=result,
         seconds=round(time.perf_counter() - started, 2),
     )
-
-
-def _build(settings: Settings, classes: int) -> tuple[Any, WeightsRecord]:
-    backbone = BACKBONES.load(settings.backbone)
-    network, record = build_with_weights(backbone, settings.image_size, weights=settings.weights, alpha=settings.alpha)
-    model = build_classifier(backbone, settings.image_size, classes, alpha=settings.alpha)
-    copy_weights(model, network)
-    return model, record
 
 
 def _save_last_good(path: Path, model: Any, *, phase: EpochPhase, best_epoch: int) -> str:

@@ -19,8 +19,9 @@ from tledge.core.splits import SPLITS
 from tledge.train.data import digits
 from tledge.train.data.dataset import Dataset, read_dataset
 from tledge.train.data.layouts import abridged
-from tledge.train.data.split_draw import DrawnSplits, draw_splits
+from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.tfds import PREFIX, write_tfds
+from tledge.train.import_options import ImportOptions
 from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
 from tledge.train.train_settings import Settings, settle
@@ -51,15 +52,7 @@ def train(options: TrainOptions) -> RunManifest:
     settings = settle(options)
     _check_installed(settings)
     with _run_directory(settings, Path(options.runs), progress) as (directory, dataset):
-        drawn = draw_splits(
-            dataset,
-            settings.seed,
-            validation_fraction=settings.validation_fraction,
-            test_fraction=settings.test_fraction,
-        )
-        drawn.splits.save(directory.splits_path)
-        record = record_data(dataset, drawn, settings.data)
-        progress.note("Data", describe_data(record))
+        record = split_photos(directory, dataset, settings, progress)
         created = datetime.now().astimezone().isoformat(timespec="seconds")
         unfinished = UnfinishedRun(settings=settings, data=record, created=created, backend=keras_backend())
         return _finish(directory, unfinished, progress)
@@ -141,10 +134,19 @@ def _finish(directory: RunDirectory, unfinished: UnfinishedRun, progress: Progre
     return manifest
 
 
-def record_data(dataset: Dataset, drawn: DrawnSplits, source: str) -> DataRecord:
-    """Returns the record of the photos for ``run.json``; ``source`` is the folder as the user gave it."""
-    return DataRecord(
-        source=source,
+def split_photos(
+    directory: RunDirectory, dataset: Dataset, options: Settings | ImportOptions, progress: Progress
+) -> DataRecord:
+    """Draws the splits of a run and saves them; returns the record of the photos for ``run.json``."""
+    drawn = draw_splits(
+        dataset,
+        options.seed,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+    )
+    drawn.splits.save(directory.splits_path)
+    record = DataRecord(
+        source=str(options.data),
         fingerprint=dataset.fingerprint,
         images=dataset.count_by_class,
         splits={split: len(drawn.splits.samples(split)) for split in SPLITS},
@@ -153,6 +155,8 @@ def record_data(dataset: Dataset, drawn: DrawnSplits, source: str) -> DataRecord
         leaking=drawn.leaking,
         near_duplicates=dataset.near_duplicates,
     )
+    progress.note("Data", describe_data(record))
+    return record
 
 
 def describe_data(record: DataRecord) -> str:

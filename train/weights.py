@@ -22,7 +22,6 @@ def build_with_weights(
     """Builds a backbone with its weights.
 
     Args:
-        backbone: the backbone.
         image_size: height and width in pixels.
         weights: "imagenet", "none" for random weights, or a file for ``keras.Model.load_weights``.
         alpha: the width multiplier.

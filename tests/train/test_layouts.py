@@ -76,7 +76,9 @@ def test_two_folders_for_one_split_are_an_error(tmp_path: Path) -> None:
 
 def test_splits_need_the_same_classes(tmp_path: Path) -> None:
     root = touch(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "train/c/1.jpg", "val/b/1.jpg", "val/d/1.jpg")
-    with pytest.raises(DataError, match=r"'val' and 'train' in '.*' do not have the same classes: a, c, d in only one of"):
+    with pytest.raises(
+        DataError, match=r"'val' and 'train' in '.*' do not have the same classes: a, c, d in only one of"
+    ):
         find_photos(root)
 
 

@@ -72,7 +72,6 @@ def read_dataset(
 
     Args:
         root: a folder in one of the layouts of ``train/data/layouts.py``.
-        progress: shows progress.
         skip_broken: skip broken photos instead of raising an error.
         look_for_near_duplicates: group near-duplicates; without it, only identical files are grouped.
 
@@ -133,7 +132,6 @@ def group_photos(samples: Sequence[Sample], thumbnails: Sequence[Thumbnails]) ->
     """Groups identical files and near-duplicates.
 
     Args:
-        samples: the photos.
         thumbnails: the thumbnail of each photo; empty to group identical files only.
 
     Returns:

@@ -25,7 +25,6 @@ class DrawnSplits:
     """Splits, and the photos that were left out to keep them apart.
 
     Attributes:
-        splits: the samples of each split.
         leaking: photos with a near-duplicate in another of the user's own splits; they are in no split.
     """
 
@@ -43,7 +42,6 @@ def draw_splits(
     photo is kept, else the validation photo.
 
     Args:
-        dataset: the photos.
         seed: the same seed and photos give the same splits.
         validation_fraction, test_fraction: fractions of the photos of each class.
 

@@ -28,7 +28,6 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
     Args:
         name: a name of tensorflow-datasets: "cats_vs_dogs", "oxford_iiit_pet:4.0.0".
         folder: the folder for all such data sets.
-        progress: shows progress.
 
     Returns:
         A folder with one folder per class, or with such folders below ``train``, ``validation`` and ``test`` if the

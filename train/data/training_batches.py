@@ -36,7 +36,6 @@ class TrainingBatches:
     Attributes:
         splits: the photos.
         size: (height, width) of the images.
-        resize: the resize rule.
         batch_size: photos a batch, over all hosts; all training photos if there are fewer.
         seed: the seed of the order and the augmentation.
         augmentation: the random changes of the photos.
@@ -115,13 +114,7 @@ def compute_class_weights(splits: Splits, *, balanced: bool) -> Floats:
 
 
 def check_shares(shares: int, *, batch_size: int, photos: int) -> None:
-    """Raises OptionError unless batches of ``batch_size`` photos, of ``photos`` in all, divide among devices.
-
-    Args:
-        shares: devices of all hosts.
-        batch_size: photos a batch.
-        photos: training photos.
-    """
+    """Raises OptionError unless batches of ``batch_size`` of the ``photos`` can be divided among ``shares`` devices."""
     if batch_size % shares:
         raise OptionError(
             f"`batch_size={batch_size}` cannot be divided among {shares} devices: choose a multiple, or fewer `devices`"

@@ -1,26 +1,75 @@
-"""What happens after each epoch: validation, the best weights, the checkpoint, early stopping. Imports Keras."""
+"""A phase of epochs, and what follows each: validation, best weights, checkpoint, early stopping. Imports Keras."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from tledge.attacks.loss_gradients import GradientModel
 from tledge.core.progress import Step
+from tledge.core.splits import Splits
+from tledge.train.backend import Devices
 from tledge.train.best_weights import BestWeights, Weights
-from tledge.train.checkpoint import Checkpoint
 from tledge.train.data.loaded_batches import LoadedBatches
-from tledge.train.data.training_batches import TrainingBatches
-from tledge.train.epoch_phase import EpochPhase
+from tledge.train.data.training_batches import Floats, TrainingBatches
 from tledge.train.evaluation import ValidationResult, evaluate, evaluate_under_attack
-from tledge.train.history import describe_validation, sparkline
+from tledge.train.history import FINE_TUNE, FULL, Epoch, describe_validation, sparkline
+from tledge.train.resume import Checkpoint
+from tledge.train.train_settings import Settings
 from tledge.train.trainable_model import averaged_weights
 
 LOSS_CHECK_INTERVAL = 20
 """Steps between two checks of the loss; each check waits for the device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochPhase:
+    """Fine-tuning or full training.
+
+    Attributes:
+        class_weights: float32 (classes,), the weight of a photo of each class.
+        devices: the devices that share each batch.
+        checkpoint: the file that is replaced after each epoch; None for no checkpoints.
+        earlier: the epochs of earlier phases.
+        on_epoch: called with each epoch's row.
+    """
+
+    splits: Splits
+    settings: Settings
+    class_weights: Floats
+    devices: Devices
+    checkpoint: Path | None
+    earlier: tuple[Epoch, ...]
+    on_epoch: Callable[[Epoch], None]
+
+    @property
+    def name(self) -> str:
+        """The name of the phase in the history."""
+        return FINE_TUNE if self.settings.fine_tune else FULL
+
+    def epochs_in(self, history: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
+        """Returns the epochs of this phase."""
+        return tuple(row for row in history if row.phase == self.name)
+
+    def batches(self) -> TrainingBatches:
+        """Returns the training batches of this host."""
+        settings = self.settings
+        return TrainingBatches(
+            splits=self.splits,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            augmentation=settings.augmentation,
+            class_weights=self.class_weights,
+            host=(settings.host, settings.hosts),
+            shares=self.devices.count * settings.hosts,
+            **settings.resize_rule,
+        )
 
 
 class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]

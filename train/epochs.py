@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tledge.core.progress import Progress
-from tledge.train.checkpoint import Checkpoint
-from tledge.train.epoch_callback import EpochCallback
-from tledge.train.epoch_phase import EpochPhase
+from tledge.train.epoch_callback import EpochCallback, EpochPhase
 from tledge.train.history import Epoch, describe_validation
+from tledge.train.resume import Checkpoint
 from tledge.train.trainable_model import build_trainable_model
 
 
@@ -57,7 +56,7 @@ def train_epochs(phase: EpochPhase, model: Any, *, checkpoint: Checkpoint | None
     settings = phase.settings
     batches = phase.batches()
     with phase.devices.build_scope():
-        trainable = build_trainable_model(phase, model, batches.steps)
+        trainable = build_trainable_model(settings, model, batches.steps)
         if checkpoint is not None:
             for variable, value in zip(trainable.optimizer.variables, checkpoint.optimizer, strict=True):
                 variable.assign(value)

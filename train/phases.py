@@ -16,14 +16,13 @@ from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
 from tledge.train.backbone import BACKBONES
 from tledge.train.backend import Devices, configure_backend, describe_device
-from tledge.train.checkpoint import Checkpoint
 from tledge.train.data.training_batches import check_shares, compute_class_weights
-from tledge.train.epoch_phase import EpochPhase
+from tledge.train.epoch_callback import EpochPhase
 from tledge.train.epochs import EpochsResult, train_epochs
 from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import build_classifier, copy_weights, save_model
 from tledge.train.report.tensorboard import EventLog
-from tledge.train.resume import UnfinishedRun, unfinished_path
+from tledge.train.resume import Checkpoint, UnfinishedRun, unfinished_path
 from tledge.train.weights import build_with_weights
 
 

@@ -9,9 +9,9 @@ import keras
 from tledge.train.adversarial_batches import AdversarialModel
 from tledge.train.backbone import BACKBONES
 from tledge.train.backend import should_jit_compile
-from tledge.train.epoch_phase import EpochPhase
 from tledge.train.model import build_classifier, freeze_before
 from tledge.train.step_schedules import cosine_schedule
+from tledge.train.train_settings import Settings
 
 MOMENTUM = 0.9
 """Momentum of the batch norms' moving statistics in full training. Keras' 0.99 to 0.999 needs thousands of steps to
@@ -21,15 +21,13 @@ NOT_DECAYED = ("bias", "gamma", "beta")
 """Variables without weight decay: it regularizes kernels only."""
 
 
-def build_trainable_model(phase: EpochPhase, model: Any, steps: int) -> Any:
+def build_trainable_model(settings: Settings, model: Any, steps: int) -> Any:
     """Builds and compiles a copy of a classifier in the precision of the settings.
 
     Args:
-        phase: fine-tuning or full training.
         model: the float32 classifier whose weights the copy starts with.
         steps: steps of one epoch.
     """
-    settings = phase.settings
     backbone = BACKBONES.load(settings.backbone)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)

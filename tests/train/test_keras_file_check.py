@@ -75,7 +75,7 @@ def test_what_only_computes_is_accepted(part: Any) -> None:
     ],
 )
 def test_what_could_execute_code_is_rejected_wherever_it_is(part: dict[str, Any], named: str) -> None:
-    message = rf"'m.keras' contains '{named}', which can execute arbitrary code: the file was not loaded. .* `trust_model=True`"
+    message = rf"'m.keras' contains '{named}', which can execute arbitrary code: .* not loaded. .* `trust_model=True`"
     with pytest.raises(ModelError, match=message):
         check(part)
     with pytest.raises(ModelError, match=message):

@@ -11,11 +11,10 @@ import pytest
 from tledge.core.errors import RunError
 from tledge.core.run_directory import RunDirectory
 from tledge.train.best_weights import BestWeights
-from tledge.train.checkpoint import Checkpoint
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, PROBE, Epoch, write_history
 from tledge.train.report.evaluation_record import EvaluationRecord, write_evaluation
-from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
+from tledge.train.resume import Checkpoint, UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 
 pytestmark = pytest.mark.unit
 

@@ -146,8 +146,8 @@ def _check_classes(dataset: Dataset, chosen: Mapping[str, Sequence[Sample]], *, 
         if missing:
             names = abridged(dataset.class_names[label] for label in sorted(missing))
             raise DataError(
-                f"the {split} split of '{dataset.root}' has no photos of {names} left after excluding {leaking} that have"
-                " a near-duplicate in another split; add photos, or remove its folder to draw the split at random"
+                f"the {split} split of '{dataset.root}' has no photos of {names} left after excluding {leaking} that"
+                " have a near-duplicate in another split; add photos, or remove its folder to draw the split at random"
             )
 
 

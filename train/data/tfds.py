@@ -74,8 +74,8 @@ def _build(tfds: Any, name: str) -> Any:
         ) from error
     except Exception as error:  # any error of a download, or a version that does not exist
         raise DataError(
-            f"cannot prepare '{PREFIX}{name}': {first_line(error)}; prepare it on a machine with internet access and set"
-            " TFDS_DATA_DIR"
+            f"cannot prepare '{PREFIX}{name}': {first_line(error)}; prepare it on a machine with internet access and"
+            " set TFDS_DATA_DIR"
         ) from error
     return builder
 

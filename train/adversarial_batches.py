@@ -65,7 +65,6 @@ def perturb(model: Any, pixels: Any, labels: Any, *, radius: Any, seed: int, num
         pixels: 0 to 255, (N, height, width, 3).
         labels: one-hot, (N, classes).
         radius: the largest change, in pixel values; one number, or (N, 1, 1, 1).
-        seed: the seed of the random start.
         number: a whole number; the same seed and number give the same start.
 
     Returns:

@@ -106,7 +106,6 @@ def stateless_scope(model: Any, state: Sequence[Any]) -> AbstractContextManager[
     """Returns a context in which the variables of a model have the values passed to a training step.
 
     Args:
-        model: a compiled model.
         state: the arguments of the training step besides the batch: none on TensorFlow; on JAX the values of all
             variables, in groups.
     """
@@ -136,7 +135,6 @@ def draw_noise(shape: Any, seed: int, number: Any) -> Any:
     """Returns random values, uniform from -1 to 1; for use within a compiled step.
 
     Args:
-        shape: the shape of the result.
         seed: 0 to 2**32 - 1.
         number: an integer or an integer tensor; the same seed and number give the same values.
     """
@@ -157,9 +155,6 @@ class Devices:
         count: devices of this host; None for every GPU or TPU, or one CPU.
         hosts: number of hosts that train together.
 
-    Attributes:
-        count: devices of this host.
-
     Raises:
         OptionError: this host has fewer devices.
     """
@@ -170,7 +165,7 @@ class Devices:
             count = 1 if device_kind() == "CPU" else len(found)
         if count > len(found):
             raise OptionError(f"`devices={count}`: this machine has {len(found)} ({', '.join(found)})")
-        self.count = count
+        self.count: int = count
         self._strategy: Any = None
         self._distribution: Any = None
         if count == hosts == 1:

@@ -34,7 +34,6 @@ class EpochPhase:
 
     Attributes:
         class_weights: float32 (classes,), the weight of a photo of each class.
-        devices: the devices that share each batch.
         checkpoint: the file that is replaced after each epoch; None for no checkpoints.
         earlier: the epochs of earlier phases.
         on_epoch: called with each epoch's row.

@@ -1,10 +1,12 @@
-"""The figures of a trained Keras model on a split, unchanged or under a short attack. Running it imports Keras."""
+"""Runs a Keras model on photos, unchanged or under a short attack, and computes its figures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,9 @@ from tledge.core.progress import Step
 from tledge.core.splits import Splits
 from tledge.core.statistics import expected_calibration_error, wilson_interval
 from tledge.train.history import Epoch
-from tledge.train.inference import BATCH_SIZE, predict_photos
+
+BATCH_SIZE = 32
+"""Photos a batch; larger batches do not fit a CPU's caches and are slower."""
 
 ATTACK_STEPS = 3
 
@@ -26,6 +30,13 @@ ATTACK_LENGTH = 2.5
 """Length of all steps of the attack together, in radii of the ball."""
 
 Logits = npt.NDArray[np.float32]
+
+
+class ResizeRule(TypedDict):
+    """How photos are resized for a model: (height, width), and one of ``core.images.RESIZE_RULES``."""
+
+    size: tuple[int, int]
+    resize: str
 
 
 @dataclass(frozen=True)
@@ -156,6 +167,26 @@ class ValidationResult:
         if self.attacked is None:
             return row
         return replace(row, val_robust_loss=self.attacked.calibrated_loss, val_robust_accuracy=self.attacked.top1)
+
+
+def predict_photos(
+    model: Any, paths: Sequence[Path], *, size: tuple[int, int], resize: str, step: Step | None = None
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Runs a model on photos, in order. The photos of the next batches are decoded meanwhile.
+
+    Args:
+        model: a ``keras.Model`` from pixel values (N, height, width, 3).
+        size: (height, width) of the resized photos.
+
+    Yields:
+        The outputs for the next n photos, float32 (n, outputs).
+    """
+    for pixels in batches(paths, size, resize, BATCH_SIZE):
+        batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), np.float32)  # always the same shape: compiled once
+        batch[: len(pixels)] = pixels
+        yield np.asarray(model.predict_on_batch(batch), np.float32)[: len(pixels)]
+        if step is not None:
+            step.advance(len(pixels))
 
 
 def evaluate(

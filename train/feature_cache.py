@@ -21,7 +21,7 @@ from tledge.core import atomic
 from tledge.core.images import DECODING
 from tledge.core.progress import Step
 from tledge.core.splits import Sample, Splits
-from tledge.train.inference import predict_photos
+from tledge.train.evaluation import predict_photos
 
 SHARD = 2048
 """Photos of a file."""
@@ -39,9 +39,7 @@ class FeatureKey:
 
     Attributes:
         data: the fingerprint of the split; see :func:`fingerprint_of`.
-        backbone, alpha: the network and its width.
-        weights: SHA-256 of its weights.
-        image_size, resize: how photos are resized.
+        weights: SHA-256 of the backbone's weights.
         backend: "tensorflow" or "jax"; their features differ slightly.
         decoding: the version of the image decoder, ``core.images.DECODING``.
     """

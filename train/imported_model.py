@@ -23,8 +23,7 @@ from tledge.train.keras_file_check import check_keras_file
 from tledge.train.train_api import split_photos
 
 if TYPE_CHECKING:
-    from tledge.train.evaluation import Evaluation
-    from tledge.train.inference import ResizeRule
+    from tledge.train.evaluation import Evaluation, ResizeRule
 
 
 @takes(ImportOptions)

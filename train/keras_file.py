@@ -23,7 +23,6 @@ def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", tr
 
     Args:
         path: a ``.keras`` or ``.h5`` file.
-        classes: number of classes of the data.
         input_range: the pixel values that the model expects, a key of ``INPUT_RANGES``.
         trust: also load files that can execute code, such as a Lambda layer.
 

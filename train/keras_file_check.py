@@ -21,12 +21,7 @@ SAFE_CLASSES = (("keras", "DTypePolicy"), ("keras", "Functional"), ("keras", "Se
 
 
 def check_keras_file(path: Path, *, trust: bool) -> None:
-    """Raises ModelError if a file is no Keras model, or if loading or running it could execute code.
-
-    Args:
-        path: a ``.keras`` or ``.h5`` file.
-        trust: accept files that can execute code.
-    """
+    """Raises ModelError if a file is not a Keras model or, unless ``trust`` is set, if it could execute code."""
     config = _read_config(path)
     if not trust:
         check_config(path, config)
@@ -36,7 +31,6 @@ def check_config(path: Path, config: Any) -> None:
     """Raises ModelError if a model's configuration contains anything but Keras' own layers and functions.
 
     Args:
-        path: the file it came from, for the error message.
         config: the configuration, as :meth:`keras.Model.get_config` serializes it. Its ``compile_config`` (loss and
             optimizer) is not loaded, and therefore not checked.
     """

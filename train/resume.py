@@ -28,7 +28,6 @@ class UnfinishedRun(Record, version=1, error=RunError, remedy="remove its run an
     """What a run was started with.
 
     Attributes:
-        settings: the settings of the training.
         data: the photos, as ``run.json`` will record them.
         created: when it was started, ISO 8601 with offset.
         backend: the backend of Keras, "tensorflow" or "jax".
@@ -90,14 +89,7 @@ class CheckpointMetadata(Record, version=1, error=RunError, remedy="remove its r
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The state of a training at the end of an epoch.
-
-    Attributes:
-        history: all epochs so far, those of earlier phases included.
-        weights: the weights of the model that is trained.
-        optimizer: the variables of its optimizer.
-        best: the best weights so far.
-    """
+    """The state of a training at the end of an epoch; its history includes earlier phases."""
 
     history: tuple[Epoch, ...]
     weights: Arrays

@@ -12,7 +12,7 @@ from tledge.core.records import Record
 from tledge.train.backbone import BACKBONES, Backbone
 from tledge.train.data import digits
 from tledge.train.data.augmentation import SMALL_AND_UPRIGHT, UNCHANGED, Augmentation
-from tledge.train.inference import ResizeRule
+from tledge.train.evaluation import ResizeRule
 from tledge.train.train_options import ADVERSARIAL, FINE_TUNING, FULL, LARGEST_EPS, RunOptions
 from tledge.train.weights import IMAGENET, NONE, check_weights_file
 

@@ -52,17 +52,20 @@ def draw_splits(
     to_draw = {split: fraction for split, fraction in fractions.items() if split not in dataset.assigned}
     leaking = find_leaks(dataset.assigned, dataset.groups)
     chosen: dict[str, list[Sample]] = {split: [] for split in PRIORITY}
+    undrawn: dict[int, list[Sample]] = defaultdict(list)
     for index, (sample, split) in enumerate(zip(dataset.samples, dataset.assigned, strict=True)):
-        if split in (VALIDATION, TEST) and index not in leaking:
-            chosen[split].append(sample)
+        if index not in leaking:
+            (chosen[split] if split in (VALIDATION, TEST) else undrawn[int(dataset.groups[index])]).append(sample)
+    groups_by_label: dict[int, list[list[Sample]]] = defaultdict(list)
+    for samples in undrawn.values():  # a group with photos of several classes belongs to the class of its first photo
+        groups_by_label[samples[0].label].append(samples)
     rng = np.random.default_rng(seed)
-    groups_by_label = _undrawn_groups(dataset, leaking)
     for label, name in enumerate(dataset.class_names):
         groups = groups_by_label[label]
         if len(groups) <= len(to_draw):
             raise DataError(_describe_too_few(dataset, name, count=len(groups), drawn=list(to_draw)))
-        for split, samples in draw_groups([groups[index] for index in rng.permutation(len(groups))], to_draw).items():
-            chosen[split] += samples
+        for split, drawn in draw_groups([groups[index] for index in rng.permutation(len(groups))], to_draw).items():
+            chosen[split] += drawn
     _check_classes(dataset, chosen, leaking=len(leaking))
     splits = Splits(
         root=dataset.root,
@@ -122,21 +125,6 @@ def find_leaks(assigned: Sequence[str], groups: npt.NDArray[np.intp]) -> set[int
     for group, priority in zip(groups, priorities, strict=True):
         highest[int(group)] = min(highest.get(int(group), priority), priority)
     return {index for index, group in enumerate(groups) if priorities[index] > highest[int(group)]}
-
-
-def _undrawn_groups(dataset: Dataset, leaking: set[int]) -> dict[int, list[list[Sample]]]:
-    """Returns the groups of each class that the data set assigns to training or to no split.
-
-    A group with photos of several classes belongs to the class of its first photo.
-    """
-    samples_of: dict[int, list[Sample]] = defaultdict(list)
-    for index, (sample, split) in enumerate(zip(dataset.samples, dataset.assigned, strict=True)):
-        if split not in (VALIDATION, TEST) and index not in leaking:
-            samples_of[int(dataset.groups[index])].append(sample)
-    groups: dict[int, list[list[Sample]]] = defaultdict(list)
-    for samples in samples_of.values():
-        groups[samples[0].label].append(samples)
-    return groups
 
 
 def _check_classes(dataset: Dataset, chosen: Mapping[str, Sequence[Sample]], *, leaking: int) -> None:

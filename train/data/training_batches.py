@@ -34,11 +34,9 @@ class TrainingBatches:
     different ones each time.
 
     Attributes:
-        splits: the photos.
         size: (height, width) of the images.
         batch_size: photos a batch, over all hosts; all training photos if there are fewer.
         seed: the seed of the order and the augmentation.
-        augmentation: the random changes of the photos.
         class_weights: (classes,), the weight of a photo of each class.
         host: (index, count) of the hosts that share the batches; each reads its own part of every batch.
         shares: devices of all hosts; each gets the same number of photos of a batch.

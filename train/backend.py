@@ -21,7 +21,6 @@ def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coo
 
     Args:
         devices: devices of each host; on a CPU, its cores are divided into that many virtual devices.
-        hosts: number of hosts that train together.
         host: the index of this host, from 0.
         coordinator: "address:port" of the first host.
 
@@ -153,7 +152,6 @@ class Devices:
 
     Args:
         count: devices of this host; None for every GPU or TPU, or one CPU.
-        hosts: number of hosts that train together.
 
     Raises:
         OptionError: this host has fewer devices.

@@ -32,8 +32,6 @@ def train_linear_probe(
     Args:
         model: as ``train.model.build_classifier`` builds it, with the backbone's weights.
         class_weights: (classes,), the weight of a photo of each class.
-        weights_sha256: SHA-256 of the backbone's weights.
-        cache: the folder of the feature cache.
 
     Returns:
         A row for each fit of the head, with another penalty each.

@@ -53,7 +53,6 @@ def find_unfinished(runs: Path, name: str | Path | None) -> RunDirectory:
     """Returns the run to resume.
 
     Args:
-        runs: the folder of runs.
         name: a run directory or its name; None for the newest unfinished run.
 
     Raises:

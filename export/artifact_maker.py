@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from tledge.core.splits import Sample
 from tledge.edge_runtime.delegation import find_undelegated
 from tledge.export.acceptance import check_accepted
 from tledge.export.calibration import load_calibration
+from tledge.export.export_options import ExportOptions
 from tledge.export.export_record import ExportedArtifact, describe_artifact
 from tledge.export.format import FORMATS, Quantizer, call_converter
 from tledge.export.keras_parity import Reference
@@ -38,44 +39,19 @@ PRUNING_EPOCHS = 4
 PRUNING_LEARNING_RATE = 1e-4
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConversionOptions:
-    """How artifacts are made.
-
-    Attributes:
-        calibration_images: photos of the training split that calibrated recipes use.
-        cpu: one of ``core.cpu.CPUS``.
-        sparsity: the fraction of weights to prune; 0 for none.
-        allow_drop: keep artifacts that are too far from the Keras model.
-    """
-
-    calibration_images: int = 200
-    cpu: str = "any"
-    sparsity: float = 0.0
-    allow_drop: bool = False
-
-
 class ArtifactMaker:
     """Makes the artifacts of one run; work that several of them share is done once.
 
-    Args:
-        directory: the run.
-        source: its Keras model.
-        options: how artifacts are made.
-        progress: shows the work.
-
     Raises:
-        TledgeError: Keras does not run on TensorFlow, or the model is not the run's.
+        TledgeError: Keras does not run on TensorFlow, or ``source`` is not the run's Keras model.
     """
 
-    def __init__(
-        self, directory: RunDirectory, source: Artifact, options: ConversionOptions, progress: Progress
-    ) -> None:
+    def __init__(self, directory: RunDirectory, source: Artifact, options: ExportOptions, progress: Progress) -> None:
         import keras
 
         if keras.backend.backend() != "tensorflow":
             raise OptionError(
-                f"exporting needs Keras on TensorFlow; it runs on {keras.backend.backend()}: set"
+                f"exporting needs the Keras backend tensorflow; received {keras.backend.backend()}: set"
                 " KERAS_BACKEND=tensorflow"
             )
         directory.check_model(source.sha256)
@@ -200,18 +176,10 @@ class ArtifactMaker:
         Raises:
             ArtifactRejectedError: it is too far from the Keras model.
         """
-        parity = self.reference.compare(artifact.path)
-        check_accepted(
-            path,
-            artifact.sidecar,
-            parity,
-            max_drop=max_drop,
-            allow_drop=self.options.allow_drop,
-            progress=self.progress,
-        )
-        moved = move_artifact(artifact, path)
+        parity, allow_drop = self.reference.compare(artifact.path), self.options.allow_drop
+        check_accepted(path, artifact.sidecar, parity, max_drop=max_drop, allow_drop=allow_drop, progress=self.progress)
         return describe_artifact(
-            moved,
+            move_artifact(artifact, path),
             kept=False,
             parity=parity,
             delegation=find_undelegated(path) if path.suffix == ".tflite" else None,
@@ -220,7 +188,6 @@ class ArtifactMaker:
         )
 
     def _choose_validation(self) -> tuple[Sample, ...]:
-        """Chooses a class-balanced sample of the validation split."""
         samples = self.splits.validation
         return choose_balanced(samples, [sample.label for sample in samples], PARITY_IMAGES, self.manifest.seed)
 
@@ -259,12 +226,7 @@ class ArtifactMaker:
 
     def _reference(self, model: Any, samples: tuple[Sample, ...]) -> Reference:
         return Reference.of_model(
-            model,
-            self.splits,
-            split="validation",
-            samples=samples,
-            size=self.manifest.input_size,
-            resize=self.manifest.resize,
+            model, self.splits, samples, size=self.manifest.input_size, resize=self.manifest.resize
         )
 
     def _describe(self, path: Path, recipe: Recipe, float_layers: tuple[str, ...]) -> Sidecar:

@@ -75,15 +75,13 @@ class Reference:
 
     Attributes:
         splits: the run's splits.
-        split: the name of the photos' split ("validation").
-        samples: the photos.
+        samples: photos of the validation split.
         size: (height, width).
         resize: the resize rule.
         logits: the Keras model's, float32 (photos, classes).
     """
 
     splits: Splits
-    split: str
     samples: tuple[Sample, ...]
     size: tuple[int, int]
     resize: str
@@ -91,20 +89,9 @@ class Reference:
 
     @classmethod
     def of_model(
-        cls,
-        model: Any,
-        splits: Splits,
-        *,
-        split: str,
-        samples: tuple[Sample, ...],
-        size: tuple[int, int],
-        resize: str,
+        cls, model: Any, splits: Splits, samples: tuple[Sample, ...], *, size: tuple[int, int], resize: str
     ) -> Reference:
-        """Runs a Keras model over photos.
-
-        Args:
-            model: from float32 RGB pixel values 0 to 255 (N, height, width, 3) to logits.
-            splits, split, samples, size, resize: as the attributes.
+        """Runs a Keras model, from float32 RGB pixel values 0 to 255 (N, height, width, 3) to logits, on photos.
 
         Raises:
             RunError, ImageError: a photo is missing, has changed, or is unreadable.
@@ -114,7 +101,7 @@ class Reference:
             np.asarray(model.predict_on_batch(pixels.astype(np.float32)), np.float32)
             for pixels in batches(splits.paths(samples), size, resize, BATCH_SIZE)
         ]
-        return cls(splits, split, samples, size, resize, np.concatenate(found))
+        return cls(splits, samples, size, resize, np.concatenate(found))
 
     def first(self, images: int) -> Reference:
         """Returns a reference of the first ``images`` photos."""
@@ -169,7 +156,7 @@ class Reference:
         }
         agreeing = int(np.count_nonzero(predicted == expected))
         return Parity(
-            split=self.split,
+            split="validation",
             images=len(labels),
             agreement=agreeing / len(labels),
             agreement_interval=wilson_interval(agreeing, len(labels)),

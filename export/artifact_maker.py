@@ -20,12 +20,11 @@ from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Calibration, Sidecar
 from tledge.core.splits import Sample
 from tledge.edge_runtime.delegation import find_undelegated
-from tledge.export.acceptance import check_accepted
 from tledge.export.calibration import load_calibration
 from tledge.export.export_options import ExportOptions
 from tledge.export.export_record import ExportedArtifact, describe_artifact
 from tledge.export.format import FORMATS, Quantizer, call_converter
-from tledge.export.keras_parity import Reference
+from tledge.export.keras_parity import Reference, check_accepted
 from tledge.export.recipes import LARGEST_DROP, Recipe
 
 if TYPE_CHECKING:
@@ -79,8 +78,8 @@ class ArtifactMaker:
         parity = self._reference(self._trained, samples).compare_logits(self._reference(pruned, samples).logits)
         self.progress.note(
             "Pruned",
-            f"{found.sparsity:.1%} of the weights of {len(found.pruned)} convolutions and dense layers; validation"
-            f" top-1 {parity.top1:.3f}, before {parity.keras_top1:.3f} ({parity.images} photos)",
+            f"{found.sparsity:.1%} of the weights of {len(found.report.pruned)} convolutions and dense layers;"
+            f" validation top-1 {parity.top1:.3f}, before {parity.keras_top1:.3f} ({parity.images} photos)",
         )
         return pruned
 
@@ -165,12 +164,9 @@ class ArtifactMaker:
     def publish(
         self, artifact: Artifact, path: Path, *, seconds: float, max_drop: float = LARGEST_DROP
     ) -> ExportedArtifact:
-        """Compares a staged artifact with the Keras model, and moves it to ``path``.
+        """Compares an artifact from :meth:`staged` with the Keras model, and moves it to ``path``.
 
         Args:
-            artifact: from :meth:`staged`.
-            path: where it is kept.
-            seconds: that making it took.
             max_drop: points of top-1 that it may lose.
 
         Raises:

@@ -16,11 +16,11 @@ from tledge.core.fingerprint import sha256_of_file
 from tledge.core.options import as_tuple, takes
 from tledge.core.progress import Progress, Step
 from tledge.core.run_directory import RunDirectory, find_run
-from tledge.export.acceptance import ArtifactRejectedError
 from tledge.export.artifact_maker import ArtifactMaker
 from tledge.export.export_options import ExportOptions
 from tledge.export.export_record import RECORD, ExportedArtifact, ExportRecord, MaxDropSearch, describe_artifact
 from tledge.export.format import FORMATS
+from tledge.export.keras_parity import ArtifactRejectedError
 from tledge.export.max_drop import search_artifact
 from tledge.export.recipes import RECIPES, Recipe, parse_recipes
 

@@ -21,7 +21,6 @@ class ExportedArtifact(Record):
     """One artifact that an export made or found.
 
     Attributes:
-        path: the model file.
         format: "tflite" or "onnx".
         recipe: its quantization.
         size: bytes.

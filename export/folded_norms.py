@@ -71,13 +71,7 @@ def add_to_outputs(layer: Any, norm: Any | None, shift: Floats) -> None:
 
 
 def scale_outputs(layer: Any, norm: Any | None, factors: Floats) -> None:
-    """Multiplies each output channel of a convolution and of the folded norm behind it.
-
-    Args:
-        layer: the convolution.
-        norm: the batch norm behind it, if any.
-        factors: (output channels,).
-    """
+    """Multiplies each output channel of a convolution and of the folded norm behind it by ``factors``, (channels,)."""
     kernel, *bias = layer.get_weights()
     layer.set_weights([kernel * _along(layer, kernel, factors), *(values * factors for values in bias)])
     if norm is not None:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tledge.core.artifact import Artifact
 from tledge.core.errors import ConversionError
-from tledge.export.acceptance import rejection_reasons
 from tledge.export.artifact_maker import ArtifactMaker
 from tledge.export.export_record import ExportedArtifact, MaxDropSearch, Trial
 from tledge.export.format import Quantizer, call_converter
+from tledge.export.keras_parity import rejection_reasons
 from tledge.export.median_latency import median_latencies
 from tledge.export.recipes import Recipe, find_recipe
 
@@ -38,9 +38,6 @@ def search_artifact(
     """Finds and saves the best artifact of one format that loses no more top-1 than allowed.
 
     Args:
-        maker: of the run.
-        kind: the format.
-        candidates: the recipes to try.
         max_drop: points of top-1 that it may lose against the Keras model on the validation split.
 
     Raises:
@@ -95,9 +92,6 @@ class _Search:
     """The trials of one search.
 
     Args:
-        maker: of the run.
-        kind: the format.
-        max_drop: points of top-1 that may be lost.
         stack: keeps the accepted artifacts until it closes.
 
     Attributes:

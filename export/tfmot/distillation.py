@@ -30,8 +30,6 @@ class Teacher:
 
     Args:
         model: a ``tf_keras.Model`` to logits.
-        photos: number of photos.
-        classes: number of classes.
     """
 
     def __init__(self, model: Any, photos: int, classes: int) -> None:
@@ -58,11 +56,6 @@ class Distillation:
     """A model trained on labels and on a teacher's logits.
 
     Attributes:
-        job: photos and options.
-        model: a ``tf_keras.Model`` to logits, which is trained.
-        teacher: the float model.
-        variables: what is trained.
-        step: counts the images.
         keep_zeros: kernel weights that are zero before training stay zero.
         before_step: called before each training step.
         after_epoch: called before each evaluation.

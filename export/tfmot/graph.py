@@ -25,20 +25,8 @@ INPUT = "image"
 """The name of the pixels as an input of a node."""
 
 _ONLY_IN_TRAINING = frozenset(
-    {
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "RandomBrightness",
-        "RandomContrast",
-        "RandomFlip",
-        "RandomRotation",
-        "RandomTranslation",
-        "RandomZoom",
-        "SpatialDropout2D",
-    }
+    {"ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"}
+    | {"RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"}
 )
 
 
@@ -67,7 +55,6 @@ class Graph:
 
     Attributes:
         size: (height, width) of the pixels.
-        nodes: the layers.
         weights: of the layers that have any.
     """
 

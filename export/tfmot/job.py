@@ -41,7 +41,6 @@ class TuningOptions:
 
     Attributes:
         size: (height, width) of the images.
-        resize: the resize rule.
         seed: of the order of the images and of the flips.
         epochs: passes over the training split.
         learning_rate: the highest of Adam's learning rates; see ``Job.learning_rate_at``.
@@ -75,10 +74,7 @@ class Job:
 
     Attributes:
         sparsity: the fraction of weights to prune; None for quantization-aware training.
-        train: the photos to train on.
         validation: the photos that choose the best epoch.
-        options: how to train.
-        batch_size: images per step.
     """
 
     sparsity: float | None
@@ -146,7 +142,6 @@ class TrainingRequest(Record, error=ConversionError):
 
     Attributes:
         folder: holds the arrays, and receives the trained ones.
-        job: the training.
         size: of the model's graph, see ``graph.Graph``.
         nodes: of the model's graph.
     """
@@ -183,8 +178,9 @@ class TrainingReport(Record, error=ConversionError):
     """What the child process reports, beside the weights.
 
     Attributes:
-        history: one entry per epoch.
-        ranges: (lowest, highest) activation by layer name, after quantization-aware training.
+        history: one entry per epoch; quantization-aware training also has one before training.
+        ranges: after quantization-aware training, (lowest, highest) output by the names of the quantized layers;
+            ``image`` for the pixels. A layer without a range is fused with the next one, or has its input's range.
         pruned: the layers whose kernels were pruned.
     """
 

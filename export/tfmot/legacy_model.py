@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from tledge.core.errors import ConversionError
+from tledge.core.errors import ConversionError, first_line
 from tledge.export.tfmot.graph import INPUT, Graph, Node
 from tledge.export.tfmot.quantization_plan import FAKE_QUANT
 
@@ -22,39 +22,13 @@ _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 """Options with another name in tf_keras, by layer class: Keras 3's name and tf_keras' name."""
 
 _KINDS = frozenset(
-    {
-        "Activation",
-        "Add",
-        "Average",
-        "AveragePooling2D",
-        "BatchNormalization",
-        "Concatenate",
-        "Conv2D",
-        "Cropping2D",
-        "Dense",
-        "DepthwiseConv2D",
-        "ELU",
-        "Flatten",
-        "GlobalAveragePooling2D",
-        "GlobalMaxPooling2D",
-        "LayerNormalization",
-        "LeakyReLU",
-        "MaxPooling2D",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "PReLU",
-        "Permute",
-        "ReLU",
-        "Rescaling",
-        "Reshape",
-        "SeparableConv2D",
-        "Softmax",
-        "Subtract",
-        "UpSampling2D",
-        "ZeroPadding2D",
-    }
+    {"Conv2D", "Dense", "DepthwiseConv2D", "SeparableConv2D", "BatchNormalization", "LayerNormalization"}
+    | {"Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"}
+    | {"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
+    | {"AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"}
+    | {"Cropping2D", "Flatten", "Permute", "Rescaling", "Reshape", "UpSampling2D", "ZeroPadding2D"}
 )
+"""Layers that tf_keras computes as Keras 3 does."""
 
 
 @tf_keras.utils.register_keras_serializable("tledge")  # type: ignore[untyped-decorator]
@@ -106,7 +80,6 @@ def check_same(model: Any, probe: Mapping[str, Any]) -> None:
     """Checks that a rebuilt model gives the Keras model's logits.
 
     Args:
-        model: the rebuilt model.
         probe: ``images``, uint8, and the Keras model's ``logits`` for them.
 
     Raises:
@@ -140,6 +113,5 @@ def _make(node: Node) -> Any:
         return kind(name=node.name, **options)
     except (TypeError, ValueError) as error:
         raise ConversionError(
-            f"layer '{node.name}' ({node.kind}) cannot be built in tf_keras: {str(error).splitlines()[0]}; use int8"
-            " instead"
+            f"layer '{node.name}' ({node.kind}) cannot be built in tf_keras: {first_line(error)}; use int8 instead"
         ) from error

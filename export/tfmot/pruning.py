@@ -19,8 +19,6 @@ class Pruning:
     """A model whose kernels become sparse during training.
 
     Args:
-        graph: the float model.
-        job: the sparsity, and the number of steps.
         fixed: layers that keep their weights.
 
     Attributes:

@@ -27,8 +27,8 @@ LINEAR = frozenset({"Conv2D", "DepthwiseConv2D", "Dense"})
 
 _FUSED_ACTIVATIONS = frozenset({"linear", "relu", "relu6"})
 _PASSING = frozenset(
-    {"AveragePooling2D", "Cropping2D", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D", "Permute", "Reshape"}
-    | {"ZeroPadding2D"}
+    {"AveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"}
+    | {"Cropping2D", "Flatten", "Permute", "Reshape", "ZeroPadding2D"}
 )
 """Layers whose output has their input's scale."""
 
@@ -82,8 +82,8 @@ def plan_quantization(graph: Graph) -> QuantizationPlan:
     nodes = []
     for node in graph.nodes:
         if node.name in scalings:
-            nodes.append(_as_depthwise(graph, node))
-            weights[node.name] = _depthwise_weights(graph, node)
+            depthwise, weights[node.name] = _as_depthwise(node, graph.weights)
+            nodes.append(depthwise)
         else:
             nodes.append(node)
     rewritten = Graph(size=graph.size, nodes=tuple(nodes), weights=weights)
@@ -128,7 +128,6 @@ def to_integers(plan: QuantizationPlan, weights: Weights, ranges: Mapping[str, t
     """Prepares a trained graph for the converter: rounds kernels, folds batch norms and inserts the ranges.
 
     Args:
-        plan: what is quantized.
         weights: the trained weights of ``plan.graph``.
         ranges: of the quantized nodes and of ``INPUT``.
     """
@@ -197,24 +196,21 @@ def _has_own_range(graph: Graph, node: Node) -> bool:
     return not (fused_norm or fused_relu)
 
 
-def _as_depthwise(graph: Graph, node: Node) -> Node:
+def _as_depthwise(node: Node, weights: Weights) -> tuple[Node, list[Array]]:
+    """Returns a scaling as a depthwise convolution, with its kernel and bias."""
     if len(node.shape) != 3:
         raise ConversionError(
             f"layer '{node.name}' ({node.kind}) scales a vector that does not come from a Dense layer: the recipe qat"
             " cannot train it; use int8 instead"
         )
-    config = {"kernel_size": [1, 1], "use_bias": True, "activation": "linear"}
-    return replace(node, kind="DepthwiseConv2D", config=config)
-
-
-def _depthwise_weights(graph: Graph, node: Node) -> list[Array]:
     channels = int(node.shape[-1] or 0)
     if node.kind == "Rescaling":
         scale, offset = (np.asarray(node.config[key], np.float64) for key in ("scale", "offset"))
     else:
-        scale, offset = norm_scale(node, graph.weights[node.name])
-    kernel = np.broadcast_to(scale, (channels,)).astype(np.float32)
-    return [kernel.reshape(1, 1, channels, 1), np.broadcast_to(offset, (channels,)).astype(np.float32)]
+        scale, offset = norm_scale(node, weights[node.name])
+    kernel, bias = (np.broadcast_to(values, (channels,)).astype(np.float32) for values in (scale, offset))
+    config = {"kernel_size": [1, 1], "use_bias": True, "activation": "linear"}
+    return replace(node, kind="DepthwiseConv2D", config=config), [kernel.reshape(1, 1, channels, 1), bias]
 
 
 def norm_scale(node: Node, weights: list[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

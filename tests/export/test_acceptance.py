@@ -9,8 +9,7 @@ from support import TINY_SIDECAR
 
 from tledge.core import cpu
 from tledge.core.progress import Progress
-from tledge.export.acceptance import ArtifactRejectedError, check_accepted, rejection_reasons
-from tledge.export.keras_parity import Parity
+from tledge.export.keras_parity import ArtifactRejectedError, Parity, check_accepted, rejection_reasons
 from tledge.export.recipes import find_recipe
 
 pytestmark = pytest.mark.unit

@@ -10,8 +10,7 @@ from tledge.core.artifact import read_artifact
 from tledge.core.errors import ArtifactError, ConversionError, OptionError, UnknownNameError
 from tledge.core.run_directory import RunDirectory
 from tledge.export import export
-from tledge.export.acceptance import ArtifactRejectedError
-from tledge.export.keras_parity import Parity, Reference
+from tledge.export.keras_parity import ArtifactRejectedError, Parity, Reference
 
 lazy_module("tensorflow")
 

@@ -26,9 +26,9 @@ from tledge.export.export_record import ExportedArtifact, describe_artifact
 from tledge.export.format import FORMATS, Quantizer, call_converter
 from tledge.export.keras_parity import Reference, check_accepted
 from tledge.export.recipes import LARGEST_DROP, Recipe
+from tledge.export.tfmot import QuantizedModel, TuningOptions, prune, train_quantized, with_weights
 
 if TYPE_CHECKING:
-    from tledge.export.tfmot import QuantizedModel, TuningOptions
     from tledge.export.weight_calibration import CalibratedModel
 
 PARITY_IMAGES = 200
@@ -68,8 +68,6 @@ class ArtifactMaker:
         """The model to export: the run's, pruned if ``sparsity`` is set."""
         if not self.options.sparsity:
             return self._trained
-        from tledge.export.tfmot import prune, with_weights
-
         tuning = replace(self._tuning, epochs=PRUNING_EPOCHS, learning_rate=PRUNING_LEARNING_RATE)
         found = prune(self._trained, self.splits, tuning, sparsity=self.options.sparsity, progress=self.progress)
         pruned = with_weights(self._trained, found.weights)
@@ -136,8 +134,6 @@ class ArtifactMaker:
             trained = self._quantized
             if kind == "tflite":
                 return trained.tflite
-            from tledge.export.tfmot import with_weights
-
             calibrated: CalibratedModel | None = self._calibrate(with_weights(self.model, trained.weights))
         else:
             calibrated = self.calibrated if recipe.calibrated else None
@@ -200,14 +196,10 @@ class ArtifactMaker:
 
     @cached_property
     def _quantized(self) -> QuantizedModel:
-        from tledge.export.tfmot import train_quantized
-
         return train_quantized(self.model, self.splits, self._tuning, progress=self.progress)
 
     @property
     def _tuning(self) -> TuningOptions:
-        from tledge.export.tfmot import TuningOptions
-
         return TuningOptions(
             size=self.manifest.input_size,
             resize=self.manifest.resize,

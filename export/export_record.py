@@ -24,7 +24,6 @@ class ExportedArtifact(Record):
         format: "tflite" or "onnx".
         recipe: its quantization.
         size: bytes.
-        sha256: of the file.
         kept: whether it existed before and was left unchanged.
         parity: with the Keras model, on validation photos; None for one that was kept.
         compressed_size: bytes after DEFLATE, of a pruned model.
@@ -79,7 +78,6 @@ class MaxDropSearch(Record):
         format: "tflite" or "onnx".
         max_drop: points of top-1 that may be lost.
         images: photos of the validation split.
-        trials: in order.
         sensitivity: by layer, the power of the noise in the logits when this layer alone is quantized, as a fraction of
             the logits' power; the largest first. Empty if no layer had to stay in float32.
         chosen: the name of the artifact.
@@ -114,7 +112,6 @@ def describe_artifact(artifact: Artifact, *, kept: bool, sparse: bool = False, *
     """Describes an artifact for the record.
 
     Args:
-        artifact: the artifact, where it is kept.
         kept: whether it existed before.
         sparse: whether to measure its compressed size.
         found: other attributes of ``ExportedArtifact``.

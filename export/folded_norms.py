@@ -59,7 +59,6 @@ def add_to_outputs(layer: Any, norm: Any | None, shift: Floats) -> None:
     """Adds a constant to each output channel of a layer, in its bias or in that of the folded norm behind it.
 
     Args:
-        layer: a convolution or a dense layer.
         norm: the batch norm behind it; None if the layer has a bias.
         shift: (output channels,).
     """

@@ -49,14 +49,11 @@ class Parity(Record):
 
     Attributes:
         split: the split of the photos.
-        images: number of photos.
         agreement: the fraction of photos for which both predict the same class.
         agreement_interval: its 95% Wilson interval.
         largest_difference: between two logits of the same photo and class.
         signal_to_noise: the power of the Keras model's logits over the power of the differences, in dB. The mean of
             each photo's logits is subtracted first, since no prediction depends on it. None without a difference.
-        top1: of the artifact.
-        keras_top1: of the Keras model.
         recall_change: by class name, the change in the fraction of its photos that are classified correctly; classes
             without photos are left out.
     """
@@ -87,10 +84,8 @@ class Reference:
     """Photos with the Keras model's logits.
 
     Attributes:
-        splits: the run's splits.
         samples: photos of the validation split.
         size: (height, width).
-        resize: the resize rule.
         logits: the Keras model's, float32 (photos, classes).
     """
 
@@ -182,8 +177,6 @@ def rejection_reasons(recipe: Recipe, parity: Parity, max_drop: float) -> list[s
     """Returns why an artifact is rejected, each reason as part of a sentence; nothing if it is accepted.
 
     Args:
-        recipe: of the artifact.
-        parity: with the Keras model.
         max_drop: points of top-1 that it may lose. With ``LARGEST_DROP`` a single photo is never too much.
     """
     reasons = []
@@ -198,14 +191,9 @@ def rejection_reasons(recipe: Recipe, parity: Parity, max_drop: float) -> list[s
 def check_accepted(
     path: Path, sidecar: Sidecar, parity: Parity, *, max_drop: float, allow_drop: bool, progress: Progress
 ) -> None:
-    """Checks that an artifact may be kept.
+    """Checks that an artifact may be kept as ``path``; it may in any case with ``allow_drop``.
 
     An artifact for another kind of CPU is accepted with a warning, since its 8-bit products saturate on this machine.
-
-    Args:
-        path: where the artifact will be kept.
-        max_drop: points of top-1 that it may lose.
-        allow_drop: accept it in any case.
 
     Raises:
         ArtifactRejectedError: it is too far from the Keras model.

@@ -95,7 +95,6 @@ class _Search:
         stack: keeps the accepted artifacts until it closes.
 
     Attributes:
-        trials: all trials, in order.
         accepted: the artifacts that lose no more than allowed, by the index of their trial.
     """
 

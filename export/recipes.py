@@ -23,7 +23,6 @@ class Recipe:
     """How the numbers of a model are stored and computed.
 
     Attributes:
-        name: the name that users type.
         floor: the lowest signal-to-noise ratio of an accepted artifact's logits against the Keras model's, in dB.
             Unlike agreement, it does not depend on how clearly a model prefers one class on a given task. None where
             training changes the predictions.

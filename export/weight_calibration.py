@@ -39,9 +39,6 @@ class CalibratedModel:
     Args:
         model: a flat ``keras.Model`` from float32 pixel values (N, height, width, 3).
         pixels: uint8 (n, height, width, 3).
-
-    Attributes:
-        pixels: the calibration images.
     """
 
     def __init__(self, model: Any, pixels: Pixels) -> None:

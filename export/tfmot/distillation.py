@@ -26,23 +26,18 @@ Logits = npt.NDArray[np.float32]
 
 
 class Teacher:
-    """The float model's logits, computed once for each photo and once for its mirror image.
-
-    Args:
-        model: a ``tf_keras.Model`` to logits.
-    """
+    """The float model's logits, computed once for each photo and once for its mirror image."""
 
     def __init__(self, model: Any, photos: int, classes: int) -> None:
         self._infer = _inference(model)
         self._known = np.full((2, photos, classes), np.nan, np.float32)
 
     def logits(self, images: Pixels, indexes: npt.NDArray[np.intp], mirrored: npt.NDArray[np.bool_]) -> Logits:
-        """Returns the logits (n, classes) of images (n, height, width, 3).
+        """Returns the logits (n, classes) of images (n, height, width, 3), already mirrored where ``mirrored`` is true.
 
         Args:
-            images: mirrored already where ``mirrored`` is true.
-            indexes: which photos they are, (n,).
-            mirrored: whether each is mirrored, (n,).
+            indexes: (n,), of the photos.
+            mirrored: (n,).
         """
         side = mirrored.astype(np.intp)
         missing = np.isnan(self._known[side, indexes, 0])

@@ -84,7 +84,6 @@ class LayerQuantization(_quantization.QuantizeConfig):  # type: ignore[misc,name
 
     Args:
         kernel: the attribute that holds its kernel; None for a layer without one.
-        output: whether its output is quantized.
         moving: whether the output's range follows the activations during training.
     """
 
@@ -185,8 +184,6 @@ def calibrate(model: Any, plan: QuantizationPlan, batches: Iterable[Pixels]) -> 
     are the values of the darkest and the brightest colours.
 
     Args:
-        model: from ``quantize``.
-        plan: the plan it was built from.
         batches: uint8 (n, height, width, 3).
     """
     float_model = build(plan.graph)

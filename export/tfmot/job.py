@@ -1,4 +1,4 @@
-"""What the child process is asked to train, and what it reports. Arrays travel as files in a shared folder."""
+"""What the child process trains, and what it reports. Arrays travel as files in a shared folder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ from tledge.core.errors import ConversionError
 from tledge.core.records import Record
 from tledge.export.tfmot.graph import Node
 
-WEIGHTS = "weights.npz"
-"""The model's weights, see ``graph.save_weights``."""
-
-PROBE = "probe.npz"
-"""A few images with the Keras model's logits, to check the rebuilt model against."""
-
-TRAINED = "trained.npz"
-"""The trained weights."""
-
-TFLITE = "model.tflite"
-"""The quantized model, after quantization-aware training."""
+WEIGHTS, PROBE, TRAINED, TFLITE = "weights.npz", "probe.npz", "trained.npz", "model.tflite"
+"""Files in the folder: the model's weights; a few images with the Keras model's logits, to check the rebuilt model
+against; the trained weights; the model after quantization-aware training."""
 
 CALIBRATION_IMAGES = 256
 """Photos of the training split that set the first activation ranges."""
@@ -57,12 +49,7 @@ class TuningOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class JobPhotos:
-    """The images of a split.
-
-    Attributes:
-        paths: the image files.
-        labels: their classes.
-    """
+    """The image files of a split, and their classes."""
 
     paths: tuple[str, ...]
     labels: tuple[int, ...]
@@ -142,8 +129,7 @@ class TrainingRequest(Record, error=ConversionError):
 
     Attributes:
         folder: holds the arrays, and receives the trained ones.
-        size: of the model's graph, see ``graph.Graph``.
-        nodes: of the model's graph.
+        size, nodes: of the model's graph, see ``graph.Graph``.
     """
 
     folder: str

@@ -23,7 +23,6 @@ class Pruning:
 
     Attributes:
         model: a ``tf_keras.Model``; its pruned layers are wrapped.
-        pruned: the names of the pruned layers.
         first_full_epoch: the first epoch that ends with the full sparsity.
     """
 

@@ -40,7 +40,6 @@ class QuantizedModel:
         weights: by the Keras model's layer names, in the order of ``get_weights``; not rounded. Rounding each
             output channel's kernel symmetrically to the nearest of -127..127 gives the integers of ``tflite``,
             before and after folding the batch norms.
-        report: of the training.
     """
 
     tflite: bytes
@@ -55,7 +54,6 @@ class PrunedModel:
     Attributes:
         weights: by the Keras model's layer names, in the order of ``get_weights``.
         sparsity: the fraction of zeros in the pruned kernels.
-        report: of the training.
     """
 
     weights: Weights
@@ -101,7 +99,6 @@ def prune(
     first half of the training (Zhu and Gupta 2017, arXiv 1710.01878, equation 1). Loss as in ``train_quantized``.
 
     Args:
-        model, splits: as in ``train_quantized``.
         sparsity: the fraction of zeros in each pruned kernel, above 0 and below 1.
 
     Raises:

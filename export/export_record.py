@@ -22,7 +22,6 @@ class ExportedArtifact(Record):
 
     Attributes:
         format: "tflite" or "onnx".
-        recipe: its quantization.
         size: bytes.
         kept: whether it existed before and was left unchanged.
         parity: with the Keras model, on validation photos; None for one that was kept.
@@ -44,17 +43,12 @@ class ExportedArtifact(Record):
     float_layers: tuple[str, ...] = ()
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the fields as a dictionary that JSON can hold."""
-        return {**super().to_dict(), "path": str(self.path)}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """One artifact that a search tried.
 
     Attributes:
-        recipe: its quantization.
         float_layers: layers that were left in float32.
         drop: points of top-1 lost against the Keras model on the validation split.
         size: bytes.
@@ -103,16 +97,11 @@ class ExportRecord(Record, version=1):
     artifacts: tuple[ExportedArtifact, ...]
     searches: tuple[MaxDropSearch, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the fields, and the schema version, as a dictionary that JSON can hold."""
-        return {**super().to_dict(), "artifacts": [artifact.to_dict() for artifact in self.artifacts]}
-
 
 def describe_artifact(artifact: Artifact, *, kept: bool, sparse: bool = False, **found: Any) -> ExportedArtifact:
     """Describes an artifact for the record.
 
     Args:
-        kept: whether it existed before.
         sparse: whether to measure its compressed size.
         found: other attributes of ``ExportedArtifact``.
     """

@@ -19,10 +19,7 @@ class Quantizer(ABC):
 
     @abstractmethod
     def quantize(self, float_layers: frozenset[str]) -> bytes:
-        """Returns a model file.
-
-        Args:
-            float_layers: names of the Keras layers that stay float32.
+        """Returns a model file in which the Keras layers of these names stay float32.
 
         Raises:
             ConversionError: a layer is not found in the converted model.
@@ -33,7 +30,6 @@ class Format(ABC):
     """A kind of model file.
 
     Attributes:
-        recipes: the names of the supported recipes.
         modules: top-level modules that the conversion imports.
         distributions: packages whose versions the sidecar records.
     """
@@ -81,5 +77,5 @@ def call_converter(kind: str, recipe: str, convert: Callable[[], bytes]) -> byte
         raise
     except Exception as error:  # the converters' exception classes have no common base
         raise ConversionError(
-            f"{kind} cannot express this model in {recipe}: {first_line(error)}; try another recipe or format"
+            f"cannot convert this model to {kind} in {recipe}: {first_line(error)}; try another recipe or format"
         ) from error

@@ -48,7 +48,6 @@ class Parity(Record):
     """An artifact's predictions compared with those of the Keras model, on the same photos.
 
     Attributes:
-        split: the split of the photos.
         agreement: the fraction of photos for which both predict the same class.
         agreement_interval: its 95% Wilson interval.
         largest_difference: between two logits of the same photo and class.
@@ -181,10 +180,10 @@ def rejection_reasons(recipe: Recipe, parity: Parity, max_drop: float) -> list[s
     """
     reasons = []
     if parity.drop > max_drop + ROUNDING and (parity.lost > LOST_PHOTOS or max_drop < LARGEST_DROP):
-        reasons.append(f"it loses {parity.drop:.1f} points of top-1, {max_drop:g} are allowed")
+        reasons.append(f"it loses {parity.drop:.1f} points of top-1 (limit {max_drop:g})")
     ratio, floor = parity.signal_to_noise, recipe.floor
     if floor is not None and ratio is not None and ratio < floor:
-        reasons.append(f"its logits are {ratio:.0f} dB above their noise, {recipe.name} has to reach {floor:g}")
+        reasons.append(f"the signal-to-noise ratio of its logits is {ratio:.0f} dB (limit {floor:g})")
     return reasons
 
 
@@ -202,15 +201,15 @@ def check_accepted(
     reasons = rejection_reasons(recipe, parity, max_drop)
     if mismatch(sidecar.cpu):
         progress.warn(
-            f"{path.name} is for {sidecar.cpu}: 8-bit products saturate on this CPU, so these figures are not those of"
-            " the device, and the artifact was kept without checking them"
+            f"{path.name} is for {sidecar.cpu}: 8-bit products saturate on this CPU, so figures measured here do not"
+            " apply to the device, and the artifact was kept without checking them"
         )
     elif reasons and not allow_drop:
-        kept = "; the earlier file stays" if path.exists() else ""
+        kept = "; the existing file is unchanged" if path.exists() else ""
         advice = "`max_drop`, more `calibration_images`, or float16" if recipe.calibrated else "another recipe"
         raise ArtifactRejectedError(
-            f"{path.name} was not kept: on {parity.images} {parity.split} photos {' and '.join(reasons)} (agreement"
-            f" with Keras {parity.agreement:.3f}); try {advice}; or pass `allow_drop=True` to keep it{kept}"
+            f"{path.name} was not kept: on {parity.images} {parity.split} photos {' and '.join(reasons)}; agreement"
+            f" with Keras {parity.agreement:.3f}; try {advice}; or pass `allow_drop=True` to keep it{kept}"
         )
 
 

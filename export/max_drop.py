@@ -53,7 +53,7 @@ def search_artifact(
         if not accepted:
             least = f"; the best loses {min(trial.drop for trial in trials):.2f}" if trials else ""
             raise ConversionError(
-                f"no {kind} artifact in 8 bits loses at most {max_drop:g} points of top-1 on {photos} validation"
+                f"no 8-bit {kind} artifact loses at most {max_drop:g} points of top-1 on {photos} validation"
                 f" photos{least}: allow more, or `export(quantize='float16')`"
             )
         measured = median_latencies([artifact.path for artifact in accepted.values()])
@@ -129,7 +129,7 @@ class _Search:
                 layers = tuple(name for name, _ in sensitivity[:count])
                 content = call_converter(self._kind, "int8", partial(quantizer.quantize, frozenset(layers)))
                 trial = self._try(content, find_recipe("int8"), layers)
-                step.advance(1, f"{count} in float32 lose {trial.drop:.2f} points")
+                step.advance(1, f"{count} in float32: loses {trial.drop:.2f} points")
                 if trial.kept:
                     break
         return sensitivity

@@ -37,7 +37,6 @@ class OnnxQuantizer(Quantizer):
     """An ONNX model with the ranges of its activations.
 
     Args:
-        calibration: the Keras model with its calibration images.
         convert: converts a Keras model to an ``onnx.ModelProto`` from uint8 ``image`` to float32 ``logits``, with
             batch norms folded.
         levels: the largest integer of a weight, 1 to 127.

@@ -1,8 +1,7 @@
 """Writes TensorFlow Lite Metadata: a description of a model's input, its output and its classes inside the model.
 
-The metadata are a second FlatBuffer, ``ModelMetadata``, in the buffer that the model's metadata entry "TFLITE_METADATA"
-names. The file of labels that they refer to is a member of the ZIP archive appended to the model
-(``core/sidecar_storage.py``). Android Studio, MediaPipe and Netron read them.
+Android Studio, MediaPipe and Netron read this second FlatBuffer, in the buffer of the model's metadata entry. The file
+of labels that it names is a member of the ZIP archive appended to the model (``core/sidecar_storage.py``).
 
 Sources: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata; the slots of the tables are those of
 metadata_schema.fbs (tflite-support, tensorflow_lite_support/metadata), those of the model are schema.fbs (LiteRT).

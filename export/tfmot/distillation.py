@@ -147,12 +147,9 @@ class Distillation:
         logits, teacher_logits, labels = np.concatenate(found), np.concatenate(expected), np.array(photos.labels)
         predicted = logits.argmax(axis=1)
         return TuningEpoch(
-            epoch=0,
-            train_loss=None,
             loss=float(_loss(tf.constant(logits), tf.constant(labels), tf.constant(teacher_logits))),
             top1=float((predicted == labels).mean()),
             agreement=float((predicted == teacher_logits.argmax(axis=1)).mean()),
-            kept=False,
         )
 
     def _load(self, photos: JobPhotos, order: npt.NDArray[np.intp]) -> Iterator[tuple[npt.NDArray[np.intp], Pixels]]:

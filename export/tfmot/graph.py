@@ -107,7 +107,7 @@ def read_graph(model: Any, purpose: str) -> Graph:
     reader = _GraphReader(purpose)
     output = reader.read(model, INPUT, prefix="")
     if not reader.nodes or output != reader.nodes[-1].name:
-        raise ConversionError(f"{purpose} needs a model whose last layer gives the logits; its output is '{output}'")
+        raise ConversionError(f"{purpose} needs a model whose last layer outputs the logits; its output is '{output}'")
     height, width = model.inputs[0].shape[1:3]
     return Graph(size=(height, width), nodes=tuple(reader.nodes), weights=reader.weights)
 

@@ -151,12 +151,12 @@ class TuningEpoch:
         kept: whether the returned weights are this epoch's.
     """
 
-    epoch: int
-    train_loss: float | None
+    epoch: int = 0
+    train_loss: float | None = None
     loss: float
     top1: float
     agreement: float
-    kept: bool
+    kept: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ _KINDS = frozenset(
     | {"AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"}
     | {"Cropping2D", "Flatten", "Permute", "Rescaling", "Reshape", "UpSampling2D", "ZeroPadding2D"}
 )
-"""Layers that tf_keras computes as Keras 3 does."""
+"""Layers that can be rebuilt in tf_keras."""
 
 
 @tf_keras.utils.register_keras_serializable("tledge")  # type: ignore[untyped-decorator]
@@ -77,20 +77,13 @@ def build(graph: Graph) -> Any:
 
 
 def check_same(model: Any, probe: Mapping[str, Any]) -> None:
-    """Checks that a rebuilt model gives the Keras model's logits.
-
-    Args:
-        probe: ``images``, uint8, and the Keras model's ``logits`` for them.
-
-    Raises:
-        ConversionError: they differ.
-    """
+    """Raises ConversionError unless a rebuilt model gives the Keras model's ``logits`` of the ``images``, uint8."""
     expected = probe["logits"]
     difference = np.abs(model(probe["images"].astype(np.float32), training=False).numpy() - expected).max()
     if not difference <= LARGEST_DIFFERENCE * max(1.0, np.abs(expected).max()):
         raise ConversionError(
-            f"the model gives other logits in tf_keras than in Keras 3 (difference {difference:.3g}); use int8 instead"
-            " of qat, and leave out `sparsity`"
+            f"the model's logits differ between tf_keras and Keras 3 (by up to {difference:.3g}); use int8 instead of"
+            " qat, and leave out `sparsity`"
         )
 
 

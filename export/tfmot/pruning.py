@@ -32,11 +32,7 @@ class Pruning:
         self.first_full_epoch = ramp.first_full_epoch
         if ramp.end:
             schedule = _sparsity.PolynomialDecay(
-                initial_sparsity=0.0,
-                final_sparsity=job.sparsity,
-                begin_step=0,
-                end_step=ramp.end,
-                frequency=ramp.frequency,
+                0.0, job.sparsity, begin_step=0, end_step=ramp.end, frequency=ramp.frequency
             )
         else:
             schedule = _sparsity.ConstantSparsity(job.sparsity, begin_step=0, frequency=ramp.frequency)

@@ -1,8 +1,8 @@
 """Which outputs of a graph are quantized, and how its layers become integer layers. Imports no TensorFlow.
 
 A converter fuses a convolution with its batch norm and its ReLU, so only the last output of the three is quantized. A
-scaling on its own (Rescaling, a batch norm before a ReLU) would become a product without a known range and a sum. It is
-written as a 1 x 1 depthwise convolution instead, for which every runtime has an integer kernel.
+scaling on its own (Rescaling, a batch norm before a ReLU) becomes a 1 x 1 depthwise convolution, for which every
+runtime has an integer kernel.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def preprocessing_of(graph: Graph) -> frozenset[str]:
     found = {INPUT}
     for node in graph.nodes:
         pointwise = tuple(node.config.get("kernel_size", ())) == (1, 1) and node.kind in LINEAR
-        plain = node.kind == "Rescaling" or (pointwise and node.config.get("activation", "linear") == "linear")
+        plain = node.kind == "Rescaling" or (pointwise and _is_linear(node))
         same_size = node.shape == (*graph.size, 3)
         fused = any(_is_relu(after) or after.kind == "BatchNormalization" for after in graph.consumers(node.name))
         if plain and same_size and not fused and set(node.inputs) <= found:
@@ -165,7 +165,7 @@ def _why_not(node: Node) -> str:
     if node.kind == "BatchNormalization":
         channels = len(node.shape)
         return "" if config.get("axis", -1) in (-1, channels, [channels]) else "does not normalize channels"
-    return "" if node.kind in _PASSING | _RANGED | {"Rescaling"} else "has no form with fake quantization"
+    return "" if node.kind in _PASSING | _RANGED | {"Rescaling"} else "does not support fake quantization"
 
 
 def _folded_norms(graph: Graph) -> dict[str, str]:
@@ -173,10 +173,13 @@ def _folded_norms(graph: Graph) -> dict[str, str]:
     found = {}
     for node in graph.nodes:
         following = graph.consumers(node.name)
-        linear = node.kind in LINEAR and node.config.get("activation", "linear") == "linear"
-        if linear and [after.kind for after in following] == ["BatchNormalization"]:
+        if node.kind in LINEAR and _is_linear(node) and [after.kind for after in following] == ["BatchNormalization"]:
             found[node.name] = following[0].name
     return found
+
+
+def _is_linear(node: Node) -> bool:
+    return bool(node.config.get("activation", "linear") == "linear")
 
 
 def _is_relu(node: Node) -> bool:
@@ -190,9 +193,7 @@ def _has_own_range(graph: Graph, node: Node) -> bool:
     if len(following) != 1:
         return True
     fused_norm = following[0].kind == "BatchNormalization"
-    fused_relu = (
-        _is_relu(following[0]) and node.kind in _RECTIFIED and node.config.get("activation", "linear") == "linear"
-    )
+    fused_relu = _is_relu(following[0]) and node.kind in _RECTIFIED and _is_linear(node)
     return not (fused_norm or fused_relu)
 
 

@@ -66,9 +66,8 @@ def train_quantized(
 ) -> QuantizedModel:
     """Trains a model with fake quantization, so that its weights suit 8-bit integers, and converts it to TFLite.
 
-    The loss is half the cross-entropy with the labels and half the Kullback-Leibler divergence from the float model's
-    predictions (Hinton et al. 2015, arXiv 1503.02531, at temperature 1). Batch norms keep their statistics. The first
-    candidate is the model before training, quantized.
+    The loss is that of ``distillation``. Batch norms keep their statistics. The first candidate is the model before
+    training, quantized.
 
     Args:
         model: a ``keras.Model`` (Keras 3) from RGB pixel values 0 to 255 (N, height, width, 3) to logits (N, classes).
@@ -159,8 +158,7 @@ def _make_job(splits: Splits, options: TuningOptions, sparsity: float | None) ->
         raise OptionError(f"{purpose} needs a learning rate above 0 and below 1; received {options.learning_rate:g}")
     if not splits.train or not splits.validation:
         raise ConversionError(
-            f"{purpose} needs photos to train on and others to choose the best epoch; received"
-            f" {len(splits.train)} for training and {len(splits.validation)} for validation"
+            f"{purpose} needs training and validation photos; received {len(splits.train)} and {len(splits.validation)}"
         )
     splits.check_unchanged(splits.train + splits.validation)
     train, validation = _photos(splits, splits.train), _photos(splits, splits.validation)

@@ -232,7 +232,7 @@ def test_a_layer_that_cannot_be_quantized_is_named(splits: Splits) -> None:
     assert _refused(layers.Activation("silu", name="swish"), splits) == (
         "layer 'swish' (Activation) has the activation 'silu': the recipe qat cannot train it; use int8 instead"
     )
-    assert "layer 'up' (UpSampling2D) has no form with fake quantization" in _refused(
+    assert "layer 'up' (UpSampling2D) does not support fake quantization" in _refused(
         layers.UpSampling2D(name="up"), splits
     )
     assert "'norm' (BatchNormalization) does not normalize channels" in _refused(

@@ -117,7 +117,7 @@ def test_a_loss_that_breaks_keeps_the_last_good_weights(
     ) as caught:
         train(**{**options, "augment": True, "rotation": 0.0}, runs=tmp_path)
     (run,) = [path for path in tmp_path.iterdir() if path.name != ".cache"]
-    assert f"are in '{run / 'last_good.keras'}'" in str(caught.value)
+    assert f"are saved in '{run / 'last_good.keras'}'" in str(caught.value)
     assert not (tmp_path / "latest").exists()
     assert not (run / "run.json").exists()
     assert not (run / "checkpoints").exists(), "resuming would fail the same way"

@@ -123,7 +123,7 @@ def test_code_in_a_file_is_not_loaded(
     path = make(tmp_path / f"m{suffix}")
     loaded = []
     monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: loaded.append(1))
-    with pytest.raises(ModelError, match="it was not loaded.*`trust_model=True`") as error:
+    with pytest.raises(ModelError, match="was not loaded.*`trust_model=True`") as error:
         answers(path, 2)
     assert what.rsplit(">", maxsplit=1)[-1] in str(error.value)
     assert not loaded
@@ -200,7 +200,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, part: dict[str, A
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in {**members, "config.json": json.dumps(config)}.items():
             archive.writestr(name, content)
-    with pytest.raises(ModelError, match="it was not loaded"):
+    with pytest.raises(ModelError, match="was not loaded"):
         answers(path, 2)
 
 
@@ -220,9 +220,9 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")
     for name in ("text.keras", "text.h5", "empty.keras"):
-        with pytest.raises(ModelError, match="no complete Keras model"):
+        with pytest.raises(ModelError, match="is not a complete Keras model"):
             answers(tmp_path / name, 2)
-    with pytest.raises(ModelError, match="no model"):
+    with pytest.raises(ModelError, match="no such file: "):
         answers(tmp_path / "gone.keras", 2)
 
 

@@ -28,11 +28,10 @@ from tledge.core.progress import Progress
 from tledge.core.splits import Splits
 from tledge.train.backbone import BACKBONES
 from tledge.train.backend import should_jit_compile
-from tledge.train.class_weights import compute_class_weights
 from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
-from tledge.train.evaluation import evaluate
-from tledge.train.inference import predict_photos
+from tledge.train.data.training_batches import compute_class_weights
+from tledge.train.evaluation import evaluate, predict_photos
 from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import build_classifier, copy_weights, feature_extractor
 from tledge.train.train_options import RunOptions

@@ -94,7 +94,9 @@ def test_an_artifact_far_from_keras_is_rejected_and_the_others_are_made(
 
     monkeypatch.setattr(Reference, "compare", noisy)
     options: dict[str, Any] = {"formats": "onnx", "calibration_images": 6, "runs": run.path.parent}
-    with pytest.raises(ArtifactRejectedError, match=r"int8.onnx was not kept: .* of its logits is -?\d+ dB \(limit 15\)"):
+    with pytest.raises(
+        ArtifactRejectedError, match=r"int8.onnx was not kept: .* of its logits is -?\d+ dB \(limit 15\)"
+    ):
         export(quantize="int8,float16", **options)
     assert {path.name for path in run.artifacts.glob("*.onnx")} == {"float32.onnx", "float16.onnx"}
     record = export(quantize="int8", allow_drop=True, **options)

@@ -58,8 +58,7 @@ class BenchRecord:
     """What a benchmark wrote.
 
     Attributes:
-        folder: the folder of the results.
-        settings: what was measured and how.
+        folder, settings: of the results.
         measurements: the rows of ``results.jsonl``.
         conclusions: sentences that summarize them.
         profiles: the slowest operators of each artifact, with ``profile``.
@@ -96,13 +95,8 @@ class _Plan:
     """What a benchmark will do; every option is checked.
 
     Attributes:
-        options: as given.
-        place: where the artifacts run.
-        workload: what is measured, and the folder for the results.
-        duration: how long.
         conditions: of ``fail_on``.
         earlier: the results to compare with; None without ``against``.
-        robustness: the corruptions and attacks.
         reference_folders: results that may hold the Keras model's predictions.
     """
 
@@ -123,10 +117,7 @@ class _Measured:
     Attributes:
         began: local time with its offset, ISO 8601.
         cells: what was to be measured.
-        skipped: what was not, and why.
-        rounds: the measurements of the cells.
         paired: the measurements that alternate with the files of an earlier benchmark.
-        robustness: on corrupted and attacked photos.
         reference: the Keras model's predictions; None if they are not known.
     """
 
@@ -178,16 +169,10 @@ def bench(options: BenchOptions) -> BenchRecord:
 
 
 def _plan(options: BenchOptions, progress: Progress) -> _Plan:
-    """Checks the options, and finds what they name; measures nothing yet.
-
-    Raises:
-        TledgeError: an option that cannot be used, or something that does not exist.
-    """
+    """Checks the options, and finds what they name; measures nothing yet. Raises TledgeError if that fails."""
     place = find_place(options.on, None if options.ssh_config is None else Path(options.ssh_config))
     _check_place(place, options)
-    duration = plan_duration(
-        options.rigor, rounds=options.rounds, seconds=options.seconds, batch_sizes=options.batch_sizes
-    )
+    duration = plan_duration(options)
     conditions = parse_conditions(as_tuple(options.fail_on), compared=options.against is not None)
     # Read before the run is looked at: writing new results moves the old ones aside.
     earlier = None if options.against is None else read_stored(Path(options.against))
@@ -195,7 +180,9 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     robustness = plan_robustness(workload, options)
     folders = [ResultsFolder(workload.folder)]
     if place.here:
-        _warn_of_other_cpus(workload, progress)
+        for model in workload.models:
+            if model.artifact is not None and mismatch(model.artifact.sidecar.cpu):
+                progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
     else:
         folder = workload.folder if options.output is not None else place.folder(workload.folder)
         workload = replace(workload, folder=folder, title=f"{workload.title} on {place.name}")
@@ -235,17 +222,22 @@ def _measure(plan: _Plan, progress: Progress) -> _Measured:
         if rounds.interrupted:
             raise KeyboardInterrupt("nothing was measured yet")
         raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
-    return _Measured(
+    measured = _Measured(
         began=began,
         cells=tuple(cells),
         skipped=tuple(skipped),
         rounds=rounds,
         paired=paired,
         robustness=robustness,
-        reference=_reference(
-            plan, rounds, complete=not (rounds.interrupted or robustness.interrupted), progress=progress
-        ),
+        reference=find_reference(workload, rounds.results, plan.reference_folders),
     )
+    if measured.reference is not None or place.here or measured.incomplete:
+        return measured
+    try:
+        return replace(measured, reference=measure_reference(workload, progress))
+    except (TledgeError, KeyboardInterrupt) as error:
+        progress.warn(f"agreement is not measured: {error or 'interrupted'}")
+        return measured
 
 
 def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> PairedRuns:
@@ -258,18 +250,6 @@ def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> Pai
     return measure_earlier_in_turns(
         plan.earlier, rounds.results, timing=plan.duration.timing, rounds=plan.duration.rounds, progress=progress
     )
-
-
-def _reference(plan: _Plan, rounds: RoundsResult, *, complete: bool, progress: Progress) -> CellResult | None:
-    """Returns the Keras model's predictions; None, with a warning, if they cannot be computed."""
-    reference = find_reference(plan.workload, rounds.results, plan.reference_folders)
-    if reference is not None or plan.place.here or not complete:
-        return reference
-    try:
-        return measure_reference(plan.workload, progress)
-    except (TledgeError, KeyboardInterrupt) as error:
-        progress.warn(f"agreement is not measured: {error or 'interrupted'}")
-        return None
 
 
 def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
@@ -307,11 +287,8 @@ def _check_place(place: Place, options: BenchOptions) -> None:
     for names, possible in ((HERE_ONLY, place.here), (TIMED, place.times)):
         wrong = [name for name in names if name in given]
         if wrong and not possible:
-            why = (
-                "it runs only on this machine"
-                if place.times
-                else "only predictions are measured there, nothing is timed"
-            )
+            there = "only predictions are measured there, nothing is timed"
+            why = "it runs only on this machine" if place.times else there
             raise OptionError(f"`{wrong[0]}` cannot be combined with `on='{place.name}'`: {why}; leave it out")
 
 
@@ -328,12 +305,6 @@ def _find_workload(options: BenchOptions) -> Workload:
         if value is not None:
             raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")
     return workload_of_run(find_run(options.run, Path(options.runs)))
-
-
-def _warn_of_other_cpus(workload: Workload, progress: Progress) -> None:
-    for model in workload.models:
-        if model.artifact is not None and mismatch(model.artifact.sidecar.cpu):
-            progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
 
 
 def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> tuple[Profile, ...]:
@@ -371,7 +342,7 @@ def _write(plan: _Plan, settings: BenchSettings, measured: _Measured, progress: 
             if model.format != "keras":
                 fresh.keep(model.name, model.path)
         for cell, paired_run in measured.paired.runs.items():
-            paired_run.save(fresh.duels / samples_name(*cell))
+            paired_run.save(fresh.paired_runs / samples_name(*cell))
         try:
             measured.robustness.save(fresh.adversarial, fresh.robustness, existing=folder.adversarial)
         except OSError as error:  # keep the numbers

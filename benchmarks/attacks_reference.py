@@ -192,8 +192,8 @@ def square_contest(classifier: Classifier, ours: Timed, told: argparse.Namespace
 def load_photos(run: RunDirectory, count: int) -> tuple[Pixels, Any]:
     """Photos of the test split, as many of each class as can be, and their labels."""
     splits, manifest = run.splits(), run.manifest()
-    places = choose_balanced(range(len(splits.test)), [sample.label for sample in splits.test], count, SEED)
-    samples = tuple(splits.test[place] for place in places)
+    chosen = choose_balanced(range(len(splits.test)), [sample.label for sample in splits.test], count, SEED)
+    samples = tuple(splits.test[index] for index in chosen)
     pixels = [images.load_pixels(path, manifest.input_size, manifest.resize) for path in splits.paths(samples)]
     return np.stack(pixels), np.array([sample.label for sample in samples])
 

@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--as-they-are", type=int, default=200, help="photos that are decoded as they are")
     told = parser.parse_args()
     found = images.images_below(told.data)
-    photos = [found[place] for place in np.random.default_rng(0).permutation(len(found))]
+    photos = [found[index] for index in np.random.default_rng(0).permutation(len(found))]
     classifier = None if told.artifact is None else Classifier(told.artifact)
     compared: dict[tuple[str, str], Compared] = {}
     for path in photos[: told.as_they_are]:

@@ -151,12 +151,12 @@ def measure(folder: Path, rounds: int) -> None:
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     models = {name: load(folder / name) for name in NAMES}
     answers = {
-        name: np.concatenate([model(pixels[place : place + 1]) for place in range(len(pixels))])
+        name: np.concatenate([model(pixels[index : index + 1]) for index in range(len(pixels))])
         for name, model in models.items()
     }
     latencies: dict[str, list[float]] = {name: [] for name in models}
-    for place in range(rounds):
-        image = np.ascontiguousarray(pixels[place % len(pixels)][np.newaxis])
+    for index in range(rounds):
+        image = np.ascontiguousarray(pixels[index % len(pixels)][np.newaxis])
         for name, model in models.items():
             began = time.perf_counter()
             model(image)

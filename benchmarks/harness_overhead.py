@@ -50,12 +50,15 @@ def load_bare(path: Path, threads: int) -> Callable[[Any], Any]:
 
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
     interpreter.allocate_tensors()
-    place, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    input_index, output_index = (
+        interpreter.get_input_details()[0]["index"],
+        interpreter.get_output_details()[0]["index"],
+    )
 
     def run(pixels: Any) -> Any:
-        interpreter.set_tensor(place, pixels)
+        interpreter.set_tensor(input_index, pixels)
         interpreter.invoke()
-        return interpreter.get_tensor(result)
+        return interpreter.get_tensor(output_index)
 
     return run
 

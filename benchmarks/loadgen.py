@@ -40,9 +40,9 @@ def measure_by_loadgen(artifact: str, target: str, queries: int, photos: Path, f
 
     classifier = Classifier(artifact, target=target)
     pixels = np.load(photos)
-    images = [pixels[place : place + 1] for place in range(len(pixels))]
-    for place in range(WARM_UP):
-        classifier.logits(images[place % len(images)])
+    images = [pixels[index : index + 1] for index in range(len(pixels))]
+    for index in range(WARM_UP):
+        classifier.logits(images[index % len(images)])
 
     def issue(samples: list[Any]) -> None:
         for sample in samples:

@@ -78,7 +78,7 @@ def run_example(artifact: Path, photos: list[Path], threads: int | None) -> dict
         interpreter.invoke()
         results = np.squeeze(interpreter.get_tensor(given["index"]))
         best = results.argsort()[-5:][::-1]
-        print(path, {int(place): float(results[place]) for place in best}, file=sys.stderr)
+        print(path, {int(index): float(results[index]) for index in best}, file=sys.stderr)
     return {}
 
 

@@ -28,11 +28,10 @@ from tledge.core.progress import Progress
 from tledge.core.splits import Splits
 from tledge.train.backbone import BACKBONES
 from tledge.train.backend import should_jit_compile
-from tledge.train.class_weights import compute_class_weights
 from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
-from tledge.train.evaluation import evaluate
-from tledge.train.inference import predict_photos
+from tledge.train.data.training_batches import compute_class_weights
+from tledge.train.evaluation import evaluate, predict_photos
 from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import build_classifier, copy_weights, feature_extractor
 from tledge.train.train_options import RunOptions
@@ -98,9 +97,9 @@ def time_epochs(model: Any, splits: Splits, settings: Settings) -> tuple[float, 
 
 def _keras_loader(splits: Splits, split: str, folder: Path, settings: Settings) -> Any:
     for number, sample in enumerate(splits.samples(split)):
-        place = folder / split / splits.class_names[sample.label]
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copy(splits.root / sample.path, place / f"{number:06d}{Path(sample.path).suffix}")
+        class_folder = folder / split / splits.class_names[sample.label]
+        class_folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(splits.root / sample.path, class_folder / f"{number:06d}{Path(sample.path).suffix}")
     return keras.utils.image_dataset_from_directory(
         folder / split, image_size=settings.input_size, batch_size=32, crop_to_aspect_ratio=True, verbose=False
     )

@@ -56,14 +56,14 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
 
 def corruption_table(rows: Sequence[Row]) -> Any:
     """Returns a Rich table of accuracy on corrupted photos; None if it was not measured."""
-    measured = [row for row in rows if row.corrupted is not None]
+    measured = [row for row in rows if "corrupted_accuracy" in row.measured]
     if not measured:
         return None
     table = plain_table("on corrupted photos", ("top-1", "right"), "mCE (95%)")
     for row in measured:
-        interval = row.corruption_error_interval or (0.0, 0.0)
-        error = ABSENT if row.corruption_error is None else f"{row.corruption_error:.2f} ({interval_text(interval, 2)})"
-        table.add_row(row.artifact, f"{row.corrupted:.3f}", error)
+        error, interval = row.value("mean_corruption_error"), row.interval("mean_corruption_error") or (0.0, 0.0)
+        text = ABSENT if error is None else f"{error:.2f} ({interval_text(interval, 2)})"
+        table.add_row(row.artifact, f"{row.value('corrupted_accuracy'):.3f}", text)
     table.caption = "top-1: over all corruptions and severities; mCE: errors as a multiple of the float32 artifact's"
     return table
 
@@ -114,7 +114,7 @@ def _cell(column: Column, row: Row, rows: Sequence[Row], *, wide: bool) -> Any:
 
     value = column.value(row)
     if column.name == "top1":
-        interval = f" ({interval_text(row.top1_interval or (0.0, 1.0))})" if wide else ""
+        interval = f" ({interval_text(row.interval('top1') or (0.0, 1.0))})" if wide else ""
         return ABSENT if value is None else f"{column.text(value)}{interval}"
     if value is None:
         return Text(f"{ABSENT} ")

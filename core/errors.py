@@ -122,3 +122,8 @@ class ConnectionLostError(HostError):
 
 class MeasurementError(TledgeError):
     """A benchmark cell that failed, or a results file that cannot be read."""
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, or its type if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

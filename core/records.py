@@ -51,7 +51,7 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields and the schema version as a dictionary that JSON can hold."""
-        fields = asdict(self)
+        fields = asdict(self, dict_factory=_json_fields)
         return {VERSION_FIELD: self._version, **fields} if self._version else fields
 
     @classmethod
@@ -107,6 +107,10 @@ class Record:
     def _unreadable(cls, source: str | Path, reason: str, remedy: str = "") -> TledgeError:
         named = f"{cls._kind} '{source}'".lstrip()
         return cls._error(f"cannot read {named}: {reason}; {remedy or cls._remedy}")
+
+
+def _json_fields(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in items}
 
 
 def _describe_version(received: object, read: int) -> str:

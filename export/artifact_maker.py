@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,15 @@ from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Calibration, Sidecar
 from tledge.core.splits import Sample
 from tledge.edge_runtime.delegation import find_undelegated
-from tledge.export.acceptance import check_accepted
 from tledge.export.calibration import load_calibration
+from tledge.export.export_options import ExportOptions
 from tledge.export.export_record import ExportedArtifact, describe_artifact
 from tledge.export.format import FORMATS, Quantizer, call_converter
-from tledge.export.keras_parity import Reference
+from tledge.export.keras_parity import Reference, check_accepted
 from tledge.export.recipes import LARGEST_DROP, Recipe
+from tledge.export.tfmot import QuantizedModel, TuningOptions, prune, train_quantized, with_weights
 
 if TYPE_CHECKING:
-    from tledge.export.tfmot import QuantizedModel, TuningOptions
     from tledge.export.weight_calibration import CalibratedModel
 
 PARITY_IMAGES = 200
@@ -38,44 +38,19 @@ PRUNING_EPOCHS = 4
 PRUNING_LEARNING_RATE = 1e-4
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConversionOptions:
-    """How artifacts are made.
-
-    Attributes:
-        calibration_images: photos of the training split that calibrated recipes use.
-        cpu: one of ``core.cpu.CPUS``.
-        sparsity: the fraction of weights to prune; 0 for none.
-        allow_drop: keep artifacts that are too far from the Keras model.
-    """
-
-    calibration_images: int = 200
-    cpu: str = "any"
-    sparsity: float = 0.0
-    allow_drop: bool = False
-
-
 class ArtifactMaker:
     """Makes the artifacts of one run; work that several of them share is done once.
 
-    Args:
-        directory: the run.
-        source: its Keras model.
-        options: how artifacts are made.
-        progress: shows the work.
-
     Raises:
-        TledgeError: Keras does not run on TensorFlow, or the model is not the run's.
+        TledgeError: Keras does not run on TensorFlow, or ``source`` is not the run's Keras model.
     """
 
-    def __init__(
-        self, directory: RunDirectory, source: Artifact, options: ConversionOptions, progress: Progress
-    ) -> None:
+    def __init__(self, directory: RunDirectory, source: Artifact, options: ExportOptions, progress: Progress) -> None:
         import keras
 
         if keras.backend.backend() != "tensorflow":
             raise OptionError(
-                f"exporting needs Keras on TensorFlow; it runs on {keras.backend.backend()}: set"
+                f"exporting needs the Keras backend tensorflow; received {keras.backend.backend()}: set"
                 " KERAS_BACKEND=tensorflow"
             )
         directory.check_model(source.sha256)
@@ -93,8 +68,6 @@ class ArtifactMaker:
         """The model to export: the run's, pruned if ``sparsity`` is set."""
         if not self.options.sparsity:
             return self._trained
-        from tledge.export.tfmot import prune, with_weights
-
         tuning = replace(self._tuning, epochs=PRUNING_EPOCHS, learning_rate=PRUNING_LEARNING_RATE)
         found = prune(self._trained, self.splits, tuning, sparsity=self.options.sparsity, progress=self.progress)
         pruned = with_weights(self._trained, found.weights)
@@ -103,8 +76,8 @@ class ArtifactMaker:
         parity = self._reference(self._trained, samples).compare_logits(self._reference(pruned, samples).logits)
         self.progress.note(
             "Pruned",
-            f"{found.sparsity:.1%} of the weights of {len(found.pruned)} convolutions and dense layers; validation"
-            f" top-1 {parity.top1:.3f}, before {parity.keras_top1:.3f} ({parity.images} photos)",
+            f"{found.sparsity:.1%} of the weights of {len(found.report.pruned)} convolutions and dense layers;"
+            f" validation top-1 {parity.top1:.3f}, before {parity.keras_top1:.3f} ({parity.images} photos)",
         )
         return pruned
 
@@ -161,8 +134,6 @@ class ArtifactMaker:
             trained = self._quantized
             if kind == "tflite":
                 return trained.tflite
-            from tledge.export.tfmot import with_weights
-
             calibrated: CalibratedModel | None = self._calibrate(with_weights(self.model, trained.weights))
         else:
             calibrated = self.calibrated if recipe.calibrated else None
@@ -189,29 +160,18 @@ class ArtifactMaker:
     def publish(
         self, artifact: Artifact, path: Path, *, seconds: float, max_drop: float = LARGEST_DROP
     ) -> ExportedArtifact:
-        """Compares a staged artifact with the Keras model, and moves it to ``path``.
+        """Compares an artifact from :meth:`staged` with the Keras model, and moves it to ``path``.
 
         Args:
-            artifact: from :meth:`staged`.
-            path: where it is kept.
-            seconds: that making it took.
             max_drop: points of top-1 that it may lose.
 
         Raises:
             ArtifactRejectedError: it is too far from the Keras model.
         """
-        parity = self.reference.compare(artifact.path)
-        check_accepted(
-            path,
-            artifact.sidecar,
-            parity,
-            max_drop=max_drop,
-            allow_drop=self.options.allow_drop,
-            progress=self.progress,
-        )
-        moved = move_artifact(artifact, path)
+        parity, allow_drop = self.reference.compare(artifact.path), self.options.allow_drop
+        check_accepted(path, artifact.sidecar, parity, max_drop=max_drop, allow_drop=allow_drop, progress=self.progress)
         return describe_artifact(
-            moved,
+            move_artifact(artifact, path),
             kept=False,
             parity=parity,
             delegation=find_undelegated(path) if path.suffix == ".tflite" else None,
@@ -220,7 +180,6 @@ class ArtifactMaker:
         )
 
     def _choose_validation(self) -> tuple[Sample, ...]:
-        """Chooses a class-balanced sample of the validation split."""
         samples = self.splits.validation
         return choose_balanced(samples, [sample.label for sample in samples], PARITY_IMAGES, self.manifest.seed)
 
@@ -237,14 +196,10 @@ class ArtifactMaker:
 
     @cached_property
     def _quantized(self) -> QuantizedModel:
-        from tledge.export.tfmot import train_quantized
-
         return train_quantized(self.model, self.splits, self._tuning, progress=self.progress)
 
     @property
     def _tuning(self) -> TuningOptions:
-        from tledge.export.tfmot import TuningOptions
-
         return TuningOptions(
             size=self.manifest.input_size,
             resize=self.manifest.resize,
@@ -259,12 +214,7 @@ class ArtifactMaker:
 
     def _reference(self, model: Any, samples: tuple[Sample, ...]) -> Reference:
         return Reference.of_model(
-            model,
-            self.splits,
-            split="validation",
-            samples=samples,
-            size=self.manifest.input_size,
-            resize=self.manifest.resize,
+            model, self.splits, samples, size=self.manifest.input_size, resize=self.manifest.resize
         )
 
     def _describe(self, path: Path, recipe: Recipe, float_layers: tuple[str, ...]) -> Sidecar:

@@ -20,12 +20,8 @@ def load_calibration(
     """Loads a class-balanced sample of the training split.
 
     Args:
-        splits: the run's splits; the validation and test splits are not read.
         images: number of images; all of the split where it has fewer.
-        seed: of the sample.
         size: (height, width).
-        resize: the resize rule.
-        progress: shows the images loaded.
 
     Returns:
         The images, uint8 (n, height, width, 3), and their record for the sidecar.

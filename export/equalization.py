@@ -1,9 +1,8 @@
 """Brings channels to one range before they are quantized together.
 
-An activation tensor has one scale for all its channels. After the first convolution of MobileNetV2 some channels reach
-6 and others 0.5, which leaves 20 of 255 steps for the latter, and the next depthwise convolution amplifies exactly
-these. Scaling such a channel up in the first convolution and down in the depthwise one leaves the float model unchanged
-and uses all steps. Nothing is lost in the depthwise weights, which have a scale for each channel.
+An activation tensor has one scale for all its channels, which leaves few steps for the small ones. Scaling such a
+channel up in a convolution and down in the depthwise one behind it leaves the float model unchanged and uses all steps.
+Nothing is lost in the depthwise weights, which have a scale for each channel.
 
 Source: Nagel et al., Data-free quantization through weight equalization and bias correction, arXiv 1906.04721,
 section 4.1; here with the activations' ranges on the calibration images, and only up to the limit of a ReLU6.

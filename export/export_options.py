@@ -39,10 +39,7 @@ class ExportOptions:
         (), "tflite, onnx; separate several by commas.", group="Artifacts", default_text="both", flag="format"
     )
     calibration_images: int = option(
-        200,
-        "Training photos to calibrate int8 and int16x8 on.",
-        group="Artifacts",
-        allowed=Limits(least=1),
+        200, "Training photos to calibrate int8 and int16x8 on.", group="Artifacts", allowed=Limits(least=1)
     )
     cpu: str = option(
         "any",

@@ -21,11 +21,8 @@ class ExportedArtifact(Record):
     """One artifact that an export made or found.
 
     Attributes:
-        path: the model file.
         format: "tflite" or "onnx".
-        recipe: its quantization.
         size: bytes.
-        sha256: of the file.
         kept: whether it existed before and was left unchanged.
         parity: with the Keras model, on validation photos; None for one that was kept.
         compressed_size: bytes after DEFLATE, of a pruned model.
@@ -46,17 +43,12 @@ class ExportedArtifact(Record):
     float_layers: tuple[str, ...] = ()
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the fields as a dictionary that JSON can hold."""
-        return {**super().to_dict(), "path": str(self.path)}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """One artifact that a search tried.
 
     Attributes:
-        recipe: its quantization.
         float_layers: layers that were left in float32.
         drop: points of top-1 lost against the Keras model on the validation split.
         size: bytes.
@@ -80,7 +72,6 @@ class MaxDropSearch(Record):
         format: "tflite" or "onnx".
         max_drop: points of top-1 that may be lost.
         images: photos of the validation split.
-        trials: in order.
         sensitivity: by layer, the power of the noise in the logits when this layer alone is quantized, as a fraction of
             the logits' power; the largest first. Empty if no layer had to stay in float32.
         chosen: the name of the artifact.
@@ -106,17 +97,11 @@ class ExportRecord(Record, version=1):
     artifacts: tuple[ExportedArtifact, ...]
     searches: tuple[MaxDropSearch, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the fields, and the schema version, as a dictionary that JSON can hold."""
-        return {**super().to_dict(), "artifacts": [artifact.to_dict() for artifact in self.artifacts]}
-
 
 def describe_artifact(artifact: Artifact, *, kept: bool, sparse: bool = False, **found: Any) -> ExportedArtifact:
     """Describes an artifact for the record.
 
     Args:
-        artifact: the artifact, where it is kept.
-        kept: whether it existed before.
         sparse: whether to measure its compressed size.
         found: other attributes of ``ExportedArtifact``.
     """

@@ -1,8 +1,7 @@
 """The last dense layer, which an 8-bit model keeps in float32 if that costs little.
 
-A head that was fitted to similar features has large weights of both signs, whose products nearly cancel. The rounding
-errors of its weights, up to half a step of the largest weight, do not cancel. Neither do the rounding errors of the
-pooled features, most of which are small.
+A head that was fitted to similar features has large weights of both signs, whose products nearly cancel; the rounding
+errors of the weights and of the pooled features do not.
 """
 
 from __future__ import annotations
@@ -24,11 +23,7 @@ def is_small_head(head: int, others: int) -> bool:
 
 
 def float_head(model: Any) -> frozenset[str]:
-    """Returns the name of the dense layer that gives the logits, if it is small; no name otherwise.
-
-    Args:
-        model: a ``keras.Model`` to logits.
-    """
+    """Returns the name of the dense layer that gives a model's logits, if it is small; no name otherwise."""
     import keras
 
     head = model.layers[-1]
@@ -39,11 +34,7 @@ def float_head(model: Any) -> frozenset[str]:
 
 
 def float_tail(model: Any) -> frozenset[str]:
-    """Returns the names of a head that stays float32 and of the pooling before it, whose means are not rounded then.
-
-    Args:
-        model: a ``keras.Model`` to logits.
-    """
+    """Returns the names of a head that stays float32 and of the pooling before it, whose means are not rounded then."""
     import keras
 
     head = float_head(model)

@@ -59,7 +59,6 @@ def add_to_outputs(layer: Any, norm: Any | None, shift: Floats) -> None:
     """Adds a constant to each output channel of a layer, in its bias or in that of the folded norm behind it.
 
     Args:
-        layer: a convolution or a dense layer.
         norm: the batch norm behind it; None if the layer has a bias.
         shift: (output channels,).
     """
@@ -71,13 +70,7 @@ def add_to_outputs(layer: Any, norm: Any | None, shift: Floats) -> None:
 
 
 def scale_outputs(layer: Any, norm: Any | None, factors: Floats) -> None:
-    """Multiplies each output channel of a convolution and of the folded norm behind it.
-
-    Args:
-        layer: the convolution.
-        norm: the batch norm behind it, if any.
-        factors: (output channels,).
-    """
+    """Multiplies each output channel of a convolution and of the folded norm behind it by ``factors``, (channels,)."""
     kernel, *bias = layer.get_weights()
     layer.set_weights([kernel * _along(layer, kernel, factors), *(values * factors for values in bias)])
     if norm is not None:

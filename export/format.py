@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tledge.core.errors import ConversionError, TledgeError
+from tledge.core.errors import ConversionError, TledgeError, first_line
 from tledge.core.registry import Registry
 from tledge.export.recipes import Recipe
 
@@ -19,10 +19,7 @@ class Quantizer(ABC):
 
     @abstractmethod
     def quantize(self, float_layers: frozenset[str]) -> bytes:
-        """Returns a model file.
-
-        Args:
-            float_layers: names of the Keras layers that stay float32.
+        """Returns a model file in which the Keras layers of these names stay float32.
 
         Raises:
             ConversionError: a layer is not found in the converted model.
@@ -33,7 +30,6 @@ class Format(ABC):
     """A kind of model file.
 
     Attributes:
-        recipes: the names of the supported recipes.
         modules: top-level modules that the conversion imports.
         distributions: packages whose versions the sidecar records.
     """
@@ -62,27 +58,17 @@ class Format(ABC):
 
     @abstractmethod
     def quantizer(self, calibration: CalibratedModel, cpu: str = "any") -> Quantizer:
-        """Returns a quantizer for the recipe ``int8``, which can leave layers in float32.
-
-        Args:
-            calibration: the model with its calibration images.
-            cpu: one of ``core.cpu.CPUS``.
-        """
+        """Returns a quantizer for the recipe ``int8``, which can leave layers in float32."""
 
 
 FORMATS = Registry[Format]("tledge.export.formats", "format", "FORMAT", Format)
 
 
 def call_converter(kind: str, recipe: str, convert: Callable[[], bytes]) -> bytes:
-    """Calls a converter, and returns what it returns.
-
-    Args:
-        kind: the format, for the error message.
-        recipe: the recipe, for the error message.
-        convert: calls the converter.
+    """Returns what a converter returns.
 
     Raises:
-        ConversionError: the converter raised an error of its own.
+        ConversionError: the converter raised an error of its own; the message names the format and the recipe.
         TledgeError: as the converter raised it.
     """
     try:
@@ -91,9 +77,5 @@ def call_converter(kind: str, recipe: str, convert: Callable[[], bytes]) -> byte
         raise
     except Exception as error:  # the converters' exception classes have no common base
         raise ConversionError(
-            f"{kind} cannot express this model in {recipe}: {_first_line(error)}; try another recipe or format"
+            f"cannot convert this model to {kind} in {recipe}: {first_line(error)}; try another recipe or format"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -28,10 +28,9 @@ def damped(correlation: Floats) -> Floats:
 
 
 def round_weights(weights: Floats, correlation: Floats, levels: int) -> tuple[Floats, Floats]:
-    """Rounds weights to an integer grid so that the outputs change as little as possible.
+    """Rounds weights to an integer grid, those of the largest inputs first.
 
-    The weights of the largest inputs are rounded first. Those that follow, and finally the bias, compensate the error
-    of each.
+    The weights that follow, and finally the bias, compensate the error of each.
 
     Args:
         weights: (groups, fan-in, out).

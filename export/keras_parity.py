@@ -1,4 +1,4 @@
-"""How close an artifact's logits are to those of the Keras model it was exported from."""
+"""How close an artifact's logits are to those of its Keras model, and whether that is close enough to keep it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,32 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core.cores import usable_cores
-from tledge.core.cpu import CpuWarning
+from tledge.core.cpu import CpuWarning, mismatch
 from tledge.core.errors import ConversionError
 from tledge.core.image_batches import batches, map_ahead
 from tledge.core.images import Pixels
+from tledge.core.progress import Progress
 from tledge.core.records import Record
+from tledge.core.sidecar import Sidecar
 from tledge.core.splits import Sample, Splits
 from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.runtime import default_target
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Logits
+from tledge.export.recipes import LARGEST_DROP, Recipe, find_recipe
 
 BATCH_SIZE = 32
+
+LOST_PHOTOS = 1.5
+"""With the usual limit, losing fewer photos than this never rejects an artifact, however few photos there are."""
+
+ROUNDING = 1e-9
+"""Points of top-1 that floating-point arithmetic may add to a drop."""
+
+
+class ArtifactRejectedError(ConversionError):
+    """An artifact was not kept, since its logits are too far from the Keras model's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +48,11 @@ class Parity(Record):
     """An artifact's predictions compared with those of the Keras model, on the same photos.
 
     Attributes:
-        split: the split of the photos.
-        images: number of photos.
         agreement: the fraction of photos for which both predict the same class.
         agreement_interval: its 95% Wilson interval.
         largest_difference: between two logits of the same photo and class.
         signal_to_noise: the power of the Keras model's logits over the power of the differences, in dB. The mean of
             each photo's logits is subtracted first, since no prediction depends on it. None without a difference.
-        top1: of the artifact.
-        keras_top1: of the Keras model.
         recall_change: by class name, the change in the fraction of its photos that are classified correctly; classes
             without photos are left out.
     """
@@ -74,16 +83,12 @@ class Reference:
     """Photos with the Keras model's logits.
 
     Attributes:
-        splits: the run's splits.
-        split: the name of the photos' split ("validation").
-        samples: the photos.
+        samples: photos of the validation split.
         size: (height, width).
-        resize: the resize rule.
         logits: the Keras model's, float32 (photos, classes).
     """
 
     splits: Splits
-    split: str
     samples: tuple[Sample, ...]
     size: tuple[int, int]
     resize: str
@@ -91,20 +96,9 @@ class Reference:
 
     @classmethod
     def of_model(
-        cls,
-        model: Any,
-        splits: Splits,
-        *,
-        split: str,
-        samples: tuple[Sample, ...],
-        size: tuple[int, int],
-        resize: str,
+        cls, model: Any, splits: Splits, samples: tuple[Sample, ...], *, size: tuple[int, int], resize: str
     ) -> Reference:
-        """Runs a Keras model over photos.
-
-        Args:
-            model: from float32 RGB pixel values 0 to 255 (N, height, width, 3) to logits.
-            splits, split, samples, size, resize: as the attributes.
+        """Runs a Keras model, from float32 RGB pixel values 0 to 255 (N, height, width, 3) to logits, on photos.
 
         Raises:
             RunError, ImageError: a photo is missing, has changed, or is unreadable.
@@ -114,7 +108,7 @@ class Reference:
             np.asarray(model.predict_on_batch(pixels.astype(np.float32)), np.float32)
             for pixels in batches(splits.paths(samples), size, resize, BATCH_SIZE)
         ]
-        return cls(splits, split, samples, size, resize, np.concatenate(found))
+        return cls(splits, samples, size, resize, np.concatenate(found))
 
     def first(self, images: int) -> Reference:
         """Returns a reference of the first ``images`` photos."""
@@ -146,10 +140,7 @@ class Reference:
         return self.compare_logits(logits)
 
     def compare_logits(self, logits: Logits) -> Parity:
-        """Compares logits of the same photos.
-
-        Args:
-            logits: float32 (photos, classes).
+        """Compares logits, float32 (photos, classes), of the same photos.
 
         Raises:
             ConversionError: some are not finite.
@@ -169,7 +160,7 @@ class Reference:
         }
         agreeing = int(np.count_nonzero(predicted == expected))
         return Parity(
-            split=self.split,
+            split="validation",
             images=len(labels),
             agreement=agreeing / len(labels),
             agreement_interval=wilson_interval(agreeing, len(labels)),
@@ -178,6 +169,47 @@ class Reference:
             top1=float(np.mean(predicted == labels)),
             keras_top1=float(np.mean(expected == labels)),
             recall_change=recall_change,
+        )
+
+
+def rejection_reasons(recipe: Recipe, parity: Parity, max_drop: float) -> list[str]:
+    """Returns why an artifact is rejected, each reason as part of a sentence; nothing if it is accepted.
+
+    Args:
+        max_drop: points of top-1 that it may lose. With ``LARGEST_DROP`` a single photo is never too much.
+    """
+    reasons = []
+    if parity.drop > max_drop + ROUNDING and (parity.lost > LOST_PHOTOS or max_drop < LARGEST_DROP):
+        reasons.append(f"it loses {parity.drop:.1f} points of top-1 (limit {max_drop:g})")
+    ratio, floor = parity.signal_to_noise, recipe.floor
+    if floor is not None and ratio is not None and ratio < floor:
+        reasons.append(f"the signal-to-noise ratio of its logits is {ratio:.0f} dB (limit {floor:g})")
+    return reasons
+
+
+def check_accepted(
+    path: Path, sidecar: Sidecar, parity: Parity, *, max_drop: float, allow_drop: bool, progress: Progress
+) -> None:
+    """Checks that an artifact may be kept as ``path``; it may in any case with ``allow_drop``.
+
+    An artifact for another kind of CPU is accepted with a warning, since its 8-bit products saturate on this machine.
+
+    Raises:
+        ArtifactRejectedError: it is too far from the Keras model.
+    """
+    recipe = find_recipe(sidecar.recipe)
+    reasons = rejection_reasons(recipe, parity, max_drop)
+    if mismatch(sidecar.cpu):
+        progress.warn(
+            f"{path.name} is for {sidecar.cpu}: 8-bit products saturate on this CPU, so figures measured here do not"
+            " apply to the device, and the artifact was kept without checking them"
+        )
+    elif reasons and not allow_drop:
+        kept = "; the existing file is unchanged" if path.exists() else ""
+        advice = "`max_drop`, more `calibration_images`, or float16" if recipe.calibrated else "another recipe"
+        raise ArtifactRejectedError(
+            f"{path.name} was not kept: on {parity.images} {parity.split} photos {' and '.join(reasons)}; agreement"
+            f" with Keras {parity.agreement:.3f}; try {advice}; or pass `allow_drop=True` to keep it{kept}"
         )
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tledge.core.artifact import Artifact
 from tledge.core.errors import ConversionError
-from tledge.export.acceptance import rejection_reasons
 from tledge.export.artifact_maker import ArtifactMaker
 from tledge.export.export_record import ExportedArtifact, MaxDropSearch, Trial
 from tledge.export.format import Quantizer, call_converter
+from tledge.export.keras_parity import rejection_reasons
 from tledge.export.median_latency import median_latencies
 from tledge.export.recipes import Recipe, find_recipe
 
@@ -38,9 +38,6 @@ def search_artifact(
     """Finds and saves the best artifact of one format that loses no more top-1 than allowed.
 
     Args:
-        maker: of the run.
-        kind: the format.
-        candidates: the recipes to try.
         max_drop: points of top-1 that it may lose against the Keras model on the validation split.
 
     Raises:
@@ -56,7 +53,7 @@ def search_artifact(
         if not accepted:
             least = f"; the best loses {min(trial.drop for trial in trials):.2f}" if trials else ""
             raise ConversionError(
-                f"no {kind} artifact in 8 bits loses at most {max_drop:g} points of top-1 on {photos} validation"
+                f"no 8-bit {kind} artifact loses at most {max_drop:g} points of top-1 on {photos} validation"
                 f" photos{least}: allow more, or `export(quantize='float16')`"
             )
         measured = median_latencies([artifact.path for artifact in accepted.values()])
@@ -95,13 +92,9 @@ class _Search:
     """The trials of one search.
 
     Args:
-        maker: of the run.
-        kind: the format.
-        max_drop: points of top-1 that may be lost.
         stack: keeps the accepted artifacts until it closes.
 
     Attributes:
-        trials: all trials, in order.
         accepted: the artifacts that lose no more than allowed, by the index of their trial.
     """
 
@@ -136,7 +129,7 @@ class _Search:
                 layers = tuple(name for name, _ in sensitivity[:count])
                 content = call_converter(self._kind, "int8", partial(quantizer.quantize, frozenset(layers)))
                 trial = self._try(content, find_recipe("int8"), layers)
-                step.advance(1, f"{count} in float32 lose {trial.drop:.2f} points")
+                step.advance(1, f"{count} in float32: loses {trial.drop:.2f} points")
                 if trial.kept:
                     break
         return sensitivity

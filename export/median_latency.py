@@ -54,8 +54,7 @@ def _measure(paths: Sequence[str], progress: Progress) -> list[float]:
                 started = time.perf_counter()
                 classifier.logits(image)
                 row[index] = time.perf_counter() - started
-    medians: list[float] = (1000 * np.median(samples[WARM_UP_ROUNDS:], axis=0)).tolist()
-    return medians
+    return list((1000 * np.median(samples[WARM_UP_ROUNDS:], axis=0)).tolist())
 
 
 if __name__ == "__main__":

@@ -37,7 +37,6 @@ class OnnxQuantizer(Quantizer):
     """An ONNX model with the ranges of its activations.
 
     Args:
-        calibration: the Keras model with its calibration images.
         convert: converts a Keras model to an ``onnx.ModelProto`` from uint8 ``image`` to float32 ``logits``, with
             batch norms folded.
         levels: the largest integer of a weight, 1 to 127.
@@ -71,8 +70,7 @@ class OnnxQuantizer(Quantizer):
         for node in convolutions:
             graph.store_weights(node, self._levels, of_inputs[node.name])
         graph.store_head(self._levels, floats)
-        content: bytes = graph.finish().SerializeToString()
-        return content
+        return bytes(graph.finish().SerializeToString())
 
     @cached_property
     def _unrounded(self) -> Any:
@@ -94,7 +92,7 @@ class OnnxQuantizer(Quantizer):
     @cached_property
     def _nodes(self) -> dict[str, str]:
         """Names of nodes by Keras layer, matched by their weights: tf2onnx does not keep all layer names."""
-        weights = {weight.name: numpy_helper.to_array(weight) for weight in self._model.graph.initializer}
+        weights = _weights_of(self._model)
         free = {node.name: weights[node.input[1]] for node in products(self._model)}
         nodes = {}
         for layer in self._keras.layers:
@@ -124,11 +122,13 @@ def _onnx_kernel(layer: Any) -> npt.NDArray[np.float32] | None:
     return kernel.transpose(3, 2, 0, 1) if isinstance(layer, keras.layers.Conv2D) else kernel
 
 
+def _weights_of(model: Any) -> dict[str, npt.NDArray[Any]]:
+    return {weight.name: numpy_helper.to_array(weight) for weight in model.graph.initializer}
+
+
 def _take_weights(model: Any, other: Any, names: frozenset[str]) -> None:
     """Gives some nodes the weights and biases that they have in another model with the same graph."""
-    weights, others = (
-        {weight.name: numpy_helper.to_array(weight) for weight in one.graph.initializer} for one in (model, other)
-    )
+    weights, others = _weights_of(model), _weights_of(other)
     for node, other_node in zip(products(model), products(other), strict=True):
         if node.name not in names:
             continue
@@ -156,8 +156,4 @@ def _observe(model: Any, names: list[str], pixels: set[str], calibration: Pixels
     def values(batch: Pixels) -> dict[str, npt.NDArray[np.float32]]:
         return dict(zip(names, session.run(names, {image: batch}), strict=True))
 
-    darkest = np.zeros_like(calibration[:1])
-    extremes = session.run(names, {image: np.concatenate([darkest, darkest + 255])})
-    return observe(values, calibration) | {
-        name: Range(0.0, 0.0).widened(found) for name, found in zip(names, extremes, strict=True) if name in pixels
-    }
+    return observe(values, calibration, pixels)

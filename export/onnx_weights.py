@@ -25,10 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def store_as_float16(model: Any) -> Any:
-    """Stores every large weight as float16.
-
-    Args:
-        model: an ``onnx.ModelProto``, changed in place and returned.
+    """Stores every large weight of an ``onnx.ModelProto`` as float16, in place; returns the model.
 
     Raises:
         ConversionError: a weight is too large for float16.
@@ -44,10 +41,9 @@ def store_as_float16(model: Any) -> Any:
 
 
 def store_as_int8(model: Any) -> Any:
-    """Stores the weights of convolutions and matrix products as int8, symmetric, one scale per output channel.
+    """Stores the weights of convolutions and matrix products as int8, in place; returns the model.
 
-    Args:
-        model: an ``onnx.ModelProto``, changed in place and returned.
+    The integers are symmetric, with one scale per output channel.
     """
     axes = {node.input[1]: output_axis(node) for node in model.graph.node if node.op_type in PRODUCTS}
     restoring = []

@@ -81,14 +81,8 @@ class QdqGraph:
 
     def moving(self, integers: set[str]) -> list[Any]:
         """Returns the nodes between two integer tensors whose output has their input's scale."""
-        return [
-            node
-            for node in self._model.graph.node
-            if node.op_type in MOVING
-            and node.op_type != "Concat"
-            and node.input[0] in integers
-            and node.output[0] in integers
-        ]
+        moves = [node for node in self._model.graph.node if node.op_type in MOVING and node.op_type != "Concat"]
+        return [node for node in moves if node.input[0] in integers and node.output[0] in integers]
 
     def quantize_activation(self, name: str, found: Range) -> None:
         """Inserts QuantizeLinear and DequantizeLinear between a tensor and all its consumers."""
@@ -108,7 +102,6 @@ class QdqGraph:
         """Stores a convolution's weights as int8 and its bias as int32.
 
         Args:
-            node: the convolution.
             levels: the largest integer of a weight.
             activations: the range of the convolution's input.
         """

@@ -5,7 +5,7 @@ Source: Nagel et al., A white paper on neural network quantization, arXiv 2106.0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -102,19 +102,26 @@ class Histogram:
         return Range(float(lows[row]), float(highs[column]))
 
 
-def observe(values: Callable[[Pixels], Mapping[Name, Values]], calibration: Pixels) -> dict[Name, Range]:
+def observe(
+    values: Callable[[Pixels], Mapping[Name, Values]], calibration: Pixels, pixels: Collection[Name] = ()
+) -> dict[Name, Range]:
     """Returns the best range of each tensor on the calibration images.
 
     Args:
         values: runs a float model on uint8 (n, height, width, 3) and returns tensors by name; it is called with each
             image once, ``BATCH`` at a time.
         calibration: uint8 (n, height, width, 3).
+        pixels: tensors that hold scaled pixels; their ranges reach exactly from the value of 0 to that of 255.
     """
     histograms: dict[Name, Histogram] = {}
     for start in range(0, len(calibration), BATCH):
         for name, found in values(calibration[start : start + BATCH]).items():
             histograms.setdefault(name, Histogram(Range(0.0, 0.0))).add(found)
-    return {name: histogram.best_range() for name, histogram in histograms.items()}
+    ranges = {name: histogram.best_range() for name, histogram in histograms.items()}
+    if pixels:
+        extremes = np.stack([np.zeros_like(calibration[0]), np.full_like(calibration[0], 255)])
+        ranges |= {name: Range(0.0, 0.0).widened(found) for name, found in values(extremes).items() if name in pixels}
+    return ranges
 
 
 def _clipping_error(

@@ -1,14 +1,4 @@
-"""Quantization recipes, by the names that ``export(quantize=...)`` takes.
-
-| recipe  | weights           | activations                            | calibration | lowest signal-to-noise    |
-|---------|-------------------|----------------------------------------|-------------|---------------------------|
-| float32 | float32           | float32                                |             | 60 dB                     |
-| float16 | float16           | float32                                |             | 30 dB                     |
-| int16x8 | int8, per channel | int16 (TFLite)                         | yes         | 20 dB                     |
-| int8    | int8, per channel | int8 (TFLite) or uint8 (ONNX)          | yes         | 15 dB                     |
-| dynamic | int8              | float32, integers at run time (TFLite) |             | 15 dB                     |
-| qat     | as int8, trained with fake quantization | the same         | training    |                           |
-"""
+"""Quantization recipes, by the names that ``export(quantize=...)`` takes."""
 
 from __future__ import annotations
 
@@ -23,7 +13,6 @@ class Recipe:
     """How the numbers of a model are stored and computed.
 
     Attributes:
-        name: the name that users type.
         floor: the lowest signal-to-noise ratio of an accepted artifact's logits against the Keras model's, in dB.
             Unlike agreement, it does not depend on how clearly a model prefers one class on a given task. None where
             training changes the predictions.
@@ -39,11 +28,11 @@ class Recipe:
 
 RECIPES = (
     Recipe("float32", 60),
-    Recipe("float16", 30),
-    Recipe("dynamic", 15),
-    Recipe("int16x8", 20, calibrated=True),
-    Recipe("int8", 15, calibrated=True),
-    Recipe("qat", calibrated=True, trained=True),
+    Recipe("float16", 30),  # float16 weights; float32 activations
+    Recipe("dynamic", 15),  # int8 weights; float32 activations, integers at run time in TFLite
+    Recipe("int16x8", 20, calibrated=True),  # int8 weights per channel; int16 activations (TFLite)
+    Recipe("int8", 15, calibrated=True),  # int8 weights per channel; int8 (TFLite) or uint8 (ONNX) activations
+    Recipe("qat", calibrated=True, trained=True),  # as int8, trained with fake quantization
 )
 """All recipes, in the order in which they are shown."""
 
@@ -52,11 +41,7 @@ LARGEST_DROP = 5.0
 
 
 def find_recipe(name: str) -> Recipe:
-    """Returns the recipe of that name.
-
-    Raises:
-        UnknownNameError: there is no such recipe.
-    """
+    """Returns the recipe of that name; raises UnknownNameError if there is none."""
     (recipe,) = parse_recipes([name])
     return recipe
 

@@ -1,26 +1,58 @@
-"""Rewrites the graph of a converted TFLite file, so that it takes pixels and runs faster. Imports LiteRT."""
+"""Reads and writes TFLite files; rewrites a converted one so that it takes pixels and runs faster. Imports LiteRT."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from tledge.core.errors import ConversionError
-from tledge.export.tflite_file import pack_model, unpack_model
+
+ALIGNMENT = 16
+"""Alignment of a model's constants in bytes: ``force_align`` of Buffer.data in schema.fbs, which ``Pack`` ignores."""
+
+
+def unpack_model(model: bytes) -> Any:
+    """Reads a TFLite file into a ``ModelT`` of LiteRT's schema, whose constants are views of the file's bytes.
+
+    Raises:
+        ConversionError: the constants are outside the FlatBuffer, as in models over 2 GB.
+    """
+    unpacked = schema.ModelT.InitFromPackedBuf(model)
+    if any(buffer.offset > 1 for buffer in unpacked.buffers):
+        raise ConversionError("a TFLite model over 2 GB cannot be rewritten; export a smaller backbone")
+    return unpacked
+
+
+def pack_model(model: Any) -> bytes:
+    """Writes a ``ModelT`` as a TFLite file, with its constants aligned for a memory map."""
+    model.buffers = [_AlignedBuffer(data=buffer.data) for buffer in model.buffers]
+    size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    builder = flatbuffers.Builder(size + 2**20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    def Pack(self, builder: Any) -> int:  # noqa: N802 - the name that ModelT calls
+        if self.data is None:
+            return int(super().Pack(builder))
+        data = np.asarray(self.data, np.uint8).tobytes()
+        builder.StartVector(1, len(data), ALIGNMENT)
+        builder.head -= len(data)
+        builder.Bytes[builder.head : builder.head + len(data)] = data
+        vector = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, vector)
+        return int(schema.BufferEnd(builder))
 
 
 def finish(converted: bytes) -> bytes:
-    """Makes a converted model take uint8 pixels and any batch size, and avoid slow kernels.
-
-    Args:
-        converted: a TFLite file from float32 pixel values (1, height, width, 3).
-
-    Returns:
-        The same model from uint8 pixels.
+    """Makes a converted model, from float32 (1, height, width, 3), take uint8 and any batch size, and run faster.
 
     Raises:
         ConversionError: the input has another type.
@@ -78,7 +110,7 @@ def open_batch(model: Any) -> None:
     restores it.
     """
     graph = model.subgraphs[0]
-    for operator, (values, shape, *_) in _operators(model, "RESHAPE"):
+    for operator, (values, shape, *_) in operators(model, "RESHAPE"):
         lengths = _constant(model, shape)
         if lengths is None or not lengths.size or lengths.min() < 1 or _constant(model, values) is not None:
             continue
@@ -97,7 +129,7 @@ def open_batch(model: Any) -> None:
 
 def _is_only_summed(model: Any, tensor: int) -> bool:
     consumers = [operator for operator in model.subgraphs[0].operators if tensor in operator.inputs]
-    sums = [operator for operator, _ in _operators(model, "ADD", "SUB", "MUL") if tensor in operator.inputs]
+    sums = [operator for operator, _ in operators(model, "ADD", "SUB", "MUL") if tensor in operator.inputs]
     return len(sums) == len(consumers) > 0
 
 
@@ -107,7 +139,7 @@ def _narrow_biases(model: Any) -> None:
     With int16 activations LiteRT has a fast kernel for 32-bit biases and a simple loop for 64-bit ones (``conv.cc``,
     ``EvalQuantizedPerChannel16x8``): MobileNetV2 takes a third of the time and gives the same logits.
     """
-    for operator, (_, kernel, *rest) in _operators(model, "CONV_2D", "FULLY_CONNECTED"):
+    for operator, (_, kernel, *rest) in operators(model, "CONV_2D", "FULLY_CONNECTED"):
         biases = _constant(model, rest[0]) if rest and rest[0] is not None else None
         weights = _constant(model, kernel)
         if biases is None or weights is None or biases.dtype != np.int64:
@@ -123,7 +155,7 @@ def _widen_depthwise_kernels(model: Any) -> None:
 
     They are a small part of a model's weights. With them, XNNPACK runs the whole model of the recipe ``dynamic``.
     """
-    for _, (values, kernel, *_) in _operators(model, "DEPTHWISE_CONV_2D"):
+    for _, (values, kernel, *_) in operators(model, "DEPTHWISE_CONV_2D"):
         weights = _constant(model, kernel)
         if values.type == schema.TensorType.FLOAT32 and weights is not None and weights.dtype == np.int8:
             scale = np.asarray(kernel.quantization.scale, np.float32)
@@ -132,7 +164,7 @@ def _widen_depthwise_kernels(model: Any) -> None:
             kernel.quantization = None
 
 
-def _operators(model: Any, *names: str) -> Iterator[tuple[Any, list[Any]]]:
+def operators(model: Any, *names: str) -> Iterator[tuple[Any, list[Any]]]:
     """Yields the operators of some kinds with their input tensors, None for an optional one left out."""
     graph = model.subgraphs[0]
     codes = {getattr(schema.BuiltinOperator, name) for name in names}

@@ -1,8 +1,7 @@
 """Writes TensorFlow Lite Metadata: a description of a model's input, its output and its classes inside the model.
 
-The metadata are a second FlatBuffer, ``ModelMetadata``, in the buffer that the model's metadata entry "TFLITE_METADATA"
-names. The file of labels that they refer to is a member of the ZIP archive appended to the model
-(``core/sidecar_storage.py``). Android Studio, MediaPipe and Netron read them.
+Android Studio, MediaPipe and Netron read this second FlatBuffer, in the buffer of the model's metadata entry. The file
+of labels that it names is a member of the ZIP archive appended to the model (``core/sidecar_storage.py``).
 
 Sources: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata; the slots of the tables are those of
 metadata_schema.fbs (tflite-support, tensorflow_lite_support/metadata), those of the model are schema.fbs (LiteRT).
@@ -11,6 +10,7 @@ metadata_schema.fbs (tflite-support, tensorflow_lite_support/metadata), those of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tledge.core.errors import ConversionError
 from tledge.core.sidecar_storage import LABELS
-from tledge.export.tflite_file import pack_model, unpack_model
+from tledge.export.tflite_graph import pack_model, unpack_model
 
 ENTRY = "TFLITE_METADATA"
 PARSER_VERSION = "1.0.0"
@@ -29,6 +29,8 @@ _TENSOR_AXIS_LABELS = 2  # AssociatedFileType
 _RGB = 1  # ColorSpaceType
 _IMAGE_PROPERTIES = 2  # in the union ContentProperties
 _NORMALIZATION_OPTIONS = 1  # in the union ProcessUnitOptions
+
+_NOTHING: Mapping[int, int] = MappingProxyType({})
 
 
 def add_metadata(model: bytes, class_names: Sequence[str], *, name: str = "", description: str = "") -> bytes:
@@ -75,23 +77,18 @@ def _set_entry(model: Any, content: Any) -> None:
 
 def _write_metadata(name: str, description: str, size: tuple[int, int]) -> bytes:
     builder = flatbuffers.Builder(1024)
-    graph = _write_table(
-        builder,
-        references={
-            2: _write_references(builder, [_write_image(builder, size)]),  # input_tensor_metadata
-            3: _write_references(builder, [_write_logits(builder)]),  # output_tensor_metadata
-        },
-    )
-    model = _write_table(
-        builder,
-        references={
-            0: builder.CreateString(name),
-            1: builder.CreateString(description),
-            3: _write_references(builder, [graph]),  # subgraph_metadata
-            7: builder.CreateString(PARSER_VERSION),  # min_parser_version
-        },
-    )
-    builder.Finish(model, b"M001")
+    tensors = {
+        2: _write_references(builder, [_write_image(builder, size)]),  # input_tensor_metadata
+        3: _write_references(builder, [_write_logits(builder)]),  # output_tensor_metadata
+    }
+    graph = _write_table(builder, tensors)
+    fields = {
+        0: builder.CreateString(name),
+        1: builder.CreateString(description),
+        3: _write_references(builder, [graph]),  # subgraph_metadata
+        7: builder.CreateString(PARSER_VERSION),  # min_parser_version
+    }
+    builder.Finish(_write_table(builder, fields), b"M001")
     return bytes(builder.Output())
 
 
@@ -99,57 +96,48 @@ def _write_image(builder: Any, size: tuple[int, int]) -> int:
     """Writes the TensorMetadata of the input."""
     height, width = size
     default_size = _write_table(builder, numbers={0: width, 1: height})  # ImageSize
-    properties = _write_table(builder, kinds={0: _RGB}, references={1: default_size})  # ImageProperties
-    content = _write_table(builder, kinds={0: _IMAGE_PROPERTIES}, references={1: properties})  # Content
+    properties = _write_table(builder, {1: default_size}, kinds={0: _RGB})  # ImageProperties
+    content = _write_table(builder, {1: properties}, kinds={0: _IMAGE_PROPERTIES})  # Content
     mean, deviation = _write_floats(builder, [0.0]), _write_floats(builder, [1.0])
-    normalization = _write_table(builder, references={0: mean, 1: deviation})  # NormalizationOptions
-    unit = _write_table(builder, kinds={0: _NORMALIZATION_OPTIONS}, references={1: normalization})  # ProcessUnit
+    normalization = _write_table(builder, {0: mean, 1: deviation})  # NormalizationOptions
+    unit = _write_table(builder, {1: normalization}, kinds={0: _NORMALIZATION_OPTIONS})  # ProcessUnit
     largest, smallest = _write_floats(builder, [255.0]), _write_floats(builder, [0.0])
-    return _write_table(
-        builder,
-        references={
-            0: builder.CreateString("image"),
-            1: builder.CreateString("RGB pixel values from 0 to 255"),
-            3: content,
-            4: _write_references(builder, [unit]),  # process_units
-            5: _write_table(builder, references={0: largest, 1: smallest}),  # stats
-        },
-    )
+    fields = {
+        0: builder.CreateString("image"),
+        1: builder.CreateString("RGB pixel values from 0 to 255"),
+        3: content,
+        4: _write_references(builder, [unit]),  # process_units
+        5: _write_table(builder, {0: largest, 1: smallest}),  # stats
+    }
+    return _write_table(builder, fields)
 
 
 def _write_logits(builder: Any) -> int:
     """Writes the TensorMetadata of the output."""
-    labels = _write_table(
-        builder,
-        kinds={2: _TENSOR_AXIS_LABELS},
-        references={0: builder.CreateString(LABELS), 1: builder.CreateString("the class of each logit, one a line")},
-    )
-    return _write_table(
-        builder,
-        references={
-            0: builder.CreateString("logits"),
-            1: builder.CreateString("one logit per class; their softmax is the probabilities"),
-            6: _write_references(builder, [labels]),  # associated_files
-        },
-    )
+    file = {0: builder.CreateString(LABELS), 1: builder.CreateString("the class of each logit, one a line")}
+    labels = _write_table(builder, file, kinds={2: _TENSOR_AXIS_LABELS})
+    fields = {
+        0: builder.CreateString("logits"),
+        1: builder.CreateString("one logit per class; their softmax is the probabilities"),
+        6: _write_references(builder, [labels]),  # associated_files
+    }
+    return _write_table(builder, fields)
 
 
 def _write_table(
     builder: Any,
+    references: Mapping[int, int] = _NOTHING,
     *,
-    kinds: Mapping[int, int] | None = None,
-    numbers: Mapping[int, int] | None = None,
-    references: Mapping[int, int] | None = None,
+    kinds: Mapping[int, int] = _NOTHING,
+    numbers: Mapping[int, int] = _NOTHING,
 ) -> int:
     """Writes a table.
 
     Args:
-        builder: of the FlatBuffer.
-        kinds: enumerations of one byte, by the slots of their fields.
+        references: offsets of strings, vectors and tables, by the slots of their fields.
+        kinds: enumerations of one byte, by slot.
         numbers: uint32 numbers, by slot.
-        references: offsets of strings, vectors and tables, by slot.
     """
-    kinds, numbers, references = kinds or {}, numbers or {}, references or {}
     builder.StartObject(1 + max([*kinds, *numbers, *references]))
     for slot, offset in references.items():
         builder.PrependUOffsetTRelativeSlot(slot, offset, 0)

@@ -12,18 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from ai_edge_litert.schema_py_generated import BuiltinOperator
 from tensorflow.lite.python.convert import mlir_quantize
 
 from tledge.core.cores import usable_cores
 from tledge.core.errors import ConversionError
 from tledge.core.images import Pixels
-from tledge.export.concrete_function import freeze
+from tledge.export.concrete_function import make_converter
 from tledge.export.float_head import float_tail
 from tledge.export.format import Quantizer
-from tledge.export.ranges import Range, observe
-from tledge.export.tflite_file import pack_model, unpack_model
-from tledge.export.tflite_graph import finish, open_batch
+from tledge.export.ranges import observe
+from tledge.export.tflite_graph import finish, open_batch, operators, pack_model, unpack_model
 
 if TYPE_CHECKING:
     from tledge.export.weight_calibration import CalibratedModel
@@ -33,11 +31,7 @@ LEVELS = 127
 
 
 class TFLiteQuantizer(Quantizer):
-    """A converted model with the ranges of its activations, before quantization.
-
-    Args:
-        calibration: the Keras model with its calibration images.
-    """
+    """A converted model with the ranges of its activations, before quantization."""
 
     def __init__(self, calibration: CalibratedModel) -> None:
         model = calibration.rounded(LEVELS)
@@ -108,12 +102,6 @@ def _numbered(model: Any) -> Any:
     return numbered
 
 
-def make_converter(model: Any) -> Any:
-    """Returns a converter of a model's inference from float32 ``image`` (1, height, width, 3) to ``logits``."""
-    function = freeze(model, "float32", batch=1)
-    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], tf.Module())
-
-
 def make_calibrating_converter(model: Any, calibration: Pixels) -> Any:
     """Returns a converter that also quantizes, with ranges measured on uint8 (n, height, width, 3) images."""
     converter = make_converter(model)
@@ -133,7 +121,6 @@ def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
     opened = unpack_model(calibrated)
     open_batch(opened)
     graph = model.subgraphs[0]
-    scaled = _pixel_tensors(model)
     image = int(graph.inputs[0])
     ranged = [
         index
@@ -160,9 +147,7 @@ def _with_best_ranges(calibrated: bytes, calibration: Pixels) -> bytes:
         interpreter.invoke()
         return {index: interpreter.get_tensor(index) for index in ranged}
 
-    extremes = np.stack([np.zeros_like(calibration[0]), np.full_like(calibration[0], 255)])
-    exact = {index: Range(0.0, 0.0).widened(found) for index, found in values(extremes).items() if index in scaled}
-    for index, found in {**observe(values, calibration), **exact}.items():
+    for index, found in observe(values, calibration, _pixel_tensors(model)).items():
         graph.tensors[index].quantization.min = [found.low]
         graph.tensors[index].quantization.max = [found.high]
     return pack_model(model)
@@ -176,19 +161,11 @@ def _pixel_tensors(model: Any) -> set[int]:
     """Returns the tensors that hold the image's pixels, scaled or not."""
     graph = model.subgraphs[0]
     found = {int(index) for index in graph.inputs}
-    for operator in graph.operators:
+    for operator, _ in operators(model, "MUL", "ADD", "SUB"):
         given = {int(index) for index in operator.inputs if model.buffers[graph.tensors[index].buffer].data is None}
-        if given and given <= found and _is_scaling(model, operator):
+        if given and given <= found:
             found |= {int(index) for index in operator.outputs}
     return found
-
-
-def _is_scaling(model: Any, operator: Any) -> bool:
-    return model.operatorCodes[operator.opcodeIndex].builtinCode in (
-        BuiltinOperator.MUL,
-        BuiltinOperator.ADD,
-        BuiltinOperator.SUB,
-    )
 
 
 def _representative(calibration: Pixels) -> Iterator[list[Any]]:

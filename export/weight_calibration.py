@@ -1,11 +1,9 @@
 """Rounds the kernels of a Keras model so that each layer's outputs change as little as possible. Imports Keras.
 
-When every weight is rounded to the nearest integer, errors add up where inputs are correlated, as pixels are: in the
-first convolution of MobileNetV2 this costs more agreement than quantizing all activations. Here weights are rounded one
-after the other (``export.gptq``). The weights that follow and the bias compensate the error of each, according to the
-correlation of the layer's inputs on the calibration images.
-
-Convolutions are matrix products over patches; a depthwise convolution is one product per channel.
+When every weight is rounded to the nearest integer, errors add up where inputs are correlated, as pixels are. Here
+weights are rounded one after the other (``export.gptq``); those that follow and the bias compensate the error of each,
+according to the correlation of the layer's inputs on the calibration images. Convolutions are matrix products over
+patches; a depthwise convolution is one product per channel.
 """
 
 from __future__ import annotations
@@ -41,9 +39,6 @@ class CalibratedModel:
     Args:
         model: a flat ``keras.Model`` from float32 pixel values (N, height, width, 3).
         pixels: uint8 (n, height, width, 3).
-
-    Attributes:
-        pixels: the calibration images.
     """
 
     def __init__(self, model: Any, pixels: Pixels) -> None:
@@ -58,9 +53,6 @@ class CalibratedModel:
 
         Args:
             levels: the largest integer of the grid: 127 for int8.
-
-        Returns:
-            A ``keras.Model`` of the same graph.
         """
         prepared, correlations = self._prepared
         rounded = _copy(prepared)
@@ -193,10 +185,9 @@ def _round_kernel(layer: Any, correlation: Floats, levels: int) -> tuple[Any, An
     """Returns a layer's kernel on the grid, and what to add to its bias, (output channels,)."""
     kernel = layer.get_weights()[0]
     if isinstance(layer, keras.layers.DepthwiseConv2D):  # (height, width, channels, multiplier)
-        by_group = kernel.reshape(-1, *kernel.shape[2:]).transpose(1, 0, 2)
-        rounded, shift = round_weights(by_group.astype(np.float64), correlation, levels)
-        rounded = rounded.transpose(1, 0, 2)
+        by_group = kernel.reshape(-1, *kernel.shape[2:])
     else:
-        by_group = kernel.reshape(1, -1, kernel.shape[-1])
-        rounded, shift = round_weights(by_group.astype(np.float64), correlation, levels)
+        by_group = kernel.reshape(-1, 1, kernel.shape[-1])
+    rounded, shift = round_weights(by_group.transpose(1, 0, 2).astype(np.float64), correlation, levels)
+    rounded = rounded.transpose(1, 0, 2)
     return rounded.reshape(kernel.shape).astype(np.float32), shift.reshape(-1).astype(np.float32)

@@ -64,8 +64,8 @@ class Machine:
     """How a machine was during one benchmark.
 
     Attributes:
-        speed: what everything takes as a multiple of what it takes at its best; the yardstick tells.
-        unseen: the same, of models alone: a neighbour on the memory's bus, which the yardstick does not tell.
+        speed: what everything takes as a multiple of what it takes at its best; the reference workload tells.
+        unseen: the same, of models alone: a neighbour on the memory's bus, which the reference workload does not tell.
         environment: its record.
     """
 
@@ -137,7 +137,7 @@ def _measure(
     answers[: planted.wrong] ^= 1
     busy = 0.4 if planted.noisy else 0.0
     conditions = Conditions(
-        load=busy, steal=0.0, mhz=2400.0, governor="", temperature=None, throttled=None, yardstick=1.0
+        load=busy, steal=0.0, mhz=2400.0, governor="", temperature=None, throttled=None, reference_time=1.0
     )
     content = file.read_bytes()
     return CellResult(
@@ -152,7 +152,7 @@ def _measure(
         batch_sizes=np.array([1, 8]),
         throughputs=np.stack([1000 / medians, 1200 / medians], axis=1),
         conditions=tuple(
-            replace(conditions, yardstick=8.0 * speed * wobble)
+            replace(conditions, reference_time=8.0 * speed * wobble)
             for speed, wobble in zip(speeds, np.exp(rng.normal(0, 0.005, rounds)), strict=True)
         ),
         provider="XNNPACK",

@@ -147,7 +147,7 @@ def _result(cell: Made, labels: Classes, classes: int, rng: np.random.Generator)
                 governor="performance",
                 temperature=51.0 + number,
                 throttled=False,
-                yardstick=2.31 + 0.01 * number,
+                reference_time=2.31 + 0.01 * number,
             )
             for number in range(ROUNDS)
         ),

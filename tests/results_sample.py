@@ -16,7 +16,7 @@ from tledge.bench.results.workload import Model
 from tledge.core.measurement import Measurement
 from tledge.edge_runtime.target import Target
 
-QUIET = Conditions(load=0.0, steal=0.0, mhz=None, governor="", temperature=None, throttled=None, yardstick=2.0)
+QUIET = Conditions(load=0.0, steal=0.0, mhz=None, governor="", temperature=None, throttled=None, reference_time=2.0)
 
 
 def measurement(metric: str, value: float, **fields: Any) -> Measurement:

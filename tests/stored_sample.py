@@ -30,7 +30,7 @@ PI = Environment(
     python="3.11.2",
     packages={"tledge": "0.1.0", "numpy": "2.0.0"},
 )
-QUIET = Conditions(load=0.0, steal=0.0, mhz=None, governor="", temperature=None, throttled=None, yardstick=1.0)
+QUIET = Conditions(load=0.0, steal=0.0, mhz=None, governor="", temperature=None, throttled=None, reference_time=1.0)
 SETTINGS = BenchSettings(
     version="0.1.0",
     began="2026-11-24T10:00:00+00:00",
@@ -98,7 +98,7 @@ def raw_samples(
         energy_source="",
         batch_sizes=np.array([1, 8]),
         throughputs=np.array(throughputs or [[100.0, 200.0]] * rounds),
-        conditions=tuple(replace(QUIET, yardstick=time) for time in times),
+        conditions=tuple(replace(QUIET, reference_time=time) for time in times),
         provider="XNNPACK",
         artifact_sha256=sha256,
         environment=PI.to_dict(),

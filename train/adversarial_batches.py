@@ -12,7 +12,7 @@ import keras
 from tledge.attacks.losses import cross_entropy
 from tledge.attacks.threat_model import WHITE
 from tledge.train.backend import draw_noise, gradient_of, stateless_scope
-from tledge.train.perturbation_radius import ramp_factor, scale_radius
+from tledge.train.step_schedules import ramp_factor, scale_radius
 
 STEP = 1.25
 """Length of the step, in radii of the ball: algorithm 3 and section 5 of Wong et al."""
@@ -22,7 +22,7 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
     """A classifier that is trained on attacked photos; see :func:`perturb`.
 
     The radius of each photo is drawn uniformly between 0 and 1.5 eps, and less early in training; see
-    ``train.perturbation_radius``.
+    ``train.step_schedules``.
 
     Args:
         model: the classifier, from pixel values 0 to 255, (N, height, width, 3), to logits, (N, classes). Its layers
@@ -65,7 +65,6 @@ def perturb(model: Any, pixels: Any, labels: Any, *, radius: Any, seed: int, num
         pixels: 0 to 255, (N, height, width, 3).
         labels: one-hot, (N, classes).
         radius: the largest change, in pixel values; one number, or (N, 1, 1, 1).
-        seed: the seed of the random start.
         number: a whole number; the same seed and number give the same start.
 
     Returns:

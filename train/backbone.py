@@ -1,10 +1,12 @@
-"""The description of a backbone; each module in ``train/backbones`` holds one."""
+"""The description of a backbone and its preprocessing; each module in ``train/backbones`` holds one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.registry import Registry
@@ -13,6 +15,9 @@ LARGEST_IMAGE_SIZE = 1024
 """Pixels. A training batch of larger images does not fit in memory."""
 
 LARGEST_ALPHA = 4.0
+
+IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+"""Mean blue, green and red of the ImageNet photos, 0 to 255, which Caffe's models subtract."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +28,22 @@ class Backbone:
         application: the name of its function in ``keras.applications``.
         preprocess: takes RGB pixel values 0 to 255, (N, height, width, 3), and returns what the network was trained
             on. It adds Keras layers, so that preprocessing is part of the graph.
-        minimum_image_size: the smallest height and width, in pixels.
-        default_image_size: the image size of the published weights, in pixels.
         full_learning_rate: the peak learning rate for training every layer from random weights.
         stages: the first layer of each stage, from the image on; a stage halves the feature map.
+        reference: the paper.
+        minimum_image_size: the smallest height and width, in pixels.
+        default_image_size: the image size of the published weights, in pixels.
         widths: the width multipliers (``alpha``) with ImageNet weights; empty if the family has one width.
         options: other arguments of its function in ``keras.applications``.
-        reference: the paper.
     """
 
     application: str
     preprocess: Callable[[Any], Any]
-    minimum_image_size: int
-    default_image_size: int
     full_learning_rate: float
     stages: tuple[str, ...]
     reference: str
+    minimum_image_size: int = 32
+    default_image_size: int = 224
     widths: tuple[float, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -52,12 +57,7 @@ class Backbone:
             )
 
     def check_alpha(self, alpha: float, *, imagenet: bool) -> None:
-        """Raises OptionError if the family does not have that width, or no ImageNet weights for it.
-
-        Args:
-            alpha: the width multiplier.
-            imagenet: whether ImageNet weights are needed.
-        """
+        """Raises OptionError if the family does not have that width, or lacks ImageNet weights that are needed."""
         if not self.widths:
             if alpha != 1.0:
                 raise OptionError(f"{self.application} has one width; received `alpha={alpha:g}`: leave it out")
@@ -124,6 +124,27 @@ class Backbone:
 
         width = {"alpha": alpha} if self.widths else {}
         return getattr(keras.applications, self.application)(include_top=False, **width, **self.options, **options)
+
+
+def scale_to_plus_minus_one(pixels: Any) -> Any:
+    """Converts RGB 0..255 to RGB -1..1 ("tf" mode of ``keras.applications``): the MobileNets and ResNet V2."""
+    import keras
+
+    return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_to_plus_minus_one")(pixels)
+
+
+def subtract_mean_bgr(pixels: Any) -> Any:
+    """Converts RGB 0..255 to BGR minus the ImageNet mean ("caffe" mode of ``keras.applications``): ResNet V1 and VGG.
+
+    A frozen 1 x 1 convolution does both exactly: it multiplies by 0 and 1, and adds once. Every runtime has a fast
+    kernel for it, but not for a reversed slice.
+    """
+    import keras
+
+    swap = keras.layers.Conv2D(3, 1, trainable=False, name="subtract_mean_bgr")
+    converted = swap(pixels)
+    swap.set_weights([np.eye(3, dtype=np.float32)[::-1].reshape(1, 1, 3, 3), -np.array(IMAGENET_MEAN_BGR, np.float32)])
+    return converted
 
 
 BACKBONES = Registry[Backbone]("tledge.train.backbones", "backbone", "BACKBONE", Backbone)

@@ -13,9 +13,7 @@ from typing import Any
 import keras
 
 from tledge.core.cores import usable_cores
-from tledge.core.errors import OptionError
-
-_NAMES = {"tensorflow": "TensorFlow", "jax": "JAX"}
+from tledge.core.errors import OptionError, first_line
 
 
 def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coordinator: str | None = None) -> None:
@@ -23,7 +21,6 @@ def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coo
 
     Args:
         devices: devices of each host; on a CPU, its cores are divided into that many virtual devices.
-        hosts: number of hosts that train together.
         host: the index of this host, from 0.
         coordinator: "address:port" of the first host.
 
@@ -32,9 +29,7 @@ def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coo
     """
     if hosts > 1:
         if keras.backend.backend() != "jax":
-            raise OptionError(
-                f"several hosts train together on JAX; Keras runs on {_name()} here: set KERAS_BACKEND=jax"
-            )
+            raise OptionError(f"training on several hosts needs JAX; Keras runs on {_name()}: set KERAS_BACKEND=jax")
         _join_hosts(hosts, host, str(coordinator))
     if devices is not None and devices > 1:
         _split_cpu(devices)
@@ -51,8 +46,9 @@ def _join_hosts(hosts: int, host: int, coordinator: str) -> None:
     try:
         keras.distribution.initialize(job_addresses=coordinator, num_processes=hosts, process_id=host)
     except (RuntimeError, ValueError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise OptionError(f"host {host} of {hosts} cannot connect to the others at {coordinator}: {reason}") from error
+        raise OptionError(
+            f"host {host} of {hosts} cannot connect to the others at {coordinator}: {first_line(error)}"
+        ) from error
 
 
 def _split_cpu(devices: int) -> None:
@@ -74,7 +70,7 @@ def _split_cpu(devices: int) -> None:
 
 def _name() -> str:
     backend = str(keras.backend.backend())
-    return _NAMES.get(backend, backend)
+    return {"tensorflow": "TensorFlow", "jax": "JAX"}.get(backend, backend)
 
 
 def device_kind() -> str:
@@ -109,7 +105,6 @@ def stateless_scope(model: Any, state: Sequence[Any]) -> AbstractContextManager[
     """Returns a context in which the variables of a model have the values passed to a training step.
 
     Args:
-        model: a compiled model.
         state: the arguments of the training step besides the batch: none on TensorFlow; on JAX the values of all
             variables, in groups.
     """
@@ -139,7 +134,6 @@ def draw_noise(shape: Any, seed: int, number: Any) -> Any:
     """Returns random values, uniform from -1 to 1; for use within a compiled step.
 
     Args:
-        shape: the shape of the result.
         seed: 0 to 2**32 - 1.
         number: an integer or an integer tensor; the same seed and number give the same values.
     """
@@ -158,10 +152,6 @@ class Devices:
 
     Args:
         count: devices of this host; None for every GPU or TPU, or one CPU.
-        hosts: number of hosts that train together.
-
-    Attributes:
-        count: devices of this host.
 
     Raises:
         OptionError: this host has fewer devices.
@@ -173,11 +163,10 @@ class Devices:
             count = 1 if device_kind() == "CPU" else len(found)
         if count > len(found):
             raise OptionError(f"`devices={count}`: this machine has {len(found)} ({', '.join(found)})")
-        self.count = count
-        self._shared = count > 1 or hosts > 1
+        self.count: int = count
         self._strategy: Any = None
         self._distribution: Any = None
-        if not self._shared:
+        if count == hosts == 1:
             return
         if keras.backend.backend() == "jax":
             every = keras.distribution.list_devices(device_kind().lower())

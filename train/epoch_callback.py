@@ -1,9 +1,11 @@
-"""What happens after each epoch: validation, the best weights, the checkpoint, early stopping. Imports Keras."""
+"""A phase of epochs, and what follows each: validation, best weights, checkpoint, early stopping. Imports Keras."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +13,70 @@ import keras
 
 from tledge.attacks.loss_gradients import GradientModel
 from tledge.core.progress import Step
-from tledge.train.attacked_evaluation import evaluate_under_attack
+from tledge.core.splits import Splits
+from tledge.train.backend import Devices
 from tledge.train.best_weights import BestWeights, Weights
-from tledge.train.checkpoint import Checkpoint
 from tledge.train.data.loaded_batches import LoadedBatches
-from tledge.train.data.training_batches import TrainingBatches
-from tledge.train.epoch_phase import EpochPhase
-from tledge.train.evaluation import ValidationResult, evaluate
-from tledge.train.history import describe_validation
-from tledge.train.inference import ResizeRule
-from tledge.train.sparkline import sparkline
+from tledge.train.data.training_batches import Floats, TrainingBatches
+from tledge.train.evaluation import ValidationResult, evaluate, evaluate_under_attack
+from tledge.train.history import FINE_TUNE, FULL, Epoch, describe_validation, sparkline
+from tledge.train.resume import Checkpoint
+from tledge.train.train_settings import Settings
 from tledge.train.trainable_model import averaged_weights
 
 LOSS_CHECK_INTERVAL = 20
 """Steps between two checks of the loss; each check waits for the device."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class EpochPhase:
+    """Fine-tuning or full training.
+
+    Attributes:
+        class_weights: float32 (classes,), the weight of a photo of each class.
+        checkpoint: the file that is replaced after each epoch; None for no checkpoints.
+        earlier: the epochs of earlier phases.
+        on_epoch: called with each epoch's row.
+    """
+
+    splits: Splits
+    settings: Settings
+    class_weights: Floats
+    devices: Devices
+    checkpoint: Path | None
+    earlier: tuple[Epoch, ...]
+    on_epoch: Callable[[Epoch], None]
+
+    @property
+    def name(self) -> str:
+        """The name of the phase in the history."""
+        return FINE_TUNE if self.settings.fine_tune else FULL
+
+    def epochs_in(self, history: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
+        """Returns the epochs of this phase."""
+        return tuple(row for row in history if row.phase == self.name)
+
+    def batches(self) -> TrainingBatches:
+        """Returns the training batches of this host."""
+        settings = self.settings
+        return TrainingBatches(
+            splits=self.splits,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            augmentation=settings.augmentation,
+            class_weights=self.class_weights,
+            host=(settings.host, settings.hosts),
+            shares=self.devices.count * settings.hosts,
+            **settings.resize_rule,
+        )
+
+
 class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Validates each epoch on this host's float32 model, and keeps the best weights.
 
     Args:
-        phase: the phase that is trained.
         model: the float32 classifier that is validated.
         checkpoint: the checkpoint that training continues from, if there is one.
-        step: shows progress.
-        batches: the training batches.
 
     Attributes:
         loaded: the batches that Keras reads; to be set before training.
@@ -93,7 +134,10 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self.history = (*self.history, row)
         self.best.update(weights, epoch=epoch + 1, loss=result.loss)
         if phase.checkpoint is not None:
-            self._save(phase.checkpoint)
+            optimizer = [keras.ops.convert_to_numpy(variable) for variable in self.model.optimizer.variables]
+            Checkpoint(
+                history=self.history, weights=self.model.get_weights(), optimizer=optimizer, best=self.best
+            ).save(phase.checkpoint)
         phase.on_epoch(row)
         rows = phase.epochs_in(self.history)
         bars = sparkline([row.val_top1 if row.val_robust_accuracy is None else row.val_robust_accuracy for row in rows])
@@ -120,21 +164,10 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         return self._validate().loss
 
     def _validate(self) -> ValidationResult:
-        settings, splits = self._phase.settings, self._phase.splits
-        rule: ResizeRule = {"size": settings.input_size, "resize": settings.resize}
-        if self._attacked is None or settings.adversarial is None:
+        splits, eps, rule = self._phase.splits, self._phase.settings.adversarial, self._phase.settings.resize_rule
+        if self._attacked is None or eps is None:
             return ValidationResult(evaluate(self._local, splits, "validation", **rule))
-        return ValidationResult(
-            *evaluate_under_attack(self._attacked, splits, "validation", eps=settings.adversarial, **rule)
-        )
-
-    def _save(self, path: Path) -> None:
-        Checkpoint(
-            history=self.history,
-            weights=self.model.get_weights(),
-            optimizer=[keras.ops.convert_to_numpy(variable) for variable in self.model.optimizer.variables],
-            best=self.best,
-        ).save(path)
+        return ValidationResult(*evaluate_under_attack(self._attacked, splits, "validation", eps=eps, **rule))
 
     def _fail(self, loss: float) -> None:
         if not self.failure:

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tledge.core.progress import Progress
-from tledge.train.checkpoint import Checkpoint
-from tledge.train.epoch_callback import EpochCallback
-from tledge.train.epoch_phase import EpochPhase
+from tledge.train.epoch_callback import EpochCallback, EpochPhase
 from tledge.train.history import Epoch, describe_validation
+from tledge.train.resume import Checkpoint
 from tledge.train.trainable_model import build_trainable_model
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochsResult:
-    """The result of a phase of epochs; the model has the best weights.
+    """The result of a phase of epochs, or of a linear probe alone; the model has the best weights.
 
     Attributes:
         history: all epochs, those of earlier phases included.
@@ -28,9 +27,9 @@ class EpochsResult:
         failure: why training could not go on; empty if it finished.
     """
 
-    history: tuple[Epoch, ...]
-    best_epoch: int
-    share: float
+    history: tuple[Epoch, ...] = ()
+    best_epoch: int = 0
+    share: float = 0.0
     failure: str = ""
 
     @property
@@ -51,15 +50,13 @@ def train_epochs(phase: EpochPhase, model: Any, *, checkpoint: Checkpoint | None
     Fine-tuning that is never better than what it started with leaves the model unchanged.
 
     Args:
-        phase: the phase to train.
         model: float32, as ``train.model.build_classifier`` builds it, with the weights to start with.
         checkpoint: the checkpoint to continue from; None to start at the first epoch.
-        progress: shows progress.
     """
     settings = phase.settings
     batches = phase.batches()
     with phase.devices.build_scope():
-        trainable = build_trainable_model(phase, model, batches.steps)
+        trainable = build_trainable_model(settings, model, batches.steps)
         if checkpoint is not None:
             for variable, value in zip(trainable.optimizer.variables, checkpoint.optimizer, strict=True):
                 variable.assign(value)

@@ -1,19 +1,42 @@
-"""The figures of a trained Keras model on a split, overall and by class. Running the model imports Keras."""
+"""Runs a Keras model on photos, unchanged or under a short attack, and computes its figures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from tledge.attacks.goal import Goal
+from tledge.attacks.loss_gradients import GradientModel
+from tledge.attacks.losses import CROSS_ENTROPY
+from tledge.attacks.threat_model import LINF, ThreatModel
+from tledge.core.image_batches import batches
 from tledge.core.progress import Step
 from tledge.core.splits import Splits
 from tledge.core.statistics import expected_calibration_error, wilson_interval
 from tledge.train.history import Epoch
-from tledge.train.inference import predict_photos
+
+BATCH_SIZE = 32
+"""Photos a batch; larger batches do not fit a CPU's caches and are slower."""
+
+ATTACK_STEPS = 3
+
+ATTACK_LENGTH = 2.5
+"""Length of all steps of the attack together, in radii of the ball."""
+
+Logits = npt.NDArray[np.float32]
+
+
+class ResizeRule(TypedDict):
+    """How photos are resized for a model: (height, width), and one of ``core.images.RESIZE_RULES``."""
+
+    size: tuple[int, int]
+    resize: str
 
 
 @dataclass(frozen=True)
@@ -146,6 +169,26 @@ class ValidationResult:
         return replace(row, val_robust_loss=self.attacked.calibrated_loss, val_robust_accuracy=self.attacked.top1)
 
 
+def predict_photos(
+    model: Any, paths: Sequence[Path], *, size: tuple[int, int], resize: str, step: Step | None = None
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Runs a model on photos, in order. The photos of the next batches are decoded meanwhile.
+
+    Args:
+        model: a ``keras.Model`` from pixel values (N, height, width, 3).
+        size: (height, width) of the resized photos.
+
+    Yields:
+        The outputs for the next n photos, float32 (n, outputs).
+    """
+    for pixels in batches(paths, size, resize, BATCH_SIZE):
+        batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), np.float32)  # always the same shape: compiled once
+        batch[: len(pixels)] = pixels
+        yield np.asarray(model.predict_on_batch(batch), np.float32)[: len(pixels)]
+        if step is not None:
+            step.advance(len(pixels))
+
+
 def evaluate(
     model: Any, splits: Splits, split: str, *, size: tuple[int, int], resize: str, step: Step | None = None
 ) -> Evaluation:
@@ -153,15 +196,60 @@ def evaluate(
 
     Args:
         model: a ``keras.Model`` from pixel values to logits.
-        splits: the photos.
         split: "train", "validation" or "test".
         size: (height, width) of the resized photos.
-        resize: the resize rule.
-        step: shows progress.
     """
     samples = splits.samples(split)
     logits = np.concatenate(list(predict_photos(model, splits.paths(samples), size=size, resize=resize, step=step)))
     return Evaluation(logits.astype(np.float64), np.array([sample.label for sample in samples], np.intp))
+
+
+def evaluate_under_attack(
+    model: GradientModel, splits: Splits, split: str, *, eps: int, size: tuple[int, int], resize: str
+) -> tuple[Evaluation, Evaluation]:
+    """Evaluates a model on the photos of a split, unchanged and under a few steps of PGD.
+
+    The attack is short: its robust accuracy is an upper bound, good enough to compare the epochs of a training.
+
+    Source: Madry et al., Towards deep learning models resistant to adversarial attacks, arXiv 1706.06083.
+
+    Args:
+        model, splits, split, size, resize: as in :func:`evaluate`.
+        eps: the radius in the L-infinity norm, in pixel values 0 to 255.
+
+    Returns:
+        The evaluation on the unchanged photos, and under attack. A photo that is misclassified unchanged stays
+        misclassified under attack.
+    """
+    samples = splits.samples(split)
+    labels = np.array([sample.label for sample in samples], np.intp)
+    threat = ThreatModel(LINF, eps)
+    clean, attacked = [], []
+    done = 0
+    for pixels in batches(splits.paths(samples), size, resize, BATCH_SIZE):
+        goal = Goal(labels[done : done + len(pixels)])
+        images = pixels.astype(np.float32)
+        for step in range(ATTACK_STEPS):
+            found = model.gradients(images, goal, CROSS_ENTROPY)
+            if step == 0:
+                clean.append(found.logits)
+            images += ATTACK_LENGTH * eps / ATTACK_STEPS * threat.steepest(found.gradients)
+            images = threat.project(images, pixels)
+        attacked.append(lower_margins(goal, clean[-1], model.logits(threat.round(images, pixels))))
+        done += len(pixels)
+    first, second = (Evaluation(np.concatenate(parts).astype(np.float64), labels) for parts in (clean, attacked))
+    return first, second
+
+
+def lower_margins(goal: Goal, clean: Logits, attacked: Logits) -> Logits:
+    """Returns for each photo the logits that are closer to the attack's goal; the clean ones if both are equally close.
+
+    Args:
+        clean: (N, classes), on the unchanged photos.
+        attacked: (N, classes), on the attacked photos.
+    """
+    closer = goal.margins(attacked) < goal.margins(clean)
+    return np.where(closer[:, np.newaxis], attacked, clean)
 
 
 def _fractions(part: npt.NDArray[np.intp], whole: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:

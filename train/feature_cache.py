@@ -21,8 +21,7 @@ from tledge.core import atomic
 from tledge.core.images import DECODING
 from tledge.core.progress import Step
 from tledge.core.splits import Sample, Splits
-from tledge.train.inference import predict_photos
-from tledge.train.train_settings import Settings
+from tledge.train.evaluation import predict_photos
 
 SHARD = 2048
 """Photos of a file."""
@@ -40,9 +39,7 @@ class FeatureKey:
 
     Attributes:
         data: the fingerprint of the split; see :func:`fingerprint_of`.
-        backbone, alpha: the network and its width.
-        weights: SHA-256 of its weights.
-        image_size, resize: how photos are resized.
+        weights: SHA-256 of the backbone's weights.
         backend: "tensorflow" or "jax"; their features differ slightly.
         decoding: the version of the image decoder, ``core.images.DECODING``.
     """
@@ -107,26 +104,23 @@ class FeatureCache:
         *,
         backbone: Any,
         splits: Splits,
-        settings: Settings,
         step: Step,
     ) -> FeatureSet:
         """Returns the features of samples; those that are not in the cache are computed.
 
         Args:
             key: what the features depend on.
-            samples: the photos.
             backbone: a ``keras.Model`` from pixel values to features (N, channels).
             splits: the splits that the samples belong to.
-            settings: the settings of the run.
-            step: shows progress, for the photos that are not in the cache.
+            step: counts the photos that are not in the cache.
         """
+        size = key.image_size, key.image_size
         files = []
         for start, path in self._paths(key, len(samples)):
             if not path.exists():
                 photos = splits.paths(tuple(samples[start : start + SHARD]))
-                features = np.concatenate(
-                    list(predict_photos(backbone, photos, size=settings.input_size, resize=settings.resize, step=step))
-                )
+                found = predict_photos(backbone, photos, size=size, resize=key.resize, step=step)
+                features = np.concatenate(list(found))
                 with atomic.replacing(path) as temporary:
                     np.save(temporary, features)
             files.append(path)

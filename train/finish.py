@@ -13,45 +13,31 @@ from tledge.core.manifest import RunManifest
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
-from tledge.train.attacked_evaluation import evaluate_under_attack
-from tledge.train.evaluation import evaluate
+from tledge.train.evaluation import evaluate, evaluate_under_attack
 from tledge.train.history import probe_top1, write_history
-from tledge.train.inference import ResizeRule
-from tledge.train.model_writer import DISTRIBUTIONS, save_model
+from tledge.train.model import DISTRIBUTIONS, save_model
 from tledge.train.phases import TrainedClassifier
 from tledge.train.report.evaluation_record import write_evaluation
 from tledge.train.report.model_card import write_model_card
 from tledge.train.report.training_plots import draw_confusion, draw_training_curves
 from tledge.train.resume import UnfinishedRun
+from tledge.train.train_settings import Settings
 
 
 def finish_run(
     run: RunDirectory, unfinished: UnfinishedRun, *, splits: Splits, trained: TrainedClassifier, progress: Progress
 ) -> RunManifest:
-    """Evaluates a trained classifier, saves it, and writes ``run.json`` last.
-
-    Args:
-        run: the run directory.
-        unfinished: the settings that the run was started with.
-        splits: its photos.
-        trained: the classifier.
-        progress: shows progress.
-
-    Returns:
-        The record of the run.
-    """
-    settings = unfinished.settings
-    rule: ResizeRule = {"size": settings.input_size, "resize": settings.resize}
+    """Evaluates a trained classifier, saves it, and writes ``run.json`` last; returns its content."""
+    settings, rule = unfinished.settings, unfinished.settings.resize_rule
     with progress.step("Evaluate", len(splits.validation) + len(splits.test), "photos") as step:
         validation = evaluate(trained.model, splits, "validation", **rule, step=step)
         temperature = validation.temperature
-        _divide_logits(trained.model, temperature)
+        head = trained.model.get_layer("logits")  # calibrated scores, the same predictions
+        head.set_weights([values / temperature for values in head.get_weights()])
         validation = validation.at_temperature(temperature)
         test = evaluate(trained.model, splits, "test", **rule, step=step)
-    robust = (
-        {} if settings.adversarial is None else _robustness(trained.model, splits, eps=settings.adversarial, rule=rule)
-    )
-    write_history(run.history, trained.history)
+    history = trained.epochs.history
+    write_history(run.history, history)
     manifest = RunManifest(
         name=run.path.name,
         created=unfinished.created,
@@ -66,48 +52,37 @@ def finish_run(
         device=trained.device,
         versions=installed_versions(DISTRIBUTIONS),
         metrics={
-            **_metrics(trained),
+            "seconds_training": trained.seconds,
+            "peak_memory": _peak_memory(),
+            "best_epoch": trained.epochs.best_epoch,
+            "best_epoch_share": trained.epochs.share,
             **validation.to_metrics("validation"),
             **test.to_metrics("test"),
-            **probe_top1(trained.history),
-            **robust,
+            **probe_top1(history),
+            **_robustness(trained.model, splits, settings),
             "temperature": temperature,
         },
         model_sha256=save_model(run.model, trained.model, splits.class_names, source_run=run.path.name, **rule),
     )
     write_evaluation(run.evaluation, test, splits.class_names)
     curves, confusion = run.figures / "training.png", run.figures / "confusion.png"
-    draw_training_curves(curves, trained.history)
+    draw_training_curves(curves, history)
     draw_confusion(confusion, test.confusion, splits.class_names)
     figures = (("Loss and top-1 over the epochs", curves), ("Confusion matrix of the test split", confusion))
-    write_model_card(
-        run.model_card, manifest, settings=settings, epochs=trained.history, evaluation=test, figures=figures
-    )
+    write_model_card(run.model_card, manifest, settings=settings, epochs=history, evaluation=test, figures=figures)
     manifest.save(run.manifest_path)
     return manifest
 
 
-def _divide_logits(model: Any, temperature: float) -> None:
-    """Calibrates the scores of a classifier; its predictions stay the same."""
-    head = model.get_layer("logits")
-    head.set_weights([values / temperature for values in head.get_weights()])
-
-
-def _robustness(model: Any, splits: Splits, *, eps: int, rule: ResizeRule) -> Mapping[str, float]:
-    """Returns the accuracy on validation photos under attack, with its 95% interval."""
-    _, attacked = evaluate_under_attack(GradientModel(model), splits, "validation", eps=eps, **rule)
+def _robustness(model: Any, splits: Splits, settings: Settings) -> Mapping[str, float]:
+    """Returns the accuracy on validation photos under attack, with its 95% interval; empty without one."""
+    eps = settings.adversarial
+    if eps is None:
+        return {}
+    _, attacked = evaluate_under_attack(GradientModel(model), splits, "validation", eps=eps, **settings.resize_rule)
     low, high = attacked.top1_interval
     name = "validation_robust_accuracy"
     return {name: attacked.top1, f"{name}_low": low, f"{name}_high": high}
-
-
-def _metrics(trained: TrainedClassifier) -> Mapping[str, float]:
-    return {
-        "seconds_training": trained.seconds,
-        "peak_memory": _peak_memory(),
-        "best_epoch": trained.best_epoch,
-        "best_epoch_share": trained.share,
-    }
 
 
 def _peak_memory() -> float:

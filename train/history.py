@@ -1,7 +1,9 @@
-"""``history.csv``: the loss and accuracy of each epoch of a training."""
+"""``history.csv``: the loss and accuracy of each epoch of a training; and how they are shown in a line of text."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +12,8 @@ from tledge.core import atomic
 
 PROBE, FINE_TUNE, FULL = "linear probe", "fine-tune", "full training"
 """The phases of a training."""
+
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,15 @@ def describe_validation(row: Epoch) -> str:
     return f"val top-1 {row.val_top1:.3f}{attacked}"
 
 
+def sparkline(values: Sequence[float], most: int = 20) -> str:
+    """Returns the last ``most`` values as bars, scaled between the smallest and the largest; "▄" if all are equal."""
+    shown = list(values)[-most:]
+    low, high = min(shown), max(shown)
+    if high == low:
+        return "▄" * len(shown)
+    return "".join(_BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] for value in shown)
+
+
 def probe_top1(epochs: Sequence[Epoch]) -> Mapping[str, float]:
     """Returns the metric ``probe_validation_top1``, of the fit with the lowest loss; empty without a linear probe."""
     fits = [row for row in epochs if row.phase == PROBE]
@@ -56,9 +69,6 @@ def write_history(path: Path, epochs: Sequence[Epoch]) -> None:
     """Writes ``history.csv``: a header and a row for each epoch, without the columns that are empty in every row."""
     names = [field.name for field in fields(Epoch)]
     held = [name for name in names if any(getattr(epoch, name) is not None for epoch in epochs)]
-    rows = [held, *([_cell(getattr(epoch, name)) for name in held] for epoch in epochs)]
-    atomic.write_text(path, "".join(f"{','.join(row)}\n" for row in rows))
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([held, *(map(vars(epoch).get, held) for epoch in epochs)])
+    atomic.write_text(path, text.getvalue())

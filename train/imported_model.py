@@ -18,14 +18,12 @@ from tledge.core.options import takes
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory, create_run
 from tledge.train.data.dataset import read_dataset
-from tledge.train.data.split_draw import draw_splits
 from tledge.train.import_options import ImportOptions
 from tledge.train.keras_file_check import check_keras_file
-from tledge.train.train_api import describe_data, record_data
+from tledge.train.train_api import split_photos
 
 if TYPE_CHECKING:
-    from tledge.train.evaluation import Evaluation
-    from tledge.train.inference import ResizeRule
+    from tledge.train.evaluation import Evaluation, ResizeRule
 
 
 @takes(ImportOptions)
@@ -49,18 +47,10 @@ def import_model(options: ImportOptions) -> RunManifest:
     model, data, runs = Path(options.model), Path(options.data), Path(options.runs)
     check_keras_file(model, trust=options.trust_model)
     dataset = read_dataset(data, progress, skip_broken=options.skip_broken)
-    drawn = draw_splits(
-        dataset,
-        options.seed,
-        validation_fraction=options.validation_fraction,
-        test_fraction=options.test_fraction,
-    )
     stem = re.sub(r"[^\w-]+", "_", model.stem)
     directory = create_run(runs, stem, data.resolve().name, datetime.now().astimezone())
     try:
-        drawn.splits.save(directory.splits_path)
-        record = record_data(dataset, drawn, str(options.data))
-        progress.note("Data", describe_data(record))
+        record = split_photos(directory, dataset, options, progress)
         config = {
             "model": str(model),
             "input_range": options.input_range,
@@ -88,7 +78,7 @@ def _import(
     from tledge.train.backend import describe_device
     from tledge.train.evaluation import evaluate
     from tledge.train.keras_file import read_keras_file
-    from tledge.train.model_writer import DISTRIBUTIONS, save_model
+    from tledge.train.model import DISTRIBUTIONS, save_model
     from tledge.train.report.evaluation_record import write_evaluation
     from tledge.train.report.training_plots import draw_confusion
 

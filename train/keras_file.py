@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tledge.core.errors import ModelError, UnknownNameError
+from tledge.core.errors import ModelError, UnknownNameError, first_line
 from tledge.train.keras_file_check import check_keras_file
 
 INPUT_RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
@@ -23,7 +23,6 @@ def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", tr
 
     Args:
         path: a ``.keras`` or ``.h5`` file.
-        classes: number of classes of the data.
         input_range: the pixel values that the model expects, a key of ``INPUT_RANGES``.
         trust: also load files that can execute code, such as a Lambda layer.
 
@@ -41,7 +40,7 @@ def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", tr
         loaded = keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:  # Keras passes on any error of a layer's constructor
         raise ModelError(
-            f"Keras {keras.__version__} cannot load '{path}': {_first_line(error)}; save it again with this version"
+            f"Keras {keras.__version__} cannot load '{path}': {first_line(error)}; save it again with this version"
         ) from error
     size = _check_input(path, loaded)
     image = keras.Input((*size, 3), name="image", dtype="float32")
@@ -51,7 +50,7 @@ def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", tr
         features, head, end = _split_head(path, loaded, value=value)
         model = keras.Model(image, _logits(path, features, head=head, end=end, classes=classes))
     except ValueError as error:
-        raise ModelError(f"'{path}' cannot be converted to one flat graph: {_first_line(error)}") from error
+        raise ModelError(f"'{path}' cannot be converted to one flat graph: {first_line(error)}") from error
     model.jit_compile = False
     return model
 
@@ -59,9 +58,9 @@ def read_keras_file(path: Path, classes: int, *, input_range: str = "0..255", tr
 def _check_input(path: Path, model: Any) -> tuple[int, int]:
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] != 3:
-        raise ModelError(f"'{path}' takes {shape}, not one RGB image: expected (None, height, width, 3)")
+        raise ModelError(f"'{path}' has the input shape {shape}; expected one RGB image, (None, height, width, 3)")
     if shape[1] is None or shape[2] is None:
-        raise ModelError(f"'{path}' takes images of any size: save it with a fixed height and width")
+        raise ModelError(f"'{path}' has a variable input size; save it with a fixed height and width")
     return int(shape[1]), int(shape[2])
 
 
@@ -78,17 +77,19 @@ def _split_head(path: Path, model: Any, *, value: Any) -> tuple[Any, Any, str]:
     def run(part: Any, taken: Any) -> Any:
         function = part._functional if isinstance(part, keras.Sequential) else part
         if not hasattr(function, "_run_through_graph"):
-            raise ModelError(f"'{path}' is a subclassed model: its graph cannot be read; save a functional one")
+            raise ModelError(
+                f"'{path}' is a subclassed model, whose graph cannot be read; save it as a functional model"
+            )
         outputs = function._run_through_graph([taken], operation_fn=follow)
         if isinstance(outputs, list | tuple) and len(outputs) == 1:
             outputs = outputs[0]
         if not isinstance(outputs, keras.KerasTensor):
-            raise ModelError(f"'{path}' gives several outputs ('{part.name}'), not one row of numbers for each photo")
+            raise ModelError(f"'{path}' has several outputs ('{part.name}'); expected one, of shape (None, classes)")
         return outputs
 
     outputs = run(model, value)
     if len(outputs.shape) != 2:
-        raise ModelError(f"'{path}' gives {outputs.shape}, not one row of numbers for each photo: (None, classes)")
+        raise ModelError(f"'{path}' has the output shape {outputs.shape}; expected (None, classes)")
     last = outputs._keras_history.operation
     end = "softmax" if isinstance(last, keras.layers.Softmax) else ""
     if isinstance(last, keras.layers.Activation) and _activation(last) in ("softmax", "sigmoid", "linear"):
@@ -97,8 +98,8 @@ def _split_head(path: Path, model: Any, *, value: Any) -> tuple[Any, Any, str]:
         last = last._inbound_nodes[-1].input_tensors[0]._keras_history.operation
     if type(last) is not keras.layers.Dense or _activation(last) not in ("softmax", "sigmoid", "linear"):
         raise ModelError(
-            f"'{path}' ends in {type(last).__name__} '{last.name}', not in a Dense layer of logits or probabilities:"
-            " tledge does not support it as an image classifier"
+            f"the last layer of '{path}' is {type(last).__name__} '{last.name}'; expected a Dense layer that outputs"
+            " logits or probabilities"
         )
     return last._inbound_nodes[-1].input_tensors[0], last, end or _activation(last)
 
@@ -119,13 +120,10 @@ def _logits(path: Path, features: Any, *, head: Any, end: str, classes: int) -> 
         bias = [np.concatenate([np.zeros_like(values), values]) for values in bias]
     elif units != classes:
         raise ModelError(
-            f"'{path}' has {units} classes, the data has {classes} folders of photos: pass the data that it"
-            " was trained on"
+            f"'{path}' has {units} classes, the data has {classes}; pass the data that the model was trained on"
         )
     elif end == "sigmoid":
-        raise ModelError(
-            f"'{path}' ends in {units} independent sigmoids: it gives a photo several labels, not one class"
-        )
+        raise ModelError(f"'{path}' outputs {units} independent sigmoids; multi-label classifiers are not supported")
     dense = keras.layers.Dense(classes, use_bias=bool(bias), name="logits", dtype="float32")
     logits = dense(features)
     dense.set_weights([kernel, *bias])
@@ -134,7 +132,3 @@ def _logits(path: Path, features: Any, *, head: Any, end: str, classes: int) -> 
 
 def _activation(layer: Any) -> str:
     return str(getattr(layer.activation, "__name__", layer.activation))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

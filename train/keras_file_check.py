@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tledge.core.errors import ModelError
+from tledge.core.errors import ModelError, first_line
 
 EXECUTES_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "__lambda__")
 
@@ -21,12 +21,7 @@ SAFE_CLASSES = (("keras", "DTypePolicy"), ("keras", "Functional"), ("keras", "Se
 
 
 def check_keras_file(path: Path, *, trust: bool) -> None:
-    """Raises ModelError if a file is no Keras model, or if loading or running it could execute code.
-
-    Args:
-        path: a ``.keras`` or ``.h5`` file.
-        trust: accept files that can execute code.
-    """
+    """Raises ModelError if a file is not a Keras model or, unless ``trust`` is set, if it could execute code."""
     config = _read_config(path)
     if not trust:
         check_config(path, config)
@@ -36,15 +31,14 @@ def check_config(path: Path, config: Any) -> None:
     """Raises ModelError if a model's configuration contains anything but Keras' own layers and functions.
 
     Args:
-        path: the file it came from, for the error message.
         config: the configuration, as :meth:`keras.Model.get_config` serializes it. Its ``compile_config`` (loss and
             optimizer) is not loaded, and therefore not checked.
     """
     for part in _serialized_objects({key: value for key, value in config.items() if key != "compile_config"}):
         if not _is_safe(part):
             raise ModelError(
-                f"'{path}' contains {_describe(part)!r}, which could execute any code: it was not loaded. Replace it"
-                " with Keras' own layers or, if you trust the source of the file, pass `trust_model=True`"
+                f"'{path}' contains {_describe(part)!r}, which can execute arbitrary code: the file was not loaded."
+                " Replace it with Keras' own layers or, if you trust the file's source, pass `trust_model=True`"
             )
 
 
@@ -59,12 +53,11 @@ def _read_config(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("config.json"))
     except FileNotFoundError as error:
-        raise ModelError(f"no model '{path}': pass a .keras or .h5 file that Keras saved") from error
+        raise ModelError(f"no such file: '{path}'; pass a .keras or .h5 file saved by Keras") from error
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(
-            f"'{path}' is no complete Keras model ({reason}): pass a .keras or .h5 file from model.save(), not a file"
-            " of weights alone"
+            f"'{path}' is not a complete Keras model ({first_line(error)}); pass a .keras or .h5 file from"
+            " model.save(), not a weights file"
         ) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tledge.core.progress import Progress, Step
-from tledge.core.splits import Sample, Splits
+from tledge.core.splits import Splits
 from tledge.train.feature_cache import FeatureCache, FeatureKey, Features, fingerprint_of
 from tledge.train.history import Epoch
 from tledge.train.logistic_head import INVERSE_STRENGTHS, fit_head
@@ -31,21 +31,15 @@ def train_linear_probe(
 
     Args:
         model: as ``train.model.build_classifier`` builds it, with the backbone's weights.
-        splits: the photos.
-        settings: the settings of the run.
         class_weights: (classes,), the weight of a photo of each class.
-        weights_sha256: SHA-256 of the backbone's weights.
-        cache: the folder of the feature cache.
-        progress: shows progress.
 
     Returns:
         A row for each fit of the head, with another penalty each.
     """
     backbone = feature_extractor(model)
     store = FeatureCache(cache)
-
-    def key(samples: tuple[Sample, ...]) -> FeatureKey:
-        return FeatureKey(
+    keys = {
+        samples: FeatureKey(
             data=fingerprint_of(samples),
             backbone=settings.backbone,
             alpha=settings.alpha,
@@ -54,14 +48,13 @@ def train_linear_probe(
             resize=settings.resize,
             backend=keras.backend.backend(),
         )
-
-    keys = {samples: key(samples) for samples in (splits.train, splits.validation)}
+        for samples in (splits.train, splits.validation)
+    }
     missing = sum(store.missing(key, samples) for samples, key in keys.items())
     described = progress.step("Linear probe: features", missing, "photos") if missing else nullcontext(Step())
     with described as step:
         train, validation = (
-            store.compute(key, samples, backbone=backbone, splits=splits, settings=settings, step=step)
-            for samples, key in keys.items()
+            store.compute(key, samples, backbone=backbone, splits=splits, step=step) for samples, key in keys.items()
         )
     if missing == 0:
         progress.note("Features", "from the cache of an earlier run")

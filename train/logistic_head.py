@@ -61,8 +61,6 @@ def fit_head(
     MobileNet. Mean and deviation are then folded into its weights.
 
     Args:
-        train: the features to fit it to.
-        validation: the features to choose the penalty on.
         class_weights: (classes,), the weight of a photo of each class.
         passes: the maximum number of passes over the training features for each penalty.
         on_fit: called with the row of each fit.

@@ -1,13 +1,21 @@
-"""The classifier: preprocessing, backbone and head in one flat graph. Imports Keras."""
+"""The classifier: preprocessing, backbone and head in one flat graph, and its file. Imports Keras."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import keras
 
+from tledge.core.artifact import write_artifact
+from tledge.core.environment import installed_versions
+from tledge.core.sidecar import Sidecar
 from tledge.train.backbone import Backbone
 from tledge.train.backend import should_jit_compile
+
+DISTRIBUTIONS = ("tledge", "keras", "tensorflow", "jax", "numpy", "pillow", "scipy")
+"""Distributions whose versions a run records."""
 
 
 def build_classifier(backbone: Backbone, image_size: int, classes: int, *, alpha: float = 1.0) -> Any:
@@ -17,9 +25,6 @@ def build_classifier(backbone: Backbone, image_size: int, classes: int, *, alpha
     everything else has Keras' current precision (``keras.config.dtype_policy``).
 
     Args:
-        backbone: the backbone.
-        image_size: height and width in pixels.
-        classes: number of classes.
         alpha: the backbone's width multiplier.
 
     Returns:
@@ -57,3 +62,27 @@ def freeze_before(model: Any, first_layer: str) -> None:
     for layer in model.layers:
         trainable = trainable or layer.name == first_layer
         layer.trainable = trainable and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def save_model(
+    path: Path, model: Any, class_names: tuple[str, ...], *, size: tuple[int, int], resize: str, source_run: str
+) -> str:
+    """Writes a ``.keras`` file with its sidecar, without the optimizer's state; returns the file's SHA-256.
+
+    Args:
+        class_names: the class of each logit.
+        size: (height, width) of its input.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        plain = Path(folder) / "model.keras"
+        keras.Model(model.input, model.output).save(plain)
+        content = plain.read_bytes()
+    sidecar = Sidecar(
+        class_names=class_names,
+        input_size=size,
+        resize=resize,
+        recipe="float32",
+        source_run=source_run,
+        versions=installed_versions(DISTRIBUTIONS),
+    )
+    return write_artifact(path, content, sidecar).sha256

@@ -16,18 +16,13 @@ from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
 from tledge.train.backbone import BACKBONES
 from tledge.train.backend import Devices, configure_backend, describe_device
-from tledge.train.checkpoint import Checkpoint
-from tledge.train.class_weights import compute_class_weights
-from tledge.train.data.training_batches import check_shares
-from tledge.train.epoch_phase import EpochPhase
-from tledge.train.epochs import train_epochs
-from tledge.train.history import Epoch
+from tledge.train.data.training_batches import check_shares, compute_class_weights
+from tledge.train.epoch_callback import EpochPhase
+from tledge.train.epochs import EpochsResult, train_epochs
 from tledge.train.linear_probe import train_linear_probe
-from tledge.train.model import build_classifier, copy_weights
-from tledge.train.model_writer import save_model
+from tledge.train.model import build_classifier, copy_weights, save_model
 from tledge.train.report.tensorboard import EventLog
-from tledge.train.resume import UnfinishedRun, unfinished_path
-from tledge.train.train_settings import Settings
+from tledge.train.resume import Checkpoint, UnfinishedRun, unfinished_path
 from tledge.train.weights import build_with_weights
 
 
@@ -39,18 +34,14 @@ class TrainedClassifier:
         model: float32, as ``train.model.build_classifier`` builds it, with the best weights.
         weights: the weights of the backbone before training.
         device: the backend and devices, as a text.
-        history: all epochs.
-        best_epoch: the epoch of the last phase whose weights the model has; 0 for those that the phase started with.
-        share: the share of that epoch's weights; the rest is the linear probe's.
+        epochs: the result of the last phase.
         seconds: from the first photo to the last epoch, in this process.
     """
 
     model: Any
     weights: WeightsRecord
     device: str
-    history: tuple[Epoch, ...]
-    best_epoch: int
-    share: float
+    epochs: EpochsResult
     seconds: float
 
 
@@ -58,12 +49,6 @@ def train_phases(
     run: RunDirectory, unfinished: UnfinishedRun, *, splits: Splits, progress: Progress
 ) -> TrainedClassifier:
     """Trains a classifier; a run that was interrupted continues at its last epoch.
-
-    Args:
-        run: the run directory.
-        unfinished: the settings that the run was started with.
-        splits: its photos.
-        progress: shows progress.
 
     Raises:
         TrainingError: the loss became infinite or NaN. The best weights until then are saved, if there are any.
@@ -73,14 +58,17 @@ def train_phases(
     settings = unfinished.settings
     if unfinished.backend != keras.backend.backend():
         raise RunError(
-            f"'{run.path}' was started on {unfinished.backend}, and Keras runs on {keras.backend.backend()} here: set"
-            f" KERAS_BACKEND={unfinished.backend}"
+            f"'{run.path}' was started with the backend {unfinished.backend}; Keras runs on"
+            f" {keras.backend.backend()}: set KERAS_BACKEND={unfinished.backend}"
         )
     configure_backend(settings.devices, hosts=settings.hosts, host=settings.host, coordinator=settings.coordinator)
     keras.utils.set_random_seed(settings.seed)
     devices = Devices(settings.devices, settings.hosts)
     check_shares(devices.count * settings.hosts, batch_size=settings.batch_size, photos=len(splits.train))
-    model, weights = _build(settings, len(splits.class_names))
+    backbone = BACKBONES.load(settings.backbone)
+    network, weights = build_with_weights(backbone, settings.image_size, weights=settings.weights, alpha=settings.alpha)
+    model = build_classifier(backbone, settings.image_size, len(splits.class_names), alpha=settings.alpha)
+    copy_weights(model, network)
     device = describe_device(devices.count, settings.hosts)
     width = f" x {settings.alpha:g}" if settings.alpha != 1 else ""
     progress.note(
@@ -95,7 +83,7 @@ def train_phases(
     checkpoint = Checkpoint.load(path)
     events = EventLog(run.tensorboard if settings.tensorboard else None)
     class_weights = compute_class_weights(splits, balanced=settings.class_weights)
-    history: tuple[Epoch, ...] = ()
+    result = EpochsResult()
     if checkpoint is None and settings.pretrained:
         history = train_linear_probe(
             model,
@@ -108,42 +96,30 @@ def train_phases(
         )
         for row in history:
             events.write(row)
-    best_epoch, share = 0, 0.0
+        result = EpochsResult(history=history)
     if settings.fine_tune or not settings.pretrained:
         phase = EpochPhase(
-            backbone=BACKBONES.load(settings.backbone),
             splits=splits,
             settings=settings,
             class_weights=class_weights,
             devices=devices,
             checkpoint=path if settings.hosts == 1 else None,
-            earlier=history,
+            earlier=result.history,
             on_epoch=events.write,
         )
         result = train_epochs(phase, model, checkpoint=checkpoint, progress=progress)
         if result.failure:
             saved = _save_last_good(run.last_good_model, model, phase=phase, best_epoch=result.best_epoch)
             raise TrainingError(result.failure + saved)
-        history, best_epoch, share = result.history, result.best_epoch, result.share
         progress.note("Kept", result.kept)
     events.close()
     return TrainedClassifier(
         model=model,
         weights=weights,
         device=device,
-        history=history,
-        best_epoch=best_epoch,
-        share=share,
+        epochs=result,
         seconds=round(time.perf_counter() - started, 2),
     )
-
-
-def _build(settings: Settings, classes: int) -> tuple[Any, WeightsRecord]:
-    backbone = BACKBONES.load(settings.backbone)
-    network, record = build_with_weights(backbone, settings.image_size, weights=settings.weights, alpha=settings.alpha)
-    model = build_classifier(backbone, settings.image_size, classes, alpha=settings.alpha)
-    copy_weights(model, network)
-    return model, record
 
 
 def _save_last_good(path: Path, model: Any, *, phase: EpochPhase, best_epoch: int) -> str:
@@ -151,13 +127,6 @@ def _save_last_good(path: Path, model: Any, *, phase: EpochPhase, best_epoch: in
     settings = phase.settings
     if best_epoch == 0 and not settings.pretrained:
         return ""
-    save_model(
-        path,
-        model,
-        phase.splits.class_names,
-        size=settings.input_size,
-        resize=settings.resize,
-        source_run=path.parent.name,
-    )
+    save_model(path, model, phase.splits.class_names, source_run=path.parent.name, **settings.resize_rule)
     origin = f"epoch {best_epoch}" if best_epoch else "the linear probe"
-    return f"; the last good weights, those of {origin}, are in '{path}'"
+    return f"; the best weights so far, from {origin}, are saved in '{path}'"

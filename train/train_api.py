@@ -19,9 +19,9 @@ from tledge.core.splits import SPLITS
 from tledge.train.data import digits
 from tledge.train.data.dataset import Dataset, read_dataset
 from tledge.train.data.layouts import abridged
-from tledge.train.data.split_draw import DrawnSplits, draw_splits
+from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.tfds import PREFIX, write_tfds
-from tledge.train.report.tensorboard import check_tensorboard
+from tledge.train.import_options import ImportOptions
 from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
 from tledge.train.train_settings import Settings, settle
@@ -48,19 +48,11 @@ def train(options: TrainOptions) -> RunManifest:
     if options.resume:
         return _resume(options, progress)
     if options.run is not None:
-        raise OptionError(f"`run='{options.run}'` names the run to resume; it needs `resume=True`")
+        raise OptionError(f"`run` selects the run to resume and needs `resume=True`; received `run='{options.run}'`")
     settings = settle(options)
     _check_installed(settings)
     with _run_directory(settings, Path(options.runs), progress) as (directory, dataset):
-        drawn = draw_splits(
-            dataset,
-            settings.seed,
-            validation_fraction=settings.validation_fraction,
-            test_fraction=settings.test_fraction,
-        )
-        drawn.splits.save(directory.splits_path)
-        record = record_data(dataset, drawn, settings.data)
-        progress.note("Data", describe_data(record))
+        record = split_photos(directory, dataset, settings, progress)
         created = datetime.now().astimezone().isoformat(timespec="seconds")
         unfinished = UnfinishedRun(settings=settings, data=record, created=created, backend=keras_backend())
         return _finish(directory, unfinished, progress)
@@ -79,11 +71,12 @@ def _resume(options: TrainOptions, progress: Progress) -> RunManifest:
 def _check_installed(settings: Settings) -> None:
     if keras_backend() not in BACKENDS:
         raise OptionError(
-            f"training runs on {' or '.join(BACKENDS)}; Keras is set to {keras_backend()}: set KERAS_BACKEND=tensorflow"
+            f"training supports the Keras backends {' and '.join(BACKENDS)}; received {keras_backend()}: set"
+            " KERAS_BACKEND=tensorflow"
         )
     require("keras", keras_backend(), "scipy", "matplotlib", extra="train", purpose="training")
     if settings.tensorboard:
-        check_tensorboard()
+        require("tensorboardX", extra="tensorboard", purpose="`tensorboard`")
 
 
 @contextmanager
@@ -141,10 +134,19 @@ def _finish(directory: RunDirectory, unfinished: UnfinishedRun, progress: Progre
     return manifest
 
 
-def record_data(dataset: Dataset, drawn: DrawnSplits, source: str) -> DataRecord:
-    """Returns the record of the photos for ``run.json``; ``source`` is the folder as the user gave it."""
-    return DataRecord(
-        source=source,
+def split_photos(
+    directory: RunDirectory, dataset: Dataset, options: Settings | ImportOptions, progress: Progress
+) -> DataRecord:
+    """Draws the splits of a run and saves them; returns the record of the photos for ``run.json``."""
+    drawn = draw_splits(
+        dataset,
+        options.seed,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+    )
+    drawn.splits.save(directory.splits_path)
+    record = DataRecord(
+        source=str(options.data),
         fingerprint=dataset.fingerprint,
         images=dataset.count_by_class,
         splits={split: len(drawn.splits.samples(split)) for split in SPLITS},
@@ -153,6 +155,8 @@ def record_data(dataset: Dataset, drawn: DrawnSplits, source: str) -> DataRecord
         leaking=drawn.leaking,
         near_duplicates=dataset.near_duplicates,
     )
+    progress.note("Data", describe_data(record))
+    return record
 
 
 def describe_data(record: DataRecord) -> str:
@@ -166,10 +170,10 @@ def describe_data(record: DataRecord) -> str:
     if record.near_duplicates:
         lines.append(f"near-duplicates: {record.near_duplicates:,}, each group kept in one split")
     for names, reason in (
-        (record.skipped, "broken"),
-        (record.contradicted, "that stand in two classes, byte for byte the same"),
-        (record.leaking, "with a near-duplicate in another of your splits"),
+        (record.skipped, "broken files"),
+        (record.contradicted, "identical files in more than one class"),
+        (record.leaking, "near-duplicates of photos in another split"),
     ):
         if names:
-            lines.append(f"left out {len(names):,} {reason}: {abridged(names, 3)}")
+            lines.append(f"skipped {len(names):,} {reason}: {abridged(names, 3)}")
     return "\n".join(lines)

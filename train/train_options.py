@@ -232,10 +232,6 @@ class TrainOptions(RunOptions):
 
 
 def check_resume(given: Collection[str]) -> None:
-    """Raises OptionError if options of a run are given together with ``resume``.
-
-    Args:
-        given: the names of the options that are given.
-    """
+    """Raises OptionError if the names of the options ``given`` with ``resume`` include options of a run."""
     if changed := [f"`{item.name}`" for item in options_of(RunOptions) if item.name in given]:
         raise OptionError(f"`resume=True` continues a run with its own options; leave out {', '.join(changed)}")

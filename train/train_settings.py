@@ -12,6 +12,7 @@ from tledge.core.records import Record
 from tledge.train.backbone import BACKBONES, Backbone
 from tledge.train.data import digits
 from tledge.train.data.augmentation import SMALL_AND_UPRIGHT, UNCHANGED, Augmentation
+from tledge.train.evaluation import ResizeRule
 from tledge.train.train_options import ADVERSARIAL, FINE_TUNING, FULL, LARGEST_EPS, RunOptions
 from tledge.train.weights import IMAGENET, NONE, check_weights_file
 
@@ -49,6 +50,11 @@ class Settings(RunOptions, Record, error=RunError, remedy="train again"):
         return self.image_size, self.image_size
 
     @property
+    def resize_rule(self) -> ResizeRule:
+        """How photos are resized for the model."""
+        return {"size": self.input_size, "resize": self.resize}
+
+    @property
     def pretrained(self) -> bool:
         """Whether the backbone's weights are more than random."""
         return self.weights != NONE
@@ -74,35 +80,24 @@ def settle(options: RunOptions) -> Settings:
     weights = options.weights
     if weights is None:
         weights = NONE if built_in else IMAGENET
-    pretrained = weights != NONE
-    augmentation = SMALL_AND_UPRIGHT if built_in else Augmentation()
     fine_tuning = FINE_TUNING if options.adversarial is None else ADVERSARIAL
-    defaults = fine_tuning if pretrained else FULL
-    epochs = _or(options.epochs, defaults.epochs)
-    given = {item.name: getattr(options, item.name) for item in fields(RunOptions)}
-    filled_in = {
-        "data": digits.NAME if options.data is None else str(options.data),
+    usual = fine_tuning if weights != NONE else FULL
+    defaults: dict[str, Any] = {
+        "data": digits.NAME,
         "weights": weights,
-        "image_size": _or(options.image_size, digits.IMAGE_SIZE if built_in else backbone.default_image_size),
-        "fine_tune": _or(options.fine_tune, pretrained),
-        "fine_tune_from": str(_or(options.fine_tune_from, defaults.fine_tune_from)),
-        "epochs": epochs,
-        "patience": _or(options.patience, defaults.patience or epochs),
-        "batch_size": _or(options.batch_size, defaults.batch_size),
-        "learning_rate": _or(options.learning_rate, defaults.learning_rate or backbone.full_learning_rate),
-        "label_smoothing": _or(options.label_smoothing, defaults.label_smoothing),
-        "flip": _or(options.flip, augmentation.flip),
-        "crop": _or(options.crop, augmentation.crop),
-        "rotation": _or(options.rotation, augmentation.rotation),
-        "colour": _or(options.colour, augmentation.colour),
+        "image_size": digits.IMAGE_SIZE if built_in else backbone.default_image_size,
+        "fine_tune": weights != NONE,
+        **vars(usual),
+        "patience": usual.patience or options.epochs or usual.epochs,
+        "learning_rate": usual.learning_rate or backbone.full_learning_rate,
+        **vars(SMALL_AND_UPRIGHT if built_in else Augmentation()),
     }
-    settings = Settings(built_in=built_in, **{**given, **filled_in})
+    given = {item.name: getattr(options, item.name) for item in fields(RunOptions)}
+    values: dict[str, Any] = {name: defaults.get(name) if value is None else value for name, value in given.items()}
+    values |= {name: str(values[name]) for name in ("data", "fine_tune_from")}
+    settings = Settings(built_in=built_in, **values)
     _check_together(settings, backbone)
     return settings
-
-
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
 
 
 def _check_together(settings: Settings, backbone: Backbone) -> None:

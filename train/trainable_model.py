@@ -7,10 +7,11 @@ from typing import Any
 import keras
 
 from tledge.train.adversarial_batches import AdversarialModel
+from tledge.train.backbone import BACKBONES
 from tledge.train.backend import should_jit_compile
-from tledge.train.epoch_phase import EpochPhase
-from tledge.train.learning_rate import cosine_schedule
 from tledge.train.model import build_classifier, freeze_before
+from tledge.train.step_schedules import cosine_schedule
+from tledge.train.train_settings import Settings
 
 MOMENTUM = 0.9
 """Momentum of the batch norms' moving statistics in full training. Keras' 0.99 to 0.999 needs thousands of steps to
@@ -20,19 +21,18 @@ NOT_DECAYED = ("bias", "gamma", "beta")
 """Variables without weight decay: it regularizes kernels only."""
 
 
-def build_trainable_model(phase: EpochPhase, model: Any, steps: int) -> Any:
+def build_trainable_model(settings: Settings, model: Any, steps: int) -> Any:
     """Builds and compiles a copy of a classifier in the precision of the settings.
 
     Args:
-        phase: fine-tuning or full training.
         model: the float32 classifier whose weights the copy starts with.
         steps: steps of one epoch.
     """
-    settings = phase.settings
+    backbone = BACKBONES.load(settings.backbone)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
     try:
-        trainable = build_classifier(phase.backbone, settings.image_size, model.output.shape[-1], alpha=settings.alpha)
+        trainable = build_classifier(backbone, settings.image_size, model.output.shape[-1], alpha=settings.alpha)
     finally:
         keras.config.set_dtype_policy(policy)
     trainable.set_weights(model.get_weights())
@@ -40,7 +40,7 @@ def build_trainable_model(phase: EpochPhase, model: Any, steps: int) -> Any:
     if settings.adversarial is not None:
         trainable = AdversarialModel(trainable, eps=settings.adversarial, steps=all_steps, seed=settings.seed)
     if settings.fine_tune:
-        freeze_before(trainable, phase.backbone.first_layer_of(settings.fine_tune_from))
+        freeze_before(trainable, backbone.first_layer_of(settings.fine_tune_from))
     else:
         for layer in trainable.layers:
             if isinstance(layer, keras.layers.BatchNormalization):

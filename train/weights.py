@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tledge.core.errors import WeightsError
+from tledge.core.errors import WeightsError, first_line
 from tledge.core.manifest import WeightsRecord
 from tledge.train.backbone import Backbone
 
@@ -22,7 +22,6 @@ def build_with_weights(
     """Builds a backbone with its weights.
 
     Args:
-        backbone: the backbone.
         image_size: height and width in pixels.
         weights: "imagenet", "none" for random weights, or a file for ``keras.Model.load_weights``.
         alpha: the width multiplier.
@@ -50,15 +49,12 @@ def _download(backbone: Backbone, image_size: int, *, alpha: float) -> Any:
         if url is None and not isinstance(error, OSError):
             raise
         name = url[1] if url else "the connection broke"
+        reason = str(error).rsplit("-- ", 1)[-1] or type(error).__name__
         home = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise WeightsError(
-            f"cannot download the ImageNet weights of {backbone.application}: {name} ({_reason(error)}); put that"
+            f"cannot download the ImageNet weights of {backbone.application}: {name} ({reason}); put that"
             f" file into {home}, or pass a file or 'none' as `weights`"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rsplit("-- ", 1)[-1] or type(error).__name__
 
 
 def check_weights_file(path: Path) -> None:
@@ -76,10 +72,9 @@ def _read(backbone: Backbone, image_size: int, *, path: Path, alpha: float) -> A
     try:
         network.load_weights(path)
     except (ValueError, OSError, KeyError, TypeError) as error:
-        first_line = str(error).strip().splitlines()[0]
         raise WeightsError(
-            f"'{path}' does not contain the weights of {backbone.application} without its head: {first_line}; pass"
-            " the matching `backbone` or another file"
+            f"'{path}' does not contain the weights of {backbone.application} without its head: {first_line(error)};"
+            " pass the matching `backbone` or another file"
         ) from error
     return network
 

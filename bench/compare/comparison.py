@@ -21,6 +21,7 @@ from tledge.bench.compare.metric_change import (
 )
 from tledge.bench.measure.paired_run import PairedRun
 from tledge.bench.results.flags import MEANINGS, UNTIMELY
+from tledge.bench.results.metrics import discordant
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.errors import MeasurementError
 from tledge.core.significance import SIGNIFICANT, mcnemar, verdict
@@ -35,10 +36,7 @@ class ComparedRow:
     """One artifact on one target in both benchmarks.
 
     Attributes:
-        artifact: the file's name.
-        target: the target in the new benchmark.
         old_target: the target in the earlier one; may differ in the number of threads.
-        changes: by metric.
         unchanged: file, software, provider and kind of machine are the same.
         other_machine: the kind of machine or the number of threads differs.
         no_latency_verdict: why latency has no verdict; empty if the interval decides.
@@ -86,7 +84,6 @@ class Comparison:
     """Two benchmarks.
 
     Attributes:
-        old, new: the results files.
         rows: the cells that both measured.
         only_old, only_new: artifact and target of the cells that only one of them measured.
         environments: differences between the machines, a line each.
@@ -121,8 +118,7 @@ def compare(
     """Compares two benchmarks cell by cell.
 
     Args:
-        new: the later benchmark.
-        old: the earlier one. Read it before measuring: a benchmark sets aside the results in its folder.
+        new, old: both benchmarks. Read the old one before measuring: a benchmark sets aside the results in its folder.
         paired_runs: model files of both, measured in turns, by artifact and target. They replace the latencies, because
             the machine's drift cancels out in their ratios.
 
@@ -188,7 +184,8 @@ def _compare_row(
         no_latency = "" if len(paired_run.new) > 1 else f"one round, {ONE_ROUND}"
     p_value = _mcnemar(before, after, benchmarks)
     if not no_latency and "latency_p50" in changes:
-        changes["latency_p50"] = _judged_latency(changes["latency_p50"])
+        change = changes["latency_p50"]
+        changes["latency_p50"] = replace(change, verdict=verdict(change.interval))
     if "top1" in changes:
         changes["top1"] = _judged_top1(changes["top1"], before, after, p_value)
     return ComparedRow(
@@ -233,24 +230,15 @@ def _why_no_verdict(old: StoredCell, new: StoredCell, p50: MetricChange | None) 
     return "" if p50.interval is not None else "too few samples"
 
 
-def _judged_latency(change: MetricChange) -> MetricChange:
-    return replace(change, verdict=verdict(change.interval))
-
-
 def _judged_top1(change: MetricChange, old: StoredCell, new: StoredCell, p_value: float | None) -> MetricChange:
     """Judges top-1 by McNemar's test if both classified the same photos, otherwise by whether the intervals overlap."""
     before, after = old.find("top1"), new.find("top1")
     if before is None or after is None or before.value == after.value:
         return change
-    if p_value is not None:
-        differs = p_value < SIGNIFICANT
-    elif before.interval is not None and after.interval is not None:
+    differs = p_value is not None and p_value < SIGNIFICANT
+    if p_value is None and before.interval is not None and after.interval is not None:
         differs = before.interval[1] < after.interval[0] or after.interval[1] < before.interval[0]
-    else:
-        differs = False
-    if not differs:
-        return change
-    return replace(change, verdict=BETTER if after.value > before.value else WORSE)
+    return replace(change, verdict=BETTER if after.value > before.value else WORSE) if differs else change
 
 
 def _mcnemar(before: StoredCell, after: StoredCell, benchmarks: _Benchmarks) -> float | None:
@@ -260,7 +248,7 @@ def _mcnemar(before: StoredCell, after: StoredCell, benchmarks: _Benchmarks) -> 
         return None
     labels = np.array(benchmarks.new.labels)
     was, is_ = (item.logits.argmax(axis=1) == labels for item in (before.samples, after.samples))
-    return mcnemar(int((is_ & ~was).sum()), int((was & ~is_).sum()))
+    return mcnemar(*discordant(is_, was))
 
 
 def _listed(cells: Sequence[StoredCell]) -> str:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tledge.bench.compare.environment_changes import find_changes
 from tledge.bench.measure.paired_run import PairedRun, measure_in_turns
 from tledge.bench.results.cell_result import CellResult, Specification, Timing
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.results_folder import ResultsFolder
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.bench.results.workload import Model, read_model
 from tledge.core.environment import Environment
@@ -25,12 +23,7 @@ from tledge.edge_runtime.target import Target
 
 @dataclass(frozen=True)
 class PairedRuns:
-    """The paired runs of two benchmarks.
-
-    Attributes:
-        runs: by artifact and target.
-        interrupted: the user stopped the measurement; the runs completed until then are kept.
-    """
+    """The paired runs of two benchmarks, by artifact and target; of an interrupted measurement, those completed."""
 
     runs: Mapping[CellName, PairedRun]
     interrupted: bool = False
@@ -45,8 +38,6 @@ def measure_earlier_in_turns(
     and was measured on the same kind of machine with the same software: other differences would be part of the result.
 
     Args:
-        old: the earlier benchmark.
-        results: the new cells.
         timing: how a round is timed.
         rounds: pairs of fresh processes.
         progress: shows the rounds, and which cells are not measured in turns.
@@ -100,7 +91,7 @@ def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
 
 def _find_model(old: StoredResults, before: StoredCell, cell: Cell) -> Model | None:
     """Returns the earlier model file; None if it is gone or was changed."""
-    path: Path = ResultsFolder(old.path.parent).measured_file(before.artifact)
+    path = old.folder.measured_file(before.artifact)
     if not path.is_file() or sha256_of_file(path) != before.sha256:
         return None
     return read_model(path, cell.model.name)
@@ -108,11 +99,5 @@ def _find_model(old: StoredResults, before: StoredCell, cell: Cell) -> Model | N
 
 def _specify(model: Model, cell: Cell, timing: Timing) -> Specification:
     """Returns a specification on random pixels, the same for both models: latency does not depend on them."""
-    return Specification(
-        artifact=str(model.path),
-        target=str(cell.target),
-        bare=model.artifact is None,
-        pixels="",
-        images=(),
-        timing=timing,
-    )
+    artifact, target, bare = str(model.path), str(cell.target), model.artifact is None
+    return Specification(artifact=artifact, target=target, bare=bare, pixels="", images=(), timing=timing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tledge.core.environment import Environment
@@ -39,24 +40,13 @@ def find_changes(old: Environment | None, new: Environment | None) -> Environmen
     """Lists the differences; a machine without a record counts as another machine."""
     if old is None or new is None:
         return EnvironmentChanges(machine=(NOT_RECORDED,))
-    machine = [
-        f"{words} {_arrow(getattr(old, name), getattr(new, name))}"
-        for name, words in (
-            ("cpu", "CPU"),
-            ("machine", "architecture"),
-            ("cores", "cores"),
-            ("usable_cores", "usable cores"),
-        )
-        if getattr(old, name) != getattr(new, name)
-    ]
+    machine = _changed_fields(
+        old, new, {"cpu": "CPU", "machine": "architecture", "cores": "cores", "usable_cores": "usable cores"}
+    )
     if not machine and old.cpu_features != new.cpu_features:
         changed = sorted({*old.cpu_features} ^ {*new.cpu_features})
         machine.append(f"CPU features {', '.join(changed[:4])}{' …' * (len(changed) > 4)} in one of the two only")
-    software = [
-        f"{words} {_arrow(getattr(old, name), getattr(new, name))}"
-        for name, words in (("os", "system"), ("governor", "governor"), ("python", "Python"))
-        if getattr(old, name) != getattr(new, name)
-    ]
+    software = _changed_fields(old, new, {"os": "system", "governor": "governor", "python": "Python"})
     software += [
         f"{name} {_arrow(old.packages.get(name, ''), new.packages.get(name, ''))}"
         for name in sorted({*old.packages, *new.packages})
@@ -64,6 +54,11 @@ def find_changes(old: Environment | None, new: Environment | None) -> Environmen
     ]
     host = "" if old.host == new.host else _arrow(old.host, new.host)
     return EnvironmentChanges(machine=tuple(machine), software=tuple(software), host=host)
+
+
+def _changed_fields(old: Environment, new: Environment, words: Mapping[str, str]) -> list[str]:
+    pairs = [(text, getattr(old, name), getattr(new, name)) for name, text in words.items()]
+    return [f"{text} {_arrow(before, after)}" for text, before, after in pairs if before != after]
 
 
 def _arrow(before: object, after: object) -> str:

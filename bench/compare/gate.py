@@ -116,11 +116,7 @@ class GateResult:
 
 
 def parse_conditions(texts: Sequence[str], *, compared: bool) -> tuple[GateCondition, ...]:
-    """Parses conditions, before anything is measured.
-
-    Args:
-        texts: as the user wrote them.
-        compared: whether there is an earlier benchmark to compare with.
+    """Parses conditions, before anything is measured; ``compared``: there is an earlier benchmark to compare with.
 
     Raises:
         OptionError: a condition has another form, or needs an earlier benchmark and there is none.
@@ -136,12 +132,7 @@ def parse_conditions(texts: Sequence[str], *, compared: bool) -> tuple[GateCondi
 
 
 def check_rows(conditions: Sequence[GateCondition], planned: Sequence[CellName], *, timed: bool = True) -> None:
-    """Rejects conditions that no row will match, before anything is measured.
-
-    Args:
-        conditions: as ``parse_conditions`` returned them.
-        planned: artifact and target of each cell.
-        timed: whether anything is timed.
+    """Rejects conditions that none of the planned rows will match, before anything is measured.
 
     Raises:
         OptionError: a condition matches no cell, or limits times and nothing is timed.
@@ -186,8 +177,7 @@ def check_conditions(
     shows a change, too, so that noise alone does not fail the gate.
 
     Args:
-        conditions: as ``parse_conditions`` returned them.
-        results: the benchmark.
+        conditions, results: what is checked.
         comparison: the benchmark compared with an earlier one; relative conditions need it.
     """
     lines: dict[str, list[str]] = {KEPT: [], BROKEN: [], UNSURE: [], UNJUDGED: []}

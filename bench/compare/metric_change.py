@@ -74,21 +74,13 @@ class MetricChange:
 
 @dataclass(frozen=True)
 class BenchmarkVariation:
-    """How much two benchmarks differ although nothing was changed.
-
-    Attributes:
-        by_metric: the largest absolute log ratio of the unchanged cells.
-    """
+    """How much two benchmarks differ although nothing changed: the largest absolute log ratio of unchanged cells."""
 
     by_metric: Mapping[str, float]
 
     @classmethod
     def of(cls, unchanged: Sequence[tuple[StoredCell, StoredCell]]) -> BenchmarkVariation:
-        """Measures the variation.
-
-        Args:
-            unchanged: cells of the same file, software and machine in both benchmarks, old and new.
-        """
+        """Measures the variation on cells of the same file, software and machine in both benchmarks, old and new."""
         found: dict[str, float] = {}
         for metric in TIMED_METRICS:
             ratios = [ratio for old, new in unchanged if (ratio := _ratio(metric, old, new)[0]) is not None]
@@ -105,24 +97,19 @@ class BenchmarkVariation:
 def find_change(
     metric: str, old: StoredCell, new: StoredCell, *, variation: BenchmarkVariation | None
 ) -> MetricChange | None:
-    """Compares a metric of two cells.
+    """Compares one of ``COMPARED_METRICS`` of two cells.
 
     Args:
-        metric: one of ``COMPARED_METRICS``.
-        old: the earlier cell.
-        new: the later one.
+        metric, old, new: what is compared.
         variation: how much the benchmarks differ although nothing was changed; None on different machines.
 
     Returns:
         The change; None if neither benchmark measured the metric.
     """
     before, after = old.find(metric), new.find(metric)
-    if before is None and after is None:
-        return None
     if before is None or after is None:
-        return MetricChange(
-            metric=metric, old=None if before is None else before.value, new=None if after is None else after.value
-        )
+        old_value, new_value = (None if item is None else item.value for item in (before, after))
+        return MetricChange(metric=metric, old=old_value, new=new_value) if before or after else None
     ratio, interval = _ratio(metric, old, new, same_machine=variation is not None)
     if interval is not None and variation is not None:
         interval = variation.widen(metric, interval)
@@ -130,14 +117,10 @@ def find_change(
 
 
 def find_paired_change(metric: str, paired_run: PairedRun) -> MetricChange:
-    """Compares a latency of two files that were measured in turns.
+    """Compares one of ``LATENCIES`` of two files that were measured in turns.
 
     The ratio of a round is the median over its pairs of successive turns, so that drift within the round cancels out.
     A turn is too short for a high percentile, which is therefore that of the whole round.
-
-    Args:
-        metric: one of ``LATENCIES``.
-        paired_run: the latencies.
     """
     percent = float(metric.removeprefix("latency_p"))
     ratios = [
@@ -166,7 +149,7 @@ def _ratio(
         before, after = _by_round(metric, old.samples, old), _by_round(metric, new.samples, new)
         if _usable(before) and _usable(after):
             ratio, interval = _over_rounds(after, before)
-            times = new.samples.yardsticks, old.samples.yardsticks
+            times = new.samples.reference_times, old.samples.reference_times
             if interval is None or not same_machine or not all(map(_usable, times)):
                 return ratio, interval
             factors = _speed_factors(metric, *times)
@@ -183,15 +166,9 @@ def _by_round(metric: str, samples: CellResult, cell: StoredCell) -> Samples:
     if metric.startswith("latency_p"):
         percent = float(metric.removeprefix("latency_p"))
         return np.array([percentile(latencies, percent)[0] for latencies in samples.by_round if len(latencies)])
-    if metric == "throughput":
-        return _throughputs(cell, samples)
-    return {"cold_start": samples.cold_starts, "load_time": samples.load_times}[metric]
-
-
-def _throughputs(cell: StoredCell, samples: CellResult) -> Samples:
-    """Returns the throughput of each round, (rounds,), at the batch size that was best in the results."""
-    best = cell.find("throughput")
-    sizes = samples.batch_sizes.tolist()
+    if metric != "throughput":
+        return {"cold_start": samples.cold_starts, "load_time": samples.load_times}[metric]
+    best, sizes = cell.find(metric), samples.batch_sizes.tolist()  # at the batch size that was best in the results
     if best is None or best.params.get("batch") not in sizes:
         return np.empty(0)
     column: Samples = samples.throughputs[:, sizes.index(best.params["batch"])]
@@ -207,14 +184,8 @@ def _over_rounds(after: Samples, before: Samples) -> tuple[float, Interval | Non
 
 
 def _speed_factors(metric: str, new: Samples, old: Samples) -> tuple[Samples, Samples]:
-    """Returns factors by which each round's value becomes that of a machine of constant speed.
-
-    Args:
-        metric: a rate, or a duration.
-        new, old: the reference workload's time in each round.
-    """
-    rate = metric == "throughput"
-    return (new, old) if rate else (1 / new, 1 / old)
+    """Returns factors by which each round's value becomes that of a machine of constant speed, from reference times."""
+    return (new, old) if metric == "throughput" else (1 / new, 1 / old)
 
 
 def _hull(first: Interval, second: Interval | None) -> Interval:

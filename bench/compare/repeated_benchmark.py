@@ -19,12 +19,7 @@ from tledge.core.options import given_options, options_of
 
 @dataclass(frozen=True)
 class Repetition:
-    """An earlier benchmark, ready to be repeated.
-
-    Attributes:
-        settings: of the earlier benchmark.
-        arguments: keyword arguments of ``bench`` that measure the same.
-    """
+    """An earlier benchmark's settings, and the keyword arguments of ``bench`` that measure the same."""
 
     settings: BenchSettings
     arguments: Mapping[str, Any]

@@ -108,7 +108,7 @@ class ConditionsMonitor:
             throttled=_was_throttled(
                 (self._throttle_events, throttle_events), (self._board_was_throttled, _is_board_throttled())
             ),
-            yardstick=(self._reference_time + time_reference_workload()) / 2,
+            reference_time=(self._reference_time + time_reference_workload()) / 2,
         )
 
     def _read_ticks(self) -> list[int] | None:
@@ -129,12 +129,7 @@ class ConditionsMonitor:
 
 
 def _was_throttled(events: tuple[int | None, int | None], board: tuple[bool | None, bool | None]) -> bool | None:
-    """Returns whether anything was throttled; None if the system does not report it.
-
-    Args:
-        events: counts of throttle events before and after.
-        board: whether a Raspberry Pi was throttled before and after.
-    """
+    """Returns whether the count of events rose, or a board was throttled before or after; None if neither is known."""
     before, after = events
     known = [state for state in board if state is not None]
     if before is not None and after is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tledge.bench.results.bench_options import MeasurementOptions
 from tledge.bench.results.cell_result import Timing
 from tledge.core.errors import OptionError, UnknownNameError
 
@@ -60,31 +61,27 @@ class Duration:
     timing: Timing
 
 
-def plan_duration(rigor: str, *, rounds: int | None, seconds: float | None, batch_sizes: Sequence[int]) -> Duration:
-    """Returns the durations of a preset, with the user's changes.
-
-    Args:
-        rigor: a key of ``DURATION_PRESETS``.
-        rounds, seconds: replace those of the preset.
-        batch_sizes: images per inference in the offline scenario.
+def plan_duration(options: MeasurementOptions) -> Duration:
+    """Returns the durations of the preset that ``rigor`` names, with the user's rounds, seconds and batch sizes.
 
     Raises:
         UnknownNameError: unknown preset.
         OptionError: ``seconds`` with a preset of fixed durations.
     """
-    if rigor not in DURATION_PRESETS:
-        raise UnknownNameError("rigor", rigor, DURATION_PRESETS)
-    preset = DURATION_PRESETS[rigor]
-    count = preset.rounds if rounds is None else rounds
+    seconds = options.seconds
+    if options.rigor not in DURATION_PRESETS:
+        raise UnknownNameError("rigor", options.rigor, DURATION_PRESETS)
+    preset = DURATION_PRESETS[options.rigor]
+    count = preset.rounds if options.rounds is None else options.rounds
     if seconds is not None and preset.fixed:
-        raise OptionError(f"`rigor='{rigor}'` has fixed durations; leave `seconds={seconds:g}` out")
+        raise OptionError(f"`rigor='{options.rigor}'` has fixed durations; leave `seconds={seconds:g}` out")
     scale = count / preset.rounds if preset.fixed else 1.0
     seconds, queries = scale * preset.seconds if seconds is None else seconds, math.ceil(scale * preset.queries)
     timing = Timing(
         warm_up=WARM_UP,
         minimum_queries=math.ceil(queries / count),
         minimum_seconds=seconds / count,
-        batch_sizes=tuple(batch_sizes),
+        batch_sizes=tuple(options.batch_sizes),
         batch_seconds=min(preset.batch_seconds, seconds / count),
     )
     return Duration(rounds=count, seconds=seconds, queries=queries, timing=timing)

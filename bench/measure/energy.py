@@ -94,11 +94,7 @@ class PmicMeter(EnergyMeter):
 
 
 def find_meter(root: Path = Path("/")) -> EnergyMeter | None:
-    """Returns the energy meter of this machine; None if there is none that this user may read.
-
-    Args:
-        root: where ``/sys`` is.
-    """
+    """Returns the energy meter of this machine, whose ``/sys`` is in root; None if there is none this user may read."""
     packages = sorted(
         path
         for path in root.glob("sys/class/powercap/intel-rapl:*")

@@ -20,11 +20,10 @@ UNTIMED = Timing(warm_up=0, minimum_queries=1, minimum_seconds=0.0)
 def find_reference(
     workload: Workload, results: Mapping[Cell, CellResult], folders: Sequence[ResultsFolder]
 ) -> CellResult | None:
-    """Finds the Keras model's result in this benchmark, or in an earlier one of the same model and photos.
+    """Finds the Keras model's result among this benchmark's, or in earlier ones of the same model and photos.
 
     Args:
-        workload: what is benchmarked.
-        results: what this benchmark measured.
+        workload, results: of this benchmark.
         folders: where results of earlier benchmarks may be.
 
     Returns:

@@ -102,7 +102,7 @@ def measure_in_turns(
         old, new: the model files, with the durations of a round of each.
         hashes: their SHA-256.
         rounds: how many pairs of fresh processes to start.
-        name: how messages name the pair.
+        name: of the pair, in messages.
         progress: shows the rounds.
 
     Raises:
@@ -141,8 +141,7 @@ def alternate(first: Turns, second: Turns, *, timing: Timing, settling: float) -
     Both run equally many queries, and the slower model's time counts towards the minimum duration.
 
     Args:
-        first: the model that begins.
-        second: the other one.
+        first, second: the models; the first begins.
         timing: minimum number and duration of the queries.
         settling: seconds to wait before each turn.
     """

@@ -19,11 +19,7 @@ ROOT = Path("/")
 
 
 def measure_in_own_process(specification: Specification, name: str) -> tuple[Round, float]:
-    """Runs one round in a fresh process.
-
-    Args:
-        specification: what to measure.
-        name: how error messages name the cell.
+    """Runs one round in a fresh process; error messages name the cell.
 
     Returns:
         The round, with the board's readings, and its cold start: ms from the start of the process to the first

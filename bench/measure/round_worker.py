@@ -130,21 +130,14 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
     # No warm-up: the load time ends with the load, and the cold start with the first inference.
     model = Classifier(specification.artifact, target=specification.target, batch=batch, warm_up=False)
     load_time = (time.perf_counter_ns() - began) / 1e6
-    images = _load_photos(specification) or [
-        np.random.default_rng(seed).integers(0, 256, (1, *model.input_size, 3), np.uint8)
-        for seed in range(RANDOM_QUERIES)
-    ]
+    if specification.pixels:
+        pixels: Pixels = np.load(specification.pixels)
+    else:
+        pixels = np.random.default_rng(0).integers(0, 256, (RANDOM_QUERIES, *model.input_size, 3), np.uint8)
+    images = [pixels[index : index + 1] for index in range(len(pixels))]
     if batch > 1:
         images = [np.concatenate([images[index % len(images)] for index in range(batch)])]
     return LoadedModel(model.logits, images, model.target, model.provider, load_time, model.close)
-
-
-def _load_photos(specification: Specification) -> list[Pixels]:
-    """Loads the decoded photos of the timed queries: each uint8 (1, height, width, 3)."""
-    if not specification.pixels:
-        return []
-    pixels: Pixels = np.load(specification.pixels)
-    return [pixels[index : index + 1] for index in range(len(pixels))]
 
 
 def warm_up(loaded: LoadedModel, timing: Timing) -> None:
@@ -216,20 +209,14 @@ def measure_throughput(specification: Specification, size: int, latencies: Sampl
         loaded = load_model(specification, batch=size)
         throughput = time_batches(loaded, size, specification.timing.batch_seconds)
         loaded.close()
+        return throughput
     except ArtifactError as error:
         print(f"batches of {size}: {error}", file=sys.stderr)
         return float("nan")
-    return throughput
 
 
 def time_batches(loaded: LoadedModel, size: int, seconds: float) -> float:
-    """Times batches for a minimum duration, and returns the throughput in images per second.
-
-    Args:
-        loaded: a model whose queries hold ``size`` images each.
-        size: images per batch.
-        seconds: minimum duration.
-    """
+    """Times batches of ``size`` images for some seconds at least, and returns the throughput in images/s."""
     query = loaded.queries[0]
     loaded.run(query)
     calls = 0

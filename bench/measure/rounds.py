@@ -25,7 +25,6 @@ from tledge.core.progress import Progress, Step
 TIMED_IMAGES = 32
 """Different images that the timed queries cycle through."""
 
-
 TimedRound = tuple[Round, float]
 """A round and its cold start: ms from the start of its process to the first inference result."""
 
@@ -67,8 +66,7 @@ class Rounds:
     """Measures cells.
 
     Args:
-        workload: what is benchmarked.
-        cells: which artifact on which target.
+        workload, cells: what is benchmarked.
         count: rounds per cell.
         timing: how each round is timed.
         progress: shows the rounds.
@@ -176,21 +174,16 @@ class Rounds:
 
     def _best_reference_time(self) -> float:
         rounds = [measured for found in self._measured.values() for measured, _ in found]
-        return min((measured.conditions.yardstick for measured in rounds), default=0.0)
+        return min((measured.conditions.reference_time for measured in rounds), default=0.0)
 
     def _mark_slowed_rounds(self) -> None:
         """Marks the rounds in which the machine was clearly slower than in the best round."""
         best = self._best_reference_time()
         for found in self._measured.values():
-            found[:] = [(replace(item, conditions=item.conditions.held_against(best)), start) for item, start in found]
+            found[:] = [(replace(item, conditions=item.conditions.compared_with(best)), start) for item, start in found]
 
 
 def disturbance(measured: Round, best: float) -> tuple[bool, bool, float]:
-    """Returns a sort key: the smaller, the less a round was disturbed.
-
-    Args:
-        measured: a round.
-        best: the reference workload's time in the benchmark's best round, in ms.
-    """
-    conditions = measured.conditions.held_against(best)
+    """Returns a sort key: the smaller, the less a round was disturbed; ``best`` is the shortest reference time, ms."""
+    conditions = measured.conditions.compared_with(best)
     return not conditions.quiet, bool(conditions.throttled), (conditions.load or 0.0) + (conditions.steal or 0.0)

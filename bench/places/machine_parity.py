@@ -6,7 +6,7 @@ import numpy as np
 
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.metrics import measurement_of, rate_of
+from tledge.bench.results.metrics import MeasuredCell
 from tledge.core.measurement import Measurement
 from tledge.edge_runtime.tensor import Logits
 
@@ -15,8 +15,7 @@ def measure_parity(cell: Cell, result: CellResult, logits_here: Logits) -> list[
     """Returns rows that compare a cell's logits with those of this machine.
 
     Args:
-        cell: what ran elsewhere.
-        result: its result there.
+        cell, result: what ran elsewhere.
         logits_here: float32 (images, classes), of the same file on the same photos on this machine.
 
     Returns:
@@ -26,16 +25,9 @@ def measure_parity(cell: Cell, result: CellResult, logits_here: Logits) -> list[
     logits_there = result.logits
     same_bits = (logits_there.view(np.uint32) == logits_here.view(np.uint32)).all(axis=1)
     same_class = logits_there.argmax(axis=1) == logits_here.argmax(axis=1)
-    rates = [
-        rate_of(cell, result, metric=metric, hits=hits, params={})
-        for metric, hits in (("parity_class", same_class), ("parity_bits", same_bits))
+    measured = MeasuredCell(cell, result)
+    return [
+        measured.rate("parity_class", same_class),
+        measured.rate("parity_bits", same_bits),
+        measured.number("parity_difference", float(np.abs(logits_there - logits_here).max()), len(logits_there)),
     ]
-    largest = measurement_of(
-        cell,
-        result,
-        metric="parity_difference",
-        value=float(np.abs(logits_there - logits_here).max()),
-        n=len(logits_there),
-        params={},
-    )
-    return [*rates, largest]

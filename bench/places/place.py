@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tledge.bench.measure.rounds import Rounds, RoundsResult
@@ -48,12 +48,7 @@ class Place(ABC):
     def plan(
         self, models: Sequence[Model], wanted: Sequence[str], progress: Progress
     ) -> tuple[list[Cell], list[Skipped]]:
-        """Pairs models with the targets of the place that can run them.
-
-        Args:
-            models: model files.
-            wanted: targets that the user asked for, as text; all targets of the place if empty.
-            progress: reports progress.
+        """Pairs models with the targets of the place that can run them; all of its targets if none are wanted.
 
         Raises:
             TledgeError: a target is unknown or runs none of the models, or the place cannot be used.
@@ -61,24 +56,14 @@ class Place(ABC):
 
     @abstractmethod
     def measure(
-        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+        self, workload: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
-        """Measures the cells that :meth:`plan` returned.
-
-        Args:
-            subject: what is benchmarked.
-            cells: the artifacts and their targets.
-            count: rounds per cell.
-            timing: how each round is timed.
-            progress: reports progress.
-        """
+        """Measures the cells that :meth:`plan` returned, ``count`` rounds each."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(  # noqa: B027 - nothing to clean up on this machine
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:  # noqa: B027 - nothing to clean up here
         pass
 
 
@@ -91,31 +76,24 @@ class ThisMachine(Place):
         return plan_cells(models, wanted)
 
     def measure(
-        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+        self, workload: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
-        return Rounds(subject, cells, count=count, timing=timing, progress=progress).run()
+        return Rounds(workload, cells, count=count, timing=timing, progress=progress).run()
 
 
-class PlaceKind(ABC):
+@dataclass(frozen=True)
+class PlaceKind:
     """A kind of place that ``bench(on=...)`` accepts.
 
     Attributes:
         example: a value of ``on`` ("emulated:pi5").
+        find: returns the place of a name, the part of ``on`` after the kind ("pi5"), without connecting to it; takes an
+            OpenSSH configuration file to use instead of the user's own. Raises OptionError or UnknownNameError if no
+            place has that name.
     """
 
     example: str
-
-    @abstractmethod
-    def find(self, name: str, ssh_config: Path | None) -> Place:
-        """Returns the place of that name, without connecting to it.
-
-        Args:
-            name: the part of ``on`` after the kind ("pi5").
-            ssh_config: an OpenSSH configuration file to use instead of the user's own.
-
-        Raises:
-            OptionError, UnknownNameError: no place has that name.
-        """
+    find: Callable[[str, Path | None], Place]
 
 
 PLACES = Registry[PlaceKind]("tledge.bench.places.kinds", "place", "PLACE", PlaceKind)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tledge.bench.profile.profiled_operator import ProfiledOperator
+from tledge.bench.profile.operator_profile import ProfiledOperator
 from tledge.core.errors import MeasurementError
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor
@@ -48,14 +48,7 @@ class _TensorType(ctypes.Structure):
 def profile_litert(
     model: Path, target: Target, query: Tensor, *, warm_up: int, runs: int
 ) -> tuple[float, list[ProfiledOperator]]:
-    """Times the operators of a TFLite file.
-
-    Args:
-        model: the file.
-        target: a CPU target in full.
-        query: the input.
-        warm_up: number of untimed runs.
-        runs: number of profiled runs.
+    """Times the operators of a TFLite file on a CPU target in ``runs`` runs, after ``warm_up`` untimed ones.
 
     Returns:
         The mean duration of a run in ms, and the operators in execution order.
@@ -79,7 +72,7 @@ def read_summary(summary: str, runs: int, layers: Sequence[tuple[str, str]]) -> 
 
     Args:
         summary: the text.
-        runs: number of runs that it summarizes.
+        runs: number of runs in it.
         layers: kind and name of each convolution and dense layer in the file, in order. XNNPACK keeps their number and
             order but not their names; if those match, operators get the layers' names, otherwise an index.
 
@@ -158,15 +151,15 @@ class _ProfiledModel:
         self._add_option(options, "xnnpack", f"num_threads = {threads}\n")
         self._call("LiteRtCreateCompiledModel", environment, file, options, ctypes.byref(self._model))
         self._call("LiteRtCompiledModelGetProfiler", self._model, ctypes.byref(self._profiler))
-        self._call("LiteRtGetModelSignature", file, _index(0), ctypes.byref(signature))
+        self._call("LiteRtGetModelSignature", file, ctypes.c_size_t(0), ctypes.byref(signature))
         self._input = self._make_buffer("Input", environment, signature)
         self._output = self._make_buffer("Output", environment, signature)
         self._write(query)
 
     def run(self) -> None:
-        one = _index(1)
+        one = ctypes.c_size_t(1)
         given, taken = ctypes.byref(self._input), ctypes.byref(self._output)
-        self._call("LiteRtRunCompiledModel", self._model, _index(0), one, given, one, taken)
+        self._call("LiteRtRunCompiledModel", self._model, ctypes.c_size_t(0), one, given, one, taken)
 
     def start(self) -> None:
         self._call("LiteRtStartProfiler", self._profiler)
@@ -200,19 +193,14 @@ class _ProfiledModel:
 
     def _make_buffer(self, side: str, environment: ctypes.c_void_p, signature: ctypes.c_void_p) -> ctypes.c_void_p:
         tensor, needs, buffer, kind = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p(), _TensorType()
-        zero = _index(0)
+        zero = ctypes.c_size_t(0)
         self._call(f"LiteRtGetSignature{side}TensorByIndex", signature, zero, ctypes.byref(tensor))
         self._call("LiteRtGetRankedTensorType", tensor, ctypes.byref(kind))
         for axis, length in enumerate(kind.layout.dimensions):
             kind.layout.dimensions[axis] = 1 if length < 0 else length
         self._call(f"LiteRtGetCompiledModel{side}BufferRequirements", self._model, zero, zero, ctypes.byref(needs))
-        self._call(
-            "LiteRtCreateManagedTensorBufferFromRequirements",
-            environment,
-            ctypes.byref(kind),
-            needs,
-            ctypes.byref(buffer),
-        )
+        create = "LiteRtCreateManagedTensorBufferFromRequirements"
+        self._call(create, environment, ctypes.byref(kind), needs, ctypes.byref(buffer))
         return buffer
 
     def _write(self, query: Tensor) -> None:
@@ -226,10 +214,6 @@ class _ProfiledModel:
         self._call("LiteRtLockTensorBuffer", self._input, ctypes.byref(address), _WRITE)
         ctypes.memmove(address, query.tobytes(), query.nbytes)
         self._call("LiteRtUnlockTensorBuffer", self._input)
-
-
-def _index(number: int) -> ctypes.c_size_t:
-    return ctypes.c_size_t(number)
 
 
 def _load_library() -> ctypes.CDLL:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tledge.bench.profile.profiled_operator import ProfiledOperator
+from tledge.bench.profile.operator_profile import ProfiledOperator
 from tledge.edge_runtime.runtimes.onnxruntime import PROVIDERS
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor
@@ -25,14 +25,7 @@ _FUSED_ENDING = re.compile(r"_token_\d+$")  # of a node that replaces a node and
 def profile_onnxruntime(
     model: Path, target: Target, query: Tensor, *, warm_up: int, runs: int
 ) -> tuple[float, list[ProfiledOperator]]:
-    """Times the nodes of an ONNX file.
-
-    Args:
-        model: the file.
-        target: in full.
-        query: the input.
-        warm_up: number of untimed runs.
-        runs: number of profiled runs.
+    """Times the nodes of an ONNX file in ``runs`` runs, after ``warm_up`` untimed ones.
 
     Returns:
         The mean duration of a run in ms, and the nodes in execution order.

@@ -17,22 +17,27 @@ TIMEOUT = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperatorTime:
-    """The time of one operator.
+class ProfiledOperator:
+    """One operator of a model, as a runtime's profiler measured it.
 
     Attributes:
         name: its name in the file; its index ("#12", from 0) if the runtime fused several operators or added one.
         kind: what the runtime ran ("QLinearConv", "Convolution (NHWC, QC8) IGEMM").
         milliseconds: mean per run.
-        share: fraction of the time of all operators, 0 to 1.
         calls: per run; more than 1 inside a loop.
     """
 
     name: str
     kind: str
     milliseconds: float
-    share: float
     calls: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorTime(ProfiledOperator):
+    """An operator with its fraction of the time of all operators, 0 to 1."""
+
+    share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +45,6 @@ class Profile(Record):
     """Where the time of a model goes.
 
     Attributes:
-        artifact: the file's name.
-        target: in full ("litert:cpu:2").
         runs: number of profiled runs, one image each.
         milliseconds: mean of a whole run with the profiler on, which is slower than without.
         operators: all operators, slowest first.

@@ -8,8 +8,7 @@ from typing import Any
 
 from tledge.bench.profile.litert_profiler import profile_litert
 from tledge.bench.profile.onnxruntime_profiler import profile_onnxruntime
-from tledge.bench.profile.operator_profile import OperatorTime, Profile
-from tledge.bench.profile.profiled_operator import ProfiledOperator
+from tledge.bench.profile.operator_profile import OperatorTime, Profile, ProfiledOperator
 from tledge.core.errors import MeasurementError
 from tledge.core.progress import Progress
 from tledge.core.worker_child import serve
@@ -46,13 +45,7 @@ def rank_operators(operators: Sequence[ProfiledOperator]) -> tuple[OperatorTime,
     if total == 0:
         return ()
     return tuple(
-        OperatorTime(
-            name=operator.name,
-            kind=operator.kind,
-            milliseconds=operator.milliseconds,
-            share=operator.milliseconds / total,
-            calls=operator.calls,
-        )
+        OperatorTime(**vars(operator), share=operator.milliseconds / total)
         for operator in sorted(operators, key=lambda operator: -operator.milliseconds)
     )
 

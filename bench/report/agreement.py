@@ -38,7 +38,6 @@ class Agreement:
     """One artifact against the Keras model.
 
     Attributes:
-        artifact: its name.
         images: how many photos both classified.
         changed: on how many they differ.
         now_right: of these, only the artifact is right.

@@ -13,7 +13,7 @@ from PIL import Image
 from tledge.bench.report.plots.curves import Curve
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.report_figures import RobustnessFigures, draw_robustness
-from tledge.bench.results.robustness_params import CLEAN, TRANSFER, WORST
+from tledge.bench.results.rows import CLEAN, TRANSFER, WORST
 from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import AttackExample, RobustnessRecord
 from tledge.core.errors import ImageError
@@ -24,54 +24,28 @@ from tledge.core.significance import holm
 
 NORMS = {"linf": "L∞", "l2": "L2"}
 GREY = 128
+DETAILS = (
+    ("robust_accuracy", ".3f"),
+    ("attack_success_rate", ".3f"),
+    ("adversarial_distance", ".0f"),
+    ("attack_queries", ".0f"),
+    ("attack_time", ".1f"),
+)
+"""The numbers of each attack, and how they are written."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AttackedRow:
-    """An artifact under the worst of all attacks.
-
-    Attributes:
-        artifact, target: the cell.
-        cells: robust accuracy at each eps and its interval, as text; the interval is empty if it was not measured.
-        compared: its robustness compared with the float32 artifact's, in words.
-    """
-
-    artifact: str
-    target: str
-    cells: tuple[tuple[str, str], ...]
-    compared: str
+AttackedRow = tuple[str, str, tuple[tuple[str, str], ...], str]
+"""An artifact, its target, its robust accuracy at each eps with the interval, and a comparison with float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttackedTable:
-    """Robust accuracy of all artifacts in one norm.
-
-    Attributes:
-        norm: the norm of eps.
-        eps: the columns, in 1/255; 0 is without an attack.
-        photos: how many photos were attacked.
-        rows: one for each artifact.
-    """
+    """Robust accuracy of all artifacts in one norm, at each eps (in 1/255; 0 is without an attack)."""
 
     norm: str
     eps: tuple[float, ...]
     photos: int
     rows: tuple[AttackedRow, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttackDetail:
-    """One attack at one eps on one artifact, as text."""
-
-    artifact: str
-    attack: str
-    road: str
-    eps: str
-    robust: str
-    success: str
-    distance: str
-    queries: str
-    seconds: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,31 +87,15 @@ def attacked_tables(data: StoredResults) -> list[AttackedTable]:
     ]
 
 
-def attack_details(data: StoredResults) -> list[AttackDetail]:
-    """Returns every attack at every eps on every artifact."""
+def attack_details(data: StoredResults) -> list[tuple[str, str, str, str, list[str]]]:
+    """Returns every attack at every eps on every artifact: artifact, attack, what it was made on, eps and numbers."""
     values = {(item.metric, *_attack(item)): item.value for item in data.measurements if item.scenario == "robustness"}
     details = []
     for item in _robust(data):
-        if item.params["attack"] in (CLEAN, WORST):
-            continue
-
-        def text(metric: str, form: str, item: Measurement = item) -> str:
-            value = values.get((metric, *_attack(item)))
-            return ABSENT if value is None else format(value, form)
-
-        details.append(
-            AttackDetail(
-                artifact=item.artifact,
-                attack=str(item.params["attack"]),
-                road=_road(item),
-                eps=_eps_text(item),
-                robust=f"{item.value:.3f}",
-                success=text("attack_success_rate", ".3f"),
-                distance=text("adversarial_distance", ".0f"),
-                queries=text("attack_queries", ".0f"),
-                seconds=text("attack_time", ".1f"),
-            )
-        )
+        if item.params["attack"] not in (CLEAN, WORST):
+            found = [(values.get((metric, *_attack(item))), form) for metric, form in DETAILS]
+            numbers = [ABSENT if value is None else format(value, form) for value, form in found]
+            details.append((item.artifact, str(item.params["attack"]), _made_on(item), _eps_text(item), numbers))
     return details
 
 
@@ -146,7 +104,8 @@ def photo_triples(data: StoredResults) -> list[PhotoTriple]:
     found = []
     for example in RobustnessRecord.load(data.folder.robustness).examples:
         try:
-            original, attacked = (np.asarray(decode(data.folder.adversarial / name)) for name in example.files)
+            names = (example.original, example.attacked)
+            original, attacked = (np.asarray(decode(data.folder.adversarial / name)) for name in names)
         except ImageError:
             continue
         if original.shape != attacked.shape:
@@ -188,7 +147,7 @@ def _robust(data: StoredResults) -> list[Measurement]:
     return [item for item in data.measurements if item.metric == "robust_accuracy"]
 
 
-def _road(item: Measurement) -> str:
+def _made_on(item: Measurement) -> str:
     return f"transfer from {item.params['source']}" if item.params["road"] == TRANSFER else str(item.params["road"])
 
 
@@ -196,7 +155,7 @@ def _kind(item: Measurement) -> str:
     norm = NORMS[item.params["norm"]]
     if item.params["attack"] == WORST:
         return f"worst of all attacks, {norm}"
-    return f"{item.params['attack']}, {_road(item)}, {norm}"
+    return f"{item.params['attack']}, {_made_on(item)}, {norm}"
 
 
 def _eps_text(item: Measurement) -> str:
@@ -233,14 +192,8 @@ def _table(data: StoredResults, norm: str, items: Sequence[Measurement]) -> Atta
     rows = []
     for artifact, target in dict.fromkeys((item.artifact, item.target) for item in items):
         mine = {float(item.params["eps"]): item for item in items if item.artifact == artifact}
-        rows.append(
-            AttackedRow(
-                artifact=artifact,
-                target=target,
-                cells=tuple(_cell(mine.get(column)) for column in eps),
-                compared=_compared(data, artifact, norm),
-            )
-        )
+        cells = tuple(_cell(mine.get(column)) for column in eps)
+        rows.append((artifact, target, cells, _compared(data, artifact, norm)))
     return AttackedTable(norm=NORMS[norm], eps=eps, photos=items[0].n, rows=tuple(rows))
 
 

@@ -8,10 +8,8 @@ from functools import reduce
 from operator import or_
 from statistics import median
 
-from tledge.bench.results.board_readings import BoardReadings, Spread
-from tledge.bench.results.round_conditions import Conditions
+from tledge.bench.results.round_conditions import BoardReadings, Conditions, Spread, words
 from tledge.bench.results.stored_results import StoredResults
-from tledge.bench.results.throttling import words
 from tledge.core.number_text import ABSENT, range_text
 
 
@@ -20,7 +18,6 @@ class BoardRow:
     """A board during one cell, over all rounds; ABSENT where the board does not report a value.
 
     Attributes:
-        artifact, target: the cell.
         temperature, clock: the lowest and the highest.
         memory, voltage: the lowest.
         power: the median.

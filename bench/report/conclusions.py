@@ -13,10 +13,10 @@ def conclude(data: StoredResults) -> list[str]:
     """Returns plain sentences: the main result first, then what speaks against it."""
     compared = [(row, base) for row in data.rows if (base := data.row(row.baseline, row.target)) is not None]
     sentences = [sentence for target in data.targets if (sentence := _fastest(compared, target))]
-    if any(row.ratio is not None for row, _ in compared) and not sentences:
+    if any("latency_ratio" in row.measured for row, _ in compared) and not sentences:
         sentences.append(_none_faster(compared))
     sentences += _accuracy_changes(compared)
-    sentences += [_parity(row) for row in data.rows if row.parity_class is not None]
+    sentences += [_parity(row) for row in data.rows if "parity_class" in row.measured]
     sentences += conclude_attacks(data)
     sentences += _flags(data)
     if data.known_settings.interrupted:
@@ -33,8 +33,9 @@ def _fastest(compared: list[tuple[Row, Row]], target: str) -> str:
     ]
     if not faster:
         return ""
-    row, base = min(faster, key=lambda pair: pair[0].ratio or 1.0)
-    share = f"{row.size / base.size:.2f} of its size" if base.size else "of unknown size"
+    row, base = min(faster, key=lambda pair: pair[0].value("latency_ratio") or 1.0)
+    size, base_size = row.value("file_size") or 0, base.value("file_size")
+    share = f"{size / base_size:.2f} of its size" if base_size else "of unknown size"
     return f"{row.artifact} is {speed_text(row)} than {base.artifact} on {target}, {share}{_accuracy(row)}."
 
 
@@ -43,21 +44,23 @@ def speed_text(row: Row) -> str:
 
     A difference that the interval does not show reads "not significantly different in latency (0.95–1.04)".
     """
-    if row.ratio is None or row.ratio_interval is None:
+    ratio, interval = row.value("latency_ratio"), row.interval("latency_ratio")
+    if ratio is None or interval is None:
         return ""
-    low, high = row.ratio_interval
+    low, high = interval
     if row.verdict == FASTER:
-        return f"{1 / row.ratio:.2f}× faster ({interval_text((1 / high, 1 / low), 2)})"
+        return f"{1 / ratio:.2f}× faster ({interval_text((1 / high, 1 / low), 2)})"
     if row.verdict == SLOWER:
-        return f"{row.ratio:.2f}× slower ({interval_text((low, high), 2)})"
+        return f"{ratio:.2f}× slower ({interval_text((low, high), 2)})"
     return f"not significantly different in latency ({interval_text((low, high), 2)})"
 
 
 def _accuracy(row: Row) -> str:
-    if row.mcnemar_p is None:
+    p_value = row.value("mcnemar")
+    if p_value is None:
         return ""
-    different = "significantly" if _differs(row) else "not significantly"
-    return f"; accuracy is {different} different ({_mcnemar(row.mcnemar_p)})"
+    different = "significantly" if p_value < SIGNIFICANT else "not significantly"
+    return f"; accuracy is {different} different ({_mcnemar(p_value)})"
 
 
 def _mcnemar(p_value: float) -> str:
@@ -66,11 +69,9 @@ def _mcnemar(p_value: float) -> str:
 
 
 def _is_worse(row: Row, base: Row) -> bool:
-    return _differs(row) and (row.top1 or 0.0) < (base.top1 or 0.0)
-
-
-def _differs(row: Row) -> bool:
-    return row.mcnemar_p is not None and row.mcnemar_p < SIGNIFICANT
+    p_value = row.value("mcnemar")
+    differs = p_value is not None and p_value < SIGNIFICANT
+    return differs and (row.value("top1") or 0.0) < (base.value("top1") or 0.0)
 
 
 def _none_faster(compared: list[tuple[Row, Row]]) -> str:
@@ -85,24 +86,25 @@ def _accuracy_changes(compared: list[tuple[Row, Row]]) -> list[str]:
     """Names each artifact whose accuracy differs from its baseline's, once for all targets."""
     sentences: dict[tuple[str, str], str] = {}
     for row, base in compared:
-        if _differs(row) and row.top1 is not None and base.top1 is not None and row.mcnemar_p is not None:
-            change = "less" if row.top1 < base.top1 else "more"
+        p_value, top1, base_top1 = row.value("mcnemar"), row.value("top1"), base.value("top1")
+        if p_value is not None and p_value < SIGNIFICANT and top1 is not None and base_top1 is not None:
             sentences.setdefault(
                 (row.artifact, base.artifact),
-                f"{row.artifact} is {change} accurate than {base.artifact}: top-1 {row.top1:.3f} against"
-                f" {base.top1:.3f} ({_mcnemar(row.mcnemar_p)}).",
+                f"{row.artifact} is {'less' if top1 < base_top1 else 'more'} accurate than {base.artifact}: top-1"
+                f" {top1:.3f} against {base_top1:.3f} ({_mcnemar(p_value)}).",
             )
     return list(sentences.values())
 
 
 def _parity(row: Row) -> str:
     """Compares an artifact's logits elsewhere with those on the machine that writes the report."""
-    if row.parity_bits == 1.0:
+    same_class, same_bits = row.value("parity_class") or 0.0, row.value("parity_bits") or 0.0
+    if same_bits == 1.0:
         return f"{row.artifact} computes the same logits as on the workstation, bit for bit."
-    share = "every photo" if row.parity_class == 1.0 else f"{row.parity_class or 0.0:.1%} of the photos"
+    share = "every photo" if same_class == 1.0 else f"{same_class:.1%} of the photos"
     return (
         f"{row.artifact} predicts the same class as on the workstation for {share}; its logits differ by at most"
-        f" {row.parity_difference or 0.0:.2g}, and are identical for {row.parity_bits or 0.0:.1%} of the photos."
+        f" {row.value('parity_difference') or 0.0:.2g}, and are identical for {same_bits:.1%} of the photos."
     )
 
 

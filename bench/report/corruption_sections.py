@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tledge.attacks.corruptions import CORRUPTIONS, EDGE_CORRUPTIONS
 from tledge.bench.report.plots.curves import Curve
@@ -13,19 +12,6 @@ from tledge.bench.results.stored_results import StoredResults
 from tledge.core.measurement import Measurement
 
 FAMILIES = (("ImageNet-C", CORRUPTIONS), ("Edge camera", EDGE_CORRUPTIONS))
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorruptedTable:
-    """Accuracy under each corruption.
-
-    Attributes:
-        artifacts: the columns.
-        rows: a corruption's name, and each artifact's accuracy under it, the mean over severities, as text.
-    """
-
-    artifacts: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def corrupted_curves(data: StoredResults) -> list[RobustnessFigures]:
@@ -39,24 +25,18 @@ def corrupted_curves(data: StoredResults) -> list[RobustnessFigures]:
     ]
 
 
-def corrupted_table(data: StoredResults) -> CorruptedTable | None:
-    """Returns accuracy under each corruption, the mean over severities; None if nothing was measured."""
-    measured = [item for item in _measured(data) if item.params["severity"]]
-    if not measured:
-        return None
-    artifacts = tuple(dict.fromkeys(item.artifact for item in measured))
-    names = dict.fromkeys(str(item.params["corruption"]) for item in measured)
-    rows = tuple(
-        (
-            name.replace("_", " "),
-            tuple(
-                f"{_mean([i for i in measured if (i.artifact, i.params['corruption']) == (artifact, name)]):.3f}"
-                for artifact in artifacts
-            ),
-        )
-        for name in names
-    )
-    return CorruptedTable(artifacts=artifacts, rows=rows)
+def corrupted_table(data: StoredResults) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Returns the artifacts, and each corruption with their accuracy under it, the mean over severities, as text."""
+    cells: dict[str, dict[str, list[Measurement]]] = {}
+    for item in _measured(data):
+        if item.params["severity"]:
+            cells.setdefault(str(item.params["corruption"]), {}).setdefault(item.artifact, []).append(item)
+    artifacts = list(dict.fromkeys(artifact for row in cells.values() for artifact in row))
+    rows = [
+        (name.replace("_", " "), [f"{_mean(row[artifact]):.3f}" for artifact in artifacts])
+        for name, row in cells.items()
+    ]
+    return artifacts, rows
 
 
 def _measured(data: StoredResults) -> list[Measurement]:
@@ -72,13 +52,8 @@ def _draw(title: str, items: Sequence[Measurement], number: int) -> RobustnessFi
             for severity in sorted({int(item.params["severity"]) for item in mine})
         )
         curves.append(Curve(artifact, points, Marker(order)))
-    return draw_robustness(
-        curves,
-        f"corrupted-{number}",
-        title,
-        of="Accuracy on corrupted photos",
-        across_title="severity; 0: original photos",
-    )
+    of, across_title = "Accuracy on corrupted photos", "severity; 0: original photos"
+    return draw_robustness(curves, f"corrupted-{number}", title, of=of, across_title=across_title)
 
 
 def _mean(items: Sequence[Measurement]) -> float:

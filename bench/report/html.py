@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from tledge.bench.report.attack_sections import attack_details, attacked_curves,
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.corruption_sections import corrupted_curves, corrupted_table
-from tledge.bench.results.columns import REPORT_COLUMNS, Column, shown_columns
+from tledge.bench.results.columns import REPORT_COLUMNS, shown_columns
 from tledge.bench.results.flags import MEANINGS
-from tledge.bench.results.rows import Row
+from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.core import atomic
@@ -43,40 +43,10 @@ def write_html(data: StoredResults, path: Path) -> None:
     atomic.write_text(path, environment.get_template("report.html").render(_context(data)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _TableCell:
-    """A number of the table.
-
-    Attributes:
-        value: the number to sort by; None if it was not measured.
-        text, detail: what is shown, and what stands small beneath it.
-        best: whether it is the best of its column.
-    """
-
-    value: float | None
-    text: str
-    detail: str
-    best: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class _CellConditions:
-    """The machine during one cell, over all rounds, as text; empty where a value is not known."""
-
-    artifact: str
-    target: str
-    load: str
-    steal: str
-    clock: str
-    governor: str
-    temperature: str
-    throttled: str
-    yardsticks: str
-
-
 def _context(data: StoredResults) -> dict[str, Any]:
     """Returns the variables of the template."""
     scatter, front = report_figures.accuracy_and_latency(data)
+    corrupted_artifacts, corrupted_rows = corrupted_table(data)
     columns = shown_columns(REPORT_COLUMNS, data.rows)
     flags = sorted({flag for row in data.rows for flag in row.flags})
     styles = files("tledge.bench.report")
@@ -88,7 +58,7 @@ def _context(data: StoredResults) -> dict[str, Any]:
         "began": data.known_settings.began[:16].replace("T", " "),
         "conclusions": conclude(data),
         "columns": columns,
-        "table": [(row, [_cell(column, row, data) for column in columns]) for row in data.rows],
+        "table": [(row, [column.cell(row, data.rows) for column in columns]) for row in data.rows],
         "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in flags],
         "meanings": MEANINGS,
         "flag_text": flag_text,
@@ -107,40 +77,28 @@ def _context(data: StoredResults) -> dict[str, Any]:
         "triples": photo_triples(data),
         "masking": RobustnessRecord.load(data.folder.robustness).flags,
         "corrupted": corrupted_curves(data),
-        "corrupted_table": corrupted_table(data),
-        "conditions": _conditions(data),
+        "corrupted_artifacts": corrupted_artifacts,
+        "corrupted_rows": corrupted_rows,
+        "conditions": [
+            (*cell, *_conditions(result.conditions)) for cell, result in data.raw_samples.items() if result.conditions
+        ],
         "boards": board_models(data),
         "board_rows": board_rows(data),
     }
 
 
-def _cell(column: Column, row: Row, data: StoredResults) -> _TableCell:
-    value = column.value(row)
-    if value is None:
-        return _TableCell(value=None, text=ABSENT, detail="", best=False)
-    return _TableCell(
-        value=value, text=column.text(value), detail=column.detail(row), best=column.is_best(row, data.rows)
+def _conditions(rounds: Sequence[Conditions]) -> tuple[str, ...]:
+    """Returns the machine during all rounds of a cell, as the columns of a table."""
+    throttled = [item.throttled for item in rounds if item.throttled is not None]
+    columns = (
+        range_text([None if item.load is None else 100 * item.load for item in rounds], "%", digits=1),
+        range_text([None if item.steal is None else 100 * item.steal for item in rounds], "%", digits=1),
+        range_text([item.mhz for item in rounds], " MHz"),
+        ", ".join(dict.fromkeys(item.governor for item in rounds if item.governor)),
+        range_text([item.temperature for item in rounds], " °C"),
+        f"{sum(throttled)} of {len(throttled)}" if throttled else "",
     )
-
-
-def _conditions(data: StoredResults) -> list[_CellConditions]:
-    found = []
-    for (artifact, target), result in data.raw_samples.items():
-        rounds = result.conditions
-        if not rounds:
-            continue
-        throttled = [item.throttled for item in rounds if item.throttled is not None]
-        found.append(
-            _CellConditions(
-                artifact=artifact,
-                target=target,
-                load=range_text([None if item.load is None else 100 * item.load for item in rounds], "%", digits=1),
-                steal=range_text([None if item.steal is None else 100 * item.steal for item in rounds], "%", digits=1),
-                clock=range_text([item.mhz for item in rounds], " MHz"),
-                governor=", ".join(dict.fromkeys(item.governor for item in rounds if item.governor)),
-                temperature=range_text([item.temperature for item in rounds], " °C"),
-                throttled=f"{sum(throttled)} of {len(throttled)}" if throttled else "",
-                yardsticks=" · ".join(duration_text(item.yardstick) for item in rounds),
-            )
-        )
-    return found
+    return (
+        *(column or ABSENT for column in columns),
+        " · ".join(duration_text(item.reference_time) for item in rounds),
+    )

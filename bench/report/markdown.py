@@ -11,7 +11,7 @@ from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core import atomic
-from tledge.core.number_text import ABSENT, flag_text
+from tledge.core.number_text import flag_text
 
 
 def write_markdown(data: StoredResults, path: Path) -> None:
@@ -39,7 +39,7 @@ def markdown(data: StoredResults) -> str:
 
 def _table(data: StoredResults) -> str:
     columns = [column for column in shown_columns(REPORT_COLUMNS, data.rows) if column.metric.brief]
-    headings = ["Artifact", "Target", *(f"{column.heading} {column.unit}".strip() for column in columns)]
+    headings = ["Artifact", "Target", *(f"{column.metric.heading} {column.unit}".strip() for column in columns)]
     lines = [_line(headings), "|---|---|" + "---:|" * len(columns)]
     for row in data.rows:
         notes = "".join(f"[^{flag}]" for flag in row.flags)
@@ -54,11 +54,8 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(column: Column, row: Row, data: StoredResults) -> str:
-    value = column.value(row)
-    if value is None:
-        return ABSENT
-    text = f"**{column.text(value)}**\\*" if column.is_best(row, data.rows) else column.text(value)
-    detail = column.detail(row)
+    _, text, detail, best = column.cell(row, data.rows)
+    text = f"**{text}**\\*" if best else text
     return f"{text} ({_plain(detail)})" if detail else text
 
 

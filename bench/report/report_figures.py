@@ -11,7 +11,7 @@ from tledge.bench.report.agreement import confusion
 from tledge.bench.report.plots.bars import Bar, Group, draw_bars
 from tledge.bench.report.plots.curves import Curve, draw_curves
 from tledge.bench.report.plots.markers import Marker
-from tledge.bench.report.plots.matrix import MOST_NAMED, Counts, draw_matrix, largest_confusions
+from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_confusions
 from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
@@ -23,6 +23,7 @@ from tledge.core.sizes import size_text
 WIDE, NARROW = 960.0, 350.0
 """Widths of drawings, px: of a page, and of a phone or one of three columns."""
 
+_LATENCIES = ("latency_p50", "latency_p90", "latency_p99")
 _MOST_CONFUSIONS = 12
 
 
@@ -39,8 +40,6 @@ class ConfusionFigures:
     """An artifact's confusion matrix.
 
     Attributes:
-        artifact: its name.
-        drawing: the matrix.
         largest: (true class, predicted class, count) of the most frequent confusions, if there are too many classes to
             read the matrix.
     """
@@ -52,13 +51,7 @@ class ConfusionFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class RobustnessFigures:
-    """Accuracy under one attack, or on photos corrupted by one family of corruptions.
-
-    Attributes:
-        title: the attack, how it was made and its norm, or the family.
-        drawing: the curves.
-        key: the marker and the label of each curve.
-    """
+    """Accuracy under one attack, or on photos corrupted by one family; the key is each curve's marker and label."""
 
     title: str
     drawing: Drawing
@@ -76,16 +69,16 @@ def accuracy_and_latency(data: StoredResults) -> tuple[Figure | None, list[str]]
     points = [
         Point(
             label=f"{row.artifact} ⚠" if row.flags else row.artifact,
-            latency=row.p50,
+            latency=latency,
             latency_interval=row.interval("latency_p50"),
-            top1=row.top1,
-            top1_interval=row.top1_interval,
+            top1=top1,
+            top1_interval=row.interval("top1"),
             marker=markers[row.target],
-            explanation=f"{row.target}: top-1 {row.top1:.3f} at {duration_text(row.p50)} ms"
+            explanation=f"{row.target}: top-1 {top1:.3f} at {duration_text(latency)} ms"
             + "".join(f", {flag_text(flag)}" for flag in row.flags),
         )
         for row in data.rows
-        if row.p50 is not None and row.top1 is not None
+        if (latency := row.value("latency_p50")) is not None and (top1 := row.value("top1")) is not None
     ]
     if not points:
         return None, []
@@ -101,14 +94,15 @@ def latency_distributions(data: StoredResults) -> Figure | None:
             label=row.artifact,
             target=row.target,
             rounds=[samples for samples in data.raw_samples[row.artifact, row.target].by_round if len(samples)],
-            percentiles=(row.p50, row.p90, row.p99),
+            percentiles=(
+                row.measured["latency_p50"].value,
+                row.measured["latency_p90"].value,
+                row.measured["latency_p99"].value,
+            ),
             marker=markers[row.target],
         )
         for row in data.rows
-        if (row.artifact, row.target) in data.raw_samples
-        and row.p50 is not None
-        and row.p90 is not None
-        and row.p99 is not None
+        if (row.artifact, row.target) in data.raw_samples and row.measured.keys() >= set(_LATENCIES)
     ]
     if not strips:
         return None
@@ -119,10 +113,10 @@ def costs(data: StoredResults) -> list[Drawing]:
     """Draws size, memory, cold start and energy as bars."""
     files = list({row.artifact: row for row in data.rows}.values())
     return [
-        *_bars(files, "size", "Size of the file", lambda row: row.size or None, size_text, by_target=False),
-        *_bars(data.rows, "memory", "Peak memory", lambda row: row.peak_memory, size_text),
-        *_bars(data.rows, "cold-start", "Cold start", lambda row: row.cold_start, _milliseconds),
-        *_bars(data.rows, "energy", "Energy of one image", lambda row: row.energy, lambda value: f"{value:.1f} mJ"),
+        *_bars(files, "size", "Size of the file", "file_size", size_text, by_target=False),
+        *_bars(data.rows, "memory", "Peak memory", "peak_memory", size_text),
+        *_bars(data.rows, "cold-start", "Cold start", "cold_start", lambda value: f"{duration_text(value)} ms"),
+        *_bars(data.rows, "energy", "Energy of one image", "energy", lambda value: f"{value:.1f} mJ"),
     ]
 
 
@@ -150,6 +144,7 @@ def throughput(data: StoredResults) -> Figure | None:
 def confusions(data: StoredResults) -> list[ConfusionFigures]:
     """Draws a confusion matrix of each artifact that classified photos."""
     names, labels = data.known_settings.class_names, np.array(data.labels, np.intp)
+    most = _MOST_CONFUSIONS if len(names) > MOST_NAMED else 0
     found = []
     for number, (artifact, predictions) in enumerate(data.predictions.items()):
         counts = confusion(labels, predictions, len(names))
@@ -158,25 +153,18 @@ def confusions(data: StoredResults) -> list[ConfusionFigures]:
             ConfusionFigures(
                 artifact=artifact,
                 drawing=draw_matrix(counts, names, name=f"confusion-{number}", title=title, width=NARROW),
-                largest=_named(counts, names) if len(names) > MOST_NAMED else (),
+                largest=tuple(
+                    (names[true], names[given], count) for true, given, count in largest_confusions(counts, most)
+                ),
             )
         )
     return found
 
 
 def draw_robustness(curves: Sequence[Curve], name: str, title: str, *, of: str, across_title: str) -> RobustnessFigures:
-    """Draws top-1 of each artifact over the strength of an attack or a corruption.
-
-    Args:
-        curves: with one point or more in all.
-        name: its id, unique in the page.
-        title: the attack or the family.
-        of: what is drawn, for screen readers.
-        across_title: of the axis.
-    """
-    drawing = draw_curves(
-        curves, name=name, title=f"{of}: {title}", across_title=across_title, up_title="top-1", width=NARROW
-    )
+    """Draws top-1 over the strength of an attack or a corruption; ``of`` says what it is, for screen readers."""
+    titles = {"title": f"{of}: {title}", "across_title": across_title, "up_title": "top-1"}
+    drawing = draw_curves(curves, name=name, **titles, width=NARROW)
     return RobustnessFigures(title=title, drawing=drawing, key=tuple((curve.marker, curve.label) for curve in curves))
 
 
@@ -188,13 +176,13 @@ def _bars(
     rows: Iterable[Row],
     name: str,
     title: str,
-    value: Callable[[Row], float | None],
+    metric: str,
     text: Callable[[float], str],
     *,
     by_target: bool = True,
 ) -> list[Drawing]:
     """Draws one plot, or none if nothing was measured."""
-    known = [(row, number) for row in rows if (number := value(row)) is not None]
+    known = [(row, number) for row in rows if (number := row.value(metric)) is not None]
     if not known:
         return []
     best = min(number for _, number in known) if len({number for _, number in known}) > 1 else None
@@ -206,13 +194,3 @@ def _bars(
         for row, number in known
     ]
     return [draw_bars(groups, name=name, title=title, width=NARROW)]
-
-
-def _milliseconds(value: float) -> str:
-    return f"{duration_text(value)} ms"
-
-
-def _named(counts: Counts, names: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:
-    return tuple(
-        (names[true], names[given], count) for true, given, count in largest_confusions(counts, _MOST_CONFUSIONS)
-    )

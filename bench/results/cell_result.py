@@ -62,38 +62,47 @@ class Specification(Record, error=MeasurementError, remedy="benchmark again"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round:
-    """What one fresh process measured.
+class _SharedFields:
+    """What is known of a round and of a cell alike.
 
     Attributes:
-        latencies: float64 (queries,), ms, one image each, in order.
-        throughputs: float64 (batch sizes,), images/s; NaN where the model does not take that batch.
-        logits: float32 (images, classes), of the images in order; (0, 0) if none were to be classified.
-        load_time: ms from the model file to a loaded session, with the runtime's library already imported.
-        answered: when the first prediction was there, in ns of the monotonic clock, which all processes share.
-        peak_memory: bytes, of the process after its timed queries, above the interpreter with NumPy and Pillow.
-        energy: mJ/image; NaN where the machine does not report it.
+        logits: float32 (images, classes), of the images in order; (0, 0) if none were classified.
         energy_source: "rapl" or "pmic"; empty where the machine does not report energy.
-        conditions: the machine during the round.
         provider: what ran the model, as its runtime names it.
         artifact_sha256: of the measured file.
         environment: the record of the machine, by its field names.
         environment_id: the record's id.
     """
 
-    latencies: Samples
-    throughputs: Samples
     logits: Logits
-    load_time: float
-    answered: int
-    peak_memory: float
-    energy: float
     energy_source: str
-    conditions: Conditions
     provider: str
     artifact_sha256: str
     environment: dict[str, Any]
     environment_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round(_SharedFields):
+    """What one fresh process measured.
+
+    Attributes:
+        latencies: float64 (queries,), ms, one image each, in order.
+        throughputs: float64 (batch sizes,), images/s; NaN where the model does not take that batch.
+        load_time: ms from the model file to a loaded session, with the runtime's library already imported.
+        answered: when the first prediction was there, in ns of the monotonic clock, which all processes share.
+        peak_memory: bytes, of the process after its timed queries, above the interpreter with NumPy and Pillow.
+        energy: mJ/image; NaN where the machine does not report it.
+        conditions: the machine during the round.
+    """
+
+    latencies: Samples
+    throughputs: Samples
+    load_time: float
+    answered: int
+    peak_memory: float
+    energy: float
+    conditions: Conditions
 
     def save(self, path: Path) -> None:
         """Writes an ``.npz`` file."""
@@ -106,46 +115,34 @@ class Round:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellResult:
+class CellResult(_SharedFields):
     """What a cell measured in all its rounds: the raw samples kept beside the results.
 
     Attributes:
-        logits: float32 (images, classes), of the images in order; (0, 0) if none were classified.
         latencies: float64 (queries,), ms, one image each, of all rounds in order.
         rounds: int64 (queries,), the round of each query, from 0.
         load_times, cold_starts: float64 (rounds,), ms.
         peak_memories: float64 (rounds,), bytes.
         energies: float64 (rounds,), mJ/image; NaN where the machine does not report it.
-        energy_source: "rapl" or "pmic"; empty where the machine does not report energy.
         batch_sizes: int64 (batch sizes,).
         throughputs: float64 (rounds, batch sizes), images/s; NaN where the model does not take that batch.
         conditions: the machine during each round.
-        provider: what ran the model, as its runtime names it.
-        artifact_sha256: of the measured file.
-        environment: the record of the machine, by its field names.
-        environment_id: the record's id.
     """
 
-    logits: Logits
     latencies: Samples
     rounds: npt.NDArray[np.int64]
     load_times: Samples
     cold_starts: Samples
     peak_memories: Samples
     energies: Samples
-    energy_source: str
     batch_sizes: npt.NDArray[np.int64]
     throughputs: Samples
     conditions: tuple[Conditions, ...]
-    provider: str
-    artifact_sha256: str
-    environment: dict[str, Any]
-    environment_id: str
 
     @property
-    def yardsticks(self) -> Samples:
+    def reference_times(self) -> Samples:
         """float64 (rounds,), ms that the fixed piece of work took in each round."""
-        return np.array([item.yardstick for item in self.conditions])
+        return np.array([item.reference_time for item in self.conditions])
 
     @property
     def by_round(self) -> list[Samples]:
@@ -154,13 +151,7 @@ class CellResult:
 
     @classmethod
     def join(cls, rounds: Sequence[Round], cold_starts: Sequence[float], batch_sizes: Sequence[int]) -> CellResult:
-        """Joins one cell's rounds in order; the logits and the environment are those of the first.
-
-        Args:
-            rounds: one or more.
-            cold_starts: ms from the start of each round's process to its first prediction.
-            batch_sizes: those of the offline scenario.
-        """
+        """Joins one cell's rounds in order; the logits and the environment are those of the first."""
         first = rounds[0]
         return cls(
             logits=first.logits,
@@ -182,13 +173,7 @@ class CellResult:
 
     @classmethod
     def untimed(cls, logits: Logits, *, provider: str, artifact_sha256: str, environment: Environment) -> CellResult:
-        """Returns a cell that was classified but not timed: it has no rounds.
-
-        Args:
-            logits: float32 (images, classes).
-            provider, artifact_sha256: as above.
-            environment: the machine that computed the logits.
-        """
+        """Returns a cell that was classified on a machine but not timed: it has no rounds."""
         none = np.empty(0)
         return cls(
             logits=logits,

@@ -53,7 +53,7 @@ def pair_cells(models: Sequence[Model], chosen: Sequence[Target], *, asked: bool
 
     Args:
         models: model files.
-        chosen: targets with runtime, device and threads.
+        chosen: targets in full.
         asked: the user named the targets, so a target without a model is an error.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tledge.bench.results.rows import Row
 from tledge.core.metric_catalogue import HIGHER, METRICS, Metric
-from tledge.core.number_text import DIGITS, UNITS_IN_HEADINGS, interval_text, value_text
+from tledge.core.number_text import ABSENT, DIGITS, UNITS_IN_HEADINGS, interval_text, value_text
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,6 @@ class Column:
 
     name: str
     metric: Metric
-
-    @property
-    def heading(self) -> str:
-        """The heading in reports, without the unit."""
-        return self.metric.heading
 
     @property
     def unit(self) -> str:
@@ -52,6 +47,13 @@ class Column:
         if tolerance is not None:
             lines.append(f"± {value_text(tolerance, METRICS[metric.tolerance].unit)}")
         return "\n".join(filter(None, lines))
+
+    def cell(self, row: Row, rows: Sequence[Row]) -> tuple[float | None, str, str, bool]:
+        """Returns a row's number, its text, what stands small beneath it, and whether it is the best of the column."""
+        value = self.value(row)
+        if value is None:
+            return None, ABSENT, "", False
+        return value, self.text(value), self.detail(row), self.is_best(row, rows)
 
     def is_best(self, row: Row, rows: Sequence[Row]) -> bool:
         """Returns whether no row of the table has a better number, and some row has a worse one."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -29,21 +29,70 @@ from tledge.core.significance import Interval, latency_ratio, mcnemar, rounds_in
 from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
 
 Classes = npt.NDArray[np.intp]
+Hits = npt.NDArray[np.bool_]
+"""Whether each photo is classified correctly, or has another property: (photos,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredCell:
+    """A cell with its raw samples. Compared by identity."""
+
+    cell: Cell
+    result: CellResult
+
+    def number(
+        self,
+        metric: str,
+        value: float,
+        n: int,
+        params: Mapping[str, Any] | None = None,
+        *,
+        interval: Interval | None = None,
+        flags: tuple[str, ...] = (),
+    ) -> Measurement:
+        """Returns a measurement of the cell; the arguments are fields of ``Measurement``."""
+        return Measurement(
+            artifact=self.cell.model.name,
+            artifact_sha256=self.result.artifact_sha256,
+            target=str(self.cell.target),
+            scenario=METRICS[metric].scenario,
+            metric=metric,
+            value=value,
+            n=n,
+            interval=interval,
+            params={"provider": self.result.provider, **(params or {})},
+            environment=self.result.environment_id,
+            flags=flags,
+        )
+
+    def rate(
+        self, metric: str, hits: Hits, params: Mapping[str, Any] | None = None, flags: tuple[str, ...] = ()
+    ) -> Measurement:
+        """Returns the fraction of photos with a property, with its 95% Wilson interval."""
+        count, artifact = int(hits.sum()), self.cell.model.artifact
+        machine, features = self.result.environment["machine"], self.result.environment["cpu_features"]
+        if artifact is not None and mismatch_on(artifact.sidecar.cpu, machine, features):
+            flags = (WRONG_CPU, *flags)
+        interval = wilson_interval(count, len(hits))
+        return self.number(metric, count / len(hits), len(hits), params, interval=interval, flags=flags)
+
+
+def discordant(first: Hits, second: Hits) -> tuple[int, int]:
+    """Returns how many photos only the first, and only the second classifies correctly."""
+    return int((first & ~second).sum()), int((second & ~first).sum())
 
 
 class CellMetrics:
     """The measurements of one cell.
 
     Args:
-        cell: the artifact and its target.
-        result: its raw samples.
         timing: how each round was timed.
         labels: (images,), the class of each test image; empty if none were classified.
         photos: "test" for the test split of a run, or "given" for photos of unknown origin.
     """
 
     def __init__(self, cell: Cell, result: CellResult, timing: Timing, labels: Classes, photos: str = "test") -> None:
-        self._cell = cell
+        self._measured = MeasuredCell(cell, result)
         self._result = result
         self._timing = timing
         self._labels = labels
@@ -62,57 +111,50 @@ class CellMetrics:
 
     def against(self, baseline: CellMetrics) -> list[Measurement]:
         """Compares latency and top-1 with another artifact on the same target, measured in the same rounds."""
-        name = baseline._cell.model.name
+        name = baseline._measured.cell.model.name
         mine, other = self._result, baseline._result
         compared: list[Measurement] = []
         if mine.timed and other.timed:
             paired = len(mine.by_round) == len(other.by_round)
             ratio, interval = latency_ratio(mine.by_round, other.by_round, paired=paired)
             flags = tuple(sorted({*self._timed_flags, *baseline._timed_flags}))
-            params = {"against": name}
-            compared.append(self._measurement("latency_ratio", ratio, len(mine.latencies), interval, params, flags))
+            row = self._measured.number(
+                "latency_ratio", ratio, len(mine.latencies), {"against": name}, interval=interval, flags=flags
+            )
+            compared.append(row)
         if len(self._classes) and len(self._classes) == len(baseline._classes):
             right, others = self._classes == self._labels, baseline._classes == self._labels
-            only_mine, only_other = int((right & ~others).sum()), int((others & ~right).sum())
+            only_mine, only_other = discordant(right, others)
             counts = {"against": name, "only_this_right": only_mine, "only_baseline_right": only_other}
-            p_value = mcnemar(only_mine, only_other)
-            compared.append(self._measurement("mcnemar", p_value, len(right), None, counts))
+            compared.append(self._measured.number("mcnemar", mcnemar(only_mine, only_other), len(right), counts))
         return compared
 
     def _static(self) -> list[Measurement]:
         result = self._result
-        size = self._cell.model.path.stat().st_size
-        found = [self._measurement("file_size", size, 1)]
-        if not result.timed:
-            return found
-        memory = float(np.median(result.peak_memories))
-        return [
-            *found,
-            self._measurement("load_time", float(np.median(result.load_times)), len(result.load_times)),
-            self._measurement("peak_memory", memory, len(result.peak_memories)),
-        ]
+        found = [self._measured.number("file_size", self._measured.cell.model.path.stat().st_size, 1)]
+        if result.timed:
+            for metric, samples in (("load_time", result.load_times), ("peak_memory", result.peak_memories)):
+                found.append(self._measured.number(metric, float(np.median(samples)), len(samples)))
+        return found
 
     def _accuracy(self, expected: Classes | None) -> list[Measurement]:
         if not len(self._classes):
             return []
-        rates = [self._rate("top1", self._classes == self._labels)]
-        if expected is not None:
-            rates.append(self._rate("agreement", self._classes == expected))
-        return rates
-
-    def _rate(self, metric: str, hits: npt.NDArray[np.bool_]) -> Measurement:
         params = {"split": self._photos}
-        return rate_of(self._cell, self._result, metric=metric, hits=hits, params=params)
+        rates = [self._measured.rate("top1", self._classes == self._labels, params)]
+        if expected is not None:
+            rates.append(self._measured.rate("agreement", self._classes == expected, params))
+        return rates
 
     def _latencies(self) -> list[Measurement]:
         latencies, params = self._result.latencies, self._timing_params()
         found = []
         for percent in (50, 90, 99):
             value, interval = self._percentile(percent)
-            found.append(self._timed(f"latency_p{percent}", value, len(latencies), interval, params))
+            found.append(self._timed(f"latency_p{percent}", value, len(latencies), params, interval))
         bound = early_stopping_estimate(latencies)
         if bound is not None:
-            found.append(self._timed("latency_p90_bound", bound, len(latencies), None, params))
+            found.append(self._timed("latency_p90_bound", bound, len(latencies), params))
         return found
 
     def _percentile(self, percent: int) -> tuple[float, Interval | None]:
@@ -124,15 +166,15 @@ class CellMetrics:
     def _other_times(self) -> list[Measurement]:
         result = self._result
         starts = result.cold_starts
-        found = [self._timed("cold_start", float(np.median(starts)), len(starts), None, {})]
+        found = [self._timed("cold_start", float(np.median(starts)), len(starts), {})]
         for size, samples in zip(result.batch_sizes, result.throughputs.T, strict=True):
             if not np.isnan(samples).any():
                 value, params = float(np.median(samples)), {"batch": int(size)}
-                found.append(self._timed("throughput", value, len(samples), rounds_interval(samples), params))
+                found.append(self._timed("throughput", value, len(samples), params, rounds_interval(samples)))
         energies = result.energies[np.isfinite(result.energies)]
         if len(energies):
             source = {"source": result.energy_source}
-            found.append(self._timed("energy", float(np.median(energies)), len(energies), None, source))
+            found.append(self._timed("energy", float(np.median(energies)), len(energies), source))
         return found
 
     def _timing_params(self) -> dict[str, Any]:
@@ -148,94 +190,14 @@ class CellMetrics:
             THROTTLED: any(item.throttled for item in conditions),
             THROTTLED_SINCE_BOOT: any(item.since_boot for item in throttling),
             UNDER_VOLTAGE: any(item.under_voltage for item in throttling),
-            RANDOM_INPUT: self._cell.model.artifact is None or not len(self._labels),
+            RANDOM_INPUT: self._measured.cell.model.artifact is None or not len(self._labels),
         }
         return tuple(flag for flag, holds in found.items() if holds)
 
     def _timed(
-        self, metric: str, value: float, n: int, interval: Interval | None, params: Mapping[str, Any]
+        self, metric: str, value: float, n: int, params: Mapping[str, Any], interval: Interval | None = None
     ) -> Measurement:
-        return self._measurement(metric, value, n, interval, params, self._timed_flags)
-
-    def _measurement(  # noqa: PLR0917
-        self,
-        metric: str,
-        value: float,
-        n: int,
-        interval: Interval | None = None,
-        params: Mapping[str, Any] | None = None,
-        flags: tuple[str, ...] = (),
-    ) -> Measurement:
-        return measurement_of(
-            self._cell,
-            self._result,
-            metric=metric,
-            value=value,
-            n=n,
-            interval=interval,
-            params=params,
-            flags=flags,
-        )
-
-
-def rate_of(
-    cell: Cell,
-    result: CellResult,
-    *,
-    metric: str,
-    hits: npt.NDArray[np.bool_],
-    params: Mapping[str, Any],
-    flags: tuple[str, ...] = (),
-) -> Measurement:
-    """Returns the fraction of images with a property, with its 95% Wilson interval.
-
-    Args:
-        cell: the artifact and its target.
-        result: its raw samples.
-        metric, params, flags: see ``Measurement``.
-        hits: (images,), whether an image has the property.
-    """
-    count, artifact = int(hits.sum()), cell.model.artifact
-    machine, features = result.environment["machine"], result.environment["cpu_features"]
-    other_cpu = artifact is not None and mismatch_on(artifact.sidecar.cpu, machine, features)
-    wrong = (WRONG_CPU,) if other_cpu else ()
-    return measurement_of(
-        cell,
-        result,
-        metric=metric,
-        value=count / len(hits),
-        n=len(hits),
-        interval=wilson_interval(count, len(hits)),
-        params=params,
-        flags=(*wrong, *flags),
-    )
-
-
-def measurement_of(
-    cell: Cell,
-    result: CellResult,
-    *,
-    metric: str,
-    value: float,
-    n: int,
-    interval: Interval | None = None,
-    params: Mapping[str, Any] | None = None,
-    flags: tuple[str, ...] = (),
-) -> Measurement:
-    """Returns a measurement of a cell; the arguments are the fields of ``Measurement``."""
-    return Measurement(
-        artifact=cell.model.name,
-        artifact_sha256=result.artifact_sha256,
-        target=str(cell.target),
-        scenario=METRICS[metric].scenario,
-        metric=metric,
-        value=value,
-        n=n,
-        interval=interval,
-        params={"provider": result.provider, **(params or {})},
-        environment=result.environment_id,
-        flags=flags,
-    )
+        return self._measured.number(metric, value, n, params, interval=interval, flags=self._timed_flags)
 
 
 def find_baseline(cell: Cell, cells: list[Cell]) -> Cell | None:

@@ -11,7 +11,7 @@ bench/
   measured/       hard links to the model files, which need no space until the files are replaced
   adversarial/    attacked photos with their originals, if requested
   robustness.json which of them the report shows, and signs of gradient masking
-  duels/          latencies of an earlier benchmark's files and these, measured in turns
+  paired_runs/    latencies of an earlier benchmark's files and these, measured in turns
   earlier/        earlier results, by the time at which they were started
 """
 
@@ -23,7 +23,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,55 +38,22 @@ REFERENCE = "model.keras@keras-cpu.npz"
 """The raw samples of a run's Keras model; kept by a benchmark that leaves it out."""
 
 
-@dataclass(frozen=True)
 class ResultsFolder:
     """The paths of one benchmark's results."""
 
-    path: Path
-
-    @property
-    def results(self) -> Path:
-        return self.path / "results.jsonl"
-
-    @property
-    def photos(self) -> Path:
-        return self.path / "photos.json"
-
-    @property
-    def profiles(self) -> Path:
-        return self.path / "profile.json"
-
-    @property
-    def markdown(self) -> Path:
-        return self.path / "report.md"
-
-    @property
-    def html(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def samples(self) -> Path:
-        return self.path / "samples"
-
-    @property
-    def environments(self) -> Path:
-        return self.path / "environments"
-
-    @property
-    def measured(self) -> Path:
-        return self.path / "measured"
-
-    @property
-    def adversarial(self) -> Path:
-        return self.path / "adversarial"
-
-    @property
-    def robustness(self) -> Path:
-        return self.path / "robustness.json"
-
-    @property
-    def duels(self) -> Path:
-        return self.path / "duels"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results = path / "results.jsonl"
+        self.photos = path / "photos.json"
+        self.profiles = path / "profile.json"
+        self.markdown = path / "report.md"
+        self.html = path / "report.html"
+        self.samples = path / "samples"
+        self.environments = path / "environments"
+        self.measured = path / "measured"
+        self.adversarial = path / "adversarial"
+        self.robustness = path / "robustness.json"
+        self.paired_runs = path / "paired_runs"
 
     def measured_file(self, artifact: str) -> Path:
         """Returns the path of a model file as it was measured."""
@@ -120,12 +86,7 @@ class ResultsFolder:
             raise MeasurementError(f"cannot read '{self.photos}': {error}; benchmark again") from error
 
     def reference(self, model_sha256: str, photos: str) -> CellResult | None:
-        """Returns the Keras model's logits from an earlier benchmark of the same model and photos; None without one.
-
-        Args:
-            model_sha256: of the model.
-            photos: the fingerprint of the photos.
-        """
+        """Returns the Keras model's logits from an earlier benchmark of the same model and photos; None without one."""
         try:
             result, settings = CellResult.load(self.samples / REFERENCE), BenchSettings.load(self.path)
         except MeasurementError:  # absent, or of an earlier version
@@ -179,15 +140,7 @@ def write(
     results: Iterable[tuple[str, CellResult]],
     photos: Iterable[tuple[Path, int]],
 ) -> None:
-    """Writes all results but the reports.
-
-    Args:
-        folder: an empty folder.
-        settings: what was measured and how.
-        measurements: the lines of ``results.jsonl``.
-        results: raw samples by their file names.
-        photos: the classified photos and their labels.
-    """
+    """Writes all results but the reports: ``results`` by their file names, ``photos`` with their labels."""
     for name, result in results:
         result.save(folder.samples / name)
         atomic.write_json(folder.environments / f"{result.environment_id}.json", result.environment)

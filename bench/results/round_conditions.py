@@ -1,10 +1,15 @@
-"""The machine during one round: other programs' load, its clock and its temperature."""
+"""The machine during one round: other programs' load, its clock and its temperature; a board's sensors and limits.
+
+Source of the limits: Raspberry Pi documentation, OS, "vcgencmd", ``get_throttled``: bits 0 to 3 hold now, bits 16 to 19
+since the last reboot. https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
-from tledge.bench.results.board_readings import BoardReadings
 from tledge.core.errors import MeasurementError
 from tledge.core.records import Record
 
@@ -15,7 +20,89 @@ STOLEN = 0.02
 """Share of the time that the host gave to other guests above which a measurement is noisy."""
 
 SLOWED = 1.1
-"""A yardstick above this multiple of the benchmark's best makes a measurement noisy; a quiet machine varies by 3%."""
+"""A reference time above this multiple of the benchmark's best is noisy; a quiet machine varies by 3%."""
+
+NAMES = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
+"""Names of the bits, the lowest first; the bits since the last start have the same names."""
+
+UNDER_VOLTAGE = 1
+_SINCE_BOOT = 16
+_MASK = (1 << len(NAMES)) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throttling:
+    """What limits a board.
+
+    Attributes:
+        now: bits of the limits in force now, in the order of NAMES.
+        since_boot: bits of the limits that were in force at any time since the board was started, in the same order.
+    """
+
+    now: int
+    since_boot: int
+
+    @classmethod
+    def of(cls, bits: int) -> Throttling:
+        """Splits the number of ``get_throttled``; undocumented bits are ignored."""
+        return cls(now=bits & _MASK, since_boot=bits >> _SINCE_BOOT & _MASK)
+
+    @property
+    def under_voltage(self) -> bool:
+        """Whether the supply voltage is too low now."""
+        return bool(self.now & UNDER_VOLTAGE)
+
+
+def words(bits: int) -> str:
+    """Returns the names of the bits that are set ("under-voltage, throttled"); empty if none is."""
+    return ", ".join(name for index, name in enumerate(NAMES) if bits >> index & 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """The lowest, the median and the highest of some samples."""
+
+    low: float
+    median: float
+    high: float
+
+    @classmethod
+    def of(cls, samples: Sequence[float]) -> Spread | None:
+        """Summarizes samples; None if there are none."""
+        return cls(low=min(samples), median=median(samples), high=max(samples)) if samples else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardReadings(Record):
+    """What a board reported during a round; None or empty where it reported nothing.
+
+    Attributes:
+        model: the board's name, as its maker writes it.
+        samples: how often the sensors were read.
+        temperature: of the hottest sensor, degrees Celsius.
+        clock: MHz of the fastest cores, as measured by the firmware; where only the kernel reports it, as requested by
+            the kernel. Clock, voltage and power are those of a board under load: None if the round was too short.
+        governors: the frequency governor of each set of cores, sorted.
+        memory_available: bytes, the minimum.
+        core_voltage: V, the minimum.
+        power: W, the median over the power chip's rails.
+        throttling: what limited the board; ``now`` stands for the time of the round, at or between samples.
+    """
+
+    model: str
+    samples: int
+    temperature: Spread | None = None
+    clock: Spread | None = None
+    governors: tuple[str, ...] = ()
+    memory_available: int | None = None
+    core_voltage: float | None = None
+    power: float | None = None
+    throttling: Throttling | None = None
+
+    @property
+    def held_down(self) -> bool | None:
+        """Whether anything limited the board during the round; None if the board does not report it."""
+        return None if self.throttling is None else bool(self.throttling.now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +116,8 @@ class Conditions:
         governor: its frequency governor; empty where the system does not report it.
         temperature: of the hottest sensor at the end, degrees Celsius.
         throttled: whether the clock was limited because of heat or low voltage.
-        yardstick: ms that a fixed piece of work took on one thread, before and after: the speed of the machine.
-        slowed: the yardstick took clearly longer than in the best round of the benchmark.
+        reference_time: ms that a fixed piece of work took on one thread, before and after: the speed of the machine.
+        slowed: the reference workload took clearly longer than in the best round of the benchmark.
         board: readings of the board during the round; None if the machine is not a board.
     """
 
@@ -40,7 +127,7 @@ class Conditions:
     governor: str
     temperature: float | None
     throttled: bool | None
-    yardstick: float
+    reference_time: float
     slowed: bool = False
     board: BoardReadings | None = None
 
@@ -54,9 +141,9 @@ class Conditions:
         """Whether other programs or other guests of the host used the processor."""
         return (self.load or 0.0) > BUSY or (self.steal or 0.0) > STOLEN or self.slowed
 
-    def held_against(self, best: float) -> Conditions:
-        """Returns the same conditions, judged by the yardstick (ms) of the benchmark's best round."""
-        return replace(self, slowed=self.yardstick > SLOWED * best)
+    def compared_with(self, best: float) -> Conditions:
+        """Returns the same conditions, judged by the reference time (ms) of the benchmark's best round."""
+        return replace(self, slowed=self.reference_time > SLOWED * best)
 
     def with_board(self, board: BoardReadings | None) -> Conditions:
         """Returns the same conditions with a board's readings; a limit that the board reports counts as throttled."""

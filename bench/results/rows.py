@@ -8,11 +8,16 @@ from typing import Any, NamedTuple
 
 from tledge.attacks.gradient_masking import GRADIENT_MASKING, MEANINGS
 from tledge.bench.results.flags import UNTIMELY
-from tledge.bench.results.robustness_params import CLEAN, WORST
 from tledge.core.measurement import Measurement
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.number_text import cell_name
 from tledge.core.significance import Interval, verdict
+
+CLEAN, WORST = "none", "worst"
+"""Names in place of an attack: the original photos, and the worst of all attacks, chosen for each photo."""
+
+TRANSFER, DIRECT = "transfer", "direct"
+"""Where attacked images were made: on another model, or on the artifact itself."""
 
 DETAILS = MEANINGS.keys() - {GRADIENT_MASKING}
 """Signs summed up by the flag ``gradient_masking``."""
@@ -65,130 +70,15 @@ class Row:
         return cell_name(self.artifact, self.target)
 
     @property
-    def size(self) -> int:
-        """Bytes of the file; 0 if they are not known."""
-        return int(self.value("file_size") or 0)
-
-    @property
-    def top1(self) -> float | None:
-        """Fraction of the test photos classified correctly."""
-        return self.value("top1")
-
-    @property
-    def top1_interval(self) -> Interval | None:
-        """The 95% Wilson interval of ``top1``."""
-        return self.interval("top1")
-
-    @property
-    def agreement(self) -> float | None:
-        """Fraction of the test photos for which the Keras model predicts the same class."""
-        return self.value("agreement")
-
-    @property
-    def p50(self) -> float | None:
-        """Median latency, ms."""
-        return self.value("latency_p50")
-
-    @property
-    def p90(self) -> float | None:
-        """90th percentile of the latencies, ms."""
-        return self.value("latency_p90")
-
-    @property
-    def p99(self) -> float | None:
-        """99th percentile of the latencies, ms."""
-        return self.value("latency_p99")
-
-    @property
-    def p90_bound(self) -> float | None:
-        """Latency that 90% of the queries do not exceed at 99% confidence, ms."""
-        return self.value("latency_p90_bound")
-
-    @property
-    def throughput(self) -> float | None:
-        """Images/s at the best batch size."""
-        return self.value("throughput")
-
-    @property
-    def throughput_batch(self) -> int | None:
-        """The best batch size."""
-        return int(self.measured["throughput"].params["batch"]) if "throughput" in self.measured else None
-
-    @property
-    def cold_start(self) -> float | None:
-        """From the start of the process to its first prediction, ms."""
-        return self.value("cold_start")
-
-    @property
-    def load_time(self) -> float | None:
-        """From the model file to a loaded session, ms."""
-        return self.value("load_time")
-
-    @property
-    def peak_memory(self) -> float | None:
-        """Bytes of the process above the bare interpreter."""
-        return self.value("peak_memory")
-
-    @property
-    def energy(self) -> float | None:
-        """mJ/image."""
-        return self.value("energy")
-
-    @property
     def baseline(self) -> str:
         """The artifact on the same target that this one is compared with; empty if there is none."""
         compared = next((item for item in self.measured.values() if item.scenario == "comparison"), None)
         return "" if compared is None else str(compared.params["against"])
 
     @property
-    def ratio(self) -> float | None:
-        """Median latency as a multiple of the baseline's."""
-        return self.value("latency_ratio")
-
-    @property
-    def ratio_interval(self) -> Interval | None:
-        """The 95% interval of ``ratio``."""
-        return self.interval("latency_ratio")
-
-    @property
-    def mcnemar_p(self) -> float | None:
-        """p-value of McNemar's test against the baseline."""
-        return self.value("mcnemar")
-
-    @property
-    def corrupted(self) -> float | None:
-        """Fraction of the corrupted photos classified correctly."""
-        return self.value("corrupted_accuracy")
-
-    @property
-    def corruption_error(self) -> float | None:
-        """Mean corruption error, relative to the float32 artifact."""
-        return self.value("mean_corruption_error")
-
-    @property
-    def corruption_error_interval(self) -> Interval | None:
-        """The 95% interval of ``corruption_error``."""
-        return self.interval("mean_corruption_error")
-
-    @property
-    def parity_class(self) -> float | None:
-        """Fraction of the photos for which this machine predicts the same class with the same file."""
-        return self.value("parity_class")
-
-    @property
-    def parity_bits(self) -> float | None:
-        """Fraction of the photos for which this machine computes the very same logits with the same file."""
-        return self.value("parity_bits")
-
-    @property
-    def parity_difference(self) -> float | None:
-        """Largest difference of a logit from this machine's."""
-        return self.value("parity_difference")
-
-    @property
     def verdict(self) -> str:
         """FASTER or SLOWER than the baseline; empty where the interval does not show it or a flag forbids to say so."""
-        return "" if set(self.flags) & set(UNTIMELY) else verdict(self.ratio_interval)
+        return "" if set(self.flags) & set(UNTIMELY) else verdict(self.interval("latency_ratio"))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the row as a dictionary that JSON can hold: every metric that tables show, by its key."""
@@ -200,10 +90,11 @@ class Row:
             fields[key] = self.value(name)
             if metric.interval:
                 fields[f"{key}_interval"] = self.interval(name)
+        throughput = self.measured.get("throughput")
         return {
             **fields,
-            "size": self.size,
-            "throughput_batch": self.throughput_batch,
+            "size": int(self.value("file_size") or 0),
+            "throughput_batch": int(throughput.params["batch"]) if throughput else None,
             "baseline": self.baseline,
             "robust": self.robust,
             "robust_norm": self.robust_norm,
@@ -223,7 +114,9 @@ def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
     by_metric: dict[str, list[Measurement]] = {}
     for item in items:
         by_metric.setdefault(item.metric, []).append(item)
-    chosen = {metric: _CHOICES.get(metric, _last)(found) for metric, found in by_metric.items()}
+    chosen = {
+        metric: _CHOICES[metric](found) if metric in _CHOICES else found[-1] for metric, found in by_metric.items()
+    }
     norm, points = _worst_case(by_metric.get("robust_accuracy", []))
     return Row(
         artifact=artifact,
@@ -234,10 +127,6 @@ def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
         robust_norm=norm,
         flags=tuple(sorted({flag for item in items for flag in item.flags} - DETAILS)),
     )
-
-
-def _last(items: Sequence[Measurement]) -> Measurement:
-    return items[-1]
 
 
 def _fastest(items: Sequence[Measurement]) -> Measurement:

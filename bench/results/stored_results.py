@@ -12,8 +12,7 @@ from typing import TypeVar
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.metrics import Classes
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
-from tledge.bench.results.robustness_params import WORST
-from tledge.bench.results.rows import Row, summarize
+from tledge.bench.results.rows import WORST, Row, summarize
 from tledge.bench.results.settings import BenchSettings
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
@@ -31,8 +30,6 @@ class StoredCell:
     """One artifact on one target, as it was measured.
 
     Attributes:
-        artifact: the file's name.
-        target: in full.
         measurements: all of them but comparisons with other cells of the benchmark.
         raw: the raw samples, of whatever they are; None if they are not there.
         environment: the machine; None if its record is not there.
@@ -70,11 +67,9 @@ class StoredCell:
 
         Of several, returns that of the best batch size, or of the worst of all attacks at the largest eps.
         """
-        found = [
-            item
-            for item in self.measurements
-            if item.metric == metric and (metric != "robust_accuracy" or item.params["attack"] == WORST)
-        ]
+        found = [item for item in self.measurements if item.metric == metric]
+        if metric == "robust_accuracy":
+            found = [item for item in found if item.params["attack"] == WORST]
         choose = max if metric == "throughput" else min
         return choose(found, key=lambda item: item.value) if found else None
 
@@ -174,7 +169,7 @@ def read_stored(path: Path, *, title: str = "", complete: bool = False) -> Store
     for item in measurements:
         if item.scenario != "comparison":
             found.setdefault((item.artifact, item.target), []).append(item)
-    cells = tuple(_read_cell(folder, name, items, complete=complete) for name, items in found.items())
+    cells = tuple(_read_cell(folder, items, complete=complete) for items in found.values())
     return StoredResults(
         path=path,
         title=title,
@@ -186,15 +181,12 @@ def read_stored(path: Path, *, title: str = "", complete: bool = False) -> Store
     )
 
 
-def _read_cell(folder: ResultsFolder, name: CellName, items: Sequence[Measurement], *, complete: bool) -> StoredCell:
-    raw = _read_samples(folder.samples / samples_name(*name), complete=complete)
-    environment = items[0].environment
+def _read_cell(folder: ResultsFolder, items: Sequence[Measurement], *, complete: bool) -> StoredCell:
+    first = items[0]
+    raw = _read_samples(folder.samples / samples_name(first.artifact, first.target), complete=complete)
+    environment = _read_environment(folder, first.environment, raw)
     return StoredCell(
-        artifact=name[0],
-        target=name[1],
-        measurements=tuple(items),
-        raw=raw,
-        environment=_read_environment(folder, environment, raw),
+        artifact=first.artifact, target=first.target, measurements=tuple(items), raw=raw, environment=environment
     )
 
 

@@ -40,23 +40,15 @@ def to_rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
     rows = []
     for item in measurements:
         low, high = item.interval or (None, None)
-        rows.append(
-            {
-                "artifact": item.artifact,
-                "artifact_sha256": item.artifact_sha256,
-                "target": item.target,
-                "scenario": item.scenario,
-                "metric": item.metric,
-                "value": float(item.value),
-                "unit": item.unit,
-                "n": item.n,
-                "interval_low": low,
-                "interval_high": high,
-                "params": json.dumps(dict(item.params), sort_keys=True, ensure_ascii=False),
-                "flags": " ".join(item.flags),
-                "environment": item.environment,
-            }
-        )
+        fields = {
+            **item.to_dict(),
+            "value": float(item.value),
+            "interval_low": low,
+            "interval_high": high,
+            "params": json.dumps(dict(item.params), sort_keys=True, ensure_ascii=False),
+            "flags": " ".join(item.flags),
+        }
+        rows.append({name: fields[name] for name in FIELDS})
     return rows
 
 
@@ -70,12 +62,7 @@ def to_csv(measurements: Sequence[Measurement]) -> bytes:
 
 
 def to_parquet(measurements: Sequence[Measurement]) -> bytes:
-    """Returns the table as an Apache Parquet file.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-    """
-    require("pyarrow", extra="bench", purpose="`export='parquet'`")
+    """Returns the table as an Apache Parquet file."""
     import pyarrow
     from pyarrow import parquet
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tledge.core import sidecar_storage
@@ -19,7 +19,6 @@ class Model:
     """A model file to measure.
 
     Attributes:
-        path: the file.
         name: its name in tables.
         artifact: the file with its sidecar; None without one: such a file can be timed, but not tested on photos.
     """
@@ -62,11 +61,7 @@ class Workload:
 
 
 def read_model(path: Path, name: str) -> Model:
-    """Reads a model file.
-
-    Args:
-        path: the file.
-        name: its name in tables.
+    """Reads a model file; ``name`` is its name in tables.
 
     Raises:
         ArtifactError: it is absent, of an unknown format, or does not match its sidecar.
@@ -119,16 +114,16 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
     files = list({path.resolve(): path for path in files}.values())
     models = tuple(read_model(path, name) for path, name in zip(files, _names(files), strict=True))
     classes = [model.artifact.sidecar.class_names for model in models if model.artifact is not None]
-    title = models[0].name if len(models) == 1 else f"{len(models)} model files"
+    workload = Workload(
+        title=models[0].name if len(models) == 1 else f"{len(models)} model files",
+        folder=folder,
+        models=models,
+        photos=(),
+        labels=(),
+        class_names=classes[0] if classes else (),
+    )
     if data is None:
-        return Workload(
-            title=title,
-            folder=folder,
-            models=models,
-            photos=(),
-            labels=(),
-            class_names=classes[0] if classes else (),
-        )
+        return workload
     for model in models:
         if model.artifact is None:
             raise OptionError(
@@ -141,13 +136,10 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
                 f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models of other classes separately"
             )
     photos, labels = _read_photos(data, classes[0])
-    return Workload(
-        title=title,
-        folder=folder,
-        models=models,
+    return replace(
+        workload,
         photos=photos,
         labels=labels,
-        class_names=classes[0],
         data=str(data.resolve()),
         fingerprint=sha256_of_records(
             (path.relative_to(data).as_posix(), classes[0][label], sha256_of_file(path))

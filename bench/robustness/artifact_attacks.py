@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from tledge.attacks.goal import Goal
 from tledge.attacks.model_probe import probe
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.robustness_params import DIRECT, TRANSFER
+from tledge.bench.results.rows import DIRECT, TRANSFER
 from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Workload
 from tledge.bench.robustness.attack_inputs import AttackInputs
@@ -41,12 +41,6 @@ def attack_artifacts(
     results: Mapping[Cell, CellResult], workload: Workload, inputs: AttackInputs, progress: Progress
 ) -> AttackResults:
     """Attacks each artifact, on the first target that it was measured on.
-
-    Args:
-        results: the cells that were measured.
-        workload: the photos.
-        inputs: the attacks.
-        progress: shows the attacks.
 
     Returns:
         All results, also where an attack failed or Ctrl-C ended it early.
@@ -84,100 +78,92 @@ def _attack(
     return run.attack(cells)
 
 
+@dataclass
 class _AttackRun:
     """Attacks artifacts, one after the other."""
 
-    def __init__(
-        self,
-        photos: PhotoSet,
-        plan: AttackPlan,
-        progress: Progress,
-        white_box: WhiteBoxResults | None = None,
-        gradient_model: Artifact | None = None,
-    ) -> None:
-        self._photos = photos
-        self._plan = plan
-        self._progress = progress
-        self._white_box = white_box or WhiteBoxResults()
-        self._gradient_model = gradient_model
-        self._made = [attacked for attacked, _ in self._white_box.attacked]
-        self._artifacts: list[AttackedArtifact] = []
+    photos: PhotoSet
+    plan: AttackPlan
+    progress: Progress
+    white_box: WhiteBoxResults = field(default_factory=WhiteBoxResults)
+    gradient_model: Artifact | None = None
+    made: list[AttackedPhotos] = field(default_factory=list)
+    artifacts: list[AttackedArtifact] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     def add_keras(self, cell: RobustnessCell) -> None:
         """Adds the Keras model itself, which was attacked with its own gradients."""
-        clean = self._white_box.clean
+        clean = self.white_box.clean
         if clean is not None:
-            logits = [AttackedLogits(attacked, DIRECT, logits) for attacked, logits in self._white_box.attacked]
-            complete = not self._white_box.failure and not self._white_box.interrupted
-            signs = list(self._white_box.signs)
-            self._artifacts.append(AttackedArtifact(cell, clean, logits, signs, complete=complete))
+            logits = [AttackedLogits(attacked, DIRECT, logits) for attacked, logits in self.white_box.attacked]
+            complete = not self.white_box.failure and not self.white_box.interrupted
+            signs = list(self.white_box.signs)
+            self.artifacts.append(AttackedArtifact(cell, clean, logits, signs, complete=complete))
 
     def attack(self, cells: Sequence[RobustnessCell]) -> AttackResults:
         """Shows the photos of white-box attacks to each artifact, and attacks each directly."""
-        transferred = tuple(self._made)
-        skipped, interrupted = self._attack_each(cells, transferred, probed=True)
-        if self._gradient_model is not None and self._white_box.failure:
-            skipped.insert(0, Skipped(self._gradient_model.name, "", self._white_box.failure, failed=True))
-        attack_set = AttackSet(self._photos, tuple(self._made))
-        return AttackResults(attack_set, tuple(self._artifacts), tuple(skipped), interrupted)
+        transferred = [attacked for attacked, _ in self.white_box.attacked]
+        self.made += transferred
+        if self.gradient_model is not None and self.white_box.failure:
+            self.skipped.append(Skipped(self.gradient_model.name, "", self.white_box.failure, failed=True))
+        interrupted = not self._attack_each(cells, transferred, probed=True)
+        attack_set = AttackSet(self.photos, tuple(self.made))
+        return AttackResults(attack_set, tuple(self.artifacts), tuple(self.skipped), interrupted)
 
     def show_set(self, cells: Sequence[RobustnessCell], attack_set: AttackSet) -> AttackResults:
         """Shows an existing attack set to each artifact."""
-        skipped, interrupted = self._attack_each(cells, attack_set.attacked, probed=False)
-        return AttackResults(attack_set, tuple(self._artifacts), tuple(skipped), interrupted)
+        interrupted = not self._attack_each(cells, attack_set.attacked, probed=False)
+        return AttackResults(attack_set, tuple(self.artifacts), tuple(self.skipped), interrupted)
 
-    def _attack_each(
-        self, cells: Sequence[RobustnessCell], shown: Sequence[AttackedPhotos], *, probed: bool
-    ) -> tuple[list[Skipped], bool]:
-        """Returns the artifacts that failed, and whether Ctrl-C ended the run."""
-        skipped: list[Skipped] = []
-        if self._white_box.interrupted:
-            return skipped, True
+    def _attack_each(self, cells: Sequence[RobustnessCell], shown: Sequence[AttackedPhotos], *, probed: bool) -> bool:
+        """Returns whether all had their turn; False if Ctrl-C ended the run."""
+        if self.white_box.interrupted:
+            return False
         for number, cell in enumerate(cells):
-            self._progress.note("Attack", f"{cell.name} on {cell.target} ({number + 1} of {len(cells)})")
+            self.progress.note("Attack", f"{cell.name} on {cell.target} ({number + 1} of {len(cells)})")
             try:
                 with cell.load() as classifier:
                     artifact = self._classify_originals(cell, classifier, probed=probed)
                     self._show(artifact, classifier, shown)
-                    self._artifacts.append(artifact)
-                    for attack in self._plan.black_box:
+                    self.artifacts.append(artifact)
+                    for attack in self.plan.black_box:
                         self._attack_directly(artifact, classifier, attack)
-                    artifact.complete = not self._white_box.failure
+                    artifact.complete = not self.white_box.failure
             except TledgeError as error:
-                skipped.append(cell.failure(error))
+                self.skipped.append(cell.failure(error))
             except KeyboardInterrupt:
-                return skipped, True
-        return skipped, False
+                return False
+        return True
 
     def _classify_originals(self, cell: RobustnessCell, classifier: Classifier, *, probed: bool) -> AttackedArtifact:
-        photos, goal = self._photos.pixels, self._photos.goal
+        photos, goal = self.photos.pixels, self.photos.goal
         artifact = AttackedArtifact(cell, batched_logits(classifier.logits, photos))
-        if self._gradient_model is not None and artifact.comes_from(self._gradient_model.sha256):
-            artifact.model_signs += self._white_box.signs
+        if self.gradient_model is not None and artifact.comes_from(self.gradient_model.sha256):
+            artifact.model_signs += self.white_box.signs
         if probed and artifact.correct_clean(goal).any():
             artifact.model_signs += probe(
-                classifier.logits, photos, goal.labels, seed=self._plan.seed, progress=self._progress
+                classifier.logits, photos, goal.labels, seed=self.plan.seed, progress=self.progress
             )
         return artifact
 
     def _show(self, artifact: AttackedArtifact, classifier: Classifier, shown: Sequence[AttackedPhotos]) -> None:
-        total = len(shown) * len(self._photos)
-        with self._progress.step("Attacked photos", total, "photos") as step:
+        total = len(shown) * len(self.photos)
+        with self.progress.step("Attacked photos", total, "photos") as step:
             for item in shown:
                 road = DIRECT if item.source_sha256 == artifact.cell.result.artifact_sha256 else TRANSFER
-                logits = batched_logits(classifier.logits, item.shown(self._photos.pixels))
+                logits = batched_logits(classifier.logits, item.shown(self.photos.pixels))
                 artifact.attacked_logits.append(AttackedLogits(item, road, logits))
-                step.advance(len(self._photos), f"{item.attack} {item.threat}")
+                step.advance(len(self.photos), f"{item.attack} {item.threat}")
 
     def _attack_directly(self, artifact: AttackedArtifact, classifier: Classifier, attack: Attack) -> None:
         """Makes a black-box attack at each eps.
 
         An image within a small eps is also within each larger one, so photos already fooled are not attacked again.
         """
-        photos = self._photos
+        photos = self.photos
         images, queries = photos.pixels.copy(), np.zeros(len(photos), np.intp)
         made_at, seconds = np.full(len(photos), np.inf), 0.0
-        for threat in self._plan.threats:
+        for threat in self.plan.threats:
             left = np.flatnonzero(np.isinf(made_at))
             if len(left):
                 found = attack.run(
@@ -185,8 +171,8 @@ class _AttackRun:
                     photos.pixels[left],
                     photos.goal.select(left),
                     threat=threat,
-                    seed=self._plan.seed,
-                    progress=self._progress,
+                    seed=self.plan.seed,
+                    progress=self.progress,
                 )
                 fooled = left[found.success]
                 images[fooled], made_at[fooled] = found.adversarial[found.success], threat.eps
@@ -199,13 +185,13 @@ class _AttackRun:
                 source_sha256=artifact.cell.result.artifact_sha256,
                 threat=threat,
                 steps=attack.length,
-                seed=self._plan.seed,
+                seed=self.plan.seed,
                 images=images,
                 made_at=np.where(made_at <= threat.eps, made_at, np.inf),
                 queries=queries.copy(),
                 seconds=seconds,
             )
-            self._made.append(item)
+            self.made.append(item)
             logits = batched_logits(classifier.logits, item.shown(photos.pixels))
             artifact.attacked_logits.append(AttackedLogits(item, DIRECT, logits))
 

@@ -48,11 +48,6 @@ class AttackExample:
     before: tuple[str, float]
     after: tuple[str, float]
 
-    @property
-    def files(self) -> tuple[str, str]:
-        """The original and the attacked photo."""
-        return self.original, self.attacked
-
 
 @dataclass(frozen=True)
 class RobustnessRecord(Record, version=1, error=MeasurementError, remedy="benchmark again"):

@@ -19,7 +19,6 @@ class AttackInputs:
     """A plan with the files that it needs.
 
     Attributes:
-        plan: the attacks.
         gradient_model: the Keras model whose gradients white-box attacks follow; None where there are no such attacks.
         attack_set: the attacked photos to show; None where attacks are made.
     """

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.gradient_masking import QUANTIZATION, TOLERANCE, AttackSummary, MaskingSign, find_masking_signs
-from tledge.bench.results.robustness_params import CLEAN, DIRECT, TRANSFER, WORST
+from tledge.bench.results.metrics import Hits, discordant
+from tledge.bench.results.rows import CLEAN, DIRECT, TRANSFER, WORST
 from tledge.bench.robustness.attacked_artifact import AttackedArtifact, AttackedLogits, AttackResults
 from tledge.bench.robustness.attacked_photos import PhotoSet
-from tledge.bench.robustness.robustness_cells import Hits, find_float32
+from tledge.bench.robustness.robustness_cells import find_float32
 from tledge.core.measurement import Measurement
 from tledge.core.significance import SIGNIFICANT, mcnemar
 
 
-@dataclass(frozen=True)
-class AttackMeasurements:
-    """The measurements of all attacks.
-
-    Attributes:
-        measurements: rows of ``results.jsonl``.
-        flags: signs of gradient masking, by artifact.
-    """
-
-    measurements: tuple[Measurement, ...] = ()
-    flags: tuple[tuple[str, tuple[MaskingSign, ...]], ...] = ()
-
-
-def measure_attacks(attacked: AttackResults) -> AttackMeasurements:
-    """Computes all measurements of attacked artifacts."""
+def measure_attacks(attacked: AttackResults) -> tuple[list[Measurement], dict[str, tuple[MaskingSign, ...]]]:
+    """Returns all measurements of attacked artifacts, and the signs of gradient masking by artifact."""
     if attacked.attack_set is None:
-        return AttackMeasurements()
+        return [], {}
     photos, fingerprint = attacked.attack_set.photos, attacked.attack_set.fingerprint
     rows: list[Measurement] = []
     flags = {item.cell.name: _masking_signs(item, attacked.artifacts, photos.goal) for item in attacked.artifacts}
@@ -47,7 +34,7 @@ def measure_attacks(attacked: AttackResults) -> AttackMeasurements:
             rows += metrics.worst()
     for artifact in attacked.artifacts:
         rows += _against_float32(artifact, attacked.artifacts, photos.goal)
-    return AttackMeasurements(tuple(rows), tuple((name, signs) for name, signs in flags.items() if signs))
+    return rows, {name: signs for name, signs in flags.items() if signs}
 
 
 class _ArtifactMetrics:
@@ -127,7 +114,10 @@ def _masking_signs(
 ) -> tuple[MaskingSign, ...]:
     summaries = [
         AttackSummary(
-            attack=_attack_name(item, artifact),
+            # Photos made on an unrelated model are not compared with the artifact's own.
+            attack=item.attacked.attack
+            if artifact.comes_from(item.attacked.source_sha256)
+            else f"{item.attacked.attack} from {item.attacked.source}",
             white_box=item.attacked.white_box and artifact.comes_from(item.attacked.source_sha256),
             norm=item.attacked.threat.norm,
             eps=item.attacked.threat.eps,
@@ -140,14 +130,6 @@ def _masking_signs(
     return find_masking_signs(summaries, (*artifact.model_signs, *_quantization_signs(artifact, others, goal)))
 
 
-def _attack_name(item: AttackedLogits, artifact: AttackedArtifact) -> str:
-    """Returns an attack's name; photos made on an unrelated model are not compared with the artifact's own."""
-    attacked = item.attacked
-    if artifact.comes_from(attacked.source_sha256):
-        return attacked.attack
-    return f"{attacked.attack} from {attacked.source}"
-
-
 def _quantization_signs(
     artifact: AttackedArtifact, others: Sequence[AttackedArtifact], goal: Goal
 ) -> Iterator[MaskingSign]:
@@ -158,7 +140,7 @@ def _quantization_signs(
     pairs = _direct_pairs(artifact, others)
     for item, float32_item in pairs:
         correct, float32_correct = item.correct(goal), float32_item.correct(goal)
-        only_this, only_float32 = _discordant(correct, float32_correct)
+        only_this, only_float32 = discordant(correct, float32_correct)
         if only_this <= only_float32 or mcnemar(only_this, only_float32) >= SIGNIFICANT / len(pairs):
             continue
         threat = item.attacked.threat
@@ -218,8 +200,7 @@ def _against_float32(
 
 
 def _attack_keys(artifact: AttackedArtifact, norm: str) -> list[tuple[object, ...]]:
-    keys = [item.key for item in artifact.attacked_logits if item.attacked.threat.norm == norm]
-    return sorted(keys, key=str)
+    return sorted((item.key for item in artifact.attacked_logits if item.attacked.threat.norm == norm), key=str)
 
 
 def _mcnemar(
@@ -229,16 +210,7 @@ def _mcnemar(
     float32_correct: Hits,
     params: dict[str, Any],
 ) -> Measurement:
-    only_this, only_float32 = _discordant(correct, float32_correct)
+    only_this, only_float32 = discordant(correct, float32_correct)
     counts = {"only_this_right": only_this, "only_baseline_right": only_float32}
-    return artifact.cell.number(
-        "robust_mcnemar",
-        mcnemar(only_this, only_float32),
-        len(correct),
-        {"against": baseline.cell.name, **params, **counts},
-    )
-
-
-def _discordant(first: Hits, second: Hits) -> tuple[int, int]:
-    """Returns how many photos only the first, and only the second classifies correctly."""
-    return int((first & ~second).sum()), int((second & ~first).sum())
+    params = {"against": baseline.cell.name, **params, **counts}
+    return artifact.cell.number("robust_mcnemar", mcnemar(only_this, only_float32), len(correct), params)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.gradient_masking import MaskingSign
+from tledge.bench.results.metrics import Hits
 from tledge.bench.results.settings import Skipped
 from tledge.bench.robustness.attack_set import AttackSet
 from tledge.bench.robustness.attacked_photos import AttackedPhotos
-from tledge.bench.robustness.robustness_cells import Hits, RobustnessCell
+from tledge.bench.robustness.robustness_cells import RobustnessCell
 from tledge.edge_runtime.tensor import Logits
 
 
@@ -18,7 +19,6 @@ class AttackedLogits:
     """An artifact's logits on attacked photos.
 
     Attributes:
-        attacked: the photos.
         road: "transfer", or "direct" where they were made on this very file.
         logits: float32 (N, classes).
     """
@@ -44,7 +44,6 @@ class AttackedArtifact:
     """An artifact under attack; the attack run adds to it.
 
     Attributes:
-        cell: the artifact and its target.
         clean_logits: float32 (N, classes), on the original photos.
         attacked_logits: its logits on the photos of each attack.
         model_signs: signs of gradient masking in it or in the Keras model that it was exported from.

@@ -25,7 +25,6 @@ class PhotoSet:
     Attributes:
         pixels: uint8 (N, height, width, 3), of a model's input size.
         goal: their classes, and the target classes of a targeted attack.
-        class_names: the model's.
         sources: (N,), where each photo came from, for people.
     """
 
@@ -48,13 +47,11 @@ class AttackedPhotos:
     """The adversarial images of one attack at one eps, for N photos.
 
     Attributes:
-        attack: the attack's name.
         white_box: whether it used gradients of the model that the artifacts were exported from.
         source: name of the model or artifact that it attacked.
         source_sha256: of that file.
         threat: the allowed changes.
         steps: steps of each restart, or queries.
-        seed: the attack's seed.
         images: uint8 (N, height, width, 3).
         made_at: (N,), the eps at which each image was found, which may be smaller; infinite where there is no image.
         queries: (N,), the images of each photo shown to the attacked model.

@@ -5,30 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from tledge.attacks.corruptions import (
-    CORRUPTIONS,
-    EDGE_CORRUPTIONS,
-    SEVERITIES,
-    corrupt,
-    mean_corruption_error,
-)
+from tledge.attacks.corruptions import CORRUPTIONS, EDGE_CORRUPTIONS, SEVERITIES, corrupt, mean_corruption_error
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
+from tledge.bench.results.metrics import Hits
 from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Workload
-from tledge.bench.robustness.robustness_cells import Hits, RobustnessCell, find_float32, find_robustness_cells
+from tledge.bench.robustness.robustness_cells import RobustnessCell, find_float32, find_robustness_cells
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import OptionError, TledgeError, UnknownNameError
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
 from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress, Step
-from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.batched_logits import BATCH_SIZE, batched_logits
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -51,7 +44,6 @@ class CorruptedAccuracy:
     """The measurements on corrupted photos.
 
     Attributes:
-        measurements: rows of ``results.jsonl``.
         skipped: the artifacts that failed, and why.
         interrupted: whether Ctrl-C ended it early; the measurements are those of the corruptions until then.
     """
@@ -104,8 +96,8 @@ def measure_corrupted_accuracy(
 
     Args:
         results: the cells that were measured.
-        workload: the photos; at least one.
-        names: names of corruptions.
+        workload: has at least one photo.
+        names: of corruptions.
         images: number of photos, balanced over the classes; all photos where there are fewer.
         progress: shows the sets of photos.
     """
@@ -120,7 +112,8 @@ def measure_corrupted_accuracy(
     with progress.step("Corruptions", len(items) * (1 + len(names) * len(SEVERITIES)), "sets") as step:
         try:
             for same_form in by_form.values():
-                pixels = _load(same_form[0].cell.sidecar, [workload.photos[index] for index in indices])
+                sidecar, photos = same_form[0].cell.sidecar, [workload.photos[index] for index in indices]
+                pixels = np.concatenate(list(batches(photos, sidecar.input_size, sidecar.resize, BATCH_SIZE)))
                 failed |= _classify_corrupted(same_form, pixels, labels, names=names, step=step)
         except KeyboardInterrupt:
             interrupted = True
@@ -132,10 +125,6 @@ def measure_corrupted_accuracy(
             baseline = next(other for other in complete if other.cell is reference)
             measurements += _mean_corruption_error(item, baseline, names)
     return CorruptedAccuracy(tuple(measurements), tuple(failed.values()), interrupted)
-
-
-def _load(sidecar: Sidecar, photos: Sequence[Path]) -> Pixels:
-    return np.concatenate(list(batches(photos, sidecar.input_size, sidecar.resize, BATCH_SIZE)))
 
 
 def _classify_corrupted(
@@ -190,7 +179,7 @@ def _mean_corruption_error(item: _CorruptedHits, baseline: _CorruptedHits, names
         "by_corruption": dict(found.by_corruption),
     }
     interval = bootstrap(errors, baseline_errors)
-    return [item.cell.number("mean_corruption_error", found.value, errors.shape[2], params, interval)]
+    return [item.cell.number("mean_corruption_error", found.value, errors.shape[2], params, interval=interval)]
 
 
 def bootstrap(errors: npt.NDArray[np.bool_], baseline_errors: npt.NDArray[np.bool_]) -> tuple[float, float] | None:

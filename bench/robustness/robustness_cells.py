@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.metrics import measurement_of, rate_of
+from tledge.bench.results.metrics import MeasuredCell
 from tledge.bench.results.settings import Skipped
 from tledge.core.errors import TledgeError
-from tledge.core.measurement import Measurement
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
 
-Hits = npt.NDArray[np.bool_]
-"""Whether each photo is classified correctly: (photos,)."""
-
 
 @dataclass(frozen=True, eq=False)
-class RobustnessCell:
-    """An artifact on a target. Compared by identity.
+class RobustnessCell(MeasuredCell):
+    """A measured artifact whose classes are known. Compared by identity."""
 
-    Attributes:
-        cell: the benchmark's cell.
-        result: the result of the cell.
-        sidecar: the artifact's sidecar.
-    """
-
-    cell: Cell
-    result: CellResult
     sidecar: Sidecar
 
     @property
@@ -58,29 +42,6 @@ class RobustnessCell:
     def failure(self, error: TledgeError) -> Skipped:
         """Returns the record of an error on this artifact."""
         return Skipped(self.name, self.target, str(error), failed=True)
-
-    def rate(self, metric: str, hits: Hits, params: Mapping[str, Any], flags: tuple[str, ...] = ()) -> Measurement:
-        """Returns the measurement of a rate, with its Wilson interval."""
-        return rate_of(self.cell, self.result, metric=metric, hits=hits, params=dict(params), flags=flags)
-
-    def number(
-        self,
-        metric: str,
-        value: float,
-        n: int,
-        params: Mapping[str, Any],
-        interval: tuple[float, float] | None = None,
-    ) -> Measurement:
-        """Returns the measurement of a number that was computed from ``n`` photos."""
-        return measurement_of(
-            self.cell,
-            self.result,
-            metric=metric,
-            value=value,
-            n=n,
-            interval=interval,
-            params=dict(params),
-        )
 
 
 def find_robustness_cells(results: Mapping[Cell, CellResult]) -> list[RobustnessCell]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tledge.attacks.gradient_masking import MaskingSign
 from tledge.bench.results.bench_options import BenchOptions
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
@@ -15,7 +16,7 @@ from tledge.bench.results.workload import Workload
 from tledge.bench.robustness.artifact_attacks import attack_artifacts
 from tledge.bench.robustness.attack_examples import RobustnessRecord, choose_examples
 from tledge.bench.robustness.attack_inputs import AttackInputs, find_attack_inputs
-from tledge.bench.robustness.attack_metrics import AttackMeasurements, measure_attacks
+from tledge.bench.robustness.attack_metrics import measure_attacks
 from tledge.bench.robustness.attack_plan import plan_attacks
 from tledge.bench.robustness.attacked_artifact import AttackResults
 from tledge.bench.robustness.corrupted_accuracy import (
@@ -64,39 +65,21 @@ class RobustnessResult:
     """The results on corrupted and attacked photos.
 
     Attributes:
-        corrupted: the measurements on corrupted photos.
+        skipped: the artifacts that failed, and why.
         attacked: the logits on attacked photos.
-        attack_measurements: the measurements on attacked photos.
+        masking_signs: signs of gradient masking, by artifact.
     """
 
-    corrupted: CorruptedAccuracy = field(default_factory=lambda: CorruptedAccuracy(()))
+    measurements: tuple[Measurement, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    interrupted: bool = False
     attacked: AttackResults = field(default_factory=AttackResults)
-    attack_measurements: AttackMeasurements = field(default_factory=AttackMeasurements)
-
-    @property
-    def measurements(self) -> tuple[Measurement, ...]:
-        """Rows of ``results.jsonl``."""
-        return self.corrupted.measurements + self.attack_measurements.measurements
-
-    @property
-    def skipped(self) -> tuple[Skipped, ...]:
-        """The artifacts that failed, and why."""
-        return self.corrupted.skipped + self.attacked.skipped
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended it early."""
-        return self.corrupted.interrupted or self.attacked.interrupted
+    masking_signs: Mapping[str, tuple[MaskingSign, ...]] = field(default_factory=dict)
 
     def save(self, adversarial: Path, record: Path, *, existing: Path) -> None:
-        """Writes the attacked photos and the record for the report.
+        """Writes the attacked photos into ``adversarial``, and the record for the report.
 
-        Of an attack set in another folder, only the photos of the report are copied.
-
-        Args:
-            adversarial: the folder for the photos.
-            record: the file ``robustness.json``.
-            existing: the folder of attacked photos that ``adversarial`` will replace.
+        Of an attack set in another folder than the one that will be replaced, only the photos of the report are copied.
 
         Raises:
             OSError: the files cannot be written.
@@ -105,19 +88,15 @@ class RobustnessResult:
         if attack_set is None:
             return
         examples = choose_examples(self.attacked)
-        RobustnessRecord(examples, dict(self.attack_measurements.flags)).save(record)
+        RobustnessRecord(examples, self.masking_signs).save(record)
         if attack_set.fingerprint and attack_set.folder != existing.resolve():
-            attack_set.save_files(adversarial, {name for item in examples for name in item.files})
+            attack_set.save_files(adversarial, {name for item in examples for name in (item.original, item.attacked)})
         else:
             attack_set.save(adversarial)
 
 
 def plan_robustness(workload: Workload, options: BenchOptions) -> RobustnessPlan:
     """Checks the options of corruptions and attacks before anything is measured.
-
-    Args:
-        workload: the models and photos of the benchmark.
-        options: the options of the benchmark.
 
     Raises:
         TledgeError: a part of the plan cannot be carried out.
@@ -140,4 +119,11 @@ def measure_robustness(
         corrupted = measure_corrupted_accuracy(results, workload, plan.corruptions, plan.corruption_images, progress)
     if plan.attack_inputs is not None and not corrupted.interrupted:
         attacked = attack_artifacts(results, workload, plan.attack_inputs, progress)
-    return RobustnessResult(corrupted, attacked, measure_attacks(attacked))
+    rows, signs = measure_attacks(attacked)
+    return RobustnessResult(
+        measurements=(*corrupted.measurements, *rows),
+        skipped=corrupted.skipped + attacked.skipped,
+        interrupted=corrupted.interrupted or attacked.interrupted,
+        attacked=attacked,
+        masking_signs=signs,
+    )

@@ -46,14 +46,7 @@ class WhiteBoxResults:
 def attack_keras(
     model: Artifact, photos: PhotoSet, plan: AttackPlan, folder: Path, progress: Progress
 ) -> WhiteBoxResults:
-    """Attacks photos with a model's gradients.
-
-    Args:
-        model: a Keras model file, of the photos' size and classes.
-        photos: the photos to attack.
-        plan: its white-box attacks are made.
-        folder: an empty folder for the arrays.
-        progress: shows the attacks.
+    """Makes a plan's white-box attacks with a Keras model of the photos' size and classes; the folder must be empty.
 
     Returns:
         All finished results, also where the process failed or Ctrl-C ended it early.

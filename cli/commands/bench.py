@@ -123,7 +123,11 @@ def _print_next(terminal: Terminal, record: BenchRecord) -> None:
 
     exported = [row for row in summarize(record.measurements) if not row.target.startswith("keras")]
     if exported and record.settings.run:
-        fastest = record.folder.path.parent / "artifacts" / min(exported, key=lambda row: row.p50 or 0).artifact
+        fastest = (
+            record.folder.path.parent
+            / "artifacts"
+            / min(exported, key=lambda row: row.value("latency_p50") or 0).artifact
+        )
         terminal.print_command(f"tledge predict {shlex.quote(str(fastest))} PHOTO...")
 
 

@@ -44,8 +44,7 @@ class Onnx(Format):
             # ONNX Runtime's dynamic quantization uses one scale per layer and a slow convolution: MobileNetV2's
             # accuracy fell from 0.97 to 0.59 on photos, and its latency was three times that of float32.
             converted = store_as_int8(converted)
-        content: bytes = converted.SerializeToString()
-        return content
+        return bytes(converted.SerializeToString())
 
     def quantizer(self, calibration: CalibratedModel, cpu: str = "any") -> Quantizer:
         from tledge.export.onnx_quantizer import OnnxQuantizer
@@ -71,8 +70,7 @@ def _convert(model: Any) -> bytes:
     converted, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
-    content: bytes = _fold_batch_norms(converted).SerializeToString()
-    return content
+    return bytes(_fold_batch_norms(converted).SerializeToString())
 
 
 def _fold_batch_norms(model: Any) -> Any:

@@ -30,8 +30,9 @@ class TFLite(Format):
     def convert(self, model: Any, recipe: Recipe, calibration: CalibratedModel | None, cpu: str = "any") -> bytes:
         import tensorflow as tf
 
+        from tledge.export.concrete_function import make_converter
         from tledge.export.tflite_graph import finish
-        from tledge.export.tflite_quantizer import LEVELS, make_calibrating_converter, make_converter
+        from tledge.export.tflite_quantizer import LEVELS, make_calibrating_converter
 
         if recipe.calibrated and calibration is None:
             raise ConversionError(f"{recipe.name} needs calibration images; received none")

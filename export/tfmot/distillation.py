@@ -26,25 +26,18 @@ Logits = npt.NDArray[np.float32]
 
 
 class Teacher:
-    """The float model's logits, computed once for each photo and once for its mirror image.
-
-    Args:
-        model: a ``tf_keras.Model`` to logits.
-        photos: number of photos.
-        classes: number of classes.
-    """
+    """The float model's logits, computed once for each photo and once for its mirror image."""
 
     def __init__(self, model: Any, photos: int, classes: int) -> None:
         self._infer = _inference(model)
         self._known = np.full((2, photos, classes), np.nan, np.float32)
 
     def logits(self, images: Pixels, indexes: npt.NDArray[np.intp], mirrored: npt.NDArray[np.bool_]) -> Logits:
-        """Returns the logits (n, classes) of images (n, height, width, 3).
+        """Returns the logits (n, classes) of images (n, height, width, 3), already mirrored where ``mirrored`` is true.
 
         Args:
-            images: mirrored already where ``mirrored`` is true.
-            indexes: which photos they are, (n,).
-            mirrored: whether each is mirrored, (n,).
+            indexes: (n,), of the photos.
+            mirrored: (n,).
         """
         side = mirrored.astype(np.intp)
         missing = np.isnan(self._known[side, indexes, 0])
@@ -58,11 +51,6 @@ class Distillation:
     """A model trained on labels and on a teacher's logits.
 
     Attributes:
-        job: photos and options.
-        model: a ``tf_keras.Model`` to logits, which is trained.
-        teacher: the float model.
-        variables: what is trained.
-        step: counts the images.
         keep_zeros: kernel weights that are zero before training stay zero.
         before_step: called before each training step.
         after_epoch: called before each evaluation.
@@ -159,12 +147,9 @@ class Distillation:
         logits, teacher_logits, labels = np.concatenate(found), np.concatenate(expected), np.array(photos.labels)
         predicted = logits.argmax(axis=1)
         return TuningEpoch(
-            epoch=0,
-            train_loss=None,
             loss=float(_loss(tf.constant(logits), tf.constant(labels), tf.constant(teacher_logits))),
             top1=float((predicted == labels).mean()),
             agreement=float((predicted == teacher_logits.argmax(axis=1)).mean()),
-            kept=False,
         )
 
     def _load(self, photos: JobPhotos, order: npt.NDArray[np.intp]) -> Iterator[tuple[npt.NDArray[np.intp], Pixels]]:

@@ -22,7 +22,6 @@ from tledge.export.tfmot.graph import INPUT, Graph, Weights
 from tledge.export.tfmot.legacy_model import build
 from tledge.export.tfmot.quantization_plan import LEVELS, QuantizationPlan
 
-PIXEL_RANGE = (0.0, 255.0)
 DECAY = 0.99
 """Decay of the moving averages: a range follows within a hundred steps; tfmot's default takes a thousand."""
 
@@ -85,7 +84,6 @@ class LayerQuantization(_quantization.QuantizeConfig):  # type: ignore[misc,name
 
     Args:
         kernel: the attribute that holds its kernel; None for a layer without one.
-        output: whether its output is quantized.
         moving: whether the output's range follows the activations during training.
     """
 
@@ -186,8 +184,6 @@ def calibrate(model: Any, plan: QuantizationPlan, batches: Iterable[Pixels]) -> 
     are the values of the darkest and the brightest colours.
 
     Args:
-        model: from ``quantize``.
-        plan: the plan it was built from.
         batches: uint8 (n, height, width, 3).
     """
     float_model = build(plan.graph)
@@ -204,35 +200,31 @@ def calibrate(model: Any, plan: QuantizationPlan, batches: Iterable[Pixels]) -> 
     observed = np.mean([extremes(tf.constant(batch, tf.float32)).numpy() for batch in batches], axis=0)
     for index, name in enumerate(names):
         low, high = known[index] if name in plan.preprocessing else observed[index]
-        wrapper = _wrapper(model, name)
-        _range_variable(wrapper, "min").assign(min(0.0, low))
-        _range_variable(wrapper, "max").assign(max(0.0, high, low + 1e-6))
+        lowest, highest = _range_variables(model, name)
+        lowest.assign(min(0.0, low))
+        highest.assign(max(0.0, high, low + 1e-6))
 
 
 def read_ranges(model: Any, plan: QuantizationPlan) -> dict[str, tuple[float, float]]:
     """Returns the (lowest, highest) output of each quantized layer, and of the pixels."""
-    ranges = {INPUT: PIXEL_RANGE}
+    ranges = {INPUT: (0.0, 255.0)}
     for name in plan.quantized:
-        wrapper = _wrapper(model, name)
-        low, high = (float(_range_variable(wrapper, limit).numpy()) for limit in _LIMITS)
+        low, high = (float(variable.numpy()) for variable in _range_variables(model, name))
         ranges[name] = (low, high)
     return ranges
 
 
-def _wrapper(model: Any, name: str) -> Any:
-    return model.get_layer(f"quant_{name}")
-
-
-def _range_variable(wrapper: Any, limit: str) -> Any:
-    return next(variable for variable in wrapper.weights if variable.name.endswith(f"output_{limit}:0"))
+def _range_variables(model: Any, name: str) -> list[Any]:
+    weights = {
+        variable.name.rpartition("output_")[2]: variable for variable in model.get_layer(f"quant_{name}").weights
+    }
+    return [weights[f"{limit}:0"] for limit in _LIMITS]
 
 
 def convert(graph: Graph) -> bytes:
     """Converts a graph from ``to_integers`` to TFLite: float32 ``image`` to float32 ``logits``, int8 inside."""
-    from tledge.export.concrete_function import freeze
+    from tledge.export.concrete_function import make_converter
 
-    function = freeze(build(graph), "float32", batch=1)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], tf.Module())
+    converter = make_converter(build(graph))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converted: bytes = converter.convert()
-    return converted
+    return bytes(converter.convert())

@@ -25,20 +25,8 @@ INPUT = "image"
 """The name of the pixels as an input of a node."""
 
 _ONLY_IN_TRAINING = frozenset(
-    {
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "RandomBrightness",
-        "RandomContrast",
-        "RandomFlip",
-        "RandomRotation",
-        "RandomTranslation",
-        "RandomZoom",
-        "SpatialDropout2D",
-    }
+    {"ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"}
+    | {"RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"}
 )
 
 
@@ -67,7 +55,6 @@ class Graph:
 
     Attributes:
         size: (height, width) of the pixels.
-        nodes: the layers.
         weights: of the layers that have any.
     """
 
@@ -120,7 +107,7 @@ def read_graph(model: Any, purpose: str) -> Graph:
     reader = _GraphReader(purpose)
     output = reader.read(model, INPUT, prefix="")
     if not reader.nodes or output != reader.nodes[-1].name:
-        raise ConversionError(f"{purpose} needs a model whose last layer gives the logits; its output is '{output}'")
+        raise ConversionError(f"{purpose} needs a model whose last layer outputs the logits; its output is '{output}'")
     height, width = model.inputs[0].shape[1:3]
     return Graph(size=(height, width), nodes=tuple(reader.nodes), weights=reader.weights)
 

@@ -1,4 +1,4 @@
-"""What the child process is asked to train, and what it reports. Arrays travel as files in a shared folder."""
+"""What the child process trains, and what it reports. Arrays travel as files in a shared folder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ from tledge.core.errors import ConversionError
 from tledge.core.records import Record
 from tledge.export.tfmot.graph import Node
 
-WEIGHTS = "weights.npz"
-"""The model's weights, see ``graph.save_weights``."""
-
-PROBE = "probe.npz"
-"""A few images with the Keras model's logits, to check the rebuilt model against."""
-
-TRAINED = "trained.npz"
-"""The trained weights."""
-
-TFLITE = "model.tflite"
-"""The quantized model, after quantization-aware training."""
+WEIGHTS, PROBE, TRAINED, TFLITE = "weights.npz", "probe.npz", "trained.npz", "model.tflite"
+"""Files in the folder: the model's weights; a few images with the Keras model's logits, to check the rebuilt model
+against; the trained weights; the model after quantization-aware training."""
 
 CALIBRATION_IMAGES = 256
 """Photos of the training split that set the first activation ranges."""
@@ -41,7 +33,6 @@ class TuningOptions:
 
     Attributes:
         size: (height, width) of the images.
-        resize: the resize rule.
         seed: of the order of the images and of the flips.
         epochs: passes over the training split.
         learning_rate: the highest of Adam's learning rates; see ``Job.learning_rate_at``.
@@ -58,12 +49,7 @@ class TuningOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class JobPhotos:
-    """The images of a split.
-
-    Attributes:
-        paths: the image files.
-        labels: their classes.
-    """
+    """The image files of a split, and their classes."""
 
     paths: tuple[str, ...]
     labels: tuple[int, ...]
@@ -75,10 +61,7 @@ class Job:
 
     Attributes:
         sparsity: the fraction of weights to prune; None for quantization-aware training.
-        train: the photos to train on.
         validation: the photos that choose the best epoch.
-        options: how to train.
-        batch_size: images per step.
     """
 
     sparsity: float | None
@@ -146,9 +129,7 @@ class TrainingRequest(Record, error=ConversionError):
 
     Attributes:
         folder: holds the arrays, and receives the trained ones.
-        job: the training.
-        size: of the model's graph, see ``graph.Graph``.
-        nodes: of the model's graph.
+        size, nodes: of the model's graph, see ``graph.Graph``.
     """
 
     folder: str
@@ -170,12 +151,12 @@ class TuningEpoch:
         kept: whether the returned weights are this epoch's.
     """
 
-    epoch: int
-    train_loss: float | None
+    epoch: int = 0
+    train_loss: float | None = None
     loss: float
     top1: float
     agreement: float
-    kept: bool
+    kept: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +164,9 @@ class TrainingReport(Record, error=ConversionError):
     """What the child process reports, beside the weights.
 
     Attributes:
-        history: one entry per epoch.
-        ranges: (lowest, highest) activation by layer name, after quantization-aware training.
+        history: one entry per epoch; quantization-aware training also has one before training.
+        ranges: after quantization-aware training, (lowest, highest) output by the names of the quantized layers;
+            ``image`` for the pixels. A layer without a range is fused with the next one, or has its input's range.
         pruned: the layers whose kernels were pruned.
     """
 

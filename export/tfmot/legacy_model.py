@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from tledge.core.errors import ConversionError
+from tledge.core.errors import ConversionError, first_line
 from tledge.export.tfmot.graph import INPUT, Graph, Node
 from tledge.export.tfmot.quantization_plan import FAKE_QUANT
 
@@ -22,39 +22,13 @@ _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 """Options with another name in tf_keras, by layer class: Keras 3's name and tf_keras' name."""
 
 _KINDS = frozenset(
-    {
-        "Activation",
-        "Add",
-        "Average",
-        "AveragePooling2D",
-        "BatchNormalization",
-        "Concatenate",
-        "Conv2D",
-        "Cropping2D",
-        "Dense",
-        "DepthwiseConv2D",
-        "ELU",
-        "Flatten",
-        "GlobalAveragePooling2D",
-        "GlobalMaxPooling2D",
-        "LayerNormalization",
-        "LeakyReLU",
-        "MaxPooling2D",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "PReLU",
-        "Permute",
-        "ReLU",
-        "Rescaling",
-        "Reshape",
-        "SeparableConv2D",
-        "Softmax",
-        "Subtract",
-        "UpSampling2D",
-        "ZeroPadding2D",
-    }
+    {"Conv2D", "Dense", "DepthwiseConv2D", "SeparableConv2D", "BatchNormalization", "LayerNormalization"}
+    | {"Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"}
+    | {"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
+    | {"AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"}
+    | {"Cropping2D", "Flatten", "Permute", "Rescaling", "Reshape", "UpSampling2D", "ZeroPadding2D"}
 )
+"""Layers that can be rebuilt in tf_keras."""
 
 
 @tf_keras.utils.register_keras_serializable("tledge")  # type: ignore[untyped-decorator]
@@ -103,21 +77,13 @@ def build(graph: Graph) -> Any:
 
 
 def check_same(model: Any, probe: Mapping[str, Any]) -> None:
-    """Checks that a rebuilt model gives the Keras model's logits.
-
-    Args:
-        model: the rebuilt model.
-        probe: ``images``, uint8, and the Keras model's ``logits`` for them.
-
-    Raises:
-        ConversionError: they differ.
-    """
+    """Raises ConversionError unless a rebuilt model gives the Keras model's ``logits`` of the ``images``, uint8."""
     expected = probe["logits"]
     difference = np.abs(model(probe["images"].astype(np.float32), training=False).numpy() - expected).max()
     if not difference <= LARGEST_DIFFERENCE * max(1.0, np.abs(expected).max()):
         raise ConversionError(
-            f"the model gives other logits in tf_keras than in Keras 3 (difference {difference:.3g}); use int8 instead"
-            " of qat, and leave out `sparsity`"
+            f"the model's logits differ between tf_keras and Keras 3 (by up to {difference:.3g}); use int8 instead of"
+            " qat, and leave out `sparsity`"
         )
 
 
@@ -140,6 +106,5 @@ def _make(node: Node) -> Any:
         return kind(name=node.name, **options)
     except (TypeError, ValueError) as error:
         raise ConversionError(
-            f"layer '{node.name}' ({node.kind}) cannot be built in tf_keras: {str(error).splitlines()[0]}; use int8"
-            " instead"
+            f"layer '{node.name}' ({node.kind}) cannot be built in tf_keras: {first_line(error)}; use int8 instead"
         ) from error

@@ -19,13 +19,10 @@ class Pruning:
     """A model whose kernels become sparse during training.
 
     Args:
-        graph: the float model.
-        job: the sparsity, and the number of steps.
         fixed: layers that keep their weights.
 
     Attributes:
         model: a ``tf_keras.Model``; its pruned layers are wrapped.
-        pruned: the names of the pruned layers.
         first_full_epoch: the first epoch that ends with the full sparsity.
     """
 
@@ -35,11 +32,7 @@ class Pruning:
         self.first_full_epoch = ramp.first_full_epoch
         if ramp.end:
             schedule = _sparsity.PolynomialDecay(
-                initial_sparsity=0.0,
-                final_sparsity=job.sparsity,
-                begin_step=0,
-                end_step=ramp.end,
-                frequency=ramp.frequency,
+                0.0, job.sparsity, begin_step=0, end_step=ramp.end, frequency=ramp.frequency
             )
         else:
             schedule = _sparsity.ConstantSparsity(job.sparsity, begin_step=0, frequency=ramp.frequency)

@@ -1,8 +1,8 @@
 """Which outputs of a graph are quantized, and how its layers become integer layers. Imports no TensorFlow.
 
 A converter fuses a convolution with its batch norm and its ReLU, so only the last output of the three is quantized. A
-scaling on its own (Rescaling, a batch norm before a ReLU) would become a product without a known range and a sum. It is
-written as a 1 x 1 depthwise convolution instead, for which every runtime has an integer kernel.
+scaling on its own (Rescaling, a batch norm before a ReLU) becomes a 1 x 1 depthwise convolution, for which every
+runtime has an integer kernel.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LINEAR = frozenset({"Conv2D", "DepthwiseConv2D", "Dense"})
 
 _FUSED_ACTIVATIONS = frozenset({"linear", "relu", "relu6"})
 _PASSING = frozenset(
-    {"AveragePooling2D", "Cropping2D", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D", "Permute", "Reshape"}
-    | {"ZeroPadding2D"}
+    {"AveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"}
+    | {"Cropping2D", "Flatten", "Permute", "Reshape", "ZeroPadding2D"}
 )
 """Layers whose output has their input's scale."""
 
@@ -82,8 +82,8 @@ def plan_quantization(graph: Graph) -> QuantizationPlan:
     nodes = []
     for node in graph.nodes:
         if node.name in scalings:
-            nodes.append(_as_depthwise(graph, node))
-            weights[node.name] = _depthwise_weights(graph, node)
+            depthwise, weights[node.name] = _as_depthwise(node, graph.weights)
+            nodes.append(depthwise)
         else:
             nodes.append(node)
     rewritten = Graph(size=graph.size, nodes=tuple(nodes), weights=weights)
@@ -102,7 +102,7 @@ def preprocessing_of(graph: Graph) -> frozenset[str]:
     found = {INPUT}
     for node in graph.nodes:
         pointwise = tuple(node.config.get("kernel_size", ())) == (1, 1) and node.kind in LINEAR
-        plain = node.kind == "Rescaling" or (pointwise and node.config.get("activation", "linear") == "linear")
+        plain = node.kind == "Rescaling" or (pointwise and _is_linear(node))
         same_size = node.shape == (*graph.size, 3)
         fused = any(_is_relu(after) or after.kind == "BatchNormalization" for after in graph.consumers(node.name))
         if plain and same_size and not fused and set(node.inputs) <= found:
@@ -128,7 +128,6 @@ def to_integers(plan: QuantizationPlan, weights: Weights, ranges: Mapping[str, t
     """Prepares a trained graph for the converter: rounds kernels, folds batch norms and inserts the ranges.
 
     Args:
-        plan: what is quantized.
         weights: the trained weights of ``plan.graph``.
         ranges: of the quantized nodes and of ``INPUT``.
     """
@@ -166,7 +165,7 @@ def _why_not(node: Node) -> str:
     if node.kind == "BatchNormalization":
         channels = len(node.shape)
         return "" if config.get("axis", -1) in (-1, channels, [channels]) else "does not normalize channels"
-    return "" if node.kind in _PASSING | _RANGED | {"Rescaling"} else "has no form with fake quantization"
+    return "" if node.kind in _PASSING | _RANGED | {"Rescaling"} else "does not support fake quantization"
 
 
 def _folded_norms(graph: Graph) -> dict[str, str]:
@@ -174,10 +173,13 @@ def _folded_norms(graph: Graph) -> dict[str, str]:
     found = {}
     for node in graph.nodes:
         following = graph.consumers(node.name)
-        linear = node.kind in LINEAR and node.config.get("activation", "linear") == "linear"
-        if linear and [after.kind for after in following] == ["BatchNormalization"]:
+        if node.kind in LINEAR and _is_linear(node) and [after.kind for after in following] == ["BatchNormalization"]:
             found[node.name] = following[0].name
     return found
+
+
+def _is_linear(node: Node) -> bool:
+    return bool(node.config.get("activation", "linear") == "linear")
 
 
 def _is_relu(node: Node) -> bool:
@@ -191,30 +193,25 @@ def _has_own_range(graph: Graph, node: Node) -> bool:
     if len(following) != 1:
         return True
     fused_norm = following[0].kind == "BatchNormalization"
-    fused_relu = (
-        _is_relu(following[0]) and node.kind in _RECTIFIED and node.config.get("activation", "linear") == "linear"
-    )
+    fused_relu = _is_relu(following[0]) and node.kind in _RECTIFIED and _is_linear(node)
     return not (fused_norm or fused_relu)
 
 
-def _as_depthwise(graph: Graph, node: Node) -> Node:
+def _as_depthwise(node: Node, weights: Weights) -> tuple[Node, list[Array]]:
+    """Returns a scaling as a depthwise convolution, with its kernel and bias."""
     if len(node.shape) != 3:
         raise ConversionError(
             f"layer '{node.name}' ({node.kind}) scales a vector that does not come from a Dense layer: the recipe qat"
             " cannot train it; use int8 instead"
         )
-    config = {"kernel_size": [1, 1], "use_bias": True, "activation": "linear"}
-    return replace(node, kind="DepthwiseConv2D", config=config)
-
-
-def _depthwise_weights(graph: Graph, node: Node) -> list[Array]:
     channels = int(node.shape[-1] or 0)
     if node.kind == "Rescaling":
         scale, offset = (np.asarray(node.config[key], np.float64) for key in ("scale", "offset"))
     else:
-        scale, offset = norm_scale(node, graph.weights[node.name])
-    kernel = np.broadcast_to(scale, (channels,)).astype(np.float32)
-    return [kernel.reshape(1, 1, channels, 1), np.broadcast_to(offset, (channels,)).astype(np.float32)]
+        scale, offset = norm_scale(node, weights[node.name])
+    kernel, bias = (np.broadcast_to(values, (channels,)).astype(np.float32) for values in (scale, offset))
+    config = {"kernel_size": [1, 1], "use_bias": True, "activation": "linear"}
+    return replace(node, kind="DepthwiseConv2D", config=config), [kernel.reshape(1, 1, channels, 1), bias]
 
 
 def norm_scale(node: Node, weights: list[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

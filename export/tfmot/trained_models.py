@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from tledge.export.tfmot.job import (
     JobPhotos,
     TrainingReport,
     TrainingRequest,
-    TuningEpoch,
     TuningOptions,
 )
 from tledge.export.tfmot.quantization_plan import plan_quantization
@@ -42,15 +40,11 @@ class QuantizedModel:
         weights: by the Keras model's layer names, in the order of ``get_weights``; not rounded. Rounding each
             output channel's kernel symmetrically to the nearest of -127..127 gives the integers of ``tflite``,
             before and after folding the batch norms.
-        ranges: (lowest, highest) output by the names of the quantized layers; ``image`` for the pixels. A layer
-            without a range is fused with the next one, or has the range of its input.
-        history: one entry per epoch; the first is before training.
     """
 
     tflite: bytes
     weights: Weights
-    ranges: Mapping[str, tuple[float, float]]
-    history: tuple[TuningEpoch, ...]
+    report: TrainingReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +54,11 @@ class PrunedModel:
     Attributes:
         weights: by the Keras model's layer names, in the order of ``get_weights``.
         sparsity: the fraction of zeros in the pruned kernels.
-        pruned: the names of the layers whose kernels were pruned.
-        history: one entry per epoch.
     """
 
     weights: Weights
     sparsity: float
-    pruned: tuple[str, ...]
-    history: tuple[TuningEpoch, ...]
+    report: TrainingReport
 
 
 def train_quantized(
@@ -75,15 +66,12 @@ def train_quantized(
 ) -> QuantizedModel:
     """Trains a model with fake quantization, so that its weights suit 8-bit integers, and converts it to TFLite.
 
-    The loss is half the cross-entropy with the labels and half the Kullback-Leibler divergence from the float model's
-    predictions (Hinton et al. 2015, arXiv 1503.02531, at temperature 1). Batch norms keep their statistics. The first
-    candidate is the model before training, quantized.
+    The loss is that of ``distillation``. Batch norms keep their statistics. The first candidate is the model before
+    training, quantized.
 
     Args:
         model: a ``keras.Model`` (Keras 3) from RGB pixel values 0 to 255 (N, height, width, 3) to logits (N, classes).
         splits: the training split is trained on, the validation split chooses the epoch; the test split is not read.
-        options: how to train.
-        progress: shows the images processed.
 
     Raises:
         ConversionError: a layer of the model cannot be quantized this way, or the training failed.
@@ -96,15 +84,9 @@ def train_quantized(
     job = _make_job(splits, options, sparsity=None)
     graph = read_graph(model, "the recipe qat")
     plan_quantization(graph)  # fails before a process is started
-    with tempfile.TemporaryDirectory(prefix="tledge-qat-") as name:
-        folder = Path(name)
-        report = _train(model, graph, job, folder, progress)
-        return QuantizedModel(
-            tflite=finish((folder / TFLITE).read_bytes()),
-            weights=load_weights(folder / TRAINED),
-            ranges=report.ranges,
-            history=report.history,
-        )
+    with tempfile.TemporaryDirectory(prefix="tledge-qat-") as folder:
+        report, weights = _train(model, graph, job, Path(folder), progress)
+        return QuantizedModel(tflite=finish((Path(folder) / TFLITE).read_bytes()), weights=weights, report=report)
 
 
 def prune(
@@ -116,7 +98,6 @@ def prune(
     first half of the training (Zhu and Gupta 2017, arXiv 1710.01878, equation 1). Loss as in ``train_quantized``.
 
     Args:
-        model, splits, options, progress: as in ``train_quantized``.
         sparsity: the fraction of zeros in each pruned kernel, above 0 and below 1.
 
     Raises:
@@ -127,26 +108,15 @@ def prune(
         raise OptionError(f"`sparsity` must be above 0 and below 1; received {sparsity:g}")
     job = _make_job(splits, options, sparsity=sparsity)
     graph = read_graph(model, "`sparsity`")
-    with tempfile.TemporaryDirectory(prefix="tledge-prune-") as name:
-        report = _train(model, graph, job, Path(name), progress)
-        weights = load_weights(Path(name) / TRAINED)
+    with tempfile.TemporaryDirectory(prefix="tledge-prune-") as folder:
+        report, weights = _train(model, graph, job, Path(folder), progress)
     kernels = [weights[name][0] for name in report.pruned]
     zeros = sum(int((kernel == 0).sum()) for kernel in kernels)
-    return PrunedModel(
-        weights=weights,
-        sparsity=zeros / sum(kernel.size for kernel in kernels),
-        pruned=report.pruned,
-        history=report.history,
-    )
+    return PrunedModel(weights=weights, sparsity=zeros / sum(kernel.size for kernel in kernels), report=report)
 
 
 def with_weights(model: Any, weights: Weights) -> Any:
-    """Returns a copy of a Keras model with other weights for some of its layers.
-
-    Args:
-        model: a ``keras.Model``, which is not changed.
-        weights: by layer name, as in ``QuantizedModel`` and ``PrunedModel``.
-    """
+    """Returns a copy of a Keras model with other weights for some of its layers, by name."""
     import keras
 
     copy = keras.models.clone_model(model)
@@ -188,16 +158,11 @@ def _make_job(splits: Splits, options: TuningOptions, sparsity: float | None) ->
         raise OptionError(f"{purpose} needs a learning rate above 0 and below 1; received {options.learning_rate:g}")
     if not splits.train or not splits.validation:
         raise ConversionError(
-            f"{purpose} needs photos to train on and others to choose the best epoch; received"
-            f" {len(splits.train)} for training and {len(splits.validation)} for validation"
+            f"{purpose} needs training and validation photos; received {len(splits.train)} and {len(splits.validation)}"
         )
     splits.check_unchanged(splits.train + splits.validation)
-    return Job(
-        sparsity=sparsity,
-        train=_photos(splits, splits.train),
-        validation=_photos(splits, splits.validation),
-        options=options,
-    )
+    train, validation = _photos(splits, splits.train), _photos(splits, splits.validation)
+    return Job(sparsity=sparsity, train=train, validation=validation, options=options)
 
 
 def _photos(splits: Splits, samples: tuple[Sample, ...]) -> JobPhotos:
@@ -205,8 +170,10 @@ def _photos(splits: Splits, samples: tuple[Sample, ...]) -> JobPhotos:
     return JobPhotos(paths=paths, labels=tuple(sample.label for sample in samples))
 
 
-def _train(model: Any, graph: Graph, job: Job, folder: Path, progress: Progress | None) -> TrainingReport:
-    """Writes the arrays that the child needs, and runs it."""
+def _train(
+    model: Any, graph: Graph, job: Job, folder: Path, progress: Progress | None
+) -> tuple[TrainingReport, Weights]:
+    """Writes the arrays that the child needs, runs it, and reads the trained weights."""
     import keras
 
     save_weights(folder / WEIGHTS, graph.weights)
@@ -215,4 +182,4 @@ def _train(model: Any, graph: Graph, job: Job, folder: Path, progress: Progress 
     with (folder / PROBE).open("wb") as file:
         np.savez(file, images=images, logits=np.asarray(logits, np.float32))
     request = TrainingRequest(folder=str(folder), job=job, size=graph.size, nodes=graph.nodes)
-    return run_training(request, progress)
+    return run_training(request, progress), load_weights(folder / TRAINED)

@@ -106,19 +106,19 @@ def test_rows_say_what_was_measured(run: RunDirectory) -> None:
     for row in summarize(record.measurements):
         samples = run.bench / "samples" / f"{row.artifact}@{row.target.replace(':', '-')}.npz"
         with np.load(samples) as raw:
-            assert row.top1 == np.mean(raw["logits"].argmax(axis=1) == labels)
-            assert row.p50 == np.sort(raw["latencies"])[(len(raw["latencies"]) + 1) // 2 - 1]
-        assert row.p50 <= row.p90 <= row.p99
-        assert row.p90 <= row.p90_bound
-        assert row.cold_start > row.load_time > 0
-        assert row.peak_memory > 1e6
-        assert row.throughput > 0
-        assert row.top1_interval[0] < row.top1 <= row.top1_interval[1]
+            assert row.value("top1") == np.mean(raw["logits"].argmax(axis=1) == labels)
+            assert row.value("latency_p50") == np.sort(raw["latencies"])[(len(raw["latencies"]) + 1) // 2 - 1]
+        assert row.value("latency_p50") <= row.value("latency_p90") <= row.value("latency_p99")
+        assert row.value("latency_p90") <= row.value("latency_p90_bound")
+        assert row.value("cold_start") > row.value("load_time") > 0
+        assert row.value("peak_memory") > 1e6
+        assert row.value("throughput") > 0
+        assert row.interval("top1")[0] < row.value("top1") <= row.interval("top1")[1]
         baseline = {"keras:cpu": ""}.get(row.target, "float32.tflite")
         assert row.baseline == ("" if row.artifact == "float32.tflite" else baseline)
         if row.baseline:
-            assert row.ratio_interval[0] < row.ratio < row.ratio_interval[1]
-            assert 0 < row.mcnemar_p <= 1
+            assert row.interval("latency_ratio")[0] < row.value("latency_ratio") < row.interval("latency_ratio")[1]
+            assert 0 < row.value("mcnemar") <= 1
     by_name = {item.artifact: item for item in record.measurements if item.metric == "file_size"}
     int8 = read_artifact(run.artifacts / "int8.tflite")
     assert by_name["int8.tflite"].value == int8.size
@@ -171,23 +171,23 @@ def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDir
     killer.start()
     out, err = process.communicate(timeout=300)
     killer.join()
-    told = json.loads(out)
+    reported = json.loads(out)
     assert killed.is_set()
     assert process.returncode == 1, err
-    (skipped,) = told["skipped"]
+    (skipped,) = reported["skipped"]
     assert skipped["failed"]
     assert "was ended by SIGKILL" in skipped["reason"]
-    assert len(told["rows"]) == 4
+    assert len(reported["rows"]) == 4
 
 
 def test_agreement_is_with_the_answers_of_an_earlier_benchmark(run: RunDirectory) -> None:
     both = bench(runs=run.path.parent, targets=["litert:cpu:1", "litert", "litert:cpu:1"], seconds=0.01, rounds=1)
     rows = summarize(both.measurements)
     assert len({(row.artifact, row.target) for row in rows}) == len(rows)
-    assert {row.agreement is not None for row in rows} == {True}
+    assert {row.value("agreement") is not None for row in rows} == {True}
     (run.bench / "samples" / "model.keras@keras-cpu.npz").unlink()
     alone = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
-    assert {row.agreement for row in summarize(alone.measurements)} == {None}
+    assert {row.value("agreement") for row in summarize(alone.measurements)} == {None}
 
 
 def test_files_of_the_user_are_not_taken_for_libraries(run: RunDirectory) -> None:
@@ -252,10 +252,10 @@ def test_without_keras_the_rest_is_measured(run: RunDirectory) -> None:
     env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(hidden), os.environ.get("PYTHONPATH")]))}
     done: Finished = tledge("bench", "--seconds", "0.01", "--rounds", "1", "--json", cwd=run.path.parents[1], env=env)
     assert done.code == 0, done
-    told = json.loads(done.out)
-    assert {row["artifact"].split(".")[1] for row in told["rows"]} == {"tflite", "onnx"}
-    assert {row["agreement"] for row in told["rows"]} == {None}
-    (skipped,) = told["skipped"]
+    reported = json.loads(done.out)
+    assert {row["artifact"].split(".")[1] for row in reported["rows"]} == {"tflite", "onnx"}
+    assert {row["agreement"] for row in reported["rows"]} == {None}
+    (skipped,) = reported["skipped"]
     assert skipped["artifact"] == "model.keras"
     assert "pip install 'tledge[train]'" in skipped["reason"]
     shown = tledge("bench", "--seconds", "0.01", "--rounds", "1", cwd=run.path.parents[1], env=env).out

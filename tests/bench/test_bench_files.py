@@ -68,8 +68,8 @@ def test_files_are_judged_by_photos_in_folders(files: Path, labelled: Path) -> N
             for name in CLASSES
             for path in sorted((labelled / name).iterdir())
         ]
-    assert rows["float32.tflite"].top1 == np.mean(right)
-    assert {row.agreement for row in rows.values()} == {None}
+    assert rows["float32.tflite"].value("top1") == np.mean(right)
+    assert {row.value("agreement") for row in rows.values()} == {None}
     assert {row.baseline for row in rows.values()} == {""}
     assert rows["float32.onnx"].provider == "CPUExecutionProvider"
     settings = BenchSettings.load(files / "out")
@@ -123,7 +123,7 @@ def test_the_file_of_before_is_measured_in_turns_with_that_of_now(files: Path) -
     (row,) = second.comparison.rows
     assert row.again
     assert row.no_latency_verdict == ""
-    (path,) = second.folder.duels.iterdir()
+    (path,) = second.folder.paired_runs.iterdir()
     with np.load(path) as raw:
         assert str(raw["old_sha256"]) == sha256
         assert str(raw["new_sha256"]) == second.settings.artifacts["float32.onnx"] != sha256
@@ -140,7 +140,7 @@ def test_the_file_of_before_is_measured_in_turns_with_that_of_now(files: Path) -
     third = measure(out)
     assert third.comparison is not None
     assert not third.comparison.rows[0].again  # that of before is nowhere to be found
-    assert not third.folder.duels.exists()
+    assert not third.folder.paired_runs.exists()
 
 
 TIMING = Timing(warm_up=1, minimum_queries=5, minimum_seconds=0)
@@ -173,7 +173,7 @@ def test_a_model_that_cannot_be_loaded_for_a_paired_run_is_an_error(files: Path)
 
 
 class Said(Progress):
-    """Keeps what it is told."""
+    """Keeps notes and warnings."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -40,24 +40,24 @@ def test_digits_are_read_well(rows: dict[str, Row]) -> None:
     assert set(rows) == {*ARTIFACTS, "model.keras"}
     for recipe in ("float32", "float16"):
         for kind in ("tflite", "onnx"):
-            assert rows[f"{recipe}.{kind}"].top1 >= 0.95
-    assert rows["int8.tflite"].top1 >= rows["float32.tflite"].top1 - 0.02
+            assert rows[f"{recipe}.{kind}"].value("top1") >= 0.95
+    assert rows["int8.tflite"].value("top1") >= rows["float32.tflite"].value("top1") - 0.02
 
 
 def test_artifacts_agree_with_the_keras_model(rows: dict[str, Row]) -> None:
-    assert rows["model.keras"].agreement == 1.0
+    assert rows["model.keras"].value("agreement") == 1.0
     for kind in ("tflite", "onnx"):
-        assert rows[f"float32.{kind}"].agreement == 1.0
-        assert (rows[f"float16.{kind}"].agreement or 0) >= 0.99
-        assert (rows[f"dynamic.{kind}"].agreement or 0) >= 0.97
-        assert (rows[f"int8.{kind}"].agreement or 0) >= 0.95
+        assert rows[f"float32.{kind}"].value("agreement") == 1.0
+        assert (rows[f"float16.{kind}"].value("agreement") or 0) >= 0.99
+        assert (rows[f"dynamic.{kind}"].value("agreement") or 0) >= 0.97
+        assert (rows[f"int8.{kind}"].value("agreement") or 0) >= 0.95
 
 
 def test_quantized_files_are_small(rows: dict[str, Row]) -> None:
     for kind in ("tflite", "onnx"):
-        assert rows[f"float16.{kind}"].size < 0.52 * rows[f"float32.{kind}"].size
-        assert rows[f"dynamic.{kind}"].size < 0.32 * rows[f"float32.{kind}"].size
-        assert rows[f"int8.{kind}"].size < 0.32 * rows[f"float32.{kind}"].size
+        assert rows[f"float16.{kind}"].value("file_size") < 0.52 * rows[f"float32.{kind}"].value("file_size")
+        assert rows[f"dynamic.{kind}"].value("file_size") < 0.32 * rows[f"float32.{kind}"].value("file_size")
+        assert rows[f"int8.{kind}"].value("file_size") < 0.32 * rows[f"float32.{kind}"].value("file_size")
 
 
 def test_the_run_directory_is_as_documented(demo: Demo) -> None:
@@ -70,7 +70,7 @@ def test_the_run_directory_is_as_documented(demo: Demo) -> None:
     assert manifest.data.source == "digits"
     assert sum(manifest.data.splits.values()) == 1797
     model = next(row for row in summarize(read_results(run.bench / "results.jsonl")) if row.target == "keras:cpu")
-    assert model.top1 == pytest.approx(manifest.metrics["test_top1"], abs=0.004)
+    assert model.value("top1") == pytest.approx(manifest.metrics["test_top1"], abs=0.004)
 
 
 def test_predict_needs_the_exported_file_alone(demo: Demo, tmp_path: Path) -> None:

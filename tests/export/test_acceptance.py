@@ -9,8 +9,7 @@ from support import TINY_SIDECAR
 
 from tledge.core import cpu
 from tledge.core.progress import Progress
-from tledge.export.acceptance import ArtifactRejectedError, check_accepted, rejection_reasons
-from tledge.export.keras_parity import Parity
+from tledge.export.keras_parity import ArtifactRejectedError, Parity, check_accepted, rejection_reasons
 from tledge.export.recipes import find_recipe
 
 pytestmark = pytest.mark.unit
@@ -68,8 +67,8 @@ def test_the_floor_itself_is_reached(recipe: str, decibels: float | None, accept
 
 def test_reasons_give_the_figures() -> None:
     assert rejection_reasons(INT8, parity(drop=7.5, decibels=9.6), 5.0) == [
-        "it loses 7.5 points of top-1, 5 are allowed",
-        "its logits are 10 dB above their noise, int8 has to reach 15",
+        "it loses 7.5 points of top-1 (limit 5)",
+        "the signal-to-noise ratio of its logits is 10 dB (limit 15)",
     ]
 
 
@@ -93,12 +92,12 @@ def test_an_artifact_that_is_too_far_off_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ArtifactRejectedError) as caught:
         check(path, parity(decibels=9.6))
     assert str(caught.value) == (
-        "int8.tflite was not kept: on 1000 validation photos its logits are 10 dB above their noise, int8 has to reach"
-        " 15 (agreement with Keras 0.500); try `max_drop`, more `calibration_images`, or float16; or pass"
+        "int8.tflite was not kept: on 1000 validation photos the signal-to-noise ratio of its logits is 10 dB"
+        " (limit 15); agreement with Keras 0.500; try `max_drop`, more `calibration_images`, or float16; or pass"
         " `allow_drop=True` to keep it"
     )
     path.touch()
-    with pytest.raises(ArtifactRejectedError, match="to keep it; the earlier file stays$"):
+    with pytest.raises(ArtifactRejectedError, match="to keep it; the existing file is unchanged$"):
         check(path, parity(decibels=9.6))
     with pytest.raises(ArtifactRejectedError, match=r" and .*; try another recipe; or"):
         check(path, parity(drop=50, decibels=9.6), recipe="float16")

@@ -83,7 +83,7 @@ def test_what_a_converter_raises_is_one_of_our_errors(run: RunDirectory, monkeyp
         raise KeyError("some operator")
 
     monkeypatch.setattr(type(FORMATS.load("tflite")), "convert", fail)
-    with pytest.raises(ConversionError, match="tflite cannot express this model in float32: 'some operator'"):
+    with pytest.raises(ConversionError, match="cannot convert this model to tflite in float32: 'some operator'"):
         export(quantize=["float32"], formats=["tflite"], runs=run.path.parent)
 
 

@@ -110,7 +110,7 @@ def test_a_converters_own_error_becomes_one_line(error: Exception, reason: str) 
 
     with pytest.raises(ConversionError) as caught:
         call_converter("tflite", "int8", fail)
-    assert str(caught.value) == (f"tflite cannot express this model in int8: {reason}; try another recipe or format")
+    assert str(caught.value) == (f"cannot convert this model to tflite in int8: {reason}; try another recipe or format")
 
 
 def test_our_own_errors_pass() -> None:

@@ -26,7 +26,7 @@ def reference() -> Reference:
     samples = tuple(Sample(f"{index}.png", index // 2, "") for index in range(4))
     splits = Splits(root=Path(), class_names=("a", "b"), train=(), validation=samples, test=())
     logits = np.array([[2, 0], [3, 0], [0, 1], [1, 0]], np.float32)
-    return Reference(splits, "validation", samples, (8, 8), "crop", logits)
+    return Reference(splits, samples, (8, 8), "crop", logits)
 
 
 def test_the_same_logits_agree_without_noise(reference: Reference) -> None:
@@ -133,9 +133,7 @@ class StubModel:
 
 
 def refer(model: StubModel, splits: Splits) -> Reference:
-    return Reference.of_model(
-        model, splits, split="validation", samples=splits.validation, size=(8, 8), resize="stretch"
-    )
+    return Reference.of_model(model, splits, splits.validation, size=(8, 8), resize="stretch")
 
 
 class StubClassifier:

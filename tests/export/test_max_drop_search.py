@@ -193,8 +193,8 @@ def test_the_most_sensitive_layers_stay_in_float32_one_by_one(tmp_path: Path, mo
         ("Sensitivity for tflite", 4, "layers"),
         *((1, layer) for layer in "abcd"),
         ("Float32 layers for tflite", 4, "layers"),
-        (1, "1 in float32 lose 2.00 points"),
-        (1, "2 in float32 lose 0.50 points"),
+        (1, "1 in float32: loses 2.00 points"),
+        (1, "2 in float32: loses 0.50 points"),
     ]
 
 
@@ -204,7 +204,7 @@ def test_all_layers_are_tried_before_it_fails(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ConversionError) as caught:
         search(maker, monkeypatch, ["int8"], 0.5)
     assert str(caught.value) == (
-        "no tflite artifact in 8 bits loses at most 0.5 points of top-1 on 40 validation photos; the best loses 1.50:"
+        "no 8-bit tflite artifact loses at most 0.5 points of top-1 on 40 validation photos; the best loses 1.50:"
         " allow more, or `export(quantize='float16')`"
     )
     assert maker.published == []

@@ -173,10 +173,10 @@ def test_weights_are_trained_and_fixed_layers_are_not(quantized: QuantizedModel,
 
 
 def test_the_least_validation_loss_is_kept(quantized: QuantizedModel) -> None:
-    assert [entry.epoch for entry in quantized.history] == list(range(EPOCHS + 1))
-    assert [entry.train_loss is None for entry in quantized.history] == [True] + [False] * EPOCHS
-    (kept,) = (entry for entry in quantized.history if entry.kept)
-    assert kept.loss == min(entry.loss for entry in quantized.history)
+    assert [entry.epoch for entry in quantized.report.history] == list(range(EPOCHS + 1))
+    assert [entry.train_loss is None for entry in quantized.report.history] == [True] + [False] * EPOCHS
+    (kept,) = (entry for entry in quantized.report.history if entry.kept)
+    assert kept.loss == min(entry.loss for entry in quantized.report.history)
     assert kept.epoch > 0
     assert kept.agreement >= 0.9
 
@@ -195,23 +195,23 @@ def test_it_predicts_as_the_float_model_does(
 
 
 def test_ranges_are_those_of_the_file(quantized: QuantizedModel, interpreter: Any) -> None:
-    assert quantized.ranges["image"] == (0, 255)
-    assert quantized.ranges["swap"] == (-7, 250)
-    low, high = quantized.ranges["rescaling"]
+    assert quantized.report.ranges["image"] == (0, 255)
+    assert quantized.report.ranges["swap"] == (-7, 250)
+    low, high = quantized.report.ranges["rescaling"]
     assert (low, high) == pytest.approx((-7 / 127.5 - 1, 250 / 127.5 - 1), rel=1e-5)
-    assert set(quantized.ranges) == {
+    assert set(quantized.report.ranges) == {
         *("image", "swap", "rescaling", "stem_relu", "block.relu6", "block.project_norm", "add"),
         *("norm_relu", "wide", "features", "logits"),
     }
     scales = [float(tensor["quantization"][0]) for tensor in interpreter.get_tensor_details()]
-    for name, (low, high) in quantized.ranges.items():
+    for name, (low, high) in quantized.report.ranges.items():
         assert np.isclose(scales, (high - low) / 255, rtol=1e-4).any(), name
 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_file(quantized: QuantizedModel, model: Any, splits: Splits) -> None:
     again = train_quantized(model, splits, OPTIONS)
-    assert again.history == quantized.history
+    assert again.report.history == quantized.report.history
     assert again.tflite == quantized.tflite
 
 
@@ -232,7 +232,7 @@ def test_a_layer_that_cannot_be_quantized_is_named(splits: Splits) -> None:
     assert _refused(layers.Activation("silu", name="swish"), splits) == (
         "layer 'swish' (Activation) has the activation 'silu': the recipe qat cannot train it; use int8 instead"
     )
-    assert "layer 'up' (UpSampling2D) has no form with fake quantization" in _refused(
+    assert "layer 'up' (UpSampling2D) does not support fake quantization" in _refused(
         layers.UpSampling2D(name="up"), splits
     )
     assert "'norm' (BatchNormalization) does not normalize channels" in _refused(

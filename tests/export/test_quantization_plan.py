@@ -121,7 +121,7 @@ def test_preprocessing_ends_at_the_first_layer_that_sees_more_than_one_pixel() -
         ("Conv2D", {"groups": 2}, "has groups"),
         ("ReLU", {"max_value": 1.0}, "is a ReLU other than relu and relu6"),
         ("BatchNormalization", {"axis": 1}, "does not normalize channels"),
-        ("UpSampling2D", {}, "has no form with fake quantization"),
+        ("UpSampling2D", {}, "does not support fake quantization"),
     ],
 )
 def test_a_layer_that_cannot_be_trained_in_8_bits_is_named(kind: str, config: dict[str, Any], reason: str) -> None:

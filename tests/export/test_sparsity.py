@@ -77,8 +77,8 @@ def pruned(model: Any, splits: Splits) -> PrunedModel:
 
 
 def test_each_pruned_kernel_has_its_fraction_of_zeros(pruned: PrunedModel, model: Any) -> None:
-    assert pruned.pruned == ("stem", "project", "logits")
-    for name in pruned.pruned:
+    assert pruned.report.pruned == ("stem", "project", "logits")
+    for name in pruned.report.pruned:
         kernel = pruned.weights[name][0]
         assert abs(np.mean(kernel == 0) - SPARSITY) <= 1 / kernel.size, name
     assert pruned.sparsity == pytest.approx(SPARSITY, abs=1e-3)
@@ -99,7 +99,7 @@ def test_training_compensates_the_zeros(pruned: PrunedModel, model: Any, pixels:
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.95
     untrained = {
         name: [np.where(pruned.weights[name][0] == 0, 0, kernel), *bias]
-        for name in pruned.pruned
+        for name in pruned.report.pruned
         for kernel, *bias in [model.get_layer(name).get_weights()]
     }
     bare = with_weights(model, untrained).predict(pixels, verbose=0)
@@ -114,10 +114,10 @@ def _loss(logits: Any, splits: Splits) -> float:
 
 
 def test_the_kept_epoch_is_a_sparse_one(pruned: PrunedModel) -> None:
-    assert [entry.epoch for entry in pruned.history] == list(range(1, 17))
-    (kept,) = (entry for entry in pruned.history if entry.kept)
+    assert [entry.epoch for entry in pruned.report.history] == list(range(1, 17))
+    (kept,) = (entry for entry in pruned.report.history if entry.kept)
     assert kept.epoch > 8
-    assert kept.loss == min(entry.loss for entry in pruned.history[8:])
+    assert kept.loss == min(entry.loss for entry in pruned.report.history[8:])
 
 
 def test_the_copy_leaves_the_model_as_it_is(pruned: PrunedModel, model: Any) -> None:

@@ -16,7 +16,7 @@ from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.run_directory import RunDirectory
 from tledge.train import train
-from tledge.train.attacked_evaluation import evaluate_under_attack
+from tledge.train.evaluation import evaluate_under_attack
 from tledge.train.train_options import RunOptions
 from tledge.train.train_settings import settle
 
@@ -68,10 +68,10 @@ def draw_signs(count: int, seed: int) -> tuple[Pixels, Indices]:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, count)
     sign = (2 * labels - 1).reshape(-1, 1, 1, 1)
-    told = np.where(rng.random((count, 1, 1, 1)) < 0.9, sign, -sign)
+    observed_sign = np.where(rng.random((count, 1, 1, 1)) < 0.9, sign, -sign)
     halves = np.repeat([-1, 1], 4)[np.newaxis, np.newaxis, :, np.newaxis]
     board = (np.indices((8, 8)).sum(axis=0) % 2 * 2 - 1)[np.newaxis, :, :, np.newaxis]
-    pixels = 127 + 30 * told * halves + FAINT * sign * board + rng.normal(0, 8, (count, 8, 8, 3))
+    pixels = 127 + 30 * observed_sign * halves + FAINT * sign * board + rng.normal(0, 8, (count, 8, 8, 3))
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), labels
 
 
@@ -108,9 +108,9 @@ def test_it_learns_what_an_attack_cannot_undo() -> None:
 def test_the_record_tells_the_radius_and_what_it_stands_up_to(ordinary: RunDirectory, hardened: RunDirectory) -> None:
     manifest = hardened.manifest()
     assert manifest.config["adversarial"] == EPS
-    told = manifest.metrics["validation_robust_accuracy"]
-    assert manifest.metrics["validation_robust_accuracy_low"] < told
-    assert told < manifest.metrics["validation_robust_accuracy_high"] or told == 1
+    robust = manifest.metrics["validation_robust_accuracy"]
+    assert manifest.metrics["validation_robust_accuracy_low"] < robust
+    assert robust < manifest.metrics["validation_robust_accuracy_high"] or robust == 1
     _, attacked = evaluate_under_attack(
         GradientModel(keras.saving.load_model(hardened.model)),
         hardened.splits(),
@@ -119,10 +119,10 @@ def test_the_record_tells_the_radius_and_what_it_stands_up_to(ordinary: RunDirec
         size=manifest.input_size,
         resize=manifest.resize,
     )
-    assert told == attacked.top1
+    assert robust == attacked.top1
     card = hardened.model_card.read_text()
     assert (
-        f"around eps {EPS}/255 (L-infinity); validation accuracy under a short attack of that eps: {told:.3f}" in card
+        f"around eps {EPS}/255 (L-infinity); validation accuracy under a short attack of that eps: {robust:.3f}" in card
     )
     assert "Its robustness to attacks was not measured" not in card
     assert "validation_robust_accuracy" not in ordinary.manifest().metrics

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tledge.attacks.goal import Goal
 from tledge.core.splits import Sample, Splits
-from tledge.train.attacked_evaluation import evaluate_under_attack, lower_margins
+from tledge.train.evaluation import evaluate_under_attack, lower_margins
 
 pytestmark = pytest.mark.unit
 

@@ -50,13 +50,13 @@ class Training:
     def finish(self) -> dict[str, object]:
         err = self.errors()
         assert self.process.returncode == 0, err[-3000:]
-        told: dict[str, object] = json.loads(self.output.with_suffix(".out").read_text().splitlines()[-1])
-        return told
+        result: dict[str, object] = json.loads(self.output.with_suffix(".out").read_text().splitlines()[-1])
+        return result
 
 
 def start(photos: Path, weights: Path, runs: Path, backend: str, **options: object) -> Training:
     """Two epochs of the uppermost convolutions, without anything random but the order."""
-    told = {
+    request = {
         "data": str(photos),
         "backbone": "vgg16",
         "weights": str(weights),
@@ -72,7 +72,7 @@ def start(photos: Path, weights: Path, runs: Path, backend: str, **options: obje
     path = os.pathsep.join([*hidden, *filter(None, [os.environ.get("PYTHONPATH")])])
     output = runs.with_name(f"{runs.name}-{options.get('host', 0)}")
     process = subprocess.Popen(
-        [sys.executable, "-c", TRAINING, json.dumps(told)],
+        [sys.executable, "-c", TRAINING, json.dumps(request)],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
         stdout=output.with_suffix(".out").open("w"),  # no pipe: one that nobody reads would stop a process half-way
         stderr=output.with_suffix(".err").open("w"),
@@ -80,8 +80,8 @@ def start(photos: Path, weights: Path, runs: Path, backend: str, **options: obje
     return Training(process, output)
 
 
-def losses(told: dict[str, object]) -> list[float]:
-    rows = told["rows"]
+def losses(result: dict[str, object]) -> list[float]:
+    rows = result["rows"]
     assert isinstance(rows, list)
     found = [float(row[name]) for row in rows if row["phase"] == "fine-tune" for name in ("loss", "val_loss")]
     assert len(found) == 4
@@ -123,8 +123,8 @@ def test_both_backends_train_against_attacks(
     backend: str, devices: int, photos: Path, weights: Path, tmp_path: Path
 ) -> None:
     options = {"adversarial": 2, "devices": devices, "epochs": 3, "learning_rate": 1e-3}
-    told = start(photos, weights, tmp_path / "runs", backend, **options).finish()
-    rows = told["rows"]
+    result = start(photos, weights, tmp_path / "runs", backend, **options).finish()
+    rows = result["rows"]
     assert isinstance(rows, list)
     epochs = [row for row in rows if row["phase"] == "fine-tune"]
     assert all(0 <= float(row["val_robust_accuracy"]) <= float(row["val_top1"]) for row in epochs)
@@ -145,7 +145,7 @@ def test_two_hosts_reach_the_loss_of_one(
     first, second = (process.finish() for process in processes)
     assert losses(first) == pytest.approx(losses(alone["jax"]), rel=1e-4, abs=1e-5)
     assert "2 hosts" in str(first["device"])
-    metrics = [told["metrics"] for told in (first, second)]
+    metrics = [result["metrics"] for result in (first, second)]
     for one, other in zip(*({k: v for k, v in m.items() if "_top1" in k}.items() for m in metrics), strict=True):  # type: ignore[attr-defined]
         assert one == other
     assert len([path for path in (tmp_path / "runs").iterdir() if path.name[:2] == "20"]) == 1, (
@@ -155,7 +155,7 @@ def test_two_hosts_reach_the_loss_of_one(
 
 def test_several_hosts_need_jax(photos: Path, weights: Path, tmp_path: Path) -> None:
     process = start(photos, weights, tmp_path / "runs", "tensorflow", hosts=2, host=1, coordinator="127.0.0.1:1")
-    assert "OptionError: several hosts train together on JAX; Keras runs on TensorFlow here" in process.errors()
+    assert "OptionError: training on several hosts needs JAX; Keras runs on TensorFlow" in process.errors()
 
 
 def test_more_devices_than_there_are_is_said(photos: Path, weights: Path, tmp_path: Path) -> None:

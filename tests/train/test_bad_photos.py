@@ -124,8 +124,8 @@ def test_loops_of_links_end(root: Path) -> None:
 def test_too_few_photos_are_said_in_one_line(tmp_path: Path) -> None:
     cases = {
         "one class": ({"a": 5}, ["only one class", "'a'"]),
-        "three in all": ({"a": 2, "b": 1}, ["too few different images of class 'a'", "3 or more are needed"]),
-        "one of a class": ({"a": 9, "b": 1}, ["too few different images of class 'b'", ": 1 ("]),
+        "three in all": ({"a": 2, "b": 1}, ["too few distinct images of class 'a'", "3 or more are needed"]),
+        "one of a class": ({"a": 9, "b": 1}, ["too few distinct images of class 'b'", ": 1 ("]),
     }
     for number, (name, (classes, parts)) in enumerate(cases.items()):
         for place, (label, count) in enumerate(classes.items()):

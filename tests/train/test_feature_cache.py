@@ -14,13 +14,10 @@ from tledge.train import feature_cache
 from tledge.train.data.dataset import read_dataset
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.feature_cache import KEPT, FeatureCache, FeatureKey, FeatureSet, fingerprint_of
-from tledge.train.train_options import RunOptions
-from tledge.train.train_settings import settle
 
 pytestmark = pytest.mark.unit
 
 lazy_module("keras")
-SETTINGS = settle(RunOptions(image_size=32))
 
 
 class Backbone:
@@ -57,9 +54,7 @@ def key(splits: Splits) -> FeatureKey:
 
 
 def compute(folder: Path, key: FeatureKey, splits: Splits, backbone: Any) -> FeatureSet:
-    return FeatureCache(folder).compute(
-        key, splits.train, backbone=backbone, splits=splits, settings=SETTINGS, step=Step()
-    )
+    return FeatureCache(folder).compute(key, splits.train, backbone=backbone, splits=splits, step=Step())
 
 
 def test_features_are_computed_once_in_the_order_of_the_samples(

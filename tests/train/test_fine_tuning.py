@@ -117,7 +117,7 @@ def test_a_loss_that_breaks_keeps_the_last_good_weights(
     ) as caught:
         train(**{**options, "augment": True, "rotation": 0.0}, runs=tmp_path)
     (run,) = [path for path in tmp_path.iterdir() if path.name != ".cache"]
-    assert f"are in '{run / 'last_good.keras'}'" in str(caught.value)
+    assert f"are saved in '{run / 'last_good.keras'}'" in str(caught.value)
     assert not (tmp_path / "latest").exists()
     assert not (run / "run.json").exists()
     assert not (run / "checkpoints").exists(), "resuming would fail the same way"
@@ -150,13 +150,13 @@ def test_scores_are_calibrated_on_the_validation_split(options: dict[str, Any], 
 def test_the_run_leaves_its_papers(tuned: RunDirectory) -> None:
     from PIL import Image
 
-    told = json.loads(tuned.evaluation.read_text())
+    evaluation = json.loads(tuned.evaluation.read_text())
     manifest = tuned.manifest()
-    assert told["top1"] == manifest.metrics["test_top1"]
-    matrix = np.array(told["confusion"])
-    assert matrix.sum() == told["photos"] == manifest.data.splits["test"]
-    assert np.trace(matrix) / matrix.sum() == pytest.approx(told["top1"])
-    for label, row in enumerate(told["classes"]):
+    assert evaluation["top1"] == manifest.metrics["test_top1"]
+    matrix = np.array(evaluation["confusion"])
+    assert matrix.sum() == evaluation["photos"] == manifest.data.splits["test"]
+    assert np.trace(matrix) / matrix.sum() == pytest.approx(evaluation["top1"])
+    for label, row in enumerate(evaluation["classes"]):
         assert row["name"] == manifest.class_names[label]
         assert row["recall"] == pytest.approx(matrix[label, label] / matrix[label].sum())
         if row["precision"] is not None:
@@ -200,9 +200,9 @@ def test_event_files_hold_the_history(tuned: RunDirectory) -> None:
 
 def test_unbalanced_classes_weigh_the_same_in_sum(tmp_path: Path) -> None:
     from tledge.core.progress import Progress
-    from tledge.train.class_weights import compute_class_weights
     from tledge.train.data.dataset import read_dataset
     from tledge.train.data.split_draw import draw_splits
+    from tledge.train.data.training_batches import compute_class_weights
 
     root = write_stripes(tmp_path / "photos", per_class=40)
     for path in sorted((root / "upright").iterdir())[10:]:

@@ -123,7 +123,7 @@ def test_code_in_a_file_is_not_loaded(
     path = make(tmp_path / f"m{suffix}")
     loaded = []
     monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: loaded.append(1))
-    with pytest.raises(ModelError, match="it was not loaded.*`trust_model=True`") as error:
+    with pytest.raises(ModelError, match="was not loaded.*`trust_model=True`") as error:
         answers(path, 2)
     assert what.rsplit(">", maxsplit=1)[-1] in str(error.value)
     assert not loaded
@@ -139,13 +139,13 @@ def test_a_trusted_file_is_loaded(tmp_path: Path) -> None:
     [
         (lambda: (keras.layers.Flatten(), keras.layers.Dense(5)), "has 5 classes, the data has 3"),
         (lambda: (keras.layers.Flatten(), keras.layers.Dense(3, activation="sigmoid")), "independent sigmoids"),
-        (lambda: (keras.layers.GlobalAveragePooling2D(),), "ends in GlobalAveragePooling2D"),
-        (lambda: (keras.layers.Dense(3),), "not one row of numbers for each photo"),
+        (lambda: (keras.layers.GlobalAveragePooling2D(),), "is GlobalAveragePooling2D"),
+        (lambda: (keras.layers.Dense(3),), r"has the output shape \(None, 24, 24, 3\); expected \(None, classes\)"),
         (
             lambda: (keras.layers.Flatten(), keras.layers.Dense(3), keras.layers.Activation("sigmoid")),
             "independent sigmoids",
         ),
-        (lambda: (keras.layers.Flatten(), keras.layers.Dense(3, activation="relu")), "ends in Dense"),
+        (lambda: (keras.layers.Flatten(), keras.layers.Dense(3, activation="relu")), "is Dense '"),
     ],
 )
 def test_what_is_no_classifier_of_these_classes_is_refused(tmp_path: Path, layers: Any, what: str) -> None:
@@ -167,7 +167,7 @@ def test_two_outputs_are_refused(tmp_path: Path) -> None:
     outputs = [keras.layers.Dense(3)(flat), keras.layers.Dense(3)(flat)]
     for number, given in enumerate((outputs, {"a": outputs[0], "b": outputs[1]})):
         keras.Model(image, given).save(tmp_path / f"{number}.keras")
-        with pytest.raises(ModelError, match="gives several outputs"):
+        with pytest.raises(ModelError, match="has several outputs"):
             answers(tmp_path / f"{number}.keras", 3)
 
 
@@ -200,12 +200,12 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, part: dict[str, A
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in {**members, "config.json": json.dumps(config)}.items():
             archive.writestr(name, content)
-    with pytest.raises(ModelError, match="it was not loaded"):
+    with pytest.raises(ModelError, match="was not loaded"):
         answers(path, 2)
 
 
 def test_what_does_not_take_one_rgb_image_is_refused(tmp_path: Path) -> None:
-    for shape, what in (((24, 24, 1), "not one RGB image"), ((None, None, 3), "images of any size")):
+    for shape, what in (((24, 24, 1), "expected one RGB image"), ((None, None, 3), "variable input size")):
         image = keras.Input(shape)
         keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(image))).save(
             tmp_path / "m.keras"
@@ -220,9 +220,9 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")
     for name in ("text.keras", "text.h5", "empty.keras"):
-        with pytest.raises(ModelError, match="no complete Keras model"):
+        with pytest.raises(ModelError, match="is not a complete Keras model"):
             answers(tmp_path / name, 2)
-    with pytest.raises(ModelError, match="no model"):
+    with pytest.raises(ModelError, match="no such file: "):
         answers(tmp_path / "gone.keras", 2)
 
 

@@ -1,4 +1,4 @@
-"""Which Keras files could execute code, told from their configuration alone."""
+"""Which Keras files can execute code, judged by their configuration alone."""
 
 import json
 import zipfile
@@ -75,7 +75,7 @@ def test_what_only_computes_is_accepted(part: Any) -> None:
     ],
 )
 def test_what_could_execute_code_is_rejected_wherever_it_is(part: dict[str, Any], named: str) -> None:
-    message = rf"'m.keras' contains '{named}', which could execute any code: it was not loaded. .* `trust_model=True`"
+    message = rf"'m.keras' contains '{named}', which can execute arbitrary code: .* not loaded. .* `trust_model=True`"
     with pytest.raises(ModelError, match=message):
         check(part)
     with pytest.raises(ModelError, match=message):
@@ -113,11 +113,11 @@ def test_files_are_checked_unless_they_are_trusted(tmp_path: Path) -> None:
         check_keras_file(path, trust=False)
     check_keras_file(path, trust=True)
     for suffix in (".h5", ".HDF5"):  # which is read as HDF5
-        with pytest.raises(ModelError, match=r"is no complete Keras model \(.+\): pass a .keras or .h5 file from"):
+        with pytest.raises(ModelError, match=r"is not a complete Keras model \(.+\); pass a .keras or .h5 file from"):
             check_keras_file(path.rename(tmp_path / f"m{suffix}"), trust=True)
         (tmp_path / f"m{suffix}").rename(path)
-    with pytest.raises(ModelError, match=r"no model '.*gone.keras': pass a .keras or .h5 file that Keras saved"):
+    with pytest.raises(ModelError, match=r"no such file: '.*gone.keras'; pass a .keras or .h5 file saved by Keras"):
         check_keras_file(tmp_path / "gone.keras", trust=True)
     path.write_text("")
-    with pytest.raises(ModelError, match=r"is no complete Keras model \(File is not a zip file\)"):
+    with pytest.raises(ModelError, match=r"is not a complete Keras model \(File is not a zip file\)"):
         check_keras_file(path, trust=False)

@@ -76,7 +76,9 @@ def test_two_folders_for_one_split_are_an_error(tmp_path: Path) -> None:
 
 def test_splits_need_the_same_classes(tmp_path: Path) -> None:
     root = touch(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "train/c/1.jpg", "val/b/1.jpg", "val/d/1.jpg")
-    with pytest.raises(DataError, match=r"'val' and 'train' in '.*' do not have the same classes: a, c, d in one of"):
+    with pytest.raises(
+        DataError, match=r"'val' and 'train' in '.*' do not have the same classes: a, c, d in only one of"
+    ):
         find_photos(root)
 
 
@@ -99,10 +101,10 @@ def test_class_folders_that_are_wrong(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="only one class in '.*': 'deeper'"):
         find_photos(root)
     touch(root, "empty/x.txt", "other/4.jpg")
-    with pytest.raises(DataError, match="no image in 'empty' of '.*'; every folder there is a class: add"):
+    with pytest.raises(DataError, match="class folders without images in '.*': 'empty'; add"):
         find_photos(root)
     touch(root, "empty/5.jpg")
-    with pytest.raises(DataError, match="2 images are in '.*' beside the class folders deeper, empty, other; move"):
+    with pytest.raises(DataError, match="2 images in '.*' are outside the class folders deeper, empty, other; move"):
         find_photos(root)
 
 
@@ -138,16 +140,20 @@ def test_pets_lists_that_are_wrong(tmp_path: Path) -> None:
     root = touch(tmp_path, "images/a_1.jpg", "images/b_1.jpg")
     for line in ("nonsense 1 1 1", "_3 1 1 1", "b_x 1 1 1"):
         write_lists(root, trainval=f"a_1 1 1 1\n{line}\n")
-        with pytest.raises(DataError, match=rf"trainval.txt' line 2 names no photo: received '{line.split()[0]}'; exp"):
+        with pytest.raises(
+            DataError, match=rf"trainval.txt', line 2: expected a photo .*; received '{line.split()[0]}'"
+        ):
             find_photos(root)
     write_lists(root, trainval=f"{'x' * 50}\n")
-    with pytest.raises(DataError, match=rf"line 1 names no photo: received '{'x' * 40}'; expected lines such as"):
+    with pytest.raises(DataError, match=rf"line 1: expected a photo such as .*; received '{'x' * 40}'"):
         find_photos(root)
     write_lists(root, trainval="a_1 1\nb_1 1\nb_2 1\na_3 1\n")
-    with pytest.raises(DataError, match=r"2 photos in the lists of '.*annotations' are not in '.*images': b_2.jpg, a_"):
+    with pytest.raises(DataError, match=r"2 photos listed in '.*annotations' are missing from '.*images': b_2.jpg, a_"):
         find_photos(root)
     write_lists(root, trainval="a_1 1\n")
-    with pytest.raises(DataError, match=r"the lists in '.*annotations' have 1 classes; a classifier needs two or more"):
+    with pytest.raises(
+        DataError, match=r"the lists in '.*annotations' contain 1 classes; a classifier needs two or more"
+    ):
         find_photos(root)
     write_lists(root, trainval="a_1 1\nb_1 1\n")
     assert find_photos(root).class_names == ("a", "b")

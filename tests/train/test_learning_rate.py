@@ -5,7 +5,7 @@ import math
 import pytest
 from support import lazy_module
 
-from tledge.train.learning_rate import cosine_schedule
+from tledge.train.step_schedules import cosine_schedule
 
 lazy_module("keras")
 

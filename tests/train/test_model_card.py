@@ -59,11 +59,11 @@ def card(
         metrics={"best_epoch": 2.0, "best_epoch_share": 1.0, "probe_validation_top1": 0.875, **(metrics or {})},
         model_sha256="m" * 64,
     )
-    told: Any = SimpleNamespace(**{**SETTINGS, **settings})
+    changed: Any = SimpleNamespace(**{**SETTINGS, **settings})
     write_model_card(
         folder / "card.md",
         manifest,
-        settings=told,
+        settings=changed,
         epochs=rows(PROBE, 4) + rows(FINE_TUNE, 3) if epochs is None else epochs,
         evaluation=Evaluation(np.eye(len(photos))[predicted] * 9, labels),
         figures=[("Curves", folder / "figures" / "a.png")],
@@ -155,6 +155,6 @@ def test_robustness_is_reported_where_it_was_trained(tmp_path: Path) -> None:
 def test_photos_that_were_left_out_are_named(tmp_path: Path) -> None:
     text = card(tmp_path, data={"skipped": ("a.jpg",), "contradicted": ("b", "c"), "leaking": ("d",)})
     assert "1 left out because they cannot be read: `a.jpg`" in text
-    assert "2 left out because they are in two classes, byte for byte the same: `b`, `c`" in text
+    assert "2 left out because they are identical to files of another class: `b`, `c`" in text
     assert "1 left out because they have a near-duplicate in another split: `d`" in text
     assert "left out" not in card(tmp_path)

@@ -94,8 +94,8 @@ def test_ctrl_c_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "with tledge train --resume" in said.splitlines()[-1], said
-    (begun,) = tmp_path.glob("runs/2*/checkpoints/begun.json")
-    assert not (begun.parents[1] / "run.json").exists()
+    (unfinished,) = tmp_path.glob("runs/2*/checkpoints/begun.json")
+    assert not (unfinished.parents[1] / "run.json").exists()
 
 
 def test_options_do_not_go_with_resume(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_options_do_not_go_with_resume(tmp_path: Path) -> None:
 def test_what_cannot_be_resumed_is_said(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no unfinished run in '.*none'"):
         train(resume=True, runs=tmp_path / "none")
-    with pytest.raises(RunError, match="'.*other' is no unfinished run"):
+    with pytest.raises(RunError, match="'.*other' is not an unfinished run"):
         train(resume=True, run="other", runs=tmp_path)
     train(data=photos, weights="none", backbone="mobilenet", alpha=0.25, image_size=32, epochs=1, runs=tmp_path)
     with pytest.raises(RunError, match="is finished: there is nothing to resume"):

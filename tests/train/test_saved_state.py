@@ -11,11 +11,10 @@ import pytest
 from tledge.core.errors import RunError
 from tledge.core.run_directory import RunDirectory
 from tledge.train.best_weights import BestWeights
-from tledge.train.checkpoint import Checkpoint
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, PROBE, Epoch, write_history
 from tledge.train.report.evaluation_record import EvaluationRecord, write_evaluation
-from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
+from tledge.train.resume import Checkpoint, UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 
 pytestmark = pytest.mark.unit
 
@@ -95,7 +94,7 @@ def test_the_checkpoint_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 def test_checkpoints_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "epoch.npz"
     wrong = {"schema_version": 9, "history": [], "best_epoch": 0, "best_loss": 1.0, "start_loss": 1.0}
-    np.savez(path, told=np.frombuffer(json.dumps(wrong).encode(), np.uint8))
+    np.savez(path, metadata=np.frombuffer(json.dumps(wrong).encode(), np.uint8))
     with pytest.raises(
         RunError,
         match=r"cannot read '.*epoch.npz': schema version 9; this version reads 1; use the tledge version that",
@@ -169,7 +168,7 @@ def test_a_run_that_cannot_be_resumed_is_an_error(tmp_path: Path) -> None:
         find_unfinished(tmp_path, "finished")
     make_run(tmp_path / "never-started", started=False)
     for name in ("never-started", "gone"):
-        with pytest.raises(RunError, match=f"'.*{name}' is no unfinished run: .* or leave out `run`"):
+        with pytest.raises(RunError, match=f"'.*{name}' is not an unfinished run: .* or leave out `run`"):
             find_unfinished(tmp_path, name)
 
 

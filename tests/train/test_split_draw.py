@@ -134,7 +134,7 @@ def test_three_different_photos_of_a_class_are_enough_and_two_are_not() -> None:
         "test": {0: 1, 1: 1},
     }
     message = (
-        r"too few different images of class 'class 1' in 'photos': 2 \(near-duplicates count as one\); 3 or more are"
+        r"too few distinct images of class 'class 1' in 'photos': 2 \(near-duplicates count as one\); 3 or more are"
         " needed, one each for train, validation and test: add images"
     )
     with pytest.raises(DataError, match=message):
@@ -203,8 +203,8 @@ def test_a_split_that_loses_a_class_is_an_error() -> None:
     assigned = [*("train", "validation", "test", "test"), *("train", "validation", "test")]
     dataset = make_dataset([1, 2, 1], [1, 1, 1], assigned=assigned)  # the only validation photo of class 0 leaks
     message = (
-        "the validation split of 'photos' has no photo of class 0 left, after leaving out 1 with a near-duplicate in"
-        " another split: add other photos"
+        "the validation split of 'photos' has no photos of class 0 left after excluding 1 that have a near-duplicate in"
+        " another split; add photos"
     )
     with pytest.raises(DataError, match=message):
         draw_splits(dataset, 0)

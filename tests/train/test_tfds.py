@@ -88,11 +88,11 @@ def test_a_set_is_trained_on_like_a_folder(prepared: Path, tmp_path: Path) -> No
     env = {"TFDS_DATA_DIR": str(prepared / "sets")}
     done = tledge(*command, "--image-size", "32", "--epochs", "1", "--json", cwd=tmp_path, env=env)
     assert done.code == 0, done
-    told = json.loads(done.out)
-    assert told["class_names"] == ["across", "up_right"]
-    assert told["data"]["source"] == "tfds:tiny_stripes"
-    assert told["data"]["splits"] == {"train": 30, "validation": 6, "test": 12}
-    splits = json.loads((tmp_path / told["run"] / "splits.json").read_text())
+    manifest = json.loads(done.out)
+    assert manifest["class_names"] == ["across", "up_right"]
+    assert manifest["data"]["source"] == "tfds:tiny_stripes"
+    assert manifest["data"]["splits"] == {"train": 30, "validation": 6, "test": 12}
+    splits = json.loads((tmp_path / manifest["run"] / "splits.json").read_text())
     root = Path(splits["root"])
     originals = {path.read_bytes() for path in (prepared / "photos").rglob("*.jpg")}
     files = [root / path for split in ("train", "validation", "test") for path, _, _ in splits[split]]
@@ -103,11 +103,11 @@ def test_a_set_is_trained_on_like_a_folder(prepared: Path, tmp_path: Path) -> No
     assert "Write tfds" not in again.err, "the files of the first run are used"
 
 
-def test_what_is_no_set_of_photos_is_said(prepared: Path, tmp_path: Path) -> None:
+def test_data_sets_without_photos_are_rejected(prepared: Path, tmp_path: Path) -> None:
     env = {"TFDS_DATA_DIR": str(prepared / "sets"), "HTTPS_PROXY": "http://127.0.0.1:9", "NO_GCE_CHECK": "true"}
     check_one_line_error(
         tledge("train", "--data", "tfds:no_images", "--weights", "none", cwd=tmp_path, env=env),
-        "'tfds:no_images' is no image classification data set: it holds text",
+        "'tfds:no_images' is not an image classification data set: its features are text",
     )
     check_one_line_error(
         tledge("train", "--data", "tfds:no_such_set", "--weights", "none", cwd=tmp_path, env=env),

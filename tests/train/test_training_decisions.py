@@ -10,16 +10,13 @@ import pytest
 
 from tledge.core.errors import OptionError
 from tledge.core.splits import Sample, Splits
-from tledge.train.class_weights import compute_class_weights
 from tledge.train.data.augmentation import UNCHANGED
 from tledge.train.data.dataset import find_contradicted, group_photos
-from tledge.train.data.training_batches import TrainingBatches, check_shares
+from tledge.train.data.training_batches import TrainingBatches, check_shares, compute_class_weights
 from tledge.train.evaluation import Evaluation
-from tledge.train.history import FINE_TUNE, PROBE, Epoch, describe_validation, probe_top1
+from tledge.train.history import FINE_TUNE, PROBE, Epoch, describe_validation, probe_top1, sparkline
 from tledge.train.imported_model import may_be_guessing
-from tledge.train.learning_rate import warm_up_steps
-from tledge.train.perturbation_radius import ramp_factor, scale_radius
-from tledge.train.sparkline import sparkline
+from tledge.train.step_schedules import ramp_factor, scale_radius, warm_up_steps
 
 pytestmark = pytest.mark.unit
 

@@ -1,13 +1,10 @@
 """MobileNetV3-Large: searched for phones, with squeeze-and-excitation and hard swish."""
 
-from tledge.train.backbone import Backbone
-from tledge.train.preprocessing_layers import scale_to_plus_minus_one
+from tledge.train.backbone import Backbone, scale_to_plus_minus_one
 
 BACKBONE = Backbone(
     application="MobileNetV3Large",
     preprocess=scale_to_plus_minus_one,
-    minimum_image_size=32,
-    default_image_size=224,
     full_learning_rate=3e-3,
     stages=(
         "conv",

@@ -1,20 +1,7 @@
-"""ResNet101: deep residual learning, version 1, twice as deep."""
+"""ResNet101: ResNet50, twice as deep."""
 
-from tledge.train.backbone import Backbone
-from tledge.train.preprocessing_layers import subtract_mean_bgr
+from dataclasses import replace
 
-BACKBONE = Backbone(
-    application="ResNet101",
-    preprocess=subtract_mean_bgr,
-    minimum_image_size=32,
-    default_image_size=224,
-    full_learning_rate=1e-3,
-    stages=(
-        "conv1_conv",
-        "conv2_block1_1_conv",
-        "conv3_block1_1_conv",
-        "conv4_block1_1_conv",
-        "conv5_block1_1_conv",
-    ),
-    reference="He et al. 2015, arXiv 1512.03385",
-)
+from tledge.train.backbones import resnet50
+
+BACKBONE = replace(resnet50.BACKBONE, application="ResNet101")

@@ -1,20 +1,11 @@
 """ResNet50: deep residual learning, version 1."""
 
-from tledge.train.backbone import Backbone
-from tledge.train.preprocessing_layers import subtract_mean_bgr
+from tledge.train.backbone import Backbone, subtract_mean_bgr
 
 BACKBONE = Backbone(
     application="ResNet50",
     preprocess=subtract_mean_bgr,
-    minimum_image_size=32,
-    default_image_size=224,
     full_learning_rate=1e-3,
-    stages=(
-        "conv1_conv",
-        "conv2_block1_1_conv",
-        "conv3_block1_1_conv",
-        "conv4_block1_1_conv",
-        "conv5_block1_1_conv",
-    ),
+    stages=("conv1_conv", "conv2_block1_1_conv", "conv3_block1_1_conv", "conv4_block1_1_conv", "conv5_block1_1_conv"),
     reference="He et al. 2015, arXiv 1512.03385",
 )

@@ -1,13 +1,10 @@
 """ResNet50V2: residual units with the batch norm first."""
 
-from tledge.train.backbone import Backbone
-from tledge.train.preprocessing_layers import scale_to_plus_minus_one
+from tledge.train.backbone import Backbone, scale_to_plus_minus_one
 
 BACKBONE = Backbone(
     application="ResNet50V2",
     preprocess=scale_to_plus_minus_one,
-    minimum_image_size=32,
-    default_image_size=224,
     full_learning_rate=1e-3,
     stages=(
         "conv1_conv",

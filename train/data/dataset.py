@@ -65,12 +65,6 @@ class Dataset:
         return int(np.count_nonzero(self.groups != np.arange(len(self.groups))))
 
 
-@dataclass(frozen=True)
-class _Checked:
-    sample: Sample
-    thumbnail: Thumbnails
-
-
 def read_dataset(
     root: Path, progress: Progress, *, skip_broken: bool = False, look_for_near_duplicates: bool = True
 ) -> Dataset:
@@ -78,7 +72,6 @@ def read_dataset(
 
     Args:
         root: a folder in one of the layouts of ``train/data/layouts.py``.
-        progress: shows progress.
         skip_broken: skip broken photos instead of raising an error.
         look_for_near_duplicates: group near-duplicates; without it, only identical files are grouped.
 
@@ -87,49 +80,43 @@ def read_dataset(
             photo is broken and ``skip_broken`` is not set.
     """
     found = find_photos(root)
-    checked: list[_Checked] = []
-    assigned: list[str] = []
+    checked: list[tuple[Sample, Thumbnails, str]] = []
     broken: list[tuple[str, ImageError]] = []
 
-    def check(candidate: tuple[Path, int, str]) -> _Checked | ImageError:
-        path, label, _ = candidate
+    def check(file: tuple[Path, int, str]) -> tuple[Sample, Thumbnails] | ImageError:
+        path, label, _ = file
         try:
             content = images.read_content(path)
             image = images.decode_bytes(content, name=str(path), at_least=CHECKED_AT)
         except ImageError as error:
             return error
         name = path.relative_to(root).as_posix()
-        return _Checked(Sample(name, label, hashlib.sha256(content).hexdigest()), thumbnail(image))
+        return Sample(name, label, hashlib.sha256(content).hexdigest()), thumbnail(image)
 
     with progress.step("Check photos", len(found.files), "photos") as step:
-        for candidate, result in zip(found.files, map_ahead(check, found.files, ahead=64), strict=True):
-            if isinstance(result, _Checked):
-                checked.append(result)
-                assigned.append(candidate[2])
+        for (path, _, split), result in zip(found.files, map_ahead(check, found.files, ahead=64), strict=True):
+            if isinstance(result, ImageError):
+                broken.append((path.relative_to(root).as_posix(), result))
             else:
-                broken.append((candidate[0].relative_to(root).as_posix(), result))
+                checked.append((*result, split))
             step.advance()
     if broken and not skip_broken:
         raise DataError(_describe_broken(broken))
-    contradicted = find_contradicted([item.sample for item in checked])
-    kept = [index for index, item in enumerate(checked) if item.sample.path not in contradicted]
+    contradicted = find_contradicted([sample for sample, _, _ in checked])
+    kept = [item for item in checked if item[0].path not in contradicted]
+    samples = tuple(sample for sample, _, _ in kept)
     dataset = Dataset(
         root=root,
         class_names=found.class_names,
-        samples=tuple(checked[index].sample for index in kept),
-        assigned=tuple(assigned[index] for index in kept),
-        groups=group_photos(
-            [checked[index].sample for index in kept],
-            [checked[index].thumbnail for index in kept] if look_for_near_duplicates else [],
-        ),
+        samples=samples,
+        assigned=tuple(split for _, _, split in kept),
+        groups=group_photos(samples, [small for _, small, _ in kept] if look_for_near_duplicates else []),
         skipped=tuple(name for name, _ in broken),
         contradicted=tuple(sorted(contradicted)),
     )
     for name, count in dataset.count_by_class.items():
         if count == 0:
-            raise DataError(
-                f"class '{name}' in '{root}' has no readable image left; repair its files or remove its folder"
-            )
+            raise DataError(f"class '{name}' in '{root}' has no readable images; repair its files or remove its folder")
     return dataset
 
 
@@ -145,7 +132,6 @@ def group_photos(samples: Sequence[Sample], thumbnails: Sequence[Thumbnails]) ->
     """Groups identical files and near-duplicates.
 
     Args:
-        samples: the photos.
         thumbnails: the thumbnail of each photo; empty to group identical files only.
 
     Returns:
@@ -163,9 +149,8 @@ def group_photos(samples: Sequence[Sample], thumbnails: Sequence[Thumbnails]) ->
 
 
 def _describe_broken(broken: list[tuple[str, ImageError]]) -> str:
-    first = str(broken[0][1])
+    first = broken[0][1]
     if len(broken) == 1:
         return f"{first}; repair or remove it, or pass `skip_broken=True`"
     others = abridged(name for name, _ in broken[1:])
-    advice = "repair or remove them, or pass `skip_broken=True`"
-    return f"{len(broken)} broken images: {first}; and {others}; {advice}"
+    return f"{len(broken)} broken images: {first}; and {others}; repair or remove them, or pass `skip_broken=True`"

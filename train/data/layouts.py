@@ -66,8 +66,10 @@ def find_photos(root: Path) -> FoundPhotos:
             f"cannot read folder '{error.filename or root}': {error.strerror}; check its permissions"
         ) from error
     for path, _, _ in found.files:
-        if not _is_text(path):
-            raise DataError(f"the name of {os.fsencode(path)!r} is not UTF-8; rename the file or folder")
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise DataError(f"the name of {os.fsencode(path)!r} is not UTF-8; rename the file or folder") from None
     return found
 
 
@@ -85,15 +87,14 @@ def _in_classes(root: Path) -> FoundPhotos:
     empty = [name for name, paths in found.items() if not paths]
     if empty:
         raise DataError(
-            f"no image in {abridged([repr(name) for name in empty])} of '{root}'; every folder there is a class:"
-            " add images or remove the folder"
+            f"class folders without images in '{root}': {abridged(map(repr, empty))}; add images or remove them"
         )
     if len(found) < 2:
         (name,) = found
         raise DataError(f"only one class in '{root}': '{name}'; a classifier needs two or more: {EXPECTED}")
     if loose:
         raise DataError(
-            f"{loose} images are in '{root}' beside the class folders {abridged(list(found))}; move them into a class"
+            f"{loose} images in '{root}' are outside the class folders {abridged(found)}; move them into one"
         )
     return FoundPhotos(
         tuple(found),
@@ -125,7 +126,7 @@ def _in_splits(root: Path, folders: dict[str, Path]) -> FoundPhotos:
         if odd:
             raise DataError(
                 f"'{folders[split].name}' and '{folders[TRAIN].name}' in '{root}' do not have the same classes:"
-                f" {abridged(odd)} in one of them only; add its photos or remove the folder"
+                f" {abridged(odd)} in only one of them; add photos to the other or remove the folder"
             )
     files = [(path, label, split) for split, part in found.items() for path, label, _ in part.files]
     return FoundPhotos(class_names, tuple(sorted(files, key=lambda file: (file[1], file[0]))))
@@ -144,32 +145,23 @@ def _oxford_pets(root: Path) -> FoundPhotos:
             class_name, _, index = name.rpartition("_")
             if not class_name or not index.isdigit():
                 raise DataError(
-                    f"'{path}' line {number} names no photo: received {name[:40]!r}; expected lines such as"
-                    " 'Abyssinian_100 1 1 1'"
+                    f"'{path}', line {number}: expected a photo such as 'Abyssinian_100 1 1 1'; received {name[:40]!r}"
                 )
             named.append((root / "images" / f"{name}.jpg", class_name, split))
     absent = [path.name for path, _, _ in named if not path.is_file()]
     if absent:
         raise DataError(
-            f"{len(absent)} photos in the lists of '{root / 'annotations'}' are not in '{root / 'images'}':"
+            f"{len(absent)} photos listed in '{root / 'annotations'}' are missing from '{root / 'images'}':"
             f" {abridged(absent)}; restore them or remove their lines"
         )
     class_names = tuple(sorted({class_name for _, class_name, _ in named}, key=str.lower))
     if len(class_names) < 2:
         raise DataError(
-            f"the lists in '{root / 'annotations'}' have {len(class_names)} classes; a classifier needs two or more"
+            f"the lists in '{root / 'annotations'}' contain {len(class_names)} classes; a classifier needs two or more"
         )
     labels = {name: label for label, name in enumerate(class_names)}
     files = [(path, labels[class_name], split) for path, class_name, split in named]
     return FoundPhotos(class_names, tuple(sorted(files, key=lambda file: (file[1], file[0]))))
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _contents(root: Path, loose_images: int) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 
 from tledge.core.errors import TledgeError
 from tledge.core.images import Pixels
-from tledge.train.class_weights import Floats
-from tledge.train.data.training_batches import Indices, TrainingBatches
+from tledge.train.data.training_batches import Floats, Indices, TrainingBatches
 
 AHEAD = 2
 """Batches that are loaded ahead of the one that Keras reads."""

@@ -25,7 +25,6 @@ class DrawnSplits:
     """Splits, and the photos that were left out to keep them apart.
 
     Attributes:
-        splits: the samples of each split.
         leaking: photos with a near-duplicate in another of the user's own splits; they are in no split.
     """
 
@@ -43,7 +42,6 @@ def draw_splits(
     photo is kept, else the validation photo.
 
     Args:
-        dataset: the photos.
         seed: the same seed and photos give the same splits.
         validation_fraction, test_fraction: fractions of the photos of each class.
 
@@ -54,17 +52,20 @@ def draw_splits(
     to_draw = {split: fraction for split, fraction in fractions.items() if split not in dataset.assigned}
     leaking = find_leaks(dataset.assigned, dataset.groups)
     chosen: dict[str, list[Sample]] = {split: [] for split in PRIORITY}
+    undrawn: dict[int, list[Sample]] = defaultdict(list)
     for index, (sample, split) in enumerate(zip(dataset.samples, dataset.assigned, strict=True)):
-        if split in (VALIDATION, TEST) and index not in leaking:
-            chosen[split].append(sample)
+        if index not in leaking:
+            (chosen[split] if split in (VALIDATION, TEST) else undrawn[int(dataset.groups[index])]).append(sample)
+    groups_by_label: dict[int, list[list[Sample]]] = defaultdict(list)
+    for samples in undrawn.values():  # a group with photos of several classes belongs to the class of its first photo
+        groups_by_label[samples[0].label].append(samples)
     rng = np.random.default_rng(seed)
-    groups_by_label = _undrawn_groups(dataset, leaking)
     for label, name in enumerate(dataset.class_names):
         groups = groups_by_label[label]
         if len(groups) <= len(to_draw):
             raise DataError(_describe_too_few(dataset, name, count=len(groups), drawn=list(to_draw)))
-        for split, samples in draw_groups([groups[index] for index in rng.permutation(len(groups))], to_draw).items():
-            chosen[split] += samples
+        for split, drawn in draw_groups([groups[index] for index in rng.permutation(len(groups))], to_draw).items():
+            chosen[split] += drawn
     _check_classes(dataset, chosen, leaking=len(leaking))
     splits = Splits(
         root=dataset.root,
@@ -126,21 +127,6 @@ def find_leaks(assigned: Sequence[str], groups: npt.NDArray[np.intp]) -> set[int
     return {index for index, group in enumerate(groups) if priorities[index] > highest[int(group)]}
 
 
-def _undrawn_groups(dataset: Dataset, leaking: set[int]) -> dict[int, list[list[Sample]]]:
-    """Returns the groups of each class that the data set assigns to training or to no split.
-
-    A group with photos of several classes belongs to the class of its first photo.
-    """
-    samples_of: dict[int, list[Sample]] = defaultdict(list)
-    for index, (sample, split) in enumerate(zip(dataset.samples, dataset.assigned, strict=True)):
-        if split not in (VALIDATION, TEST) and index not in leaking:
-            samples_of[int(dataset.groups[index])].append(sample)
-    groups: dict[int, list[list[Sample]]] = defaultdict(list)
-    for samples in samples_of.values():
-        groups[samples[0].label].append(samples)
-    return groups
-
-
 def _check_classes(dataset: Dataset, chosen: Mapping[str, Sequence[Sample]], *, leaking: int) -> None:
     """Raises DataError if a split of the user's own has lost all photos of a class."""
     for split, samples in chosen.items():
@@ -148,8 +134,8 @@ def _check_classes(dataset: Dataset, chosen: Mapping[str, Sequence[Sample]], *, 
         if missing:
             names = abridged(dataset.class_names[label] for label in sorted(missing))
             raise DataError(
-                f"the {split} split of '{dataset.root}' has no photo of {names} left, after leaving out {leaking} with"
-                " a near-duplicate in another split: add other photos, or remove its folder to have it drawn"
+                f"the {split} split of '{dataset.root}' has no photos of {names} left after excluding {leaking} that"
+                " have a near-duplicate in another split; add photos, or remove its folder to draw the split at random"
             )
 
 
@@ -158,6 +144,6 @@ def _describe_too_few(dataset: Dataset, name: str, *, count: int, drawn: Sequenc
     where = " for training" if UNASSIGNED not in dataset.assigned else ""
     purposes = " and ".join([TRAIN, *drawn]) if needed < 3 else "train, validation and test"
     return (
-        f"too few different images of class '{name}' in '{dataset.root}'{where}: {count} (near-duplicates count as"
+        f"too few distinct images of class '{name}' in '{dataset.root}'{where}: {count} (near-duplicates count as"
         f" one); {needed} or more are needed, one each for {purposes}: add images"
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tledge.core.errors import DataError
+from tledge.core.errors import DataError, first_line
 from tledge.core.extras import require
 from tledge.core.progress import Progress, Step
 from tledge.train.data.layouts import SPLIT_FOLDERS, TRAIN
@@ -28,7 +28,6 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
     Args:
         name: a name of tensorflow-datasets: "cats_vs_dogs", "oxford_iiit_pet:4.0.0".
         folder: the folder for all such data sets.
-        progress: shows progress.
 
     Returns:
         A folder with one folder per class, or with such folders below ``train``, ``validation`` and ``test`` if the
@@ -58,7 +57,8 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
             for split, kind in splits.items():
                 examples = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})
                 pairs = ((bytes(item[image]), int(item[label])) for item in tfds.as_numpy(examples))
-                _write(_labelled(pairs), class_names, folder=whole / kind, step=step)
+                labelled = (pair for pair in pairs if pair[1] >= 0)  # -1 in test splits without public labels
+                _write(labelled, class_names, folder=whole / kind, step=step)
         alone = [path.name for path in whole.iterdir()] == [TRAIN]  # a test split without labels has no files
         (whole / TRAIN if alone else whole).rename(complete)
     return complete
@@ -70,13 +70,12 @@ def _build(tfds: Any, name: str) -> Any:
         builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError as error:
         raise DataError(
-            f"tensorflow-datasets has no data set '{name}'; pass one of its catalog as `data`, such as"
-            f" '{PREFIX}cats_vs_dogs'"
+            f"tensorflow-datasets has no data set '{name}'; choose one from its catalog, such as '{PREFIX}cats_vs_dogs'"
         ) from error
     except Exception as error:  # any error of a download, or a version that does not exist
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise DataError(
-            f"cannot prepare '{PREFIX}{name}': {reason}; prepare it on a machine with a network and set TFDS_DATA_DIR"
+            f"cannot prepare '{PREFIX}{name}': {first_line(error)}; prepare it on a machine with internet access and"
+            " set TFDS_DATA_DIR"
         ) from error
     return builder
 
@@ -94,13 +93,10 @@ def _features(tfds: Any, builder: Any, *, name: str) -> tuple[str, str]:
                 found[kind] = [key]
     image, label = found.values()
     if not image or not label:
-        raise DataError(f"'{PREFIX}{name}' is no image classification data set: it holds {', '.join(features)}")
+        raise DataError(
+            f"'{PREFIX}{name}' is not an image classification data set: its features are {', '.join(features)}"
+        )
     return image[0], "label" if "label" in label else label[0]
-
-
-def _labelled(pairs: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
-    """Drops unlabelled photos: test splits without public labels have the label -1."""
-    return (pair for pair in pairs if pair[1] >= 0)
 
 
 def _write(pairs: Iterable[tuple[bytes, int]], class_names: list[str], *, folder: Path, step: Step) -> None:

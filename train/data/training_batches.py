@@ -1,4 +1,4 @@
-"""Training batches: which photos each one holds, and how each photo is augmented."""
+"""Training batches: which photos each one holds, and how each photo is augmented and weighted."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tledge.core.cores import usable_cores
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.splits import Splits
-from tledge.train.class_weights import Floats
 from tledge.train.data.augmentation import UNCHANGED, Augmentation
 
 if TYPE_CHECKING:
     from tledge.train.data.loaded_batches import LoadedBatches
 
 Indices = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,9 @@ class TrainingBatches:
     different ones each time.
 
     Attributes:
-        splits: the photos.
         size: (height, width) of the images.
-        resize: the resize rule.
         batch_size: photos a batch, over all hosts; all training photos if there are fewer.
         seed: the seed of the order and the augmentation.
-        augmentation: the random changes of the photos.
         class_weights: (classes,), the weight of a photo of each class.
         host: (index, count) of the hosts that share the batches; each reads its own part of every batch.
         shares: devices of all hosts; each gets the same number of photos of a batch.
@@ -102,14 +99,20 @@ class TrainingBatches:
         return self.augmentation.apply(image, self.size, resize=self.resize, rng=rng)
 
 
-def check_shares(shares: int, *, batch_size: int, photos: int) -> None:
-    """Raises OptionError unless batches of ``batch_size`` photos, of ``photos`` in all, divide among devices.
+def compute_class_weights(splits: Splits, *, balanced: bool) -> Floats:
+    """Returns how much a photo of each class weighs in the loss, (classes,); 1 on average over the training photos.
 
     Args:
-        shares: devices of all hosts.
-        batch_size: photos a batch.
-        photos: training photos.
+        splits: their training split is counted.
+        balanced: give each class the same total weight; without it, every photo weighs 1.
     """
+    counts = np.bincount([sample.label for sample in splits.train], minlength=len(splits.class_names))
+    weights = counts.sum() / (len(counts) * counts) if balanced else np.ones(len(counts))
+    return weights.astype(np.float32)
+
+
+def check_shares(shares: int, *, batch_size: int, photos: int) -> None:
+    """Raises OptionError unless batches of ``batch_size`` of the ``photos`` can be divided among ``shares`` devices."""
     if batch_size % shares:
         raise OptionError(
             f"`batch_size={batch_size}` cannot be divided among {shares} devices: choose a multiple, or fewer `devices`"

@@ -16,8 +16,6 @@ class ClassFigures:
     """The figures of one class.
 
     Attributes:
-        name: the class.
-        photos: how many photos belong to it.
         precision: of the photos classified as the class, the fraction that belong to it; None if there are none.
         recall: of the photos of the class, the fraction classified correctly; None if there are none.
     """

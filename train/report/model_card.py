@@ -35,14 +35,10 @@ def write_model_card(
     evaluation: Evaluation,
     figures: Sequence[tuple[str, Path]],
 ) -> None:
-    """Writes the card.
+    """Writes the card of a finished run.
 
     Args:
-        path: the file to write.
-        manifest: the record of the finished run.
-        settings: the settings of the run.
-        epochs: its history.
-        evaluation: the evaluation on the test split.
+        evaluation: on the test split.
         figures: image files, each with its alternative text.
     """
     low, high = evaluation.top1_interval
@@ -80,8 +76,7 @@ def _class_table(manifest: RunManifest, evaluation: Evaluation) -> str:
         precision, recall = (_fraction(values[label]) for values in (evaluation.precision, evaluation.recall))
         rows.append(f"| {_cell(manifest.class_names[label])} | {counts[label]:,} | {precision} | {recall} | {other} |")
     if len(order) > MOST_LISTED:
-        rows.append("")
-        rows.append(f"The {MOST_LISTED} classes with the lowest recall; all {len(order)} are in `evaluation.json`.")
+        rows += ["", f"The {MOST_LISTED} classes with the lowest recall; all {len(order)} are in `evaluation.json`."]
     return "\n".join(rows)
 
 
@@ -95,7 +90,7 @@ def _data(manifest: RunManifest) -> list[str]:
     ]
     for names, reason in (
         (data.skipped, "cannot be read"),
-        (data.contradicted, "are in two classes, byte for byte the same"),
+        (data.contradicted, "are identical to files of another class"),
         (data.leaking, "have a near-duplicate in another split"),
     ):
         if names:
@@ -133,16 +128,13 @@ def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epo
         )
         facts.append(f"augmentation: {_augmentation(settings)}")
     if settings.adversarial is not None:
+        robust, low, high = (manifest.metrics[f"validation_robust_accuracy{end}"] for end in ("", "_low", "_high"))
         facts.append(
             f"adversarial training: each photo was attacked in each step, around eps {settings.adversarial}/255"
-            f" (L-infinity); {_under_attack(manifest)}"
+            f" (L-infinity); validation accuracy under a short attack of that eps: {robust:.3f} (95% interval {low:.3f}"
+            f" to {high:.3f})"
         )
     return facts
-
-
-def _under_attack(manifest: RunManifest) -> str:
-    robust, low, high = (manifest.metrics[f"validation_robust_accuracy{end}"] for end in ("", "_low", "_high"))
-    return f"validation accuracy under a short attack of that eps: {robust:.3f} (95% interval {low:.3f} to {high:.3f})"
 
 
 def _augmentation(settings: Settings) -> str:
@@ -157,12 +149,15 @@ def _augmentation(settings: Settings) -> str:
 def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation) -> list[str]:
     counts = evaluation.confusion.sum(axis=1)
     few = [name for label, name in enumerate(manifest.class_names) if counts[label] < FEW]
+    attacks = "A longer attack than the one above succeeds more often, and one with a larger eps far more often"
+    if settings.adversarial is None:
+        attacks = "Its robustness to attacks was not measured"
     facts = [
-        "It assigns one of its classes to every photo, also to photos of none of them.",
+        "It assigns one of its classes to every photo, even if the photo shows none of them.",
         f"Photos are resized to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; "
         "smaller details are lost.",
         "The figures hold for photos like the training photos; other cameras, lighting or places can be harder.",
-        _about_attacks(settings),
+        f"{attacks}; `tledge bench` measures it, on the exported files.",
     ]
     if few:
         facts.append(f"Fewer than {FEW} test photos of {_listed(few)}: the figures of these classes are uncertain.")
@@ -171,15 +166,6 @@ def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation
         weighed = "weigh more in training" if settings.class_weights else "do not weigh more in training"
         facts.append(f"Classes are unbalanced ({min(sizes):,} to {max(sizes):,} photos); rare ones {weighed}.")
     return facts
-
-
-def _about_attacks(settings: Settings) -> str:
-    if settings.adversarial is None:
-        return "Its robustness to attacks was not measured; `tledge bench` measures it, on the exported files."
-    return (
-        "A longer attack than the one above succeeds more often, and one with a larger eps far more often; `tledge"
-        " bench` measures it, on the exported files."
-    )
 
 
 def _bullets(facts: Sequence[str]) -> str:

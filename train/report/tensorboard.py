@@ -5,13 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tledge.core.extras import require
 from tledge.train.history import Epoch
-
-
-def check_tensorboard() -> None:
-    """Raises MissingExtraError if the library that writes event files is not installed."""
-    require("tensorboardX", extra="tensorboard", purpose="`tensorboard`")
 
 
 class EventLog:
@@ -34,13 +28,18 @@ class EventLog:
         if row.phase not in self._writers:
             self._writers[row.phase] = SummaryWriter(str(self._folder / row.phase.replace(" ", "-")))
         writer = self._writers[row.phase]
-        for name in ("loss", "top1", "val_loss", "val_top1", "seconds"):
-            group = "epoch" if name == "seconds" else name.removeprefix("val_")
-            part = "validation" if name.startswith("val_") else "train"
-            writer.add_scalar(f"{group}/{part}" if group != "epoch" else "epoch/seconds", getattr(row, name), row.epoch)
-        if row.val_robust_loss is not None:
-            writer.add_scalar("loss/validation under attack", row.val_robust_loss, row.epoch)
-            writer.add_scalar("top1/validation under attack", row.val_robust_accuracy, row.epoch)
+        scalars = {
+            "loss/train": row.loss,
+            "top1/train": row.top1,
+            "loss/validation": row.val_loss,
+            "top1/validation": row.val_top1,
+            "epoch/seconds": row.seconds,
+            "loss/validation under attack": row.val_robust_loss,
+            "top1/validation under attack": row.val_robust_accuracy,
+        }
+        for name, value in scalars.items():
+            if value is not None:
+                writer.add_scalar(name, value, row.epoch)
         writer.flush()
 
     def close(self) -> None:

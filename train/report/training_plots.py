@@ -53,7 +53,6 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.intp], class_names: Seq
     from matplotlib.figure import Figure
 
     count = len(class_names)
-    numbered = count <= MOST_NUMBERED
     side = min(max(3.6, 0.55 * count + 2.0), 12.0)
     figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="constrained")
     axis = figure.subplots()
@@ -61,7 +60,7 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.intp], class_names: Seq
     shown = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set_xlabel("prediction")
     axis.set_ylabel("true class")
-    if numbered:
+    if count <= MOST_NUMBERED:
         names = [name if len(name) <= 24 else f"{name[:23]}…" for name in class_names]
         axis.set_xticks(range(count), names, rotation=45, ha="right")
         axis.set_yticks(range(count), names)

@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
-from types import TracebackType
 
 from tledge.bench.measure.board import files, vcgencmd
-from tledge.bench.results.board_readings import BoardReadings, Spread
-from tledge.bench.results.throttling import Throttling
+from tledge.bench.results.round_conditions import BoardReadings, Spread, Throttling
 from tledge.core.environment import read_board_model
 
 INTERVAL = 1.0
@@ -80,9 +78,7 @@ class BoardSampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._thread is None:
             return
         self._done.set()

@@ -42,14 +42,10 @@ def building(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         if not path.exists():
-            _rename_unless_built(temporary, path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if not path.is_dir():  # not built meanwhile
+                    raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _rename_unless_built(temporary: Path, path: Path) -> None:
-    try:
-        temporary.rename(path)
-    except OSError:
-        if not path.is_dir():
-            raise

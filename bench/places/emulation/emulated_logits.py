@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Lock
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -64,7 +63,7 @@ def run_emulated(
         artifact: a ``.tflite`` or ``.onnx`` file with its sidecar.
         images: uint8 (N, height, width, 3), RGB pixel values, of the model's input size.
         board: one of BOARDS, or its name; what it needs is downloaded on first use.
-        progress: reports progress.
+        progress: shows the images.
 
     Returns:
         The logits, in the order of the images, and what computed them.
@@ -129,24 +128,21 @@ def _copy_unchanged(artifact: Artifact, copy: Path) -> None:
 
 def _classify(workers: Sequence[Worker], count: int, pool: ThreadPoolExecutor, step: Step) -> list[list[float]]:
     """Returns the logits of each image; whichever worker is free takes the next one."""
-    pending: SimpleQueue[int] = SimpleQueue()
-    for index in range(count):
-        pending.put(index)
-    rows: list[list[float]] = [[]] * count
-    lock = Lock()
+    free: SimpleQueue[Worker] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
 
-    def work(worker: Worker) -> None:
-        while True:
-            try:
-                index = pending.get_nowait()
-            except Empty:
-                return
-            rows[index] = _ask(worker, index)
-            with lock:
-                step.advance(1)
+    def classify(index: int) -> Any:
+        worker = free.get()
+        try:
+            return _ask(worker, index)
+        finally:
+            free.put(worker)
 
-    for done in as_completed([pool.submit(work, worker) for worker in workers]):
-        done.result()
+    rows = []
+    for row in pool.map(classify, range(count)):
+        rows.append(row)
+        step.advance(1)
     return rows
 
 

@@ -48,12 +48,7 @@ class EmulatedMachine:
 def run_python(
     machine: EmulatedMachine, arguments: Sequence[str | Path], *, seconds: float = TIMEOUT
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the emulated Python to its end.
-
-    Args:
-        machine: what :func:`prepare_root` returned.
-        arguments: Python's arguments: a script and its arguments, or "-c" and code.
-        seconds: after that many seconds it counts as stuck.
+    """Runs the emulated Python with these arguments to its end; after some seconds it counts as stuck.
 
     Returns:
         Its exit code (the negative number of a signal that ended it) and its output.
@@ -74,5 +69,5 @@ def run_python(
         )
     except subprocess.TimeoutExpired as error:
         raise MeasurementError(
-            f"Python on the emulated {machine.board.name} gave no answer for {seconds:.0f} s"
+            f"Python on the emulated {machine.board.name} did not respond within {seconds:.0f} s"
         ) from error

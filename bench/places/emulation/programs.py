@@ -19,6 +19,9 @@ PACKAGES = {
 }
 """The Debian package of each program."""
 
+TIMEOUT = 1800.0
+"""Seconds after which a program counts as stuck."""
+
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 """Folders of some of them, which are only in root's PATH."""
 
@@ -40,13 +43,8 @@ def find_programs(names: Iterable[str]) -> dict[str, Path]:
     return {name: Path(path) for name, path in found.items() if path is not None}
 
 
-def call(command: Sequence[str | Path], *, purpose: str, seconds: float = 1800) -> None:
-    """Runs a program of this machine to its end.
-
-    Args:
-        command: program and arguments.
-        purpose: what it does, for error messages ("download Debian bookworm").
-        seconds: after that many seconds it counts as stuck.
+def call(command: Sequence[str | Path], *, purpose: str) -> None:
+    """Runs a program of this machine to its end; error messages say its purpose ("download Debian bookworm").
 
     Raises:
         TargetError: it failed; the last line it printed is quoted.
@@ -60,11 +58,11 @@ def call(command: Sequence[str | Path], *, purpose: str, seconds: float = 1800) 
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=seconds,
+            timeout=TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise TargetError(f"could not {purpose}: {command[0]} gave no answer for {seconds:.0f} s") from error
+        raise TargetError(f"could not {purpose}: {command[0]} did not respond within {TIMEOUT:.0f} s") from error
     if done.returncode != 0:
         raise TargetError(f"could not {purpose}: {Path(command[0]).name} {describe_end(done.returncode, done.stdout)}")
 

@@ -47,13 +47,9 @@ OWN_PACKAGES = ("tledge.core", "tledge.edge_runtime")
 
 
 def prepare_root(board: str | Board, progress: Progress | None = None) -> EmulatedMachine:
-    """Sets up a board, downloading what is not in the cache yet.
+    """Sets up a board, one of BOARDS, downloading what is not in the cache yet.
 
     The wheels have the versions of the libraries installed in this environment, independent of its Python version.
-
-    Args:
-        board: one of BOARDS, or its name.
-        progress: reports progress.
 
     Raises:
         UnknownNameError: there is no such board.
@@ -61,7 +57,7 @@ def prepare_root(board: str | Board, progress: Progress | None = None) -> Emulat
     """
     board = find_board(board) if isinstance(board, str) else board
     qemu = _find_qemu()
-    versions = _versions()
+    versions = library_versions()
     debian = entry("debian", [SUITE, PACKAGES])
     wheels = entry("wheels", [PYTHON, PLATFORMS, versions])
     root = entry(board.name, [debian.name, wheels.name, board.qemu_cpu, board.cpuinfo, SYSTEM_FILES])
@@ -87,8 +83,8 @@ def _find_qemu() -> Path:
     return find_programs(needed)[QEMU]
 
 
-def _versions() -> dict[str, str]:
-    """Returns the versions of the distributions to install: those of this environment."""
+def library_versions() -> dict[str, str]:
+    """Returns the versions of ``MODULES`` in this environment, to install elsewhere: others may give other logits."""
     versions = installed_versions((*MODULES, "onnxruntime-gpu"))
     for_gpu = versions.pop("onnxruntime-gpu", None)
     if for_gpu is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,8 @@ from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Model, Workload
-from tledge.core.artifact import Artifact
 from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.image_batches import batches
-from tledge.core.images import Pixels
 from tledge.core.measurement import Measurement
 from tledge.core.progress import Progress
 from tledge.edge_runtime import Classifier
@@ -67,9 +65,9 @@ class EmulatedBoard(Place):
         return cells, skipped
 
     def measure(
-        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+        self, workload: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
-        if not subject.photos:
+        if not workload.photos:
             raise OptionError(f"`on='{self.name}'` measures accuracy and needs photos: pass `data='FOLDER'`")
         results: dict[Cell, CellResult] = {}
         failed: dict[Cell, str] = {}
@@ -78,7 +76,7 @@ class EmulatedBoard(Place):
         try:
             for cell in cells:
                 try:
-                    results[cell], logits_here = self._run(cell, subject.photos, progress)
+                    results[cell], logits_here = self._run(cell, workload.photos, progress)
                     parity += measure_parity(cell, results[cell], logits_here)
                 except TledgeError as error:  # the results of the other cells are kept
                     failed[cell] = str(error)
@@ -94,30 +92,14 @@ class EmulatedBoard(Place):
         logits_here: list[Logits] = []
         runs: list[EmulatedRun] = []
         with Classifier(artifact.path, target=cell.target) as classifier:
-            for pixels in _portions(artifact, photos):
+            for pixels in batches(photos, artifact.sidecar.input_size, artifact.sidecar.resize, PORTION):
                 runs.append(run_emulated(artifact.path, pixels, self._board, progress=progress))
                 logits_here += [classifier.logits(image[np.newaxis]) for image in pixels]  # one by one, as on the board
+        logits, first = np.concatenate([run.logits for run in runs]), runs[0]
         result = CellResult.untimed(
-            np.concatenate([run.logits for run in runs]),
-            provider=runs[0].provider,
-            artifact_sha256=artifact.sha256,
-            environment=runs[0].environment,
+            logits, provider=first.provider, artifact_sha256=artifact.sha256, environment=first.environment
         )
         return result, np.concatenate(logits_here)
 
 
-class EmulatedKind(PlaceKind):
-    """``on="emulated:pi5"``."""
-
-    example = "emulated:pi5"
-
-    def find(self, name: str, ssh_config: Path | None) -> Place:
-        return EmulatedBoard(find_board(name))
-
-
-def _portions(artifact: Artifact, photos: Sequence[Path]) -> Iterator[Pixels]:
-    sidecar = artifact.sidecar
-    return batches(photos, sidecar.input_size, sidecar.resize, PORTION)
-
-
-PLACE = EmulatedKind()
+PLACE = PlaceKind("emulated:pi5", lambda name, _: EmulatedBoard(find_board(name)))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tledge.bench.measure.rounds import Rounds, RoundsResult
 from tledge.bench.places.place import Place, PlaceKind
 from tledge.bench.places.remote.connection import Account, Connection
-from tledge.bench.places.remote.remote_folder import RemoteFolder, names_of, pinned_versions
+from tledge.bench.places.remote.remote_folder import RemoteFolder, pinned_versions
 from tledge.bench.places.remote.remote_rounds import RemoteRounds
 from tledge.bench.places.remote.wheel import write_wheel
 from tledge.bench.results.cell_result import Timing
@@ -48,7 +47,11 @@ class SshHost(Place):
         self._progress = progress
         connection = Connection(self._account, self._config, progress)
         onnx = any(model.format == "onnx" for model in shipped)
-        settings = {"models": _fingerprints(shipped), "onnx": onnx, "versions": pinned_versions()}
+        fingerprints = {
+            model.name: [sha256_of_file(path) for path in (model.path, path_beside(model.path)) if path.exists()]
+            for model in shipped
+        }
+        settings = {"models": fingerprints, "onnx": onnx, "versions": pinned_versions()}
         with tempfile.TemporaryDirectory() as folder:
             self._folder = RemoteFolder(connection, write_wheel(Path(folder)), settings, progress)
             self._folder.install(onnx=onnx)
@@ -57,7 +60,7 @@ class SshHost(Place):
         return pair_cells(shipped, targets, asked=bool(wanted))
 
     def measure(
-        self, subject: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
+        self, workload: Workload, cells: Sequence[Cell], *, count: int, timing: Timing, progress: Progress
     ) -> RoundsResult:
         folder = self._folder
         if folder is None:
@@ -66,19 +69,18 @@ class SshHost(Place):
         files = {f"models/{number}/{path.name}": path for number, path in enumerate(models.values())}
         beside = {path_beside(Path(name)).as_posix(): path_beside(path) for name, path in files.items()}
         files |= {name: path for name, path in beside.items() if path.exists()}
-        photos = names_of(subject.photos, "photos")
+        # Safe names: local ones can be anything.
+        photos = {f"photos/{number:06d}{path.suffix.lower()}": path for number, path in enumerate(workload.photos)}
         folder.copy(files, "model files")
         folder.copy(photos, "photos")
         names = {str(path): name for name, path in {**files, **photos}.items()}
-        launch = RemoteRounds(folder, names, subject.fingerprint)
-        outcome = Rounds(subject, cells, count=count, timing=timing, progress=progress, launch=launch).run()
+        launch = RemoteRounds(folder, names, workload.fingerprint)
+        outcome = Rounds(workload, cells, count=count, timing=timing, progress=progress, launch=launch).run()
         if launch.found:
             progress.note("Resumed", f"reusing {launch.found} rounds that were measured before the connection was lost")
         return outcome
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._folder is None:
             return
         if isinstance(error, ConnectionLostError | OSError):  # what was copied and measured is needed again
@@ -90,21 +92,4 @@ class SshHost(Place):
             self._progress.warn(f"'{self._folder.path}' was not removed: {failure}")
 
 
-def _fingerprints(models: Sequence[Model]) -> dict[str, list[str]]:
-    """Returns the SHA-256 of each model file, and of the sidecar beside it if there is one."""
-    return {
-        model.name: [sha256_of_file(path) for path in (model.path, path_beside(model.path)) if path.exists()]
-        for model in models
-    }
-
-
-class SshKind(PlaceKind):
-    """``on="ssh:pi@raspberrypi.local"``."""
-
-    example = "ssh:USER@HOST"
-
-    def find(self, name: str, ssh_config: Path | None) -> Place:
-        return SshHost(Account.parse(name), name, ssh_config)
-
-
-PLACE = SshKind()
+PLACE = PlaceKind("ssh:USER@HOST", lambda name, ssh_config: SshHost(Account.parse(name), name, ssh_config))

@@ -103,10 +103,8 @@ class Connection:
             )
         if config is not None and not config.is_file():
             raise HostError(f"no ssh configuration '{config}'; check `ssh_config`")
-        where = [
-            *(() if config is None else ("-F", str(config))),
-            *(() if account.port is None else ("-p", str(account.port))),
-        ]
+        where = [] if config is None else ["-F", str(config)]
+        where += [] if account.port is None else ["-p", str(account.port)]
         self._shown = shlex.join(["ssh", *where, account.destination])
         options = [part for option in OPTIONS for part in ("-o", option)]
         self._command = [ssh, *where, *options, "-T", "--", account.destination]
@@ -160,7 +158,7 @@ class Connection:
                 printed, _ = process.communicate(content or None, timeout=TIMEOUT)
             except subprocess.TimeoutExpired as error:
                 raise HostError(
-                    f"'{self.host}' gave no answer for {TIMEOUT / 3600:.0f} hours: could not {purpose}"
+                    f"'{self.host}' did not respond within {TIMEOUT / 3600:.0f} hours: could not {purpose}"
                 ) from error
             finally:
                 process.kill()  # does nothing if it has ended
@@ -203,13 +201,7 @@ def _last_line(printed: str) -> str:
 
 
 def _unreachable(host: str, shown: str, printed: str) -> HostError:
-    """Returns the error for a machine that cannot be reached, with a remedy.
-
-    Args:
-        host: its name.
-        shown: the ssh command for the user to try.
-        printed: standard error of ssh.
-    """
+    """Returns the error for a machine that cannot be reached, from what ssh printed; ``shown`` is a command to try."""
     advice = f"try '{shown}', and check its address and that its ssh server is running"
     lowered = printed.lower()
     if "host key verification failed" in lowered or "host identification has changed" in lowered:

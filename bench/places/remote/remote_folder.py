@@ -10,50 +10,31 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
+from tledge.bench.places.emulation.root import library_versions
 from tledge.bench.places.remote import remote_receiver
 from tledge.bench.places.remote.connection import Connection
-from tledge.core.environment import installed_versions
 from tledge.core.errors import HostError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
 from tledge.core.sizes import size_text
 from tledge.core.worker import read_reply
 
-PINNED = ("numpy", "pillow", "ai-edge-litert", "onnxruntime")
-"""Distributions that get the version installed here on the other machine: other versions may give other logits."""
-
 OLDEST_PYTHON = (3, 11)
 NEEDED = 400_000_000
 """Bytes that the virtual environment takes, with room to spare."""
-
-
-@dataclass(frozen=True)
-class RemoteMachine:
-    """The other machine, before anything is copied.
-
-    Attributes:
-        folder: where its benchmark folders are.
-        free: free disk space in bytes.
-    """
-
-    folder: PurePosixPath
-    free: int
 
 
 class RemoteFolder:
     """The folder on the other machine.
 
     Args:
-        connection: the connection to the machine.
         wheel: the wheel of tledge to run there.
         settings: everything else that decides what is measured; equal settings give the same folder.
-        progress: reports progress.
 
     Attributes:
         path: of the folder, there.
@@ -68,16 +49,35 @@ class RemoteFolder:
         self._connection = connection
         self._wheel = wheel
         self._progress = progress
-        machine = _inspect(connection)
+        folder, free = _inspect(connection)
         identity = json.dumps([sha256_of_file(wheel), settings], sort_keys=True, default=str)
-        self.path = machine.folder / sha256(identity.encode()).hexdigest()[:16]
+        self.path = folder / sha256(identity.encode()).hexdigest()[:16]
         self.rounds = self.path / "rounds"
-        self._check_room(machine)
+        if free < NEEDED and not self._exists(self.path / "venv/ready"):
+            raise HostError(
+                f"'{connection.host}' has {size_text(free)} free in '{folder}'; a benchmark needs {size_text(NEEDED)}"
+                " and room for the photos: free some space there"
+            )
 
     def install(self, *, onnx: bool) -> None:
         """Creates the virtual environment, unless it exists: tledge, with ONNX Runtime if ``onnx``."""
         self.copy({self._wheel.name: self._wheel}, "tledge")
-        self._make_environment(self._wheel.name, onnx=onnx)
+        there = self.path / self._wheel.name
+        wanted, pins = f"{there}[onnx]" if onnx else str(there), pinned_versions()
+        # A marker at the end: an installation that was cut off is done again.
+        # And a lock: after a lost connection, the first installation may still be running.
+        script = (
+            'exec 9> "$1/lock" && flock 9 || exit 1\n'
+            'test -e "$1/venv/ready" && exit 0\n'
+            'rm -rf -- "$1/venv" && python3 -m venv "$1/venv" || exit 1\n'
+            'printf "%s\\n" "$3" > "$1/constraints.txt"\n'
+            '"$1/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all:'
+            ' -c "$1/constraints.txt" "$2" >&2 && touch "$1/venv/ready"\n'
+        )
+        with self._progress.step(f"Install on {self._connection.host}", 1, "environments") as step:
+            command: list[str | PurePath] = ["sh", "-c", script, "sh", self.path, wanted, "\n".join(pins)]
+            self._connection.run(command, purpose=f"install tledge ({', '.join(pins)}) from its package index")
+            step.advance(1)
 
     @property
     def python(self) -> PurePosixPath:
@@ -92,7 +92,7 @@ class RemoteFolder:
         read when it is complete.
 
         Args:
-            module: a module whose ``main`` serves requests; it may receive the same request twice.
+            module: a module that serves requests; it may receive the same request twice.
             request: any value that JSON can hold.
             purpose: what it does, for error messages ("measure int8.tflite").
 
@@ -149,13 +149,6 @@ class RemoteFolder:
         command: list[str | PurePath] = ["sh", "-c", script, "sh", self.path, *self.path.parents[:2]]
         self._connection.run(command, purpose=f"remove '{self.path}'")
 
-    def _check_room(self, machine: RemoteMachine) -> None:
-        if machine.free < NEEDED and not self._exists(self.path / "venv/ready"):
-            raise HostError(
-                f"'{self._connection.host}' has {size_text(machine.free)} free in '{machine.folder}'; a benchmark needs"
-                f" {size_text(NEEDED)} and room for the photos: free some space there"
-            )
-
     def _exists(self, path: PurePosixPath) -> bool:
         script = 'test -e "$1" && echo there || echo none'
         return self._connection.run(["sh", "-c", script, "sh", path], purpose="look for its folder") == b"there\n"
@@ -167,33 +160,14 @@ class RemoteFolder:
         )
         return [str(name) for name in json.loads(printed)]
 
-    def _make_environment(self, wheel: str, *, onnx: bool) -> None:
-        host = self._connection.host
-        pins = pinned_versions()
-        wanted = f"{self.path / wheel}[onnx]" if onnx else str(self.path / wheel)
-        # A marker at the end: an installation that was cut off is done again.
-        # And a lock: after a lost connection, the first installation may still be running.
-        script = (
-            'exec 9> "$1/lock" && flock 9 || exit 1\n'
-            'test -e "$1/venv/ready" && exit 0\n'
-            'rm -rf -- "$1/venv" && python3 -m venv "$1/venv" || exit 1\n'
-            'printf "%s\\n" "$3" > "$1/constraints.txt"\n'
-            '"$1/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all:'
-            ' -c "$1/constraints.txt" "$2" >&2 && touch "$1/venv/ready"\n'
-        )
-        with self._progress.step(f"Install on {host}", 1, "environments") as step:
-            command: list[str | PurePath] = ["sh", "-c", script, "sh", self.path, wanted, "\n".join(pins)]
-            self._connection.run(command, purpose=f"install tledge ({', '.join(pins)}) from its package index")
-            step.advance(1)
-
 
 def _receiver(action: str) -> list[str]:
     """Returns the command of the receiving program, with its source code: nothing is installed there yet."""
     return ["python3", "-c", Path(remote_receiver.__file__).read_text(encoding="utf-8"), action]
 
 
-def _inspect(connection: Connection) -> RemoteMachine:
-    """Checks that the machine can run tledge; raises HostError otherwise."""
+def _inspect(connection: Connection) -> tuple[PurePosixPath, int]:
+    """Returns the folder of benchmarks there and the free bytes; raises HostError if the machine cannot run tledge."""
     found = json.loads(connection.run(_receiver("look"), purpose="run python3 (apt-get install python3)"))
     host, python = connection.host, ".".join(map(str, found["python"]))
     if found["bits"] != 64:
@@ -207,18 +181,9 @@ def _inspect(connection: Connection) -> RemoteMachine:
         raise HostError(f"'{host}' cannot create virtual environments: apt-get install python3-venv there")
     if not found["writable"]:
         raise HostError(f"this user cannot write to '{found['folder']}' on '{host}'; check its permissions")
-    return RemoteMachine(PurePosixPath(found["folder"]), int(found["free"]))
+    return PurePosixPath(found["folder"]), int(found["free"])
 
 
 def pinned_versions() -> list[str]:
     """Returns pip requirements for the libraries that compute logits: the versions of this environment."""
-    versions = installed_versions((*PINNED, "onnxruntime-gpu"))
-    for_gpu = versions.pop("onnxruntime-gpu", None)
-    if for_gpu is not None:
-        versions.setdefault("onnxruntime", for_gpu)
-    return [f"{name}=={version}" for name, version in versions.items()]
-
-
-def names_of(paths: Sequence[Path], folder: str) -> dict[str, Path]:
-    """Returns the files by safe names on the other machine, since local names can be anything."""
-    return {f"{folder}/{number:06d}{path.suffix.lower()}": path for number, path in enumerate(paths)}
+    return [f"{name}=={version}" for name, version in library_versions().items()]

@@ -58,9 +58,7 @@ def receive(folder: Path) -> None:
                 continue
             path = folder / member.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(
-                f"{path.name}.{os.getpid()}.partial"
-            )  # after a lost connection, another process may write
+            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # another process may write, too
             with partial.open("wb") as file:
                 shutil.copyfileobj(content, file)
             partial.replace(path)

@@ -19,11 +19,5 @@ def list_targets(wanted: list[str], _: Progress) -> list[str]:
     ]
 
 
-def main() -> int:
-    """Serves the request; an error is part of the reply."""
-    serve(list_targets, outlive_parent=True)
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    serve(list_targets, outlive_parent=True)  # exits with 0: an error is part of the reply

@@ -21,11 +21,7 @@ WHEEL = b"Wheel-Version: 1.0\nGenerator: tledge\nRoot-Is-Purelib: true\nTag: py3
 
 
 def write_wheel(folder: Path) -> Path:
-    """Writes the wheel of the tledge that is installed here, editable or not.
-
-    Returns:
-        The path of the wheel: ``tledge-VERSION-py3-none-any.whl`` in the folder.
-    """
+    """Writes the wheel of the tledge that is installed here, editable or not, into a folder, and returns its path."""
     installed = distribution("tledge")
     path = folder / f"tledge-{installed.version}-py3-none-any.whl"
     files = dict(_files(installed))

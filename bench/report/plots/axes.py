@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tledge.bench.report.plots.scale import Linear, Log, tick_texts
-from tledge.bench.report.plots.svg import element, line, text
+from tledge.bench.report.plots.svg import Box, element, line, text
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlotArea:
-    """The rectangle that data is drawn in, px; y grows downwards."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-def draw_axes(frame: PlotArea, across: Linear | Log, up: Linear, across_title: str, up_title: str) -> str:
-    """Draws a grid with numbers below and to the left.
-
-    Args:
-        frame: the area of the grid; 70 px to its left and 46 px below it are free.
-        across: the horizontal scale.
-        up: the vertical one.
-        across_title, up_title: titles of the axes, with their units.
-    """
+def draw_axes(frame: Box, across: Linear | Log, up: Linear, across_title: str, up_title: str) -> str:
+    """Draws a grid with numbers and titles in the 70 px to the left of the frame and the 46 px below it."""
     below = draw_axis_below(frame, across, across_title)
     ticks = up.ticks(max(int((frame.bottom - frame.top) / 44), 3))
     beside = [
@@ -44,7 +25,7 @@ def draw_axes(frame: PlotArea, across: Linear | Log, up: Linear, across_title: s
     return element("g", below, *beside, title, class_="axes")
 
 
-def draw_axis_below(frame: PlotArea, across: Linear | Log, title: str) -> str:
+def draw_axis_below(frame: Box, across: Linear | Log, title: str) -> str:
     """Draws the vertical lines of a grid, with numbers and the title below."""
     ticks = across.ticks(max(int((frame.right - frame.left) / 62), 3))
     marks = [

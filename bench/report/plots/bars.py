@@ -38,14 +38,7 @@ class Group:
 
 
 def draw_bars(groups: Sequence[Group], *, name: str, title: str, width: float) -> Drawing:
-    """Draws horizontal bars, all on one scale.
-
-    Args:
-        groups: with one bar or more in all.
-        name: its id, unique in the page.
-        title: of the plot.
-        width: px; labels stand beside the bars in a wide plot, else above them.
-    """
+    """Draws one or more horizontal bars on one scale; labels stand beside the bars in a wide plot, else above them."""
     bars = [bar for group in groups for bar in group.bars]
     wide = width >= _WIDE
     aside = _ASIDE if wide else 0.0
@@ -74,19 +67,11 @@ def _written(bar: Bar) -> str:
 
 
 def _draw_bar(bar: Bar, label: str, across: Linear, y: float, names: float) -> str:
-    end = across(bar.value)
+    end, tooltip = across(bar.value), note(f"{label}: {bar.name} {_written(bar)}")
     return element(
         "g",
         text(names, y + 11, bar.name, class_="label muted") if bar.name else "",
-        element(
-            "rect",
-            note(f"{label}: {bar.name} {_written(bar)}"),
-            x=across.start,
-            y=y,
-            width=max(end - across.start, 1.0),
-            height=_BAR,
-            rx=2,
-        ),
+        element("rect", tooltip, x=across.start, y=y, width=max(end - across.start, 1.0), height=_BAR, rx=2),
         text(max(end, across.start + 1) + 6, y + 11, _written(bar), class_="label value"),
         class_="bar best" if bar.best else "bar",
     )

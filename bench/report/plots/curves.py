@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tledge.bench.report.plots.axes import PlotArea, draw_axes
+from tledge.bench.report.plots.axes import draw_axes
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Linear
-from tledge.bench.report.plots.svg import Drawing, element, note
+from tledge.bench.report.plots.svg import Box, Drawing, element, note
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,8 @@ class Curve:
 def draw_curves(
     curves: Sequence[Curve], *, name: str, title: str, across_title: str, up_title: str, width: float
 ) -> Drawing:
-    """Draws fractions over a linear axis that begins at 0.
-
-    Args:
-        curves: with one point or more in all.
-        name: its id, unique in the page.
-        title: of the plot.
-        across_title, up_title: titles of the axes, with their units.
-        width: px.
-    """
-    frame = PlotArea(left=70, top=10, right=width - 12, bottom=width * 0.72 - 46)
+    """Draws fractions over a linear axis that begins at 0; the curves have one point or more in all."""
+    frame = Box(left=70, top=10, right=width - 12, bottom=width * 0.72 - 46)
     across = Linear(0.0, max(x for curve in curves for x, _ in curve.points) * 1.03 or 1.0, frame.left, frame.right)
     up = Linear(0.0, 1.02, frame.bottom, frame.top)
     drawn = []

@@ -4,34 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle, px; y grows downwards."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def overlap(self, other: Box) -> float:
-        """Returns the area that both cover, px²."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(width, 0.0) * max(height, 0.0)
-
-    def distance(self, point: tuple[float, float]) -> float:
-        """Returns the distance from its edge to a point, px; 0 inside."""
-        x, y = min(max(point[0], self.left), self.right), min(max(point[1], self.top), self.bottom)
-        return math.dist(point, (x, y))
-
-    @property
-    def area(self) -> float:
-        """Width times height."""
-        return (self.right - self.left) * (self.bottom - self.top)
-
+from tledge.bench.report.plots.svg import Box
 
 _CROSSED = 7.0  # px; a leader that passes a point this closely seems to end there
 _CONFUSION_COST = 40.0  # px² of overlap that are as bad as one possible confusion
@@ -42,10 +16,10 @@ _DIRECTIONS = (0, 315, 45, 180, 225, 135, 270, 90, *range(15, 360, 15))  # degre
 def position_labels(
     points: Sequence[tuple[float, float]], widths: Sequence[float], height: float, frame: Box, obstacles: Sequence[Box]
 ) -> list[Box]:
-    """Returns each label's box: the nearest free position in the frame.
+    """Returns each label's box: the nearest free position in the frame, beside its point (x, y).
 
     Args:
-        points: (x, y) of each point.
+        points: one for each label.
         widths: of each label, px.
         height: of all labels, px.
         frame: the area that labels stay in.

@@ -44,13 +44,13 @@ class Marker:
         """The CSS class that sets ``--series`` to its colour."""
         return f"series-{self.number % COLOURS}"
 
-    def draw(self, x: float, y: float, radius: float, *children: str, hollow: bool = False, class_: str = "") -> str:
+    def draw(self, x: float, y: float, radius: float, *children: str, hollow: bool = False) -> str:
         """Draws the marker around (x, y); ``children`` are further content of its element."""
         points = " ".join(
             f"{x + radius * across:.1f},{y + radius * down:.1f}" for across, down in _SHAPES[self.number % len(_SHAPES)]
         )
-        words = ["marker", self.colour, *(["hollow"] if hollow else []), *([class_] if class_ else [])]
-        return element("polygon", *children, points=points, class_=" ".join(words))
+        class_ = f"marker {self.colour}{' hollow' * hollow}"
+        return element("polygon", *children, points=points, class_=class_)
 
     def key(self, *, hollow: bool = False) -> str:
         """Draws the marker alone, for a legend."""

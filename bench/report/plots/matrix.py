@@ -22,8 +22,7 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
     Args:
         counts: (classes, classes), true classes in rows, predicted classes in columns.
         class_names: of rows and columns.
-        name: its id, unique in the page.
-        title: of the plot.
+        name, title: of the drawing.
         width: maximum width, px.
     """
     classes = len(class_names)
@@ -34,16 +33,11 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
     turned = named and longest > side - 4
     top = (min(longest, 90.0) + 32 if turned else 42.0) if named else 24.0
     right, bottom = left + side * classes, top + side * classes
+    middle = (top + bottom) / 2
+    turn = f"rotate(-90 12 {middle:g})"
     marks = [
         text((left + right) / 2, 12, "prediction", class_="axis-title", text_anchor="middle"),
-        text(
-            12,
-            (top + bottom) / 2,
-            "true class",
-            class_="axis-title",
-            text_anchor="middle",
-            transform=f"rotate(-90 12 {(top + bottom) / 2:g})",
-        ),
+        text(12, middle, "true class", class_="axis-title", text_anchor="middle", transform=turn),
     ]
     if named:
         marks += _draw_names(class_names, left, top, side, turned)
@@ -53,16 +47,8 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
         share = count / rows[true] if rows[true] else 0.0
         said = f"{class_names[true]} taken for {class_names[given]}: {count} of {rows[true]}"
         x, y = left + side * given, top + side * true
-        field = element(
-            "rect",
-            note(said),
-            x=x,
-            y=y,
-            width=side,
-            height=side,
-            style=f"--share:{share:.3f}",
-            class_="right" if true == given else "wrong",
-        )
+        style, class_ = f"--share:{share:.3f}", "right" if true == given else "wrong"
+        field = element("rect", note(said), x=x, y=y, width=side, height=side, style=style, class_=class_)
         size = min(13.0, side * 0.42)
         number = (
             text(x + side / 2, y + side / 2 + size * 0.36, str(count), text_anchor="middle", font_size=size)

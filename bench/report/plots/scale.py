@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Linear:
-    """A linear scale from the values ``low`` to ``high`` onto the pixels ``start`` to ``end``."""
+class _Scale:
+    """A scale from the values ``low`` to ``high`` onto the pixels ``start`` to ``end``."""
 
     low: float
     high: float
     start: float
     end: float
+
+
+class Linear(_Scale):
+    """A linear scale."""
 
     def __call__(self, value: float) -> float:
         """Returns the pixel of a value."""
@@ -30,14 +34,8 @@ class Linear:
             step = _round_step(step * 1.5)
 
 
-@dataclass(frozen=True)
-class Log:
-    """A logarithmic scale from the values ``low`` to ``high``, both above 0, onto the pixels ``start`` to ``end``."""
-
-    low: float
-    high: float
-    start: float
-    end: float
+class Log(_Scale):
+    """A logarithmic scale of values above 0."""
 
     def __call__(self, value: float) -> float:
         """Returns the pixel of a value above 0."""
@@ -70,12 +68,7 @@ def padded_log(low: float, high: float, share: float) -> tuple[float, float]:
 
 
 def tick_texts(ticks: Sequence[float], *, alike: bool = True) -> list[str]:
-    """Returns ticks as text: "0.95" and "1.00", or "0.5" and "1,000".
-
-    Args:
-        ticks: the numbers.
-        alike: whether all have as many decimals as the one that needs most.
-    """
+    """Returns ticks as text; if ``alike``, all with as many decimals as the one that needs most: "0.95" and "1.00"."""
     own = [f"{value:,.6f}".rstrip("0").rstrip(".") for value in ticks]
     if not alike:
         return own

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tledge.bench.report.plots.axes import PlotArea, draw_axes
-from tledge.bench.report.plots.labels import Box, position_labels
+from tledge.bench.report.plots.axes import draw_axes
+from tledge.bench.report.plots.labels import position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log
-from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text, text_width
+from tledge.bench.report.plots.svg import Box, Drawing, element, line, note, shorten, text, text_width
 from tledge.core.significance import Interval
 
 Segment = tuple[float, float, float, float]
@@ -56,29 +56,13 @@ def pareto_front(points: Sequence[Point]) -> list[int]:
 
 
 def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing:
-    """Draws top-1 over latency on a logarithmic axis.
-
-    Args:
-        points: one or more.
-        name: its id, unique in the page.
-        width: px.
-    """
+    """Draws top-1 over latency of one or more points, on a logarithmic axis."""
     height = min(max(width * 0.5, 360.0), 460.0)
-    frame = PlotArea(left=70, top=14, right=width - 16, bottom=height - 46)
-    across = Log(
-        *padded_log(
-            min(low for point in points for low in _ends(point.latency, point.latency_interval)),
-            max(high for point in points for high in _ends(point.latency, point.latency_interval)),
-            0.09,
-        ),
-        frame.left,
-        frame.right,
-    )
-    lowest, highest = padded(
-        min(low for point in points for low in _ends(point.top1, point.top1_interval)),
-        max(high for point in points for high in _ends(point.top1, point.top1_interval)),
-        0.06,
-    )
+    frame = Box(left=70, top=14, right=width - 16, bottom=height - 46)
+    latencies = [end for point in points for end in point.latency_interval or (point.latency,)]
+    across = Log(*padded_log(min(latencies), max(latencies), 0.09), frame.left, frame.right)
+    top1s = [end for point in points for end in point.top1_interval or (point.top1,)]
+    lowest, highest = padded(min(top1s), max(top1s), 0.06)
     up = Linear(max(lowest, -0.01), min(highest, 1.01), frame.bottom, frame.top)
     front = pareto_front(points)
     body = [
@@ -98,11 +82,7 @@ def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing
     )
 
 
-def _ends(value: float, interval: Interval | None) -> Interval:
-    return interval or (value, value)
-
-
-def _front(front: Sequence[Point], across: Log, up: Linear, frame: PlotArea) -> list[Segment]:
+def _front(front: Sequence[Point], across: Log, up: Linear, frame: Box) -> list[Segment]:
     """Returns the steps of the front: the best top-1 within each latency."""
     x, y = across(front[0].latency), up(front[0].top1)
     steps = [(x, frame.bottom, x, y)]
@@ -141,7 +121,7 @@ def _line_boxes(segments: Sequence[Segment]) -> list[Box]:
     return [Box(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1) for x1, y1, x2, y2 in segments]
 
 
-def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up: Linear, frame: PlotArea) -> list[str]:
+def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up: Linear, frame: Box) -> list[str]:
     positions = [(across(point.latency), up(point.top1)) for point in points]
     names = [shorten(point.label, (frame.right - frame.left) / 2) for point in points]
     inside = Box(frame.left + 2, frame.top + 2, frame.right, frame.bottom - 2)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tledge.bench.report.plots.axes import PlotArea, draw_axis_below
+from tledge.bench.report.plots.axes import draw_axis_below
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Log, padded_log
-from tledge.bench.report.plots.svg import Drawing, element, line, note, shorten, text
+from tledge.bench.report.plots.svg import Box, Drawing, element, line, note, shorten, text
 from tledge.core.number_text import duration_text
 from tledge.core.significance import Samples
 
@@ -25,8 +25,6 @@ class Strip:
     """One cell's latencies.
 
     Attributes:
-        label: its artifact.
-        target: where it ran.
         rounds: the latencies of each round, ms; one or more each.
         percentiles: p50, p90 and p99 of all, ms.
         marker: of its target.
@@ -54,18 +52,11 @@ def density(samples: Samples, across: Log) -> tuple[Samples, Samples]:
 
 
 def draw_strips(strips: Sequence[Strip], *, name: str, width: float) -> Drawing:
-    """Draws all cells on one logarithmic scale.
-
-    Args:
-        strips: one or more.
-        name: its id, unique in the page.
-        width: px; labels stand beside the rows in a wide plot, else above them.
-    """
+    """Draws one or more cells on one logarithmic scale; labels stand beside the rows in a wide plot, else above."""
     wide = width >= _WIDE
     row = _HILL + _ROUNDS + (10 if wide else 40)
-    frame = PlotArea(
-        left=180 if wide else 10, top=10, right=width - (170 if wide else 10), bottom=10 + row * len(strips)
-    )
+    left, right = (180, width - 170) if wide else (10, width - 10)
+    frame = Box(left=left, top=10, right=right, bottom=10 + row * len(strips))
     across = _scale(strips, frame)
     rows = [
         _draw_strip(strip, across, frame.top + row * (number + 1) - _ROUNDS - 4, wide, width)
@@ -82,7 +73,7 @@ def draw_strips(strips: Sequence[Strip], *, name: str, width: float) -> Drawing:
     )
 
 
-def _scale(strips: Sequence[Strip], frame: PlotArea) -> Log:
+def _scale(strips: Sequence[Strip], frame: Box) -> Log:
     """Returns a scale from the fastest query to the slowest, or to four times the highest 99th percentile."""
     lowest = min(float(samples.min()) for strip in strips for samples in strip.rounds)
     slowest = max(float(samples.max()) for strip in strips for samples in strip.rounds)
@@ -106,32 +97,21 @@ def _draw_strip(strip: Strip, across: Log, base: float, wide: bool, width: float
     ends = pixels[first], pixels[last - 1]
     hill = f"M{ends[0]:.0f},{base:.1f}{outline}L{ends[1]:.0f},{base:.1f}Z"
     if wide:
+        p50, p90, p99 = map(duration_text, strip.percentiles)
         words = [
             text(0, base - 8, shorten(strip.label, 172), class_="label strong"),
             text(0, base + 8, shorten(strip.target, 172), class_="label muted"),
-            text(
-                width,
-                base - 8,
-                f"p50 {duration_text(strip.percentiles[0])} ms",
-                class_="label strong",
-                text_anchor="end",
-            ),
-            text(
-                width,
-                base + 8,
-                f"p90 {duration_text(strip.percentiles[1])} · p99 {duration_text(strip.percentiles[2])}",
-                class_="label muted",
-                text_anchor="end",
-            ),
+            text(width, base - 8, f"p50 {p50} ms", class_="label strong", text_anchor="end"),
+            text(width, base + 8, f"p90 {p90} · p99 {p99}", class_="label muted", text_anchor="end"),
         ]
     else:
         words = [
             text(0, base - _HILL - 21, shorten(f"{strip.label} · {strip.target}", width), class_="label strong"),
             text(0, base - _HILL - 5, f"{_describe(strip)} ms", class_="label muted"),
         ]
-    marks = [
-        _draw_percentile(across(value), base, *sign) for value, sign in zip(strip.percentiles, _SIGNS, strict=True)
-    ]
+    # The lower a percentile is, the higher its line; the median's is thick.
+    signs = zip(map(across, strip.percentiles), (("p50", 1.0), ("p90", 0.62), ("p99", 0.38)), strict=True)
+    marks = [line(x, base, x, base - _HILL * share, class_=f"percentile {name}") for x, (name, share) in signs]
     return element(
         "g",
         line(across.start, base, across.end, base, class_="base"),
@@ -141,14 +121,6 @@ def _draw_strip(strip: Strip, across: Log, base: float, wide: bool, width: float
         *words,
         class_=f"strip {strip.marker.colour}",
     )
-
-
-_SIGNS = (("p50", 1.0), ("p90", 0.62), ("p99", 0.38))
-
-
-def _draw_percentile(x: float, base: float, name: str, share: float) -> str:
-    """Draws a percentile: the lower it is, the higher its line; the median's is thick."""
-    return line(x, base, x, base - _HILL * share, class_=f"percentile {name}")
 
 
 def _draw_rounds(strip: Strip, across: Log, base: float) -> list[str]:

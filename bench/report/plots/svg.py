@@ -1,14 +1,12 @@
-"""Elements of SVG, and a drawing with a title and a description for screen readers."""
+"""Elements of SVG, rectangles, and a drawing with a title and a description for screen readers."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 
-TEXT_SIZE = 12.0
-"""Height of a plot's text in px, at the drawing's own width."""
-
-_CHARACTER = 0.58  # of the text size: the mean width of a character of a wide sans serif font
+_CHARACTER = 0.58 * 12.0  # px: the mean width of a character of a wide sans serif font, of a plot's 12 px
 
 
 def element(name: str, *children: str, **attributes: str | float | None) -> str:
@@ -42,14 +40,14 @@ def note(content: str) -> str:
     return element("title", escape(content))
 
 
-def text_width(content: str, size: float = TEXT_SIZE) -> float:
+def text_width(content: str) -> float:
     """Estimates the width of text, px; rather too wide than too narrow."""
-    return len(content) * _CHARACTER * size
+    return len(content) * _CHARACTER
 
 
-def shorten(content: str, width: float, size: float = TEXT_SIZE) -> str:
+def shorten(content: str, width: float) -> str:
     """Shortens text to ``width`` px by leaving out its middle."""
-    room = max(int(width / (_CHARACTER * size)), 3)
+    room = max(int(width / _CHARACTER), 3)
     if len(content) <= room:
         return content
     head = (room - 1) // 2
@@ -60,6 +58,32 @@ def _value(value: str | float) -> str:
     return escape(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+@dataclass(frozen=True)
+class Box:
+    """A rectangle, px; y grows downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlap(self, other: Box) -> float:
+        """Returns the area that both cover, px²."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(width, 0.0) * max(height, 0.0)
+
+    def distance(self, point: tuple[float, float]) -> float:
+        """Returns the distance from its edge to a point, px; 0 inside."""
+        x, y = min(max(point[0], self.left), self.right), min(max(point[1], self.top), self.bottom)
+        return math.dist(point, (x, y))
+
+    @property
+    def area(self) -> float:
+        """Width times height."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
     """A plot.
@@ -67,7 +91,6 @@ class Drawing:
     Attributes:
         name: its id, unique in the page; prefix of the ids of its parts.
         width, height: px.
-        title: of the plot.
         description: what it shows, in words, for screen readers.
         body: markup.
     """

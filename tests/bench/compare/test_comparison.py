@@ -33,7 +33,7 @@ def rebuilt(cell: Planted, **changes: object) -> Planted:
 
 
 def test_another_build_of_the_same_is_neither_faster_nor_slower(tmp_path: Path) -> None:
-    """Under drift that the yardstick sees, and drift of models alone, as large as the unchanged cell shows."""
+    """Under drift that the reference workload sees, and drift of models alone, as large as the unchanged cell shows."""
     rng = np.random.default_rng(5)
     said, drifts = [], []
     for seed in range(60):
@@ -121,7 +121,7 @@ def test_the_same_file_is_never_judged(tmp_path: Path) -> None:
 
 @pytest.mark.unit
 def test_unchanged_cells_widen_the_interval_of_the_others(tmp_path: Path) -> None:
-    """A neighbour slows every model by 15%; the yardstick, which stays in the cache, does not see it."""
+    """A neighbour slows every model by 15%; the reference workload, which stays in the cache, does not see it."""
     machine = Machine(unseen=1.15)
     old = write_bench(tmp_path / "old", 1, [FLOAT, INT8])
     new = write_bench(tmp_path / "new", 2, [FLOAT, rebuilt(INT8)], machine)
@@ -223,7 +223,7 @@ def test_another_device_is_matched_by_runtime_and_device(tmp_path: Path) -> None
     (row,) = comparison.rows
     assert (row.old_target, row.target) == ("litert:cpu:2", "litert:cpu:8")
     assert row.other_machine
-    assert row.verdicts == ("faster",)  # the yardstick, which is faster too, takes nothing away
+    assert row.verdicts == ("faster",)  # the reference workload, which is faster too, takes nothing away
     assert comparison.only_old == (("int8.onnx", "onnxruntime:cpu:4"),)
     (line,) = comparison.environments
     assert line.startswith("measured on another machine: CPU Cortex-A76 → Core i7; architecture aarch64 → x86_64")

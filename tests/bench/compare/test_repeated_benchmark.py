@@ -37,8 +37,8 @@ def test_results_outside_of_their_run_cannot_be_repeated(tiny_artifacts: Path, t
         seconds=0.01,
         rounds=1,
     )
-    told = (record.folder.path / "run.json").read_text().replace('"run": ""', '"run": "some-run"')
-    (record.folder.path / "run.json").write_text(told)
+    edited = (record.folder.path / "run.json").read_text().replace('"run": ""', '"run": "some-run"')
+    (record.folder.path / "run.json").write_text(edited)
     with pytest.raises(MeasurementError, match="is not within its run"):
         read_repetition(record.results)
     (record.folder.path / "run.json").unlink()

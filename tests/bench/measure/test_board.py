@@ -212,11 +212,11 @@ def sample_for_a_while(root: Path, monkeypatch: pytest.MonkeyPatch) -> BoardRead
 
 def test_a_raspberry_pi_5_tells_all(tmp_path: Path, firmware: Firmware, monkeypatch: pytest.MonkeyPatch) -> None:
     firmware.answer(PI5_ANSWERS)
-    told = sample_for_a_while(make_root(tmp_path / "root"), monkeypatch)
-    assert told.samples >= 4
-    assert told == BoardReadings(
+    reported = sample_for_a_while(make_root(tmp_path / "root"), monkeypatch)
+    assert reported.samples >= 4
+    assert reported == BoardReadings(
         model=PI5,
-        samples=told.samples,
+        samples=reported.samples,
         temperature=Spread(low=52.1, median=52.1, high=52.1),
         clock=Spread(low=1500.018432, median=1500.018432, high=1500.018432),  # not the 2400 that the kernel asked for
         governors=("ondemand",),
@@ -225,7 +225,7 @@ def test_a_raspberry_pi_5_tells_all(tmp_path: Path, firmware: Firmware, monkeypa
         power=parse_power(PI5_POWER),
         throttling=Throttling(now=5, since_boot=5),
     )
-    assert told.held_down
+    assert reported.held_down
 
 
 def test_a_raspberry_pi_4_has_no_power_chip(
@@ -234,11 +234,11 @@ def test_a_raspberry_pi_4_has_no_power_chip(
     firmware.answer(PI4_ANSWERS)
     root = make_root(tmp_path / "root", "Raspberry Pi 4 Model B Rev 1.4")
     (root / "sys/class/thermal/thermal_zone0/temp").unlink()
-    told = sample_for_a_while(root, monkeypatch)
-    assert told.power is None
-    assert told.clock == Spread(low=1141.118, median=1141.118, high=1141.118)
-    assert told.temperature == Spread(low=80.6, median=80.6, high=80.6)  # from the firmware, for want of a file
-    assert told.throttling == Throttling(now=2, since_boot=6)
+    reported = sample_for_a_while(root, monkeypatch)
+    assert reported.power is None
+    assert reported.clock == Spread(low=1141.118, median=1141.118, high=1141.118)
+    assert reported.temperature == Spread(low=80.6, median=80.6, high=80.6)  # from the firmware, for want of a file
+    assert reported.throttling == Throttling(now=2, since_boot=6)
 
 
 @pytest.mark.unit
@@ -246,10 +246,15 @@ def test_another_arm_board_tells_what_linux_knows(
     tmp_path: Path, without_vcgencmd: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_root(tmp_path / "root", "Radxa ROCK 5B", policy0=1800000, policy4=2256000)
-    told = sample_for_a_while(root, monkeypatch)
-    assert (told.model, told.throttling, told.core_voltage, told.power) == ("Radxa ROCK 5B", None, None, None)
-    assert told.clock == Spread(low=2256.0, median=2256.0, high=2256.0)
-    assert told.held_down is None
+    reported = sample_for_a_while(root, monkeypatch)
+    assert (reported.model, reported.throttling, reported.core_voltage, reported.power) == (
+        "Radxa ROCK 5B",
+        None,
+        None,
+        None,
+    )
+    assert reported.clock == Spread(low=2256.0, median=2256.0, high=2256.0)
+    assert reported.held_down is None
 
 
 @pytest.mark.unit
@@ -307,13 +312,15 @@ def test_doctor_tells_what_holds_a_board_down(tmp_path: Path, firmware: Firmware
     shown = tledge("doctor", cwd=tmp_path).out
     state = "throttled now: under-voltage, throttled · since boot: under-voltage, throttled"
     assert state in " ".join(shown.split())
-    told = json.loads(tledge("doctor", "--json", cwd=tmp_path).out)["board"]
-    assert (told["throttled"], told["firmware_error"]) == ("under-voltage, throttled", "")
+    reported = json.loads(tledge("doctor", "--json", cwd=tmp_path).out)["board"]
+    assert (reported["throttled"], reported["firmware_error"]) == ("under-voltage, throttled", "")
     firmware.answer({"get_throttled": "throttled=0x0\n"})
     assert "throttled now: no · since boot: no" in tledge("doctor", cwd=tmp_path).out
 
 
-CONDITIONS = Conditions(load=0.0, steal=0.0, mhz=None, governor="", temperature=None, throttled=None, yardstick=2.0)
+CONDITIONS = Conditions(
+    load=0.0, steal=0.0, mhz=None, governor="", temperature=None, throttled=None, reference_time=2.0
+)
 READINGS = BoardReadings(
     model=PI5,
     samples=9,
@@ -328,22 +335,22 @@ READINGS = BoardReadings(
 
 
 @pytest.mark.unit
-def test_conditions_take_what_the_board_told() -> None:
+def test_conditions_take_what_the_board_reports() -> None:
     assert CONDITIONS.with_board(None) == CONDITIONS
-    told = CONDITIONS.with_board(READINGS)
-    assert told.throttled is True
-    assert not told.quiet
+    reported = CONDITIONS.with_board(READINGS)
+    assert reported.throttled is True
+    assert not reported.quiet
     assert CONDITIONS.with_board(replace(READINGS, throttling=None)).throttled is None
     cool = replace(READINGS, throttling=Throttling(now=0, since_boot=15))
     assert CONDITIONS.with_board(cool).quiet
     assert replace(CONDITIONS, throttled=True).with_board(cool).throttled is True  # a container's limit stays
-    for conditions in (CONDITIONS, told):
+    for conditions in (CONDITIONS, reported):
         record = ConditionsRecord(conditions=(conditions,))
         assert ConditionsRecord.from_json(record.to_json(), "round.npz") == record
 
 
 @pytest.mark.unit
-def test_samples_from_before_boards_were_told_of_are_read() -> None:
+def test_samples_without_a_board_are_read() -> None:
     fields = asdict(CONDITIONS)
     del fields["board"]
     assert ConditionsRecord.from_dict({"conditions": [fields]}, "round.npz").conditions == (CONDITIONS,)
@@ -387,15 +394,15 @@ def test_a_cell_on_a_board_is_flagged_by_what_the_board_tells(
     assert rows["file_size"].flags == ()
     (path,) = (tmp_path / "out/samples").iterdir()
     (conditions,) = CellResult.load(path).conditions
-    told = conditions.board
-    assert told is not None
-    assert (told.model, told.core_voltage, told.power) == (PI5, 0.885, parse_power(PI5_POWER))
-    assert told.throttling == parse_throttled(answer)
-    assert told.samples >= 3  # before, meanwhile, after
+    reported = conditions.board
+    assert reported is not None
+    assert (reported.model, reported.core_voltage, reported.power) == (PI5, 0.885, parse_power(PI5_POWER))
+    assert reported.throttling == parse_throttled(answer)
+    assert reported.samples >= 3  # before, meanwhile, after
     report = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert PI5 in report
     assert "1,500 MHz" in report
-    assert words(told.throttling.now if told.throttling else 0) in report
+    assert words(reported.throttling.now if reported.throttling else 0) in report
 
 
 def write_board_report(folder: Path) -> Path:
@@ -411,7 +418,7 @@ def write_board_report(folder: Path) -> Path:
     return results.html
 
 
-def test_reports_show_what_the_board_told(tmp_path: Path) -> None:
+def test_reports_show_what_the_board_reports(tmp_path: Path) -> None:
     page = write_board_report(tmp_path / "board").read_text(encoding="utf-8")
     text = (tmp_path / "board/report.md").read_text(encoding="utf-8")
     for report in (page, text):

@@ -44,7 +44,7 @@ def test_the_machine_is_read_before_and_after(machine: Path) -> None:
     assert quiet.load == 0.0
     assert (quiet.mhz, quiet.governor, quiet.temperature) == (2400.0, "ondemand", 51.234)
     assert quiet.throttled is False
-    assert quiet.yardstick > 0
+    assert quiet.reference_time > 0
     write(machine / "proc/stat", "cpu  30100 0 100 170800 0 0 0 0 0 0")
     assert monitor.finish().load == pytest.approx(30000 / 200000, abs=0.002)
     assert monitor.finish().noisy
@@ -59,17 +59,23 @@ def test_the_machine_is_read_before_and_after(machine: Path) -> None:
 
 @pytest.mark.unit
 def test_what_a_system_does_not_tell_is_not_known(tmp_path: Path) -> None:
-    told = ConditionsMonitor(tmp_path).finish()
-    assert (told.load, told.steal, told.mhz, told.governor, told.temperature) == (None, None, None, "", None)
-    assert told.quiet
+    reported = ConditionsMonitor(tmp_path).finish()
+    assert (reported.load, reported.steal, reported.mhz, reported.governor, reported.temperature) == (
+        None,
+        None,
+        None,
+        "",
+        None,
+    )
+    assert reported.quiet
 
 
 @pytest.mark.unit
 def test_a_machine_slower_than_at_its_best_is_noisy() -> None:
     fields = {"load": 0.0, "steal": 0.0, "mhz": None, "governor": "", "temperature": None, "throttled": None}
-    conditions = Conditions(**fields, yardstick=3.0)
-    assert conditions.held_against(2.9).quiet
-    assert conditions.held_against(2.5).noisy
+    conditions = Conditions(**fields, reference_time=3.0)
+    assert conditions.compared_with(2.9).quiet
+    assert conditions.compared_with(2.5).noisy
 
 
 @contextmanager
@@ -129,12 +135,12 @@ def test_a_second_benchmark_waits_for_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.unit
 def test_no_link_is_followed_to_the_lock(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    victim.write_text("precious")
-    (tmp_path / NAME).symlink_to(victim)
+    linked_file = tmp_path / "linked_file"
+    linked_file.write_text("precious")
+    (tmp_path / NAME).symlink_to(linked_file)
     with pytest.raises(OSError, match="symbolic"), alone_on_this_machine(Progress(), tmp_path):
         pass
-    assert victim.read_text() == "precious"
+    assert linked_file.read_text() == "precious"
 
 
 @pytest.mark.unit

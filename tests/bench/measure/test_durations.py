@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tledge.bench.measure.durations import DURATION_PRESETS, plan_duration
-from tledge.bench.results.bench_options import BenchOptions
+from tledge.bench.results.bench_options import BenchOptions, MeasurementOptions
 from tledge.bench.results.cell_result import Timing
 from tledge.core.errors import OptionError, UnknownNameError
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 
 def planned(rigor: str = "quick", **options: Any) -> Any:
-    return plan_duration(rigor, **{"rounds": None, "seconds": None, "batch_sizes": (1, 8), **options})
+    return plan_duration(MeasurementOptions(rigor=rigor, **options))
 
 
 def test_the_presets() -> None:

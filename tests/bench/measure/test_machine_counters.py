@@ -16,8 +16,7 @@ from tledge.bench.measure import conditions as conditions_module
 from tledge.bench.measure import energy as energy_module
 from tledge.bench.measure.conditions import ConditionsMonitor, ProcessorShares, time_reference_workload
 from tledge.bench.measure.energy import PmicMeter, RaplMeter, find_meter
-from tledge.bench.results.round_conditions import Conditions
-from tledge.bench.results.throttling import Throttling
+from tledge.bench.results.round_conditions import Conditions, Throttling
 
 pytestmark = pytest.mark.unit
 
@@ -100,7 +99,7 @@ def test_conditions_are_those_between_construction_and_finish(machine: MadeMachi
         governor="ondemand",
         temperature=51.234,
         throttled=None,
-        yardstick=2.5,
+        reference_time=2.5,
     )
     assert clock.slept == [pytest.approx(0.05)]
 

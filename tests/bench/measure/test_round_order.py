@@ -34,8 +34,8 @@ pytestmark = pytest.mark.unit
         ({"load": 0.01, "steal": 0.01}, {"load": 0.03}),
         ({"load": 0.03}, {"load": 0.02, "steal": 0.02}),
         ({"load": 0.9}, {"throttled": True}),  # a clock that was limited is worse than other load
-        ({"load": 0.04}, {"yardstick": 1.11}),  # 1.1 times the best reference time is noisy
-        ({"load": 0.01, "yardstick": 1.1}, {"load": 0.02}),
+        ({"load": 0.04}, {"reference_time": 1.11}),  # 1.1 times the best reference time is noisy
+        ({"load": 0.01, "reference_time": 1.1}, {"load": 0.02}),
         ({"load": None, "steal": None}, {"load": 0.01}),
         ({"load": 0.01}, {"load": 0.0, "steal": 0.02}),
     ],
@@ -190,7 +190,7 @@ def test_a_cell_that_failed_is_not_repeated() -> None:
 @pytest.mark.parametrize(("time", "slowed"), [(2.2, False), (2.21, True), (2.0, False)])
 def test_a_round_is_slow_beside_the_best_of_all_cells(time: float, slowed: bool) -> None:
     """Cell a is slow in one round by the reference workload, beside cell b's, and again when it is repeated."""
-    launcher = Launcher({"yardstick": time}, {"yardstick": 2.0}, {"yardstick": time})
+    launcher = Launcher({"reference_time": time}, {"reference_time": 2.0}, {"reference_time": time})
     (a, b), result = run_rounds("ab", launcher, 1)
     assert launcher.names == "ab" + "a" * slowed
     assert result.results[a].conditions[0].slowed is slowed
@@ -199,7 +199,7 @@ def test_a_round_is_slow_beside_the_best_of_all_cells(time: float, slowed: bool)
 
 def test_the_best_round_may_be_a_repetition() -> None:
     (a, b), result = run_rounds(
-        "ab", Launcher({"load": 0.5, "yardstick": 2.0}, {"yardstick": 2.0}, {"yardstick": 1.5}), 1
+        "ab", Launcher({"load": 0.5, "reference_time": 2.0}, {"reference_time": 2.0}, {"reference_time": 1.5}), 1
     )
     assert not result.results[a].conditions[0].slowed
     assert result.results[b].conditions[0].slowed

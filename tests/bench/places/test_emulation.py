@@ -155,7 +155,7 @@ print(json.dumps([platform.machine(), read_environment().cpu, {name: version(nam
 def test_what_fails_there_is_told(pi5: EmulatedMachine) -> None:
     done = run_python(pi5, ["-c", "raise SystemExit('no such thing')"])
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "no such thing\n")
-    with pytest.raises(MeasurementError, match=r"Python on the emulated pi5 gave no answer for 1 s"):
+    with pytest.raises(MeasurementError, match=r"Python on the emulated pi5 did not respond within 1 s"):
         run_python(pi5, ["-c", "import time; time.sleep(60)"], seconds=1)
 
 

@@ -203,7 +203,7 @@ def test_a_lost_connection_is_tried_again_and_after_a_long_loss_the_same_command
 ) -> None:
     notes: list[str] = []
 
-    class Told(Progress):
+    class RecordingProgress(Progress):
         def note(self, label: str, text: str) -> None:
             notes.append(f"{label}: {text}")
 
@@ -221,7 +221,7 @@ def test_a_lost_connection_is_tried_again_and_after_a_long_loss_the_same_command
             batch_sizes=(1,),
             on="ssh:board",
             ssh_config=account.config,
-            progress=Told(),
+            progress=RecordingProgress(),
         )
         return record.results
 
@@ -286,12 +286,12 @@ def test_a_killed_benchmark_goes_on_too(
         *(tiny_artifacts / "float32.tflite", "--data", photos_of_three, "--on", "ssh:board"),
         *("--ssh-config", account.config, "--rounds", "3", "--seconds", "0.3", "--batch-sizes", "1"),
     ]
-    begun = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while len(account.rounds()) < 1:
-        assert begun.poll() is None, "it ended before it was killed"
+        assert process.poll() is None, "it ended before it was killed"
         time.sleep(0.02)
-    begun.send_signal(signal.SIGKILL)
-    begun.wait()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "rounds that were measured before the connection was lost" in done.stdout
@@ -453,7 +453,7 @@ def test_a_copy_that_is_cut_off_leaves_no_half_file(tmp_path: Path) -> None:
     assert not (tmp_path / "there/photos/second.jpg").exists()
     digest = __import__("hashlib").sha256(content).hexdigest()
     manifest = json.dumps({"photos/first.jpg": digest, "photos/second.jpg": digest})
-    told = subprocess.run(
+    reported = subprocess.run(
         [*program, "missing", tmp_path / "there"], input=manifest.encode(), capture_output=True, check=True
     )
-    assert json.loads(told.stdout) == ["photos/second.jpg"]
+    assert json.loads(reported.stdout) == ["photos/second.jpg"]

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from tledge.bench.profile.onnxruntime_profiler import read_events
-from tledge.bench.profile.operator_profile import check_profiler
+from tledge.bench.profile.operator_profile import ProfiledOperator, check_profiler
 from tledge.bench.profile.profile_worker import rank_operators
-from tledge.bench.profile.profiled_operator import ProfiledOperator
 from tledge.core.errors import OptionError
 from tledge.edge_runtime.target import Target
 

@@ -71,7 +71,7 @@ def test_the_folder_is_read_as_it_was_written(data: StoredResults) -> None:
     assert machine.cpu == "AMD Ryzen 7 5800X 8-Core Processor"
     row = data.row("int8.onnx", "onnxruntime:cpu:2")
     assert row is not None
-    assert row.top1 == pytest.approx(276 / 300)
+    assert row.value("top1") == pytest.approx(276 / 300)
     assert data.row("int8.onnx", "litert:cpu:2") is None
 
 
@@ -200,7 +200,7 @@ def test_tiny_files_have_a_size() -> None:
 
 @pytest.mark.unit
 def test_the_best_of_a_column_is_marked_only_where_something_is_worse(data: StoredResults) -> None:
-    size = next(column for column in REPORT_COLUMNS if column.heading == "Size")
+    size = next(column for column in REPORT_COLUMNS if column.metric.heading == "Size")
     assert [row.artifact for row in data.rows if size.is_best(row, data.rows)] == ["dynamic.tflite"]
     assert not size.is_best(data.rows[0], data.rows[:1])
 

@@ -9,13 +9,13 @@ import pytest
 
 from tledge.bench.report.plots.bars import Bar, Group, draw_bars
 from tledge.bench.report.plots.curves import Curve, draw_curves
-from tledge.bench.report.plots.labels import Box, position_labels
+from tledge.bench.report.plots.labels import position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.matrix import draw_matrix, largest_confusions
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log, tick_texts
 from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
 from tledge.bench.report.plots.strips import Strip, density, draw_strips
-from tledge.bench.report.plots.svg import Drawing, shorten, text_width
+from tledge.bench.report.plots.svg import Box, Drawing, shorten, text_width
 
 pytestmark = pytest.mark.unit
 

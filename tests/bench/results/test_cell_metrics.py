@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from results_sample import QUIET, cell, cell_result
 
-from tledge.bench.results.board_readings import BoardReadings
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.metrics import CellMetrics, find_baseline, rate_of
-from tledge.bench.results.throttling import Throttling
+from tledge.bench.results.metrics import CellMetrics, MeasuredCell, find_baseline
+from tledge.bench.results.round_conditions import BoardReadings, Throttling
 from tledge.core.measurement import Measurement
 
 TIMING = Timing(warm_up=10, minimum_queries=3, minimum_seconds=0.5)
@@ -155,14 +154,8 @@ def test_only_what_both_measured_is_compared(int8: Cell) -> None:
 @pytest.mark.parametrize(("cpu", "flags"), [("any", ()), ("x86", ()), ("arm", ("wrong_cpu", "masked"))])
 def test_a_rate_is_flagged_on_the_wrong_cpu(cpu: str, flags: tuple[str, ...]) -> None:
     hits = np.array([True, True, True, False])
-    found = rate_of(
-        cell("int8.tflite", cpu=cpu),
-        cell_result([[1.0]]),
-        metric="top1",
-        hits=hits,
-        params={},
-        flags=flags[1:],
-    )
+    measured = MeasuredCell(cell("int8.tflite", cpu=cpu), cell_result([[1.0]]))
+    found = measured.rate("top1", hits, flags=flags[1:])
     assert (found.value, found.n, found.flags) == (0.75, 4, flags)
     assert found.interval == (pytest.approx(0.3006, abs=1e-4), pytest.approx(0.9544, abs=1e-4))
 

@@ -29,10 +29,12 @@ def test_a_row_has_every_metric_of_its_cell() -> None:
         measurement("top1", 0.9, interval=(0.8, 0.95), flags=("wrong_cpu", "zero_gradients")),
     )
     assert (found.name, found.provider) == ("int8.tflite on litert:cpu:2", "XNNPACK")
-    assert (found.size, found.p50, found.top1, found.top1_interval) == (2_700_000, 3.25, 0.9, (0.8, 0.95))
+    assert (found.value("file_size"), found.value("latency_p50")) == (2_700_000, 3.25)
+    assert (found.value("top1"), found.interval("top1")) == (0.9, (0.8, 0.95))
     assert found.flags == ("noisy", "wrong_cpu"), "sorted; details of gradient masking are left to the report"
-    assert (found.p90, found.throughput, found.throughput_batch, found.baseline) == (None, None, None, "")
-    assert (found.robust, found.corrupted, found.ratio_interval) == ((), None, None)
+    assert (found.value("latency_p90"), found.value("throughput"), found.baseline) == (None, None, "")
+    assert found.to_dict()["throughput_batch"] is None
+    assert (found.robust, found.value("corrupted_accuracy"), found.interval("latency_ratio")) == ((), None, None)
 
 
 def test_cells_keep_their_order() -> None:
@@ -45,7 +47,7 @@ def test_throughput_is_that_of_the_best_batch_size() -> None:
     found = row(
         *(measurement("throughput", value, params={"batch": size}) for size, value in ((1, 90), (8, 120), (64, 70)))
     )
-    assert (found.throughput, found.throughput_batch) == (120, 8)
+    assert (found.value("throughput"), found.to_dict()["throughput_batch"]) == (120, 8)
     assert column("throughput").detail(found) == "batch 8"
 
 
@@ -53,8 +55,8 @@ def test_corrupted_accuracy_is_the_mean_without_the_original_photos() -> None:
     found = row(
         *(measurement("corrupted_accuracy", v, params={"severity": s}) for s, v in ((0, 1.0), (1, 0.8), (5, 0.4)))
     )
-    assert found.corrupted == pytest.approx(0.6)
-    assert row(measurement("corrupted_accuracy", 1.0, params={"severity": 0})).corrupted is None
+    assert found.value("corrupted_accuracy") == pytest.approx(0.6)
+    assert row(measurement("corrupted_accuracy", 1.0, params={"severity": 0})).value("corrupted_accuracy") is None
 
 
 def test_robust_accuracy_is_under_the_worst_of_all_attacks() -> None:
@@ -131,7 +133,7 @@ def test_details_stand_beneath_a_number() -> None:
 
 
 def test_headings_say_the_unit_unless_the_numbers_do() -> None:
-    headings = {item.name: f"{item.heading} {item.unit}".strip() for item in REPORT_COLUMNS}
+    headings = {item.name: f"{item.metric.heading} {item.unit}".strip() for item in REPORT_COLUMNS}
     assert headings["latency_p50"] == "p50 ms"
     assert headings["throughput"] == "Throughput images/s"
     assert headings["file_size"] == "Size"

@@ -96,7 +96,7 @@ def artifact(
 
 
 def measure(*artifacts: AttackedArtifact, shown: PhotoSet = PHOTOS, fingerprint: str = "") -> list[Measurement]:
-    return list(measure_attacks(AttackResults(AttackSet(shown, (), fingerprint), artifacts)).measurements)
+    return list(measure_attacks(AttackResults(AttackSet(shown, (), fingerprint), artifacts))[0])
 
 
 def pick(rows: Sequence[Measurement], metric: str, artifact: str = "int8.tflite", **params: Any) -> list[Measurement]:
@@ -295,8 +295,8 @@ def replace_photos(item: AttackedPhotos, count: int) -> AttackedPhotos:
 
 
 def flags_of(pair: tuple[AttackedArtifact, AttackedArtifact]) -> dict[str, list[str]]:
-    found = measure_attacks(AttackResults(AttackSet(big(100), ()), pair)).flags
-    return {name: [sign.name for sign in signs] for name, signs in found}
+    _, found = measure_attacks(AttackResults(AttackSet(big(100), ()), pair))
+    return {name: [sign.name for sign in signs] for name, signs in found.items()}
 
 
 HIDES = {"int8.tflite": ["gradient_masking", "quantization_hides"]}
@@ -326,7 +326,8 @@ def test_quantization_that_only_hides_the_way_is_flagged(
 
 
 def test_the_sentence_of_a_flag_has_the_numbers() -> None:
-    (_, signs), *_ = measure_attacks(AttackResults(AttackSet(big(100), ()), quantized(60, 50, 40))).flags
+    _, found = measure_attacks(AttackResults(AttackSet(big(100), ()), quantized(60, 50, 40)))
+    signs = next(iter(found.values()))
     assert signs[1].sentence == (
         "square (linf 8/255) left 60.0%, on float32.tflite 50.0%; together with transferred photos it left 40.0%"
     )
@@ -353,8 +354,8 @@ def test_photos_of_an_unrelated_model_are_no_sign(source: str, source_sha256: st
         transferred(right(*range(N)), source=source, source_sha256=source_sha256),
         direct("int8.tflite", right()),
     )
-    found_flags = measure_attacks(AttackResults(AttackSet(PHOTOS, ()), (item,))).flags
-    assert [(sign.name, sign.sentence) for _, signs in found_flags for sign in signs[1:]] == [
+    _, found_flags = measure_attacks(AttackResults(AttackSet(PHOTOS, ()), (item,)))
+    assert [(sign.name, sign.sentence) for signs in found_flags.values() for sign in signs[1:]] == [
         (
             "black_box_beats_white_box",
             "square (linf 8/255, 20 steps) left 0.0%, pgd (linf 8/255, 20 steps) left 100.0%",
@@ -369,7 +370,7 @@ def test_black_box_photos_are_not_white_box_ones() -> None:
         transferred(right(*range(N)), white_box=False),
         direct("int8.tflite", right()),
     )
-    assert measure_attacks(AttackResults(AttackSet(PHOTOS, ()), (item,))).flags == ()
+    assert measure_attacks(AttackResults(AttackSet(PHOTOS, ()), (item,)))[1] == {}
 
 
 def test_an_attack_on_an_unrelated_model_is_another_attack() -> None:
@@ -380,9 +381,9 @@ def test_an_attack_on_an_unrelated_model_is_another_attack() -> None:
         transferred(right(), steps=20),
         transferred(right(*range(N)), steps=50, source="other.keras", source_sha256="s" * 64),
     )
-    assert measure_attacks(AttackResults(AttackSet(PHOTOS, ()), (item,))).flags == ()
+    assert measure_attacks(AttackResults(AttackSet(PHOTOS, ()), (item,)))[1] == {}
     own = artifact("int8.tflite", right(*range(N)), transferred(right()), transferred(right(*range(N)), steps=50))
-    ((name, signs),) = measure_attacks(AttackResults(AttackSet(PHOTOS, ()), (own,))).flags
+    ((name, signs),) = measure_attacks(AttackResults(AttackSet(PHOTOS, ()), (own,)))[1].items()
     assert (name, [sign.name for sign in signs]) == ("int8.tflite", ["gradient_masking", "more_steps_not_stronger"])
 
 
@@ -396,7 +397,7 @@ def test_signs_of_the_model_are_flags_too() -> None:
 
 
 def test_nothing_attacked_is_nothing_measured() -> None:
-    assert measure_attacks(AttackResults()).measurements == ()
+    assert measure_attacks(AttackResults()) == ([], {})
 
 
 def test_examples_are_of_the_smallest_eps_that_fools_the_int8_file() -> None:

@@ -125,7 +125,7 @@ def test_saved_photos_are_within_eps_and_shown_in_the_report(record: BenchRecord
     for example in shown:
         assert example.before[0] == example.label
         assert example.after[0] != example.label
-        assert all((record.folder.adversarial / name).is_file() for name in example.files)
+        assert all((record.folder.adversarial / name).is_file() for name in (example.original, example.attacked))
     page = record.folder.html.read_text()
     assert page.count('<figure class="triple">') == len(shown)
     assert page.count('src="data:image/png;base64,') == 3 * len(shown)
@@ -138,12 +138,12 @@ def test_saved_photos_are_within_eps_and_shown_in_the_report(record: BenchRecord
 
 
 def test_transfer_and_direct_attacks_are_separate(record: BenchRecord, folder: Path) -> None:
-    roads = {
+    attacks = {
         (item.artifact, item.params["attack"], item.params["road"], item.params.get("source"))
         for item in read_results(record.results)
         if item.metric == "robust_accuracy" and item.params["attack"] not in ("none", "worst")
     }
-    assert roads == {
+    assert attacks == {
         ("model.keras", "pgd", "direct", "model.keras"),
         *((name, "pgd", "transfer", "model.keras") for name in ("float32.tflite", "float16.tflite")),
         *((name, "square", "direct", name) for name in ("float32.tflite", "float16.tflite")),

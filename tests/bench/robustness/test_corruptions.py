@@ -71,9 +71,9 @@ def test_accuracy_is_that_of_the_artifact_on_the_same_corrupted_photos(files: Pa
     assert all(row.interval is not None and row.interval[0] <= row.value <= row.interval[1] for row in rows)
     (row, other) = summarize(record.measurements)
     corrupted = [value for (name, _), value in expected.items() if name != "none"]
-    assert row.corrupted == pytest.approx(np.mean(corrupted))
-    assert row.corruption_error is None  # it is the baseline itself
-    assert other.corruption_error is None  # float32, too
+    assert row.value("corrupted_accuracy") == pytest.approx(np.mean(corrupted))
+    assert row.value("mean_corruption_error") is None  # it is the baseline itself
+    assert other.value("mean_corruption_error") is None  # float32, too
     settings = BenchSettings.load(files / "out")
     assert (settings.corruptions, settings.corruption_images) == (("gaussian_noise", "contrast"), 9)
     page = (files / "out" / "report.html").read_text()
@@ -120,4 +120,4 @@ def test_the_mean_corruption_error_is_relative_to_float32(files: Path, tiny_kera
     assert error.value == 1.0
     assert error.interval == (1.0, 1.0)
     assert error.params["against"] == "float32.tflite"
-    assert summarize(record.measurements)[1].corruption_error == 1.0
+    assert summarize(record.measurements)[1].value("mean_corruption_error") == 1.0

@@ -57,7 +57,7 @@ def corrupt(images: Pixels, name: str, *, severity: int, seed: int, first: int =
     photos as the whole set if ``first`` is the index at which each batch begins.
 
     Source: Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations,
-    arXiv 1903.12261, section 3, with the parameters of ImageNet-C. docs/how-to/corruptions.md lists them and the differences.
+    arXiv 1903.12261, section 3, with the parameters of ImageNet-C. docs/how-to/corruptions.md lists them.
 
     Args:
         images: uint8 (N, height, width, 3), RGB, sides of 16 px or more. Lengths are scaled from 224 px

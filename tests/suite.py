@@ -18,7 +18,7 @@ import pytest
 
 HEAVY = ("tensorflow", "keras", "tf_keras")
 PROCESS_EVENTS = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"})
-FONT_LIST = "fc-list"  # Matplotlib runs it once on a new machine, whichever test imports it first
+LIBRARY_PROBES = frozenset({"fc-list", "uname"})  # libraries run these once, in whichever test imports them first
 
 SHARED_PROCESS = {
     "tests/bench/places/test_on_emulated.py": "demo",
@@ -90,7 +90,7 @@ class _RefusingFinder:
 
 
 def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
-    if _guarded_test is not None and event in PROCESS_EVENTS and arguments[:1] != (FONT_LIST,):
+    if _guarded_test is not None and event in PROCESS_EVENTS and not LIBRARY_PROBES.intersection(arguments[:1]):
         raise RuntimeError(f"{_guarded_test} is marked unit and must start no process; received {event} {arguments}")
 
 

@@ -103,7 +103,7 @@ def test_options_do_not_go_with_resume(tmp_path: Path) -> None:
         tledge("train", "--resume", "--epochs", "3", "--batch-size", "32", cwd=tmp_path),
         "--resume continues a run with its own options; leave out --epochs, --batch-size",
     )
-    check_one_line_error(tledge("train", "--run", "x", cwd=tmp_path), "it needs --resume")
+    check_one_line_error(tledge("train", "--run", "x", cwd=tmp_path), "needs --resume; received --run x")
 
 
 def test_what_cannot_be_resumed_is_said(photos: Path, tmp_path: Path) -> None:

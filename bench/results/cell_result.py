@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -226,7 +226,13 @@ def _load_samples(path: Path, build: Callable[[tuple[Conditions, ...], dict[str,
         with np.load(path, allow_pickle=False) as file:
             fields: dict[str, Any] = {name: file[name] for name in file.files}
         fields |= json.loads(str(fields.pop("record")))
-        conditions = ConditionsRecord.from_dict({"conditions": fields.pop("conditions")}, path).conditions
+        stored = [_with_present_names(item) for item in fields.pop("conditions")]
+        conditions = ConditionsRecord.from_dict({"conditions": stored}, path).conditions
         return build(conditions, fields)
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error
+
+
+def _with_present_names(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the conditions of a round; samples of tledge 0.1.0 name the reference time otherwise."""
+    return {"reference_time" if name == "yardstick" else name: value for name, value in conditions.items()}

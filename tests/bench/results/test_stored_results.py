@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from comparison_sample import Planted, write_bench
 
@@ -85,6 +86,17 @@ def test_only_timed_samples_of_the_same_file_are_compared(folder: Path, tmp_path
     cell = read_stored(folder).cells[1]
     assert cell.raw is not None
     assert cell.samples is None, "nothing was timed"
+
+
+def test_samples_of_the_first_release_are_read(folder: Path) -> None:
+    path = samples(folder)
+    written = CellResult.load(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    record = str(arrays.pop("record"))
+    assert "reference_time" in record
+    np.savez(path, record=record.replace("reference_time", "yardstick"), **arrays)
+    assert CellResult.load(path).conditions == written.conditions
 
 
 def test_settings_of_another_benchmark_are_not_taken(folder: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from tledge.bench.results.metrics import CellMetrics, MeasuredCell, find_baselin
 from tledge.bench.results.round_conditions import BoardReadings, Throttling
 from tledge.core.measurement import Measurement
 
+pytestmark = pytest.mark.unit
+
 TIMING = Timing(warm_up=10, minimum_queries=3, minimum_seconds=0.5)
 LABELS = np.array([0, 0, 1, 1])
 

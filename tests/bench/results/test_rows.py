@@ -12,6 +12,8 @@ from tledge.bench.results.rows import RobustPoint, Row, summarize
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.significance import FASTER, SLOWER
 
+pytestmark = pytest.mark.unit
+
 
 def row(*measurements: object) -> Row:
     (found,) = summarize(measurements)  # type: ignore[arg-type]

@@ -12,6 +12,8 @@ from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.stored_results import read_stored
 from tledge.core.errors import MeasurementError
 
+pytestmark = pytest.mark.unit
+
 INT8, FLOAT = Planted(), Planted(artifact="float32.tflite", build="f", wrong=3)
 
 

@@ -214,6 +214,14 @@ class RunOptions:
         None, "ADDRESS:PORT of host 0.", group="Hardware", default_text="none: a single host"
     )
     tensorboard: bool = option(False, "Also write logs for TensorBoard.", group="Output")
+    license: str | None = option(
+        None, "Licence of the model, for its model card: an identifier such as apache-2.0.", group="Output"
+    )
+    dataset_name: str | None = option(
+        None,
+        "Name of the data set, for the model card, such as its Hugging Face name microsoft/cats_vs_dogs.",
+        group="Output",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -124,10 +124,10 @@ def test_the_record_tells_the_radius_and_what_it_stands_up_to(ordinary: RunDirec
     assert (
         f"around eps {EPS}/255 (L-infinity); validation accuracy under a short attack of that eps: {robust:.3f}" in card
     )
-    assert "Its robustness to attacks was not measured" not in card
+    assert "Training did not measure its robustness to attacks" not in card
     assert "validation_robust_accuracy" not in ordinary.manifest().metrics
     assert ordinary.manifest().config["adversarial"] is None
-    assert "Its robustness to attacks was not measured" in ordinary.model_card.read_text()
+    assert "Training did not measure its robustness to attacks" in ordinary.model_card.read_text()
 
 
 def test_epochs_are_compared_under_attack(ordinary: RunDirectory, hardened: RunDirectory) -> None:

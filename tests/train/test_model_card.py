@@ -17,6 +17,7 @@ pytestmark = pytest.mark.unit
 SETTINGS = {
     **{"backbone": "mobilenet", "alpha": 1.0, "image_size": 32, "resize": "crop", "precision": "float32", "seed": 5},
     **{"fine_tune_from": "3", "learning_rate": 0.001, "batch_size": 8, "label_smoothing": 0.1, "adversarial": None},
+    **{"weights": "imagenet", "pretrained": True, "license": None, "dataset_name": None},
     **{"augment": True, "flip": True, "crop": 0.7, "rotation": 10.0, "colour": 0.2, "class_weights": True},
 }
 
@@ -32,6 +33,7 @@ def card(
     images: dict[str, int] | None = None,
     metrics: dict[str, float] | None = None,
     epochs: list[Epoch] | None = None,
+    source: str = "imagenet",
     data: dict[str, Any] | None = None,
     **settings: Any,
 ) -> str:
@@ -45,18 +47,28 @@ def card(
         name="run",
         created="",
         backbone="mobilenet",
-        weights=WeightsRecord(source="imagenet", sha256="w" * 64),
+        weights=WeightsRecord(source=source, sha256="w" * 64),
         class_names=names,
         input_size=(32, 32),
         resize="crop",
         seed=5,
         config={},
         data=DataRecord(
-            source="photos", fingerprint="f" * 64, images=images or dict.fromkeys(names, 90), splits={}, **(data or {})
+            source="/home/me/photos",
+            fingerprint="f" * 64,
+            images=images or dict.fromkeys(names, 90),
+            splits={},
+            **(data or {}),
         ),
         device="TensorFlow on CPU",
         versions={"keras": "3", "numpy": "2"},
-        metrics={"best_epoch": 2.0, "best_epoch_share": 1.0, "probe_validation_top1": 0.875, **(metrics or {})},
+        metrics={
+            "test_top1": 0.96254,
+            "best_epoch": 2.0,
+            "best_epoch_share": 1.0,
+            "probe_validation_top1": 0.875,
+            **(metrics or {}),
+        },
         model_sha256="m" * 64,
     )
     changed: Any = SimpleNamespace(**{**SETTINGS, **settings})
@@ -82,6 +94,66 @@ def test_the_figures_and_the_table(tmp_path: Path) -> None:
         "| class 1 | 10 | 0.900 | 0.900 | class 0 (1) |",
         "| class 0 | 40 | 0.975 | 0.975 | class 1 (1) |",
     ], "the lowest recall first"
+
+
+def header(text: str) -> Any:
+    """The YAML header, read by PyYAML."""
+    yaml = pytest.importorskip("yaml")
+    _, found, _ = text.split("---\n", 2)
+    return yaml.safe_load(found)
+
+
+def test_the_header_is_that_of_hugging_face(tmp_path: Path) -> None:
+    given = header(card(tmp_path, license="apache-2.0", dataset_name='me/my "cats": 2'))
+    assert given == {
+        "license": "apache-2.0",
+        "datasets": ['me/my "cats": 2'],
+        "library_name": "keras",
+        "pipeline_tag": "image-classification",
+        "tags": ["mobilenet", "transfer-learning"],
+        "metrics": ["accuracy"],
+        "model-index": [
+            {
+                "name": "run",
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": {"name": 'me/my "cats": 2', "type": 'me/my "cats": 2', "split": "test"},
+                        "metrics": [{"type": "accuracy", "name": "Test top-1", "value": 0.9625}],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def test_what_the_header_does_not_know_is_a_comment(tmp_path: Path) -> None:
+    text = card(tmp_path)
+    assert text.startswith("---\n# license: not given; pass `license` to train(), such as 'apache-2.0'\n")
+    assert "\n# datasets: not given; pass `dataset_name` to train()\n" in text
+    assert "\n# base_model: no Hugging Face model; keras.applications.MobileNet with ImageNet weights\n" in text
+    assert not header(text).keys() & {"license", "datasets", "base_model"}
+    assert header(text)["model-index"][0]["results"][0]["dataset"]["name"] == "photos"
+    text = card(tmp_path, weights="none", pretrained=False)
+    assert "\n# base_model: no Hugging Face model; trained from random weights\n" in text
+    assert header(text)["tags"] == ["mobilenet"]
+
+
+def test_no_path_of_this_machine_is_in_the_card(tmp_path: Path) -> None:
+    text = card(tmp_path, weights="/home/me/w.h5", source="/home/me/w.h5")
+    assert "/home" not in text
+    assert "`photos`: 180 photos of 2 classes" in text
+    assert "initial weights: w.h5 (SHA-256 `www" in text
+    assert 'keras.applications.MobileNet with weights "w.h5"' in text
+
+
+def test_a_small_test_split_gets_advice(tmp_path: Path) -> None:
+    # None of 2 is right: the interval has 0.5 in it, which needs 1.96² · 0.25 / 0.05² = 384.1 photos.
+    advice = "**Too few test photos.** With 2, the 95% interval of the accuracy is 0% to 66%. About 385 test photos"
+    assert advice in card(tmp_path, photos=[1, 1])
+    # Half the interval of 64 of 66 is 4.8 points, that of 60 of 62 is 5.1.
+    assert "Too few" not in card(tmp_path, photos=[33, 33])
+    assert "With 62, the 95% interval of the accuracy is 89% to 99%. About 151 test" in card(tmp_path, photos=[31, 31])
 
 
 def test_at_most_forty_classes_have_a_row(tmp_path: Path) -> None:
@@ -143,7 +215,7 @@ def test_the_augmentation_is_described(tmp_path: Path) -> None:
 
 
 def test_robustness_is_reported_where_it_was_trained(tmp_path: Path) -> None:
-    assert "Its robustness to attacks was not measured" in card(tmp_path)
+    assert "Training did not measure its robustness to attacks" in card(tmp_path)
     name = "validation_robust_accuracy"
     metrics = {name: 0.5, f"{name}_low": 0.4, f"{name}_high": 0.6, "best_epoch": 0.0, "best_epoch_share": 0.0}
     text = card(tmp_path, adversarial=4, metrics=metrics)

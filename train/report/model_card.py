@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tledge.core import atomic
+from tledge.core.card_section import PLACE
 from tledge.core.manifest import RunManifest
+from tledge.core.statistics import sample_size
 from tledge.train.backbone import BACKBONES
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
+from tledge.train.report.card_header import card_header, data_name
 from tledge.train.train_settings import Settings
 
 MOST_LISTED = 40
@@ -21,6 +24,9 @@ MOST_LISTED = 40
 
 FEW = 30
 """Test photos of a class below which its figures are uncertain."""
+
+WIDE = 0.05
+"""Half the width of an interval of test top-1 above which the test split is too small."""
 
 UNBALANCED = 3
 """Ratio between the sizes of classes above which they count as unbalanced."""
@@ -43,12 +49,14 @@ def write_model_card(
     """
     low, high = evaluation.top1_interval
     sections = [
+        card_header(manifest, settings),
         f"# {manifest.name}",
         f"A classifier of photos into {_listed(manifest.class_names)}: {settings.backbone}"
         f"{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''} at {settings.image_size} px.",
         f"**Test top-1 {evaluation.top1:.3f}** (95% interval {low:.3f} to {high:.3f},"
         f" {len(evaluation.labels):,} photos that were not used in training). Calibration error"
         f" {evaluation.calibration_error:.3f}: the average difference between its scores and its accuracy.",
+        *_too_few(evaluation),
         *(f"![{text}]({picture.relative_to(path.parent).as_posix()})" for text, picture in figures),
         "## By class",
         _class_table(manifest, evaluation),
@@ -56,6 +64,7 @@ def write_model_card(
         _bullets(_data(manifest)),
         "## Training",
         _bullets(_training(manifest, settings, epochs=epochs)),
+        PLACE,
         "## Limits",
         _bullets(_limits(manifest, settings, evaluation=evaluation)),
         "## Versions",
@@ -63,6 +72,19 @@ def write_model_card(
         f"SHA-256 of `model.keras`: `{manifest.model_sha256}`",
     ]
     atomic.write_text(path, "\n\n".join(sections) + "\n")
+
+
+def _too_few(evaluation: Evaluation) -> list[str]:
+    """Returns what to do about a test split that is too small to mean much; empty for a larger one."""
+    low, high = evaluation.top1_interval
+    if high - low <= 2 * WIDE:
+        return []
+    photos, enough = len(evaluation.labels), sample_size((low, high), WIDE)
+    return [
+        f"> **Too few test photos.** With {photos:,}, the 95% interval of the accuracy is {low:.0%} to {high:.0%}."
+        f" About {enough:,} test photos would narrow this to ±{WIDE:.0%}: add photos, or train again with a larger"
+        " `test_fraction`."
+    ]
 
 
 def _class_table(manifest: RunManifest, evaluation: Evaluation) -> str:
@@ -84,7 +106,7 @@ def _data(manifest: RunManifest) -> list[str]:
     data = manifest.data
     splits = " · ".join(f"{split} {count:,}" for split, count in data.splits.items())
     facts = [
-        f"`{data.source}`: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
+        f"`{data_name(data.source)}`: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
         f"fingerprint `{data.fingerprint}`; `splits.json` lists the photos of each split",
         f"near-duplicates: {data.near_duplicates:,}, each in the same split as the photo that it resembles",
     ]
@@ -101,7 +123,7 @@ def _data(manifest: RunManifest) -> list[str]:
 def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epoch]) -> list[str]:
     weights = manifest.weights
     facts = [
-        f"initial weights: {weights.source}{f' (SHA-256 `{weights.sha256}`)' if weights.sha256 else ''};"
+        f"initial weights: {Path(weights.source).name}{f' (SHA-256 `{weights.sha256}`)' if weights.sha256 else ''};"
         f" reference: {BACKBONES.load(settings.backbone).reference}",
         f"device: {manifest.device}; precision {settings.precision}; seed {settings.seed}",
     ]
@@ -151,7 +173,7 @@ def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation
     few = [name for label, name in enumerate(manifest.class_names) if counts[label] < FEW]
     attacks = "A longer attack than the one above succeeds more often, and one with a larger eps far more often"
     if settings.adversarial is None:
-        attacks = "Its robustness to attacks was not measured"
+        attacks = "Training did not measure its robustness to attacks"
     facts = [
         "It assigns one of its classes to every photo, even if the photo shows none of them.",
         f"Photos are resized to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; "

@@ -43,7 +43,7 @@ from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.extras import is_installed
 from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
-from tledge.core.progress import Progress
+from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
 
 TIMED = ("rigor", "seconds", "rounds", "batch_sizes")
@@ -153,7 +153,7 @@ def bench(options: BenchOptions) -> BenchRecord:
             cell that could be measured.
         KeyboardInterrupt: the benchmark was interrupted; results measured so far are saved.
     """
-    progress = options.progress or Progress()
+    progress = progress_or_default(options.progress)
     plan = _plan(options, progress)
     with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
         measured = _measure(plan, progress)

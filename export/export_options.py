@@ -72,7 +72,9 @@ class ExportOptions:
         "Replace existing artifacts. Without it, an existing one that is requested by name is an error.",
         group="Output",
     )
-    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+    progress: Progress | None = option(
+        None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

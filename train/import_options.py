@@ -40,4 +40,6 @@ class ImportOptions:
     seed: int = option(0, "Random seed of the splits.")
     skip_broken: bool = option(False, "Skip broken photos instead of stopping.")
     runs: str | Path = option(DEFAULT_RUNS, "The folder in which the run directory is made.")
-    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+    progress: Progress | None = option(
+        None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
+    )

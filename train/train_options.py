@@ -236,7 +236,9 @@ class TrainOptions(RunOptions):
         None, "The run to resume, with `resume`.", group="Output", default_text="the newest interrupted run"
     )
     runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Output")
-    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+    progress: Progress | None = option(
+        None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
+    )
 
 
 def check_resume(given: Collection[str]) -> None:

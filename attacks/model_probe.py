@@ -86,8 +86,8 @@ def _check_repeatability(model: GradientModel | LogitsFn, photos: Pixels, step: 
     if difference > NOISE * max(spread, 1e-6):
         yield MaskingSign(
             RANDOM_OUTPUTS,
-            f"two runs on the same {len(photos)} photos differ by up to {difference:.3g}; the logits of a photo span"
-            f" {spread:.3g} on average",
+            f"the logits of {len(photos)} photos differ between two runs by up to {difference:.3g}; a photo's logits"
+            f" span {spread:.3g} on average",
         )
     step.advance(1)
 

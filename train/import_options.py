@@ -18,13 +18,13 @@ class ImportOptions:
 
     model: str | Path = option(
         REQUIRED,
-        "Instead of a run, a .keras or .h5 file made elsewhere; requires `data`. A new run directory is made for it.",
+        "A .keras or .h5 file made elsewhere, which is imported as a new run; requires `data`.",
         group=GROUP,
         default_text="none",
     )
     data: str | Path = option(
         REQUIRED,
-        "With `model`: a folder with one folder of photos per class, in the alphabetical order of the model's outputs.",
+        "With `model`: a folder with one subfolder of photos per class, in the alphabetical order of the outputs.",
         group=GROUP,
         default_text="none",
     )

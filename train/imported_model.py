@@ -93,7 +93,7 @@ def _import(
     if may_be_guessing(found["test"], classes):
         progress.warn(
             f"the model classifies {found['test'].top1:.3f} of the test photos correctly, which is not significantly"
-            " better than guessing: if it expects other pixel values than 0 to 255, pass '0..1' or '-1..1' as"
+            " better than guessing; if it expects pixel values other than 0 to 255, pass '0..1' or '-1..1' as"
             " `input_range`",
         )
     write_evaluation(directory.evaluation, found["test"], splits.class_names)

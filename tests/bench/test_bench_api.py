@@ -205,7 +205,7 @@ def test_changed_photos_and_models_are_refused(run: RunDirectory, tiny_artifacts
     photo = splits.paths(splits.test)[0]
     content = photo.read_bytes()
     photo.write_bytes(splits.paths(splits.train)[0].read_bytes())
-    with pytest.raises(RunError, match="is not the image that this run was split with"):
+    with pytest.raises(RunError, match="has changed since this run was trained"):
         bench(runs=run.path.parent)
     photo.unlink()
     with pytest.raises(RunError, match="an image of this run is missing"):

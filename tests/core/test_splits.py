@@ -53,7 +53,7 @@ def test_photos_that_changed_are_named(splits: Splits) -> None:
     for content in (b"another", b"b", b"c", b"d"):  # SHA-256 above and below the recorded one
         (splits.root / "validation.png").write_bytes(content)
         splits.check_unchanged(splits.train + splits.test)
-        with pytest.raises(RunError, match=r"validation.png' is not the image that this run was split with"):
+        with pytest.raises(RunError, match=r"validation.png' has changed since this run was trained"):
             splits.check_unchanged(every)
     (splits.root / "train.png").unlink()
     with pytest.raises(RunError, match=r"an image of this run is missing: '.*train.png'"):

@@ -179,7 +179,7 @@ def test_the_run_leaves_its_papers(tuned: RunDirectory) -> None:
         f"**Test top-1 {manifest.metrics['test_top1']:.3f}**",
         manifest.data.fingerprint,
         manifest.model_sha256,
-        "mobilenet at width 0.25 at 32 px",
+        "mobilenet at width 0.25; input: 32 px",
         "linear probe: ",
         "fine-tune: from stage 4 on, batch norms in inference mode",
         "Fewer than 30 test photos of `across`, `upright`",

@@ -85,8 +85,8 @@ def card(
 
 def test_the_figures_and_the_table(tmp_path: Path) -> None:
     text = card(tmp_path, photos=[40, 10])
-    assert "A classifier of photos into `class 0`, `class 1`: mobilenet at 32 px." in text
-    assert "mobilenet at width 0.5 at 32 px" in card(tmp_path, alpha=0.5)
+    assert "An image classifier for the classes `class 0`, `class 1`. Backbone: mobilenet; input: 32 px." in text
+    assert "mobilenet at width 0.5; input: 32 px" in card(tmp_path, alpha=0.5)
     assert "**Test top-1 0.960** (95% interval 0.865 to 0.989, 50 photos that were not used in training)" in text
     assert "![Curves](figures/a.png)" in text
     table = [line for line in text.splitlines() if line.startswith("| class ")][1:]
@@ -167,15 +167,15 @@ def test_at_most_forty_classes_have_a_row(tmp_path: Path) -> None:
 
 def test_few_test_photos_are_a_limit(tmp_path: Path) -> None:
     assert "Fewer than 30 test photos" not in card(tmp_path, photos=[30, 30])
-    assert "Fewer than 30 test photos of `class 1`: the figures of" in card(tmp_path, photos=[30, 29])
+    assert "Fewer than 30 test photos of `class 1`: their figures are" in card(tmp_path, photos=[30, 29])
 
 
 def test_unbalanced_classes_are_a_limit(tmp_path: Path) -> None:
     assert "unbalanced" not in card(tmp_path, images={"a": 100, "b": 300})
     weighed = card(tmp_path, images={"a": 100, "b": 301})
-    assert "Classes are unbalanced (100 to 301 photos); rare ones weigh more in training." in weighed
+    assert "Classes are unbalanced (100 to 301 photos); rare ones are weighted more in training." in weighed
     plain = card(tmp_path, images={"a": 100, "b": 301}, class_weights=False)
-    assert "rare ones do not weigh more in training" in plain
+    assert "rare ones are not weighted more in training" in plain
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,15 @@ def test_full_training_has_no_probe(tmp_path: Path) -> None:
 
 
 def test_the_augmentation_is_described(tmp_path: Path) -> None:
-    what = "cropped to 70% of a side or more, rotated by up to 10 degrees, brightness, contrast and saturation changed"
-    assert f"augmentation: mirrored, {what} by up to 20%" in card(tmp_path)
+    what = (
+        "cropped to 70% of each side or more, rotated by up to 10 degrees, brightness, contrast and saturation changed"
+    )
+    assert f"augmentation: mirrored at random, {what} by up to 20%" in card(tmp_path)
     assert f"augmentation: {what}" in card(tmp_path, flip=False)
+    assert "augmentation: cropped to 90% of each side or more\n" in card(
+        tmp_path, flip=False, crop=0.9, rotation=0.0, colour=0.0
+    )
+    assert "augmentation: none\n" in card(tmp_path, flip=False, crop=1.0, rotation=0.0, colour=0.0)
 
 
 def test_robustness_is_reported_where_it_was_trained(tmp_path: Path) -> None:
@@ -219,9 +225,11 @@ def test_robustness_is_reported_where_it_was_trained(tmp_path: Path) -> None:
     name = "validation_robust_accuracy"
     metrics = {name: 0.5, f"{name}_low": 0.4, f"{name}_high": 0.6, "best_epoch": 0.0, "best_epoch_share": 0.0}
     text = card(tmp_path, adversarial=4, metrics=metrics)
-    assert "around eps 4/255 (L-infinity); validation accuracy under a short attack of that eps: 0.500 (95% int" in text
+    assert (
+        "around eps 4/255 (L-infinity); validation accuracy under a short attack with that eps: 0.500 (95% int" in text
+    )
     assert "the linear probe was better under attack and is kept" in text
-    assert "A longer attack than the one above succeeds more often" in text
+    assert "Longer attacks than the one above succeed more often" in text
 
 
 def test_photos_that_were_left_out_are_named(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ class ImportOptions:
     )
     data: str | Path = option(
         REQUIRED,
-        "With `model`: a folder with one subfolder of photos per class, in the alphabetical order of the outputs.",
+        "With `model`: a folder with one subfolder of photos per class. Sorted by name, they must match the model's"
+        " outputs.",
         group=GROUP,
         default_text="none",
     )

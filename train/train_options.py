@@ -62,8 +62,8 @@ class RunOptions:
 
     data: str | Path | None = option(
         None,
-        "A folder with one subfolder of photos per class; with train/, val/ and test/ folders that contain such"
-        " subfolders; or in the layout of Oxford-IIIT Pet. Or tfds:NAME, a tensorflow-datasets data set.",
+        "A folder with one subfolder of photos per class, optionally below train/, val/ and test/; a folder in the"
+        " layout of Oxford-IIIT Pet; or tfds:NAME, a tensorflow-datasets data set.",
         group="Data",
         default_text="built-in handwritten digits",
     )
@@ -215,7 +215,7 @@ class RunOptions:
     )
     tensorboard: bool = option(False, "Also write logs for TensorBoard.", group="Output")
     license: str | None = option(
-        None, "Licence of the model, for its model card: an identifier such as apache-2.0.", group="Output"
+        None, "License of the model, for its model card: an identifier such as apache-2.0.", group="Output"
     )
     dataset_name: str | None = option(
         None,

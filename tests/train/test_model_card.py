@@ -151,9 +151,9 @@ def test_a_small_test_split_gets_advice(tmp_path: Path) -> None:
     # None of 2 is right: the interval has 0.5 in it, which needs 1.96² · 0.25 / 0.05² = 384.1 photos.
     advice = "**Too few test photos.** With 2, the 95% interval of the accuracy is 0% to 66%. About 385 test photos"
     assert advice in card(tmp_path, photos=[1, 1])
-    # Half the interval of 64 of 66 is 4.8 points, that of 60 of 62 is 5.1.
-    assert "Too few" not in card(tmp_path, photos=[33, 33])
-    assert "With 62, the 95% interval of the accuracy is 89% to 99%. About 151 test" in card(tmp_path, photos=[31, 31])
+    # Half the interval of 28 of 30 is 9.7 points, that of 27 of 29 is 10.03.
+    assert "Too few" not in card(tmp_path, photos=[15, 15])
+    assert "With 29, the 95% interval of the accuracy is 78% to 98%. About 264 test" in card(tmp_path, photos=[15, 14])
 
 
 def test_at_most_forty_classes_have_a_row(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ MOST_LISTED = 40
 FEW = 30
 """Test photos of a class below which its figures are uncertain."""
 
-WIDE = 0.05
-"""Half the width of an interval of test top-1 above which the test split is too small."""
+WIDE, NARROW = 0.1, 0.05
+"""Half the width of an interval of test top-1 above which the test split is too small, and the one to aim for."""
 
 UNBALANCED = 3
 """Ratio between the sizes of classes above which they count as unbalanced."""
@@ -79,10 +79,10 @@ def _too_few(evaluation: Evaluation) -> list[str]:
     low, high = evaluation.top1_interval
     if high - low <= 2 * WIDE:
         return []
-    photos, enough = len(evaluation.labels), sample_size((low, high), WIDE)
+    photos, enough = len(evaluation.labels), sample_size((low, high), NARROW)
     return [
         f"> **Too few test photos.** With {photos:,}, the 95% interval of the accuracy is {low:.0%} to {high:.0%}."
-        f" About {enough:,} test photos would narrow this to ±{WIDE:.0%}: add photos, or train again with a larger"
+        f" About {enough:,} test photos would narrow it to ±{NARROW:.0%}: add photos, or train again with a larger"
         " `test_fraction`."
     ]
 

@@ -164,4 +164,4 @@ def _chance(item: AttackSummary) -> float:
 
 
 def _describe(item: AttackSummary) -> str:
-    return f"{item} left {item.robust_accuracy:.1%}"
+    return f"{item.robust_accuracy:.1%} correct after {item}"

@@ -121,7 +121,7 @@ def test_every_field_of_a_sidecar_survives() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "schema version 2; this version reads 1"),
+        ({"schema_version": 2}, "schema version 2; this tledge reads version 1"),
         (
             {"class_names": None},
             "the sidecar in 'x.tflite': 'class_names': expected array, received null; export the model",

@@ -78,7 +78,7 @@ def test_garbled_manifests_are_errors(tmp_path: Path, content: str) -> None:
 
 def test_manifests_of_another_version_are_errors(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({**dataclasses.asdict(MANIFEST), "schema_version": 9}))
-    with pytest.raises(RunError, match="schema version 9; this version reads 1"):
+    with pytest.raises(RunError, match="schema version 9; this tledge reads version 1"):
         RunManifest.load(tmp_path / "run.json")
 
 

@@ -97,7 +97,7 @@ def test_checkpoints_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     np.savez(path, metadata=np.frombuffer(json.dumps(wrong).encode(), np.uint8))
     with pytest.raises(
         RunError,
-        match=r"cannot read '.*epoch.npz': schema version 9; this version reads 1; use the tledge version that",
+        match=r"cannot read '.*epoch.npz': it has schema version 9; this tledge reads version 1; use the tledge",
     ):
         Checkpoint.load(path)
     np.savez(path, other=np.zeros(3))

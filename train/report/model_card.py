@@ -60,11 +60,11 @@ def write_model_card(
         *(f"![{text}]({picture.relative_to(path.parent).as_posix()})" for text, picture in figures),
         "## By class",
         _class_table(manifest, evaluation),
+        PLACE,
         "## Data",
         _bullets(_data(manifest)),
         "## Training",
         _bullets(_training(manifest, settings, epochs=epochs)),
-        PLACE,
         "## Limits",
         _bullets(_limits(manifest, settings, evaluation=evaluation)),
         "## Versions",
@@ -181,7 +181,8 @@ def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation
         "It assigns one of its classes to every photo, even if the photo shows none of them.",
         f"Photos are resized to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; "
         "smaller details are lost.",
-        "The figures apply to photos like the training photos; expect less with other cameras, lighting or places.",
+        "The figures apply to photos like the training photos. Expect lower accuracy with other cameras, lighting or"
+        " places.",
         f"{attacks}; `tledge bench` measures it, on the exported files.",
     ]
     if few:

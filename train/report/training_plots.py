@@ -92,7 +92,7 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.intp], class_names: Seq
             for column in range(count):
                 colour = "white" if shares[row, column] > 0.5 else "black"
                 axis.text(column, row, f"{confusion[row, column]}", ha="center", va="center", color=colour, fontsize=9)
-    figure.colorbar(shown, ax=axis, label="share of the true class", shrink=0.8)
+    figure.colorbar(shown, ax=axis, label="fraction of the true class", shrink=0.8)
     _save(figure, path)
 
 

@@ -23,17 +23,16 @@ UNBOUNDED_EPS = "unbounded_eps_not_fatal"
 QUANTIZATION = "quantization_hides"
 
 MEANINGS: Mapping[str, str] = {
-    GRADIENT_MASKING: "gradients are masked, or the attacks did not find them: the robust accuracy is an upper bound"
-    " that a better attack would lower",
+    GRADIENT_MASKING: "gradients look masked: robust accuracy is an upper bound, which a better attack would lower",
     BLACK_BOX: "a black-box attack succeeded more often than every white-box attack: the gradients are misleading",
-    ZERO_GRADIENTS: "the gradients of correctly classified photos are zero: an attack that follows them does not move",
-    RANDOM_OUTPUTS: "logits of the same photos differ between runs: attacks follow noise, and one run proves little",
-    MORE_STEPS: "more steps of the same attack did not fool more photos: its steps make no progress",
-    LARGER_EPS: "a larger eps includes every change that a smaller one allows, but the attack did no better",
-    UNBOUNDED_EPS: "at an eps of 128/255 every photo can be made plain grey, but the attack did not fool the model on"
+    ZERO_GRADIENTS: "the gradients of correctly classified photos are zero, so gradient-based attacks make no progress",
+    RANDOM_OUTPUTS: "logits of the same photos differ between runs, so attacks follow noise and one run proves little",
+    MORE_STEPS: "more steps of the same attack fooled no more photos",
+    LARGER_EPS: "a larger eps fooled no more photos, although it allows every change that a smaller one allows",
+    UNBOUNDED_EPS: "an eps of 128/255 allows turning every photo plain grey, but the attack did not fool the model on"
     " all of them",
-    QUANTIZATION: "direct attacks succeed less often than on the float32 artifact, but transferred photos fool it all"
-    " the same: rounded logits mask the gradient without adding robustness (Bernhard et al., arXiv 1909.12741)",
+    QUANTIZATION: "direct attacks succeed less often than on the float32 artifact, but adversarial photos made for"
+    " another model fool it: rounding masks the gradient and adds no robustness (Bernhard et al., arXiv 1909.12741)",
 }
 """What each flag means."""
 
@@ -165,4 +164,4 @@ def _chance(item: AttackSummary) -> float:
 
 
 def _describe(item: AttackSummary) -> str:
-    return f"{item} left {item.robust_accuracy:.1%}"
+    return f"{item.robust_accuracy:.1%} correct after {item}"

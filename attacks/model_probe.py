@@ -86,8 +86,8 @@ def _check_repeatability(model: GradientModel | LogitsFn, photos: Pixels, step: 
     if difference > NOISE * max(spread, 1e-6):
         yield MaskingSign(
             RANDOM_OUTPUTS,
-            f"two runs on the same {len(photos)} photos differ by up to {difference:.3g}; the logits of a photo span"
-            f" {spread:.3g} on average",
+            f"the logits of {len(photos)} photos differ between two runs by up to {difference:.3g}; a photo's logits"
+            f" span {spread:.3g} on average",
         )
     step.advance(1)
 
@@ -116,14 +116,14 @@ def _check_gradients(
     if more >= fewer:
         yield MaskingSign(
             MORE_STEPS,
-            f"pgd ({SMALL}) with {FEWER} steps brought the mean margin to {fewer:.3g}, with {MORE} to {more:.3g}",
+            f"the mean margin is {fewer:.3g} after {FEWER} steps of pgd ({SMALL}), {more:.3g} after {MORE}",
         )
     step.advance(1)
     larger = margin_after(MORE, LARGE)
     if larger >= more:
         yield MaskingSign(
             LARGER_EPS,
-            f"pgd with {MORE} steps brought the mean margin to {more:.3g} in {SMALL}, to {larger:.3g} in {LARGE}",
+            f"the mean margin after {MORE} steps of pgd is {more:.3g} at {SMALL}, {larger:.3g} at {LARGE}",
         )
     step.advance(1)
 
@@ -144,7 +144,7 @@ def _check_without_bounds(
             left = left[~found.success]
         name = f"square with {LAST_QUERIES} queries"
     if len(left):
-        yield MaskingSign(UNBOUNDED_EPS, f"{name} ({NO_BOUNDS}) left {len(left)} of {len(photos)} photos correct")
+        yield MaskingSign(UNBOUNDED_EPS, f"{len(left)} of {len(photos)} photos correct after {name} ({NO_BOUNDS})")
 
 
 def _unfooled_by_others(model: LogitsFn, photos: Pixels, goal: Goal, others: Pixels) -> Indices:

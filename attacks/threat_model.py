@@ -41,13 +41,12 @@ class ThreatModel:
             raise UnknownNameError("norm", self.norm, NORMS)
         if not math.isfinite(self.eps) or not self.eps >= 1:
             raise OptionError(
-                f"eps must be 1 or more, in pixel values of 0 to 255: an 8-bit image holds no smaller change; received"
-                f" {self.eps:g}"
+                f"eps must be 1 or more, in pixel values from 0 to 255: 8-bit images cannot hold smaller changes;"
+                f" received {self.eps:g}"
             )
         if self.norm == LINF and (self.eps != int(self.eps) or self.eps > WHITE):
             raise OptionError(
-                f"eps in the norm linf must be a whole number from 1 to 255, in pixel values of an 8-bit image;"
-                f" received {self.eps:g}"
+                f"eps in the norm linf must be a whole number of pixel values, from 1 to 255; received {self.eps:g}"
             )
 
     def __str__(self) -> str:

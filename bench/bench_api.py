@@ -43,8 +43,8 @@ from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.extras import is_installed
 from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
-from tledge.core.progress import Progress
-from tledge.core.run_directory import find_run
+from tledge.core.progress import Progress, progress_or_default
+from tledge.core.run_directory import RunDirectory, find_run
 
 TIMED = ("rigor", "seconds", "rounds", "batch_sizes")
 """Options that a place without timing cannot take."""
@@ -153,7 +153,7 @@ def bench(options: BenchOptions) -> BenchRecord:
             cell that could be measured.
         KeyboardInterrupt: the benchmark was interrupted; results measured so far are saved.
     """
-    progress = options.progress or Progress()
+    progress = progress_or_default(options.progress)
     plan = _plan(options, progress)
     with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
         measured = _measure(plan, progress)
@@ -379,10 +379,12 @@ def _measurements(
 
 def _write_reports(folder: ResultsFolder, workload: Workload, progress: Progress) -> tuple[str, ...]:
     """Writes the reports that the installed libraries can make, and returns their conclusions."""
-    from tledge.bench.report import conclude, write_html, write_markdown
+    from tledge.bench.report import conclude, write_card_section, write_html, write_markdown
 
     data = read_stored(folder.path, title=workload.title, complete=True)
     write_markdown(data, folder.markdown)
+    if workload.run and not data.known_settings.interrupted:
+        write_card_section(data, RunDirectory(folder.path.parent), folder.path)
     if is_installed("jinja2"):
         write_html(data, folder.html)
     else:

@@ -91,8 +91,8 @@ def read_artifact(path: Path) -> Artifact:
     if inside is None:
         if not beside.exists():
             raise ArtifactError(
-                f"'{path}' has no sidecar: it was cut off in copying, or 'tledge export' did not create it; copy it"
-                " again, export it from its run, or describe a model made elsewhere with 'tledge adopt'"
+                f"'{path}' has no sidecar: the file is truncated, or 'tledge export' did not create it; copy or export"
+                " it again, or describe a model made elsewhere with 'tledge adopt'"
             )
         artifact = Artifact(path, model_format, Sidecar.load(beside))
         _check_sha256(artifact)
@@ -103,8 +103,7 @@ def read_artifact(path: Path) -> Artifact:
         _check_sha256(artifact)
         if outside != artifact.sidecar:
             raise ArtifactError(
-                f"'{beside.name}' does not match '{path}': it was edited, but the sidecar inside the file was not;"
-                " delete it, or export again"
+                f"'{beside.name}' was edited and does not match the sidecar inside '{path}'; delete it, or export again"
             )
     return artifact
 
@@ -141,6 +140,6 @@ def _check_sha256(artifact: Artifact) -> None:
     if recorded != artifact.sha256:
         raise ArtifactError(
             f"'{path_beside(artifact.path).name}' does not match '{artifact.path}': it records SHA-256"
-            f" {recorded[:12]}…, the file has {artifact.sha256[:12]}…: the file was changed, cut off or replaced;"
+            f" {recorded[:12]}…, the file has {artifact.sha256[:12]}…: the file was changed, truncated or replaced;"
             " copy both again, or export again"
         )

@@ -57,12 +57,12 @@ def _may_saturate(machine: str, features: Collection[str]) -> bool:
 def _explain(cpu: str, machine: str, *, saturating: bool) -> str:
     if cpu == "arm" and saturating:
         return (
-            "it was exported for ARM, and its 8-bit products saturate on this x86 CPU, which has no VNNI: its"
-            " predictions differ from those on the device; export it with `export(cpu='any')`"
+            "it was exported for ARM. This x86 CPU has no VNNI, so 8-bit products saturate and predictions differ from"
+            " those on ARM; export it with `export(cpu='any')`"
         )
     if cpu == "x86" and machine.lower() not in X86:
         return (
-            f"it was exported for x86, but this CPU is {machine}, on which its predictions were not checked; export it"
+            f"it was exported for x86, and its predictions were not checked on this CPU ({machine}); export it"
             " with `export(cpu='any')` or `export(cpu='arm')`"
         )
     return ""

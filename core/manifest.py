@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tledge.core.errors import RunError
+from tledge.core.notebook import html_picture, html_table
+from tledge.core.number_text import interval_text, listed
 from tledge.core.records import Record
 
 
@@ -88,10 +90,34 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
     versions: Mapping[str, str]
     metrics: Mapping[str, int | float]
     model_sha256: str
+    _folder: ClassVar[Path | None] = None
+    """The run directory, of a manifest that was saved or loaded."""
+
+    def save(self, path: Path) -> None:
+        """Writes ``run.json``, atomically."""
+        super().save(path)
+        object.__setattr__(self, "_folder", path.parent)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads ``run.json``. Raises RunError if it is absent, garbled or of another schema version."""
         if not path.exists():
             raise RunError(f"'{path.parent}' is not a finished run: it has no run.json; 'tledge train' creates one")
-        return super().load(path)
+        manifest = super().load(path)
+        object.__setattr__(manifest, "_folder", path.parent)
+        return manifest
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the data, the test accuracy and the training curves."""
+        data = self.data
+        splits = ", ".join(f"{split} {count:,}" for split, count in data.splits.items())
+        top1, low, high = (self.metrics.get(f"test_top1{end}") for end in ("", "_low", "_high"))
+        interval = "" if low is None or high is None else f" (95% interval {interval_text((low, high))})"
+        rows = [
+            ("Run", self.name),
+            ("Data", f"{data.source}: {sum(data.images.values()):,} photos ({splits})"),
+            ("Classes", f"{len(self.class_names)}: {listed(self.class_names)}"),
+            *([] if top1 is None else [("Test top-1", f"{top1:.3f}{interval}")]),
+        ]
+        curves = self._folder and html_picture(self._folder / "figures" / "training.png", "Training curves")
+        return html_table(rows) + (curves or "")

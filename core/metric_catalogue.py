@@ -68,8 +68,8 @@ METRICS: Mapping[str, Metric] = {
     "parity_bits": Metric(
         unit="fraction", scenario="parity", heading="Same bits", tolerance="parity_difference", terminal="same bits"
     ).explained(
-        "fraction of the test photos whose logits are bit for bit those of the same file on the workstation; beneath"
-        " it, the largest difference of a logit"
+        "fraction of the test photos whose logits are bit-identical to those of the same file on the workstation;"
+        " below it, the largest difference of a logit"
     ),
     "parity_difference": Metric(unit="logits", scenario="parity", terminal="diff."),
     "latency_p50": Metric(
@@ -77,10 +77,10 @@ METRICS: Mapping[str, Metric] = {
     ).explained("median latency of one image"),
     "latency_p90": Metric(
         unit="ms", scenario="single-stream", heading="p90", better=LOWER, key="p90", terminal="p90 ms"
-    ).explained("latency that 90% of the queries do not exceed"),
+    ).explained("90% of the images took no longer"),
     "latency_p99": Metric(
         unit="ms", scenario="single-stream", heading="p99", better=LOWER, key="p99", terminal="p99 ms", least_width=100
-    ).explained("latency that 99% of the queries do not exceed"),
+    ).explained("99% of the images took no longer"),
     "latency_p90_bound": Metric(
         unit="ms", scenario="single-stream", heading="p90 bound", better=LOWER, key="p90_bound", brief=False
     ).explained("MLPerf's early-stopping estimate: the 90th percentile is no higher, at 99% confidence"),
@@ -91,22 +91,22 @@ METRICS: Mapping[str, Metric] = {
         better=HIGHER,
         note="batch {batch}",
         terminal="images/s",
-    ).explained("at the best batch size, which is given beneath"),
+    ).explained("at the best batch size, which is shown below it"),
     "latency_ratio": Metric(
         unit="ratio", scenario="comparison", heading="p50 ratio", key="ratio", interval=True, note="of {against}"
     ).explained(
-        "median latency as a multiple of the baseline's on the same target, with its 95% interval; beneath it, the"
-        " baseline"
+        "median latency divided by that of the baseline on the same target, with its 95% interval; the baseline is"
+        " named below it"
     ),
     "mcnemar": Metric(unit="p", scenario="comparison", heading="McNemar", key="mcnemar_p").explained(
-        "p-value of McNemar's test: the probability of a difference in accuracy from the baseline at least this large"
-        " if there were none"
+        "p-value of McNemar's test: how likely a difference in accuracy at least this large would be if the file were"
+        " as accurate as the baseline"
     ),
     "robust_accuracy": Metric(
         unit="fraction", scenario="robustness", heading="Robust", interval=True, note="eps {eps:g}/255"
     ).explained(
-        "fraction of the attacked photos still classified correctly under the worst of all attacks, chosen for each"
-        " photo, with its 95% Wilson interval; beneath it, eps, the smallest of the benchmark"
+        "fraction of the attacked photos classified correctly under every attack, with its 95% Wilson interval, at the"
+        " smallest eps of the benchmark, which is shown below it"
     ),
     "corrupted_accuracy": Metric(
         unit="fraction", scenario="robustness", heading="Corrupted", key="corrupted"
@@ -114,12 +114,12 @@ METRICS: Mapping[str, Metric] = {
     "mean_corruption_error": Metric(
         unit="ratio", scenario="robustness", heading="mCE", key="corruption_error", interval=True
     ).explained(
-        "mean corruption error: errors on corrupted photos as a multiple of the float32 artifact's, with its 95%"
+        "mean corruption error: errors on corrupted photos divided by those of the float32 artifact, with its 95%"
         " interval over the photos"
     ),
     "peak_memory": Metric(
         unit="bytes", scenario="static", heading="Memory", better=LOWER, terminal="memory", least_width=118
-    ).explained("peak of the process, above the bare interpreter with NumPy and Pillow"),
+    ).explained("peak memory of the process, minus that of an interpreter with only NumPy and Pillow"),
     "cold_start": Metric(unit="ms", scenario="cold-start", heading="Cold start", better=LOWER, brief=False).explained(
         "from the start of the process to its first prediction"
     ),
@@ -127,7 +127,7 @@ METRICS: Mapping[str, Metric] = {
         "from the model file to a model that is ready to run"
     ),
     "energy": Metric(unit="mJ/image", scenario="energy", heading="Energy", better=LOWER, terminal="mJ/image").explained(
-        "as the machine reports it"
+        "energy per image, as reported by the machine's own sensor"
     ),
     "attack_success_rate": Metric(unit="fraction", scenario="robustness"),
     "adversarial_distance": Metric(unit="pixel values", scenario="robustness"),

@@ -35,3 +35,12 @@ class Progress:
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
         """Starts a piece of work of ``total`` units ("images", "epochs"), shown until the block ends."""
         yield Step()
+
+
+def progress_or_default(given: Progress | None) -> Progress:
+    """Returns ``given``, or by default progress bars in a notebook and silence elsewhere."""
+    from tledge.core.notebook import NotebookProgress, in_notebook
+
+    if given is not None:
+        return given
+    return NotebookProgress() if in_notebook() else Progress()

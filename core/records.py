@@ -115,6 +115,6 @@ def _json_fields(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _describe_version(received: object, read: int) -> str:
     if not received:
-        return f"it has no schema version; this version reads {read}"
-    expected = str(read) if read else "records without one"
-    return f"schema version {received}; this version reads {expected}"
+        return f"it has no schema version; this tledge reads version {read}"
+    expected = f"version {read}" if read else "records without one"
+    return f"it has schema version {received}; this tledge reads {expected}"

@@ -68,4 +68,6 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
     def __post_init__(self) -> None:
         if self.resize not in RESIZE_RULES:
             known = ", ".join(RESIZE_RULES)
-            raise ValueError(f"resize rule '{self.resize}' is unknown (known: {known}); a newer tledge may know it")
+            raise ValueError(
+                f"resize rule '{self.resize}' is unknown (known: {known}); update tledge if a newer version wrote it"
+            )

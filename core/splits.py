@@ -55,9 +55,9 @@ class Splits:
         """Raises RunError if a file of these samples has changed since the splits were drawn."""
         for path, sample in zip(self.paths(samples), samples, strict=True):
             if not path.is_file():
-                raise RunError(f"an image of this run is missing: '{path}'; put it back or train again")
+                raise RunError(f"an image of this run is missing: '{path}'; restore it or train again")
             if sha256_of_file(path) != sample.sha256:
-                raise RunError(f"'{path}' is not the image that this run was split with; put it back or train again")
+                raise RunError(f"'{path}' has changed since this run was trained; restore it or train again")
 
     def save(self, path: Path) -> None:
         """Writes ``splits.json``; a root inside the run directory is stored relative to it."""
@@ -71,7 +71,7 @@ class Splits:
         stored = _StoredSplits.load(path)
         root = path.parent / stored.root
         if not root.is_dir():
-            raise RunError(f"the images of this run are missing: no folder '{root}'; put it back or train again")
+            raise RunError(f"the images of this run are missing: no folder '{root}'; restore it or train again")
         return cls(**{**vars(stored), "root": root})
 
 

@@ -30,6 +30,16 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
+def sample_size(interval: tuple[float, float], half_width: float) -> int:
+    """Returns how many trials narrow a 95% interval of a fraction to plus or minus ``half_width``.
+
+    The fraction is not known exactly, so the value of its present ``interval`` that needs the most trials is assumed:
+    the one nearest to 0.5. By the normal approximation of the binomial distribution.
+    """
+    fraction = min(max(0.5, interval[0]), interval[1])
+    return math.ceil(round(Z95**2 * fraction * (1 - fraction) / half_width**2, 9))
+
+
 def percentile(samples: npt.NDArray[np.float64], percent: float) -> tuple[float, tuple[float, float] | None]:
     """Returns a percentile by nearest rank, with its 95% interval.
 

@@ -92,7 +92,7 @@ def adopt_model(
     """
     beside = path_beside(inspection.path)
     if beside.exists() and not overwrite:
-        raise ArtifactError(f"'{beside}' exists; `overwrite=True` replaces it")
+        raise ArtifactError(f"'{beside}' exists; pass `overwrite=True` to replace it")
     sidecar, sources = make_sidecar(inspection, given)
     size = sidecar.input_size
     pixels = _generate_picture(size) if photo is None else images.load_pixels(photo, size, sidecar.resize)
@@ -111,7 +111,9 @@ def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, M
     missing, _ = missing_fields(inspection, given)
     if missing:
         wanted = ", ".join(f"`{name}` (such as {FIELDS[name].example})" for name in missing)
-        raise OptionError(f"'{inspection.path}' does not declare how to use it: pass {wanted}")
+        raise OptionError(
+            f"'{inspection.path}' does not say how to prepare its input or read its output; pass {wanted}"
+        )
     known, sources = _merge(inspection, given)
     defaults = {name: FIELDS[name].read(FIELDS[name].default or "") for name in ("colour", "resize")}
     for name, value in defaults.items():
@@ -192,7 +194,7 @@ def _check_output(inspection: Inspection, known: Description) -> None:
             f"; expected {kinds}"
         )
     if outputs and labels != (2 if single else outputs):
-        hint = "; is the first one of them 'background'?" if abs(labels - outputs) == 1 and not single else ""
+        hint = "; one of them may be a 'background' class" if abs(labels - outputs) == 1 and not single else ""
         found = "one output, for two classes" if single else f"{outputs:,} outputs"
         raise OptionError(f"{labels:,} labels for '{inspection.path}', which has {found}{hint}")
     declared = inspection.declared.output
@@ -216,15 +218,15 @@ def _check_against_quantization(image: TensorSpec, preprocessing: Preprocessing)
     low, high = min(ends), max(ends)
     if high - low < _LEAST_SPAN:
         raise OptionError(
-            f"pixels 0 to 255 become {low:.4g}..{high:.4g}, which is nearly constant; `mean` and `std` have the units"
-            " of `input_range`: 0.485 for 0..1, 123.7 for 0..255"
+            f"pixel values 0 to 255 map to {low:.4g}..{high:.4g}, which is nearly constant; give `mean` and `std` in"
+            " the units of `input_range`, such as 0.485 for 0..1 or 123.7 for 0..255"
         )
     if span is None:
         return
     represented = max(0.0, min(high, span[1]) - max(low, span[0]))
     if represented < (1 - _MOST_CLIPPED) * (high - low) or represented < _LEAST_COVERED * (span[1] - span[0]):
         raise OptionError(
-            f"pixels that become {low:.4g}..{high:.4g} contradict the quantization of the input, whose range is"
+            f"pixel values 0 to 255 map to {low:.4g}..{high:.4g}, but the quantized input has the range"
             f" {span[0]:.4g}..{span[1]:.4g}: {image}; check `input_range`, `mean` and `std`"
         )
 
@@ -254,17 +256,17 @@ def _compute_logits(inspection: Inspection, sidecar: Sidecar, pixels: Pixels) ->
     low, high = float(values.min()), float(values.max())
     problem = ""
     if not np.isfinite(values).all():
-        problem = "it is not finite; check `input_range`, `mean` and `std`"
+        problem = "values are not finite; check `input_range`, `mean` and `std`"
     elif logits.shape[1] != len(sidecar.class_names):
         problem = f"{len(sidecar.class_names):,} labels for {logits.shape[1]:,} outputs"
     elif output == "probabilities" and not are_probabilities(values, inspection.output):
         sums = values.sum(axis=1)
-        found = f"from {low:.4g} to {high:.4g} with a sum of {sums[0]:.4g}"
-        problem = f"not probabilities, but {found}; try `output='logits'`"
+        found = f"values from {low:.4g} to {high:.4g} with a sum of {sums[0]:.4g}"
+        problem = f"{found} are not probabilities; try `output='logits'`"
     elif output == "sigmoid" and not are_fractions(values):
-        problem = f"not a sigmoid, but {low:.4g}, outside 0 to 1; try `output='logit'`"
+        problem = f"{low:.4g} is not between 0 and 1, as a sigmoid is; try `output='logit'`"
     elif output == "logits" and are_probabilities(values, inspection.output):
-        problem = "not logits, but from 0 to 1 with a sum of 1; try `output='probabilities'`"
+        problem = "values from 0 to 1 with a sum of 1 are not logits; try `output='probabilities'`"
     if problem:
-        raise ArtifactError(f"the output of '{inspection.path}' is not as described: {problem}")
+        raise ArtifactError(f"the output of '{inspection.path}' does not match its description: {problem}")
     return logits

@@ -96,7 +96,8 @@ def read_range(text: str) -> tuple[float, float]:
     except ValueError:
         pass
     raise OptionError(
-        f"`input_range` must be the values that pixels 0 and 255 become, as in 0..255, 0..1 or -1..1; received '{text}'"
+        f"`input_range` must be what pixel values 0 and 255 map to: 0..255, 0..1 or -1..1, for instance; received"
+        f" '{text}'"
     )
 
 
@@ -137,9 +138,9 @@ FIELDS: dict[str, Field] = {
     "layout": Field("Order of the input's axes: nhwc or nchw", "nchw", _read_one_of("layout", LAYOUTS)),
     "input_size": Field("Size of the input, HEIGHTxWIDTH", "96x96", read_size),
     "colour": Field("Channels: rgb, bgr or grey", "rgb", _read_one_of("colour", COLOURS), "rgb"),
-    "input_range": Field("Values that pixels 0 and 255 become, before mean and std", "0..1", read_range),
-    "mean": Field("Mean to subtract after that, one or one per channel", MEAN, _read_numbers("mean", MEAN), ""),
-    "std": Field("Standard deviation to divide by, one or one per channel", STD, _read_numbers("std", STD), ""),
+    "input_range": Field("What pixel values 0 and 255 map to, before mean and std", "0..1", read_range),
+    "mean": Field("Mean to subtract then: one number, or one per channel", MEAN, _read_numbers("mean", MEAN), ""),
+    "std": Field("Standard deviation to divide by: one number, or one per channel", STD, _read_numbers("std", STD), ""),
     "output": Field(
         "Output: logits or probabilities; for a single output: sigmoid or logit",
         "logits or sigmoid",

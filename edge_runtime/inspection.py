@@ -134,7 +134,7 @@ def _check_foreign(model: Path) -> None:
     if model_format == "keras":
         raise OptionError(f"'{model}' is a Keras file: `export(model='{model}', data='PHOTOS')` imports it as a run")
     if sidecar_storage.extract(model, model_format, sidecar_storage.SIDECAR) is not None:
-        raise OptionError(f"'{model}' was exported by tledge and need not be adopted: its sidecar is inside")
+        raise OptionError(f"'{model}' was exported by tledge and has a sidecar; there is no need to adopt it")
 
 
 def _check_classifier(model: Path, image: TensorSpec, output: TensorSpec) -> None:

@@ -77,7 +77,7 @@ class ArtifactMaker:
         self.progress.note(
             "Pruned",
             f"{found.sparsity:.1%} of the weights of {len(found.report.pruned)} convolutions and dense layers;"
-            f" validation top-1 {parity.top1:.3f}, before {parity.keras_top1:.3f} ({parity.images} photos)",
+            f" validation top-1 {parity.top1:.3f} ({parity.keras_top1:.3f} before), {parity.images} photos",
         )
         return pruned
 

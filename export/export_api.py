@@ -14,7 +14,7 @@ from tledge.core.errors import ArtifactError, ConversionError
 from tledge.core.extras import require
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.options import as_tuple, takes
-from tledge.core.progress import Progress, Step
+from tledge.core.progress import Step, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
 from tledge.export.artifact_maker import ArtifactMaker
 from tledge.export.export_options import ExportOptions
@@ -70,7 +70,7 @@ def export(options: ExportOptions) -> ExportRecord:
         ArtifactRejectedError: an artifact cannot be made or its predictions differ too much; the others were made.
         TledgeError: no such run, recipe or format, an artifact that exists, or a model that cannot be converted.
     """
-    progress = options.progress or Progress()
+    progress = progress_or_default(options.progress)
     request = check_request(options)
     directory = find_run(options.run, Path(options.runs))
     source = read_artifact(directory.model)

@@ -43,7 +43,7 @@ class ExportOptions:
     )
     cpu: str = option(
         "any",
-        "CPUs on which ONNX int8 must be exact: any, x86 or arm (slightly more accurate).",
+        "CPUs that ONNX int8 files must run correctly on: any, x86, or arm, which is slightly more accurate.",
         group="Artifacts",
         allowed=Choices("CPU", CPUS),
         flag="for",
@@ -57,22 +57,24 @@ class ExportOptions:
     )
     max_drop: float | None = option(
         None,
-        "Maximum loss of top-1 on the validation photos, in percentage points. Exports the smallest 8-bit artifact of"
-        " each format (of the recipes in `quantize`, if given) that stays within it, with the most sensitive layers"
-        " left in float32 if necessary.",
+        "Export the smallest 8-bit artifact of each format that loses at most this much validation top-1, in"
+        " percentage points. Sensitive layers stay float32 if necessary. With `quantize`, only those recipes are"
+        " tried.",
         group="Limits",
         default_text="no search",
         allowed=Limits(least=0, most=100),
     )
     allow_drop: bool = option(
-        False, "Keep artifacts whose predictions differ too much from the Keras model's.", group="Limits"
+        False, "Keep artifacts even if their predictions differ too much from the Keras model's.", group="Limits"
     )
     overwrite: bool = option(
         False,
-        "Replace existing artifacts. Without it, an existing one that is requested by name is an error.",
+        "Replace existing artifacts. Otherwise, requesting an existing one by name is an error.",
         group="Output",
     )
-    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+    progress: Progress | None = option(
+        None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

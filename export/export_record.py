@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tledge.core.artifact import Artifact
+from tledge.core.notebook import html_table
+from tledge.core.number_text import ABSENT
 from tledge.core.records import Record
+from tledge.core.sizes import size_text
 from tledge.edge_runtime.delegation import Delegation
 from tledge.export.keras_parity import Parity
 
@@ -96,6 +99,18 @@ class ExportRecord(Record, version=1):
 
     artifacts: tuple[ExportedArtifact, ...]
     searches: tuple[MaxDropSearch, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: a table of the artifacts; one that was kept was not compared again."""
+        rows = [
+            (
+                item.path.name,
+                size_text(item.size),
+                *((f"{item.parity.agreement:.3f}", f"{item.parity.top1:.3f}") if item.parity else (ABSENT, ABSENT)),
+            )
+            for item in self.artifacts
+        ]
+        return html_table(rows, headings=("Artifact", "Size", "Agreement with Keras", "Validation top-1"))
 
 
 def describe_artifact(artifact: Artifact, *, kept: bool, sparse: bool = False, **found: Any) -> ExportedArtifact:

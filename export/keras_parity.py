@@ -201,8 +201,8 @@ def check_accepted(
     reasons = rejection_reasons(recipe, parity, max_drop)
     if mismatch(sidecar.cpu):
         progress.warn(
-            f"{path.name} is for {sidecar.cpu}: 8-bit products saturate on this CPU, so figures measured here do not"
-            " apply to the device, and the artifact was kept without checking them"
+            f"{path.name} is for {sidecar.cpu} and was kept without checking its accuracy: on this CPU, 8-bit products"
+            " saturate, so figures measured here do not apply to the device"
         )
     elif reasons and not allow_drop:
         kept = "; the existing file is unchanged" if path.exists() else ""

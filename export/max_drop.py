@@ -53,8 +53,8 @@ def search_artifact(
         if not accepted:
             least = f"; the best loses {min(trial.drop for trial in trials):.2f}" if trials else ""
             raise ConversionError(
-                f"no 8-bit {kind} artifact loses at most {max_drop:g} points of top-1 on {photos} validation"
-                f" photos{least}: allow more, or `export(quantize='float16')`"
+                f"every 8-bit {kind} artifact loses more than {max_drop:g} points of top-1 on {photos} validation"
+                f" photos{least}: raise `max_drop`, or `export(quantize='float16')`"
             )
         measured = median_latencies([artifact.path for artifact in accepted.values()])
         latencies = dict(zip(accepted, measured, strict=True))

@@ -162,7 +162,7 @@ class Devices:
         if count is None:
             count = 1 if device_kind() == "CPU" else len(found)
         if count > len(found):
-            raise OptionError(f"`devices={count}`: this machine has {len(found)} ({', '.join(found)})")
+            raise OptionError(f"`devices={count}` is too many: this machine has {len(found)} ({', '.join(found)})")
         self.count: int = count
         self._strategy: Any = None
         self._distribution: Any = None

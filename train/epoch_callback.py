@@ -120,9 +120,9 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._step.advance(self._batches.photos)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        loss, top1 = (float((logs or {})[name]) for name in ("loss", "top1"))
-        if self.failure or not math.isfinite(loss):
-            self._fail(loss)
+        trained, loss, top1 = (float((logs or {})[name]) for name in ("loss", "plain_loss", "top1"))
+        if self.failure or not math.isfinite(trained):
+            self._fail(trained)
             return
         phase = self._phase
         weights = averaged_weights(self.model) if phase.settings.fine_tune else self.model.get_weights()

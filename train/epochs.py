@@ -38,7 +38,7 @@ class EpochsResult:
         last = self.history[-1]
         if self.best_epoch == 0:
             attacked = " under attack" if last.val_robust_loss is not None else ""
-            return f"the linear probe: no epoch of the {last.phase} was better on the validation split{attacked}"
+            return f"the linear probe: no epoch of the {last.phase} scored better on validation{attacked}"
         (best,) = (row for row in self.history if (row.phase, row.epoch) == (last.phase, self.best_epoch))
         mixed = f", averaged with {1 - self.share:.0%} of the linear probe" if self.share < 1 else ""
         return f"epoch {best.epoch} of the {best.phase} ({describe_validation(best)}){mixed}"

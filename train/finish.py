@@ -66,7 +66,8 @@ def finish_run(
     )
     write_evaluation(run.evaluation, test, splits.class_names)
     curves, confusion = run.figures / "training.png", run.figures / "confusion.png"
-    draw_training_curves(curves, history)
+    epochs = trained.epochs
+    draw_training_curves(curves, history, best_epoch=epochs.best_epoch, share=epochs.share, augmented=settings.augment)
     draw_confusion(confusion, test.confusion, splits.class_names)
     figures = (("Loss and top-1 over the epochs", curves), ("Confusion matrix of the test split", confusion))
     write_model_card(run.model_card, manifest, settings=settings, epochs=history, evaluation=test, figures=figures)

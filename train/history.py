@@ -23,11 +23,11 @@ class Epoch:
     Attributes:
         phase: ``PROBE``, ``FINE_TUNE`` or ``FULL``.
         epoch: from 1, within the phase. In the linear probe, one fit of the head with one penalty.
-        loss, top1: mean weighted cross-entropy and the fraction classified correctly, on the training split as the
-            phase trains on it: augmented, with smoothed labels, or attacked.
-        val_loss, val_top1: on the validation split, unchanged. In epochs over the photos, the loss is unweighted and
-            at the best temperature (see ``Evaluation.calibrated_loss``): epochs, and fine-tuning and the linear probe,
-            are compared by it.
+        loss, top1: mean cross-entropy without label smoothing, and the fraction classified correctly, on the training
+            photos as the phase trains on them: augmented or attacked.
+        val_loss, val_top1: the same on the validation split, unchanged. Both losses are weighted by class in the linear
+            probe and unweighted in epochs. There, the validation loss is at the best temperature (see
+            ``Evaluation.calibrated_loss``): epochs, and fine-tuning and the linear probe, are compared by it.
         seconds: wall time.
         val_robust_loss, val_robust_accuracy: the same on validation photos under attack; then epochs are compared by
             this loss. None outside of adversarial training.

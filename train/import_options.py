@@ -18,13 +18,14 @@ class ImportOptions:
 
     model: str | Path = option(
         REQUIRED,
-        "Instead of a run, a .keras or .h5 file made elsewhere; requires `data`. A new run directory is made for it.",
+        "A .keras or .h5 file made elsewhere, which is imported as a new run; requires `data`.",
         group=GROUP,
         default_text="none",
     )
     data: str | Path = option(
         REQUIRED,
-        "With `model`: a folder with one folder of photos per class, in the alphabetical order of the model's outputs.",
+        "With `model`: a folder with one subfolder of photos per class. Sorted by name, they must match the model's"
+        " outputs.",
         group=GROUP,
         default_text="none",
     )
@@ -40,4 +41,6 @@ class ImportOptions:
     seed: int = option(0, "Random seed of the splits.")
     skip_broken: bool = option(False, "Skip broken photos instead of stopping.")
     runs: str | Path = option(DEFAULT_RUNS, "The folder in which the run directory is made.")
-    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+    progress: Progress | None = option(
+        None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
+    )

@@ -15,7 +15,7 @@ from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import RESIZE_RULES
 from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 from tledge.core.options import takes
-from tledge.core.progress import Progress
+from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, create_run
 from tledge.train.data.dataset import read_dataset
 from tledge.train.import_options import ImportOptions
@@ -40,7 +40,7 @@ def import_model(options: ImportOptions) -> RunManifest:
         ModelError: the file cannot be used.
         TledgeError: the data or an option cannot be used. Nothing is left behind.
     """
-    progress = options.progress or Progress()
+    progress = progress_or_default(options.progress)
     require("keras", keras_backend(), "scipy", "matplotlib", extra="train", purpose="reading a Keras model")
     if options.resize not in RESIZE_RULES:
         raise UnknownNameError("resize rule", options.resize, RESIZE_RULES)
@@ -93,7 +93,7 @@ def _import(
     if may_be_guessing(found["test"], classes):
         progress.warn(
             f"the model classifies {found['test'].top1:.3f} of the test photos correctly, which is not significantly"
-            " better than guessing: if it expects other pixel values than 0 to 255, pass '0..1' or '-1..1' as"
+            " better than guessing; if it expects pixel values other than 0 to 255, pass '0..1' or '-1..1' as"
             " `input_range`",
         )
     write_evaluation(directory.evaluation, found["test"], splits.class_names)

@@ -13,7 +13,7 @@ from tledge.core.errors import OptionError, TrainingError
 from tledge.core.extras import keras_backend, require
 from tledge.core.manifest import DataRecord, RunManifest
 from tledge.core.options import given_options, takes
-from tledge.core.progress import Progress
+from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
 from tledge.core.splits import SPLITS
 from tledge.train.data import digits
@@ -44,7 +44,7 @@ def train(options: TrainOptions) -> RunManifest:
         TledgeError: an option, the data or the weights cannot be used, or the loss is not a number. A run that can be
             resumed is kept; of any other nothing is left behind.
     """
-    progress = options.progress or Progress()
+    progress = progress_or_default(options.progress)
     if options.resume:
         return _resume(options, progress)
     if options.run is not None:

@@ -62,8 +62,8 @@ class RunOptions:
 
     data: str | Path | None = option(
         None,
-        "A folder with one folder of photos per class, or with train/, val/ and test/ folders of that form, or in the"
-        " layout of Oxford-IIIT Pet; or tfds:NAME for a data set of tensorflow-datasets.",
+        "A folder with one subfolder of photos per class, optionally below train/, val/ and test/; a folder in the"
+        " layout of Oxford-IIIT Pet; or tfds:NAME, a tensorflow-datasets data set.",
         group="Data",
         default_text="built-in handwritten digits",
     )
@@ -169,7 +169,7 @@ class RunOptions:
     weight_decay: float = option(1e-4, "Weight decay of AdamW.", group="Training", allowed=Limits(least=0, most=1))
     label_smoothing: float | None = option(
         None,
-        "Fraction of each label that is spread evenly over all classes.",
+        "Fraction of each label to spread evenly over all classes.",
         group="Training",
         default_text=f"{FINE_TUNING.label_smoothing:g} when fine-tuning; else 0",
         allowed=Limits(least=0, most=0.9),
@@ -182,7 +182,7 @@ class RunOptions:
     )
     augment: bool = option(True, "Augment training photos at random.", group="Augmentation")
     flip: bool | None = option(
-        None, "Mirror every second photo.", group="Augmentation", default_text="on; off for the digits"
+        None, "Mirror half of the photos, at random.", group="Augmentation", default_text="on; off for the digits"
     )
     crop: float | None = option(
         None,
@@ -214,6 +214,14 @@ class RunOptions:
         None, "ADDRESS:PORT of host 0.", group="Hardware", default_text="none: a single host"
     )
     tensorboard: bool = option(False, "Also write logs for TensorBoard.", group="Output")
+    license: str | None = option(
+        None, "License of the model, for its model card: an identifier such as apache-2.0.", group="Output"
+    )
+    dataset_name: str | None = option(
+        None,
+        "Name of the data set, for the model card, such as its Hugging Face name microsoft/cats_vs_dogs.",
+        group="Output",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -228,7 +236,9 @@ class TrainOptions(RunOptions):
         None, "The run to resume, with `resume`.", group="Output", default_text="the newest interrupted run"
     )
     runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Output")
-    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+    progress: Progress | None = option(
+        None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
+    )
 
 
 def check_resume(given: Collection[str]) -> None:

@@ -125,18 +125,18 @@ def _check_adversarial(settings: Settings) -> None:
         return
     if eps not in range(1, LARGEST_EPS + 1):
         raise OptionError(
-            f"`adversarial` must be a whole number from 1 to {LARGEST_EPS}, the largest change of a pixel value of 0 to"
-            f" 255; received {eps}"
+            f"`adversarial` must be a whole number from 1 to {LARGEST_EPS}, the largest change in a pixel value of 0"
+            f" to 255; received {eps}"
         )
     if not settings.fine_tune:
         raise OptionError(
-            "`adversarial` is a way of fine-tuning: it needs pretrained weights (`weights='imagenet'` or a file) and no"
+            "`adversarial` fine-tunes a pretrained model: pass `weights='imagenet'` or a file, and leave out"
             " `fine_tune=False`"
         )
     if settings.precision != "float32":
         raise OptionError(
-            f"`adversarial` needs `precision='float32'`; received {settings.precision}, in which changes of {eps}/255"
-            " are lost"
+            f"`adversarial` needs `precision='float32'`; received {settings.precision}, which is too coarse for changes"
+            f" of {eps}/255"
         )
     if settings.hosts > 1:
         raise OptionError(
@@ -154,6 +154,6 @@ def _check_devices(settings: Settings) -> None:
     shares = settings.hosts * (settings.devices or 1)
     if settings.batch_size % shares:
         raise OptionError(
-            f"`batch_size={settings.batch_size}` cannot be shared by {settings.hosts} hosts x"
+            f"`batch_size={settings.batch_size}` cannot be divided among {settings.hosts} hosts x"
             f" {settings.devices or 1} devices: choose a multiple of {shares}"
         )

@@ -55,7 +55,10 @@ def build_trainable_model(settings: Settings, model: Any, steps: int) -> Any:
     trainable.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
+        metrics=[
+            keras.metrics.CategoricalAccuracy(name="top1"),
+            keras.metrics.CategoricalCrossentropy(from_logits=True, name="plain_loss"),  # as the validation loss is
+        ],
         jit_compile=should_jit_compile(),
     )
     trainable.optimizer.build(trainable.trainable_variables)  # within the first step, TensorFlow would trace it twice

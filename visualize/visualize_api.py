@@ -12,7 +12,7 @@ from tledge.core import atomic
 from tledge.core.errors import DataError, ModelError, OptionError
 from tledge.core.extras import require
 from tledge.core.options import as_tuple, takes
-from tledge.core.progress import Progress
+from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import find_run
 from tledge.visualize.kind import KINDS, Kind
 from tledge.visualize.page import write_page
@@ -74,7 +74,7 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
     Raises:
         TledgeError: no such kind, or an option that a kind or the model cannot take.
     """
-    progress = options.progress or Progress()
+    progress = progress_or_default(options.progress)
     named = as_tuple(options.kinds)
     chosen = _choose(named, options.given())
     require("jinja2", extra="train", purpose="visualize.html")

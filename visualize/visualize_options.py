@@ -149,4 +149,6 @@ class VisualizeOptions(KindOptions, _Kinds):
     output: str | Path | None = option(
         None, "The folder to write to.", group="Output", default_text="visualize/ in the run, or visualize-BACKBONE"
     )
-    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+    progress: Progress | None = option(
+        None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
+    )

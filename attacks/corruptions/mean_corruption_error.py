@@ -42,7 +42,7 @@ def mean_corruption_error(
     """
     if not errors or set(errors) != set(reference):
         raise MeasurementError(
-            "a mean corruption error compares the same corruptions; received "
+            "both models must be tested on the same corruptions; received "
             f"{', '.join(sorted(errors)) or 'none'} and {', '.join(sorted(reference)) or 'none'}"
         )
     ratios: dict[str, float] = {}
@@ -51,8 +51,7 @@ def mean_corruption_error(
         others = reference[name]
         if len(rates) != len(others) or not len(rates):
             raise MeasurementError(
-                "a mean corruption error compares the same severities; "
-                f"received {len(rates)} and {len(others)} of {name}"
+                f"both models must be tested at the same severities; received {len(rates)} and {len(others)} of {name}"
             )
         for rate in (*rates, *others):
             if not 0 <= rate <= 1:  # also false for NaN

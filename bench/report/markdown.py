@@ -11,7 +11,9 @@ from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core import atomic
+from tledge.core.card_section import replace_section
 from tledge.core.number_text import flag_text
+from tledge.core.run_directory import RunDirectory
 
 
 def write_markdown(data: StoredResults, path: Path) -> None:
@@ -21,20 +23,44 @@ def write_markdown(data: StoredResults, path: Path) -> None:
 
 def markdown(data: StoredResults) -> str:
     """Returns the report in GitHub's Markdown."""
-    flags = sorted({flag for row in data.rows for flag in row.flags})
     parts = [
         f"# Benchmark of {_plain(data.title)}",
-        "\n".join(f"- {_plain(sentence)}" for sentence in conclude(data)),
-        _table(data),
-        "\\* best of its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
+        _figures(data),
         _skipped(data),
         _machines(data),
         _board(data),
         "To repeat it, from the folder of this file, on the machine that measured: `tledge bench --repeat"
         " results.jsonl`",
-        "\n".join(f"[^{flag}]: {_plain(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in flags),
+        _footnotes(data),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_card_section(data: StoredResults, run: RunDirectory, folder: Path) -> None:
+    """Writes the main figures into the model card of a run; those of another machine get a section of their own.
+
+    Args:
+        folder: of the results, in the run directory.
+    """
+    on = data.known_settings.on
+    report = f"{folder.name}/report.md"
+    parts = [_figures(data), _machines(data), f"Full report: [{report}]({report})", _footnotes(data)]
+    heading = f"Benchmark on {on}" if on else "Benchmark"
+    replace_section(run.model_card, heading, "\n\n".join(part for part in parts if part))
+
+
+def _figures(data: StoredResults) -> str:
+    parts = [
+        "\n".join(f"- {_plain(sentence)}" for sentence in conclude(data)),
+        _table(data),
+        "\\* best of its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _footnotes(data: StoredResults) -> str:
+    flags = sorted({flag for row in data.rows for flag in row.flags})
+    return "\n".join(f"[^{flag}]: {_plain(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in flags)
 
 
 def _table(data: StoredResults) -> str:

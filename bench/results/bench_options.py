@@ -194,7 +194,9 @@ class BenchOptions(MeasurementOptions, AttackOptions):
         default_text="your own",
     )
     runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Models")
-    progress: Progress | None = option(None, "Receives progress, notes and warnings.")
+    progress: Progress | None = option(
+        None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

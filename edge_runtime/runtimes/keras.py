@@ -92,7 +92,7 @@ def _why_no_gpu() -> str:
         gpus = keras.distribution.list_devices("gpu")
     except RuntimeError:  # JAX raises where it has no GPU backend
         gpus = []
-    return "" if gpus else f"{keras_backend()} sees no GPU (pip install 'tledge[cuda]')"
+    return "" if gpus else f"{keras_backend()} finds no GPU (pip install 'tledge[cuda]')"
 
 
 RUNTIME = Keras()

@@ -59,8 +59,8 @@ class OnnxRuntimeSession(Session):
         self.provider = session.get_providers()[0]
         if self.provider != provider:  # it falls back to the CPU without an error
             raise TargetError(
-                f"target '{target}' is not on this machine: instead of {provider}, ONNX Runtime uses"
-                f" {self.provider}: check the GPU driver and the libraries of CUDA, cuDNN and TensorRT"
+                f"target '{target}' is not on this machine: ONNX Runtime fell back from {provider} to"
+                f" {self.provider}; check the GPU driver and the libraries of CUDA, cuDNN and TensorRT"
             )
         self.image = only_tensor("input", [_spec(item, model) for item in session.get_inputs()], model)
         self.output = only_tensor("output", [_spec(item, model) for item in session.get_outputs()], model)

@@ -202,7 +202,7 @@ class PicameraCapture:
 
         cameras = Picamera2.global_camera_info()
         if number >= len(cameras):
-            raise SourceError(f"no camera {number}: picamera2 sees {len(cameras)}; check the ribbon cable")
+            raise SourceError(f"no camera {number}: picamera2 found {len(cameras)}; check the ribbon cable")
         self._camera = Picamera2(number)
         try:
             self._camera.configure(

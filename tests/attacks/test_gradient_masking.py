@@ -128,22 +128,22 @@ def test_honest_outcomes_are_not_flagged() -> None:
         (
             outcome("square", 0.2, eps=1, steps=1000, white_box=False),
             "black_box_beats_white_box",
-            "square (linf 1/255, 1000 steps) left 20.0%, pgd (linf 1/255, 20 steps) left 30.0%",
+            "20.0% correct after square (linf 1/255, 1000 steps), 30.0% correct after pgd (linf 1/255, 20 steps)",
         ),
         (
             outcome("pgd", 0.4, eps=1, steps=100),
             "more_steps_not_stronger",
-            "pgd (linf 1/255, 20 steps) left 30.0%, pgd (linf 1/255, 100 steps) left 40.0%",
+            "30.0% correct after pgd (linf 1/255, 20 steps), 40.0% correct after pgd (linf 1/255, 100 steps)",
         ),
         (
             outcome("pgd", 0.1, eps=8),
             "larger_eps_not_stronger",
-            "pgd (linf 4/255, 20 steps) left 5.0%, pgd (linf 8/255, 20 steps) left 10.0%",
+            "5.0% correct after pgd (linf 4/255, 20 steps), 10.0% correct after pgd (linf 8/255, 20 steps)",
         ),
         (
             outcome("apgd", 0.01, eps=128),
             "unbounded_eps_not_fatal",
-            "apgd (linf 128/255, 20 steps) left 1.0%",
+            "1.0% correct after apgd (linf 128/255, 20 steps)",
         ),
     ],
 )

@@ -72,15 +72,15 @@ def test_boxes_are_compared_within_a_ball_and_by_their_best() -> None:
     assert signs == [
         MaskingSign(
             "black_box_beats_white_box",
-            "other (linf 8/255, 200 steps) left 25.0%, pgd (linf 8/255, 20 steps) left 30.0%",
+            "25.0% correct after other (linf 8/255, 200 steps), 30.0% correct after pgd (linf 8/255, 20 steps)",
         )
     ]
     assert list(check_boxes([*white, summary(0.0, eps=4.0, **SQUARE), summary(0.0, norm="l1", **SQUARE)])) == []
     assert list(check_boxes(black)) == []
     two = [*white, summary(0.1, eps=16.0, **SQUARE), summary(0.1, **SQUARE)]
     assert [sign.sentence.split(")")[0] for sign in check_boxes(two)] == [
-        "square (linf 8/255, 200 steps",
-        "square (linf 16/255, 200 steps",
+        "10.0% correct after square (linf 8/255, 200 steps",
+        "10.0% correct after square (linf 16/255, 200 steps",
     ]
 
 
@@ -105,7 +105,7 @@ def test_more_steps_must_not_do_worse(fewer: float, more: float, changed: Any, f
     pair = [summary(more, **{"steps": 50, **changed}), summary(fewer)]
     assert names(check_steps(pair)) == ["more_steps_not_stronger"] * found
     assert [sign.sentence for sign in check_steps(pair)] == [
-        f"pgd (linf 8/255, 20 steps) left {fewer:.1%}, pgd (linf 8/255, 50 steps) left {more:.1%}"
+        f"{fewer:.1%} correct after pgd (linf 8/255, 20 steps), {more:.1%} correct after pgd (linf 8/255, 50 steps)"
     ] * found
 
 
@@ -250,5 +250,5 @@ def test_photos_that_nothing_changes_are_counted() -> None:
 
     (sign,) = probe(stubborn, PHOTOS, LABELS)
     assert sign == MaskingSign(
-        "unbounded_eps_not_fatal", "square with 200 queries (linf 128/255) left 8 of 8 photos correct"
+        "unbounded_eps_not_fatal", "8 of 8 photos correct after square with 200 queries (linf 128/255)"
     )

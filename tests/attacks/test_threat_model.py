@@ -20,7 +20,7 @@ ORIGINALS = RNG.integers(0, 256, (6, 20, 24, 3), np.uint8)
     [
         ("linf", 0, "1 or more"),
         ("linf", 0.5, "1 or more, .* received 0.5"),
-        ("linf", 1.5, "whole number from 1 to 255, .* received 1.5"),
+        ("linf", 1.5, "whole number of pixel values, from 1 to 255; received 1.5"),
         ("linf", 256, "whole number"),
         ("linf", float("nan"), "1 or more"),
         ("l2", 0.9, "1 or more"),
@@ -104,12 +104,12 @@ def test_errors_say_what_was_received() -> None:
     with pytest.raises(OptionError) as least:
         ThreatModel("l2", 0.75)
     assert str(least.value) == (
-        "eps must be 1 or more, in pixel values of 0 to 255: an 8-bit image holds no smaller change; received 0.75"
+        "eps must be 1 or more, in pixel values from 0 to 255: 8-bit images cannot hold smaller changes; received 0.75"
     )
     with pytest.raises(OptionError) as whole:
         ThreatModel("linf", 2.5)
     assert str(whole.value) == (
-        "eps in the norm linf must be a whole number from 1 to 255, in pixel values of an 8-bit image; received 2.5"
+        "eps in the norm linf must be a whole number of pixel values, from 1 to 255; received 2.5"
     )
 
 

@@ -98,6 +98,7 @@ def test_the_process_of_a_cell_holds_nothing_but_its_runtime(
 
 def test_rows_say_what_was_measured(run: RunDirectory) -> None:
     shutil.rmtree(run.bench)
+    run.model_card.write_text("# Card\n")
     record = bench(runs=run.path.parent, targets=["litert:cpu:1", "keras:cpu"], seconds=0.05, rounds=2)
     assert read_results(run.bench / "results.jsonl") == list(record.measurements)
     artifacts = {item.artifact for item in record.measurements}
@@ -128,6 +129,9 @@ def test_rows_say_what_was_measured(run: RunDirectory) -> None:
         assert environment["cpu"]
     report = record.folder.markdown.read_text()
     assert all(f"\n| {name}" in report for name in artifacts)
+    card = run.model_card.read_text()
+    assert card.startswith("# Card\n\n<!-- start: Benchmark -->\n## Benchmark\n")
+    assert all(f"\n| {name}" in card for name in artifacts)
 
 
 def test_a_cell_that_fails_is_recorded_and_the_others_are_kept(run: RunDirectory) -> None:
@@ -201,7 +205,7 @@ def test_changed_photos_and_models_are_refused(run: RunDirectory, tiny_artifacts
     photo = splits.paths(splits.test)[0]
     content = photo.read_bytes()
     photo.write_bytes(splits.paths(splits.train)[0].read_bytes())
-    with pytest.raises(RunError, match="is not the image that this run was split with"):
+    with pytest.raises(RunError, match="has changed since this run was trained"):
         bench(runs=run.path.parent)
     photo.unlink()
     with pytest.raises(RunError, match="an image of this run is missing"):

@@ -52,7 +52,7 @@ def test_json_holds_the_sidecar_and_where_it_is_from(model: Path) -> None:
 
 def test_without_a_terminal_one_error_names_all_that_is_missing(model: Path) -> None:
     done = tledge("adopt", "model.onnx", cwd=model.parent)
-    check_one_line_error(done, "does not declare how to use it", "--labels", "--input-range")
+    check_one_line_error(done, "does not say how to prepare its input or read its output", "--labels", "--input-range")
     assert not path_beside(model).exists()
 
 
@@ -123,5 +123,7 @@ def test_a_mean_in_other_units_than_the_range_is_refused(tmp_path: Path) -> None
     (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
     mixed = ("--input-range", "0..1", "--mean", "127.5", "--std", "127.5")
     done = tledge("adopt", "model.onnx", "--labels", "labels.txt", *mixed, cwd=tmp_path)
-    check_one_line_error(done, "pixels 0 to 255 become -1..-0.9922", "--mean and --std have the units of --input-range")
+    check_one_line_error(
+        done, "pixel values 0 to 255 map to -1..-0.9922", "give --mean and --std in the units of --input-range"
+    )
     assert not (tmp_path / "model.onnx.json").exists()

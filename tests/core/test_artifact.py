@@ -121,13 +121,16 @@ def test_every_field_of_a_sidecar_survives() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "schema version 2; this version reads 1"),
+        ({"schema_version": 2}, "schema version 2; this tledge reads version 1"),
         (
             {"class_names": None},
             "the sidecar in 'x.tflite': 'class_names': expected array, received null; export the model",
         ),
         ({"input_size": [1, 2, 3]}, "'input_size': expected array of length 2, received 3"),
-        ({"resize": "warp"}, "resize rule 'warp' is unknown \\(known: crop, stretch\\); a newer tledge may know it"),
+        (
+            {"resize": "warp"},
+            "resize rule 'warp' is unknown \\(known: crop, stretch\\); update tledge if a newer version wrote it",
+        ),
     ],
 )
 def test_a_garbled_sidecar_is_an_error(change: dict[str, Any], message: str) -> None:

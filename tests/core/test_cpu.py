@@ -69,8 +69,8 @@ def test_the_reason_names_the_remedy() -> None:
     assert cpu.CPUS == ("any", "x86", "arm")
     assert Path("/proc/cpuinfo") == cpu.CPUINFO
     on_x86 = cpu.mismatch_on("arm", "x86_64", ["avx2"])
-    assert "saturate on this x86 CPU, which has no VNNI" in on_x86
+    assert "This x86 CPU has no VNNI, so 8-bit products saturate" in on_x86
     assert on_x86.endswith("`export(cpu='any')`")
     on_arm = cpu.mismatch_on("x86", "aarch64", [])
-    assert "exported for x86, but this CPU is aarch64" in on_arm
+    assert "exported for x86, and its predictions were not checked on this CPU (aarch64)" in on_arm
     assert on_arm.endswith("`export(cpu='any')` or `export(cpu='arm')`")

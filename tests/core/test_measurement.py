@@ -41,7 +41,7 @@ def test_results_survive_and_say_their_unit(tmp_path: Path) -> None:
     [
         ("", "are empty"),
         ("hello\n", "results.jsonl:1': not valid JSON"),
-        ('{"metric": "top1"}\n', "results.jsonl:1': it has no schema version; this version reads 1"),
+        ('{"metric": "top1"}\n', "results.jsonl:1': it has no schema version; this tledge reads version 1"),
         (json.dumps({**ONE.to_dict(), "schema_version": 7}), "schema version 7"),
         (json.dumps({**ONE.to_dict(), "metric": "speed"}), "metric 'speed' is unknown"),
     ],

@@ -82,7 +82,7 @@ def test_a_record_without_a_version_writes_none() -> None:
     assert Plain.from_dict({}, "x") == Plain()
 
 
-OTHER = "this version reads 3; use the tledge version that wrote it, or"
+OTHER = "this tledge reads version 3; use the tledge version that wrote it, or"
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,11 @@ OTHER = "this version reads 3; use the tledge version that wrote it, or"
         pytest.param({"classes": []}, "'classes': expected object, received array", id="list as a map"),
         pytest.param({"pairs": [["a", 1], ["b"]]}, "'pairs[1]': expected array of length 2, received 1", id="pair"),
         pytest.param({"interval": [0.5]}, "'interval': expected array of length 2, received 1", id="optional"),
-        pytest.param({"schema_version": 2}, f"schema version 2; {OTHER}", id="earlier version"),
-        pytest.param({"schema_version": 4}, f"schema version 4; {OTHER}", id="later version"),
-        pytest.param({"schema_version": None}, "it has no schema version; this version reads 3", id="no version"),
+        pytest.param({"schema_version": 2}, f"it has schema version 2; {OTHER}", id="earlier version"),
+        pytest.param({"schema_version": 4}, f"it has schema version 4; {OTHER}", id="later version"),
+        pytest.param(
+            {"schema_version": None}, "it has no schema version; this tledge reads version 3", id="no version"
+        ),
     ],
 )
 def test_a_wrong_field_is_named_with_its_path(change: dict[str, Any], reason: str) -> None:
@@ -126,7 +128,7 @@ def test_json_that_is_not_an_object_is_an_error(content: str, received: str) -> 
 def test_a_version_is_not_accepted_where_there_is_none() -> None:
     with pytest.raises(
         RunError,
-        match="schema version 1; this version reads records without one; use the tledge version that wrote it, or"
+        match="schema version 1; this tledge reads records without one; use the tledge version that wrote it, or"
         " create it",
     ):
         Plain.from_dict({"schema_version": 1}, "a.json")

@@ -78,7 +78,7 @@ def test_garbled_manifests_are_errors(tmp_path: Path, content: str) -> None:
 
 def test_manifests_of_another_version_are_errors(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({**dataclasses.asdict(MANIFEST), "schema_version": 9}))
-    with pytest.raises(RunError, match="schema version 9; this version reads 1"):
+    with pytest.raises(RunError, match="schema version 9; this tledge reads version 1"):
         RunManifest.load(tmp_path / "run.json")
 
 
@@ -118,3 +118,23 @@ def test_splits_whose_images_are_gone_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "photos").rmdir()
     with pytest.raises(RunError, match="the images of this run are missing: no folder"):
         Splits.load(tmp_path / "splits.json")
+
+
+def test_a_notebook_shows_the_figures_and_the_curves_of_a_run(tmp_path: Path) -> None:
+    metrics = {"test_top1": 0.9, "test_top1_low": 0.6, "test_top1_high": 0.98}
+    run = dataclasses.replace(MANIFEST, class_names=("<cat>", "dog"), metrics=metrics)
+    shown = run._repr_html_()
+    assert "Run</th><td>one</td>" in shown
+    assert "Data</th><td>photos: 3 photos (test 1)</td>" in shown
+    assert "Classes</th><td>2: &lt;cat&gt; and dog</td>" in shown
+    assert "Test top-1</th><td>0.900 (95% interval 0.600–0.980)</td>" in shown
+    assert "<img" not in shown
+    run.save(tmp_path / "run.json")
+    assert run._repr_html_() == shown, "no curves, as of an imported model"
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "training.png").write_bytes(b"curves")
+    picture = '<img src="data:image/png;base64,Y3VydmVz" alt="Training curves"'
+    assert picture in run._repr_html_()
+    loaded = RunManifest.load(tmp_path / "run.json")
+    assert loaded == run
+    assert loaded._repr_html_() == run._repr_html_()

@@ -53,7 +53,7 @@ def test_photos_that_changed_are_named(splits: Splits) -> None:
     for content in (b"another", b"b", b"c", b"d"):  # SHA-256 above and below the recorded one
         (splits.root / "validation.png").write_bytes(content)
         splits.check_unchanged(splits.train + splits.test)
-        with pytest.raises(RunError, match=r"validation.png' is not the image that this run was split with"):
+        with pytest.raises(RunError, match=r"validation.png' has changed since this run was trained"):
             splits.check_unchanged(every)
     (splits.root / "train.png").unlink()
     with pytest.raises(RunError, match=r"an image of this run is missing: '.*train.png'"):
@@ -65,7 +65,7 @@ def test_photos_that_changed_are_named(splits: Splits) -> None:
     [
         (
             {"schema_version": 2},
-            "schema version 2; this version reads 1; use the tledge version that wrote it, or train again",
+            "schema version 2; this tledge reads version 1; use the tledge version that wrote it, or train again",
         ),
         ({"test": [["a.png", "0", "ab"]]}, r"'test\[0\]\[1\]': expected int, received str; train again"),
         ({"train": [["a.png", 0]]}, r"'train\[0\]': expected array of length 3, received 2; train again"),

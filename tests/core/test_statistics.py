@@ -9,6 +9,7 @@ from tledge.core.statistics import (
     early_stopping_estimate,
     expected_calibration_error,
     percentile,
+    sample_size,
     wilson_interval,
 )
 
@@ -143,3 +144,10 @@ def test_too_few_queries_have_no_early_stopping_estimate() -> None:
     assert early_stopping_estimate(np.arange(64.0)) == 63
     assert early_stopping_estimate(np.arange(661.0), 99.0) is None
     assert early_stopping_estimate(np.arange(662.0), 99.0) == 661
+
+
+def test_the_sample_size_is_that_of_the_value_nearest_to_one_half() -> None:
+    assert sample_size((0.342, 1.0), 0.05) == 385  # the textbook's number for an unknown fraction
+    assert sample_size((0.9, 0.99), 0.05) == sample_size((0.01, 0.1), 0.05) == 139
+    assert sample_size((0.5, 1.0), Z95 / 8) == 16
+    assert sample_size((1.0, 1.0), 0.05) == 0

@@ -19,6 +19,7 @@ from tledge.export.export_record import (
     describe_artifact,
 )
 from tledge.export.format import call_converter
+from tledge.export.keras_parity import Parity
 
 pytestmark = pytest.mark.unit
 
@@ -75,6 +76,33 @@ def test_a_record_is_json_with_a_schema_version(tmp_path: Path) -> None:
             }
         ],
     }
+
+
+def test_a_notebook_shows_a_table_of_the_artifacts() -> None:
+    made = ExportedArtifact(
+        path=Path("artifacts/<int8>.tflite"),
+        format="tflite",
+        recipe="int8",
+        size=2_700_000,
+        sha256="ab",
+        kept=False,
+        parity=Parity(
+            split="validation",
+            images=40,
+            agreement=0.975,
+            agreement_interval=(0.87, 1.0),
+            largest_difference=1.0,
+            signal_to_noise=20.0,
+            top1=0.95,
+            keras_top1=0.975,
+            recall_change={},
+        ),
+    )
+    kept = replace(made, path=Path("float32.tflite"), kept=True, parity=None)
+    shown = ExportRecord(artifacts=(made, kept))._repr_html_()
+    assert "<th>Artifact</th><th>Size</th><th>Agreement with Keras</th><th>Validation top-1</th>" in shown
+    assert "&lt;int8&gt;.tflite</td><td>2.7 MB</td><td>0.975</td><td>0.950</td>" in shown
+    assert "float32.tflite</td><td>2.7 MB</td><td>–</td><td>–</td>" in shown
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -204,15 +204,15 @@ def test_all_layers_are_tried_before_it_fails(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ConversionError) as caught:
         search(maker, monkeypatch, ["int8"], 0.5)
     assert str(caught.value) == (
-        "no 8-bit tflite artifact loses at most 0.5 points of top-1 on 40 validation photos; the best loses 1.50:"
-        " allow more, or `export(quantize='float16')`"
+        "every 8-bit tflite artifact loses more than 0.5 points of top-1 on 40 validation photos; the best loses 1.50:"
+        " raise `max_drop`, or `export(quantize='float16')`"
     )
     assert maker.published == []
     assert [name for name, _ in maker.staged_files[-4:]] == ["sensitivity.tflite", *["int8-mixed.tflite"] * 3]
 
 
 def test_without_any_artifact_there_is_no_best_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConversionError, match=r"on 40 validation photos: allow more"):
+    with pytest.raises(ConversionError, match=r"on 40 validation photos: raise `max_drop`"):
         search(StubMaker(tmp_path, {}), monkeypatch, ["int8"], 0.5)
 
 

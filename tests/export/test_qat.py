@@ -254,7 +254,7 @@ def test_bad_options_and_changed_photos_start_nothing(model: Any, tmp_path: Path
     with pytest.raises(OptionError, match="a learning rate above 0 and below 1; received 3"):
         train(splits, learning_rate=3.0)
     splits.paths(splits.validation)[0].write_bytes(b"other")
-    with pytest.raises(RunError, match="is not the image that this run was split with"):
+    with pytest.raises(RunError, match="has changed since this run was trained"):
         train(splits)
 
 

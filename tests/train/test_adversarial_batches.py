@@ -122,12 +122,13 @@ def test_the_record_tells_the_radius_and_what_it_stands_up_to(ordinary: RunDirec
     assert robust == attacked.top1
     card = hardened.model_card.read_text()
     assert (
-        f"around eps {EPS}/255 (L-infinity); validation accuracy under a short attack of that eps: {robust:.3f}" in card
+        f"around eps {EPS}/255 (L-infinity); validation accuracy under a short attack with that eps: {robust:.3f}"
+        in card
     )
-    assert "Its robustness to attacks was not measured" not in card
+    assert "Training did not measure its robustness to attacks" not in card
     assert "validation_robust_accuracy" not in ordinary.manifest().metrics
     assert ordinary.manifest().config["adversarial"] is None
-    assert "Its robustness to attacks was not measured" in ordinary.model_card.read_text()
+    assert "Training did not measure its robustness to attacks" in ordinary.model_card.read_text()
 
 
 def test_epochs_are_compared_under_attack(ordinary: RunDirectory, hardened: RunDirectory) -> None:
@@ -254,8 +255,8 @@ def test_what_is_not_asked_for_suits_adversarial_training(options: dict[str, Any
         ({"adversarial": -1}, "`adversarial` must be a whole number from 1 to 16, .*; received -1"),
         ({"adversarial": 17}, "`adversarial` must be a whole number from 1 to 16, .*; received 17"),
         ({"adversarial": 0.5}, "`adversarial` must be a whole number from 1 to 16, .*; received 0.5"),
-        ({"fine_tune": False}, "`adversarial` is a way of fine-tuning: .* no `fine_tune=False`"),
-        ({"weights": "none"}, "`adversarial` is a way of fine-tuning: it needs pretrained weights"),
+        ({"fine_tune": False}, "`adversarial` fine-tunes a pretrained model: .* leave out `fine_tune=False`"),
+        ({"weights": "none"}, "`adversarial` fine-tunes a pretrained model: pass `weights='imagenet'`"),
         ({"precision": "mixed_bfloat16"}, "`adversarial` needs `precision='float32'`; received mixed_bfloat16"),
         ({"hosts": 2, "coordinator": "127.0.0.1:1"}, "`adversarial` trains on one host, .*; received `hosts=2`"),
     ],

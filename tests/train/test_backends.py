@@ -162,5 +162,5 @@ def test_more_devices_than_there_are_is_said(photos: Path, weights: Path, tmp_pa
     from tledge.core.errors import OptionError
     from tledge.train.backend import Devices
 
-    with pytest.raises(OptionError, match="`devices=99`: this machine has 1"):
+    with pytest.raises(OptionError, match="`devices=99` is too many: this machine has 1"):
         Devices(99)

@@ -147,6 +147,15 @@ def test_scores_are_calibrated_on_the_validation_split(options: dict[str, Any], 
         assert smoothed.metrics["temperature"] < 1, "smoothed labels make a model less sure than it is right"
 
 
+def test_the_training_loss_is_without_label_smoothing_as_the_validation_loss_is(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    train(**{**options, "label_smoothing": 0.9}, runs=tmp_path)
+    losses = [float(row["loss"]) for row in rows_of(tmp_path / "latest" / "history.csv") if row["phase"] == "fine-tune"]
+    # The smoothed loss is above 0.68 for any logits: the entropy of 0.55 and 0.45.
+    assert min(losses) < 0.65
+
+
 def test_the_run_leaves_its_papers(tuned: RunDirectory) -> None:
     from PIL import Image
 
@@ -170,7 +179,7 @@ def test_the_run_leaves_its_papers(tuned: RunDirectory) -> None:
         f"**Test top-1 {manifest.metrics['test_top1']:.3f}**",
         manifest.data.fingerprint,
         manifest.model_sha256,
-        "mobilenet at width 0.25 at 32 px",
+        "mobilenet at width 0.25; input: 32 px",
         "linear probe: ",
         "fine-tune: from stage 4 on, batch norms in inference mode",
         "Fewer than 30 test photos of `across`, `upright`",

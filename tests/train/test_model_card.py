@@ -17,6 +17,7 @@ pytestmark = pytest.mark.unit
 SETTINGS = {
     **{"backbone": "mobilenet", "alpha": 1.0, "image_size": 32, "resize": "crop", "precision": "float32", "seed": 5},
     **{"fine_tune_from": "3", "learning_rate": 0.001, "batch_size": 8, "label_smoothing": 0.1, "adversarial": None},
+    **{"weights": "imagenet", "pretrained": True, "license": None, "dataset_name": None},
     **{"augment": True, "flip": True, "crop": 0.7, "rotation": 10.0, "colour": 0.2, "class_weights": True},
 }
 
@@ -32,6 +33,7 @@ def card(
     images: dict[str, int] | None = None,
     metrics: dict[str, float] | None = None,
     epochs: list[Epoch] | None = None,
+    source: str = "imagenet",
     data: dict[str, Any] | None = None,
     **settings: Any,
 ) -> str:
@@ -45,18 +47,28 @@ def card(
         name="run",
         created="",
         backbone="mobilenet",
-        weights=WeightsRecord(source="imagenet", sha256="w" * 64),
+        weights=WeightsRecord(source=source, sha256="w" * 64),
         class_names=names,
         input_size=(32, 32),
         resize="crop",
         seed=5,
         config={},
         data=DataRecord(
-            source="photos", fingerprint="f" * 64, images=images or dict.fromkeys(names, 90), splits={}, **(data or {})
+            source="/home/me/photos",
+            fingerprint="f" * 64,
+            images=images or dict.fromkeys(names, 90),
+            splits={},
+            **(data or {}),
         ),
         device="TensorFlow on CPU",
         versions={"keras": "3", "numpy": "2"},
-        metrics={"best_epoch": 2.0, "best_epoch_share": 1.0, "probe_validation_top1": 0.875, **(metrics or {})},
+        metrics={
+            "test_top1": 0.96254,
+            "best_epoch": 2.0,
+            "best_epoch_share": 1.0,
+            "probe_validation_top1": 0.875,
+            **(metrics or {}),
+        },
         model_sha256="m" * 64,
     )
     changed: Any = SimpleNamespace(**{**SETTINGS, **settings})
@@ -73,8 +85,8 @@ def card(
 
 def test_the_figures_and_the_table(tmp_path: Path) -> None:
     text = card(tmp_path, photos=[40, 10])
-    assert "A classifier of photos into `class 0`, `class 1`: mobilenet at 32 px." in text
-    assert "mobilenet at width 0.5 at 32 px" in card(tmp_path, alpha=0.5)
+    assert "An image classifier for the classes `class 0`, `class 1`. Backbone: mobilenet; input: 32 px." in text
+    assert "mobilenet at width 0.5; input: 32 px" in card(tmp_path, alpha=0.5)
     assert "**Test top-1 0.960** (95% interval 0.865 to 0.989, 50 photos that were not used in training)" in text
     assert "![Curves](figures/a.png)" in text
     table = [line for line in text.splitlines() if line.startswith("| class ")][1:]
@@ -82,6 +94,66 @@ def test_the_figures_and_the_table(tmp_path: Path) -> None:
         "| class 1 | 10 | 0.900 | 0.900 | class 0 (1) |",
         "| class 0 | 40 | 0.975 | 0.975 | class 1 (1) |",
     ], "the lowest recall first"
+
+
+def header(text: str) -> Any:
+    """The YAML header, read by PyYAML."""
+    yaml = pytest.importorskip("yaml")
+    _, found, _ = text.split("---\n", 2)
+    return yaml.safe_load(found)
+
+
+def test_the_header_is_that_of_hugging_face(tmp_path: Path) -> None:
+    given = header(card(tmp_path, license="apache-2.0", dataset_name='me/my "cats": 2'))
+    assert given == {
+        "license": "apache-2.0",
+        "datasets": ['me/my "cats": 2'],
+        "library_name": "keras",
+        "pipeline_tag": "image-classification",
+        "tags": ["mobilenet", "transfer-learning"],
+        "metrics": ["accuracy"],
+        "model-index": [
+            {
+                "name": "run",
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": {"name": 'me/my "cats": 2', "type": 'me/my "cats": 2', "split": "test"},
+                        "metrics": [{"type": "accuracy", "name": "Test top-1", "value": 0.9625}],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def test_what_the_header_does_not_know_is_a_comment(tmp_path: Path) -> None:
+    text = card(tmp_path)
+    assert text.startswith("---\n# license: not given; pass `license` to train(), such as 'apache-2.0'\n")
+    assert "\n# datasets: not given; pass `dataset_name` to train()\n" in text
+    assert "\n# base_model: no Hugging Face model; keras.applications.MobileNet with ImageNet weights\n" in text
+    assert not header(text).keys() & {"license", "datasets", "base_model"}
+    assert header(text)["model-index"][0]["results"][0]["dataset"]["name"] == "photos"
+    text = card(tmp_path, weights="none", pretrained=False)
+    assert "\n# base_model: no Hugging Face model; trained from random weights\n" in text
+    assert header(text)["tags"] == ["mobilenet"]
+
+
+def test_no_path_of_this_machine_is_in_the_card(tmp_path: Path) -> None:
+    text = card(tmp_path, weights="/home/me/w.h5", source="/home/me/w.h5")
+    assert "/home" not in text
+    assert "`photos`: 180 photos of 2 classes" in text
+    assert "initial weights: w.h5 (SHA-256 `www" in text
+    assert 'keras.applications.MobileNet with weights "w.h5"' in text
+
+
+def test_a_small_test_split_gets_advice(tmp_path: Path) -> None:
+    # None of 2 is right: the interval has 0.5 in it, which needs 1.96² · 0.25 / 0.05² = 384.1 photos.
+    advice = "**Too few test photos.** With 2, the 95% interval of the accuracy is 0% to 66%. About 385 test photos"
+    assert advice in card(tmp_path, photos=[1, 1])
+    # Half the interval of 28 of 30 is 9.7 points, that of 27 of 29 is 10.03.
+    assert "Too few" not in card(tmp_path, photos=[15, 15])
+    assert "With 29, the 95% interval of the accuracy is 78% to 98%. About 264 test" in card(tmp_path, photos=[15, 14])
 
 
 def test_at_most_forty_classes_have_a_row(tmp_path: Path) -> None:
@@ -95,15 +167,15 @@ def test_at_most_forty_classes_have_a_row(tmp_path: Path) -> None:
 
 def test_few_test_photos_are_a_limit(tmp_path: Path) -> None:
     assert "Fewer than 30 test photos" not in card(tmp_path, photos=[30, 30])
-    assert "Fewer than 30 test photos of `class 1`: the figures of" in card(tmp_path, photos=[30, 29])
+    assert "Fewer than 30 test photos of `class 1`: their figures are" in card(tmp_path, photos=[30, 29])
 
 
 def test_unbalanced_classes_are_a_limit(tmp_path: Path) -> None:
     assert "unbalanced" not in card(tmp_path, images={"a": 100, "b": 300})
     weighed = card(tmp_path, images={"a": 100, "b": 301})
-    assert "Classes are unbalanced (100 to 301 photos); rare ones weigh more in training." in weighed
+    assert "Classes are unbalanced (100 to 301 photos); rare ones are weighted more in training." in weighed
     plain = card(tmp_path, images={"a": 100, "b": 301}, class_weights=False)
-    assert "rare ones do not weigh more in training" in plain
+    assert "rare ones are not weighted more in training" in plain
 
 
 @pytest.mark.parametrize(
@@ -137,19 +209,27 @@ def test_full_training_has_no_probe(tmp_path: Path) -> None:
 
 
 def test_the_augmentation_is_described(tmp_path: Path) -> None:
-    what = "cropped to 70% of a side or more, rotated by up to 10 degrees, brightness, contrast and saturation changed"
-    assert f"augmentation: mirrored, {what} by up to 20%" in card(tmp_path)
+    what = (
+        "cropped to 70% of each side or more, rotated by up to 10 degrees, brightness, contrast and saturation changed"
+    )
+    assert f"augmentation: mirrored at random, {what} by up to 20%" in card(tmp_path)
     assert f"augmentation: {what}" in card(tmp_path, flip=False)
+    assert "augmentation: cropped to 90% of each side or more\n" in card(
+        tmp_path, flip=False, crop=0.9, rotation=0.0, colour=0.0
+    )
+    assert "augmentation: none\n" in card(tmp_path, flip=False, crop=1.0, rotation=0.0, colour=0.0)
 
 
 def test_robustness_is_reported_where_it_was_trained(tmp_path: Path) -> None:
-    assert "Its robustness to attacks was not measured" in card(tmp_path)
+    assert "Training did not measure its robustness to attacks" in card(tmp_path)
     name = "validation_robust_accuracy"
     metrics = {name: 0.5, f"{name}_low": 0.4, f"{name}_high": 0.6, "best_epoch": 0.0, "best_epoch_share": 0.0}
     text = card(tmp_path, adversarial=4, metrics=metrics)
-    assert "around eps 4/255 (L-infinity); validation accuracy under a short attack of that eps: 0.500 (95% int" in text
+    assert (
+        "around eps 4/255 (L-infinity); validation accuracy under a short attack with that eps: 0.500 (95% int" in text
+    )
     assert "the linear probe was better under attack and is kept" in text
-    assert "A longer attack than the one above succeeds more often" in text
+    assert "Longer attacks than the one above succeed more often" in text
 
 
 def test_photos_that_were_left_out_are_named(tmp_path: Path) -> None:

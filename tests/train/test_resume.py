@@ -131,6 +131,6 @@ def test_photos_that_changed_meanwhile_stop_it(photos: Path, tmp_path: Path, mon
             train(data=copied, weights="none", backbone="mobilenet", alpha=0.25, image_size=32, runs=tmp_path / "runs")
     os.utime(copied / "across" / "000.jpg")
     (copied / "across" / "000.jpg").write_bytes((copied / "across" / "001.jpg").read_bytes())
-    with pytest.raises(RunError, match=r"000.jpg' is not the image that this run was split with"):
+    with pytest.raises(RunError, match=r"000.jpg' has changed since this run was trained"):
         train(resume=True, runs=tmp_path / "runs")
     assert list((tmp_path / "runs").iterdir()), "the run is still there"

@@ -123,7 +123,7 @@ def test_bad_options_leave_nothing_behind(photos: Path, tmp_path: Path) -> None:
         ({"fine_tune": True, "weights": "none"}, "`fine_tune=True` needs pretrained weights"),
         ({"fine_tune_from": "6"}, "has no stage 6; `fine_tune_from` takes 1 to 5"),
         ({"devices": 0}, "`devices` must be 1 or more"),
-        ({"batch_size": 30, "devices": 4}, "cannot be shared by 1 hosts x 4 devices: choose a multiple of 4"),
+        ({"batch_size": 30, "devices": 4}, "cannot be divided among 1 hosts x 4 devices: choose a multiple of 4"),
         ({"hosts": 2}, "several hosts need both `hosts=COUNT` and `coordinator="),
         ({"host": 1}, "`host` must be between 0 and 0; received 1"),
     ]

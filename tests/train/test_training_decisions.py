@@ -14,8 +14,9 @@ from tledge.train.data.augmentation import UNCHANGED
 from tledge.train.data.dataset import find_contradicted, group_photos
 from tledge.train.data.training_batches import TrainingBatches, check_shares, compute_class_weights
 from tledge.train.evaluation import Evaluation
-from tledge.train.history import FINE_TUNE, PROBE, Epoch, describe_validation, probe_top1, sparkline
+from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch, describe_validation, probe_top1, sparkline
 from tledge.train.imported_model import may_be_guessing
+from tledge.train.report.training_plots import kept_epochs
 from tledge.train.step_schedules import ramp_factor, scale_radius, warm_up_steps
 
 pytestmark = pytest.mark.unit
@@ -121,6 +122,17 @@ def test_chance_depends_on_the_number_of_classes() -> None:
     evaluation = Evaluation(np.eye(4)[[0] * 5 + [1] * 5], np.zeros(10, np.intp))  # 0.5, interval 0.24 to 0.76
     assert may_be_guessing(evaluation, 4)
     assert not may_be_guessing(evaluation, 5)
+
+
+def test_the_curves_mark_the_weights_that_are_kept() -> None:
+    probe = [Epoch(PROBE, number, 1, 1, loss, 0.9, 1) for number, loss in enumerate((0.5, 0.3, 0.4), start=1)]
+    tuned = [Epoch(FINE_TUNE, number, 1, 1, 0.2, 0.9, 1) for number in (1, 2)]
+    assert kept_epochs(PROBE, probe, best_epoch=0, share=0.0) == {2: "kept"}
+    assert kept_epochs(FINE_TUNE, tuned, best_epoch=0, share=0.0) == {}
+    assert kept_epochs(PROBE, probe, best_epoch=2, share=0.25) == {2: "best"}
+    mixed = kept_epochs(FINE_TUNE, tuned, best_epoch=2, share=0.25)
+    assert mixed == {2: "kept: epoch 2 (25%) + linear probe (75%)"}
+    assert kept_epochs(FULL, tuned, best_epoch=1, share=1.0) == {1: "kept: epoch 1"}
 
 
 def test_the_accuracy_of_the_probe_is_that_of_its_lowest_loss() -> None:

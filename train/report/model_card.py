@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tledge.core import atomic
+from tledge.core.card_section import PLACE
 from tledge.core.manifest import RunManifest
+from tledge.core.statistics import sample_size
 from tledge.train.backbone import BACKBONES
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
+from tledge.train.report.card_header import card_header, data_name
 from tledge.train.train_settings import Settings
 
 MOST_LISTED = 40
@@ -21,6 +24,9 @@ MOST_LISTED = 40
 
 FEW = 30
 """Test photos of a class below which its figures are uncertain."""
+
+WIDE, NARROW = 0.1, 0.05
+"""Half the width of an interval of test top-1 above which the test split is too small, and the one to aim for."""
 
 UNBALANCED = 3
 """Ratio between the sizes of classes above which they count as unbalanced."""
@@ -43,15 +49,18 @@ def write_model_card(
     """
     low, high = evaluation.top1_interval
     sections = [
+        card_header(manifest, settings),
         f"# {manifest.name}",
-        f"A classifier of photos into {_listed(manifest.class_names)}: {settings.backbone}"
-        f"{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''} at {settings.image_size} px.",
+        f"An image classifier for the classes {_listed(manifest.class_names)}. Backbone: {settings.backbone}"
+        f"{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''}; input: {settings.image_size} px.",
         f"**Test top-1 {evaluation.top1:.3f}** (95% interval {low:.3f} to {high:.3f},"
         f" {len(evaluation.labels):,} photos that were not used in training). Calibration error"
         f" {evaluation.calibration_error:.3f}: the average difference between its scores and its accuracy.",
+        *_too_few(evaluation),
         *(f"![{text}]({picture.relative_to(path.parent).as_posix()})" for text, picture in figures),
         "## By class",
         _class_table(manifest, evaluation),
+        PLACE,
         "## Data",
         _bullets(_data(manifest)),
         "## Training",
@@ -63,6 +72,19 @@ def write_model_card(
         f"SHA-256 of `model.keras`: `{manifest.model_sha256}`",
     ]
     atomic.write_text(path, "\n\n".join(sections) + "\n")
+
+
+def _too_few(evaluation: Evaluation) -> list[str]:
+    """Returns what to do about a test split that is too small to mean much; empty for a larger one."""
+    low, high = evaluation.top1_interval
+    if high - low <= 2 * WIDE:
+        return []
+    photos, enough = len(evaluation.labels), sample_size((low, high), NARROW)
+    return [
+        f"> **Too few test photos.** With {photos:,}, the 95% interval of the accuracy is {low:.0%} to {high:.0%}."
+        f" About {enough:,} test photos would narrow it to ±{NARROW:.0%}: add photos, or train again with a larger"
+        " `test_fraction`."
+    ]
 
 
 def _class_table(manifest: RunManifest, evaluation: Evaluation) -> str:
@@ -84,9 +106,9 @@ def _data(manifest: RunManifest) -> list[str]:
     data = manifest.data
     splits = " · ".join(f"{split} {count:,}" for split, count in data.splits.items())
     facts = [
-        f"`{data.source}`: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
+        f"`{data_name(data.source)}`: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
         f"fingerprint `{data.fingerprint}`; `splits.json` lists the photos of each split",
-        f"near-duplicates: {data.near_duplicates:,}, each in the same split as the photo that it resembles",
+        f"near-duplicates: {data.near_duplicates:,}; each group is kept in one split",
     ]
     for names, reason in (
         (data.skipped, "cannot be read"),
@@ -101,7 +123,7 @@ def _data(manifest: RunManifest) -> list[str]:
 def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epoch]) -> list[str]:
     weights = manifest.weights
     facts = [
-        f"initial weights: {weights.source}{f' (SHA-256 `{weights.sha256}`)' if weights.sha256 else ''};"
+        f"initial weights: {Path(weights.source).name}{f' (SHA-256 `{weights.sha256}`)' if weights.sha256 else ''};"
         f" reference: {BACKBONES.load(settings.backbone).reference}",
         f"device: {manifest.device}; precision {settings.precision}; seed {settings.seed}",
     ]
@@ -130,9 +152,9 @@ def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epo
     if settings.adversarial is not None:
         robust, low, high = (manifest.metrics[f"validation_robust_accuracy{end}"] for end in ("", "_low", "_high"))
         facts.append(
-            f"adversarial training: each photo was attacked in each step, around eps {settings.adversarial}/255"
-            f" (L-infinity); validation accuracy under a short attack of that eps: {robust:.3f} (95% interval {low:.3f}"
-            f" to {high:.3f})"
+            f"adversarial training: every photo was attacked in every step, around eps {settings.adversarial}/255"
+            f" (L-infinity); validation accuracy under a short attack with that eps: {robust:.3f} (95% interval"
+            f" {low:.3f} to {high:.3f})"
         )
     return facts
 
@@ -140,30 +162,34 @@ def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epo
 def _augmentation(settings: Settings) -> str:
     if not settings.augment:
         return "none"
-    return (
-        f"{'mirrored, ' if settings.flip else ''}cropped to {settings.crop:.0%} of a side or more, rotated by up to"
-        f" {settings.rotation:g} degrees, brightness, contrast and saturation changed by up to {settings.colour:.0%}"
-    )
+    changes = {
+        "mirrored at random": settings.flip,
+        f"cropped to {settings.crop:.0%} of each side or more": settings.crop < 1,
+        f"rotated by up to {settings.rotation:g} degrees": settings.rotation,
+        f"brightness, contrast and saturation changed by up to {settings.colour:.0%}": settings.colour,
+    }
+    return ", ".join(text for text, used in changes.items() if used) or "none"
 
 
 def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation) -> list[str]:
     counts = evaluation.confusion.sum(axis=1)
     few = [name for label, name in enumerate(manifest.class_names) if counts[label] < FEW]
-    attacks = "A longer attack than the one above succeeds more often, and one with a larger eps far more often"
+    attacks = "Longer attacks than the one above succeed more often, and those with a larger eps far more often"
     if settings.adversarial is None:
-        attacks = "Its robustness to attacks was not measured"
+        attacks = "Training did not measure its robustness to attacks"
     facts = [
         "It assigns one of its classes to every photo, even if the photo shows none of them.",
         f"Photos are resized to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; "
         "smaller details are lost.",
-        "The figures hold for photos like the training photos; other cameras, lighting or places can be harder.",
+        "The figures apply to photos like the training photos. Expect lower accuracy with other cameras, lighting or"
+        " places.",
         f"{attacks}; `tledge bench` measures it, on the exported files.",
     ]
     if few:
-        facts.append(f"Fewer than {FEW} test photos of {_listed(few)}: the figures of these classes are uncertain.")
+        facts.append(f"Fewer than {FEW} test photos of {_listed(few)}: their figures are uncertain.")
     sizes = manifest.data.images.values()
     if max(sizes) > UNBALANCED * min(sizes):
-        weighed = "weigh more in training" if settings.class_weights else "do not weigh more in training"
+        weighed = "are weighted more in training" if settings.class_weights else "are not weighted more in training"
         facts.append(f"Classes are unbalanced ({min(sizes):,} to {max(sizes):,} photos); rare ones {weighed}.")
     return facts
 

@@ -13,7 +13,7 @@ from report_sample import CELLS, Made, read_sample, write_sample
 from support import ROOT
 
 from tledge.attacks.gradient_masking import MaskingSign
-from tledge.bench.report import write_html, write_markdown
+from tledge.bench.report import write_card_section, write_html, write_markdown
 from tledge.bench.report.agreement import PredictionChange, agreements
 from tledge.bench.report.conclusions import conclude, speed_text
 from tledge.bench.report.plots.markers import COLOURS
@@ -23,6 +23,7 @@ from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.core.errors import MeasurementError, MissingExtraError
 from tledge.core.measurement import Measurement
 from tledge.core.number_text import duration_text, listed, p_text
+from tledge.core.run_directory import RunDirectory
 from tledge.core.sizes import size_text
 
 
@@ -175,6 +176,27 @@ def test_the_markdown_table_has_every_cell_and_its_flags(data: StoredResults, tm
     assert "- float32.tflite on litert:gpu: no GPU answers: install a driver" in text
     assert "| **2.6 MB**\\* |" in next(line for line in lines if line.startswith("| dynamic.tflite"))
     assert "tledge bench --repeat results.jsonl" in text
+
+
+def test_the_model_card_gets_the_main_figures_of_each_machine(data: StoredResults, tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.model_card.write_text("# Card\n")
+    write_card_section(data, run, run.bench)
+    alone = run.model_card.read_text()
+    table = [line for line in markdown(data, tmp_path).splitlines() if line.startswith("|")]
+    assert [line for line in alone.splitlines() if line.startswith("|")] == table
+    assert "\n## Benchmark\n\n- int8.tflite is 1.3" in alone
+    assert "Full report: [bench/report.md](bench/report.md)\n\n[^noisy]: noisy" in alone
+    assert "--repeat" not in alone
+    assert data.settings is not None
+    elsewhere = replace(data, settings=replace(data.settings, on="ssh:pi"))
+    write_card_section(elsewhere, run, tmp_path / "bench-ssh-pi")
+    write_card_section(data, run, run.bench)
+    text = run.model_card.read_text()
+    assert text.startswith(alone.rstrip())
+    assert text.count("\n## Benchmark") == 2
+    assert "\n## Benchmark on ssh:pi\n" in text
+    assert "[bench-ssh-pi/report.md](bench-ssh-pi/report.md)" in text
 
 
 @pytest.mark.unit

@@ -358,7 +358,7 @@ def test_photos_of_an_unrelated_model_are_no_sign(source: str, source_sha256: st
     assert [(sign.name, sign.sentence) for signs in found_flags.values() for sign in signs[1:]] == [
         (
             "black_box_beats_white_box",
-            "square (linf 8/255, 20 steps) left 0.0%, pgd (linf 8/255, 20 steps) left 100.0%",
+            "0.0% correct after square (linf 8/255, 20 steps), 100.0% correct after pgd (linf 8/255, 20 steps)",
         )
     ] * found
 

@@ -1,0 +1,97 @@
+"""What Jupyter notebooks show: progress bars, and records as small tables. Plain HTML, without ipywidgets."""
+
+from __future__ import annotations
+
+import base64
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from tledge.core.progress import Progress, Step
+
+INTERVAL = 0.2
+"""Seconds between two updates of a bar."""
+
+
+def in_notebook() -> bool:
+    """Returns whether this process is the kernel of a notebook. Does not import IPython."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython is not None and getattr(get_ipython(), "kernel", None) is not None
+
+
+class NotebookProgress(Progress):
+    """A bar for each step, below the cell; notes and warnings as lines of text."""
+
+    def note(self, label: str, text: str) -> None:
+        print(f"{label:<9} " + text.replace("\n", f"\n{'':<10}"))
+
+    def warn(self, text: str) -> None:
+        print(f"warning: {text}")
+
+    @contextmanager
+    def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
+        bar = _Bar(label, total, unit)
+        try:
+            yield bar
+        finally:
+            bar.show()
+
+
+class _Bar(Step):
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        from IPython.display import HTML, display
+
+        self._label, self._total, self._unit = label, total, unit
+        self._count, self._detail = 0, ""
+        self._html = HTML
+        self._started = self._shown = time.monotonic()
+        self._handle: Any = display(HTML(self._text()), display_id=True)
+
+    def begin(self, detail: str, seconds: float | None = None) -> None:
+        self.mark(detail)
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self._count += count
+        self._detail = detail or self._detail
+        if time.monotonic() - self._shown >= INTERVAL:
+            self.show()
+
+    def mark(self, detail: str) -> None:
+        self._detail = detail
+        self.show()
+
+    def show(self) -> None:
+        self._shown = time.monotonic()
+        self._handle.update(self._html(self._text()))
+
+    def _text(self) -> str:
+        spent = time.monotonic() - self._started
+        left = ""
+        if 0 < self._count < self._total and spent >= 1:
+            left = f"{spent / self._count * (self._total - self._count):,.0f} s left"
+        counted = f"{self._count:,}/{self._total:,} {self._unit}"
+        texts = " · ".join(escape(text) for text in (counted, left, self._detail) if text)
+        bar = f'<progress value="{self._count}" max="{max(self._total, 1)}" aria-label="{escape(self._label)}">'
+        return f"<div><b>{escape(self._label)}</b> {bar}</progress> {texts}</div>"
+
+
+def html_table(rows: Sequence[Sequence[str]], *, headings: Sequence[str] = ()) -> str:
+    """Returns a table of plain texts, which are escaped. Without ``headings``, the first cell of a row is its name."""
+    first = "td" if headings else "th"
+    lines = [f"<tr>{''.join(f'<th>{escape(text)}</th>' for text in headings)}</tr>"] if headings else []
+    for name, *cells in rows:
+        others = "".join(f"<td>{escape(text)}</td>" for text in cells)
+        lines.append(f'<tr><{first} style="text-align: left">{escape(name)}</{first}>{others}</tr>')
+    return f"<table>{''.join(lines)}</table>"
+
+
+def html_picture(path: Path, text: str) -> str:
+    """Returns a PNG file as an image within the page; empty if the file is not there."""
+    if not path.is_file():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(text)}" style="max-width: 100%">'

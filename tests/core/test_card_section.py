@@ -1,0 +1,41 @@
+"""Sections of a model card that are replaced, while what a person wrote stays."""
+
+from pathlib import Path
+
+import pytest
+
+from tledge.core.card_section import PLACE, replace_section
+
+pytestmark = pytest.mark.unit
+
+FIRST = "<!-- start: Benchmark -->\n## Benchmark\n\nfirst\n<!-- end: Benchmark -->"
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        (f"# A\n\n{PLACE}\n\n## Limits\n", f"# A\n\n{FIRST}\n\n{PLACE}\n\n## Limits\n"),
+        ("# A\n", f"# A\n\n{FIRST}\n"),  # of an earlier version
+        ("# A\n\n<!-- start: Benchmark -->\n", f"# A\n\n<!-- start: Benchmark -->\n\n{FIRST}\n"),  # garbled
+    ],
+)
+def test_a_section_is_inserted_once_and_then_replaced(tmp_path: Path, card: str, expected: str) -> None:
+    path = tmp_path / "model_card.md"
+    path.write_text(card)
+    replace_section(path, "Benchmark", "first")
+    assert path.read_text() == expected
+
+
+def test_only_the_section_changes(tmp_path: Path) -> None:
+    path = tmp_path / "model_card.md"
+    path.write_text(f"# Edited\n\n{PLACE}\n\n## Limits\n")
+    for name, text in (("Benchmark", "first"), ("Benchmark on pi", "other"), ("Benchmark", "second")):
+        replace_section(path, name, text)
+    text = path.read_text()
+    other = "<!-- start: Benchmark on pi -->\n## Benchmark on pi\n\nother\n<!-- end: Benchmark on pi -->"
+    assert text == f"# Edited\n\n{FIRST.replace('first', 'second')}\n\n{other}\n\n{PLACE}\n\n## Limits\n"
+
+
+def test_without_a_card_nothing_is_written(tmp_path: Path) -> None:
+    replace_section(tmp_path / "model_card.md", "Benchmark", "first")
+    assert not list(tmp_path.iterdir())

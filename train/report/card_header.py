@@ -1,0 +1,53 @@
+"""The YAML header of a model card, as Hugging Face reads it.
+
+Source: https://huggingface.co/docs/hub/model-cards
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tledge.core.manifest import RunManifest
+from tledge.train.backbone import BACKBONES
+from tledge.train.data.tfds import PREFIX
+from tledge.train.train_settings import Settings
+from tledge.train.weights import IMAGENET
+
+
+def card_header(manifest: RunManifest, settings: Settings) -> str:
+    """Returns the header. A field that is not known is a comment, since an empty one would not be valid."""
+    dataset = _quoted(settings.dataset_name or data_name(manifest.data.source))
+    lines = [
+        f"license: {_quoted(settings.license)}"
+        if settings.license
+        else "# license: not given; pass `license` to train(), such as 'apache-2.0'",
+        f"datasets:\n- {dataset}" if settings.dataset_name else "# datasets: not given; pass `dataset_name` to train()",
+        f"# base_model: no Hugging Face model; {_origin(settings)}",
+        "library_name: keras",
+        "pipeline_tag: image-classification",
+        f"tags:\n- {settings.backbone}" + "\n- transfer-learning" * settings.pretrained,
+        "metrics:\n- accuracy",
+        f"model-index:\n- name: {_quoted(manifest.name)}\n  results:\n  - task:\n      type: image-classification",
+        f"    dataset:\n      name: {dataset}\n      type: {dataset}\n      split: test",
+        f"    metrics:\n    - type: accuracy\n      name: Test top-1\n      value: {manifest.metrics['test_top1']:.4f}",
+    ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def data_name(source: str) -> str:
+    """Returns the name of a data set: "photos" for ``/home/me/photos``, "tfds:NAME" unchanged."""
+    return source if source.startswith(PREFIX) else Path(source).resolve().name
+
+
+def _origin(settings: Settings) -> str:
+    if not settings.pretrained:
+        return "trained from random weights"
+    application = f"keras.applications.{BACKBONES.load(settings.backbone).application}"
+    source = "ImageNet weights" if settings.weights == IMAGENET else f"weights {_quoted(Path(settings.weights).name)}"
+    return f"{application} with {source}"
+
+
+def _quoted(text: str) -> str:
+    """Returns a text as a YAML string in double quotes, whose escapes JSON shares."""
+    return json.dumps(text, ensure_ascii=False)

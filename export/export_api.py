@@ -122,9 +122,10 @@ def _convert(maker: ArtifactMaker, jobs: Sequence[tuple[Path, Recipe]], progress
     inconvertible: list[str] = []
     with progress.step("Export", len(jobs), "artifacts") if jobs else nullcontext(Step()) as step:
         for path, recipe in jobs:
+            step.begin(path.name)
             try:
                 artifacts.append(maker.make(path, recipe))
-                step.advance(1, path.name)
+                step.advance()
             except ArtifactRejectedError as error:
                 refused.append(str(error))
                 step.advance(1, f"{path.name} refused")

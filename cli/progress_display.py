@@ -13,10 +13,10 @@ from tledge.core.sizes import size_text
 if TYPE_CHECKING:
     from tledge.cli.terminal import Terminal
 
-LABEL_WIDTH = 22
-"""Columns of the labels, so that bars are aligned, where the terminal has ``WIDE`` columns."""
-
 WIDE = 100
+LABEL_WIDTHS = (13, 22)
+"""Columns of the labels, so that bars are aligned: on a terminal narrower than ``WIDE``, and on a wider one."""
+
 LEAST_DETAIL = 8
 """Columns below which the detail of a bar is left out."""
 
@@ -257,7 +257,7 @@ class _StepBar(_ShownStep):
         """Returns the line, which fits in the columns: the detail is shortened first, the time left never."""
         from rich.text import Text
 
-        label = f"{self._label:<{LABEL_WIDTH}}" if width >= WIDE else self._label
+        label = f"{self._label:<{LABEL_WIDTHS[width >= WIDE]}}"
         numbers = self._numbers()
         room = width - len(numbers) - 2
         bar_width = next((size for size in BAR_WIDTHS if len(label) + size + 1 <= room), 0)

@@ -72,16 +72,20 @@ class PredictionLines:
             )
 
     def _line(self, result: FrameResult) -> str:
-        name = _printable(result.name)
+        """Returns a line, or two if a terminal is too narrow for the name and a class beside it."""
+        name, time = _printable(result.name), f"{result.milliseconds:6.1f} ms"
         self._width = max(self._width, min(len(name), WIDEST_NAME))
         scores = [f"{item.label:<{self._label_width}} {item.score:.3f}   " for item in result.predictions]
+        start = f"{name:<{self._width}}   "
         if self._terminal.is_terminal:
-            room = self._terminal.width - self._width - len(f"   {result.milliseconds:6.1f} ms")
-            fitting = max(1, room // len(scores[0])) if scores else 0
+            room = self._terminal.width - len(time)
+            if len(start) + len(scores[0]) > room:
+                start = f"{name}\n  "
+            fitting = max(1, (room - len(start.split("\n")[-1])) // len(scores[0]))
             if fitting < len(scores):
                 self._fitting = fitting
             scores = scores[:fitting]
-        return f"{name:<{self._width}}   {''.join(scores)}{result.milliseconds:6.1f} ms"
+        return f"{start}{''.join(scores)}{time}"
 
     def _note_dropped(self, dropped: int) -> None:
         """Notes dropped frames the first time, and again after a minute if there are more."""

@@ -13,19 +13,23 @@ from tledge.core.sizes import size_text
 if TYPE_CHECKING:
     from tledge.cli.terminal import Terminal
 
-WIDE = 100
+WIDE = 110
 LABEL_WIDTHS = (13, 22)
 """Columns of the labels, so that bars are aligned: on a terminal narrower than ``WIDE``, and on a wider one."""
 
 LEAST_DETAIL = 8
 """Columns below which the detail of a bar is left out."""
 
-BAR_WIDTHS = (14, 8, 0)
+BAR_WIDTHS = (8, 14)
+"""Columns of the bars, on a narrow terminal and on a wide one."""
 
 NOTES_INDENT = 10
 
 SECONDS_BETWEEN_LINES = 10.0, 60.0
 """Between two lines of a step: at first, and after some time."""
+
+SHORTEST = 0.5
+"""Seconds that a rate is measured for."""
 
 FINE_UNITS = ("photos", "images", "queries", "bytes", "steps")
 """Units so small that only their number is shown, not which of them is worked on."""
@@ -70,9 +74,9 @@ class TimeLeft:
     @property
     def rate(self) -> float | None:
         """Units per second; None if it is not known yet."""
-        if self.count > self._first and self._last_at > self._first_at:
+        if self._last_at - self._first_at >= SHORTEST:
             return (self.count - self._first) / (self._last_at - self._first_at)
-        if self.count and self._last_at > self._started:
+        if self._last_at - self._started >= SHORTEST:
             return self.count / (self._last_at - self._started)
         return 1 / self._expected if self._expected else None
 
@@ -257,10 +261,13 @@ class _StepBar(_ShownStep):
         """Returns the line, which fits in the columns: the detail is shortened first, the time left never."""
         from rich.text import Text
 
-        label = f"{self._label:<{LABEL_WIDTHS[width >= WIDE]}}"
-        numbers = self._numbers()
+        wide = width >= WIDE
+        label, bar_width = f"{self._label:<{LABEL_WIDTHS[wide]}}", BAR_WIDTHS[wide]
+        detail = "  ".join(filter(None, ("" if self.ended else self._current, self._detail)))
+        numbers = self._numbers(rate=wide or not detail)
         room = width - len(numbers) - 2
-        bar_width = next((size for size in BAR_WIDTHS if len(label) + size + 1 <= room), 0)
+        if len(label) + bar_width + 1 > room:
+            bar_width = 0
         label = _shorten(label, room - (bar_width + 1 if bar_width else 0))
         share = min(1.0, self.time.count / self._total) if self._total else 1.0
         filled = round(bar_width * share)
@@ -269,18 +276,17 @@ class _StepBar(_ShownStep):
             line.append(" ").append("━" * filled, "green" if self.ended else "magenta")
             line.append("─" * (bar_width - filled), "bright_black")
         line.append(f"  {numbers}")
-        detail = "  ".join(filter(None, ("" if self.ended else self._current, self._detail)))
         room = width - len(line) - 2
         return line.append(f"  {_shorten(detail, room)}", "cyan") if detail and room >= LEAST_DETAIL else line
 
-    def _numbers(self) -> str:
-        rate = self.time.rate if self._unit in ("photos", "images") and self.time.count else None
+    def _numbers(self, *, rate: bool) -> str:
+        speed = self.time.rate if rate and self._unit in ("photos", "images") else None
         left = self.time.left
         if self.ended:
             remaining = f"in {_clock(self.time.elapsed)}"
         else:
             remaining = f"{_clock(self.time.elapsed)} so far" if left is None else f"{_clock(left)} left"
-        return "  ".join([self.position, *([] if rate is None else [f"{rate:,.0f} img/s"]), remaining])
+        return "  ".join([self.position, *([] if speed is None else [f"{speed:,.0f} img/s"]), remaining])
 
 
 def _shorten(text: str, width: int) -> str:

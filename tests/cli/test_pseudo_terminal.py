@@ -12,7 +12,9 @@ import termios
 from pathlib import Path
 
 import pytest
-from support import write_stripes
+from foreign_models import write_onnx
+from PIL import Image
+from support import stripes, write_stripes
 
 LIBRARY_LINES = re.compile(
     r"XNNPACK delegate|INFO:|WARNING:|oneDNN|cudart|absl|TF-TRT|^--- |Traceback|tensorflow/", re.M
@@ -91,6 +93,20 @@ def test_predict_shows_the_classes_that_fit(tiny_artifacts: Path, tmp_path: Path
     assert len(results) >= 4
     assert all(re.match(r"  (cat|dog|emu) 0\.\d{3} ", line) for line in results), "the paths have lines of their own"
     assert len([line for line in lines if line.endswith(".jpg")]) == 4
+
+
+@WIDTHS
+def test_adopt_shows_the_whole_description(tmp_path: Path, width: int) -> None:
+    write_onnx(tmp_path / "model.onnx")
+    names = [f"{place} of the old harbour" for place in ("north", "east", "south", "west")]
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    Image.fromarray(stripes(vertical=True, seed=1)).save(tmp_path / "photo.png")
+    options = ["--labels", "labels.txt", "--input-range", "-1..1", "--output", "logits", "--photo", "photo.png"]
+    given = ["--colour", "rgb", "--mean", "0,0,0", "--std", "1", "--resize", "stretch"]
+    lines = screen("adopt", "model.onnx", *options, *given, cwd=tmp_path, width=width)
+    check_width(lines, width)
+    assert "…" not in "".join(lines)
+    assert ", ".join(names) in " ".join(" ".join(lines).replace(" given", " ").split())
 
 
 @WIDTHS

@@ -41,18 +41,20 @@ class TimeLeft:
     Args:
         total: units of the step.
         clock: returns seconds.
+        long: a unit may take seconds or minutes.
 
     Attributes:
         count: the units that are done.
     """
 
-    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic, *, long: bool = True) -> None:
         self.count = 0
         self._total = total
         self._clock = clock
         self._started = self._first_at = self._last_at = clock()
         self._first = 0
         self._expected: float | None = None
+        self._long = long
 
     def expect(self, seconds: float | None) -> None:
         """Sets the expected seconds per unit, which count until some units are done."""
@@ -78,7 +80,7 @@ class TimeLeft:
             return (self.count - self._first) / (self._last_at - self._first_at)
         if self._last_at - self._started >= SHORTEST:
             return self.count / (self._last_at - self._started)
-        return 1 / self._expected if self._expected else None
+        return 1 / max(self._expected, self._clock() - self._last_at) if self._expected else None
 
     @property
     def left(self) -> float | None:
@@ -86,7 +88,9 @@ class TimeLeft:
         rate = self.rate
         if rate is None or self.count >= self._total:
             return None
-        return max(0.0, (self._total - self.count) / rate - (self._clock() - self._last_at))
+        units = self._total - self.count
+        whole = units - 1 if self._long else 0  # those after one that takes longer than expected
+        return max(whole / rate, units / rate - (self._clock() - self._last_at))
 
 
 class SilentProgress(Progress):
@@ -124,7 +128,7 @@ class _ShownStep(_Stoppable):
         self._unit = unit
         self._current = ""
         self._detail = ""
-        self.time = TimeLeft(total)
+        self.time = TimeLeft(total, long=unit not in FINE_UNITS)
 
     def begin(self, detail: str, seconds: float | None = None) -> None:
         self._current = detail

@@ -28,7 +28,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(progress_display, "TimeLeft", lambda total: TimeLeft(total, clock))
+    monkeypatch.setattr(progress_display, "TimeLeft", lambda total, long: TimeLeft(total, clock, long=long))
     return clock
 
 
@@ -49,7 +49,9 @@ def test_time_left_follows_the_units_and_runs_down_between_them() -> None:
     assert time.left == pytest.approx(60)
     clock.now += 6
     assert time.left == pytest.approx(54)
-    clock.now += 14  # the first unit took 20 s
+    clock.now += 4
+    assert time.left == pytest.approx(9 * 10), "the first unit takes at least 10 s"
+    clock.now += 10
     time.advance(1)
     assert time.left == pytest.approx(9 * 20)
     clock.now += 5
@@ -58,14 +60,14 @@ def test_time_left_follows_the_units_and_runs_down_between_them() -> None:
     clock.now += 3
     assert time.left == pytest.approx(37)
     clock.now += 1000
-    assert time.left == 0
+    assert time.left == pytest.approx(7 * 5), "the others are yet to come"
     time.advance(8)
     assert time.left is None
 
 
 def test_units_of_an_earlier_training_say_nothing_about_the_time() -> None:
     clock = Clock()
-    time = TimeLeft(1000, clock)
+    time = TimeLeft(1000, clock, long=False)
     time.advance(500)
     assert (time.rate, time.left) == (None, None)
     clock.now += 10

@@ -161,6 +161,8 @@ class _AttackRun:
         return artifact
 
     def _show(self, artifact: AttackedArtifact, classifier: Classifier, shown: Sequence[AttackedPhotos]) -> None:
+        if not shown:
+            return
         total = len(shown) * len(self._photos)
         with self._progress.step("Attacked photos", total, "photos") as step:
             for item in shown:

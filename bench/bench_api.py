@@ -313,11 +313,12 @@ def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -
     profiled = [cell for cell in cells if cell.target.runtime != "keras"]
     with progress.step("Profile", len(profiled), "cells") as step:
         for cell in profiled:
+            step.begin(cell.name)
             try:
                 profiles.append(profile_cell(cell.model.path, str(cell.target)))
             except TledgeError as error:
                 progress.warn(f"{cell.name} was not profiled: {error}")
-            step.advance(1, cell.name)
+            step.advance()
     atomic.write_json(folder.profiles, [item.to_dict() for item in profiles])
     return tuple(profiles)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tledge.cli.tables import plain_table
+from tledge.cli.fitted_table import TableColumn, fitted_table
 from tledge.core.number_text import ABSENT, flag_text, interval_text, value_text
 
 if TYPE_CHECKING:
@@ -15,20 +15,34 @@ if TYPE_CHECKING:
 
 BEST = "bold green"
 DOUBTFUL = "yellow"
-WIDE = 100
-"""Characters per line from which the interval of top-1 fits."""
+RANKS = {
+    "peak_memory": 11,
+    "latency_p99": 10,
+    "top1": 9,  # its interval
+    "flags": 8,  # their names, which the sentences below the table repeat
+    "parity_difference": 7,
+    "agreement": 6,
+    "latency_p90": 5,
+    "energy": 4,
+    "throughput": 3,
+    "parity_bits": 2,
+    "parity_class": 2,
+    "file_size": 1,
+}
+"""The columns that a narrow terminal leaves out, the highest rank first."""
+
+ELSEWHERE = "--json or the report"
 
 SLOWEST = 8
 """Operators that a profile shows."""
 
-NAME_WIDTH = 60
-
 LEGENDS = {
     "throughput": "images/s: at the best batch size",
     "agreement": "agrees: with the Keras model",
-    "parity_bits": "same class, bits: fraction of the photos as on this machine; diff.: largest difference of a logit",
+    "parity_class": "same class, same bits: fraction of the photos as on this machine",
+    "parity_difference": "diff.: largest difference of a logit",
 }
-"""What the caption says of a metric that was measured."""
+"""What the caption says of a column."""
 
 
 def bench_table(rows: Sequence[Row], width: int) -> Any:
@@ -36,39 +50,52 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
 
     Args:
         rows: one for each cell.
-        width: characters per line of the terminal; a narrow one gets neither intervals nor all columns.
+        width: characters per line of the terminal; a narrow one gets fewer columns.
     """
     from tledge.bench.results.columns import TERMINAL_COLUMNS, shown_columns
 
-    flags = {row.name: _flags(row) for row in rows}
-    width -= max(len(text) for text in flags.values())
-    columns = [column for column in shown_columns(TERMINAL_COLUMNS, rows) if width >= column.metric.least_width]
-    flagged = any(len(text) for text in flags.values())
-    headings = (_heading(column, wide=width >= WIDE) for column in columns)
-    table = plain_table("artifact", "target", *headings, *(("",) if flagged else ()))
-    for row in rows:
-        cells = [_cell(column, row, rows, wide=width >= WIDE) for column in columns]
-        table.add_row(row.artifact, row.target, *cells, *([flags[row.name]] if flagged else []))
-    measured = {metric for row in rows for metric in row.measured}
-    table.caption = "; ".join(["* best of its column", *(LEGENDS[name] for name in LEGENDS if name in measured)])
-    return table
+    columns = [
+        TableColumn(heading="artifact", cells=[row.artifact for row in rows]),
+        TableColumn(heading="target", cells=[row.target for row in rows]),
+        *(_metric_column(column, rows) for column in shown_columns(TERMINAL_COLUMNS, rows)),
+    ]
+    flags = [_flags(row) for row in rows]
+    if any(flags):
+        marks = TableColumn(heading="", cells=[text[:1] for text in flags])
+        columns.append(TableColumn(heading="", cells=flags, rank=RANKS["flags"], short=marks))
+    return fitted_table(columns, width, caption="* best of its column", elsewhere=ELSEWHERE)
 
 
-def corruption_table(rows: Sequence[Row]) -> Any:
+def corruption_table(rows: Sequence[Row], width: int) -> Any:
     """Returns a Rich table of accuracy on corrupted photos; None if it was not measured."""
     measured = [row for row in rows if "corrupted_accuracy" in row.measured]
     if not measured:
         return None
-    table = plain_table("on corrupted photos", ("top-1", "right"), "mCE (95%)")
-    for row in measured:
-        error, interval = row.value("mean_corruption_error"), row.interval("mean_corruption_error") or (0.0, 0.0)
-        text = ABSENT if error is None else f"{error:.2f} ({interval_text(interval, 2)})"
-        table.add_row(row.artifact, f"{row.value('corrupted_accuracy'):.3f}", text)
-    table.caption = "top-1: over all corruptions and severities; mCE: errors as a multiple of the float32 artifact's"
-    return table
+    errors = [_error_text(row.value("mean_corruption_error")) for row in measured]
+    intervals = [interval_text(row.interval("mean_corruption_error") or (0.0, 0.0), 2) for row in measured]
+    known = [error if error == ABSENT else f"{error} ({text})" for error, text in zip(errors, intervals, strict=True)]
+    columns = [
+        TableColumn(heading="on corrupted photos", cells=[row.artifact for row in measured]),
+        TableColumn(
+            heading="top-1", cells=[f"{row.value('corrupted_accuracy'):.3f}" for row in measured], justify="right"
+        ),
+        TableColumn(
+            heading="mCE (95%)",
+            cells=known,
+            rank=1,
+            short=TableColumn(heading="mCE", cells=errors),
+            name="95% intervals",
+        ),
+    ]
+    caption = "top-1: over all corruptions and severities; mCE: errors as a multiple of the float32 artifact's"
+    return fitted_table(columns, width, caption=caption, elsewhere=ELSEWHERE)
 
 
-def attack_table(rows: Sequence[Row]) -> Any:
+def _error_text(error: float | None) -> str:
+    return ABSENT if error is None else f"{error:.2f}"
+
+
+def attack_table(rows: Sequence[Row], width: int) -> Any:
     """Returns a Rich table of robust accuracy over eps; None if nothing was attacked."""
     from rich.text import Text
 
@@ -78,44 +105,60 @@ def attack_table(rows: Sequence[Row]) -> Any:
     if not measured:
         return None
     eps = sorted({point.eps for row in measured for point in row.robust})
-    masked = any(GRADIENT_MASKING in row.flags for row in measured)
-    shown = ((f"eps {value:g}" if value else "clean", "right") for value in eps)
-    table = plain_table("under attack", *shown, *(("",) if masked else ()))
-    for row in measured:
-        accuracy = {point.eps: f"{point.accuracy:.3f}" for point in row.robust}
-        mark = [Text("⚠ gradient masking", DOUBTFUL)] if GRADIENT_MASKING in row.flags else []
-        table.add_row(row.artifact, *(accuracy.get(value, ABSENT) for value in eps), *mark)
+    accuracies = [{point.eps: f"{point.accuracy:.3f}" for point in row.robust} for row in measured]
+    columns = [TableColumn(heading="under attack", cells=[row.artifact for row in measured])]
+    for place, value in enumerate(eps):
+        columns.append(
+            TableColumn(
+                heading=f"eps {value:g}" if value else "clean",
+                cells=[accuracy.get(value, ABSENT) for accuracy in accuracies],
+                justify="right",
+                rank=max(0, place - 1),
+            )
+        )
+    marks = [Text("⚠ gradient masking" if GRADIENT_MASKING in row.flags else "", DOUBTFUL) for row in measured]
+    if any(marks):
+        short = TableColumn(heading="", cells=[text[:1] for text in marks])
+        columns.append(TableColumn(heading="", cells=marks, rank=len(eps), short=short))
     norm = "the length of the change" if measured[0].robust_norm == "l2" else "the largest change of a value"
-    table.caption = f"accuracy under the worst of all attacks, chosen for each photo; eps: {norm}, in 1/255"
-    return table
+    caption = f"accuracy under the worst of all attacks, chosen for each photo; eps: {norm}, in 1/255"
+    return fitted_table(columns, width, caption=caption, elsewhere=ELSEWHERE)
 
 
-def profile_table(profile: Profile) -> Any:
+def profile_table(profile: Profile, width: int) -> Any:
     """Returns a Rich table of an artifact's slowest operators."""
-    table = plain_table(f"{profile.artifact} on {profile.target}", "operator", ("ms", "right"), ("share", "right"))
-    for item in profile.operators[:SLOWEST]:
-        table.add_row(item.name[:NAME_WIDTH], item.kind, f"{item.milliseconds:.3f}", f"{item.share:.1%}")
-    rest = profile.operators[SLOWEST:]
-    if rest:
-        share = sum(item.share for item in rest)
-        table.caption = f"{len(rest)} more operators take {share:.0%}; all are in profile.json"
-    return table
+    shown, rest = profile.operators[:SLOWEST], profile.operators[SLOWEST:]
+    columns = [
+        TableColumn(heading="slowest operators", cells=[item.name for item in shown]),
+        TableColumn(heading="kind", cells=[item.kind for item in shown], rank=1),
+        TableColumn(heading="ms", cells=[f"{item.milliseconds:.3f}" for item in shown], justify="right"),
+        TableColumn(heading="share", cells=[f"{item.share:.1%}" for item in shown], justify="right"),
+    ]
+    share = sum(item.share for item in rest)
+    caption = f"{len(rest)} more operators take {share:.0%}; all are in profile.json" if rest else ""
+    return fitted_table(columns, width, caption=caption, elsewhere="profile.json")
 
 
-def _heading(column: Column, *, wide: bool) -> str | tuple[str, Any]:
-    if column.name == "top1":
-        return "test top-1 (95%)" if wide else "top-1"
-    return column.metric.terminal, "right"
+def _metric_column(column: Column, rows: Sequence[Row]) -> TableColumn:
+    heading, legend, rank = column.metric.terminal, LEGENDS.get(column.name, ""), RANKS.get(column.name, 0)
+    if column.name != "top1":
+        cells = [_cell(column, row, rows) for row in rows]
+        return TableColumn(heading=heading, cells=cells, justify="right", rank=rank, legend=legend)
+    values = [column.value(row) for row in rows]
+    short = [ABSENT if value is None else column.text(value) for value in values]
+    cells = [
+        text if text == ABSENT else f"{text} ({interval_text(row.interval('top1') or (0.0, 1.0))})"
+        for text, row in zip(short, rows, strict=True)
+    ]
+    brief = TableColumn(heading=heading, cells=short)
+    return TableColumn(heading="test top-1 (95%)", cells=cells, rank=rank, short=brief, name="95% intervals")
 
 
-def _cell(column: Column, row: Row, rows: Sequence[Row], *, wide: bool) -> Any:
+def _cell(column: Column, row: Row, rows: Sequence[Row]) -> Any:
     """Returns a number; the best of its column stands between asterisks, and in colour if the terminal has colours."""
     from rich.text import Text
 
     value = column.value(row)
-    if column.name == "top1":
-        interval = f" ({interval_text(row.interval('top1') or (0.0, 1.0))})" if wide else ""
-        return ABSENT if value is None else f"{column.text(value)}{interval}"
     if value is None:
         return Text(f"{ABSENT} ")
     text = terminal_text(value, column.metric.unit)

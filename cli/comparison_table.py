@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tledge.cli.bench_table import terminal_text
-from tledge.cli.tables import plain_table
+from tledge.cli.bench_table import ELSEWHERE, terminal_text
+from tledge.cli.fitted_table import TableColumn, fitted_table
+from tledge.cli.terminal import wrap
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.number_text import ABSENT, cell_name, interval_text, listed
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from tledge.bench.compare.metric_change import MetricChange
 
 STYLES = {"faster": "bold green", "better": "bold green", "slower": "bold yellow", "worse": "bold yellow"}
-WIDE = 96
-"""Characters per line from which the ratio's interval fits."""
-
 RESIZED = 0.01
 """The share by which a file must have grown or shrunk to be mentioned."""
 
-LEAST_WIDTHS = {"latency_p90": 118, "top1": 92, "agreement": 134, "throughput": 148, "peak_memory": 170}
-"""Metrics with a column of their own, and the characters per line from which it is shown."""
+RANKS = {"latency_p90": 3, "top1": 1, "agreement": 4, "throughput": 5, "peak_memory": 6}
+"""Metrics with a column of their own; a narrow terminal leaves out those with the highest rank first."""
+
+INTERVAL_RANK = 2
+"""The rank of the ratio's interval."""
 
 
 def comparison_table(comparison: Comparison, width: int) -> Any:
@@ -36,28 +37,35 @@ def comparison_table(comparison: Comparison, width: int) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    measured = {metric for row in comparison.rows for metric in row.changes}
-    shown = [metric for metric, least in LEAST_WIDTHS.items() if width >= least and metric in measured]
-    table = plain_table(
-        "artifact",
-        "target",
-        "",
-        ("p50 ms", "right"),
-        "ratio (95%)" if width >= WIDE else "ratio",
-        *((METRICS[metric].terminal, "right") for metric in shown),
-    )
-    for row in comparison.rows:
-        p50 = row.changes.get("latency_p50")
-        table.add_row(
-            row.artifact,
-            row.target,
-            _verdicts(row),
-            _arrow(p50),
-            _ratio(p50, with_interval=width >= WIDE),
-            *(_arrow(row.changes.get(metric)) for metric in shown),
-        )
+    rows = comparison.rows
+    measured = {metric for row in rows for metric in row.changes}
+    p50 = [row.changes.get("latency_p50") for row in rows]
+    columns = [
+        TableColumn(heading="artifact", cells=[row.artifact for row in rows]),
+        TableColumn(heading="target", cells=[row.target for row in rows]),
+        TableColumn(heading="", cells=[_verdicts(row) for row in rows]),
+        TableColumn(heading="p50 ms", cells=[_arrow(change) for change in p50], justify="right"),
+        TableColumn(
+            heading="ratio (95%)",
+            cells=[_ratio(change, with_interval=True) for change in p50],
+            rank=INTERVAL_RANK,
+            short=TableColumn(heading="ratio", cells=[_ratio(change, with_interval=False) for change in p50]),
+            name="95% intervals",
+        ),
+        *(
+            TableColumn(
+                heading=METRICS[metric].terminal,
+                cells=[_arrow(row.changes.get(metric)) for row in rows],
+                justify="right",
+                rank=rank,
+            )
+            for metric, rank in RANKS.items()
+            if metric in measured
+        ),
+    ]
     title = Text(f"\nAgainst {comparison.old}", "bold")
-    return Group(title, table, *(Text(line) for line in notes(comparison)))
+    table = fitted_table(columns, width, elsewhere=ELSEWHERE)
+    return Group(title, table, *(Text(wrap(line, width)) for line in notes(comparison)))
 
 
 def notes(comparison: Comparison) -> list[str]:

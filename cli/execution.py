@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import os
 import warnings
@@ -13,10 +12,16 @@ from typing import Any
 import typer
 
 from tledge.cli.interrupts import Interrupts
-from tledge.cli.library_log import LibraryLog, silence_last_words
+from tledge.cli.library_log import LibraryLog
 from tledge.cli.terminal import Terminal
 from tledge.core.cpu import CpuWarning
-from tledge.core.errors import TledgeError
+from tledge.core.errors import OptionError, TledgeError, UnknownNameError
+
+WRONG_USAGE = 2
+"""The exit code for options that do not exist, are not valid or contradict each other."""
+
+STOPPED = 130
+"""The exit code after Ctrl-C, as of a shell's commands."""
 
 INTERRUPTED = "interrupted; no incomplete files are left behind"
 """Also shown when a library turned Ctrl-C into another error."""
@@ -24,33 +29,34 @@ INTERRUPTED = "interrupted; no incomplete files are left behind"
 
 @contextmanager
 def executing(command: str, as_json: bool) -> Iterator[Terminal]:
-    """Gives a command its terminal; turns errors into one line on standard error and exit code 1.
+    """Gives a command its terminal; turns errors into one line on standard error and an exit code.
 
     Args:
         command: its name; messages that name Python parameters are shown with its flags.
         as_json: print JSON instead of tables.
 
     Raises:
-        typer.Exit: always with code 1, instead of the error.
+        typer.Exit: instead of the error; with code 1, ``WRONG_USAGE`` or ``STOPPED``.
     """
     # The cells of a benchmark share the GPU with this process.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    atexit.register(silence_last_words)
     log = LibraryLog()
     interrupts = Interrupts()
     terminal = Terminal(log, as_json, interrupts, command)
     keep = False
-    failed = True
+    code = 1
     try:
         with interrupts.heeded(), _warnings_shown(terminal):
             yield terminal
-        failed = False
+        code = 0
     except typer.Exit:
         raise
     except KeyboardInterrupt as interrupt:
+        code = STOPPED
         terminal.fail(f"interrupted; {interrupt}" if str(interrupt) else INTERRUPTED)
     except TledgeError as error:
         log.record(error)
+        code = WRONG_USAGE if isinstance(error, OptionError | UnknownNameError) else 1
         terminal.fail(INTERRUPTED if interrupts.asked else str(error))
     except BrokenPipeError:
         pass
@@ -67,8 +73,8 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
         terminal.fail(INTERRUPTED if interrupts.asked else report)
     finally:
         log.close(terminal.log_to, keep)
-    if failed:
-        raise typer.Exit(1)
+    if code:
+        raise typer.Exit(STOPPED if interrupts.asked else code)
 
 
 @contextmanager

@@ -12,14 +12,6 @@ from typing import IO
 from tledge.core import atomic
 
 
-def silence_last_words() -> None:
-    """Closes standard error at exit, since TensorFlow logs its shutdown there."""
-    sys.stderr.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-
-
 class LibraryLog:
     """Redirects file descriptors 1 and 2 to a file, so that even C++ code logs there.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -77,7 +79,7 @@ app = typer.Typer(
     name="tledge",
     cls=LazyGroup,
     epilog="Get started: tledge demo",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help in plain text: importing Rich takes longer than all the rest of --help
     context_settings=CONTEXT,
@@ -94,15 +96,32 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Pretrained Keras backbones to quantized TFLite and ONNX models, with numbers about the artifacts that ship."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
     """The entry point of the installed command."""
     if complaint := word_size.word_size_problem():
         sys.exit(f"tledge: {complaint}")
-    app()
+    try:
+        app()
+    except SystemExit:
+        _discard_output()
+        raise
+
+
+def _discard_output() -> None:
+    """Discards what libraries write while the process ends; TensorFlow logs its shutdown."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        with suppress(OSError):  # the reader of the pipe has exited
+            stream.flush()
+        os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -35,6 +35,7 @@ class PredictionLines:
         self._terminal = terminal
         self._width = min(width, WIDEST_NAME)
         self._label_width = min(max(map(len, class_names)), WIDEST_LABEL)
+        self._fitting: int | None = None
         self._noted_at = -SECONDS_BETWEEN_NOTES
         self._noted = 0
         self.read = 0
@@ -64,12 +65,27 @@ class PredictionLines:
         if dropped is not None:
             parts.append(f"{dropped:,} dropped")
         self._terminal.print_line(", ".join(parts))
+        if self._fitting is not None:
+            shown = "1 class" if self._fitting == 1 else f"{self._fitting} classes"
+            self._terminal.print_sentence(
+                f"Only {shown} per image fit in {self._terminal.width} columns: see a wider terminal or --json"
+            )
 
     def _line(self, result: FrameResult) -> str:
-        name = _printable(result.name)
+        """Returns a line, or two if a terminal is too narrow for the name and a class beside it."""
+        name, time = _printable(result.name), f"{result.milliseconds:6.1f} ms"
         self._width = max(self._width, min(len(name), WIDEST_NAME))
-        scores = "   ".join(f"{item.label:<{self._label_width}} {item.score:.3f}" for item in result.predictions)
-        return f"{name:<{self._width}}   {scores}   {result.milliseconds:6.1f} ms"
+        scores = [f"{item.label:<{self._label_width}} {item.score:.3f}   " for item in result.predictions]
+        start = f"{name:<{self._width}}   "
+        if self._terminal.is_terminal:
+            room = self._terminal.width - len(time)
+            if len(start) + len(scores[0]) > room:
+                start = f"{name}\n  "
+            fitting = max(1, (room - len(start.split("\n")[-1])) // len(scores[0]))
+            if fitting < len(scores):
+                self._fitting = fitting
+            scores = scores[:fitting]
+        return f"{start}{''.join(scores)}{time}"
 
     def _note_dropped(self, dropped: int) -> None:
         """Notes dropped frames the first time, and again after a minute if there are more."""

@@ -1,18 +1,17 @@
-"""Results as tables for the terminal."""
+"""Results of an export, as tables for the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tledge.cli.fitted_table import TableColumn, fitted_table
 from tledge.core.sizes import size_text
 
 if TYPE_CHECKING:
     from tledge.export import ExportedArtifact
-    from tledge.export.export_record import MaxDropSearch
-
-WIDEST = 112
-"""Characters per line from which the whole table of an export fits."""
+    from tledge.export.export_record import MaxDropSearch, Trial
+    from tledge.export.keras_parity import Parity
 
 
 def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
@@ -20,47 +19,52 @@ def exported_table(artifacts: Sequence[ExportedArtifact], width: int) -> Any:
 
     Args:
         artifacts: in the order of the rows.
-        width: characters per line of the terminal; a narrow one gets neither differences nor delegation.
+        width: characters per line of the terminal; a narrow one gets fewer columns.
     """
-    wide = width >= WIDEST
-    sparse = any(item.compressed_size is not None for item in artifacts)
-    more = (("largest diff.", "right"), ("XNNPACK", "right")) if wide else ()
-    table = plain_table(
-        "artifact",
-        ("size", "right"),
-        ("of float32", "right"),
-        *((("compressed", "right"),) if sparse else ()),
-        ("agrees", "right"),
-        "val top-1",
-        ("SNR dB", "right"),
-        *more,
-        "",
-    )
     baseline = {item.format: item.size for item in artifacts if item.recipe == "float32"}
-    for item in artifacts:
-        share = f"{item.size / baseline[item.format]:.2f}" if item.format in baseline else ""
-        compressed = size_text(item.compressed_size) if item.compressed_size is not None else ""
-        cells = [item.path.name, size_text(item.size), share, *([compressed] if sparse else [])]
-        parity = item.parity
-        if parity is None:
-            table.add_row(*cells, "", "", "", *([""] * len(more)), "unchanged")
-            continue
-        change = parity.top1 - parity.keras_top1
-        ratio = "" if parity.signal_to_noise is None else f"{parity.signal_to_noise:.0f}"
-        details = (f"{parity.largest_difference:.1e}", _delegated(item))
-        notes = f"{len(item.float_layers)} layers in float32" if item.float_layers else ""
-        table.add_row(
-            *cells,
-            f"{parity.agreement:.3f}",
-            f"{parity.top1:.3f} ({change:+.3f})",
-            ratio,
-            *(details if wide else ()),
-            notes,
-        )
+    shares = [f"{item.size / baseline[item.format]:.2f}" if item.format in baseline else "" for item in artifacts]
+    compressed = ["" if item.compressed_size is None else size_text(item.compressed_size) for item in artifacts]
+    columns = [
+        TableColumn(heading="artifact", cells=[item.path.name for item in artifacts]),
+        TableColumn(heading="size", cells=[size_text(item.size) for item in artifacts], justify="right"),
+        TableColumn(heading="of float32", cells=shares, justify="right", rank=2),
+        *([TableColumn(heading="compressed", cells=compressed, justify="right", rank=1)] if any(compressed) else []),
+        *_parity_columns([item.parity for item in artifacts]),
+        TableColumn(heading="XNNPACK", cells=[_delegated(item) for item in artifacts], justify="right", rank=4),
+    ]
+    notes = [_note(item) for item in artifacts]
+    if any(notes):
+        columns.append(TableColumn(heading="", cells=notes))
     compared = next((item.parity for item in artifacts if item.parity is not None), None)
-    if compared is not None:
-        table.caption = f"agrees: with the Keras model, on {compared.images} {compared.split} photos; (change from it)"
-    return table
+    caption = (
+        ""
+        if compared is None
+        else f"agrees: with the Keras model, on {compared.images} {compared.split} photos; (change from it)"
+    )
+    return fitted_table(columns, width, caption=caption)
+
+
+def _parity_columns(parities: Sequence[Parity | None]) -> list[TableColumn]:
+    def column(heading: str, text: Callable[[Parity], str], **more: Any) -> TableColumn:
+        return TableColumn(heading=heading, cells=["" if item is None else text(item) for item in parities], **more)
+
+    return [
+        column("agrees", lambda item: f"{item.agreement:.3f}", justify="right"),
+        column("val top-1", lambda item: f"{item.top1:.3f} ({item.top1 - item.keras_top1:+.3f})"),
+        column(
+            "SNR dB",
+            lambda item: "" if item.signal_to_noise is None else f"{item.signal_to_noise:.0f}",
+            justify="right",
+            rank=3,
+        ),
+        column("largest diff.", lambda item: f"{item.largest_difference:.1e}", justify="right", rank=5),
+    ]
+
+
+def _note(item: ExportedArtifact) -> str:
+    if item.parity is None:
+        return "unchanged"
+    return f"{len(item.float_layers)} layers in float32" if item.float_layers else ""
 
 
 def _delegated(item: ExportedArtifact) -> str:
@@ -71,47 +75,42 @@ def _delegated(item: ExportedArtifact) -> str:
     return f"{nodes - len(item.delegation.undelegated)}/{nodes}"
 
 
-def trials_table(search: MaxDropSearch) -> Any:
+def trials_table(search: MaxDropSearch, width: int) -> Any:
     """Returns a Rich table of the trials of a search within a maximum drop."""
-    table = plain_table("recipe", ("points lost", "right"), ("size", "right"), ("ms, 1 thread", "right"), "")
-    for trial in search.trials:
-        name = f"{trial.recipe}, {len(trial.float_layers)} in float32" if trial.float_layers else trial.recipe
-        stem = f"{trial.recipe}-mixed" if trial.float_layers else trial.recipe
-        verdict = "within the limit" if trial.kept else "over the limit"
-        chosen = trial.kept and search.chosen == f"{stem}.{search.format}"
-        table.add_row(
-            name,
-            f"{trial.drop:.2f}",
-            size_text(trial.size),
-            "" if trial.latency is None else f"{trial.latency:.2f}",
-            "chosen" if chosen else verdict,
-        )
-    return table
+    trials = search.trials
+    times = ["" if trial.latency is None else f"{trial.latency:.2f}" for trial in trials]
+    columns = [
+        TableColumn(heading="recipe", cells=[_trial_name(trial) for trial in trials]),
+        TableColumn(heading="points lost", cells=[f"{trial.drop:.2f}" for trial in trials], justify="right"),
+        TableColumn(heading="size", cells=[size_text(trial.size) for trial in trials], justify="right"),
+        TableColumn(heading="ms, 1 thread", cells=times, justify="right", rank=1),
+        TableColumn(heading="", cells=[_verdict(trial, search) for trial in trials]),
+    ]
+    return fitted_table(columns, width)
+
+
+def _trial_name(trial: Trial) -> str:
+    return f"{trial.recipe}, {len(trial.float_layers)} in float32" if trial.float_layers else trial.recipe
+
+
+def _verdict(trial: Trial, search: MaxDropSearch) -> str:
+    stem = f"{trial.recipe}-mixed" if trial.float_layers else trial.recipe
+    if trial.kept and search.chosen == f"{stem}.{search.format}":
+        return "chosen"
+    return "within the limit" if trial.kept else "over the limit"
 
 
 SHOWN_LAYERS = 12
 """Layers that the table of sensitivities shows."""
 
 
-def sensitivity_table(search: MaxDropSearch) -> Any:
+def sensitivity_table(search: MaxDropSearch, width: int) -> Any:
     """Returns a Rich table of the layers that lose most when they alone are quantized."""
-    table = plain_table("most sensitive layers", ("noise alone", "right"), "stays")
+    shown, more = search.sensitivity[:SHOWN_LAYERS], len(search.sensitivity) - SHOWN_LAYERS
     (last,) = search.trials[-1:]
-    for name, noise in search.sensitivity[:SHOWN_LAYERS]:
-        table.add_row(name, f"{noise:.1e}", "float32" if name in last.float_layers else "int8")
-    if len(search.sensitivity) > SHOWN_LAYERS:
-        table.caption = f"{len(search.sensitivity) - SHOWN_LAYERS} more in artifacts/export.json"
-    return table
-
-
-def plain_table(*columns: str | tuple[str, Any]) -> Any:
-    """Returns an empty Rich table without lines; a column is a heading, aligned left, or (heading, alignment)."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", caption_justify="left")
-    for column in columns:
-        if isinstance(column, str):
-            table.add_column(column, no_wrap=True)
-        else:
-            table.add_column(column[0], justify=column[1], no_wrap=True)
-    return table
+    columns = [
+        TableColumn(heading="most sensitive layers", cells=[name for name, _ in shown]),
+        TableColumn(heading="noise alone", cells=[f"{noise:.1e}" for _, noise in shown], justify="right"),
+        TableColumn(heading="stays", cells=["float32" if name in last.float_layers else "int8" for name, _ in shown]),
+    ]
+    return fitted_table(columns, width, caption=f"{more} more in artifacts/export.json" if more > 0 else "")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import textwrap
 from pathlib import Path
 from typing import IO, Any
 
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.messages import translate
-from tledge.core.progress import Progress, Step
+from tledge.core.progress import Progress
 
 PIPED_WIDTH = 120
 """Columns if the output is not a terminal."""
@@ -33,10 +33,14 @@ class Terminal:
         from rich.console import Console
 
         def console(stream: IO[str]) -> Console:
-            width = None if stream.isatty() else PIPED_WIDTH
             # Paths and messages are not markup: [train] is the name of an extra, not a style.
             return Console(
-                file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty()
+                file=stream,
+                width=_fixed_width(stream),
+                highlight=False,
+                markup=False,
+                emoji=False,
+                soft_wrap=not stream.isatty(),
             )
 
         self.as_json = as_json
@@ -51,9 +55,17 @@ class Terminal:
         return translate(message, self.command)
 
     def print(self, content: Any = "") -> None:
-        """Prints a text, with flags in place of Python parameters, or a table; nothing with ``--json``."""
-        if not self.as_json:
-            self._out.print(self.translate(content) if isinstance(content, str) else content)
+        """Prints a text, with flags in place of Python parameters, or a table; nothing with ``--json``.
+
+        A text that is wider than the terminal is wrapped between words.
+        """
+        if self.as_json:
+            return
+        if isinstance(content, str):
+            text = self.translate(content)
+            self._out.print(wrap(text, self.width) if self.is_terminal else text, soft_wrap=True)
+        else:
+            self._out.print(content)
 
     def print_line(self, line: str) -> None:
         """Prints a line unchanged and immediately, whatever its width; nothing with ``--json``."""
@@ -63,7 +75,12 @@ class Terminal:
     def print_sentence(self, text: str) -> None:
         """Prints a sentence, wrapped to the width of the terminal; nothing with ``--json``."""
         if not self.as_json:
-            self._out.print(self.translate(text), soft_wrap=False)
+            self._out.print(wrap(self.translate(text), self.width), soft_wrap=True)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether results go to a terminal."""
+        return self._out.file.isatty()
 
     @property
     def width(self) -> int:
@@ -105,7 +122,7 @@ class Terminal:
 
     def note(self, message: str) -> None:
         """Prints a line about the progress on standard error, also with ``--json``."""
-        print(self.translate(message), file=self._err.file, flush=True)
+        self._print_error(self.translate(message))
 
     def fail(self, message: str) -> None:
         """Prints an error on standard error."""
@@ -117,13 +134,25 @@ class Terminal:
 
     def _say(self, message: str, style: str) -> None:
         one_line = " ".join(self.translate(message).split())
-        self._err.print(f"tledge: {one_line}", style=style if self._err.is_terminal else "", soft_wrap=True)
+        self._print_error(f"tledge: {one_line}", style if self._err.is_terminal else "")
+
+    def _print_error(self, line: str, style: str = "") -> None:
+        shown = wrap(line, self._err.width, indent="  ") if self._err.file.isatty() else line
+        self._err.print(shown, style=style, soft_wrap=True)
 
     def progress(self) -> Progress:
         """Returns the progress display: bars on a terminal, single lines elsewhere, nothing with ``--json``."""
+        from tledge.cli.progress_display import ProgressBars, ProgressLines, SilentProgress
+
         if self.as_json:
-            return _Silent(self)
-        return _Bars(self) if self._err.is_terminal else _Lines(self)
+            return SilentProgress(self)
+        bars = self._err.file.isatty() and not self._err.is_dumb_terminal
+        return ProgressBars(self) if bars else ProgressLines(self)
+
+    @property
+    def console(self) -> Any:
+        """The Rich console on standard output."""
+        return self._out
 
     @property
     def error_console(self) -> Any:
@@ -131,102 +160,24 @@ class Terminal:
         return self._err
 
 
-class _Silent(Progress):
-    """Shows only warnings, on standard error, and reacts to Ctrl-C."""
+def wrap(text: str, width: int, indent: str = "") -> str:
+    """Wraps each line of a text between words; a word that is wider, such as a path, stays in one piece.
 
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-
-    def warn(self, text: str) -> None:
-        self._terminal.warn(text)
-
-    @contextmanager
-    def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
-        yield _Stoppable(self._terminal)
-
-
-class _Stoppable(Step):
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-
-    def advance(self, count: int = 1, detail: str = "") -> None:
-        self.stop_if_asked()
-
-    def stop_if_asked(self) -> None:
-        self._terminal.interrupts.stop_if_asked()
+    Args:
+        text: one or several lines.
+        width: characters per line.
+        indent: what the second and later lines of each line start with.
+    """
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
 
 
-class _Lines(_Silent):
-    """One line per finished step."""
-
-    def note(self, label: str, text: str) -> None:
-        from rich.text import Text
-
-        lines = self._terminal.translate(text).replace("\n", f"\n{'':<10}")
-        self._terminal.print(Text.assemble((f"{label:<9} ", "bold"), lines))
-
-    @contextmanager
-    def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
-        step = _Counted(self._terminal, label)
-        yield step
-        self._terminal.error_console.print(f"{label}: {step.count:,} {unit}  {step.detail}".rstrip())
-
-
-class _Counted(_Stoppable):
-    def __init__(self, terminal: Terminal, label: str) -> None:
-        super().__init__(terminal)
-        self._label = label
-        self.count = 0
-        self.detail = ""
-
-    def advance(self, count: int = 1, detail: str = "") -> None:
-        super().advance(count, detail)
-        self.count += count
-        self.detail = detail or self.detail
-
-    def mark(self, detail: str) -> None:
-        self._terminal.error_console.print(f"{self._label}: {detail}")
-
-
-def _rate_columns(unit: str) -> tuple[Any, ...]:
-    """Returns the columns for the unit, or for the rate of images."""
-    from rich import progress as bars
-    from rich.text import Text
-
-    class Rate(bars.ProgressColumn):
-        def render(self, task: bars.Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text(f"{speed:,.0f} img/s" if speed else "", style="progress.data.speed")
-
-    return (Rate(),) if unit in ("photos", "images") else (bars.TextColumn(unit),)
-
-
-class _Bars(_Lines):
-    """A bar with the rate and the time left, while the step runs."""
-
-    @contextmanager
-    def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
-        from rich import progress as bars
-
-        columns = (
-            bars.TextColumn("{task.description:<22}"),
-            bars.BarColumn(bar_width=14),
-            bars.MofNCompleteColumn(),
-            *(_rate_columns(unit)),
-            bars.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            bars.TextColumn("{task.fields[detail]}", markup=False),
-        )
-        with bars.Progress(*columns, console=self._terminal.error_console) as shown:
-            task = shown.add_task(label, total=total, detail="")
-
-            class BarStep(_Stoppable):
-                def advance(self, count: int = 1, detail: str = "") -> None:
-                    super().advance(count, detail)
-                    shown.update(task, advance=count, detail=detail or shown.tasks[0].fields["detail"])
-
-                def mark(self, detail: str) -> None:
-                    shown.update(task, detail=detail)
-
-            yield BarStep(self._terminal)
-            if not shown.tasks[0].finished:  # the step stopped early
-                shown.update(task, total=shown.tasks[0].completed)
+def _fixed_width(stream: IO[str]) -> int | None:
+    """Returns the columns of a stream; None if Rich finds them, and follows changes, through standard input."""
+    if not stream.isatty():
+        return PIPED_WIDTH
+    if sys.stdin is not None and sys.stdin.isatty():
+        return None
+    return os.get_terminal_size(stream.fileno()).columns or None

@@ -19,7 +19,7 @@
     └── MeasurementError      a cell or results file that failed
 
 Every message says what was wrong, what was received and what to do. The command line prints it as one line and exits
-with code 1. Any other exception is a bug.
+with code 2 for an UnknownNameError or OptionError, with code 1 for the others. Any other exception is a bug.
 """
 
 from __future__ import annotations

@@ -31,7 +31,6 @@ class Metric:
         tolerance: another metric, shown beneath as "± 0.1".
         brief: ``report.md`` shows the column; ``report.html`` shows all.
         terminal: heading in the terminal; empty for a column that the terminal leaves out.
-        least_width: the terminal's width in characters from which it shows the column.
     """
 
     unit: str
@@ -45,7 +44,6 @@ class Metric:
     tolerance: str = ""
     brief: bool = True
     terminal: str = ""
-    least_width: int = 0
 
     def explained(self, explanation: str) -> Metric:
         """Returns the metric with its explanation, which is the longest part of a declaration."""
@@ -79,7 +77,7 @@ METRICS: Mapping[str, Metric] = {
         unit="ms", scenario="single-stream", heading="p90", better=LOWER, key="p90", terminal="p90 ms"
     ).explained("90% of the images took no longer"),
     "latency_p99": Metric(
-        unit="ms", scenario="single-stream", heading="p99", better=LOWER, key="p99", terminal="p99 ms", least_width=100
+        unit="ms", scenario="single-stream", heading="p99", better=LOWER, key="p99", terminal="p99 ms"
     ).explained("99% of the images took no longer"),
     "latency_p90_bound": Metric(
         unit="ms", scenario="single-stream", heading="p90 bound", better=LOWER, key="p90_bound", brief=False
@@ -117,9 +115,9 @@ METRICS: Mapping[str, Metric] = {
         "mean corruption error: errors on corrupted photos divided by those of the float32 artifact, with its 95%"
         " interval over the photos"
     ),
-    "peak_memory": Metric(
-        unit="bytes", scenario="static", heading="Memory", better=LOWER, terminal="memory", least_width=118
-    ).explained("peak memory of the process, minus that of an interpreter with only NumPy and Pillow"),
+    "peak_memory": Metric(unit="bytes", scenario="static", heading="Memory", better=LOWER, terminal="memory").explained(
+        "peak memory of the process, minus that of an interpreter with only NumPy and Pillow"
+    ),
     "cold_start": Metric(unit="ms", scenario="cold-start", heading="Cold start", better=LOWER, brief=False).explained(
         "from the start of the process to its first prediction"
     ),

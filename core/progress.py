@@ -9,11 +9,19 @@ from contextlib import contextmanager
 class Step:
     """A long piece of work in progress."""
 
+    def begin(self, detail: str, seconds: float | None = None) -> None:
+        """Reports what is worked on from now on ("int8.tflite on litert:cpu:2", "epoch 3/8").
+
+        Args:
+            detail: its name.
+            seconds: how long a unit is expected to take.
+        """
+
     def advance(self, count: int = 1, detail: str = "") -> None:
         """Reports ``count`` more units; ``detail`` is the latest figure to show."""
 
     def mark(self, detail: str) -> None:
-        """Reports a milestone ("epoch 3/8 …"), which gets its own line where there is no progress bar."""
+        """Reports the figures of what was begun, which get a line of their own where there is no progress bar."""
 
     def stop_if_asked(self) -> None:
         """Raises KeyboardInterrupt if the user pressed Ctrl-C and a library swallowed the exception.

@@ -4,7 +4,7 @@ The parent writes each request as a line of JSON to the child's standard input. 
 replies with lines of JSON, each a list:
 
     ["note", label, text], ["warn", text]                       progress, see ``core.progress``
-    ["step", label, total, unit], ["advance", count, detail], ["mark", detail], ["end"]
+    ["step", label, total, unit], ["begin", detail, seconds], ["advance", count, detail], ["mark", detail], ["end"]
     ["result", value]                                           ends the request
     ["error", message]                                          ends the request, and the child
 

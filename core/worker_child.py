@@ -47,6 +47,9 @@ class _RelayedStep(Step):
     def __init__(self, progress: RelayedProgress) -> None:
         self._progress = progress
 
+    def begin(self, detail: str, seconds: float | None = None) -> None:
+        self._progress.send("begin", detail, seconds)
+
     def advance(self, count: int = 1, detail: str = "") -> None:
         self._progress.send("advance", int(count), detail)
 

@@ -100,9 +100,10 @@ def _convert(maker: ArtifactMaker, jobs: Sequence[tuple[Path, Recipe]], outcome:
     """Converts each file; the others are still made if one fails."""
     with maker.progress.step("Export", len(jobs), "artifacts") if jobs else nullcontext(Step()) as step:
         for path, recipe in jobs:
+            step.begin(path.name)
             try:
                 outcome.artifacts.append(maker.make(path, recipe))
-                step.advance(1, path.name)
+                step.advance()
             except ArtifactRejectedError as error:
                 outcome.rejected.append(str(error))
                 step.advance(1, f"{path.name} rejected")

@@ -110,6 +110,7 @@ class _Search:
         """Tries each recipe that supports the model."""
         with self._maker.progress.step(f"Smallest {self._kind}", len(candidates), "recipes") as step:
             for recipe in candidates:
+                step.begin(recipe.name)
                 try:
                     trial = self._try(self._maker.convert(self._kind, recipe), recipe, ())
                     step.advance(1, f"{recipe.name} loses {trial.drop:.2f} points")

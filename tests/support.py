@@ -91,8 +91,8 @@ def invoke(*arguments: object, cwd: Path) -> Finished:
 
 
 def check_one_line_error(done: Finished, *parts: str) -> None:
-    """A user's error: exit code 1 and one line on standard error that says all of ``parts``."""
-    assert done.code == 1, done
+    """A user's error: exit code 1, or 2 for wrong usage, and one line on standard error that says all of ``parts``."""
+    assert done.code in (1, 2), done
     lines = [line for line in done.err.splitlines() if line.startswith("tledge: ")]
     assert len(lines) == 1, done
     assert done.err.splitlines()[-1] == lines[0], done

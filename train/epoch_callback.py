@@ -111,6 +111,7 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._started = time.perf_counter()
+        self._step.begin(f"epoch {epoch + 1}/{self._phase.settings.epochs}")
         self.loaded.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -141,9 +142,7 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         phase.on_epoch(row)
         rows = phase.epochs_in(self.history)
         bars = sparkline([row.val_top1 if row.val_robust_accuracy is None else row.val_robust_accuracy for row in rows])
-        self._step.mark(
-            f"epoch {epoch + 1}/{phase.settings.epochs}  loss {loss:.3f}  {describe_validation(row)} {bars}"
-        )
+        self._step.mark(f"loss {loss:.3f}  {describe_validation(row)} {bars}")
         self.model.stop_training = self.out_of_patience
 
     def set_best_weights(self) -> float:

@@ -61,6 +61,7 @@ def measure_reference(workload: Workload, progress: Progress) -> CellResult | No
         artifact=str(model.path), target=str(target), bare=False, pixels="", images=photos, timing=UNTIMED
     )
     with progress.step("Keras model", 1, "rounds") as step:
+        step.begin(f"{model.name} on {target}")
         measured, cold_start = measure_in_own_process(specification, f"{model.name} on {target}")
         step.advance(1)
     return CellResult.join([measured], [cold_start], UNTIMED.batch_sizes)

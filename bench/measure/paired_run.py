@@ -112,6 +112,7 @@ def measure_in_turns(
     news: list[Samples] = []
     with progress.step(f"Paired run {name}", rounds, "rounds") as step:
         for number in range(rounds):
+            step.begin("both files in turn", 2 * old.timing.least_seconds)
             first, second = _measure_round(old, new, name, new_begins=number % 2 == 1)
             olds.append(first)
             news.append(second)

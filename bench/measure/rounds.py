@@ -116,13 +116,14 @@ class Rounds:
         return RoundsResult(results, unmeasured(self._cells, results, self._failed), interrupted)
 
     def _measure(self, cell: Cell, number: int, step: Step) -> None:
+        step.begin(cell.name, self._timing.least_seconds)
         if cell not in self._failed:
             try:
                 specification = self._specify(cell, classify=number == 0)
                 self._measured[cell].append(self._launch(specification, cell.name))
             except MeasurementError as error:
                 self._failed[cell] = str(error)
-        step.advance(1, f"{cell.name} failed" if cell in self._failed else cell.name)
+        step.advance(1, f"{cell.name} failed" if cell in self._failed else "")
 
     def _specify(self, cell: Cell, *, classify: bool) -> Specification:
         photos = tuple(str(path) for path in self._workload.photos)
@@ -150,6 +151,7 @@ class Rounds:
         best = self._best_reference_time()
         with self._progress.step("Repeat noisy", len(noisy), "rounds") as step:
             for cell, number in noisy:
+                step.begin(cell.name, self._timing.least_seconds)
                 known, _ = self._measured[cell][number]
                 try:
                     measured, start = self._launch(self._specify(cell, classify=False), cell.name)
@@ -158,7 +160,7 @@ class Rounds:
                     continue
                 if disturbance(measured, best) < disturbance(known, best):
                     self._measured[cell][number] = replace(measured, logits=known.logits), start
-                step.advance(1, cell.name)
+                step.advance()
 
     def _decode_timed_photos(self, folder: Path) -> None:
         """Decodes the photos of the timed queries, once for all cells that take them in the same form."""

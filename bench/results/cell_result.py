@@ -39,6 +39,11 @@ class Timing:
     batch_sizes: tuple[int, ...] = ()
     batch_seconds: float = 0.0
 
+    @property
+    def least_seconds(self) -> float:
+        """Seconds that a round takes at least."""
+        return self.minimum_seconds + self.batch_seconds * len(self.batch_sizes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Specification(Record, error=MeasurementError, remedy="benchmark again"):

@@ -147,6 +147,8 @@ class _AttackRun:
         return artifact
 
     def _show(self, artifact: AttackedArtifact, classifier: Classifier, shown: Sequence[AttackedPhotos]) -> None:
+        if not shown:
+            return
         total = len(shown) * len(self.photos)
         with self.progress.step("Attacked photos", total, "photos") as step:
             for item in shown:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tledge.cli.adopt_options import GROUPS, AdoptOptions, DescriptionOptions
 from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
-from tledge.cli.tables import plain_table
+from tledge.cli.fitted_table import TableColumn, fitted_table
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import TledgeError
 from tledge.core.options import given_options
@@ -41,7 +41,7 @@ def run(given: Given, *, json: Json = False) -> None:
             description = description.with_field(name, text)
         size = None if options.input_size is None else read_size(options.input_size)
         inspection = inspect(options.model, size)
-        terminal.print(_tensors(inspection))
+        terminal.print(_tensors(inspection, terminal.width))
         if terminal.can_ask:
             required, optional = missing_fields(inspection, description)
             asked = [name for name in FIELDS if name in required or name in optional]
@@ -66,13 +66,13 @@ def _ask(terminal: Terminal, names: list[str], given: Description) -> Descriptio
     return given
 
 
-def _tensors(inspection: Inspection) -> Any:
-    table = plain_table("tensor", "in the file")
-    table.add_row("input", str(inspection.image))
-    table.add_row("output", str(inspection.output))
+def _tensors(inspection: Inspection, width: int) -> Any:
+    rows = [("input", str(inspection.image)), ("output", str(inspection.output))]
     if inspection.about:
-        table.add_row("about", " ".join(inspection.about.split())[:80])
-    return table
+        rows.append(("about", " ".join(inspection.about.split())[:80]))
+    names, values = zip(*rows, strict=True)
+    columns = [TableColumn(heading="tensor", cells=names), TableColumn(heading="in the file", cells=values)]
+    return fitted_table(columns, width)
 
 
 def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
@@ -88,7 +88,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
         }
     )
     terminal.print()
-    terminal.print(_description(adoption))
+    terminal.print(_description(adoption, terminal.width))
     terminal.print()
     if adoption.ignores_input:
         terminal.warn(
@@ -106,28 +106,32 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
     terminal.print_command(f"tledge bench {shlex.quote(str(artifact.path))} --data PHOTOS")
 
 
-def _description(adoption: Adoption) -> Any:
-    sidecar, sources = adoption.artifact.sidecar, adoption.sources
-    known = sidecar.preprocessing
-    table = plain_table("", "value", "from")
+def _description(adoption: Adoption, width: int) -> Any:
+    sidecar, known = adoption.artifact.sidecar, adoption.artifact.sidecar.preprocessing
     if known is None:
-        return table
+        return ""
     shown = ", ".join(sidecar.class_names[:SHOWN_LABELS]) + ", …" * (len(sidecar.class_names) > SHOWN_LABELS)
     low, high = known.input_range
-    for name, label, value in (
-        ("labels", "labels", f"{len(sidecar.class_names):,}: {shown}"),
-        ("layout", "layout", known.layout),
-        ("input_size", "size", "x".join(map(str, sidecar.input_size))),
-        ("resize", "resize", sidecar.resize),
-        ("colour", "colour", known.colour),
-        ("input_range", "input range", f"{low:g}..{high:g}"),
-        ("mean", "mean", ", ".join(f"{value:g}" for value in known.mean)),
-        ("std", "std", ", ".join(f"{value:g}" for value in known.std)),
-        ("output", "output", known.output),
-    ):
-        if value:
-            source = sources.get(name, "")
-            table.add_row(
-                label, value, f"assumed; change it with --{name.replace('_', '-')}" if source == "assumed" else source
-            )
-    return table
+    described = {
+        "labels": f"{len(sidecar.class_names):,}: {shown}",
+        "layout": known.layout,
+        "input_size": "x".join(map(str, sidecar.input_size)),
+        "resize": sidecar.resize,
+        "colour": known.colour,
+        "input_range": f"{low:g}..{high:g}",
+        "mean": ", ".join(f"{value:g}" for value in known.mean),
+        "std": ", ".join(f"{value:g}" for value in known.std),
+        "output": known.output,
+    }
+    names = [name for name, value in described.items() if value]
+    columns = [
+        TableColumn(heading="", cells=["size" if name == "input_size" else name.replace("_", " ") for name in names]),
+        TableColumn(heading="value", cells=[described[name] for name in names]),
+        TableColumn(heading="from", cells=[_source(name, adoption) for name in names]),
+    ]
+    return fitted_table(columns, width)
+
+
+def _source(name: str, adoption: Adoption) -> str:
+    source = adoption.sources.get(name, "")
+    return f"assumed; change it with --{name.replace('_', '-')}" if source == "assumed" else source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.comparison_table import comparison_table
 from tledge.cli.execution import executing
 from tledge.cli.terminal import Terminal
-from tledge.core.errors import OptionError
+from tledge.core.errors import OptionError, RunError
 from tledge.core.options import as_tuple, option_names
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
 
@@ -68,8 +69,9 @@ def run(
             _check_repeatable(given)
             options |= repetition.arguments
         if not options.get("files"):
-            directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
-            terminal.log_to = directory.logs / "bench.log"
+            with suppress(RunError):  # which bench() reports, after wrong options
+                directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
+                terminal.log_to = directory.logs / "bench.log"
         record = bench(**options, progress=terminal.progress())
         tables = [write_table(record.measurements, name, record.folder.path) for name in export or ()]
         show_benchmark(terminal, record)
@@ -152,7 +154,7 @@ def show_benchmark(terminal: Terminal, record: BenchRecord) -> None:
 
     rows = summarize(record.measurements)
     terminal.print(bench_table(rows, terminal.width))
-    for table in (corruption_table(rows), attack_table(rows)):
+    for table in (corruption_table(rows, terminal.width), attack_table(rows, terminal.width)):
         if table is not None:
             terminal.print(table)
     for flag in sorted({flag for row in rows for flag in row.flags}):
@@ -163,7 +165,8 @@ def show_benchmark(terminal: Terminal, record: BenchRecord) -> None:
         where = f"{item.artifact} on {item.target}" if item.target else item.artifact
         terminal.print(f"Not measured: {where}: {item.reason}")
     for found in record.profiles:
-        terminal.print(profile_table(found))
+        terminal.heading(f"{found.artifact} on {found.target}")
+        terminal.print(profile_table(found, terminal.width))
     if record.folder.adversarial.exists():
         terminal.print(f"Attacked photos: {record.folder.adversarial}")
     terminal.print(f"\nReport: {record.report}")

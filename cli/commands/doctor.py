@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
-from tledge.cli.tables import plain_table
+from tledge.cli.terminal import Terminal, wrap
 
 EXTRAS = {
     "": ("tledge", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
@@ -21,6 +21,24 @@ EXTRAS = {
     "bench": ("jinja2", "pyarrow"),
 }
 """The distributions that the base install and each extra install."""
+
+PURPOSES = {
+    "": "predict and bench, TFLite",
+    "onnx": "predict and bench, ONNX",
+    "camera": "cameras and videos",
+    "train": "train and visualize",
+    "jax": "train on JAX",
+    "tfds": "data sets of TFDS",
+    "tensorboard": "TensorBoard logs",
+    "export": "export",
+    "bench": "HTML report, Parquet",
+}
+"""What the base install and each extra are for."""
+
+LABEL_WIDTH = 10
+
+COMMAND = re.compile(r" (?=(?:sudo|pip (?:un)?install) )")
+"""Where a command begins in a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +69,7 @@ class _BoardState:
             parts.append(f"since boot: {self.throttled_since_boot or 'no'}")
         if self.firmware_error:
             no_access = "device file" in self.firmware_error
-            hint = " (sudo usermod -aG video $USER, then log in again)" if no_access else ""
+            hint = "; log in again after: sudo usermod -aG video $USER" if no_access else ""
             parts.append(f"vcgencmd failed: {self.firmware_error}{hint}")
         return " · ".join(parts)
 
@@ -81,13 +99,15 @@ def run(given: Given, *, json: Json = False) -> None:
             }
         )
         memory = f" · {machine.memory / 2**30:.1f} GiB" if machine.memory else ""
-        terminal.print(f"Machine   {machine.cpu} · {machine.usable_cores} of {machine.cores} cores{memory}")
-        if board is not None and board.text:
-            terminal.print(f"Board     {board.text}")
-        terminal.print(f"System    {machine.os} · {machine.machine} · Python {machine.python}\n")
-        terminal.print(_package_table(packages))
-        terminal.print()
-        terminal.print(_target_lines(targets))
+        about = {
+            "Machine": f"{machine.cpu} · {machine.usable_cores} of {machine.cores} cores{memory}",
+            "Board": "" if board is None else board.text,
+            "System": f"{machine.os} · {machine.machine} · Python {machine.python}",
+        }
+        for label, text in about.items():
+            if text:
+                terminal.print_line(_item(label, text, LABEL_WIDTH, terminal.width))
+        _show(terminal, packages, targets)
 
 
 def _read_board(model: str) -> _BoardState | None:
@@ -125,17 +145,32 @@ def _targets() -> dict[str, str]:
     return found
 
 
-def _package_table(packages: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> Any:
-    table = plain_table("install", "package", "version")
+def _show(
+    terminal: Terminal, packages: dict[str, tuple[tuple[str, ...], dict[str, str]]], targets: dict[str, str]
+) -> None:
+    """Prints what this machine can do, then what is missing, with the command that installs it."""
+    ready = [name for name, missing in targets.items() if not missing]
+    lines = [("targets", ", ".join(ready) or "none")]
+    missing_lines = [(f"target {name}", missing) for name, missing in targets.items() if missing]
     for extra, (names, versions) in packages.items():
-        install = f"tledge[{extra}]" if extra else "tledge"
-        for name in names:
-            table.add_row(install, name, versions.get(name) or f"missing: pip install '{install}'")
-    return table
+        found = ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
+        missing = ", ".join(name for name in names if name not in versions)
+        if missing:
+            command = f"pip install 'tledge[{extra}]'" if extra else "pip install tledge"
+            has = f" (has {found})" if found else ""
+            missing_lines.append((PURPOSES[extra], f"needs {missing}{has}: {command}"))
+        else:
+            lines.append((PURPOSES[extra], found))
+    width = max(len(label) for label, _ in (*lines, *missing_lines)) + 2
+    for heading, items in (("This machine has", lines), ("Missing", missing_lines)):
+        if items:
+            terminal.heading(heading)
+        for label, text in items:
+            terminal.print_line(_item(label, text, width, terminal.width))
 
 
-def _target_lines(targets: dict[str, str]) -> str:
-    """Returns a line for each target, not a table, which would cut off install commands."""
-    width = max(map(len, targets))
-    lines = [f"{name:<{width}}  {f'no: {missing}' if missing else 'yes'}" for name, missing in targets.items()]
-    return "\n".join([f"{'target':<{width}}  on this machine", *lines])
+def _item(label: str, text: str, label_width: int, width: int) -> str:
+    """Returns a text beside its label; a command stands on a line of its own, in one piece."""
+    indent = f"{'':<{label_width}}"
+    reason, *command = COMMAND.split(text, maxsplit=1)
+    return "\n".join([wrap(f"{label:<{label_width}}{reason}", width, indent), *(f"{indent}{part}" for part in command)])

@@ -61,10 +61,10 @@ def show_export(terminal: Terminal, directory: RunDirectory, record: ExportRecor
         terminal.heading(
             f"{search.format}: loss of at most {search.max_drop:g} points on {search.images:,} validation photos"
         )
-        terminal.print(trials_table(search))
+        terminal.print(trials_table(search, terminal.width))
         if search.sensitivity:
             terminal.print()
-            terminal.print(sensitivity_table(search))
+            terminal.print(sensitivity_table(search, terminal.width))
     if record.searches:
         terminal.heading("Artifacts")
     terminal.print(exported_table(record.artifacts, terminal.width))

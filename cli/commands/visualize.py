@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
 from tledge.cli.terminal import Terminal
+from tledge.core.errors import RunError
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
 from tledge.visualize.visualize_options import GROUPS, VisualizeOptions
 
@@ -29,8 +31,9 @@ def run(given: Given, *, json: Json = False) -> None:
 
         options = given.values()
         if "backbone" not in options:
-            directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
-            terminal.log_to = directory.logs / "visualize.log"
+            with suppress(RunError):  # which visualize() reports, after wrong options
+                directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
+                terminal.log_to = directory.logs / "visualize.log"
         _show(terminal, visualize(**options, progress=terminal.progress()))
 
 

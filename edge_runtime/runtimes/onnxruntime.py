@@ -124,8 +124,9 @@ def _why_not(device: str, name: str) -> str:
     import onnxruntime
 
     if PROVIDERS[device] not in onnxruntime.get_available_providers():
-        also = " and NVIDIA's tensorrt" if device == "tensorrt" else ""
-        return f"no {name} provider in this onnxruntime (pip uninstall onnxruntime; pip install 'tledge[cuda]'{also})"
+        also = " tensorrt" if device == "tensorrt" else ""
+        install = f"pip uninstall -y onnxruntime && pip install 'tledge[cuda]'{also}"
+        return f"no {name} provider in this onnxruntime: {install}"
     return "" if has_nvidia_driver() else NO_NVIDIA_DRIVER  # the provider is compiled in on every machine
 
 

@@ -79,6 +79,7 @@ class Distillation:
         history: list[TuningEpoch] = []
         best: tuple[float, list[Any]] = (np.inf, [])
         for epoch in range(min(first_candidate, 1), epochs + 1):
+            self.step.begin(f"epoch {epoch}/{epochs}")
             train_loss = self._train_epoch(update, train_teacher, rng, epoch) if epoch > 0 else None
             self.after_epoch()
             reached = replace(self._evaluate(infer, validation_teacher), epoch=epoch, train_loss=train_loss)
@@ -87,8 +88,7 @@ class Distillation:
                 best = (reached.loss, self.model.get_weights())
                 history = [replace(entry, kept=entry.epoch == epoch) for entry in history]
             self.step.mark(
-                f"epoch {epoch}/{epochs}  validation loss {reached.loss:.3f}  top-1 {reached.top1:.3f}"
-                f"  agreement {reached.agreement:.3f}"
+                f"validation loss {reached.loss:.3f}  top-1 {reached.top1:.3f}  agreement {reached.agreement:.3f}"
             )
         self.model.set_weights(best[1])
         return tuple(history)
@@ -133,7 +133,7 @@ class Distillation:
             rate = self.job.learning_rate_at(((epoch - 1) * steps + number + 0.5) / (options.epochs * steps))
             loss = update(images, labels[indexes], teacher.logits(images, indexes, mirrored), rate)
             losses += loss * len(indexes)
-            self.step.advance(len(indexes), f"epoch {epoch}/{options.epochs}, loss {losses / len(order):.3f}")
+            self.step.advance(len(indexes), f"loss {losses / len(order):.3f}")
         return losses / len(order)
 
     def _evaluate(self, infer: Callable[[Pixels], Logits], teacher: Teacher) -> TuningEpoch:

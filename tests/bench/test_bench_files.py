@@ -305,7 +305,7 @@ def test_what_was_measured_before_ctrl_c_is_kept(files: Path) -> None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 1, err
+    assert process.returncode == 130, err
     assert err.splitlines()[-1].startswith("tledge: interrupted; results measured so far are in 'bench-results/")
     settings = BenchSettings.load(files / "bench-results")
     assert settings.interrupted

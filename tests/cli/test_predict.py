@@ -236,7 +236,7 @@ def test_ctrl_c_in_a_folder_is_one_line(artifact: Path, tmp_path: Path) -> None:
     with predicting(artifact, "many", cwd=tmp_path) as running:
         running.line()
         code, rest, err = running.end(signal.SIGINT)
-    assert (code, err) == (1, "tledge: interrupted; the remaining images were not read\n")
+    assert (code, err) == (130, "tledge: interrupted; the remaining images were not read\n")
     assert re.fullmatch(r"[\d,]+ images?", rest[-1])
 
 

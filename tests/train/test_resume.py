@@ -92,7 +92,7 @@ def test_ctrl_c_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "with tledge train --resume" in said.splitlines()[-1], said
     (unfinished,) = tmp_path.glob("runs/2*/checkpoints/begun.json")
     assert not (unfinished.parents[1] / "run.json").exists()

@@ -65,15 +65,18 @@ def prepare_root(board: str | Board, progress: Progress | None = None) -> Emulat
     if missing:
         with (progress or Progress()).step(f"Set up {board.name}", len(missing), "parts") as step:
             if debian in missing:
+                step.begin(f"Debian {SUITE}")
                 _build_debian(debian)
-                step.advance(1, f"Debian {SUITE}")
+                step.advance()
             if wheels in missing:
+                step.begin("wheels")
                 _build_wheels(wheels, versions)
-                step.advance(1, "wheels")
+                step.advance()
             if root in missing:
+                step.begin(board.model)
                 modules = [MODULES[name] for name in versions]
                 _build_board(root, board, qemu, debian=debian, wheels=wheels, modules=modules)
-                step.advance(1, board.model)
+                step.advance()
     return EmulatedMachine(board=board, qemu=qemu, root=root, libraries=(wheels, _own_code()))
 
 

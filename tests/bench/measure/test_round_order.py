@@ -69,11 +69,15 @@ class Steps(Progress, Step):
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.advanced: list[tuple[int, str]] = []
+        self.begun: list[str] = []
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
         self.lines.append(f"{label} {total} {unit}")
         yield self
+
+    def begin(self, detail: str, seconds: float | None = None) -> None:
+        self.begun.append(detail)
 
     def advance(self, count: int = 1, detail: str = "") -> None:
         self.advanced.append((count, detail))
@@ -122,7 +126,8 @@ def test_a_cell_that_fails_is_skipped_and_not_tried_again() -> None:
     cells, result = run_rounds("ab", launcher, 3, steps)
     name = "a on litert:cpu:1", "b on litert:cpu:1"
     failed = (1, f"{name[0]} failed"), (1, f"{name[1]} failed")
-    assert steps.advanced == [(1, name[0]), failed[1], failed[1], (1, name[0]), failed[0], failed[1]]
+    assert steps.begun == [name[0], name[1], name[1], name[0], name[0], name[1]]
+    assert steps.advanced == [(1, ""), failed[1], failed[1], (1, ""), failed[0], failed[1]]
     assert launcher.names == "abaa"  # in the second round a alone; it fails in the third
     assert not result.results
     assert [(item.artifact, item.target, item.reason, item.failed) for item in result.skipped] == [
@@ -174,7 +179,8 @@ def test_a_repetition_that_fails_leaves_the_first_round_and_the_others() -> None
     launcher, steps = Launcher(NOISY, NOISY, MeasurementError("gone"), {}), Steps()
     (cell,), result = run_rounds("a", launcher, 2, steps)
     name = "a on litert:cpu:1"
-    assert steps.advanced == [(1, name), (1, name), (1, f"{name}: gone"), (1, name)]
+    assert steps.begun == [name] * 4
+    assert steps.advanced == [(1, ""), (1, ""), (1, f"{name}: gone"), (1, "")]
     np.testing.assert_array_equal(result.results[cell].latencies, [1, 4])
     assert result.results[cell].conditions[0].noisy
     assert result.skipped == ()

@@ -109,6 +109,21 @@ def test_candidates_differ_in_at_most_7_bits(bits: int, spread: int, found: bool
     assert candidates(hashes) == ({(0, 1)} if found else set())
 
 
+@pytest.mark.parametrize("offset", range(8))
+def test_a_pair_is_compared_once_for_each_band_on_which_it_agrees(offset: int) -> None:
+    """Bands are of 8 bits; a bit is changed in some of them."""
+    hashes = np.random.default_rng(offset).integers(0, 2**64, 2, np.uint64)
+    for changed in ((), (0,), (7,), (0, 7), (1, 2, 3), (0, 1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6, 7)):
+        bits = np.uint64(sum(1 << (8 * band + offset) for band in changed))
+        made = np.array([hashes[0], hashes[0] ^ bits, hashes[1]], np.uint64)
+        found = [
+            pair
+            for first, second in near_duplicates._candidates(made, made)
+            for pair in zip(first.tolist(), second.tolist(), strict=True)
+        ]
+        assert found == [(0, 1)] * (8 - len(changed))
+
+
 def test_pairs_that_are_compared_in_blocks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.array([5, 5, 5, 9, 9, 5], np.uint64)
     expected = {(first, second) for second in range(6) for first in range(second)}

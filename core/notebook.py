@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,12 @@ class NotebookProgress(Progress):
 
 class _Bar(Step):
     def __init__(self, label: str, total: int, unit: str) -> None:
-        from IPython.display import HTML, display
-
+        ipython: Any = import_module("IPython.display")  # of the kernel that this runs in
         self._label, self._total, self._unit = label, total, unit
         self._count, self._detail = 0, ""
-        self._html = HTML
+        self._html = ipython.HTML
         self._started = self._shown = time.monotonic()
-        self._handle: Any = display(HTML(self._text()), display_id=True)
+        self._handle: Any = ipython.display(ipython.HTML(self._text()), display_id=True)
 
     def begin(self, detail: str, seconds: float | None = None) -> None:
         self.mark(detail)

@@ -17,7 +17,11 @@ def word_size_problem() -> str:
 
     machine = platform.machine()
     on_arm = machine.startswith(("arm", "aarch64"))
-    remedy = "64-bit Raspberry Pi OS (it needs a Pi 3, 4, 5 or Zero 2 W)" if on_arm else "a 64-bit Python"
+    remedy = (
+        "64-bit Raspberry Pi OS (on a Pi 3, 4, 5 or Zero 2 W; older boards cannot run it)"
+        if on_arm
+        else "a 64-bit Python"
+    )
     return (
         f"this system is 32-bit (32-bit Python {platform.python_version()} on {machine}), and neither LiteRT nor"
         f" ONNX Runtime has a wheel for it; install {remedy}"

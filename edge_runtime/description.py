@@ -96,8 +96,7 @@ def read_range(text: str) -> tuple[float, float]:
     except ValueError:
         pass
     raise OptionError(
-        f"`input_range` must be what pixel values 0 and 255 map to: 0..255, 0..1 or -1..1, for instance; received"
-        f" '{text}'"
+        f"`input_range` must be what pixel values 0 and 255 map to, such as 0..255, 0..1 or -1..1; received '{text}'"
     )
 
 

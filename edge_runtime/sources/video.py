@@ -61,7 +61,7 @@ class Video:
             if not capture.isOpened():
                 size = f"{self.path.stat().st_size:,} bytes"
                 yield BrokenFrame(
-                    whole, f"not a readable video: '{whole}' ({size}) is cut off or has an unknown format"
+                    whole, f"not a readable video: '{whole}' ({size}) is truncated or has an unknown format"
                 )
                 return
             announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)

@@ -60,7 +60,7 @@ def test_what_is_garbled_is_one_line(model: Path) -> None:
     folder = model.parent
     check_one_line_error(
         tledge("adopt", "model.onnx", "--input-range", "1..0", cwd=folder),
-        "must be the values that pixels 0 and 255 become, as in 0..255, 0..1 or -1..1; received '1..0'",
+        "must be what pixel values 0 and 255 map to, such as 0..255, 0..1 or -1..1; received '1..0'",
     )
     check_one_line_error(tledge("adopt", "model.onnx", "--layout", "nhwv", cwd=folder), "Did you mean 'nhwc'")
     check_one_line_error(tledge("adopt", "gone.onnx", cwd=folder), "no model file 'gone.onnx'")

@@ -143,7 +143,7 @@ class TestVideo:
         ("content", "reason"),
         [
             (b"", r"not a readable video: '.*broken.mp4' \(0 bytes\)"),
-            (b"no video", r"not a readable video: '.*broken.mp4' \(8 bytes\) is cut off or has an unknown format"),
+            (b"no video", r"not a readable video: '.*broken.mp4' \(8 bytes\) is truncated or has an unknown format"),
             (None, "cannot read video '.*broken.mp4': No such file"),
         ],
     )

@@ -185,7 +185,7 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
                 progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
     else:
         folder = workload.folder if options.output is not None else place.folder(workload.folder)
-        workload = replace(workload, folder=folder, title=f"{workload.title} on {place.name}")
+        workload = replace(workload, folder=folder)
         folders.append(ResultsFolder(folder))
     return _Plan(
         options=options,

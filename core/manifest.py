@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tledge.core.errors import RunError
+from tledge.core.number_text import network_name
 from tledge.core.records import Record
 
 
@@ -88,6 +89,11 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
     versions: Mapping[str, str]
     metrics: Mapping[str, int | float]
     model_sha256: str
+
+    @property
+    def title(self) -> str:
+        """What was trained, for headings: "MobileNetV2 on cats_vs_dogs"."""
+        return f"{network_name(self.backbone)} on {Path(self.data.source).name or self.data.source}"
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -36,7 +36,8 @@ class Features(PhotoKind):
         channels: number of channels shown per layer, from the first on.
     """
 
-    title: ClassVar[str] = "Feature maps"
+    title: ClassVar[str] = "Features: what the layers respond to"
+    order: ClassVar[int] = 1
     reference: ClassVar[str] = "Zeiler and Fergus, arXiv 1311.2901"
 
     images: int = 1
@@ -146,7 +147,7 @@ def _sentences(layers: Sequence[dict[str, Any]], photo: Photo) -> list[str]:
             " colours with their position, late layers keep what is shown and lose its position."
         )
     silent = f"{last['silent']:,} are inactive on {photo.name}"
-    return [*sentences, f"Of {last['channels']:,} channels of {last['layer']}, {silent}."]
+    return [*sentences, f"Of the {last['channels']:,} channels of {last['layer']}, {silent}."]
 
 
 def _size(figures: dict[str, Any]) -> str:

@@ -40,7 +40,8 @@ class Ideal(Kind):
         l2, jitter, scales, steps, seed: see ``AscentOptions``.
     """
 
-    title: ClassVar[str] = "Ideal images"
+    title: ClassVar[str] = "Ideal images of a class"
+    order: ClassVar[int] = 3
     reference: ClassVar[str] = (
         "Simonyan, Vedaldi and Zisserman, arXiv 1312.6034; Mahendran and Vedaldi, arXiv 1412.0035"
     )

@@ -206,7 +206,8 @@ def _sentences(results: Sequence[_AttackedPhoto], largest: int) -> list[str]:
             f"{first.photo.name} is classified as {first.target} at eps {first.eps_text}: its score rises {became}."
         ]
     else:
-        half = f"; half of them at {median_low(reached)}/255 or less" if max(reached) > 1 else ""
+        middle = median_low(reached)
+        half = f"; half of them at {middle}/255 or less" if middle < max(reached) else ""
         sentences = [f"{len(reached)} of {count} photos are classified as their target {last}{half}."]
     names = list(results[0].artifacts)
     worked = [result for result in results if result.found.eps is not None]

@@ -10,6 +10,7 @@ from report_sample import Made, read_sample, write_sample
 from tledge.bench.report import write_html
 from tledge.bench.report.headline import headline, machine_blocks, main_figures
 from tledge.bench.results.stored_results import StoredCell, StoredResults
+from tledge.bench.results.workload import workload_of_files
 from tledge.core.number_text import cpu_name, network_name
 from tledge.train.backbone import BACKBONES
 
@@ -83,3 +84,19 @@ def test_a_machine_is_described_once(data: StoredResults, tmp_path: Path) -> Non
     assert (tmp_path / "report.html").read_text().count('<dl class="machine">') == 1
     other = on(cells[0], host="b")
     assert len(machine_blocks(replace(data, cells=(other, *cells[1:])))) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        ("a", "a.tflite"),
+        ("ab", "a.tflite and b.tflite"),
+        ("abc", "3 files (a.tflite, b.tflite and c.tflite)"),
+        ("abcde", "5 files (a.tflite, b.tflite, c.tflite and 2 more)"),
+    ],
+)
+def test_lone_files_are_named_and_counted(names: str, title: str, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.tflite" for name in names]
+    for path in paths:
+        path.write_bytes(b"no sidecar")
+    assert workload_of_files(paths, None, tmp_path).title == title

@@ -98,5 +98,5 @@ def test_a_machine_is_described_once(data: StoredResults, tmp_path: Path) -> Non
 def test_lone_files_are_named_and_counted(names: str, title: str, tmp_path: Path) -> None:
     paths = [tmp_path / f"{name}.tflite" for name in names]
     for path in paths:
-        path.write_bytes(b"no sidecar")
+        path.write_bytes(b"\0\0\0\0TFL3 without a sidecar")
     assert workload_of_files(paths, None, tmp_path).title == title

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,10 @@ from tledge.bench.results.bench_options import DEFAULT_OUTPUT, AttackOptions, Be
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import EMULATED
+from tledge.bench.results.html_table import html_table
 from tledge.bench.results.metrics import CellMetrics, Classes, find_baseline
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name, write
+from tledge.bench.results.rows import summarize
 from tledge.bench.results.settings import BenchSettings, Skipped
 from tledge.bench.results.stored_results import StoredResults, read_stored
 from tledge.bench.results.workload import Workload, workload_of_files, workload_of_run
@@ -88,6 +91,11 @@ class BenchRecord:
     def skipped(self) -> tuple[Skipped, ...]:
         """What was not measured, and why."""
         return self.settings.skipped
+
+    def _repr_html_(self) -> str:
+        """The conclusions and the main columns, as Jupyter shows them."""
+        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.conclusions)
+        return f"{sentences}{html_table(summarize(self.measurements))}<p>Report: {escape(str(self.report))}</p>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +193,7 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
                 progress.warn(f"{model.name}: {mismatch(model.artifact.sidecar.cpu)}")
     else:
         folder = workload.folder if options.output is not None else place.folder(workload.folder)
-        workload = replace(workload, folder=folder, title=f"{workload.title} on {place.name}")
+        workload = replace(workload, folder=folder)
         folders.append(ResultsFolder(folder))
     return _Plan(
         options=options,

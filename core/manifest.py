@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from tledge.core.errors import RunError
 from tledge.core.notebook import html_picture, html_table
-from tledge.core.number_text import interval_text, listed
+from tledge.core.number_text import interval_text, listed, network_name
 from tledge.core.records import Record
 
 
@@ -97,6 +97,11 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
         """Writes ``run.json``, atomically."""
         super().save(path)
         object.__setattr__(self, "_folder", path.parent)
+
+    @property
+    def title(self) -> str:
+        """What was trained, for headings: "MobileNetV2 on cats_vs_dogs"."""
+        return f"{network_name(self.backbone)} on {Path(self.data.source).name or self.data.source}"
 
     @classmethod
     def load(cls, path: Path) -> Self:

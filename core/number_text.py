@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tledge.core.sizes import size_text
@@ -71,6 +72,18 @@ def range_text(values: Iterable[float | None], unit: str, *, digits: int = 0) ->
 def cell_name(artifact: str, target: str) -> str:
     """Returns a cell's name for people: "int8.tflite on litert:cpu:2"."""
     return f"{artifact} on {target}"
+
+
+def network_name(backbone: str) -> str:
+    """Returns a backbone's name as its paper writes it: "mobilenet_v3_large" becomes "MobileNetV3Large"."""
+    name = "".join(word[:1].upper() + word[1:] for word in backbone.split("_"))
+    return name.replace("net", "Net").replace("Vgg", "VGG")
+
+
+def cpu_name(cpu: str) -> str:
+    """Returns a CPU's model name without marks and clock: "Intel(R) Xeon(R) CPU @ 2.20GHz" becomes "Intel Xeon"."""
+    plain = re.sub(r"\((R|TM|C)\)|\bCPU\b|\b\d+-Core\b|\bProcessor\b|@.*", " ", cpu, flags=re.IGNORECASE)
+    return " ".join(plain.split()) or cpu
 
 
 def flag_text(flag: str) -> str:

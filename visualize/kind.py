@@ -18,10 +18,12 @@ class Kind(ABC):
 
     Attributes:
         title: heading on the page.
+        order: place in the story that the page tells, from the features to the map; later for unlisted kinds.
         reference: papers that describe the method; may be empty.
     """
 
     title: ClassVar[str]
+    order: ClassVar[int] = 99
     reference: ClassVar[str] = ""
 
     @property

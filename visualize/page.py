@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from tledge.core import atomic
 from tledge.core.environment import installed_versions
 from tledge.visualize.section import Section
+
+MOST_PICTURES = 12
+"""Pictures of a section that a notebook shows."""
 
 VERSIONS = ("tledge", "keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn")
 """Distributions whose versions the page gives."""
@@ -34,3 +38,18 @@ def write_page(sections: Mapping[str, Section], title: str, path: Path) -> None:
         css=files("tledge.visualize").joinpath("page.css").read_text(encoding="utf-8"),
     )
     atomic.write_text(path, page)
+
+
+def notebook_html(sections: Mapping[str, Section], title: str) -> str:
+    """Returns the findings and pictures of all sections as HTML for a notebook."""
+    parts = [f"<h3>{escape(title)}: what the network sees</h3>"]
+    for section in sections.values():
+        parts.append(f"<h4>{escape(section.title)}</h4>")
+        parts += [f"<p>{escape(sentence)}</p>" for sentence in section.sentences]
+        for picture in section.pictures[:MOST_PICTURES]:
+            caption = escape(f"{picture.title}. {picture.caption}" if picture.title else picture.caption)
+            parts.append(
+                f'<figure><img src="{picture.data_uri}" alt="{caption}" style="max-width: 100%"><figcaption>{caption}'
+                f" <code>{escape(picture.file_name)}</code></figcaption></figure>"
+            )
+    return "\n".join(parts)

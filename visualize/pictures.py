@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -17,11 +17,15 @@ from PIL import Image
 from tledge.core import atomic
 from tledge.core.images import Pixels
 from tledge.visualize.captions import CaptionWriter
+from tledge.visualize.plots import Chart
 
 GAP, MARGIN = 8, 12
 """Pixels between tiles, and around them."""
 
 GIF_COLOURS = 128
+
+WEBP_QUALITY, LOSSLESS_WIDTH = 75, 64
+"""Of pictures in the page: Pillow's quality, and the width in pixels up to which they are compressed without losses."""
 
 LONGEST_NAME = 60
 """Characters of a photo or layer name that a file name holds."""
@@ -49,9 +53,9 @@ class Picture(ABC):
         return f"{self.name}{self.suffix}"
 
     @property
+    @abstractmethod
     def data_uri(self) -> str:
-        """The content of the file as a data URI."""
-        return _data_uri(self.content(), self.suffix)
+        """The picture as a WebP data URI, which is smaller than the file."""
 
     @abstractmethod
     def content(self) -> bytes:
@@ -66,16 +70,25 @@ class Picture(ABC):
 
 @dataclass(frozen=True)
 class Tile:
-    """A small image, uint8 (height, width, 3), with the text below it and an alternative for screen readers."""
+    """A small image.
+
+    Attributes:
+        pixels: uint8 (height, width, 3).
+        label: text below it.
+        alt: alternative for screen readers.
+        exact: the page holds every pixel as it is; others may be compressed with losses.
+    """
 
     pixels: Pixels
     label: str
     alt: str
+    exact: bool = False
 
     @property
     def data_uri(self) -> str:
-        """The image as a data URI."""
-        return _data_uri(_png(Image.fromarray(self.pixels)))
+        """The image as a WebP data URI; small images are kept without losses."""
+        lossless = self.exact or self.pixels.shape[1] <= LOSSLESS_WIDTH
+        return webp_uri([Image.fromarray(self.pixels)], lossless=lossless)
 
 
 @dataclass(frozen=True)
@@ -92,8 +105,16 @@ class Grid(Picture):
     columns: int
     tile_width: int
 
+    @property
+    def data_uri(self) -> str:
+        """All tiles with their labels as a WebP data URI."""
+        return webp_uri([self._canvas()])
+
     def content(self) -> bytes:
         """Returns a PNG of all tiles with their labels."""
+        return _png(self._canvas())
+
+    def _canvas(self) -> Image.Image:
         writer = CaptionWriter.load(13 if self.tile_width >= 120 else 11)
         height, width = self.tiles[0].pixels.shape[:2]
         tile_height = round(self.tile_width * height / width)
@@ -106,7 +127,7 @@ class Grid(Picture):
             left, top = MARGIN + index % columns * step[0], MARGIN + index // columns * step[1]
             canvas.paste(_scaled(tile.pixels, (self.tile_width, tile_height)), (left, top))
             writer.write(canvas, tile.label, (left, top + tile_height + 2), self.tile_width)
-        return _png(canvas)
+        return canvas
 
 
 @dataclass(frozen=True)
@@ -129,26 +150,49 @@ class Animation(Picture):
         """Returns a GIF that plays twice."""
         images = [Image.fromarray(frame).quantize(GIF_COLOURS, dither=Image.Dither.NONE) for frame in self.frames]
         buffer = io.BytesIO()
-        durations = [self.milliseconds] * (len(images) - 1) + [20 * self.milliseconds]
-        images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=1)
+        images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=self._durations, loop=1)
         return buffer.getvalue()
+
+    @property
+    def data_uri(self) -> str:
+        """The animation as a WebP data URI; it plays twice."""
+        return webp_uri([Image.fromarray(frame) for frame in self.frames], duration=self._durations, loop=2)
 
     @property
     def still(self) -> str:
         """The last frame as a data URI, for devices set to reduced motion."""
-        return _data_uri(_png(Image.fromarray(self.frames[-1])))
+        return webp_uri([Image.fromarray(self.frames[-1])])
+
+    @property
+    def _durations(self) -> list[int]:
+        return [self.milliseconds] * (len(self.frames) - 1) + [20 * self.milliseconds]
 
 
 @dataclass(frozen=True)
 class Plot(Picture):
-    """A diagram drawn by matplotlib, as the content of its file, and an alternative text for screen readers."""
+    """A diagram drawn by matplotlib, and an alternative text for screen readers."""
 
-    png: bytes
+    chart: Chart
     alt: str
 
     def content(self) -> bytes:
-        """Returns the PNG."""
-        return self.png
+        """Returns a PNG for a white page."""
+        return self.chart.light
+
+    @property
+    def data_uri(self) -> str:
+        """The diagram for a white page as a WebP data URI."""
+        return _lossless(self.chart.light)
+
+    @property
+    def dark(self) -> str:
+        """The diagram for a dark page as a WebP data URI."""
+        return _lossless(self.chart.dark)
+
+
+def scored(label: str, score: float) -> str:
+    """Returns a class with its score: "cat (0.981)". The brackets set the score apart from classes such as "7"."""
+    return f"{label} ({score:.3f})"
 
 
 def slug(text: str) -> str:
@@ -189,5 +233,14 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _data_uri(content: bytes, suffix: str = ".png") -> str:
-    return f"data:image/{suffix[1:]};base64,{base64.b64encode(content).decode()}"
+def _lossless(png: bytes) -> str:
+    with Image.open(io.BytesIO(png)) as image:
+        return webp_uri([image], lossless=True)
+
+
+def webp_uri(frames: Sequence[Image.Image], **options: Any) -> str:
+    """Returns one or more frames as a WebP data URI; ``options`` are those of Pillow."""
+    buffer = io.BytesIO()
+    more = {"save_all": True, "append_images": frames[1:]} if len(frames) > 1 else {}
+    frames[0].save(buffer, "WEBP", **{"quality": WEBP_QUALITY, "method": 4, **more, **options})
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

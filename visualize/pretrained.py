@@ -69,7 +69,7 @@ def model_of_backbone(
             f"`labels` needs a classification head, and '{weights}' has none for {name}; leave `labels` out"
         )
     return VisualizedModel(
-        title=f"{name} ({weights if weights in (IMAGENET, NONE) else Path(weights).name})",
+        title=f"{applications[key].__name__} ({weights if weights in (IMAGENET, NONE) else Path(weights).name})",
         model=model,
         class_names=_class_names(labels, model.output_shape[-1], weights) if has_head else (),
         resize=resize,

@@ -15,7 +15,7 @@ from tledge.core.options import as_tuple, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import find_run
 from tledge.visualize.kind import KINDS, Kind
-from tledge.visualize.page import write_page
+from tledge.visualize.page import notebook_html, write_page
 from tledge.visualize.pictures import Picture
 from tledge.visualize.pretrained import IMAGENET, model_of_backbone
 from tledge.visualize.section import Section
@@ -50,6 +50,10 @@ class VisualizeRecord:
     files: Sequence[Path]
     left_out: Mapping[str, str]
     options: Mapping[str, Mapping[str, Any]]
+
+    def _repr_html_(self) -> str:
+        """The findings and pictures, as Jupyter shows them."""
+        return notebook_html(self.sections, self.title)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns a dictionary that JSON can hold."""
@@ -130,15 +134,16 @@ def _show(
 
 
 def _choose(names: Sequence[str], options: Mapping[str, Any]) -> list[Kind]:
-    """Returns the named kinds, or all of them, with the options that each takes.
+    """Returns the named kinds, or all of them in the order of the story, with the options that each takes.
 
     Raises:
         OptionError: an option that none of the kinds takes, or options that contradict each other.
     """
-    chosen = [KINDS.load(name) for name in dict.fromkeys(names)] or [KINDS.load(name) for name in KINDS.names()]
+    every = sorted((KINDS.load(name) for name in KINDS.names()), key=lambda kind: kind.order)
+    chosen = [KINDS.load(name) for name in dict.fromkeys(names)] or every
     for option in options:
         if not any(option in kind.options() for kind in chosen):
-            others = [name for name in KINDS.names() if option in KINDS.load(name).options()]
+            others = [kind.name for kind in every if option in kind.options()]
             named = ", ".join(kind.name for kind in chosen)
             raise OptionError(
                 f"`{option}` is an option of {', '.join(others)}, not of {named}; leave it out or name that kind"

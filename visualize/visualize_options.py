@@ -109,7 +109,7 @@ SEVERAL = frozenset({"photos", "classes", "artifacts", "layers"})
 class _Kinds:
     kinds: str | Sequence[str] = option(
         (),
-        "features, ideal, adversarial, saliency, confusions, embedding.",
+        "features, saliency, ideal, adversarial, confusions, embedding.",
         group=ARGUMENTS,
         default_text="all",
         metavar="[KIND]...",

@@ -185,7 +185,7 @@ def model_of_run(directory: RunDirectory) -> VisualizedModel:
         raise ModelError(f"Keras {keras.__version__} cannot load '{directory.model}': {error}; train again") from error
     exported = directory.exported() if directory.artifacts.is_dir() and any(directory.artifacts.iterdir()) else []
     return VisualizedModel(
-        title=directory.manifest().name,
+        title=directory.manifest().title,
         model=model,
         class_names=reference.sidecar.class_names,
         resize=reference.sidecar.resize,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tledge.bench.report.attack_sections import conclude_attacks
+from tledge.bench.results.flags import UNTIMELY
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core.number_text import flag_text, interval_text, listed, p_text
@@ -20,7 +21,7 @@ def conclude(data: StoredResults) -> list[str]:
     sentences += conclude_attacks(data)
     sentences += _flags(data)
     if data.known_settings.interrupted:
-        sentences.append("The benchmark was stopped before its end: some cells have fewer rounds, or none.")
+        sentences.append("The benchmark was stopped early: some results are missing or have fewer rounds.")
     return sentences
 
 
@@ -75,6 +76,10 @@ def _is_worse(row: Row, base: Row) -> bool:
 
 
 def _none_faster(compared: list[tuple[Row, Row]]) -> str:
+    doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}
+    if doubtful and all(set(row.flags) & set(UNTIMELY) for row, _ in compared):
+        flags = listed([flag_text(flag) for flag in sorted(doubtful)])
+        return f"Latencies cannot be compared: all of them are flagged ({flags})."
     bases = listed(list(dict.fromkeys(base.artifact for _, base in compared)))
     worse = [row.name for row, base in compared if row.verdict == FASTER and _is_worse(row, base)]
     if worse:
@@ -116,6 +121,6 @@ def _flags(data: StoredResults) -> list[str]:
     if not flagged:
         return ["No result is flagged."]
     return [
-        f"Flagged {flag_text(flag)}: " + ("every cell." if len(names) == len(data.rows) else f"{listed(names, 4)}.")
+        f"Flagged as {flag_text(flag)}: " + ("all results." if len(names) == len(data.rows) else f"{listed(names, 4)}.")
         for flag, names in flagged.items()
     ]

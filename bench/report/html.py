@@ -13,6 +13,7 @@ from tledge.bench.report.attack_sections import attack_details, attacked_curves,
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.corruption_sections import corrupted_curves, corrupted_table
+from tledge.bench.report.headline import headline, machine_blocks, main_figures
 from tledge.bench.results.columns import REPORT_COLUMNS, shown_columns
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.round_conditions import Conditions
@@ -54,6 +55,9 @@ def _context(data: StoredResults) -> dict[str, Any]:
         "css": styles.joinpath("report.css").read_text(encoding="utf-8"),
         "script": styles.joinpath("report.js").read_text(encoding="utf-8"),
         "data": data,
+        "headline": headline(data),
+        "main_figures": main_figures(data),
+        "machines": machine_blocks(data),
         "settings": data.known_settings,
         "began": data.known_settings.began[:16].replace("T", " "),
         "conclusions": conclude(data),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
+from tledge.bench.report.headline import headline
 from tledge.bench.results.columns import REPORT_COLUMNS, Column, shown_columns
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.rows import Row
@@ -24,7 +25,7 @@ def write_markdown(data: StoredResults, path: Path) -> None:
 def markdown(data: StoredResults) -> str:
     """Returns the report in GitHub's Markdown."""
     parts = [
-        f"# Benchmark of {_plain(data.title)}",
+        f"# {_plain(headline(data))}",
         _figures(data),
         _skipped(data),
         _machines(data),
@@ -115,7 +116,7 @@ def _board(data: StoredResults) -> str:
     if not rows:
         return ""
     name = ", ".join(board_models(data))
-    headings = ["Artifact", "Target", "Temperature", "Clock", "Power", "Throttled during the cell", "Since start"]
+    headings = ["Artifact", "Target", "Temperature", "Clock", "Power", "Throttled meanwhile", "Throttled since start"]
     lines = [_line(headings), "|---|---|---:|---:|---:|---|---|"]
     lines += [
         _line([_plain(row.artifact), row.target, row.temperature, row.clock, row.power, row.held_down, row.since_boot])

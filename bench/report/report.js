@@ -1,5 +1,5 @@
 "use strict";
-// Sorts the table by a column: its button is pressed with the mouse or a key; once more turns the order about.
+// Sorts the table by a column when its heading is selected; selecting it again reverses the order.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const headings = [...table.tHead.rows[0].cells];
@@ -16,7 +16,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const value = (row) => row.cells[index].dataset.value;
       const compare = (one, two) => {
         const [a, b] = [value(one), value(two)];
-        if (a === "" || b === "") return (a === "") - (b === ""); // what was not measured comes last
+        if (a === "" || b === "") return (a === "") - (b === ""); // missing values come last
         const [x, y] = [Number(a), Number(b)];
         return sign * (Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, "en", { numeric: true }) : x - y);
       };
@@ -28,7 +28,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// What is folded on the screen is printed.
+// Prints what is folded on the screen.
 addEventListener("beforeprint", () => {
   for (const part of document.querySelectorAll("details")) part.open = true;
 });

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tledge.bench.report.agreement import confusion
 from tledge.bench.report.plots.bars import Bar, Group, draw_bars
-from tledge.bench.report.plots.curves import Curve, draw_curves
+from tledge.bench.report.plots.curves import Curve, coincident, draw_curves
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_confusions
-from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
+from tledge.bench.report.plots.scatter import Point, draw_scatter, numbered, pareto_front
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
-from tledge.core.number_text import duration_text, flag_text, rate_text
+from tledge.core.number_text import duration_text, flag_text, listed, rate_text
 from tledge.core.sizes import size_text
 
 WIDE, NARROW = 960.0, 350.0
@@ -29,22 +29,27 @@ _MOST_CONFUSIONS = 12
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot in both widths, so that its text has the same size on a phone."""
+    """A plot in both widths, so that its text has the same size on a phone.
+
+    Attributes:
+        numbers: what the numbers in the narrow plot stand for, from 1; empty if it has none.
+    """
 
     wide: Drawing
     narrow: Drawing
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusionFigures:
-    """An artifact's confusion matrix.
+    """A confusion matrix and the artifacts that have it.
 
     Attributes:
         largest: (true class, predicted class, count) of the most frequent confusions, if there are too many classes to
             read the matrix.
     """
 
-    artifact: str
+    artifacts: tuple[str, ...]
     drawing: Drawing
     largest: tuple[tuple[str, str, int], ...]
 
@@ -83,7 +88,8 @@ def accuracy_and_latency(data: StoredResults) -> tuple[Figure | None, list[str]]
     if not points:
         return None, []
     front = [f"{points[index].label} on {points[index].explanation}" for index in pareto_front(points)]
-    return _both(lambda name, width: draw_scatter(points, name=name, width=width), "accuracy-latency"), front
+    figure = _both(lambda name, width: draw_scatter(points, name=name, width=width), "accuracy-latency")
+    return replace(figure, numbers=tuple(p.label for p in points) if numbered(points, NARROW) else ()), front
 
 
 def latency_distributions(data: StoredResults) -> Figure | None:
@@ -142,16 +148,19 @@ def throughput(data: StoredResults) -> Figure | None:
 
 
 def confusions(data: StoredResults) -> list[ConfusionFigures]:
-    """Draws a confusion matrix of each artifact that classified photos."""
+    """Draws each different confusion matrix once, the most frequent one first."""
     names, labels = data.known_settings.class_names, np.array(data.labels, np.intp)
     most = _MOST_CONFUSIONS if len(names) > MOST_NAMED else 0
+    alike: dict[bytes, list[str]] = {}
+    for artifact, predictions in data.predictions.items():
+        alike.setdefault(confusion(labels, predictions, len(names)).tobytes(), []).append(artifact)
     found = []
-    for number, (artifact, predictions) in enumerate(data.predictions.items()):
-        counts = confusion(labels, predictions, len(names))
-        title = f"Confusion matrix of {artifact}"
+    for number, artifacts in enumerate(sorted(alike.values(), key=len, reverse=True)):
+        counts = confusion(labels, data.predictions[artifacts[0]], len(names))
+        title = f"Confusion matrix of {listed(artifacts, len(artifacts))}"
         found.append(
             ConfusionFigures(
-                artifact=artifact,
+                artifacts=tuple(artifacts),
                 drawing=draw_matrix(counts, names, name=f"confusion-{number}", title=title, width=NARROW),
                 largest=tuple(
                     (names[true], names[given], count) for true, given, count in largest_confusions(counts, most)
@@ -165,7 +174,8 @@ def draw_robustness(curves: Sequence[Curve], name: str, title: str, *, of: str, 
     """Draws top-1 over the strength of an attack or a corruption; ``of`` says what it is, for screen readers."""
     titles = {"title": f"{of}: {title}", "across_title": across_title, "up_title": "top-1"}
     drawing = draw_curves(curves, name=name, **titles, width=NARROW)
-    return RobustnessFigures(title=title, drawing=drawing, key=tuple((curve.marker, curve.label) for curve in curves))
+    key = tuple((group[0].marker, " = ".join(curve.label for curve in group)) for group in coincident(curves))
+    return RobustnessFigures(title=title, drawing=drawing, key=key)
 
 
 def _both(draw: Callable[[str, float], Drawing], name: str) -> Figure:

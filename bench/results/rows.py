@@ -102,12 +102,21 @@ class Row:
         }
 
 
-def summarize(measurements: Iterable[Measurement]) -> list[Row]:
+class RowTable(list[Row]):
+    """Rows that Jupyter shows as a table."""
+
+    def _repr_html_(self) -> str:
+        from tledge.bench.results.html_table import html_table
+
+        return html_table(self)
+
+
+def summarize(measurements: Iterable[Measurement]) -> RowTable:
     """Returns the rows of a table, in the order in which the cells first appear."""
     cells: dict[tuple[str, str], list[Measurement]] = {}
     for item in measurements:
         cells.setdefault((item.artifact, item.target), []).append(item)
-    return [_row(artifact, target, items) for (artifact, target), items in cells.items()]
+    return RowTable(_row(artifact, target, items) for (artifact, target), items in cells.items())
 
 
 def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:

@@ -11,6 +11,7 @@ from tledge.core.artifact import Artifact, path_beside, read_artifact, read_expo
 from tledge.core.errors import ArtifactError, DataError, OptionError
 from tledge.core.fingerprint import sha256_of_file, sha256_of_records
 from tledge.core.images import images_below
+from tledge.core.number_text import listed
 from tledge.core.run_directory import RunDirectory
 
 
@@ -85,7 +86,7 @@ def workload_of_run(directory: RunDirectory) -> Workload:
     labels = tuple(sample.label for sample in splits.test)
     _check_every_class(labels, splits.class_names, f"the test split of '{directory.path}'")
     return Workload(
-        title=directory.path.name,
+        title=directory.manifest().title,
         folder=directory.bench,
         models=tuple(Model(artifact.path, artifact.name, artifact) for artifact in (reference, *exported)),
         photos=tuple(splits.paths(splits.test)),
@@ -115,7 +116,7 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
     models = tuple(read_model(path, name) for path, name in zip(files, _names(files), strict=True))
     classes = [model.artifact.sidecar.class_names for model in models if model.artifact is not None]
     workload = Workload(
-        title=models[0].name if len(models) == 1 else f"{len(models)} model files",
+        title=_title([model.name for model in models]),
         folder=folder,
         models=models,
         photos=(),
@@ -146,6 +147,11 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
             for path, label in zip(photos, labels, strict=True)
         ),
     )
+
+
+def _title(names: Sequence[str]) -> str:
+    """Returns the names of model files as a heading; of many, the first ones and the count."""
+    return listed(names) if len(names) < 3 else f"{len(names)} files ({listed(names, 3)})"
 
 
 def _has_sidecar(path: Path) -> bool:

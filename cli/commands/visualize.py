@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def run(given: Given, *, json: Json = False) -> None:
     """Show what the network sees.
 
-    features: the responses of layers to a photo. ideal: images that maximize the score of a class, with and without
-    the total-variation term. adversarial: the smallest perturbation that changes the predicted class, and which
-    artifacts it fools. saliency: where the model and each artifact look. confusions: an artifact's errors. embedding:
-    a map of the test photos. Writes PNG and GIF files, visualize.json, and visualize.html with everything inside.
+    features: the responses of layers to a photo. saliency: where the model and each artifact look. ideal: images that
+    maximize the score of a class, with and without the total-variation term. adversarial: the smallest perturbation
+    that changes the predicted class, and which artifacts it fools. confusions: an artifact's errors. embedding: a map
+    of the test photos. Writes PNG and GIF files, visualize.json, and visualize.html with everything inside.
     """
     with executing(given.command, json) as terminal:
         from tledge.visualize import visualize

@@ -38,8 +38,8 @@ def test_errors_and_disagreements_are_listed_by_confidence() -> None:
     assert small.wrong == [4, 1, 5]
     assert small.disagreeing == [4, 3, 1]
     assert small.sentence == (
-        "small.tflite gets 3 of 6 test photos wrong; its most confident error takes owl for cat with score 0.995; it"
-        " disagrees with the float model on 3."
+        "small.tflite gets 3 of 6 test photos wrong; its most confident error predicts cat for a photo of owl with"
+        " score 0.995; it disagrees with the Keras model on 3."
     )
     keras = classified("model.keras", FLOAT)
     assert keras.wrong == [3, 5]
@@ -84,4 +84,5 @@ def test_only_photos_that_are_shown_are_read() -> None:
     assert [int(tile.pixels[0, 0, 0]) for tile in wrong.tiles] == [4, 1]
     assert [int(tile.pixels[0, 0, 0]) for tile in disagreeing.tiles] == [4, 3]
     assert set(read) == {1, 3, 4}
-    assert disagreeing.tiles[1].label == f"small.tflite: dog {score(3):.3f} ✓\nKeras: cat {score(5):.3f}"
+    assert disagreeing.tiles[1].label == f"d.png\nsmall.tflite: dog ({score(3):.3f}) ✓\nKeras: cat ({score(5):.3f})"
+    assert wrong.tiles[0].label == f"e.png\nowl → cat ({score(6):.3f})"

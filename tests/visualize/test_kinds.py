@@ -1,5 +1,7 @@
 """Each kind on a run that learned to tell faint stripes, through the function that the command line calls."""
 
+import base64
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from tledge.core.run_directory import RunDirectory
 from tledge.edge_runtime import Classifier
 from tledge.visualize import VisualizeRecord, visualize
 from tledge.visualize.kind import KINDS
+from tledge.visualize.pictures import Animation, Tile
 from tledge.visualize.plots import score_curves
 from tledge.visualize.total_variation import total_variation
 from tledge.visualize.visualized_model import model_of_run
@@ -91,10 +94,9 @@ def test_the_attacked_photo_that_is_shown_is_within_eps_and_fools_the_artifact(
     photo = photos_of(faint_run, 0)[0]
     record = show(faint_run, tmp_path, "adversarial", photos=[photo], target="upright")
     (figures,) = record.sections["adversarial"].figures["photos"]
-    original, attacked, _ = (
-        tile.pixels
-        for tile in record.sections["adversarial"].pictures[0].tiles  # type: ignore[attr-defined]
-    )
+    tiles = record.sections["adversarial"].pictures[0].tiles  # type: ignore[attr-defined]
+    assert tiles[0].label.splitlines() == [photo.name, f"across ({figures['score']:.3f})"]
+    original, attacked, _ = (tile.pixels for tile in tiles)
     assert np.array_equal(original, np.asarray(Image.open(photo)))
     assert np.abs(attacked.astype(int) - original).max() == figures["eps"]
     with Classifier(faint_run.artifacts / "float32.tflite") as classifier:
@@ -174,7 +176,7 @@ def test_feature_maps_are_those_of_the_chosen_layers(faint_run: RunDirectory, tm
 
 def test_without_a_name_every_kind_is_shown_on_one_page(faint_run: RunDirectory, tmp_path: Path) -> None:
     record = show(faint_run, tmp_path, steps=24)
-    assert list(record.sections) == ["adversarial", "confusions", "embedding", "features", "ideal", "saliency"]
+    assert list(record.sections) == ["features", "saliency", "ideal", "adversarial", "confusions", "embedding"]
     assert not record.left_out
     page = record.page.read_text()
     assert all(f'id="{name}"' in page for name in record.sections)
@@ -296,4 +298,44 @@ def test_a_kind_that_cannot_be_shown_costs_no_other(
 
 @pytest.mark.unit
 def test_names_are_drawn_as_they_are() -> None:
-    assert score_curves([("cost$_5_$.png", [0.1, 0.9]), ("_MG_1.jpg", [0.2, 0.8])], "$x$").startswith(b"\x89PNG")
+    chart = score_curves([("cost$_5_$.png", [0.1, 0.9]), ("_MG_1.jpg", [0.2, 0.8])], "$x$")
+    corners = []
+    for png in (chart.light, chart.dark):
+        with Image.open(io.BytesIO(png)) as image:
+            corners.append(image.convert("RGB").getpixel((0, 0)))
+    assert corners == [(255, 255, 255), (20, 23, 27)]
+
+
+@pytest.mark.unit
+def test_pictures_in_the_page_are_exact_where_it_matters() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+
+    def shown(tile: Tile) -> Any:
+        with Image.open(io.BytesIO(base64.b64decode(tile.data_uri.partition(",")[2]))) as image:
+            assert image.format == "WEBP"
+            return np.asarray(image.convert("RGB"))
+
+    assert np.array_equal(shown(Tile(pixels, "", "", exact=True)), pixels)
+    assert np.array_equal(shown(Tile(pixels[:32, :32], "", "")), pixels[:32, :32]), "small ones always"
+    assert not np.array_equal(shown(Tile(pixels, "", "")), pixels)
+
+
+@pytest.mark.unit
+def test_an_animation_in_the_page_has_every_frame() -> None:
+    frames = [np.full((8, 8, 3), 80 * number, np.uint8) for number in range(3)]
+    animation = Animation(name="a", title="", caption="", frames=frames, milliseconds=100, alt="three greys")
+    with Image.open(io.BytesIO(base64.b64decode(animation.data_uri.partition(",")[2]))) as image:
+        assert image.n_frames == 3
+        assert image.info["loop"] == 2
+        image.seek(2)
+        assert image.convert("RGB").getpixel((4, 4)) == pytest.approx((160, 160, 160), abs=2)
+
+
+def test_a_notebook_shows_the_pictures_with_captions(faint_run: RunDirectory, tmp_path: Path) -> None:
+    record = show(faint_run, tmp_path, "adversarial", "confusions", images=1)
+    shown = record._repr_html_()
+    pictures = [picture for section in record.sections.values() for picture in section.pictures]
+    assert shown.count('<figure><img src="data:image/webp;base64,') == len(pictures)
+    assert all(f"<code>{picture.file_name}</code></figcaption>" in shown for picture in pictures)
+    assert "<h4>Adversarial images</h4>" in shown
+    assert "http" not in shown

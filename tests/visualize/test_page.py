@@ -10,6 +10,9 @@ from faint_sample import photos_of
 from support import Finished, check_one_line_error, invoke, modules_after, tledge
 
 from tledge.core.run_directory import RunDirectory
+from tledge.visualize import visualize
+
+STORY = ("features", "saliency", "ideal", "adversarial", "confusions", "embedding")
 
 
 class Page(HTMLParser):
@@ -76,6 +79,16 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(shown: tuple[Finish
     assert '<html lang="en">' in content
     assert 'name="viewport"' in content
     assert "prefers-color-scheme: dark" in content
+    assert "loading=" not in content
+
+
+def test_the_page_tells_a_story_and_weighs_little(faint_run: RunDirectory, tmp_path: Path) -> None:
+    record = visualize(run=faint_run.path, output=tmp_path, steps=24)
+    content = record.page.read_text()
+    places = [content.index(f'<section id="{name}"') for name in STORY]
+    assert places == sorted(places)
+    assert content.count('<source media="screen and (prefers-color-scheme: dark)"') == 2, "one for each diagram"
+    assert record.page.stat().st_size < 4e6
 
 
 def test_the_command_prints_the_findings_first(faint_run: RunDirectory, tmp_path: Path) -> None:

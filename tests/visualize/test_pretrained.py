@@ -120,7 +120,7 @@ def test_without_a_head_there_are_features_and_no_classes(photo: Path, tmp_path:
     record = visualize(["features"], photos=[photo], layers=["conv_pw_13_relu"], **chosen)
     (figures,) = record.sections["features"].figures["photos"]
     assert figures["layers"][0]["channels"] == 1024
-    with pytest.raises(OptionError, match="ideal: 'mobilenet .*' has no classification head"):
+    with pytest.raises(OptionError, match="ideal: 'MobileNet .*' has no classification head"):
         visualize(["ideal"], **chosen)
 
 

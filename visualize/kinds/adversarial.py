@@ -11,12 +11,12 @@ import numpy as np
 
 from tledge.attacks.goal import Indices
 from tledge.core.errors import OptionError
-from tledge.core.images import Floats, Pixels
+from tledge.core.images import Floats
 from tledge.core.progress import Progress
 from tledge.edge_runtime.classifier import softmax
 from tledge.visualize.colours import amplify
 from tledge.visualize.photo_choice import Photo, PhotoKind
-from tledge.visualize.pictures import Grid, Picture, Plot, Tile, enlarged_width, slug
+from tledge.visualize.pictures import Grid, Picture, Plot, Tile, enlarged_width, scored, slug
 from tledge.visualize.plots import score_curves
 from tledge.visualize.section import Section, Table
 from tledge.visualize.smallest_eps import SmallestEps, smallest_eps
@@ -39,6 +39,7 @@ class Adversarial(PhotoKind):
     """
 
     title: ClassVar[str] = "Adversarial images"
+    order: ClassVar[int] = 4
     reference: ClassVar[str] = "Szegedy et al., arXiv 1312.6199; Madry et al., arXiv 1706.06083"
 
     target: str | None = None
@@ -144,16 +145,22 @@ class _AttackedPhoto:
     def grid(self) -> Grid:
         change = self.found.image.astype(np.int16) - self.photo.pixels
         difference, factor = amplify(change)
-        after = f"{self.target} {self.found.by_eps[-1]:.3f}"
+        before, after = scored(self.name, self.score), scored(self.target, self.found.by_eps[-1])
         tiles = [
-            _tile(self.photo.pixels, f"{self.name} {self.score:.3f}", f"The photo {self.photo.name}"),
-            _tile(self.found.image, f"{after} · eps {self.eps_text}", "The same photo, attacked"),
-            _tile(difference, f"the difference, × {factor:.0f}", f"The change, amplified {factor:.0f} times"),
+            Tile(self.photo.pixels, f"{self.photo.name}\n{before}", f"The photo: {before}", exact=True),
+            Tile(
+                self.found.image,
+                f"attacked, eps {self.eps_text}\n{after}",
+                f"The same photo, attacked: {after}",
+                exact=True,
+            ),
+            Tile(difference, f"difference × {factor:.0f}", f"The difference, amplified {factor:.0f} times"),
         ]
         return Grid(
             name=f"adversarial-{slug(self.photo.name)}",
             title=f"{self.photo.name}: {self.name} to {self.target}",
-            caption="The photo, the attacked photo, and the amplified change around middle grey.",
+            caption="The photo, the attacked photo, and their difference, amplified around middle grey. The score of"
+            " the class is in brackets.",
             tiles=tiles,
             columns=3,
             tile_width=enlarged_width(self.photo.pixels, WIDTH),
@@ -187,10 +194,6 @@ def _targets(network: VisualizedModel, photos: Sequence[Photo], logits: Floats, 
     return np.full(len(photos), target, np.intp)
 
 
-def _tile(pixels: Pixels, label: str, alt: str) -> Tile:
-    return Tile(pixels, label, f"{alt}: {label}")
-
-
 def _sentences(results: Sequence[_AttackedPhoto], largest: int) -> list[str]:
     reached = [result.found.eps for result in results if result.found.eps is not None]
     count = len(results)
@@ -203,14 +206,17 @@ def _sentences(results: Sequence[_AttackedPhoto], largest: int) -> list[str]:
             f"{first.photo.name} is classified as {first.target} at eps {first.eps_text}: its score rises {became}."
         ]
     else:
-        half = f"; half of them at {median_low(reached)}/255 or less" if max(reached) > 1 else ""
+        middle = median_low(reached)
+        half = f"; half of them at {middle}/255 or less" if middle < max(reached) else ""
         sentences = [f"{len(reached)} of {count} photos are classified as their target {last}{half}."]
     names = list(results[0].artifacts)
     worked = [result for result in results if result.found.eps is not None]
     fooled = {name: sum(result.artifacts[name].fooled for result in worked) for name in names}
     if names:
         counts = ", ".join(f"{name} {number}" for name, number in fooled.items())
-        sentences.append(f"Images that fool an artifact, of the {len(worked)} that fool the Keras model: {counts}.")
+        sentences.append(
+            f"Of the {len(worked)} images that fool the Keras model, this many fool each artifact: {counts}."
+        )
     return sentences
 
 
@@ -223,9 +229,9 @@ def _pictures(results: Sequence[_AttackedPhoto], steps: int) -> list[Picture]:
         Plot(
             name="adversarial-scores",
             title="Scores by step",
-            caption="At the smallest successful eps: 0 is the photo, 1 a random image within eps, the last the result"
-            f" of the attack, the best of {steps} steps.",
-            png=score_curves(curves, target),
+            caption="At the smallest successful eps. Step 0 is the photo, step 1 a random image within eps, and the"
+            f" last point the best image of all {steps} steps.",
+            chart=score_curves(curves, target),
             alt=f"Score of {target} by step: "
             + "; ".join(f"{label}: from {scores[0]:.2f} to {scores[-1]:.2f}" for label, scores in curves),
         )
@@ -243,7 +249,7 @@ def _tables(results: Sequence[_AttackedPhoto], largest: int) -> list[Table]:
             rows=[
                 (
                     result.photo.name,
-                    f"{result.name} {result.score:.3f}",
+                    scored(result.name, result.score),
                     result.target,
                     result.eps_text,
                     *(f"{result.found.by_eps[eps]:.3f}" if eps < len(result.found.by_eps) else "" for eps in tried),
@@ -262,7 +268,7 @@ def _tables(results: Sequence[_AttackedPhoto], largest: int) -> list[Table]:
                         name,
                         f"{sum(result.artifacts[name].fooled for result in results)} of {len(results)}",
                         *(
-                            f"{result.artifacts[name].label} {result.artifacts[name].score:.3f}"
+                            scored(result.artifacts[name].label, result.artifacts[name].score)
                             for result in results[:SHOWN]
                         ),
                     )

@@ -20,7 +20,7 @@ from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.tensor import Logits
 from tledge.visualize.kind import Kind
 from tledge.visualize.photo_choice import LabelledPhotos
-from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width, slug
+from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width, scored, slug
 from tledge.visualize.section import Section, Table
 from tledge.visualize.visualized_model import VisualizedModel, artifact_logits, default_artifact
 
@@ -37,7 +37,8 @@ class Confusions(Kind):
         tiles: maximum number of errors, and of disagreements, shown per artifact.
     """
 
-    title: ClassVar[str] = "Confusions"
+    title: ClassVar[str] = "Errors"
+    order: ClassVar[int] = 5
 
     artifacts: Sequence[str] = ()
     tiles: int = 10
@@ -141,22 +142,22 @@ class ClassifiedPhotos:
         if wrong:
             first = wrong[0]
             sentence += (
-                f"; its most confident error takes {self.class_names[self.labels[first]]} for"
-                f" {self.class_names[self.predictions[first]]} with score {self.confidence[first]:.3f}"
+                f"; its most confident error predicts {self.class_names[self.predictions[first]]} for a photo of"
+                f" {self.class_names[self.labels[first]]} with score {self.confidence[first]:.3f}"
             )
         if self.name == KERAS:
             return sentence + "."
-        return sentence + f"; it disagrees with the float model on {len(self.disagreeing)}."
+        return sentence + f"; it disagrees with the Keras model on {len(self.disagreeing)}."
 
     def pictures(self, most: int, load: Callable[[int], Pixels]) -> list[Picture]:
         """Returns grids of at most ``most`` errors and disagreements; ``load`` reads a photo by index."""
         kinds = (
             ("wrong", self.wrong, self._wrong_tile, "most confident errors"),
-            ("disagreeing", self.disagreeing, self._disagreeing_tile, "disagreements with the float model"),
+            ("disagreeing", self.disagreeing, self._disagreeing_tile, "disagreements with the Keras model"),
         )
         captions = {
-            "wrong": "Misclassified test photos by confidence: the class, then the prediction and its score.",
-            "disagreeing": "Test photos with another prediction by the Keras model; a tick marks the correct one.",
+            "wrong": "Misclassified test photos, the most confident first: true class → prediction (score).",
+            "disagreeing": "Test photos for which the two models predict different classes; ✓ marks the correct one.",
         }
         return [
             Grid(
@@ -173,7 +174,7 @@ class ClassifiedPhotos:
 
     def _wrong_tile(self, photo: int, pixels: Pixels) -> Tile:
         label = self.class_names[self.labels[photo]]
-        prediction = f"{self.class_names[self.predictions[photo]]} {self.confidence[photo]:.3f}"
+        prediction = scored(self.class_names[self.predictions[photo]], self.confidence[photo])
         return self._tile(photo, pixels, f"{label} → {prediction}", f"{label} classified as {prediction}")
 
     def _disagreeing_tile(self, photo: int, pixels: Pixels) -> Tile:
@@ -182,11 +183,11 @@ class ClassifiedPhotos:
         for name, scores in ((self.name, self.scores), ("Keras", self.float_scores)):
             predicted = int(scores[photo].argmax())
             tick = " ✓" if predicted == right else ""
-            lines.append(f"{name}: {self.class_names[predicted]} {scores[photo, predicted]:.3f}{tick}")
+            lines.append(f"{name}: {scored(self.class_names[predicted], scores[photo, predicted])}{tick}")
         return self._tile(photo, pixels, "\n".join(lines), f"{self.class_names[right]}. {'; '.join(lines)}")
 
     def _tile(self, photo: int, pixels: Pixels, label: str, alt: str) -> Tile:
-        return Tile(pixels, label, f"{alt} ({self.photos[photo]})")
+        return Tile(pixels, f"{self.photos[photo]}\n{label}", f"{alt} ({self.photos[photo]})")
 
     def figures(self, most: int) -> dict[str, Any]:
         top1, interval = self.top1

@@ -39,6 +39,7 @@ class Embedding(Kind):
     """
 
     title: ClassVar[str] = "A map of the test photos"
+    order: ClassVar[int] = 6
     reference: ClassVar[str] = "Pearson 1901 (PCA); van der Maaten and Hinton 2008 (t-SNE)"
 
     method: str = "pca"
@@ -75,7 +76,7 @@ class Embedding(Kind):
             name=f"embedding-{self.method}",
             title="",
             caption="Each point is a test photo, in the colour and marker of its class; rings mark wrong predictions.",
-            png=scatter(photo_map),
+            chart=scatter(photo_map),
             alt=f"A map of {len(photos)} test photos of {', '.join(names[:LISTED])}; {len(wrong)} are misclassified",
         )
         return Section(

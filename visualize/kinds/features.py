@@ -36,7 +36,8 @@ class Features(PhotoKind):
         channels: number of channels shown per layer, from the first on.
     """
 
-    title: ClassVar[str] = "Feature maps"
+    title: ClassVar[str] = "Features: what the layers respond to"
+    order: ClassVar[int] = 1
     reference: ClassVar[str] = "Zeiler and Fergus, arXiv 1311.2901"
 
     images: int = 1
@@ -142,11 +143,11 @@ def _sentences(layers: Sequence[dict[str, Any]], photo: Photo) -> list[str]:
     sentences = []
     if first["height"] * first["width"] > last["height"] * last["width"]:
         sentences.append(
-            f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: early layers keep edges and"
-            " colours with their position, late layers keep what is shown and lose its position."
+            f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: early layers show edges"
+            " and colours in their exact place, late layers show what is in the photo, but only roughly where."
         )
     silent = f"{last['silent']:,} are inactive on {photo.name}"
-    return [*sentences, f"Of {last['channels']:,} channels of {last['layer']}, {silent}."]
+    return [*sentences, f"Of the {last['channels']:,} channels of {last['layer']}, {silent}."]
 
 
 def _size(figures: dict[str, Any]) -> str:

@@ -40,7 +40,8 @@ class Ideal(Kind):
         l2, jitter, scales, steps, seed: see ``AscentOptions``.
     """
 
-    title: ClassVar[str] = "Ideal images"
+    title: ClassVar[str] = "Ideal images of a class"
+    order: ClassVar[int] = 3
     reference: ClassVar[str] = (
         "Simonyan, Vedaldi and Zisserman, arXiv 1312.6034; Mahendran and Vedaldi, arXiv 1412.0035"
     )
@@ -114,15 +115,15 @@ class _IdealImages:
     @property
     def sentence(self) -> str:
         return (
-            f"{self.name}: score {self.scores[WITH]:.4f} with the total-variation term, {self.scores[WITHOUT]:.4f}"
-            f" without; total variation ratio {self.ratio:.3f}"
+            f"{self.name}: score {self.scores[WITH]:.4f} with the total-variation term and {self.scores[WITHOUT]:.4f}"
+            f" without it; the term reduces the total variation to {self.ratio:.1%}"
         )
 
     def pictures(self) -> list[Picture]:
-        labels = ("without total variation", "with total variation")
+        labels = ("without the total-variation term", "with the total-variation term")
         tiles = []
         for image, label, score, tv in zip(self.ascent.images, labels, self.scores, self.variations, strict=True):
-            text = f"{label}: {self.name} {score:.4f}, TV {tv:.1f}"
+            text = f"{label}\n{self.name} ({score:.4f}), TV {tv:.1f}"
             tiles.append(Tile(image, text, f"The ideal image of {self.name} {label}, score {score:.4f}"))
         frames = [beside([enlarge(image, ANIMATED_WIDTH) for image in frame]) for frame in self.ascent.frames]
         return [
@@ -138,7 +139,7 @@ class _IdealImages:
             Animation(
                 name=f"ideal-{slug(self.name)}",
                 title="",
-                caption=f"All {self.ascent.frame_steps[-1]} steps: left without, right with total variation.",
+                caption=f"All {self.ascent.frame_steps[-1]} steps, without the term (left) and with it (right).",
                 frames=frames,
                 milliseconds=MILLISECONDS,
                 alt=f"Noise becomes the two ideal images of {self.name}",
@@ -182,7 +183,7 @@ def _table(found: Sequence[_IdealImages]) -> Table:
     for name in found[0].artifacts:
         rows.append((name, *(f"{item.artifacts[name]:.4f}" for item in found)))
     return Table(
-        caption="Score of each class's image, with total variation unless stated",
+        caption="Score of each class's image, made with the total-variation term unless stated otherwise",
         headings=("model", *(item.name for item in found)),
         rows=rows,
     )

@@ -21,7 +21,7 @@ from tledge.visualize.colours import overlay, positive_part, resize_map
 from tledge.visualize.grad_cam import GradCam
 from tledge.visualize.occlusion import Patches, occlusion_map, rank_correlation
 from tledge.visualize.photo_choice import Photo, PhotoKind
-from tledge.visualize.pictures import Grid, Tile, enlarged_width, slug
+from tledge.visualize.pictures import Grid, Tile, enlarged_width, scored, slug
 from tledge.visualize.section import Section, Table
 from tledge.visualize.visualized_model import VisualizedModel, default_artifact
 
@@ -39,7 +39,8 @@ class Saliency(PhotoKind):
         patch: side of the covered square in pixels; default a fifth of the photo.
     """
 
-    title: ClassVar[str] = "Saliency maps"
+    title: ClassVar[str] = "Where the network looks"
+    order: ClassVar[int] = 2
     reference: ClassVar[str] = "Selvaraju et al., arXiv 1610.02391; Zeiler and Fergus, arXiv 1311.2901"
 
     layers: Sequence[str] = ()
@@ -125,7 +126,11 @@ class _SaliencyMaps:
 
     def grid(self, layer: str) -> Grid:
         tiles = [
-            Tile(self.photo.pixels, f"{self.predicted} {self.score:.3f}", f"The photo {self.photo.name}"),
+            Tile(
+                self.photo.pixels,
+                f"{self.photo.name}\n{scored(self.predicted, self.score)}",
+                f"The photo {self.photo.name}",
+            ),
             self._tile(self.cam, f"Grad-CAM, {layer}"),
         ]
         for name, occlusion in self.maps.items():
@@ -134,8 +139,9 @@ class _SaliencyMaps:
         return Grid(
             name=f"saliency-{slug(self.photo.name)}",
             title=f"{self.photo.name}: evidence for {self.predicted}",
-            caption=f"Bright areas support {self.predicted}: Grad-CAM of the Keras model, then the decrease of the"
-            f" log-odds when a square of {self.patches.side} pixels is covered.",
+            caption=f"Bright areas support the prediction {self.predicted}. First Grad-CAM of the Keras model, then"
+            f" occlusion maps of each file: how much its log-odds decrease when a square of {self.patches.side} pixels"
+            " is covered.",
             tiles=tiles,
             columns=5,
             tile_width=enlarged_width(self.photo.pixels, WIDTH),

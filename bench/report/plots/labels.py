@@ -1,4 +1,4 @@
-"""Positions of labels beside points, chosen so that no label covers another."""
+"""Positions of labels beside points, chosen so that no label or leader covers or crosses another."""
 
 from __future__ import annotations
 
@@ -9,38 +9,76 @@ from tledge.bench.report.plots.svg import Box
 
 _CROSSED = 7.0  # px; a leader that passes a point this closely seems to end there
 _CONFUSION_COST = 40.0  # px² of overlap that are as bad as one possible confusion
-_DISTANCES = (11.0, 18.0, 28.0, 40.0, 54.0, 70.0, 90.0, 112.0, 136.0)
+_CROSSING_COST = 200.0  # the same, for a leader that crosses a label or another leader
+_DISTANCES = (11.0, 18.0, 28.0, 40.0, 54.0, 70.0, 90.0, 112.0, 136.0, 165.0, 200.0)
+_ROUNDS = 3  # each label is positioned again when it knows where the others are
+
+Position = tuple[float, float]
 _DIRECTIONS = (0, 315, 45, 180, 225, 135, 270, 90, *range(15, 360, 15))  # degrees clockwise from the right
 
 
 def position_labels(
-    points: Sequence[tuple[float, float]], widths: Sequence[float], height: float, frame: Box, obstacles: Sequence[Box]
+    points: Sequence[Position], sizes: Sequence[tuple[float, float]], frame: Box, obstacles: Sequence[Box]
 ) -> list[Box]:
     """Returns each label's box: the nearest free position in the frame, beside its point (x, y).
 
     Args:
         points: one for each label.
-        widths: of each label, px.
-        height: of all labels, px.
+        sizes: (width, height) of each label, px.
         frame: the area that labels stay in.
         obstacles: areas that labels should not cover.
     """
-    taken = list(obstacles)
     chosen: dict[int, Box] = {}
-    for index in sorted(range(len(points)), key=lambda number: points[number]):
+    for index in _ROUNDS * sorted(range(len(points)), key=lambda number: points[number]):
         candidates = [
-            _beside(points[index], distance, direction, widths[index], height)
+            _beside(points[index], distance, direction, *sizes[index])
             for distance in _DISTANCES
             for direction in _DIRECTIONS
         ]
         others = [point for point in points if point != points[index]]
-        costs = [_cost(box, taken, frame) + _confusion(box, points[index], others) for box in candidates]
+        placed = [(points[other], box) for other, box in chosen.items() if other != index]
+        taken = [*obstacles, *(box for _, box in placed)]
+        costs = [
+            _cost(box, taken, frame)
+            + _confusion(box, points[index], others)
+            + _CROSSING_COST * sum(_crosses(points[index], box, point, other) for point, other in placed)
+            for box in candidates
+        ]
         chosen[index] = candidates[costs.index(min(costs))]
-        taken.append(chosen[index])
     return [chosen[index] for index in range(len(points))]
 
 
-def _beside(point: tuple[float, float], distance: float, direction: float, width: float, height: float) -> Box:
+def leader_end(point: Position, box: Box) -> Position:
+    """Returns where the line from a point to its label ends: the nearest place of the box."""
+    return min(max(point[0], box.left), box.right), min(max(point[1], box.top), box.bottom)
+
+
+def _crosses(point: Position, box: Box, other_point: Position, other_box: Box) -> int:
+    """Counts the crossings of two labelled points: leader with leader, and each leader with the other's label."""
+    end, other_end = leader_end(point, box), leader_end(other_point, other_box)
+    between = _turn(point, end, other_point) * _turn(point, end, other_end) < 0
+    return (
+        (between and _turn(other_point, other_end, point) * _turn(other_point, other_end, end) < 0)
+        + _runs_through(point, end, other_box)
+        + _runs_through(other_point, other_end, box)
+    )
+
+
+def _turn(a: Position, b: Position, c: Position) -> float:
+    """Returns on which side of the line from a to b the point c is: above 0 or below."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _runs_through(start: Position, end: Position, box: Box) -> bool:
+    count = max(int(math.dist(start, end) / 5), 1)
+    steps = [
+        (start[0] + (end[0] - start[0]) * step / count, start[1] + (end[1] - start[1]) * step / count)
+        for step in range(count + 1)
+    ]
+    return any(box.distance(step) < 2 for step in steps)
+
+
+def _beside(point: Position, distance: float, direction: float, width: float, height: float) -> Box:
     """Returns a box whose nearest edge or corner is at a distance from a point."""
     across, down = math.cos(math.radians(direction)), math.sin(math.radians(direction))
     x, y = point[0] + distance * across, point[1] + distance * down
@@ -49,9 +87,9 @@ def _beside(point: tuple[float, float], distance: float, direction: float, width
     return Box(left, top, left + width, top + height)
 
 
-def _confusion(box: Box, own: tuple[float, float], others: Sequence[tuple[float, float]]) -> float:
+def _confusion(box: Box, own: Position, others: Sequence[Position]) -> float:
     """Returns the cost of confusion with other points: those as near as its own, or on the way to it."""
-    x, y = min(max(own[0], box.left), box.right), min(max(own[1], box.top), box.bottom)
+    x, y = leader_end(own, box)
     length = math.dist(own, (x, y))
     way = [(own[0] + (x - own[0]) * share, own[1] + (y - own[1]) * share) for share in (0.25, 0.5, 0.75, 1.0)]
     nearer = sum(box.distance(other) < length + 1 for other in others)

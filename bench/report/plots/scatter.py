@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tledge.bench.report.plots.axes import draw_axes
-from tledge.bench.report.plots.labels import position_labels
+from tledge.bench.report.plots.labels import leader_end, position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log
 from tledge.bench.report.plots.svg import Box, Drawing, element, line, note, shorten, text, text_width
@@ -17,6 +18,9 @@ Segment = tuple[float, float, float, float]
 
 _RADIUS = 6.0
 _LINE_HEIGHT = 15.0
+_LEAST_FOR_NAMES, _MOST_NAMES = 600.0, 4
+_WIDEST = 3.0
+"""The axis ends at most at this multiple of the slowest latency, and likewise below: longer intervals are cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +60,13 @@ def pareto_front(points: Sequence[Point]) -> list[int]:
 
 
 def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing:
-    """Draws top-1 over latency of one or more points, on a logarithmic axis."""
+    """Draws top-1 over latency of one or more points, on a logarithmic axis; long intervals end at the frame."""
     height = min(max(width * 0.5, 360.0), 460.0)
     frame = Box(left=70, top=14, right=width - 16, bottom=height - 46)
-    latencies = [end for point in points for end in point.latency_interval or (point.latency,)]
-    across = Log(*padded_log(min(latencies), max(latencies), 0.09), frame.left, frame.right)
+    fastest, slowest = (choose(point.latency for point in points) for choose in (min, max))
+    ends = [end for point in points for end in point.latency_interval or (point.latency,)]
+    lowest, highest = max(min(ends), fastest / _WIDEST), min(max(ends), slowest * _WIDEST)
+    across = Log(*padded_log(lowest, highest, 0.09), frame.left, frame.right)
     top1s = [end for point in points for end in point.top1_interval or (point.top1,)]
     lowest, highest = padded(min(top1s), max(top1s), 0.06)
     up = Linear(max(lowest, -0.01), min(highest, 1.01), frame.bottom, frame.top)
@@ -106,8 +112,9 @@ def _whiskers(point: Point, across: Log, up: Linear) -> list[Segment]:
         low, high = (up(end) for end in point.top1_interval)
         segments += [(x, low, x, high), (x - 3, low, x + 3, low), (x - 3, high, x + 3, high)]
     if point.latency_interval:
-        low, high = (across(end) for end in point.latency_interval)
-        segments += [(low, y, high, y), (low, y - 3, low, y + 3), (high, y - 3, high, y + 3)]
+        low, high = (across(min(max(end, across.low), across.high)) for end in point.latency_interval)
+        segments.append((low, y, high, y))
+        segments += [(end, y - 3, end, y + 3) for end in (low, high) if across.start < end < across.end]
     return segments
 
 
@@ -123,23 +130,52 @@ def _line_boxes(segments: Sequence[Segment]) -> list[Box]:
 
 def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up: Linear, frame: Box) -> list[str]:
     positions = [(across(point.latency), up(point.top1)) for point in points]
-    names = [shorten(point.label, (frame.right - frame.left) / 2) for point in points]
+    labels = _labels(points, positions, frame)
     inside = Box(frame.left + 2, frame.top + 2, frame.right, frame.bottom - 2)
     obstacles = [Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in positions]
     obstacles += [box for point in points for box in _line_boxes(_whiskers(point, across, up))]
     obstacles += _line_boxes(_front([points[index] for index in front], across, up, frame))
-    boxes = position_labels(positions, [text_width(name) for name in names], _LINE_HEIGHT, inside, obstacles)
-    leaders, labels = [], []
-    for (x, y), name, box in zip(positions, names, boxes, strict=True):
-        near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
-        if (near[0] - x) ** 2 + (near[1] - y) ** 2 > 14**2:
+    sizes = [(max(map(text_width, lines)), _LINE_HEIGHT * len(lines)) for lines in labels.values()]
+    boxes = position_labels([positions[index] for index in labels], sizes, inside, obstacles)
+    leaders, texts = [], []
+    for (index, lines), box in zip(labels.items(), boxes, strict=True):
+        x, y = positions[index]
+        near = leader_end((x, y), box)
+        if math.dist(near, (x, y)) > 14:
             leaders.append(line(x, y, *near, class_="leader"))
         anchor, at = ("end", box.right) if box.right < x else ("start", box.left)
         if box.left < x < box.right:
             anchor, at = "middle", (box.left + box.right) / 2
-        labels.append(text(at, box.bottom - 4, name, class_="label", text_anchor=anchor))
+        texts += [
+            text(at, box.top + _LINE_HEIGHT * number - 4, content, class_="label", text_anchor=anchor)
+            for number, content in enumerate(lines, 1)
+        ]
     signs = [
         point.marker.draw(x, y, _RADIUS, note(f"{point.label}: {point.explanation}"), hollow=index not in set(front))
         for index, (point, (x, y)) in enumerate(zip(points, positions, strict=True))
     ]
-    return [*leaders, *signs, *labels]
+    return [*leaders, *signs, *texts]
+
+
+def _labels(points: Sequence[Point], positions: Sequence[tuple[float, float]], frame: Box) -> dict[int, list[str]]:
+    """Returns the lines beside points: names, or numbers where there is no room for them.
+
+    Points of one target that cover one another share the label of the first.
+    """
+    width = frame.right - frame.left
+    if numbered(points, width):
+        return {index: [str(index + 1)] for index in range(len(points))}
+    labels: dict[int, list[str]] = {}
+    for index, point in enumerate(points):
+        for first, lines in labels.items():
+            if points[first].marker == point.marker and math.dist(positions[first], positions[index]) < _RADIUS:
+                lines.append(shorten(point.label, width / 2))
+                break
+        else:
+            labels[index] = [shorten(point.label, width / 2)]
+    return labels
+
+
+def numbered(points: Sequence[Point], width: float) -> bool:
+    """Returns whether a plot of ``width`` px has numbers, from 1, beside its points, because names do not fit."""
+    return width < _LEAST_FOR_NAMES and len(points) > _MOST_NAMES

@@ -103,7 +103,7 @@ def test_conclusions_come_from_intervals(data: StoredResults) -> None:
     assert re.match(r"1\.3\d× faster \(1\.[23]\d–1\.3\d\)", speed_text(fastest))
     assert others == [
         "int8.onnx is less accurate than float32.onnx: top-1 0.920 against 0.987 (McNemar p < 0.001).",
-        "Flagged noisy: int8.tflite on litert:cpu:1.",
+        "Flagged as noisy: int8.tflite on litert:cpu:1.",
     ]
 
 
@@ -148,7 +148,7 @@ def test_what_is_faster_and_less_accurate_is_not_put_first(tmp_path: Path) -> No
 @pytest.mark.unit
 def test_an_interrupted_benchmark_says_so(data: StoredResults) -> None:
     stopped = replace(data, settings=replace(data.settings, interrupted=True))
-    assert "stopped before its end" in conclude(stopped)[-1]
+    assert "stopped early" in conclude(stopped)[-1]
 
 
 @pytest.mark.unit
@@ -168,7 +168,7 @@ def test_the_markdown_table_has_every_cell_and_its_flags(data: StoredResults, tm
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(CELLS)
     assert len({line.count("|") for line in lines}) == 1, "as many columns in every line"
-    assert text.startswith("# Benchmark of photos \\<1\\>\n\n- int8.tflite is 1.3")
+    assert text.startswith("# photos \\<1\\>: 6 files on AMD Ryzen 7 5800X\n\n- int8.tflite is 1.3")
     (noisy,) = (line for line in lines if "[^noisy]" in line)
     assert noisy.startswith("| int8.tflite[^noisy] | litert:cpu:1 |")
     assert "\n[^noisy]: noisy: other programs" in text
@@ -248,7 +248,14 @@ def test_the_page_loads_nothing_and_its_parts_are_named(data: StoredResults, tmp
 @pytest.mark.unit
 def test_the_answer_comes_first(data: StoredResults, tmp_path: Path) -> None:
     text = page(data, tmp_path)
-    parts = ["AMD Ryzen", "is 1.3", "All cells", "Accuracy against latency", "Latency of single images", "Peak memory"]
+    parts = [
+        "AMD Ryzen",
+        "is 1.3",
+        "All results",
+        "Accuracy against latency",
+        "Latency of single images",
+        "Peak memory",
+    ]
     parts += [
         "Throughput by batch size",
         "Confusion matrices",
@@ -259,6 +266,28 @@ def test_the_answer_comes_first(data: StoredResults, tmp_path: Path) -> None:
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert "Robustness" not in text
+
+
+@pytest.mark.unit
+def test_each_different_matrix_is_there_once_with_a_chooser(data: StoredResults, tmp_path: Path) -> None:
+    text = page(data, tmp_path)
+    labels = re.findall(r'<label for="matrix-\d">(.*?)</label>', text)
+    assert labels[0] == "model.keras, float32.tflite, float16.tflite, float32.onnx"
+    assert sorted(", ".join(labels).split(", ")) == sorted(data.predictions)
+    inputs = re.findall(r'<input type="radio" name="matrix" id="matrix-\d"( checked)?>', text)
+    assert inputs == [" checked", *[""] * (len(labels) - 1)]
+    assert len(re.findall(r'id="confusion-\d"', text)) == len(labels)
+    one = replace(data, cells=data.cells[:3])
+    assert "All files have this matrix." in page(one, tmp_path)
+    assert "<input" not in page(one, tmp_path)
+
+
+@pytest.mark.unit
+def test_counts_are_set_apart_from_the_classes(tmp_path: Path) -> None:
+    text = page(read_sample(write_sample(tmp_path, class_names=tuple("0123456789")), title="digits"), tmp_path)
+    assert re.search(r"<span>\d → \d: 1 photo</span>", text)
+    assert re.search(r"<span>\d → \d: 2 photos</span>", text)
+    assert 'loading="lazy"' not in text
 
 
 @pytest.mark.unit
@@ -310,8 +339,12 @@ def test_robustness_is_drawn_where_it_was_measured(data: StoredResults, tmp_path
         "square, direct, L∞",
     ]
     drawn = text[text.index('id="robustness-1"') : text.index('id="robustness-2"')]
-    assert len(re.findall(r'class="marker series-[01]"><title>', drawn)) == 6, "two curves from clean accuracy on"
+    assert len(re.findall(r'class="marker series-0"><title>', drawn)) == 3, "coincident curves are drawn once"
+    assert "float32.tflite · litert:cpu:2 = int8.tflite · litert:cpu:2</li>" in text
     assert "float32.tflite · litert:cpu:2: 0.950 at 0, 0.600 at 1, 0.100 at 4" in drawn
+    assert "int8.tflite · litert:cpu:2: 0.950 at 0, 0.600 at 1, 0.100 at 4" in drawn
+    worst = text[text.index('id="robustness-0"') : text.index('id="robustness-1"')]
+    assert len(re.findall(r'class="marker series-[01]"><title>', worst)) == 6, "two curves from clean accuracy on"
     assert '<td class="number">0.620<small>0.610–0.630</small></td>' in text
     assert '<td class="said">more robust at eps 1 (p 0.020)</td>' in text
     assert (

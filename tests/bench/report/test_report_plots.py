@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tledge.bench.report.plots.bars import Bar, Group, draw_bars
-from tledge.bench.report.plots.curves import Curve, draw_curves
-from tledge.bench.report.plots.labels import position_labels
+from tledge.bench.report.plots.curves import Curve, coincident, draw_curves
+from tledge.bench.report.plots.labels import leader_end, position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.matrix import draw_matrix, largest_confusions
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log, tick_texts
@@ -118,7 +118,7 @@ def test_no_label_covers_another() -> None:
     points = [(300 + float(x), 100 + float(y)) for x, y in rng.normal(0, 25, (9, 2))]
     obstacles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     frame = Box(0, 0, 700, 300)
-    boxes = position_labels(points, [90.0] * 9, 15, frame, obstacles)
+    boxes = position_labels(points, [(90.0, 15.0)] * 9, frame, obstacles)
     for number, box in enumerate(boxes):
         assert box.overlap(frame) == pytest.approx(box.area)
         assert all(box.overlap(other) == 0 for other in [*boxes[:number], *obstacles])
@@ -128,12 +128,52 @@ def test_no_label_can_be_taken_for_that_of_another_point() -> None:
     points = [(248, 226), (251, 226), (272, 226), (274, 226), (277, 226), (265, 202), (282, 250), (152, 202)]
     obstacles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     obstacles += [Box(x - 1, y - 110, x + 1, y + 150) for x, y in points]  # whiskers
-    boxes = position_labels(points, [95.0] * len(points), 15, Box(60, 0, 900, 460), obstacles)
+    boxes = position_labels(points, [(95.0, 15.0)] * len(points), Box(60, 0, 900, 460), obstacles)
     for (x, y), box in zip(points, boxes, strict=True):
         near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
         leader = np.linspace((x, y), near, 30)
         others = [other for other in points if np.hypot(other[0] - x, other[1] - y) > 12]
         assert all(np.hypot(*(leader - other).T).min() > 6 for other in others), "a leader passes another point by"
+
+
+def test_no_label_or_leader_crosses_another() -> None:
+    rng = np.random.default_rng(3)
+    points = [(300 + float(x), 200 + float(y)) for x, y in rng.normal(0, 12, (6, 2))]
+    obstacles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
+    obstacles += [Box(x - 1, y - 80, x + 1, y + 80) for x, y in points]  # whiskers
+    boxes = position_labels(points, [(60.0, 15.0)] * 6, Box(0, 0, 700, 400), obstacles)
+    ends = [leader_end(point, box) for point, box in zip(points, boxes, strict=True)]
+    leaders = [np.linspace(point, end, 60) for point, end in zip(points, ends, strict=True)]
+    for number, (box, leader) in enumerate(zip(boxes, leaders, strict=True)):
+        for other, box_there in enumerate(boxes):
+            if other == number:
+                continue
+            assert box.overlap(box_there) == 0
+            assert all(box_there.distance(tuple(step)) > 0 for step in leader), "a leader runs through a label"
+        assert all(box.overlap(obstacle) == 0 for obstacle in obstacles), "a label stands on a line"
+
+
+def test_neighbours_of_one_target_share_a_label_and_a_narrow_plot_has_numbers() -> None:
+    points = [point(name, latency, 0.9) for name, latency in (("a", 1.0), ("b", 1.001), ("c", 50), ("d", 70), ("e", 9))]
+    points[1] = replace(points[1], latency_interval=None)
+    wide, narrow = (draw_scatter(points, name="plot", width=width) for width in (960.0, 350.0))
+    placed = {item.text: float(item.attrib["y"]) for item in of_class(wide, "label")}
+    assert placed["b"] - placed["a"] == 15, "one below the other"
+    assert [item.text for item in of_class(narrow, "label")] == ["1", "2", "3", "4", "5"]
+    assert len(of_class(narrow, "marker")) == 5
+
+
+def test_an_interval_much_wider_than_the_points_ends_at_the_frame() -> None:
+    points = [point("a", 1.0, 0.9), replace(point("b", 2.0, 0.9), latency_interval=(0.001, 5000.0))]
+    drawing = draw_scatter(points, name="plot", width=960.0)
+    assert all(
+        0 <= float(line.attrib[end]) <= 960
+        for item in of_class(drawing, "whisker")
+        for line in item
+        for end in ("x1", "x2")
+    )
+    apart = np.diff([centre(marker)[0] for marker in of_class(drawing, "marker")])
+    assert apart > 150, "the points are not squeezed together"
 
 
 @pytest.mark.parametrize("width", [350.0, 960.0])
@@ -203,6 +243,17 @@ def test_curves_go_through_their_points() -> None:
     assert x1 - x0 == pytest.approx(x2 - x1, abs=0.3)
     assert y1 - y0 == pytest.approx(y2 - y1, abs=0.3)
     assert y0 < y2
+
+
+def test_coincident_curves_are_one_line_and_others_differ_in_their_dashes() -> None:
+    a = Curve("a", ((0.0, 1.0), (4.0, 0.5)), Marker(0))
+    alike, near = Curve("b", ((0.0, 1.0), (4.0, 0.503)), Marker(1)), Curve("c", ((0.0, 1.0), (4.0, 0.51)), Marker(2))
+    assert [[curve.label for curve in group] for group in coincident([a, alike, near])] == [["a", "b"], ["c"]]
+    drawing = draw_curves([a, alike, near], name="plot", title="t", across_title="eps", up_title="top-1", width=350)
+    paths = list(parse(drawing).iter(f"{SVG}path"))
+    assert len({path.get("stroke-dasharray") for path in paths}) == len(paths) == 2
+    assert "b: 1.000 at 0, 0.503 at 4" in drawing.description
+    assert [len(group) for group in coincident([a, Curve("d", ((0.0, 1.0),), Marker(3))])] == [1, 1]
 
 
 def test_42_series_differ_in_colour_or_shape() -> None:

@@ -1,0 +1,110 @@
+"""What stands at the top of a report: a title that says what was measured, the main figures, and the machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tledge.bench.results.columns import Column
+from tledge.bench.results.rows import Row
+from tledge.bench.results.stored_results import StoredResults
+from tledge.core.environment import Environment
+from tledge.core.metric_catalogue import METRICS
+from tledge.core.number_text import cpu_name, flag_text, listed
+
+MAIN_FIGURES: Mapping[str, tuple[str, str]] = {
+    "latency_p50": ("Lowest latency (p50)", "Latency (p50)"),
+    "top1": ("Highest test top-1", "Test top-1"),
+    "file_size": ("Smallest file", "File size"),
+    "peak_memory": ("Lowest memory", "Memory"),
+}
+"""The metrics that a reader looks for first: a heading for the best of several values, and one for a single value."""
+
+TIMED = ("latency_p50",)
+"""Metrics that flags may make doubtful."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MainFigure:
+    """The best value of a metric.
+
+    Attributes:
+        heading: names the metric.
+        value: with its unit, as text.
+        detail: its interval and flags; may be empty.
+        holders: the files that have it, with their targets.
+    """
+
+    heading: str
+    value: str
+    detail: str
+    holders: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineBlock:
+    """A machine that measured one cell or more.
+
+    Attributes:
+        machine: its facts, with the packages of all processes that measured on it.
+        records: the ids of its records.
+    """
+
+    machine: Environment
+    packages: Mapping[str, str]
+    records: tuple[str, ...]
+
+
+def headline(data: StoredResults) -> str:
+    """Returns what was measured: "MobileNetV2 on cats_vs_dogs: 9 files on Intel Xeon"."""
+    settings = data.known_settings
+    names = list(dict.fromkeys(cpu_name(machine.cpu) for machine in data.environments.values()))
+    emulated = " (emulated)" if settings.on and not settings.rounds else ""
+    where = f" on {listed(names)}{emulated}" if names else ""
+    if not settings.run:
+        return f"{data.title}{where}"
+    count = sum(not name.endswith(".keras") for name in settings.artifacts) or len(settings.artifacts)
+    return f"{data.title}: {count} file{'s' * (count != 1)}{where}"
+
+
+def main_figures(data: StoredResults) -> list[MainFigure]:
+    """Returns the best value of each main metric that was measured, over the files that can be deployed."""
+    rows = [row for row in data.rows if not row.target.startswith("keras")] or list(data.rows)
+    found = []
+    for name in MAIN_FIGURES:
+        column = Column(name, METRICS[name])
+        known = [row for row in rows if column.value(row) is not None]
+        best = [row for row in known if column.is_best(row, known)]
+        if known:
+            found.append(_figure(column, best or known, only=not best))
+    return found
+
+
+def machine_blocks(data: StoredResults) -> list[MachineBlock]:
+    """Returns each machine once; processes that load other packages have records of their own."""
+    blocks: dict[str, list[tuple[str, Environment]]] = {}
+    for record, machine in data.environments.items():
+        blocks.setdefault(str(replace(machine, packages={})), []).append((record, machine))
+    return [
+        MachineBlock(
+            machine=found[0][1],
+            packages={name: version for _, machine in found for name, version in machine.packages.items()},
+            records=tuple(record for record, _ in found),
+        )
+        for found in blocks.values()
+    ]
+
+
+def _figure(column: Column, rows: Sequence[Row], *, only: bool) -> MainFigure:
+    """Returns the figure of the rows that share the best value; ``only``: no row has another value."""
+    _, text, detail, _ = column.cell(rows[0], rows)
+    alone = len(rows) == 1
+    notes = [line for line in detail.split("\n") if line] if alone or column.metric.interval else []
+    notes += [f"⚠ {flag_text(flag)}" for flag in rows[0].flags] if alone and column.name in TIMED else []
+    names = [rows[0].name] if alone and column.name != "file_size" else list(dict.fromkeys(r.artifact for r in rows))
+    return MainFigure(
+        heading=MAIN_FIGURES[column.name][1 if only else 0],
+        value=f"{text} {column.unit}".strip(),
+        detail=" · ".join(notes),
+        holders=f"all {len(rows)} results" if only and not alone else listed(names, 2),
+    )

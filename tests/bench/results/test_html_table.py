@@ -1,0 +1,47 @@
+"""Results in a notebook: a short table with the terminal's columns."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from report_sample import CELLS, read_sample, write_sample
+
+from tledge.bench import BenchRecord, summarize
+from tledge.bench.results.stored_results import StoredResults
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> StoredResults:
+    return read_sample(write_sample(tmp_path_factory.mktemp("bench")), title="photos")
+
+
+def cells(html: str) -> list[list[str]]:
+    return [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", html)]
+
+
+def test_rows_are_a_table_with_the_columns_of_the_terminal(data: StoredResults) -> None:
+    headings, *rows = cells(summarize(data.measurements)._repr_html_())
+    assert headings[:5] == ["artifact", "target", "size", "top-1", "agrees"]
+    assert "p50 ms" in headings
+    assert "p90 bound" not in headings
+    assert len(rows) == len(CELLS)
+    assert {len(row) for row in rows} == {len(headings)}
+    smallest = next(row for row in rows if row[0] == "dynamic.tflite")
+    assert smallest[2] == "<b>2.6 MB</b>", "the best is bold"
+    assert "int8.tflite ⚠ noisy" in [row[0] for row in rows]
+
+
+def test_names_are_escaped(data: StoredResults) -> None:
+    odd = [replace(item, artifact="<i>.tflite") for item in data.measurements]
+    assert "&lt;i&gt;.tflite" in summarize(odd)._repr_html_()
+
+
+def test_a_record_shows_its_conclusions_first(data: StoredResults) -> None:
+    record = BenchRecord(data.folder, data.known_settings, data.measurements, ("int8 <b> is faster.",))
+    shown = record._repr_html_()
+    assert shown.startswith("<p>int8 &lt;b&gt; is faster.</p><table>")
+    assert Path(data.folder.path).name in shown
+    assert len(cells(shown)) == 1 + len(CELLS)

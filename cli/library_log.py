@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from tledge.core import atomic
+
+_logger = logging.getLogger("tledge")
 
 
 class LibraryLog:
@@ -32,6 +35,9 @@ class LibraryLog:
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         os.close(handle)
+        self._handler = logging.StreamHandler(sys.stderr)
+        _logger.addHandler(self._handler)
+        _logger.setLevel(logging.INFO)
 
     def record(self, error: BaseException) -> None:
         """Writes an error with its traceback to the log."""
@@ -39,6 +45,7 @@ class LibraryLog:
 
     def close(self, keep_as: Path | None, keep: bool) -> None:
         """Restores the descriptors; the log is moved to ``keep_as``, kept, or deleted."""
+        _logger.removeHandler(self._handler)
         sys.stdout.flush()
         sys.stderr.flush()
         for descriptor, saved in zip((1, 2), self._saved, strict=True):

@@ -8,14 +8,15 @@ replies with lines of JSON, each a list:
     ["result", value]                                           ends the request
     ["error", message]                                          ends the request, and the child
 
-Large arrays are passed in files that a request names. What libraries print in the child goes to this process's standard
-error, never into the protocol. A child ends when its standard input closes, so it does not outlive its parent
+Large arrays are passed in files that a request names. What libraries print in the child is logged, and
+never gets into the protocol. A child ends when its standard input closes, so it does not outlive its parent
 unless it serves with ``outlive_parent``.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -30,6 +31,8 @@ from typing import IO, Any, Self, cast
 
 from tledge.core.errors import MeasurementError, TledgeError
 from tledge.core.progress import Progress, Step
+
+_log = logging.getLogger(__name__)
 
 SECONDS_TO_END = 10.0
 """How long a child may take to end by itself after its standard input was closed."""
@@ -156,7 +159,7 @@ class Worker:
             printed = self._printed()
             self._errors.close()
             if printed:
-                sys.stderr.write(f"--- {self.name}\n{printed}")
+                _log.info("--- %s\n%s", self.name, printed.rstrip("\n"))
 
     def _exchange(self, line: str) -> Any:
         stdin, stdout = self._pipes

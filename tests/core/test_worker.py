@@ -120,12 +120,14 @@ def test_progress_of_the_child_is_shown_here(command: list[str]) -> None:
     ]
 
 
-def test_what_libraries_print_goes_to_the_log_alone(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_libraries_print_goes_to_the_log_alone(
+    command: list[str], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tledge")
     assert run_worker(command, "print", name="the work") == {"received": "print"}
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("--- the work\n")
-    assert {"printed by Python", "printed by a library"} <= set(captured.err.splitlines())
+    assert capfd.readouterr() == ("", ""), "nothing is printed here, in a notebook for instance"
+    assert caplog.messages[0].startswith("--- the work\n")
+    assert {"printed by Python", "printed by a library"} <= set(caplog.messages[0].splitlines())
 
 
 def test_errors_of_the_child_are_raised_here(command: list[str]) -> None:

@@ -17,6 +17,8 @@ from tledge.bench.results.cell_result import Specification
 from tledge.core.fingerprint import sha256_of_file
 from tledge.edge_runtime.target import Target
 
+pytestmark = pytest.mark.unit
+
 LITERT = Target("litert", "cpu", 1)
 
 

@@ -64,7 +64,8 @@ def headline(data: StoredResults) -> str:
     if not settings.run:
         return f"{data.title}{where}"
     count = sum(not name.endswith(".keras") for name in settings.artifacts) or len(settings.artifacts)
-    return f"{data.title}: {count} file{'s' * (count != 1)}{where}"
+    measured = f"{count} file{'s' * (count != 1)}{where}"
+    return f"{data.title}: {measured}" if data.title else measured
 
 
 def main_figures(data: StoredResults) -> list[MainFigure]:

@@ -6,14 +6,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_sample import QUIET
 
 from tledge.bench import bench, summarize
 from tledge.bench.measure.benchmark_lock import NAME, alone_on_this_machine
 from tledge.bench.measure.conditions import ConditionsMonitor
-from tledge.bench.results.round_conditions import Conditions
+from tledge.bench.results.round_conditions import BUSY, STOLEN, Conditions, Throttling
 from tledge.core.progress import Progress
 
 
@@ -162,3 +164,20 @@ def test_load_is_that_of_the_cores_that_may_be_used(machine: Path) -> None:
     lines[2] = "cpu9999 0 0 0 9001000 0 0 0 0 0 0"
     write(machine / "proc/stat", "\n".join(lines))
     assert monitor.finish().load == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.unit
+def test_limits_are_exceeded_above_them_alone() -> None:
+    assert not replace(QUIET, load=BUSY).noisy
+    assert replace(QUIET, load=BUSY + 0.001).noisy
+    assert not replace(QUIET, steal=STOLEN).noisy
+    assert replace(QUIET, steal=STOLEN + 0.001).noisy
+    assert not replace(QUIET, load=None, steal=None).noisy
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("bits", range(16))
+def test_each_limit_of_a_board_has_its_bit(bits: int) -> None:
+    """The bits that hold now and those since the start do not mix, and undocumented ones are ignored."""
+    found = Throttling.of(bits | (15 - bits) << 16 | 1 << 4 | 1 << 31)
+    assert (found.now, found.since_boot) == (bits, 15 - bits)

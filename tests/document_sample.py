@@ -70,7 +70,7 @@ class Sandbox:
     def __init__(self, root: Path) -> None:
         self._folder, self._kept, self._programs = root / "work", root / "kept", root / "programs"
         self._keras = root / "keras"
-        self._now: tuple[str, ...] = ()
+        self._now: tuple[str, ...] | None = ()
         for folder in (self._folder, self._kept, self._programs):
             folder.mkdir()
         _write_photos(self._folder)
@@ -79,7 +79,7 @@ class Sandbox:
         launcher.write_text(f'#!/bin/sh\nexec {sys.executable} -P -c "from tledge.cli.main import main; main()" "$@"\n')
         launcher.chmod(0o755)
         self._states: dict[tuple[str, ...], Path] = {}
-        self._keep()
+        self._keep(())
 
     def run(self, page: Path, shared: set[tuple[str, ...]]) -> None:
         """Runs a page's commands, in order, and keeps the folder after each beginning that pages share."""
@@ -88,10 +88,11 @@ class Sandbox:
             after = history if command.startswith(READERS) else (*history, command)
             if after == history or after not in self._states:
                 self._restore(history)
+                self._now = None  # a command that fails leaves a folder that no other page may use
                 self._run(command, page)
                 self._now = after
                 if after in shared and after not in self._states:
-                    self._keep()
+                    self._keep(after)
             history = after
 
     def _run(self, command: str, page: Path) -> None:
@@ -114,10 +115,10 @@ class Sandbox:
         )
         assert done.returncode == 0, f"{page.name}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
-    def _keep(self) -> None:
+    def _keep(self, state: tuple[str, ...]) -> None:
         copy = self._kept / str(len(self._states))
         shutil.copytree(self._folder, copy, symlinks=True)
-        self._states[self._now] = copy
+        self._states[state] = copy
 
     def _restore(self, state: tuple[str, ...]) -> None:
         """Puts the kept folder in the same place again: runs hold absolute paths."""

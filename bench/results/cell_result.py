@@ -238,6 +238,8 @@ def _load_samples(path: Path, build: Callable[[tuple[Conditions, ...], dict[str,
         raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error
 
 
-def _with_present_names(conditions: Mapping[str, Any]) -> dict[str, Any]:
+def _with_present_names(conditions: Any) -> Any:
     """Returns the conditions of a round; samples of tledge 0.1.0 name the reference time otherwise."""
+    if not isinstance(conditions, Mapping):  # an error, which the record reports
+        return conditions
     return {"reference_time" if name == "yardstick" else name: value for name, value in conditions.items()}

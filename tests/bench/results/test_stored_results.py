@@ -1,5 +1,6 @@
 """Reading results: as a benchmark wrote them, and whatever is left of them."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,9 @@ def test_samples_of_the_first_release_are_read(folder: Path) -> None:
     assert "reference_time" in record
     np.savez(path, record=record.replace("reference_time", "yardstick"), **arrays)
     assert CellResult.load(path).conditions == written.conditions
+    np.savez(path, record=json.dumps(json.loads(record) | {"conditions": [1]}), **arrays)
+    with pytest.raises(MeasurementError, match=r"expected object, received int; benchmark again"):
+        CellResult.load(path)
 
 
 def test_settings_of_another_benchmark_are_not_taken(folder: Path, tmp_path: Path) -> None:

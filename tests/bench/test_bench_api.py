@@ -84,12 +84,13 @@ def test_a_cell_measures_the_artifact_through_the_classifier(
     ("name", "target"), [("float32.tflite", "litert:cpu:1"), ("float32.onnx", "onnxruntime:cpu:1")]
 )
 def test_the_process_of_a_cell_holds_nothing_but_its_runtime(
-    tiny_artifacts: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, target: str
+    tiny_artifacts: Path, photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, target: str
 ) -> None:
+    caplog.set_level("INFO", logger="tledge")
     cell = specification(tiny_artifacts / name, sorted((photos / "across").iterdir())[:3], target)
     command = [sys.executable, "-X", "importtime", "-m", "tledge.bench.measure.round_worker"]
     run_worker(command, {"specification": cell.to_dict(), "result": str(tmp_path / "cell.npz")}, name="a cell")
-    printed = capsys.readouterr().err
+    printed = "\n".join(caplog.messages)
     loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in printed.splitlines()}
     runtimes = {"ai_edge_litert", "onnxruntime", "tensorflow", "keras", "jax"}
     assert loaded & runtimes == {{"float32.tflite": "ai_edge_litert", "float32.onnx": "onnxruntime"}[name]}

@@ -52,6 +52,11 @@ def test_networks_have_the_name_of_their_paper(backbone: str) -> None:
     assert network_name(backbone) == BACKBONES.load(backbone).application
 
 
+@pytest.mark.parametrize("stem", ["cabinet_v2", "planet", "my_resnet50", "vgg16_best", "mobilenet_v9", ""])
+def test_the_names_of_imported_models_stay(stem: str) -> None:
+    assert network_name(stem) == stem
+
+
 def test_main_figures_are_the_best_of_the_files_that_ship(data: StoredResults) -> None:
     figures = {figure.heading: figure for figure in main_figures(data)}
     assert list(figures) == ["Lowest latency (p50)", "Highest test top-1", "Smallest file", "Lowest memory"]

@@ -87,6 +87,9 @@ def test_a_machine_is_described_once(data: StoredResults, tmp_path: Path) -> Non
     assert set(block.packages) == {cell.artifact for cell in cells}
     write_html(replace(data, cells=tuple(cells)), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text().count('<dl class="machine">') == 1
+    contradicting = on(cells[0], packages={cells[1].artifact: "2"})
+    blocks = machine_blocks(replace(data, cells=(*cells[1:], contradicting)))
+    assert [block.packages[cells[1].artifact] for block in blocks] == ["1", "2"]
     other = on(cells[0], host="b")
     assert len(machine_blocks(replace(data, cells=(other, *cells[1:])))) == 2
 

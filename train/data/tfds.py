@@ -69,7 +69,8 @@ def _build(tfds: Any, name: str) -> Any:
         builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError as error:
         raise DataError(
-            f"tensorflow-datasets has no data set '{name}'; choose one from its catalog, such as '{TFDS_PREFIX}cats_vs_dogs'"
+            f"tensorflow-datasets has no data set '{name}'; choose one from its catalog, such as"
+            f" '{TFDS_PREFIX}cats_vs_dogs'"
         ) from error
     except Exception as error:  # any error of a download, or a version that does not exist
         raise DataError(

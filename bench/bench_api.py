@@ -26,7 +26,6 @@ from tledge.bench.results.bench_options import DEFAULT_OUTPUT, AttackOptions, Be
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import EMULATED
-from tledge.bench.results.html_table import html_table
 from tledge.bench.results.metrics import CellMetrics, Classes, find_baseline
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name, write
 from tledge.bench.results.rows import summarize
@@ -70,11 +69,11 @@ class BenchRecord:
     """
 
     folder: ResultsFolder
-    settings: BenchSettings
-    measurements: tuple[Measurement, ...]
+    settings: BenchSettings = field(repr=False)
+    measurements: tuple[Measurement, ...] = field(repr=False)
     conclusions: tuple[str, ...]
-    profiles: tuple[Profile, ...] = ()
-    comparison: Comparison | None = None
+    profiles: tuple[Profile, ...] = field(default=(), repr=False)
+    comparison: Comparison | None = field(default=None, repr=False)
     gate: GateResult = field(default_factory=GateResult)
 
     @property
@@ -95,7 +94,7 @@ class BenchRecord:
     def _repr_html_(self) -> str:
         """The conclusions and the main columns, as Jupyter shows them."""
         sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.conclusions)
-        return f"{sentences}{html_table(summarize(self.measurements))}<p>Report: {escape(str(self.report))}</p>"
+        return f"{sentences}{summarize(self.measurements)._repr_html_()}<p>Report: {escape(str(self.report))}</p>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +170,8 @@ def bench(options: BenchOptions) -> BenchRecord:
             record = _compare(record, plan, measured)
         if options.profile and not measured.interrupted:
             record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
+    if plan.workload.run and not measured.incomplete:
+        _write_card(plan.workload, record.folder, progress)
     if measured.interrupted:
         raise KeyboardInterrupt(f"results measured so far are in '{record.results}'")
     return record
@@ -388,14 +389,24 @@ def _measurements(
 
 def _write_reports(folder: ResultsFolder, workload: Workload, progress: Progress) -> tuple[str, ...]:
     """Writes the reports that the installed libraries can make, and returns their conclusions."""
-    from tledge.bench.report import conclude, write_card_section, write_html, write_markdown
+    from tledge.bench.report import conclude, write_html, write_markdown
 
     data = read_stored(folder.path, title=workload.title, complete=True)
     write_markdown(data, folder.markdown)
-    if workload.run and not data.known_settings.interrupted:
-        write_card_section(data, RunDirectory(folder.path.parent), folder.path)
     if is_installed("jinja2"):
         write_html(data, folder.html)
     else:
         progress.note("Report", "report.html needs jinja2: pip install 'tledge[bench]'")
     return tuple(conclude(data))
+
+
+def _write_card(workload: Workload, folder: ResultsFolder, progress: Progress) -> None:
+    """Writes the main figures into the model card of the run; warns if that fails, since all else is written."""
+    from tledge.bench.report import write_card_section
+
+    data = read_stored(folder.path, title=workload.title, complete=True)
+    run = RunDirectory(folder.path.parent)
+    try:
+        write_card_section(data, run, folder.path)
+    except (OSError, UnicodeError) as error:
+        progress.warn(f"the figures were not written into '{run.model_card}': {error}")

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from tledge.core.errors import RunError
 from tledge.core.notebook import html_picture, html_table
 from tledge.core.number_text import interval_text, listed, network_name
 from tledge.core.records import Record
+
+TFDS_PREFIX = "tfds:"
+"""Starts the name of a data set of tensorflow-datasets."""
+
+
+def data_name(source: str) -> str:
+    """Returns the name of a data set: "photos" for ``/home/me/photos``, "tfds:NAME" unchanged."""
+    return source if source.startswith(TFDS_PREFIX) else Path(source).resolve().name or source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +35,7 @@ class DataRecord(Record, error=RunError, remedy="train again"):
         leaking: photos left out because the user's own split folders have them, or near-duplicates of them, in another
             split.
         near_duplicates: photos that nearly equal another one; they are kept in the same split.
+        name: of the data set, for headings; "photos" for ``.`` in ``/home/me/photos``.
     """
 
     source: str
@@ -37,6 +46,12 @@ class DataRecord(Record, error=RunError, remedy="train again"):
     contradicted: tuple[str, ...] = ()
     leaking: tuple[str, ...] = ()
     near_duplicates: int = 0
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, also of a record from before names were kept."""
+        return self.name or data_name(self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +89,7 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
             (0 for the linear probe); ``best_epoch_share``, that epoch's share in the average with the linear probe;
             ``temperature`` that the logits were divided by; ``seconds_training``; ``peak_memory`` in bytes.
         model_sha256: SHA-256 of ``model.keras``.
+        directory: the run directory that it was loaded from; not part of ``run.json``.
     """
 
     name: str
@@ -90,27 +106,25 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
     versions: Mapping[str, str]
     metrics: Mapping[str, int | float]
     model_sha256: str
-    _folder: ClassVar[Path | None] = None
-    """The run directory, of a manifest that was saved or loaded."""
+    directory: Path | None = field(default=None, repr=False, compare=False)
 
-    def save(self, path: Path) -> None:
-        """Writes ``run.json``, atomically."""
-        super().save(path)
-        object.__setattr__(self, "_folder", path.parent)
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content of ``run.json``."""
+        fields = super().to_dict()
+        del fields["directory"]
+        return fields
 
     @property
     def title(self) -> str:
         """What was trained, for headings: "MobileNetV2 on cats_vs_dogs"."""
-        return f"{network_name(self.backbone)} on {Path(self.data.source).name or self.data.source}"
+        return f"{network_name(self.backbone)} on {self.data.title}"
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads ``run.json``. Raises RunError if it is absent, garbled or of another schema version."""
         if not path.exists():
             raise RunError(f"'{path.parent}' is not a finished run: it has no run.json; 'tledge train' creates one")
-        manifest = super().load(path)
-        object.__setattr__(manifest, "_folder", path.parent)
-        return manifest
+        return replace(super().load(path), directory=path.parent)
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows: the data, the test accuracy and the training curves."""
@@ -120,9 +134,9 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
         interval = "" if low is None or high is None else f" (95% interval {interval_text((low, high))})"
         rows = [
             ("Run", self.name),
-            ("Data", f"{data.source}: {sum(data.images.values()):,} photos ({splits})"),
+            ("Data", f"{data.title}: {sum(data.images.values()):,} photos ({splits})"),
             ("Classes", f"{len(self.class_names)}: {listed(self.class_names)}"),
             *([] if top1 is None else [("Test top-1", f"{top1:.3f}{interval}")]),
         ]
-        curves = self._folder and html_picture(self._folder / "figures" / "training.png", "Training curves")
+        curves = self.directory and html_picture(self.directory / "figures" / "training.png", "Training curves")
         return html_table(rows) + (curves or "")

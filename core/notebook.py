@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from importlib import import_module
@@ -79,12 +79,20 @@ class _Bar(Step):
         return f"<div><b>{escape(self._label)}</b> {bar}</progress> {texts}</div>"
 
 
-def html_table(rows: Sequence[Sequence[str]], *, headings: Sequence[str] = ()) -> str:
-    """Returns a table of plain texts, which are escaped. Without ``headings``, the first cell of a row is its name."""
+def html_table(
+    rows: Sequence[Sequence[str]], *, headings: Sequence[str] = (), bold: Container[tuple[int, int]] = ()
+) -> str:
+    """Returns a table of plain texts, which are escaped.
+
+    Args:
+        headings: of the columns; without them, the first cell of a row is its name.
+        bold: the rows and columns of cells in bold, counted from 0; the first column never is.
+    """
     first = "td" if headings else "th"
     lines = [f"<tr>{''.join(f'<th>{escape(text)}</th>' for text in headings)}</tr>"] if headings else []
-    for name, *cells in rows:
-        others = "".join(f"<td>{escape(text)}</td>" for text in cells)
+    for number, (name, *cells) in enumerate(rows):
+        texts = [f"<b>{escape(text)}</b>" if (number, at) in bold else escape(text) for at, text in enumerate(cells, 1)]
+        others = "".join(f"<td>{text}</td>" for text in texts)
         lines.append(f'<tr><{first} style="text-align: left">{escape(name)}</{first}>{others}</tr>')
     return f"<table>{''.join(lines)}</table>"
 

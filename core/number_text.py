@@ -74,8 +74,17 @@ def cell_name(artifact: str, target: str) -> str:
     return f"{artifact} on {target}"
 
 
+NETWORKS = re.compile(r"mobilenet(_v2|_v3_large|_v3_small)?|resnet\d+(_v2)?|vgg\d+")
+"""The names of backbones; those of imported models are their files', which stay as they are."""
+
+
 def network_name(backbone: str) -> str:
-    """Returns a backbone's name as its paper writes it: "mobilenet_v3_large" becomes "MobileNetV3Large"."""
+    """Returns a backbone's name as its paper writes it: "mobilenet_v3_large" becomes "MobileNetV3Large".
+
+    The names of other models stay as they are.
+    """
+    if not NETWORKS.fullmatch(backbone):
+        return backbone
     name = "".join(word[:1].upper() + word[1:] for word in backbone.split("_"))
     return name.replace("net", "Net").replace("Vgg", "VGG")
 

@@ -72,7 +72,7 @@ def finish_run(
     figures = (("Loss and top-1 over the epochs", curves), ("Confusion matrix of the test split", confusion))
     write_model_card(run.model_card, manifest, settings=settings, epochs=history, evaluation=test, figures=figures)
     manifest.save(run.manifest_path)
-    return manifest
+    return run.manifest()
 
 
 def _robustness(model: Any, splits: Splits, settings: Settings) -> Mapping[str, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tledge.core.errors import OptionError, TrainingError
 from tledge.core.extras import keras_backend, require
-from tledge.core.manifest import DataRecord, RunManifest
+from tledge.core.manifest import TFDS_PREFIX, DataRecord, RunManifest, data_name
 from tledge.core.options import given_options, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
@@ -20,7 +20,7 @@ from tledge.train.data import digits
 from tledge.train.data.dataset import Dataset, read_dataset
 from tledge.train.data.layouts import abridged
 from tledge.train.data.split_draw import draw_splits
-from tledge.train.data.tfds import PREFIX, write_tfds
+from tledge.train.data.tfds import write_tfds
 from tledge.train.import_options import ImportOptions
 from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
@@ -83,7 +83,7 @@ def _check_installed(settings: Settings) -> None:
 def _run_directory(settings: Settings, runs: Path, progress: Progress) -> Iterator[tuple[RunDirectory, Dataset]]:
     """Creates a run directory and reads its photos; removes it if the block fails before it could be resumed."""
     dataset = None if settings.built_in else _read_photos(settings, runs, progress)
-    name = Path(settings.data).resolve().name
+    name = data_name(settings.data)
     with tempfile.TemporaryDirectory(prefix="tledge-") as elsewhere:
         # One host writes the run; the others write theirs to a temporary folder.
         parent = runs if settings.host == 0 else Path(elsewhere)
@@ -113,8 +113,8 @@ def _keep_if_resumable(directory: RunDirectory) -> Iterator[None]:
 
 def _read_photos(settings: Settings, runs: Path, progress: Progress) -> Dataset:
     root = Path(settings.data)
-    if settings.data.startswith(PREFIX):
-        name = settings.data.removeprefix(PREFIX)
+    if settings.data.startswith(TFDS_PREFIX):
+        name = settings.data.removeprefix(TFDS_PREFIX)
         root = write_tfds(name, RunDirectory(runs / "any").cache / "tfds", progress=progress)
     return read_dataset(root, progress, skip_broken=settings.skip_broken)
 
@@ -147,6 +147,7 @@ def split_photos(
     drawn.splits.save(directory.splits_path)
     record = DataRecord(
         source=str(options.data),
+        name=data_name(str(options.data)),
         fingerprint=dataset.fingerprint,
         images=dataset.count_by_class,
         splits={split: len(drawn.splits.samples(split)) for split in SPLITS},

@@ -27,6 +27,9 @@ GIF_COLOURS = 128
 WEBP_QUALITY, LOSSLESS_WIDTH = 75, 64
 """Of pictures in the page: Pillow's quality, and the width in pixels up to which they are compressed without losses."""
 
+WEBP_SIDE = 16_383
+"""The largest width and height of a WebP image in pixels (RFC 9649, section 2.5)."""
+
 LONGEST_NAME = 60
 """Characters of a photo or layer name that a file name holds."""
 
@@ -239,8 +242,9 @@ def _lossless(png: bytes) -> str:
 
 
 def webp_uri(frames: Sequence[Image.Image], **options: Any) -> str:
-    """Returns one or more frames as a WebP data URI; ``options`` are those of Pillow."""
+    """Returns one or more frames as a WebP data URI, or a PNG one above WebP's limit; ``options`` are Pillow's."""
     buffer = io.BytesIO()
     more = {"save_all": True, "append_images": frames[1:]} if len(frames) > 1 else {}
-    frames[0].save(buffer, "WEBP", **{"quality": WEBP_QUALITY, "method": 4, **more, **options})
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    kind = "webp" if max(frames[0].size) <= WEBP_SIDE else "png"
+    frames[0].save(buffer, kind, **{"quality": WEBP_QUALITY, "method": 4, **more, **options})
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,10 @@ class VisualizeRecord:
     folder: Path
     page: Path
     figures: Path
-    sections: Mapping[str, Section]
-    files: Sequence[Path]
+    sections: Mapping[str, Section] = field(repr=False)
+    files: Sequence[Path] = field(repr=False)
     left_out: Mapping[str, str]
-    options: Mapping[str, Mapping[str, Any]]
+    options: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
     def _repr_html_(self) -> str:
         """The findings and pictures, as Jupyter shows them."""

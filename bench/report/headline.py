@@ -46,7 +46,8 @@ class MachineBlock:
     """A machine that measured one cell or more.
 
     Attributes:
-        machine: its facts, with the packages of all processes that measured on it.
+        machine: its facts.
+        packages: of all processes that measured on it, each with one version.
         records: the ids of its records.
     """
 
@@ -58,14 +59,21 @@ class MachineBlock:
 def headline(data: StoredResults) -> str:
     """Returns what was measured: "MobileNetV2 on cats_vs_dogs: 9 files on Intel Xeon"."""
     settings = data.known_settings
-    names = list(dict.fromkeys(cpu_name(machine.cpu) for machine in data.environments.values()))
-    emulated = " (emulated)" if settings.on and not settings.rounds else ""
-    where = f" on {listed(names)}{emulated}" if names else ""
+    machines = machine_names(data)
+    where = f" on {machines}" if machines else ""
     if not settings.run:
         return f"{data.title}{where}"
     count = sum(not name.endswith(".keras") for name in settings.artifacts) or len(settings.artifacts)
     measured = f"{count} file{'s' * (count != 1)}{where}"
     return f"{data.title}: {measured}" if data.title else measured
+
+
+def machine_names(data: StoredResults) -> str:
+    """Returns the processors or boards that measured, without hosts: "Raspberry Pi 5 Model B Rev 1.0"."""
+    settings = data.known_settings
+    names = list(dict.fromkeys(cpu_name(machine.cpu) for machine in data.environments.values()))
+    emulated = " (emulated)" if names and settings.on and not settings.rounds else ""
+    return f"{listed(names)}{emulated}"
 
 
 def main_figures(data: StoredResults) -> list[MainFigure]:
@@ -82,18 +90,18 @@ def main_figures(data: StoredResults) -> list[MainFigure]:
 
 
 def machine_blocks(data: StoredResults) -> list[MachineBlock]:
-    """Returns each machine once; processes that load other packages have records of their own."""
-    blocks: dict[str, list[tuple[str, Environment]]] = {}
+    """Returns each machine once for each set of versions; processes that load other packages have own records."""
+    blocks: list[MachineBlock] = []
     for record, machine in data.environments.items():
-        blocks.setdefault(str(replace(machine, packages={})), []).append((record, machine))
-    return [
-        MachineBlock(
-            machine=found[0][1],
-            packages={name: version for _, machine in found for name, version in machine.packages.items()},
-            records=tuple(record for record, _ in found),
-        )
-        for found in blocks.values()
-    ]
+        for index, block in enumerate(blocks):
+            same = replace(machine, packages=block.machine.packages) == block.machine
+            if same and all(block.packages.get(name, version) == version for name, version in machine.packages.items()):
+                packages = {**block.packages, **machine.packages}
+                blocks[index] = replace(block, packages=packages, records=(*block.records, record))
+                break
+        else:
+            blocks.append(MachineBlock(machine=machine, packages=machine.packages, records=(record,)))
+    return blocks
 
 
 def _figure(column: Column, rows: Sequence[Row], *, only: bool) -> MainFigure:

@@ -58,6 +58,7 @@ def _context(data: StoredResults) -> dict[str, Any]:
         "headline": headline(data),
         "main_figures": main_figures(data),
         "machines": machine_blocks(data),
+        "cores": dict.fromkeys(f"{m.usable_cores} of {m.cores} cores" for m in data.environments.values()),
         "settings": data.known_settings,
         "began": data.known_settings.began[:16].replace("T", " "),
         "conclusions": conclude(data),

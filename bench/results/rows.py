@@ -10,7 +10,8 @@ from tledge.attacks.gradient_masking import GRADIENT_MASKING, MEANINGS
 from tledge.bench.results.flags import UNTIMELY
 from tledge.core.measurement import Measurement
 from tledge.core.metric_catalogue import METRICS
-from tledge.core.number_text import cell_name
+from tledge.core.notebook import html_table
+from tledge.core.number_text import cell_name, flag_text
 from tledge.core.significance import Interval, verdict
 
 CLEAN, WORST = "none", "worst"
@@ -106,9 +107,22 @@ class RowTable(list[Row]):
     """Rows that Jupyter shows as a table."""
 
     def _repr_html_(self) -> str:
-        from tledge.bench.results.html_table import html_table
+        from tledge.bench.results.columns import TERMINAL_COLUMNS, shown_columns
 
-        return html_table(self)
+        columns = shown_columns(TERMINAL_COLUMNS, self)
+        cells = [[column.cell(row, self) for column in columns] for row in self]
+        return html_table(
+            [
+                [
+                    row.artifact + "".join(f" ⚠ {flag_text(flag)}" for flag in row.flags),
+                    row.target,
+                    *(c[1] for c in found),
+                ]
+                for row, found in zip(self, cells, strict=True)
+            ],
+            headings=["artifact", "target", *(column.metric.terminal for column in columns)],
+            bold={(number, at) for number, found in enumerate(cells) for at, cell in enumerate(found, 2) if cell[3]},
+        )
 
 
 def summarize(measurements: Iterable[Measurement]) -> RowTable:

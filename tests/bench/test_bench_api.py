@@ -139,7 +139,10 @@ def test_a_cell_that_fails_is_recorded_and_the_others_are_kept(run: RunDirectory
     content = (run.artifacts / "float16.tflite").read_bytes()
     (run.artifacts / "float16.tflite").write_bytes(WRONG_ROOT + content[4:])
     (run.artifacts / "float16.tflite.json").unlink()
-    record = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
+    run.model_card.write_bytes(b"\xff")
+    record = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1, fail_on=["top1<0"])
+    assert record.gate.checked
+    assert run.model_card.read_bytes() == b"\xff"
     (skipped,) = record.skipped
     assert (skipped.artifact, skipped.target) == ("float16.tflite", "litert:cpu:1")
     assert skipped.reason.startswith(f"LiteRT cannot load '{run.artifacts / 'float16.tflite'}': ")

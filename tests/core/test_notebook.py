@@ -97,3 +97,4 @@ def test_a_table_escapes_its_texts() -> None:
     rows = [("<a>", "1 & 2")]
     assert html_table(rows) == '<table><tr><th style="text-align: left">&lt;a&gt;</th><td>1 &amp; 2</td></tr></table>'
     assert html_table(rows, headings=("x", "<y>")).startswith("<table><tr><th>x</th><th>&lt;y&gt;</th></tr><tr><td ")
+    assert html_table([("a", "<", "c")] * 2, bold={(1, 1)}).count("<td><b>&lt;</b></td><td>c</td>") == 1

@@ -130,11 +130,22 @@ def test_a_notebook_shows_the_figures_and_the_curves_of_a_run(tmp_path: Path) ->
     assert "Test top-1</th><td>0.900 (95% interval 0.600–0.980)</td>" in shown
     assert "<img" not in shown
     run.save(tmp_path / "run.json")
-    assert run._repr_html_() == shown, "no curves, as of an imported model"
+    assert "directory" not in json.loads((tmp_path / "run.json").read_text())
+    loaded = RunManifest.load(tmp_path / "run.json")
+    assert loaded._repr_html_() == shown, "no curves, as of an imported model"
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "training.png").write_bytes(b"curves")
     picture = '<img src="data:image/png;base64,Y3VydmVz" alt="Training curves"'
-    assert picture in run._repr_html_()
-    loaded = RunManifest.load(tmp_path / "run.json")
+    assert picture in loaded._repr_html_()
     assert loaded == run
-    assert loaded._repr_html_() == run._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "title"),
+    [("/home/me/photos", "", "photos"), ("tfds:a/b", "", "tfds:a/b"), (".", "cats", "cats")],
+)
+def test_headings_and_notebooks_have_the_name_of_the_data(source: str, name: str, title: str) -> None:
+    run = dataclasses.replace(MANIFEST, data=dataclasses.replace(MANIFEST.data, source=source, name=name))
+    assert run.title == f"MobileNetV2 on {title}"
+    assert f"Data</th><td>{title}: 3 photos" in run._repr_html_()
+    assert "/home" not in run._repr_html_()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
+from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord, data_name
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
 from tledge.train.report.model_card import write_model_card
@@ -31,6 +31,7 @@ def card(
     *,
     photos: list[int] | None = None,
     images: dict[str, int] | None = None,
+    names: tuple[str, ...] | None = None,
     metrics: dict[str, float] | None = None,
     epochs: list[Epoch] | None = None,
     source: str = "imagenet",
@@ -39,7 +40,7 @@ def card(
 ) -> str:
     """The card of a model that takes one photo of each class for the next class's, and is right about the others."""
     photos = photos or [30, 30]
-    names = tuple(f"class {label}" for label in range(len(photos)))
+    names = names or tuple(f"class {label}" for label in range(len(photos)))
     labels = np.repeat(np.arange(len(photos)), photos)
     predicted = labels.copy()
     predicted[np.cumsum(photos) - 1] = (labels[np.cumsum(photos) - 1] + 1) % len(photos)
@@ -54,11 +55,8 @@ def card(
         seed=5,
         config={},
         data=DataRecord(
-            source="/home/me/photos",
-            fingerprint="f" * 64,
+            **{"source": "/home/me/photos", "fingerprint": "f" * 64, "splits": {}, **(data or {})},
             images=images or dict.fromkeys(names, 90),
-            splits={},
-            **(data or {}),
         ),
         device="TensorFlow on CPU",
         versions={"keras": "3", "numpy": "2"},
@@ -134,6 +132,8 @@ def test_what_the_header_does_not_know_is_a_comment(tmp_path: Path) -> None:
     assert "\n# base_model: no Hugging Face model; keras.applications.MobileNet with ImageNet weights\n" in text
     assert not header(text).keys() & {"license", "datasets", "base_model"}
     assert header(text)["model-index"][0]["results"][0]["dataset"]["name"] == "photos"
+    odd = 'a\x7f\x85\x9b\u2028\ufeff\t"ü\U0001f600'
+    assert header(card(tmp_path, dataset_name=odd))["datasets"] == [odd]
     text = card(tmp_path, weights="none", pretrained=False)
     assert "\n# base_model: no Hugging Face model; trained from random weights\n" in text
     assert header(text)["tags"] == ["mobilenet"]
@@ -238,3 +238,22 @@ def test_photos_that_were_left_out_are_named(tmp_path: Path) -> None:
     assert "2 left out because they are identical to files of another class: `b`, `c`" in text
     assert "1 left out because they have a near-duplicate in another split: `d`" in text
     assert "left out" not in card(tmp_path)
+
+
+def test_names_do_not_change_the_card(tmp_path: Path) -> None:
+    text = card(tmp_path, names=("a`b", "<i>|\n_c_"), photos=[5, 5], data={"skipped": ("`.jpg",)})
+    assert "for the classes `` a`b ``, `<i>| _c_`. Backbone" in text
+    assert "| a\\`b | 5 | " in text
+    assert "| \\<i\\>\\| \\_c\\_ | 5 | " in text
+    assert "cannot be read: `` `.jpg ``" in text
+
+
+def test_the_data_set_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "photos")
+    for source, name in ((".", "photos"), ("tfds:a/b", "tfds:a/b"), ("/home/me/cats/", "cats"), ("/", "/")):
+        assert data_name(source) == name
+    monkeypatch.chdir(tmp_path)
+    text = card(tmp_path, data={"source": ".", "name": "photos"})
+    assert "`photos`: 180 photos" in text
+    assert header(text)["model-index"][0]["results"][0]["dataset"]["name"] == "photos"

@@ -18,7 +18,7 @@ from tledge.core.run_directory import RunDirectory
 from tledge.edge_runtime import Classifier
 from tledge.visualize import VisualizeRecord, visualize
 from tledge.visualize.kind import KINDS
-from tledge.visualize.pictures import Animation, Tile
+from tledge.visualize.pictures import Animation, Tile, webp_uri
 from tledge.visualize.plots import score_curves
 from tledge.visualize.total_variation import total_variation
 from tledge.visualize.visualized_model import model_of_run
@@ -331,6 +331,15 @@ def test_an_animation_in_the_page_has_every_frame() -> None:
         assert image.convert("RGB").getpixel((4, 4)) == pytest.approx((160, 160, 160), abs=2)
 
 
+@pytest.mark.unit
+def test_pictures_above_the_limit_of_webp_are_png() -> None:
+    for height, kind in ((16_383, "webp"), (16_384, "png")):
+        start, _, content = webp_uri([Image.new("RGB", (4, height), "red")], lossless=True).partition(",")
+        assert start == f"data:image/{kind};base64"
+        with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+            assert image.size == (4, height)
+
+
 def test_a_notebook_shows_the_pictures_with_captions(faint_run: RunDirectory, tmp_path: Path) -> None:
     record = show(faint_run, tmp_path, "adversarial", "confusions", images=1)
     shown = record._repr_html_()
@@ -338,4 +347,5 @@ def test_a_notebook_shows_the_pictures_with_captions(faint_run: RunDirectory, tm
     assert shown.count('<figure><img src="data:image/webp;base64,') == len(pictures)
     assert all(f"<code>{picture.file_name}</code></figcaption>" in shown for picture in pictures)
     assert "<h4>Adversarial images</h4>" in shown
+    assert len(repr(record)) < 1000
     assert "http" not in shown

@@ -14,10 +14,9 @@ from typing import Any
 
 from tledge.core.errors import DataError, first_line
 from tledge.core.extras import require
+from tledge.core.manifest import TFDS_PREFIX
 from tledge.core.progress import Progress, Step
 from tledge.train.data.layouts import SPLIT_FOLDERS, TRAIN
-
-PREFIX = "tfds:"
 
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
 
@@ -37,7 +36,7 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
         MissingExtraError: tensorflow-datasets is not installed.
         DataError: there is no such data set, it cannot be downloaded, or it does not hold images with one class each.
     """
-    require("tensorflow_datasets", extra="tfds", purpose=f"data '{PREFIX}{name}'")
+    require("tensorflow_datasets", extra="tfds", purpose=f"data '{TFDS_PREFIX}{name}'")
     import tensorflow_datasets as tfds
 
     builder = _build(tfds, name)
@@ -47,13 +46,13 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
         return complete
     splits = {split: SPLIT_FOLDERS[split] for split in builder.info.splits if split in SPLIT_FOLDERS}
     if TRAIN not in splits:
-        raise DataError(f"'{PREFIX}{name}' has no split 'train'; it has {', '.join(builder.info.splits)}")
+        raise DataError(f"'{TFDS_PREFIX}{name}' has no split 'train'; it has {', '.join(builder.info.splits)}")
     class_names = [re.sub(r"[/\0]", "_", class_name) for class_name in builder.info.features[label].names]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
         whole = Path(temporary) / "whole"
         total = sum(builder.info.splits[split].num_examples for split in splits)
-        with progress.step(f"Write {PREFIX}{name}", total, "photos") as step:
+        with progress.step(f"Write {TFDS_PREFIX}{name}", total, "photos") as step:
             for split, kind in splits.items():
                 examples = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})
                 pairs = ((bytes(item[image]), int(item[label])) for item in tfds.as_numpy(examples))
@@ -70,12 +69,13 @@ def _build(tfds: Any, name: str) -> Any:
         builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError as error:
         raise DataError(
-            f"tensorflow-datasets has no data set '{name}'; choose one from its catalog, such as '{PREFIX}cats_vs_dogs'"
+            f"tensorflow-datasets has no data set '{name}'; choose one from its catalog, such as"
+            f" '{TFDS_PREFIX}cats_vs_dogs'"
         ) from error
     except Exception as error:  # any error of a download, or a version that does not exist
         raise DataError(
-            f"cannot prepare '{PREFIX}{name}': {first_line(error)}; prepare it on a machine with internet access and"
-            " set TFDS_DATA_DIR"
+            f"cannot prepare '{TFDS_PREFIX}{name}': {first_line(error)}; prepare it on a machine with internet access"
+            " and set TFDS_DATA_DIR"
         ) from error
     return builder
 
@@ -94,7 +94,7 @@ def _features(tfds: Any, builder: Any, *, name: str) -> tuple[str, str]:
     image, label = found.values()
     if not image or not label:
         raise DataError(
-            f"'{PREFIX}{name}' is not an image classification data set: its features are {', '.join(features)}"
+            f"'{TFDS_PREFIX}{name}' is not an image classification data set: its features are {', '.join(features)}"
         )
     return image[0], "label" if "label" in label else label[0]
 

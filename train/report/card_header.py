@@ -6,18 +6,18 @@ Source: https://huggingface.co/docs/hub/model-cards
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from tledge.core.manifest import RunManifest
 from tledge.train.backbone import BACKBONES
-from tledge.train.data.tfds import PREFIX
 from tledge.train.train_settings import Settings
 from tledge.train.weights import IMAGENET
 
 
 def card_header(manifest: RunManifest, settings: Settings) -> str:
     """Returns the header. A field that is not known is a comment, since an empty one would not be valid."""
-    dataset = _quoted(settings.dataset_name or data_name(manifest.data.source))
+    dataset = _quoted(settings.dataset_name or manifest.data.title)
     lines = [
         f"license: {_quoted(settings.license)}"
         if settings.license
@@ -35,11 +35,6 @@ def card_header(manifest: RunManifest, settings: Settings) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def data_name(source: str) -> str:
-    """Returns the name of a data set: "photos" for ``/home/me/photos``, "tfds:NAME" unchanged."""
-    return source if source.startswith(PREFIX) else Path(source).resolve().name
-
-
 def _origin(settings: Settings) -> str:
     if not settings.pretrained:
         return "trained from random weights"
@@ -49,5 +44,11 @@ def _origin(settings: Settings) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Returns a text as a YAML string in double quotes, whose escapes JSON shares."""
-    return json.dumps(text, ensure_ascii=False)
+    """Returns a text as a YAML string in double quotes, whose escapes JSON shares.
+
+    JSON leaves some characters as they are that YAML does not allow or takes for the end of a line (YAML 1.2, 5.1).
+    """
+    quoted = json.dumps(text, ensure_ascii=False)
+    return re.sub(
+        r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]", lambda sign: f"\\u{ord(sign[0]):04x}", quoted
+    )

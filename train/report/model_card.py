@@ -12,11 +12,12 @@ from pathlib import Path
 from tledge.core import atomic
 from tledge.core.card_section import PLACE
 from tledge.core.manifest import RunManifest
+from tledge.core.markdown_text import code_text, plain_text
 from tledge.core.statistics import sample_size
 from tledge.train.backbone import BACKBONES
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
-from tledge.train.report.card_header import card_header, data_name
+from tledge.train.report.card_header import card_header
 from tledge.train.train_settings import Settings
 
 MOST_LISTED = 40
@@ -50,7 +51,7 @@ def write_model_card(
     low, high = evaluation.top1_interval
     sections = [
         card_header(manifest, settings),
-        f"# {manifest.name}",
+        f"# {plain_text(manifest.name)}",
         f"An image classifier for the classes {_listed(manifest.class_names)}. Backbone: {settings.backbone}"
         f"{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''}; input: {settings.image_size} px.",
         f"**Test top-1 {evaluation.top1:.3f}** (95% interval {low:.3f} to {high:.3f},"
@@ -94,9 +95,11 @@ def _class_table(manifest: RunManifest, evaluation: Evaluation) -> str:
     for label in order[:MOST_LISTED]:
         row = evaluation.confusion[label].copy()
         row[label] = 0
-        other = f"{_cell(manifest.class_names[row.argmax()])} ({row.max()})" if row.max() else "—"
+        other = f"{plain_text(manifest.class_names[row.argmax()])} ({row.max()})" if row.max() else "—"
         precision, recall = (_fraction(values[label]) for values in (evaluation.precision, evaluation.recall))
-        rows.append(f"| {_cell(manifest.class_names[label])} | {counts[label]:,} | {precision} | {recall} | {other} |")
+        rows.append(
+            f"| {plain_text(manifest.class_names[label])} | {counts[label]:,} | {precision} | {recall} | {other} |"
+        )
     if len(order) > MOST_LISTED:
         rows += ["", f"The {MOST_LISTED} classes with the lowest recall; all {len(order)} are in `evaluation.json`."]
     return "\n".join(rows)
@@ -106,7 +109,7 @@ def _data(manifest: RunManifest) -> list[str]:
     data = manifest.data
     splits = " · ".join(f"{split} {count:,}" for split, count in data.splits.items())
     facts = [
-        f"`{data_name(data.source)}`: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
+        f"{code_text(data.title)}: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
         f"fingerprint `{data.fingerprint}`; `splits.json` lists the photos of each split",
         f"near-duplicates: {data.near_duplicates:,}; each group is kept in one split",
     ]
@@ -122,8 +125,9 @@ def _data(manifest: RunManifest) -> list[str]:
 
 def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epoch]) -> list[str]:
     weights = manifest.weights
+    digest = f" (SHA-256 `{weights.sha256}`)" if weights.sha256 else ""
     facts = [
-        f"initial weights: {Path(weights.source).name}{f' (SHA-256 `{weights.sha256}`)' if weights.sha256 else ''};"
+        f"initial weights: {plain_text(Path(weights.source).name)}{digest};"
         f" reference: {BACKBONES.load(settings.backbone).reference}",
         f"device: {manifest.device}; precision {settings.precision}; seed {settings.seed}",
     ]
@@ -199,13 +203,9 @@ def _bullets(facts: Sequence[str]) -> str:
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:most])
+    shown = ", ".join(map(code_text, names[:most]))
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _fraction(value: float) -> str:
     return "—" if math.isnan(value) else f"{value:.3f}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

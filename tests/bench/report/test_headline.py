@@ -52,6 +52,11 @@ def test_networks_have_the_name_of_their_paper(backbone: str) -> None:
     assert network_name(backbone) == BACKBONES.load(backbone).application
 
 
+@pytest.mark.parametrize("stem", ["cabinet_v2", "planet", "my_resnet50", "vgg16_best", "mobilenet_v9", ""])
+def test_the_names_of_imported_models_stay(stem: str) -> None:
+    assert network_name(stem) == stem
+
+
 def test_main_figures_are_the_best_of_the_files_that_ship(data: StoredResults) -> None:
     figures = {figure.heading: figure for figure in main_figures(data)}
     assert list(figures) == ["Lowest latency (p50)", "Highest test top-1", "Smallest file", "Lowest memory"]
@@ -82,6 +87,9 @@ def test_a_machine_is_described_once(data: StoredResults, tmp_path: Path) -> Non
     assert set(block.packages) == {cell.artifact for cell in cells}
     write_html(replace(data, cells=tuple(cells)), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text().count('<dl class="machine">') == 1
+    contradicting = on(cells[0], packages={cells[1].artifact: "2"})
+    blocks = machine_blocks(replace(data, cells=(*cells[1:], contradicting)))
+    assert [block.packages[cells[1].artifact] for block in blocks] == ["1", "2"]
     other = on(cells[0], host="b")
     assert len(machine_blocks(replace(data, cells=(other, *cells[1:])))) == 2
 

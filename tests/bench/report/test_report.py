@@ -13,16 +13,20 @@ from report_sample import CELLS, Made, read_sample, write_sample
 from support import ROOT
 
 from tledge.attacks.gradient_masking import MaskingSign
+from tledge.bench.bench_api import _write_card
 from tledge.bench.report import write_card_section, write_html, write_markdown
 from tledge.bench.report.agreement import PredictionChange, agreements
 from tledge.bench.report.conclusions import conclude, speed_text
 from tledge.bench.report.plots.markers import COLOURS
 from tledge.bench.results.columns import REPORT_COLUMNS
 from tledge.bench.results.stored_results import StoredResults
+from tledge.bench.results.workload import Workload
 from tledge.bench.robustness.attack_examples import RobustnessRecord
+from tledge.core import atomic
 from tledge.core.errors import MeasurementError, MissingExtraError
 from tledge.core.measurement import Measurement
 from tledge.core.number_text import duration_text, listed, p_text
+from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.sizes import size_text
 
@@ -189,14 +193,52 @@ def test_the_model_card_gets_the_main_figures_of_each_machine(data: StoredResult
     assert "Full report: [bench/report.md](bench/report.md)\n\n[^noisy]: noisy" in alone
     assert "--repeat" not in alone
     assert data.settings is not None
-    elsewhere = replace(data, settings=replace(data.settings, on="ssh:pi"))
-    write_card_section(elsewhere, run, tmp_path / "bench-ssh-pi")
+    elsewhere = replace(data, settings=replace(data.settings, on="ssh:pi@192.168.1.5"))
+    write_card_section(elsewhere, run, tmp_path / "bench-ssh-pi@192.168.1.5")
     write_card_section(data, run, run.bench)
     text = run.model_card.read_text()
     assert text.startswith(alone.rstrip())
     assert text.count("\n## Benchmark") == 2
-    assert "\n## Benchmark on ssh:pi\n" in text
-    assert "[bench-ssh-pi/report.md](bench-ssh-pi/report.md)" in text
+    assert "\n## Benchmark on AMD Ryzen 7 5800X\n" in text
+    assert not re.search("ssh|192|pi@", text.removeprefix(alone)), "cards are published"
+    third = replace(data, settings=replace(data.settings, on="ssh:me@host"))
+    write_card_section(third, run, tmp_path / "x")
+    assert run.model_card.read_text().count("\n## Benchmark on AMD Ryzen 7 5800X\n") == 2
+    text = page(elsewhere, tmp_path)
+    assert "<span>ssh:pi@192.168.1.5</span>" in text
+    assert f"per file and target, rigor {data.settings.rigor}</span>" in text
+
+
+class Warnings(Progress):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.mark.unit
+def test_a_card_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, progress = write_sample(tmp_path / "bench"), Warnings()
+    card = tmp_path / "model_card.md"
+    workload = Workload(title="t", folder=folder.path, models=(), photos=(), labels=(), class_names=(), run="r")
+    card.write_bytes(b"\xff")
+    _write_card(workload, folder, progress)
+    assert card.read_bytes() == b"\xff"
+    card.write_text("# Card\n")
+
+    def fail(path: Path, content: bytes) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write_bytes", fail)
+        _write_card(workload, folder, progress)
+    undecodable, denied = progress.texts
+    assert undecodable.startswith(f"the figures were not written into '{card}': 'utf-8' codec can't decode byte 0xff")
+    assert "Permission denied" in denied
+    _write_card(workload, folder, progress)
+    assert "## Benchmark" in card.read_text()
+    assert len(progress.texts) == 2
 
 
 @pytest.mark.unit

@@ -19,7 +19,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> StoredResults:
 
 
 def cells(html: str) -> list[list[str]]:
-    return [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", html)]
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", html)]
 
 
 def test_rows_are_a_table_with_the_columns_of_the_terminal(data: StoredResults) -> None:
@@ -45,3 +45,9 @@ def test_a_record_shows_its_conclusions_first(data: StoredResults) -> None:
     assert shown.startswith("<p>int8 &lt;b&gt; is faster.</p><table>")
     assert Path(data.folder.path).name in shown
     assert len(cells(shown)) == 1 + len(CELLS)
+
+
+def test_the_text_of_a_record_is_short(data: StoredResults) -> None:
+    record = BenchRecord(data.folder, data.known_settings, data.measurements, ("int8 is faster.",))
+    assert "int8 is faster." in repr(record)
+    assert len(repr(record)) < 1000

@@ -8,9 +8,9 @@ replies with lines of JSON, each a list:
     ["result", value]                                           ends the request
     ["error", message]                                          ends the request, and the child
 
-Large arrays are passed in files that a request names. What libraries print in the child is logged, and
-never gets into the protocol. A child ends when its standard input closes, so it does not outlive its parent
-unless it serves with ``outlive_parent``.
+Large arrays are passed in files that a request names. What libraries print in the child is logged, as a warning if the
+child failed, and never gets into the protocol. A child ends when its standard input closes, so it does not outlive its
+parent unless it serves with ``outlive_parent``.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Worker:
             watchdog.cancel()
 
     def close(self, *, patient: bool = True) -> None:
-        """Ends the child, at once unless ``patient``, and copies what it printed to standard error, the log."""
+        """Ends the child, at once unless ``patient``, and logs what it printed: as a warning if a request failed."""
         process = self._process
         stdin, stdout = self._pipes
         if patient and not self._failed:
@@ -159,7 +159,8 @@ class Worker:
             printed = self._printed()
             self._errors.close()
             if printed:
-                _log.info("--- %s\n%s", self.name, printed.rstrip("\n"))
+                level = logging.WARNING if self._failed else logging.INFO
+                _log.log(level, "--- %s\n%s", self.name, printed.rstrip("\n"))
 
     def _exchange(self, line: str) -> Any:
         stdin, stdout = self._pipes

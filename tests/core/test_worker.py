@@ -126,8 +126,19 @@ def test_what_libraries_print_goes_to_the_log_alone(
     caplog.set_level("INFO", logger="tledge")
     assert run_worker(command, "print", name="the work") == {"received": "print"}
     assert capfd.readouterr() == ("", ""), "nothing is printed here, in a notebook for instance"
+    assert caplog.records[0].levelname == "INFO"
     assert caplog.messages[0].startswith("--- the work\n")
     assert {"printed by Python", "printed by a library"} <= set(caplog.messages[0].splitlines())
+
+
+def test_what_a_child_printed_before_it_failed_is_a_warning(
+    command: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(MeasurementError):
+        run_worker(command, "bug", name="the work")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().endswith("ZeroDivisionError: of the child")
 
 
 def test_errors_of_the_child_are_raised_here(command: list[str]) -> None:

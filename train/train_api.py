@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from tledge.core.errors import OptionError, TrainingError
+from tledge.core.errors import OptionError, RunError, TargetError, TrainingError, UnknownNameError
 from tledge.core.extras import keras_backend, require
 from tledge.core.manifest import DataRecord, RunManifest
 from tledge.core.options import given_options, takes
@@ -66,12 +66,15 @@ def _resume(options: TrainOptions, progress: Progress) -> RunManifest:
     progress.note("Resume", str(directory.path))
     _check_installed(unfinished.settings)
     with _keep_if_resumable(directory):
-        return _finish(directory, unfinished, progress)
+        try:
+            return _finish(directory, unfinished, progress)
+        except (OptionError, UnknownNameError) as error:  # its own record holds the options
+            raise RunError(f"'{directory.path}' cannot be continued: {error}") from error
 
 
 def _check_installed(settings: Settings) -> None:
     if keras_backend() not in BACKENDS:
-        raise OptionError(
+        raise TargetError(
             f"training supports the Keras backends {' and '.join(BACKENDS)}; received {keras_backend()}: set"
             " KERAS_BACKEND=tensorflow"
         )

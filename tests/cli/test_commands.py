@@ -52,6 +52,7 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
         ["bench", "--fail-on", "top1"],
         ["bench", "--seconds", "0"],
         ["visualize", "--kind", "dreams"],
+        ["adopt", "model.txt"],
     ):
         assert invoke(*arguments, cwd=tmp_path).code == 2, arguments
     for arguments in (["export"], ["bench"], ["predict", "gone.tflite", "a.jpg"], ["adopt", "gone.tflite"]):

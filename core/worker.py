@@ -4,7 +4,8 @@ The parent writes each request as a line of JSON to the child's standard input. 
 replies with lines of JSON, each a list:
 
     ["note", label, text], ["warn", text]                       progress, see ``core.progress``
-    ["step", label, total, unit], ["begin", detail, seconds], ["advance", count, detail], ["mark", detail], ["end"]
+    ["step", label, total, unit], ["begin", detail, seconds], ["advance", count, detail], ["mark", detail]
+    ["end"], ["fail"]                                           of the latest open step
     ["result", value]                                           ends the request
     ["error", message]                                          ends the request, and the child
 
@@ -209,24 +210,35 @@ def read_reply(lines: Iterable[str], progress: Progress) -> tuple[str, Any] | No
     Returns:
         ("result", value) or ("error", message); None if the lines end before that.
     """
-    with ExitStack() as whole:
+    reply: tuple[str, Any] | None = None
+    with suppress(_StepFailedError), ExitStack() as whole:
         steps: list[tuple[Step, ExitStack]] = []
         for line in lines:
             if not line.endswith("\n"):  # cut off by the end of the process
                 break
             kind, *values = json.loads(line)
             if kind in ("result", "error"):
-                return kind, values[0]
+                reply = kind, values[0]
+                break
             if kind == "step":
                 stack = whole.enter_context(ExitStack())
                 steps.append((stack.enter_context(progress.step(*values)), stack))
             elif kind == "end":
                 steps.pop()[1].close()
+            elif kind == "fail":
+                with suppress(_StepFailedError), steps.pop()[1]:
+                    raise _StepFailedError
             elif kind in ("note", "warn"):
                 getattr(progress, kind)(*values)
             else:
                 getattr(steps[-1][0], kind)(*values)
-    return None
+        if reply is None or reply[0] == "error":
+            raise _StepFailedError  # into the steps that are still open
+    return reply
+
+
+class _StepFailedError(Exception):
+    """Passes through a step that failed in the child, so that it does not look finished here."""
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tledge.attacks.goal import Goal
 from tledge.attacks.losses import CROSS_ENTROPY, check_loss, objective, one_hot
-from tledge.core.errors import ModelError, OptionError
+from tledge.core.errors import ModelError, OptionError, TargetError
 from tledge.core.extras import keras_backend, require
 from tledge.core.images import Floats, Pixels
 
@@ -46,13 +46,13 @@ class Gradients:
 
 
 def gradient_backend() -> str:
-    """Returns Keras's backend. Raises MissingExtraError or OptionError if it cannot compute gradients here."""
+    """Returns Keras's backend. Raises MissingExtraError or TargetError if it cannot compute gradients here."""
     require("keras", keras_backend(), extra="train", purpose="computing gradients")
     import keras
 
     backend = str(keras.backend.backend())
     if backend not in BACKENDS:
-        raise OptionError(
+        raise TargetError(
             f"gradients need Keras on {' or '.join(BACKENDS)}; its backend is {backend}: set KERAS_BACKEND=tensorflow"
         )
     return backend
@@ -69,7 +69,8 @@ class GradientModel:
 
     Raises:
         MissingExtraError: Keras or its backend is not installed.
-        OptionError: Keras runs on a backend other than TensorFlow and JAX, or ``batch_size`` is below 1.
+        TargetError: Keras runs on a backend other than TensorFlow and JAX.
+        OptionError: ``batch_size`` is below 1.
         ModelError: the model is not an image classifier, or it returns probabilities.
     """
 

@@ -56,7 +56,10 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
         terminal.fail(f"interrupted; {interrupt}" if str(interrupt) else INTERRUPTED)
     except TledgeError as error:
         log.record(error)
-        code = WRONG_USAGE if isinstance(error, OptionError | UnknownNameError) else 1
+        if interrupts.asked:
+            code = STOPPED
+        elif isinstance(error, OptionError | UnknownNameError):
+            code = WRONG_USAGE
         terminal.fail(INTERRUPTED if interrupts.asked else str(error))
     except BrokenPipeError:
         pass
@@ -69,12 +72,13 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
     except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
         log.record(error)
         keep = not interrupts.asked
+        code = STOPPED if interrupts.asked else 1
         report = f"internal error: {type(error).__name__}: {error}; please report it with the log {log.path}"
         terminal.fail(INTERRUPTED if interrupts.asked else report)
     finally:
         log.close(terminal.log_to, keep)
     if code:
-        raise typer.Exit(STOPPED if interrupts.asked else code)
+        raise typer.Exit(code)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, MutableMapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -63,12 +63,30 @@ class LazyCommands(MutableMapping[str, Any]):
         return len(SUMMARIES)
 
 
+@contextmanager
+def _ending_on_ctrl_c() -> Iterator[None]:
+    """Ends the program with one line and a shell's exit code for Ctrl-C; Typer's depend on its version."""
+    try:
+        yield
+    except (KeyboardInterrupt, typer.Abort):
+        print("tledge: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
 class LazyGroup(TyperGroup):
-    """The group of all commands; its help imports none of them."""
+    """The group of all commands; its help imports none of them. Ctrl-C ends it outside the body of a command too."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = LazyCommands()
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        with _ending_on_ctrl_c():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _ending_on_ctrl_c():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
@@ -111,7 +129,8 @@ def main() -> None:
     if complaint := word_size.word_size_problem():
         sys.exit(f"tledge: {complaint}")
     try:
-        app()
+        with _ending_on_ctrl_c():
+            app()
     except SystemExit:
         _discard_output()
         raise

@@ -263,16 +263,20 @@ class _StepBar(_ShownStep):
 
     def line(self, width: int) -> Any:
         """Returns the line, which fits in the columns: the detail is shortened first, the time left never."""
+        from rich.cells import cell_len, set_cell_size
         from rich.text import Text
 
         wide = width >= WIDE
-        label, bar_width = f"{self._label:<{LABEL_WIDTHS[wide]}}", BAR_WIDTHS[wide]
+        label, bar_width = self._label, BAR_WIDTHS[wide]
         detail = "  ".join(filter(None, ("" if self.ended else self._current, self._detail)))
         numbers = self._numbers(rate=wide or not detail)
-        room = width - len(numbers) - 2
-        if len(label) + bar_width + 1 > room:
-            bar_width = 0
-        label = _shorten(label, room - (bar_width + 1 if bar_width else 0))
+        if cell_len(label) + 2 + cell_len(numbers) > width:
+            numbers = self._numbers(rate=False)
+        room = max(0, width - cell_len(numbers) - 2)
+        columns = max(LABEL_WIDTHS[wide], cell_len(label))
+        if columns + bar_width + 1 > room:
+            bar_width, columns = 0, min(columns, room)
+        label = set_cell_size(_shorten(label, columns), columns)
         share = min(1.0, self.time.count / self._total) if self._total else 1.0
         filled = round(bar_width * share)
         line = Text(label, no_wrap=True, overflow="crop")
@@ -280,7 +284,7 @@ class _StepBar(_ShownStep):
             line.append(" ").append("━" * filled, "green" if self.ended else "magenta")
             line.append("─" * (bar_width - filled), "bright_black")
         line.append(f"  {numbers}")
-        room = width - len(line) - 2
+        room = width - line.cell_len - 2
         return line.append(f"  {_shorten(detail, room)}", "cyan") if detail and room >= LEAST_DETAIL else line
 
     def _numbers(self, *, rate: bool) -> str:
@@ -294,7 +298,12 @@ class _StepBar(_ShownStep):
 
 
 def _shorten(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: max(0, width - 1)].rstrip()}…"[: max(0, width)]
+    """Returns a text that fits in the columns; the ends of those that do not are cut off."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    return f"{set_cell_size(text, width - 1).rstrip()}…" if width > 0 else ""
 
 
 def _clock(seconds: float) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from tledge.core.errors import ArtifactError
+from tledge.core.errors import ArtifactError, OptionError
 
 SIDECAR = "tledge.json"
 LABELS = "labels.txt"
@@ -30,10 +30,10 @@ _FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a constant time stamp, so that the sa
 
 
 def format_of(path: Path) -> str:
-    """Returns the format of a model file, by its suffix. Raises ArtifactError if the suffix is unknown."""
+    """Returns the format of a model file, by its suffix. Raises OptionError if the suffix is unknown."""
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
-        raise ArtifactError(f"'{path}' is not a model file; expected a name ending in .tflite, .onnx or .keras")
+        raise OptionError(f"'{path}' is not a model file; expected a name ending in .tflite, .onnx or .keras")
     return name
 
 

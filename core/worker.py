@@ -4,13 +4,14 @@ The parent writes each request as a line of JSON to the child's standard input. 
 replies with lines of JSON, each a list:
 
     ["note", label, text], ["warn", text]                       progress, see ``core.progress``
-    ["step", label, total, unit], ["begin", detail, seconds], ["advance", count, detail], ["mark", detail], ["end"]
+    ["step", label, total, unit], ["begin", detail, seconds], ["advance", count, detail], ["mark", detail]
+    ["end"], ["fail"]                                           of the latest open step
     ["result", value]                                           ends the request
     ["error", message]                                          ends the request, and the child
 
-Large arrays are passed in files that a request names. What libraries print in the child is logged, and
-never gets into the protocol. A child ends when its standard input closes, so it does not outlive its parent
-unless it serves with ``outlive_parent``.
+Large arrays are passed in files that a request names. What libraries print in the child is logged, as a warning if the
+child failed, and never gets into the protocol. A child ends when its standard input closes, so it does not outlive its
+parent unless it serves with ``outlive_parent``.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class Worker:
             watchdog.cancel()
 
     def close(self, *, patient: bool = True) -> None:
-        """Ends the child, at once unless ``patient``, and copies what it printed to standard error, the log."""
+        """Ends the child, at once unless ``patient``, and logs what it printed: as a warning if a request failed."""
         process = self._process
         stdin, stdout = self._pipes
         if patient and not self._failed:
@@ -159,7 +160,8 @@ class Worker:
             printed = self._printed()
             self._errors.close()
             if printed:
-                _log.info("--- %s\n%s", self.name, printed.rstrip("\n"))
+                level = logging.WARNING if self._failed else logging.INFO
+                _log.log(level, "--- %s\n%s", self.name, printed.rstrip("\n"))
 
     def _exchange(self, line: str) -> Any:
         stdin, stdout = self._pipes
@@ -208,24 +210,35 @@ def read_reply(lines: Iterable[str], progress: Progress) -> tuple[str, Any] | No
     Returns:
         ("result", value) or ("error", message); None if the lines end before that.
     """
-    with ExitStack() as whole:
+    reply: tuple[str, Any] | None = None
+    with suppress(_StepFailedError), ExitStack() as whole:
         steps: list[tuple[Step, ExitStack]] = []
         for line in lines:
             if not line.endswith("\n"):  # cut off by the end of the process
                 break
             kind, *values = json.loads(line)
             if kind in ("result", "error"):
-                return kind, values[0]
+                reply = kind, values[0]
+                break
             if kind == "step":
                 stack = whole.enter_context(ExitStack())
                 steps.append((stack.enter_context(progress.step(*values)), stack))
             elif kind == "end":
                 steps.pop()[1].close()
+            elif kind == "fail":
+                with suppress(_StepFailedError), steps.pop()[1]:
+                    raise _StepFailedError
             elif kind in ("note", "warn"):
                 getattr(progress, kind)(*values)
             else:
                 getattr(steps[-1][0], kind)(*values)
-    return None
+        if reply is None or reply[0] == "error":
+            raise _StepFailedError  # into the steps that are still open
+    return reply
+
+
+class _StepFailedError(Exception):
+    """Passes through a step that failed in the child, so that it does not look finished here."""
 
 
 def _duration(seconds: float) -> str:

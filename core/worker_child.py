@@ -35,8 +35,10 @@ class RelayedProgress(Progress):
         self.send("step", label, total, unit)
         try:
             yield _RelayedStep(self)
-        finally:
-            self.send("end")
+        except BaseException:
+            self.send("fail")
+            raise
+        self.send("end")
 
     def send(self, *line: Any) -> None:
         """Writes one line of the protocol."""

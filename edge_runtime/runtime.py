@@ -130,20 +130,21 @@ def resolve(target: Target) -> tuple[Runtime, Target]:
     Raises:
         UnknownNameError: no such runtime.
         MissingExtraError: its library is not installed.
-        TargetError: this machine lacks the device, or the runtime takes no thread count.
+        OptionError: the runtime has no such device, or takes no thread count.
+        TargetError: this machine lacks the device.
     """
     runtime = RUNTIMES.load(target.runtime)
     runtime.require_installed(f"target '{target}'")
     devices = {device.name: device for device in runtime.devices()}
     if target.device not in devices:
-        raise TargetError(
+        raise OptionError(
             f"target '{target}' is unknown: {target.runtime} has no device '{target.device}'; its devices:"
             f" {', '.join(devices)}"
         )
     if devices[target.device].missing:
         raise TargetError(f"target '{target}' is not on this machine: {devices[target.device].missing}")
     if target.threads is not None and not runtime.takes_threads:
-        raise TargetError(f"target '{target}': {target.runtime} takes no thread count; leave it out")
+        raise OptionError(f"target '{target}': {target.runtime} takes no thread count; leave it out")
     if target.threads is None and runtime.takes_threads and target.device == "cpu":
         return runtime, replace(target, threads=usable_cores())
     return runtime, target

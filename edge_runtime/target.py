@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tledge.core.errors import TargetError
+from tledge.core.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Reads ``litert``, ``litert:cpu`` or ``litert:cpu:4``; the default device is ``cpu``. Raises TargetError."""
+        """Reads ``litert``, ``litert:cpu`` or ``litert:cpu:4``; the default device is ``cpu``. Raises OptionError."""
         parts = text.split(":")
         if not 1 <= len(parts) <= 3 or not all(parts):
-            raise TargetError(f"not a target: '{text}'; expected runtime:device:threads, as in litert:cpu:4")
+            raise OptionError(f"not a target: '{text}'; expected runtime:device:threads, as in litert:cpu:4")
         threads = None
         if len(parts) == 3:
             if not parts[2].isdecimal() or int(parts[2]) < 1:
-                raise TargetError(f"not a thread count: '{parts[2]}' in '{text}'; expected 1 or more")
+                raise OptionError(f"not a thread count: '{parts[2]}' in '{text}'; expected 1 or more")
             threads = int(parts[2])
         return cls(parts[0], parts[1] if len(parts) > 1 else "cpu", threads)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tledge.core.artifact import Artifact, move_artifact, write_artifact
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.environment import installed_versions
-from tledge.core.errors import OptionError
+from tledge.core.errors import TargetError
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Calibration, Sidecar
@@ -49,7 +49,7 @@ class ArtifactMaker:
         import keras
 
         if keras.backend.backend() != "tensorflow":
-            raise OptionError(
+            raise TargetError(
                 f"exporting needs the Keras backend tensorflow; received {keras.backend.backend()}: set"
                 " KERAS_BACKEND=tensorflow"
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tledge.core import atomic
 from tledge.core.artifact import Artifact, read_artifact, read_exported
-from tledge.core.errors import ArtifactError, ConversionError
+from tledge.core.errors import ArtifactError, ConversionError, OptionError
 from tledge.core.extras import require
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.options import as_tuple, takes
@@ -147,7 +147,7 @@ def check_request(options: ExportOptions) -> ExportRequest:
     """Checks which formats and recipes are requested, before there is a run.
 
     Raises:
-        ConversionError: a format does not have a recipe that was requested by name.
+        OptionError: a format does not have a recipe that was requested by name.
         UnknownNameError: no such format or recipe.
         MissingExtraError: a library that a format needs is not installed.
     """
@@ -162,12 +162,12 @@ def check_request(options: ExportOptions) -> ExportRequest:
 
 
 def _recipes_of(kind: str, named: Sequence[Recipe], *, searched: bool) -> tuple[Recipe, ...]:
-    """Returns the recipes to make in a format. Raises ConversionError if it does not have one of the ``named``."""
+    """Returns the recipes to make in a format. Raises OptionError if it does not have one of the ``named``."""
     has = FORMATS.load(kind).recipes
     for recipe in named:
         if recipe.name not in has:
             others = [name for name in FORMATS.names() if recipe.name in FORMATS.load(name).recipes]
-            raise ConversionError(
+            raise OptionError(
                 f"{kind} has no recipe '{recipe.name}'; it has {', '.join(has)}: choose another, or"
                 f" `formats='{','.join(others)}'`"
             )

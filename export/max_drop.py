@@ -41,7 +41,7 @@ def search_artifact(
         max_drop: points of top-1 that it may lose against the Keras model on the validation split.
 
     Raises:
-        ConversionError: every artifact loses more.
+        ConversionError: every artifact loses more, or none can be made.
     """
     started = time.perf_counter()
     folder, photos = maker.directory.artifacts, len(maker.splits.validation)
@@ -51,10 +51,15 @@ def search_artifact(
         sensitivity = () if search.accepted else search.try_float_layers()
         trials, accepted = search.trials, search.accepted
         if not accepted:
-            least = f"; the best loses {min(trial.drop for trial in trials):.2f}" if trials else ""
+            if not trials:
+                reasons = "; ".join(search.skipped)
+                raise ConversionError(
+                    f"no 8-bit {kind} artifact can be made ({reasons}): try `export(quantize='float16')`"
+                )
             raise ConversionError(
                 f"every 8-bit {kind} artifact loses more than {max_drop:g} points of top-1 on {photos} validation"
-                f" photos{least}: raise `max_drop`, or `export(quantize='float16')`"
+                f" photos; the best loses {min(trial.drop for trial in trials):.2f}: raise `max_drop`, or"
+                " `export(quantize='float16')`"
             )
         measured = median_latencies([artifact.path for artifact in accepted.values()])
         latencies = dict(zip(accepted, measured, strict=True))
@@ -96,11 +101,13 @@ class _Search:
 
     Attributes:
         accepted: the artifacts that lose no more than allowed, by the index of their trial.
+        skipped: the recipes that do not support the model, each with the reason.
     """
 
     def __init__(self, maker: ArtifactMaker, kind: str, max_drop: float, stack: ExitStack) -> None:
         self.trials: list[Trial] = []
         self.accepted: dict[int, Artifact] = {}
+        self.skipped: list[str] = []
         self._maker = maker
         self._kind = kind
         self._max_drop = max_drop
@@ -115,6 +122,7 @@ class _Search:
                     trial = self._try(self._maker.convert(self._kind, recipe), recipe, ())
                     step.advance(1, f"{recipe.name} loses {trial.drop:.2f} points")
                 except ConversionError as error:
+                    self.skipped.append(f"{recipe.name}: {error}")
                     step.advance(1, f"{recipe.name} skipped: {error}")
 
     def try_float_layers(self) -> tuple[tuple[str, float], ...]:

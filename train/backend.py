@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from tledge.core.cores import usable_cores
-from tledge.core.errors import OptionError, first_line
+from tledge.core.errors import HostError, OptionError, TargetError, first_line
 
 
 def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coordinator: str | None = None) -> None:
@@ -25,11 +25,13 @@ def configure_backend(devices: int | None, *, hosts: int = 1, host: int = 0, coo
         coordinator: "address:port" of the first host.
 
     Raises:
-        OptionError: the backend does not support it, or the other hosts cannot be reached.
+        TargetError: the backend does not support it.
+        HostError: the other hosts cannot be reached.
+        OptionError: the backend has computed something already.
     """
     if hosts > 1:
         if keras.backend.backend() != "jax":
-            raise OptionError(f"training on several hosts needs JAX; Keras runs on {_name()}: set KERAS_BACKEND=jax")
+            raise TargetError(f"training on several hosts needs JAX; Keras runs on {_name()}: set KERAS_BACKEND=jax")
         _join_hosts(hosts, host, str(coordinator))
     if devices is not None and devices > 1:
         _split_cpu(devices)
@@ -46,7 +48,7 @@ def _join_hosts(hosts: int, host: int, coordinator: str) -> None:
     try:
         keras.distribution.initialize(job_addresses=coordinator, num_processes=hosts, process_id=host)
     except (RuntimeError, ValueError) as error:
-        raise OptionError(
+        raise HostError(
             f"host {host} of {hosts} cannot connect to the others at {coordinator}: {first_line(error)}"
         ) from error
 

@@ -47,10 +47,11 @@ def import_model(options: ImportOptions) -> RunManifest:
     model, data, runs = Path(options.model), Path(options.data), Path(options.runs)
     check_keras_file(model, trust=options.trust_model)
     dataset = read_dataset(data, progress, skip_broken=options.skip_broken)
+    splits, record = split_photos(dataset, options, progress)
     stem = re.sub(r"[^\w-]+", "_", model.stem)
     directory = create_run(runs, stem, data.resolve().name, datetime.now().astimezone())
     try:
-        record = split_photos(directory, dataset, options, progress)
+        splits.save(directory.splits_path)
         config = {
             "model": str(model),
             "input_range": options.input_range,

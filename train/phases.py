@@ -53,7 +53,7 @@ def train_phases(
     Raises:
         TrainingError: the loss became infinite or NaN. The best weights until then are saved, if there are any.
         RunError: Keras runs on another backend than when the run was started.
-        OptionError, WeightsError: the devices or the weights are not available.
+        OptionError, TargetError, HostError, WeightsError: the devices, hosts or weights are not available.
     """
     settings = unfinished.settings
     if unfinished.backend != keras.backend.backend():

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from tledge.core.errors import OptionError, TrainingError
+from tledge.core.errors import OptionError, RunError, TargetError, TrainingError, UnknownNameError
 from tledge.core.extras import keras_backend, require
 from tledge.core.manifest import TFDS_PREFIX, DataRecord, RunManifest, data_name
 from tledge.core.options import given_options, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
-from tledge.core.splits import SPLITS
+from tledge.core.splits import SPLITS, Splits
 from tledge.train.data import digits
 from tledge.train.data.dataset import Dataset, read_dataset
 from tledge.train.data.layouts import abridged
@@ -52,7 +52,8 @@ def train(options: TrainOptions) -> RunManifest:
     settings = settle(options)
     _check_installed(settings)
     with _run_directory(settings, Path(options.runs), progress) as (directory, dataset):
-        record = split_photos(directory, dataset, settings, progress)
+        splits, record = split_photos(dataset, settings, progress)
+        splits.save(directory.splits_path)
         created = datetime.now().astimezone().isoformat(timespec="seconds")
         unfinished = UnfinishedRun(settings=settings, data=record, created=created, backend=keras_backend())
         return _finish(directory, unfinished, progress)
@@ -65,12 +66,15 @@ def _resume(options: TrainOptions, progress: Progress) -> RunManifest:
     progress.note("Resume", str(directory.path))
     _check_installed(unfinished.settings)
     with _keep_if_resumable(directory):
-        return _finish(directory, unfinished, progress)
+        try:
+            return _finish(directory, unfinished, progress)
+        except (OptionError, UnknownNameError) as error:  # its own record holds the options
+            raise RunError(f"'{directory.path}' cannot be continued: {error}") from error
 
 
 def _check_installed(settings: Settings) -> None:
     if keras_backend() not in BACKENDS:
-        raise OptionError(
+        raise TargetError(
             f"training supports the Keras backends {' and '.join(BACKENDS)}; received {keras_backend()}: set"
             " KERAS_BACKEND=tensorflow"
         )
@@ -134,17 +138,14 @@ def _finish(directory: RunDirectory, unfinished: UnfinishedRun, progress: Progre
     return manifest
 
 
-def split_photos(
-    directory: RunDirectory, dataset: Dataset, options: Settings | ImportOptions, progress: Progress
-) -> DataRecord:
-    """Draws the splits of a run and saves them; returns the record of the photos for ``run.json``."""
+def split_photos(dataset: Dataset, options: Settings | ImportOptions, progress: Progress) -> tuple[Splits, DataRecord]:
+    """Draws the splits of a run; returns them and the record of the photos for ``run.json``."""
     drawn = draw_splits(
         dataset,
         options.seed,
         validation_fraction=options.validation_fraction,
         test_fraction=options.test_fraction,
     )
-    drawn.splits.save(directory.splits_path)
     record = DataRecord(
         source=str(options.data),
         name=data_name(str(options.data)),
@@ -157,7 +158,7 @@ def split_photos(
         near_duplicates=dataset.near_duplicates,
     )
     progress.note("Data", describe_data(record))
-    return record
+    return drawn.splits, record
 
 
 def describe_data(record: DataRecord) -> str:

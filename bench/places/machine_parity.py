@@ -29,5 +29,5 @@ def measure_parity(cell: Cell, result: CellResult, logits_here: Logits) -> list[
     return [
         measured.rate("parity_class", same_class),
         measured.rate("parity_bits", same_bits),
-        measured.number("parity_difference", float(np.abs(logits_there - logits_here).max()), len(logits_there)),
+        measured.number("parity_difference", float(np.abs(logits_there - logits_here).max()), n=len(logits_there)),
     ]

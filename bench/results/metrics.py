@@ -44,9 +44,9 @@ class MeasuredCell:
         self,
         metric: str,
         value: float,
+        *,
         n: int,
         params: Mapping[str, Any] | None = None,
-        *,
         interval: Interval | None = None,
         flags: tuple[str, ...] = (),
     ) -> Measurement:
@@ -66,7 +66,7 @@ class MeasuredCell:
         )
 
     def rate(
-        self, metric: str, hits: Hits, params: Mapping[str, Any] | None = None, flags: tuple[str, ...] = ()
+        self, metric: str, hits: Hits, *, params: Mapping[str, Any] | None = None, flags: tuple[str, ...] = ()
     ) -> Measurement:
         """Returns the fraction of photos with a property, with its 95% Wilson interval."""
         count, artifact = int(hits.sum()), self.cell.model.artifact
@@ -74,7 +74,7 @@ class MeasuredCell:
         if artifact is not None and mismatch_on(artifact.sidecar.cpu, machine, features):
             flags = (WRONG_CPU, *flags)
         interval = wilson_interval(count, len(hits))
-        return self.number(metric, count / len(hits), len(hits), params, interval=interval, flags=flags)
+        return self.number(metric, count / len(hits), n=len(hits), params=params, interval=interval, flags=flags)
 
 
 def discordant(first: Hits, second: Hits) -> tuple[int, int]:
@@ -119,31 +119,33 @@ class CellMetrics:
             ratio, interval = latency_ratio(mine.by_round, other.by_round, paired=paired)
             flags = tuple(sorted({*self._timed_flags, *baseline._timed_flags}))
             row = self._measured.number(
-                "latency_ratio", ratio, len(mine.latencies), {"against": name}, interval=interval, flags=flags
+                "latency_ratio", ratio, n=len(mine.latencies), params={"against": name}, interval=interval, flags=flags
             )
             compared.append(row)
         if len(self._classes) and len(self._classes) == len(baseline._classes):
             right, others = self._classes == self._labels, baseline._classes == self._labels
             only_mine, only_other = discordant(right, others)
             counts = {"against": name, "only_this_right": only_mine, "only_baseline_right": only_other}
-            compared.append(self._measured.number("mcnemar", mcnemar(only_mine, only_other), len(right), counts))
+            compared.append(
+                self._measured.number("mcnemar", mcnemar(only_mine, only_other), n=len(right), params=counts)
+            )
         return compared
 
     def _static(self) -> list[Measurement]:
         result = self._result
-        found = [self._measured.number("file_size", self._measured.cell.model.path.stat().st_size, 1)]
+        found = [self._measured.number("file_size", self._measured.cell.model.path.stat().st_size, n=1)]
         if result.timed:
             for metric, samples in (("load_time", result.load_times), ("peak_memory", result.peak_memories)):
-                found.append(self._measured.number(metric, float(np.median(samples)), len(samples)))
+                found.append(self._measured.number(metric, float(np.median(samples)), n=len(samples)))
         return found
 
     def _accuracy(self, expected: Classes | None) -> list[Measurement]:
         if not len(self._classes):
             return []
         params = {"split": self._photos}
-        rates = [self._measured.rate("top1", self._classes == self._labels, params)]
+        rates = [self._measured.rate("top1", self._classes == self._labels, params=params)]
         if expected is not None:
-            rates.append(self._measured.rate("agreement", self._classes == expected, params))
+            rates.append(self._measured.rate("agreement", self._classes == expected, params=params))
         return rates
 
     def _latencies(self) -> list[Measurement]:
@@ -197,7 +199,7 @@ class CellMetrics:
     def _timed(
         self, metric: str, value: float, n: int, params: Mapping[str, Any], interval: Interval | None = None
     ) -> Measurement:
-        return self._measured.number(metric, value, n, params, interval=interval, flags=self._timed_flags)
+        return self._measured.number(metric, value, n=n, params=params, interval=interval, flags=self._timed_flags)
 
 
 def find_baseline(cell: Cell, cells: list[Cell]) -> Cell | None:

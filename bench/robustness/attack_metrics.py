@@ -64,25 +64,25 @@ class _ArtifactMetrics:
             "seed": attacked.seed,
             **self._common,
         }
-        rows = [cell.rate("robust_accuracy", item.correct(goal) & self._clean, params, self._flags)]
+        rows = [cell.rate("robust_accuracy", item.correct(goal) & self._clean, params=params, flags=self._flags)]
         fooled = goal.reached(item.logits) & self._clean
         if self._clean.any():
-            rows.append(cell.rate("attack_success_rate", fooled[self._clean], params, self._flags))
+            rows.append(cell.rate("attack_success_rate", fooled[self._clean], params=params, flags=self._flags))
         if fooled.any():
             change = attacked.shown(self._photos.pixels)[fooled].astype(np.float64) - self._photos.pixels[fooled]
             distances = np.sqrt(np.square(change).sum(axis=(1, 2, 3)))
-            rows.append(cell.number("adversarial_distance", float(distances.mean()), len(distances), params))
+            rows.append(cell.number("adversarial_distance", float(distances.mean()), n=len(distances), params=params))
         if self._clean.any() and not self._from_attack_set:
             queries = attacked.queries[self._clean]
-            rows.append(cell.number("attack_queries", float(queries.mean()), len(queries), params))
-            rows.append(cell.number("attack_time", attacked.seconds, len(queries), params))
+            rows.append(cell.number("attack_queries", float(queries.mean()), n=len(queries), params=params))
+            rows.append(cell.number("attack_time", attacked.seconds, n=len(queries), params=params))
         return rows
 
     def clean(self) -> list[Measurement]:
         """Returns the accuracy on the same photos without an attack."""
         params = {"attack": CLEAN, "road": CLEAN, "eps": 0.0, **self._common}
         return [
-            self._artifact.cell.rate("robust_accuracy", self._clean, {**params, "norm": norm})
+            self._artifact.cell.rate("robust_accuracy", self._clean, params={**params, "norm": norm})
             for norm in self._artifact.norms
         ]
 
@@ -92,7 +92,7 @@ class _ArtifactMetrics:
         for norm in self._artifact.norms:
             for eps, correct in _worst(self._artifact, self._photos.goal, norm):
                 params = {"attack": WORST, "road": "all", "eps": eps, "norm": norm, **self._common}
-                rows.append(self._artifact.cell.rate("robust_accuracy", correct, params, self._flags))
+                rows.append(self._artifact.cell.rate("robust_accuracy", correct, params=params, flags=self._flags))
         return rows
 
 
@@ -213,4 +213,4 @@ def _mcnemar(
     only_this, only_float32 = discordant(correct, float32_correct)
     counts = {"only_this_right": only_this, "only_baseline_right": only_float32}
     params = {"against": baseline.cell.name, **params, **counts}
-    return artifact.cell.number("robust_mcnemar", mcnemar(only_this, only_float32), len(correct), params)
+    return artifact.cell.number("robust_mcnemar", mcnemar(only_this, only_float32), n=len(correct), params=params)

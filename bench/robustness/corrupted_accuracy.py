@@ -159,7 +159,7 @@ def _classify_corrupted(
 
 def _rates(item: _CorruptedHits) -> list[Measurement]:
     return [
-        item.cell.rate("corrupted_accuracy", hits, {"corruption": name, "severity": severity, "seed": SEED})
+        item.cell.rate("corrupted_accuracy", hits, params={"corruption": name, "severity": severity, "seed": SEED})
         for (name, severity), hits in item.by_set.items()
     ]
 
@@ -179,7 +179,7 @@ def _mean_corruption_error(item: _CorruptedHits, baseline: _CorruptedHits, names
         "by_corruption": dict(found.by_corruption),
     }
     interval = bootstrap(errors, baseline_errors)
-    return [item.cell.number("mean_corruption_error", found.value, errors.shape[2], params, interval=interval)]
+    return [item.cell.number("mean_corruption_error", found.value, n=errors.shape[2], params=params, interval=interval)]
 
 
 def bootstrap(errors: npt.NDArray[np.bool_], baseline_errors: npt.NDArray[np.bool_]) -> tuple[float, float] | None:

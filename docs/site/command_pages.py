@@ -31,7 +31,7 @@ Every command has `--help`, and `--json` for output that programs read.
 | 1 | an error; the message says what to do |
 | 2 | wrong usage, for instance an unknown option |
 | 3 | `tledge bench`: a condition of `--fail-on` holds |
-| 130 | interrupted with Ctrl-C; results so far are saved |
+| 130 | interrupted with Ctrl-C |
 """
 
 

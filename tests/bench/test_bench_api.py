@@ -16,7 +16,7 @@ from tledge.bench import bench, summarize
 from tledge.bench.measure.round_launcher import measure_in_own_process
 from tledge.bench.results.cell_result import CellResult, Round, Specification, Timing
 from tledge.core.artifact import read_artifact
-from tledge.core.errors import ArtifactError, MeasurementError, OptionError, RunError, TargetError
+from tledge.core.errors import ArtifactError, MeasurementError, OptionError, RunError
 from tledge.core.measurement import read_results
 from tledge.core.run_directory import RunDirectory
 from tledge.core.worker import run_worker
@@ -223,7 +223,7 @@ def test_changed_photos_and_models_are_refused(run: RunDirectory, tiny_artifacts
 
 def test_what_cannot_be_measured_is_an_error(run: RunDirectory) -> None:
     runs = run.path.parent
-    with pytest.raises(TargetError, match="not a target: 'litert:cpu:2:3'"):
+    with pytest.raises(OptionError, match="not a target: 'litert:cpu:2:3'"):
         bench(runs=runs, targets=["litert:cpu:2:3"])
     with pytest.raises(OptionError, match="`seconds` must be above 0"):
         bench(runs=runs, seconds=0)

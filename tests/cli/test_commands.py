@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support import ROOT, check_one_line_error, invoke, stripes, tledge, write_stripes
+from support import ROOT, Finished, check_one_line_error, invoke, stripes, tledge, write_stripes
+
+from tledge.cli.library_log import LibraryLog
 
 COMMANDS = ["demo", "train", "export", "bench", "predict", "visualize", "adopt", "doctor"]
 
@@ -41,6 +43,7 @@ def test_help_and_version_import_no_heavy_library(tmp_path: Path) -> None:
 
 @pytest.mark.unit
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
+    (tmp_path / "model.txt").touch()
     for arguments in (
         ["no-such-command"],
         ["train", "--no-such-option"],
@@ -52,6 +55,7 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
         ["bench", "--fail-on", "top1"],
         ["bench", "--seconds", "0"],
         ["visualize", "--kind", "dreams"],
+        ["adopt", "model.txt"],
     ):
         assert invoke(*arguments, cwd=tmp_path).code == 2, arguments
     for arguments in (["export"], ["bench"], ["predict", "gone.tflite", "a.jpg"], ["adopt", "gone.tflite"]):
@@ -242,6 +246,39 @@ def test_without_a_folder_for_temporary_files_commands_still_work(tmp_path: Path
 
 HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 """What runs the tests may have been started to ignore Ctrl-C, which its children inherit."""
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "place",
+    [
+        "tledge.cli.main.importlib.import_module",
+        "tledge.cli.command_builder.GroupedCommand.parse_args",
+        "tledge.cli.main.LazyGroup.parse_args",
+        "tledge.cli.execution.LibraryLog.__init__",
+    ],
+)
+def test_ctrl_c_outside_of_a_command_is_one_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupt)
+    assert invoke("doctor", cwd=tmp_path) == Finished(130, "", "tledge: interrupted\n")
+
+
+@pytest.mark.unit
+def test_ctrl_c_after_a_command_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = LibraryLog.close
+
+    def interrupt(self: LibraryLog, keep_as: Path | None, keep: bool) -> None:
+        close(self, keep_as, keep)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LibraryLog, "close", interrupt)
+    done = invoke("adopt", "gone.tflite", cwd=tmp_path)
+    assert (done.code, done.err.splitlines()[1:]) == (130, ["tledge: interrupted"])
 
 
 def test_ctrl_c_is_one_line_and_leaves_no_run(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+import typer
 
+from tledge.cli.execution import INTERRUPTED, executing
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.terminal import Terminal
+from tledge.core.errors import OptionError
 
 pytestmark = pytest.mark.unit
 
@@ -45,6 +48,29 @@ def test_a_step_stops_at_its_next_advance(as_json: bool) -> None:
     finally:
         log.close(None, keep=False)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, INTERRUPTED),
+        (OptionError("lost"), 130, INTERRUPTED),
+        (ValueError("lost"), 130, INTERRUPTED),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (MemoryError(), 1, "out of memory"),
+        (BrokenPipeError(), 1, ""),
+    ],
+)
+def test_after_ctrl_c_the_exit_code_is_that_of_what_is_said(
+    capfd: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+) -> None:
+    with pytest.raises(typer.Exit) as ended, executing("bench", False) as terminal:
+        terminal.interrupts.asked = True
+        raise error
+    assert ended.value.exit_code == code
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("tledge: ")]
+    assert len(lines) == bool(said)
+    assert said in "".join(lines)
 
 
 def test_a_background_job_goes_on_ignoring_it() -> None:

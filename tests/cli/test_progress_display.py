@@ -13,6 +13,7 @@ from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.progress_display import TimeLeft, _StepBar
 from tledge.cli.terminal import Terminal, wrap
+from tledge.core.worker import read_reply
 
 pytestmark = pytest.mark.unit
 
@@ -140,6 +141,28 @@ def test_a_bar_fits_and_never_cuts_the_time(clock: Clock, width: int) -> None:
         assert ("loss 0.081" in line) == (width >= 80)
         bar.ended = True
         assert "in 3:20" in bar.line(width).plain
+
+
+@pytest.mark.parametrize(
+    ("label", "shown_label"), [("Train", "Train  "), ("Fine-tune", "Fine-t…"), ("写真を読む", "写真を…")]
+)
+def test_a_narrow_terminal_cuts_no_label_that_fits(clock: Clock, label: str, shown_label: str) -> None:
+    with terminal() as shown:
+        bar = _StepBar(shown, label, 11_200, "photos")
+        for _ in range(2):
+            clock.now += 100
+            bar.advance(1400)
+        line = bar.line(40)
+        assert line.plain == f"{shown_label}  2,800/11,200 photos  10:00 left"
+        assert line.cell_len == 40
+
+
+@pytest.mark.parametrize("message", ["fail", "error"])
+def test_a_step_that_failed_has_no_last_line(clock: Clock, capfd: pytest.CaptureFixture[str], message: str) -> None:
+    lines = ['["step", "Check", 9, "photos"]\n', '["advance", 3, ""]\n', f'["{message}", "no luck"]\n']
+    with terminal() as shown:
+        read_reply(lines, shown.progress())
+    assert capfd.readouterr().err == ""
 
 
 def test_texts_wrap_between_words_and_paths_stay_whole() -> None:

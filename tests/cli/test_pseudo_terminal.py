@@ -24,13 +24,17 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 WIDTHS = pytest.mark.parametrize("width", [80, 130])
 
 
-def screen(*arguments: object, cwd: Path, width: int) -> list[str]:
-    """Runs a command in a terminal; returns every line that it drew, the bars at each moment included."""
+def screen(*arguments: object, cwd: Path, width: int, before: str = "pass") -> list[str]:
+    """Runs a command in a terminal, after the Python code ``before``.
+
+    Returns:
+        Every line that it drew, the bars at each moment included.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", "from tledge.cli.main import main; main()", *map(str, arguments)],
+        [sys.executable, "-P", "-c", f"{before}; from tledge.cli.main import main; main()", *map(str, arguments)],
         cwd=cwd,
         env={**environment, "TERM": "xterm-256color"},
         stdin=theirs,
@@ -111,10 +115,12 @@ def test_adopt_shows_the_whole_description(tmp_path: Path, width: int) -> None:
 
 @WIDTHS
 def test_doctor_cuts_no_command(tmp_path: Path, width: int) -> None:
-    lines = screen("doctor", cwd=tmp_path, width=width)
+    one_missing = "from tledge.cli.commands import doctor; doctor.EXTRAS['onnx'] = ('onnxruntime', 'not-there')"
+    lines = screen("doctor", cwd=tmp_path, width=width, before=one_missing)
     assert [line for line in lines if line.startswith("targets ")]
     assert "…" not in "".join(lines)
     commands = [line for line in lines if "pip " in line]
+    assert "pip install 'tledge[onnx]'" in {line.strip() for line in commands}
     assert all(line.strip().startswith("pip ") for line in commands), commands
     check_width([line for line in lines if line not in commands], width)
 

@@ -9,7 +9,7 @@ from support import TINY_SIDECAR
 
 from tledge.core import sidecar_storage
 from tledge.core.artifact import path_beside, read_artifact, write_artifact
-from tledge.core.errors import ArtifactError
+from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.sidecar import Calibration, Sidecar
 
@@ -73,7 +73,7 @@ def test_absent_files_and_foreign_suffixes_are_errors(tmp_path: Path) -> None:
         ArtifactError, match=r"cannot read model '.*gone.onnx': No such file.*'tledge export' creates one"
     ):
         read_artifact(tmp_path / "gone.onnx")
-    with pytest.raises(ArtifactError, match=r"'.*model.pt' is not a model file; expected .* .tflite, .onnx or .keras"):
+    with pytest.raises(OptionError, match=r"'.*model.pt' is not a model file; expected .* .tflite, .onnx or .keras"):
         read_artifact(tmp_path / "model.pt")
 
 

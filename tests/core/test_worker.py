@@ -14,7 +14,7 @@ import pytest
 
 from tledge.core.errors import ConversionError, MeasurementError
 from tledge.core.progress import Progress, Step
-from tledge.core.worker import Worker, describe_end, python_module, run_worker
+from tledge.core.worker import Worker, describe_end, python_module, read_reply, run_worker
 from tledge.core.worker_child import ORPHANED, RelayedProgress
 
 
@@ -63,6 +63,14 @@ def handle(request, progress):
             outer.mark("first")
             outer.advance()
         progress.warn("done")
+    elif request == "failed steps":
+        try:
+            with progress.step("First", 2, "steps"):
+                raise ValueError
+        except ValueError:
+            progress.note("First", "failed")
+        with progress.step("Second", 2, "steps"):
+            raise MeasurementError("no luck")
     elif request == "print":
         print("printed by Python")
         os.system("echo printed by a library")
@@ -120,14 +128,49 @@ def test_progress_of_the_child_is_shown_here(command: list[str]) -> None:
     ]
 
 
+def test_a_step_that_failed_in_the_child_does_not_end_here(command: list[str]) -> None:
+    recorder = Recorder()
+    with pytest.raises(MeasurementError, match="no luck"):
+        run_worker(command, "failed steps", name="the work", progress=recorder)
+    assert recorder.calls == [
+        ("step", "First", 2, "steps"),
+        ("note", "First", "failed"),
+        ("step", "Second", 2, "steps"),
+    ]
+
+
+@pytest.mark.parametrize("last", ['["error", "no luck"]', ""])
+def test_steps_that_are_open_at_an_error_do_not_end(last: str) -> None:
+    recorder = Recorder()
+    lines = [
+        '["step", "Outer", 2, "steps"]\n',
+        '["step", "Inner", 2, "steps"]\n',
+        '["end"]\n',
+        f"{last}\n" if last else "",
+    ]
+    assert read_reply(lines, recorder) == (("error", "no luck") if last else None)
+    assert recorder.calls == [("step", "Outer", 2, "steps"), ("step", "Inner", 2, "steps"), ("end",)]
+
+
 def test_what_libraries_print_goes_to_the_log_alone(
     command: list[str], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="tledge")
     assert run_worker(command, "print", name="the work") == {"received": "print"}
     assert capfd.readouterr() == ("", ""), "nothing is printed here, in a notebook for instance"
+    assert caplog.records[0].levelname == "INFO"
     assert caplog.messages[0].startswith("--- the work\n")
     assert {"printed by Python", "printed by a library"} <= set(caplog.messages[0].splitlines())
+
+
+def test_what_a_child_printed_before_it_failed_is_a_warning(
+    command: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(MeasurementError):
+        run_worker(command, "bug", name="the work")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().endswith("ZeroDivisionError: of the child")
 
 
 def test_errors_of_the_child_are_raised_here(command: list[str]) -> None:

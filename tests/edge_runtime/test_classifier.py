@@ -170,18 +170,18 @@ def test_targets_are_parsed_and_filled_in(tiny_artifacts: Path) -> None:
 @pytest.mark.unit
 @pytest.mark.parametrize("text", ["", "litert:", "litert:cpu:0", "litert:cpu:x", "litert:cpu:1:1", "litert:cpu:-1"])
 def test_what_is_no_target_is_refused(text: str) -> None:
-    with pytest.raises(TargetError, match=f"{text}"):
+    with pytest.raises(OptionError, match=f"{text}"):
         Target.parse(text)
 
 
 def test_targets_that_are_not_there_say_why(tiny_artifacts: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown runtime 'litrt'. Did you mean 'litert'"):
         Classifier(tiny_artifacts / "float32.tflite", target="litrt:cpu")
-    with pytest.raises(TargetError, match="litert has no device 'npu'; its devices: cpu"):
+    with pytest.raises(OptionError, match="litert has no device 'npu'; its devices: cpu"):
         Classifier(tiny_artifacts / "float32.tflite", target="litert:npu")
     with pytest.raises(OptionError, match=r"litert cannot run '.*onnx': it runs .tflite files; try `target='onnxrun"):
         Classifier(tiny_artifacts / "float32.onnx", target="litert:cpu")
-    with pytest.raises(TargetError, match="keras takes no thread count"):
+    with pytest.raises(OptionError, match="keras takes no thread count"):
         Classifier(tiny_artifacts / "float32.keras", target="keras:cpu:2")
     here = {str(target) for target in targets_of_this_machine()}
     if "onnxruntime:cuda" not in here:

@@ -117,7 +117,7 @@ def test_invalid_options_are_errors(run: RunDirectory) -> None:
         export(sparsity=0.5, max_drop=1, runs=runs)
     with pytest.raises(UnknownNameError, match="unknown CPU 'amr'. Did you mean 'arm'"):
         export(cpu="amr", runs=runs)
-    with pytest.raises(ConversionError, match="onnx has no recipe 'int16x8'; it has float32, float16, dynamic, int8"):
+    with pytest.raises(OptionError, match="onnx has no recipe 'int16x8'; it has float32, float16, dynamic, int8"):
         export(quantize="int16x8", runs=runs)
     assert not run.artifacts.exists()
 

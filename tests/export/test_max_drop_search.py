@@ -211,9 +211,12 @@ def test_all_layers_are_tried_before_it_fails(tmp_path: Path, monkeypatch: pytes
     assert [name for name, _ in maker.staged_files[-4:]] == ["sensitivity.tflite", *["int8-mixed.tflite"] * 3]
 
 
-def test_without_any_artifact_there_is_no_best_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConversionError, match=r"on 40 validation photos: raise `max_drop`"):
-        search(StubMaker(tmp_path, {}), monkeypatch, ["int8"], 0.5)
+def test_without_any_artifact_the_reasons_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConversionError) as caught:
+        search(StubMaker(tmp_path, {}), monkeypatch, ["dynamic", "int8"], 0.5)
+    assert str(caught.value) == (
+        "no 8-bit tflite artifact can be made (dynamic: no dynamic; int8: no int8): try `export(quantize='float16')`"
+    )
 
 
 @pytest.mark.parametrize(

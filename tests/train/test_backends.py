@@ -155,7 +155,7 @@ def test_two_hosts_reach_the_loss_of_one(
 
 def test_several_hosts_need_jax(photos: Path, weights: Path, tmp_path: Path) -> None:
     process = start(photos, weights, tmp_path / "runs", "tensorflow", hosts=2, host=1, coordinator="127.0.0.1:1")
-    assert "OptionError: training on several hosts needs JAX; Keras runs on TensorFlow" in process.errors()
+    assert "TargetError: training on several hosts needs JAX; Keras runs on TensorFlow" in process.errors()
 
 
 def test_more_devices_than_there_are_is_said(photos: Path, weights: Path, tmp_path: Path) -> None:

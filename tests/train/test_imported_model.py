@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import check_one_line_error, lazy_module, random_images, tledge
+from support import check_one_line_error, lazy_module, random_images, tledge, write_stripes
 
 from tledge.core.artifact import read_artifact
-from tledge.core.errors import ModelError, TledgeError, UnknownNameError
+from tledge.core.errors import DataError, ModelError, TledgeError, UnknownNameError
 from tledge.core.run_directory import RunDirectory
 from tledge.train import import_model
 
@@ -244,6 +244,13 @@ def test_a_model_that_cannot_be_taken_leaves_no_run(tmp_path: Path, photos: Path
     with pytest.raises(TledgeError, match="7 classes"):
         import_model(model=path, data=photos, runs=tmp_path / "runs")
     assert not list((tmp_path / "runs").iterdir())
+
+
+def test_too_few_photos_leave_no_folder_of_runs(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.keras", keras.layers.Flatten(), keras.layers.Dense(2))
+    with pytest.raises(DataError, match="too few distinct images"):
+        import_model(model=path, data=write_stripes(tmp_path / "photos", per_class=1), runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_command_line_says_what_goes_together(tmp_path: Path) -> None:

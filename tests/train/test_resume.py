@@ -116,7 +116,9 @@ def test_what_cannot_be_resumed_is_said(photos: Path, tmp_path: Path) -> None:
         train(resume=True, run="latest", runs=tmp_path)
 
 
-def test_photos_that_changed_meanwhile_stop_it(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_or_photos_that_changed_meanwhile_stop_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tledge.train import phases
 
     copied = tmp_path / "photos"
@@ -129,6 +131,12 @@ def test_photos_that_changed_meanwhile_stop_it(photos: Path, tmp_path: Path, mon
         patched.setattr(phases, "train_epochs", interrupt)
         with pytest.raises(KeyboardInterrupt, match=r"continue '.*' with `train\(resume=True, runs='"):
             train(data=copied, weights="none", backbone="mobilenet", alpha=0.25, image_size=32, runs=tmp_path / "runs")
+    (begun,) = tmp_path.glob("runs/*/checkpoints/begun.json")
+    written = begun.read_text()
+    begun.write_text(written.replace('"mobilenet"', '"mobilnet"'))
+    with pytest.raises(RunError, match=r"' cannot be continued: unknown backbone 'mobilnet'\. Did you mean"):
+        train(resume=True, runs=tmp_path / "runs")
+    begun.write_text(written)
     os.utime(copied / "across" / "000.jpg")
     (copied / "across" / "000.jpg").write_bytes((copied / "across" / "001.jpg").read_bytes())
     with pytest.raises(RunError, match=r"000.jpg' has changed since this run was trained"):

@@ -8,7 +8,7 @@ import pytest
 
 from tledge.bench.profile.litert_profiler import read_summary
 from tledge.bench.profile.operator_profile import Profile, profile_operators
-from tledge.core.errors import ArtifactError, MeasurementError, OptionError, TargetError
+from tledge.core.errors import ArtifactError, MeasurementError, OptionError
 
 
 def check(found: Profile, artifact: str, target: str) -> None:
@@ -55,7 +55,7 @@ def test_a_file_without_sidecar_is_profiled_too(tiny_artifacts: Path, tmp_path: 
         ("float32.onnx", "onnxruntime:cpu:1", 0, OptionError, "received 0"),
         ("float32.onnx", "litert:cpu:1", 5, OptionError, "it runs .tflite"),
         ("absent.onnx", "onnxruntime:cpu:1", 5, ArtifactError, "no model file"),
-        ("float32.onnx", "onnxruntime:npu", 5, TargetError, "no device 'npu'"),
+        ("float32.onnx", "onnxruntime:npu", 5, OptionError, "no device 'npu'"),
     ],
 )
 def test_what_cannot_be_profiled_is_an_error(

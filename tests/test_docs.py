@@ -54,17 +54,6 @@ def test_the_readme_shows_every_command() -> None:
 
 
 @pytest.mark.unit
-def test_the_readme_names_only_commands_and_options_that_exist() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            for name, rest in re.findall(r"(?:^|&& )tledge (\w+)(.*)", line):
-                assert name in commands, line
-                known = {option for parameter in commands[name].params for option in parameter.opts}
-                assert set(re.findall(r"--[\w-]+", rest)) <= known, line
-
-
-@pytest.mark.unit
 def test_files_that_the_documents_link_to_exist() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):

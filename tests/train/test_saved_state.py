@@ -118,7 +118,8 @@ def test_an_unfinished_run_of_an_earlier_version_is_read(tmp_path: Path) -> None
     assert (found.created, found.backend) == ("2026-11-24T10:00:00+01:00", "tensorflow")
     found.save(path)
     added = {"license": None, "dataset_name": None}
-    assert json.loads(path.read_text()) == {**UNFINISHED, "settings": SETTINGS | added}
+    data = UNFINISHED["data"] | {"name": ""}
+    assert json.loads(path.read_text()) == {**UNFINISHED, "settings": SETTINGS | added, "data": data}
 
 
 def test_an_unfinished_run_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -30,21 +31,21 @@ def position_labels(
     """
     chosen: dict[int, Box] = {}
     for index in _ROUNDS * sorted(range(len(points)), key=lambda number: points[number]):
-        candidates = [
-            _beside(points[index], distance, direction, *sizes[index])
-            for distance in _DISTANCES
-            for direction in _DIRECTIONS
-        ]
         others = [point for point in points if point != points[index]]
         placed = [(points[other], box) for other, box in chosen.items() if other != index]
         taken = [*obstacles, *(box for _, box in placed)]
-        costs = [
-            _cost(box, taken, frame)
-            + _confusion(box, points[index], others)
-            + _CROSSING_COST * sum(_crosses(points[index], box, point, other) for point, other in placed)
-            for box in candidates
-        ]
-        chosen[index] = candidates[costs.index(min(costs))]
+        lowest = math.inf
+        for distance, direction in itertools.product(_DISTANCES, _DIRECTIONS):
+            box = _beside(points[index], distance, direction, *sizes[index])
+            cost = (
+                _cost(box, taken, frame)
+                + _confusion(box, points[index], others)
+                + _CROSSING_COST * sum(_crosses(points[index], box, point, other) for point, other in placed)
+            )
+            if cost < lowest:
+                lowest, chosen[index] = cost, box
+            if cost == 0:  # the nearest free position
+                break
     return [chosen[index] for index in range(len(points))]
 
 

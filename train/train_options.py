@@ -215,12 +215,16 @@ class RunOptions:
     )
     tensorboard: bool = option(False, "Also write logs for TensorBoard.", group="Output")
     license: str | None = option(
-        None, "License of the model, for its model card: an identifier such as apache-2.0.", group="Output"
+        None,
+        "License of the model, for its model card: an identifier such as apache-2.0.",
+        group="Output",
+        default_text="left blank",
     )
     dataset_name: str | None = option(
         None,
         "Name of the data set, for the model card, such as its Hugging Face name microsoft/cats_vs_dogs.",
         group="Output",
+        default_text="left blank",
     )
 
     def __post_init__(self) -> None:

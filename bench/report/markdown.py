@@ -28,6 +28,7 @@ def markdown(data: StoredResults) -> str:
     """Returns the report in GitHub's Markdown."""
     parts = [
         f"# {plain_text(headline(data))}",
+        f"Measured on {plain_text(data.known_settings.on)}." if data.known_settings.on else "",
         _figures(data),
         _skipped(data),
         _machines(data),

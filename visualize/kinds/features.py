@@ -146,7 +146,7 @@ def _sentences(layers: Sequence[dict[str, Any]], photo: Photo) -> list[str]:
             f"From {_size(first)} in {first['layer']} to {_size(last)} in {last['layer']}: early layers show edges"
             " and colours in their exact place, late layers show what is in the photo, but only roughly where."
         )
-    silent = f"{last['silent']:,} are inactive on {photo.name}"
+    silent = f"{last['silent']:,} {'is' if last['silent'] == 1 else 'are'} inactive on {photo.name}"
     return [*sentences, f"Of the {last['channels']:,} channels of {last['layer']}, {silent}."]
 
 

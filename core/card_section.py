@@ -13,8 +13,7 @@ PLACE = "<!-- sections of later commands -->"
 def replace_section(card: Path, key: str, heading: str, text: str) -> None:
     """Writes a section of a model card in place of an earlier one with the same key, atomically.
 
-    Other parts of the card, which a person may have edited, stay as they are, byte by byte. Without a card, nothing is
-    written.
+    Keeps the rest of the card byte for byte, including edits made by hand. Does nothing if there is no card.
 
     Args:
         key: identifies the section, in comments around it.

@@ -1,4 +1,4 @@
-"""Sections of a model card that are replaced, while what a person wrote stays."""
+"""Replacing a section of a model card keeps the rest of it, including edits made by hand."""
 
 from pathlib import Path
 

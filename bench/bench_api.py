@@ -280,6 +280,8 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         images=len(workload.photos),
         class_names=workload.class_names,
         photos=workload.fingerprint,
+        seen_photos=plan.options.seen_photos,
+        overlap=workload.overlap,
         skipped=measured.skipped,
         interrupted=measured.incomplete,
         corruptions=plan.robustness.corruptions,
@@ -309,10 +311,13 @@ def _find_workload(options: BenchOptions) -> Workload:
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
         data = None if options.data is None else Path(options.data)
-        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder)
-    for name, value in (("data", options.data), ("output", options.output)):
-        if value is not None:
-            raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")
+        return workload_of_files(
+            [Path(path) for path in as_tuple(options.files)], data, folder, seen_photos=options.seen_photos
+        )
+    given = given_options(options)
+    for name in ("data", "seen_photos", "output"):
+        if name in given:
+            raise OptionError(f"`{name}='{given[name]}'` needs model files; a run is measured on its own test split")
     return workload_of_run(find_run(options.run, Path(options.runs)))
 
 
@@ -376,8 +381,8 @@ def _measurements(
 ) -> list[Measurement]:
     labels = np.array(workload.labels, np.intp)
     expected: Classes | None = None if reference is None else reference.logits.argmax(axis=1)
-    photos = "test" if workload.run else "given"
-    metrics = {cell: CellMetrics(cell, result, timing, labels, photos) for cell, result in results.items()}
+    split = workload.overlap.split
+    metrics = {cell: CellMetrics(cell, result, timing, labels, split) for cell, result in results.items()}
     found: list[Measurement] = []
     for cell, of in metrics.items():
         found += of.all(expected)

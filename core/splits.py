@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tledge.core.errors import RunError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.records import Record
+from tledge.core.seen_photos import SeenPhotos
 
 SPLITS = ("train", "validation", "test")
 
@@ -35,6 +36,7 @@ class Splits:
         root: the folder that the samples' paths are relative to.
         class_names: the class of each label.
         train, validation, test: their samples.
+        seen_photos: fingerprints of what a training on them sees; None for a model that was trained elsewhere.
     """
 
     root: Path
@@ -42,6 +44,7 @@ class Splits:
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    seen_photos: SeenPhotos | None = None
 
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Returns the samples of "train", "validation" or "test"."""
@@ -84,3 +87,4 @@ class _StoredSplits(Record, version=1, error=RunError, remedy="train again"):
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    seen_photos: SeenPhotos | None = None

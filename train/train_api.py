@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
 from tledge.core.splits import SPLITS, Splits
 from tledge.train.data import digits
-from tledge.train.data.dataset import Dataset, read_dataset
+from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.layouts import abridged
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.tfds import write_tfds
@@ -53,7 +54,7 @@ def train(options: TrainOptions) -> RunManifest:
     _check_installed(settings)
     with _run_directory(settings, Path(options.runs), progress) as (directory, dataset):
         splits, record = split_photos(dataset, settings, progress)
-        splits.save(directory.splits_path)
+        replace(splits, seen_photos=remember_training(dataset, splits)).save(directory.splits_path)
         created = datetime.now().astimezone().isoformat(timespec="seconds")
         unfinished = UnfinishedRun(settings=settings, data=record, created=created, backend=keras_backend())
         return _finish(directory, unfinished, progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tledge.bench.results.bench_options import MeasurementOptions
+from tledge.bench.results.photo_overlap import DROP, PhotoOverlap
 from tledge.core.errors import MeasurementError
 from tledge.core.records import Record
 
@@ -54,6 +55,7 @@ class BenchSettings(
         skipped: what was not measured, and why.
         interrupted: the benchmark was stopped before its end.
         corruption_images: how many photos were corrupted by each corruption; 0 without any.
+        overlap: of the classified photos with the training photos of the artifacts.
         on: the place where the artifacts ran; empty on the machine that wrote the results.
         attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
         attacks: the fields of the :class:`~tledge.bench.robustness.attack_plan.AttackPlan`; empty without attacks.
@@ -76,6 +78,8 @@ class BenchSettings(
     photos: str
     skipped: tuple[Skipped, ...]
     interrupted: bool = False
+    seen_photos: str = DROP
+    overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
     corruptions: tuple[str, ...] = ()
     corruption_images: int = 0
     attacks: Mapping[str, Any] = field(default_factory=dict)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tledge.bench.results.photo_overlap import DROP, KEEP, PhotoOverlap, check_some_left, find_seen
 from tledge.core import sidecar_storage
 from tledge.core.artifact import Artifact, path_beside, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, DataError, OptionError
@@ -48,6 +49,7 @@ class Workload:
         run: the run directory's name; empty for files.
         data: the folder of photos; empty for a run.
         fingerprint: of the photos and their labels; empty without photos.
+        overlap: with the photos that the models were trained on.
     """
 
     title: str
@@ -59,6 +61,7 @@ class Workload:
     run: str = ""
     data: str = ""
     fingerprint: str = ""
+    overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
 
 
 def read_model(path: Path, name: str) -> Model:
@@ -99,18 +102,19 @@ def workload_of_run(directory: RunDirectory) -> Workload:
     )
 
 
-def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) -> Workload:
+def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path, *, seen_photos: str = DROP) -> Workload:
     """Returns separate model files, on a folder of photos if one is given.
 
     Args:
         files: TFLite, ONNX or Keras files.
         data: a folder with one folder per class, named like the models' classes.
         folder: of the results.
+        seen_photos: DROP or KEEP the photos that a model was trained on.
 
     Raises:
         ArtifactError: a file is absent, of an unknown format, or does not match its sidecar.
         OptionError: photos were given, and a file has no sidecar or other classes than the first.
-        DataError: a class has no photos, or a folder belongs to no class.
+        DataError: a class has no photos, or none that were not used in training, or a folder belongs to no class.
     """
     files = list({path.resolve(): path for path in files}.values())
     models = tuple(read_model(path, name) for path, name in zip(files, _names(files), strict=True))
@@ -137,14 +141,24 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
                 f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models of other classes separately"
             )
     photos, labels = _read_photos(data, classes[0])
+    digests = [sha256_of_file(path) for path in photos]
+    records = {model.name: model.artifact.sidecar.seen_photos for model in models if model.artifact is not None}
+    seen = find_seen([record for record in records.values() if record is not None], photos, digests)
+    if seen_photos == DROP:
+        check_some_left(seen, labels, classes[0], data)
+    chosen = [index for index, used in enumerate(seen) if not used or seen_photos == KEEP]
     return replace(
         workload,
-        photos=photos,
-        labels=labels,
+        photos=tuple(photos[index] for index in chosen),
+        labels=tuple(labels[index] for index in chosen),
         data=str(data.resolve()),
         fingerprint=sha256_of_records(
-            (path.relative_to(data).as_posix(), classes[0][label], sha256_of_file(path))
-            for path, label in zip(photos, labels, strict=True)
+            (photos[index].relative_to(data).as_posix(), classes[0][labels[index]], digests[index]) for index in chosen
+        ),
+        overlap=PhotoOverlap(
+            seen=int(seen.sum()),
+            kept=seen_photos == KEEP,
+            unknown=tuple(name for name, record in records.items() if record is None or not record.complete),
         ),
     )
 

@@ -37,7 +37,7 @@ def test_what_is_stored_is_what_is_read(splits: Splits, tmp_path: Path) -> None:
     path = tmp_path / "run" / "splits.json"
     splits.save(path)
     stored = json.loads(path.read_text())
-    assert list(stored) == ["schema_version", "root", "class_names", "train", "validation", "test"]
+    assert list(stored) == ["schema_version", "root", "class_names", "train", "validation", "test", "seen_photos"]
     assert stored["root"] == str(splits.root.resolve())
     assert stored["test"] == [["test.png", 2, splits.test[0].sha256]]
     assert Splits.load(path) == splits

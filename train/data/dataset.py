@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,12 @@ from tledge.core import images
 from tledge.core.errors import DataError, ImageError
 from tledge.core.fingerprint import sha256_of_records
 from tledge.core.image_batches import map_ahead
+from tledge.core.perceptual_hash import CHECKED_AT, Thumbnails, thumbnail
 from tledge.core.progress import Progress
-from tledge.core.splits import Sample
+from tledge.core.seen_photos import SeenPhotos, remember_photos
+from tledge.core.splits import Sample, Splits
 from tledge.train.data.layouts import abridged, find_photos
-from tledge.train.data.near_duplicates import Thumbnails, group_near_duplicates, thumbnail
-
-CHECKED_AT = (256, 256)
-"""Pixels; enough for a thumbnail. JPEGs of 1024 pixels and more are decoded at a reduced size, as in training."""
+from tledge.train.data.near_duplicates import group_near_duplicates
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Dataset:
         groups: (n,), for each sample, the index of the first one that is the same or nearly the same photo.
         skipped: broken files that were skipped, relative to ``root``.
         contradicted: files left out because an identical file is in another class.
+        thumbnails: uint8 (n, 16, 16), of the samples.
     """
 
     root: Path
@@ -45,6 +45,7 @@ class Dataset:
     groups: npt.NDArray[np.intp]
     skipped: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
+    thumbnails: Thumbnails = field(default_factory=lambda: np.empty((0, 16, 16), np.uint8))
 
     @property
     def fingerprint(self) -> str:
@@ -105,19 +106,31 @@ def read_dataset(
     contradicted = find_contradicted([sample for sample, _, _ in checked])
     kept = [item for item in checked if item[0].path not in contradicted]
     samples = tuple(sample for sample, _, _ in kept)
+    thumbnails = [small for _, small, _ in kept]
     dataset = Dataset(
         root=root,
         class_names=found.class_names,
         samples=samples,
         assigned=tuple(split for _, _, split in kept),
-        groups=group_photos(samples, [small for _, small, _ in kept] if look_for_near_duplicates else []),
+        groups=group_photos(samples, thumbnails if look_for_near_duplicates else []),
         skipped=tuple(name for name, _ in broken),
         contradicted=tuple(sorted(contradicted)),
+        thumbnails=np.stack(thumbnails) if thumbnails else np.empty((0, 16, 16), np.uint8),
     )
     for name, count in dataset.count_by_class.items():
         if count == 0:
             raise DataError(f"class '{name}' in '{root}' has no readable images; repair its files or remove its folder")
     return dataset
+
+
+def remember_training(dataset: Dataset, splits: Splits) -> SeenPhotos:
+    """Returns the fingerprints of the training and validation photos of a data set's splits."""
+    place = {sample.path: index for index, sample in enumerate(dataset.samples)}
+    (digests, thumbnails), held_out = (
+        ([sample.sha256 for sample in samples], dataset.thumbnails[[place[sample.path] for sample in samples]])
+        for samples in (splits.train + splits.validation, splits.test)
+    )
+    return remember_photos(digests, thumbnails, held_out)
 
 
 def find_contradicted(samples: Sequence[Sample]) -> set[str]:

@@ -18,6 +18,7 @@ from tledge.bench.compare.gate import GateCondition, GateResult, check_condition
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference
+from tledge.bench.measure.preprocessing_trials import explain_predictions
 from tledge.bench.measure.rounds import RoundsResult
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
@@ -164,7 +165,7 @@ def bench(options: BenchOptions) -> BenchRecord:
     plan = _plan(options, progress)
     with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
         measured = _measure(plan, progress)
-        settings = _settings(plan, measured)
+        settings = _settings(plan, measured, progress)
         record = _write(plan, settings, measured, progress)
         if not measured.interrupted:
             record = _compare(record, plan, measured)
@@ -261,8 +262,8 @@ def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> Pai
     )
 
 
-def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
-    """Returns what ``run.json`` records."""
+def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSettings:
+    """Returns what ``run.json`` records; predictions that look wrong are looked into."""
     timed, duration, workload = plan.place.times, plan.duration, plan.workload
     return BenchSettings(
         version=installed_versions(["tledge"]).get("tledge", ""),
@@ -282,6 +283,7 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         photos=workload.fingerprint,
         seen_photos=plan.options.seen_photos,
         overlap=workload.overlap,
+        doubts=tuple(explain_predictions(measured.rounds.results, workload, here=plan.place.here, progress=progress)),
         skipped=measured.skipped,
         interrupted=measured.incomplete,
         corruptions=plan.robustness.corruptions,

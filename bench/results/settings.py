@@ -56,6 +56,7 @@ class BenchSettings(
         interrupted: the benchmark was stopped before its end.
         corruption_images: how many photos were corrupted by each corruption; 0 without any.
         overlap: of the classified photos with the training photos of the artifacts.
+        doubts: sentences on models whose predictions look wrong, and what would mend them.
         on: the place where the artifacts ran; empty on the machine that wrote the results.
         attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
         attacks: the fields of the :class:`~tledge.bench.robustness.attack_plan.AttackPlan`; empty without attacks.
@@ -80,6 +81,7 @@ class BenchSettings(
     interrupted: bool = False
     seen_photos: str = DROP
     overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
+    doubts: tuple[str, ...] = ()
     corruptions: tuple[str, ...] = ()
     corruption_images: int = 0
     attacks: Mapping[str, Any] = field(default_factory=dict)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from tledge.core import images
-from tledge.core.errors import DataError, ImageError
+from tledge.core.errors import DataError, ImageError, OptionError
 from tledge.core.fingerprint import sha256_of_records
 from tledge.core.image_batches import map_ahead
 from tledge.core.perceptual_hash import CHECKED_AT, Thumbnails, thumbnail
@@ -121,6 +121,21 @@ def read_dataset(
         if count == 0:
             raise DataError(f"class '{name}' in '{root}' has no readable images; repair its files or remove its folder")
     return dataset
+
+
+def with_class_order(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
+    """Returns a data set with its classes in another order. Raises OptionError unless the names are the same."""
+    missing, unknown = set(dataset.class_names) - set(class_names), set(class_names) - set(dataset.class_names)
+    if missing or unknown or len(set(class_names)) != len(class_names):
+        wrong = {"no label of the folders": missing, "no folder of the labels": unknown}
+        reasons = [f"{reason} {abridged(sorted(names))}" for reason, names in wrong.items() if names]
+        raise OptionError(
+            f"`labels` must name each folder of '{dataset.root}' once: {'; '.join(reasons) or 'a label is repeated'}"
+        )
+    samples = tuple(
+        sample._replace(label=class_names.index(dataset.class_names[sample.label])) for sample in dataset.samples
+    )
+    return replace(dataset, class_names=tuple(class_names), samples=samples)
 
 
 def remember_training(dataset: Dataset, splits: Splits) -> SeenPhotos:

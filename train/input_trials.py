@@ -1,0 +1,67 @@
+"""Why an imported model's predictions look wrong: other input ranges, channel orders and class orders, tried on photos.
+
+Imports Keras.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tledge.core.balanced_sample import choose_balanced
+from tledge.core.image_batches import batches
+from tledge.core.prediction_check import TRIAL_PHOTOS, Changes, Classes, describe_fault, find_remedy
+from tledge.core.splits import Splits
+from tledge.train.evaluation import BATCH_SIZE, Evaluation
+from tledge.train.keras_file import INPUT_RANGES
+
+
+def explain_predictions(
+    model: Any,
+    splits: Splits,
+    evaluations: tuple[Evaluation, ...],
+    *,
+    input_range: str,
+    size: tuple[int, int],
+    resize: str,
+) -> str:
+    """Returns what is wrong with the predictions of a model, and what would mend them; empty if nothing seems wrong.
+
+    Args:
+        model: a ``keras.Model`` from pixel values to logits.
+        splits: its photos.
+        evaluations: of the validation and the test split.
+        input_range: the key of ``INPUT_RANGES`` that its pixel values are converted by.
+        size: (height, width).
+    """
+    names = splits.class_names
+    predicted = np.concatenate([found.logits.argmax(axis=1) for found in evaluations])
+    labels = np.concatenate([found.labels for found in evaluations])
+    fault = describe_fault(predicted, labels, names)
+    remedy = find_remedy({(): predicted}, labels, len(names))
+    if not fault and remedy is None:
+        return ""
+    samples = splits.validation + splits.test
+    chosen = choose_balanced(range(len(samples)), labels.tolist(), TRIAL_PHOTOS, 0)
+    found: dict[Changes, list[Classes]] = {}
+    for pixels in batches([splits.root / samples[index].path for index in chosen], size, resize, BATCH_SIZE):
+        for changes, image in _variants(pixels.astype(np.float32), input_range).items():
+            logits = np.asarray(model.predict_on_batch(image))
+            found.setdefault(changes, []).append(logits.argmax(axis=1))
+    tried = {changes: np.concatenate(parts) for changes, parts in found.items()}
+    remedy = find_remedy(tried, labels[list(chosen)], len(names)) or remedy
+    advice = "" if remedy is None else remedy.describe(names, "`labels`")
+    return "; ".join(filter(None, (fault or "some classes are taken for others", advice)))
+
+
+def _variants(pixels: Any, present: str) -> dict[Changes, Any]:
+    """Returns pixel values that a model of the present input range sees as if it had another one."""
+    scale, offset = INPUT_RANGES[present]
+    found: dict[Changes, Any] = {}
+    for colour in ((), ("the channels in the order BGR",)):
+        for name, (other_scale, other_offset) in INPUT_RANGES.items():
+            changes = (() if name == present else (f"`input_range='{name}'`",)) + colour
+            image = pixels if name == present else (other_scale * pixels + other_offset - offset) / scale
+            found[changes] = image[..., ::-1] if colour else image
+    return dict(sorted(found.items(), key=lambda item: len(item[0])))

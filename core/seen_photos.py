@@ -120,7 +120,7 @@ def remember_photos(
     """
     exact = _exact_keys(digests)
     alike = _store(np.where(_contrasts(thumbnails), _mix(_canonical(_codes(thumbnails))), exact), appearance=True)
-    if alike.recognize(*others).mean() <= MOST_ALIKE:
+    if alike.recognize(*others).sum() <= MOST_ALIKE * len(others[0]):
         return alike
     return _store(exact, appearance=False)
 

@@ -148,7 +148,7 @@ def _bytes(count: int) -> int:
 
 
 def _contrasts(thumbnails: Thumbnails) -> Found:
-    found: Found = thumbnails.reshape(len(thumbnails), -1).std(axis=1) >= LEAST_CONTRAST
+    found: Found = thumbnails.std(axis=(1, 2)) >= LEAST_CONTRAST
     return found
 
 

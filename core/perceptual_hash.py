@@ -38,8 +38,6 @@ def lowest_frequencies(thumbnails: Thumbnails) -> Floats:
     steps = np.arange(THUMBNAIL)
     basis = np.cos(np.pi * (2 * steps + 1) * np.arange(FREQUENCIES + 1)[:, np.newaxis] / (2 * THUMBNAIL))
     transformed = np.einsum("ui,nij,vj->nuv", basis, thumbnails.astype(np.float32), basis, optimize=True)
-    lowest: Floats = (
-        transformed[:, :FREQUENCIES, :FREQUENCIES].reshape(len(thumbnails), FREQUENCIES**2).astype(np.float32)
-    )
+    lowest: Floats = transformed[:, :FREQUENCIES, :FREQUENCIES].astype(np.float32).reshape(-1, FREQUENCIES**2)
     lowest[:, 0] = transformed[:, FREQUENCIES, 0]
     return lowest

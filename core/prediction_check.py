@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,34 +31,54 @@ Changes = tuple[str, ...]
 """What is changed in the preprocessing, one sentence part each; empty for nothing."""
 
 
+class Change(NamedTuple):
+    """A way to use a model.
+
+    Attributes:
+        preprocessing: what is changed in it.
+        order: the label of each output; empty if the present order stays.
+    """
+
+    preprocessing: Changes
+    order: tuple[int, ...] = ()
+
+    @property
+    def changed(self) -> int:
+        """The number of things that are changed."""
+        return len(self.preprocessing) + bool(self.order)
+
+    def describe(self, class_names: Sequence[str], labels: str) -> str:
+        """Returns the change in words; ``labels`` is what the list of labels is called."""
+        parts = list(self.preprocessing)
+        if self.order:
+            names = [class_names[label] for label in self.order]
+            moved = [f"{place}: {name}" for place, name in enumerate(names) if name != class_names[place]]
+            order = names if len(names) <= 12 else moved[:8] + ["…"] * (len(moved) > 8)
+            parts.append(f"{labels} in the order {', '.join(order)}")
+        return " and ".join(parts)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Remedy:
     """What would make a model significantly more accurate.
 
     Attributes:
-        changes: of the preprocessing.
-        order: the label of each output; empty if the present order stays.
+        changes: one way, and others that are as good.
         before, top1: accuracy without and with it, on photos that did not choose it.
         images: the number of those photos.
-        ties: other changes of preprocessing that are as good.
     """
 
-    changes: Changes
-    order: tuple[int, ...]
+    changes: tuple[Change, ...]
     before: float
     top1: float
     images: int
-    ties: tuple[Changes, ...]
 
     def describe(self, class_names: Sequence[str], labels: str) -> str:
         """Returns a suggestion; ``labels`` is what the list of labels is called."""
-        text = " or ".join(" and ".join(changes) for changes in (self.changes, *self.ties))
-        if self.order:
-            names = [class_names[label] for label in self.order]
-            moved = [f"{place}: {name}" for place, name in enumerate(names) if name != class_names[place]]
-            order = ", ".join(names) if len(names) <= 12 else ", ".join(moved[:8]) + ", …" * (len(moved) > 8)
-            text += f"{' and ' * bool(text)}{labels} in the order {order}"
-        return f"with {text}, top-1 would be {self.top1:.3f} instead of {self.before:.3f} ({self.images:,} photos)"
+        return (
+            f"with {', or '.join(change.describe(class_names, labels) for change in self.changes)}, top-1 would be"
+            f" {self.top1:.3f} instead of {self.before:.3f} ({self.images:,} photos)"
+        )
 
 
 def describe_fault(predicted: Classes, labels: Classes, class_names: Sequence[str]) -> str:
@@ -97,34 +118,22 @@ def find_remedy(predictions: Mapping[Changes, Classes], labels: Classes, classes
         return None
     chooses = np.zeros(len(labels), bool)
     chooses[np.argsort(labels, kind="stable")[::2]] = True
-    candidates = [_Candidate(changes, (), found == labels) for changes, found in predictions.items()]
+    right = {Change(changes): found == labels for changes, found in predictions.items()}
     for changes, found in predictions.items() if 2 <= classes <= MOST_CLASSES else ():
         order = best_order(found[chooses], labels[chooses], classes)
         if list(order) != sorted(order):
-            candidates.append(_Candidate(changes, order, np.array(order)[found] == labels))
-    best = present = candidates[list(predictions).index(())]
-    for count in range(1, 1 + max(map(len, candidates))):
-        level = [item for item in candidates if len(item) == count]
-        better = max(level, key=lambda item: item.right[chooses].sum(), default=best)
-        if _is_better(better.right[chooses], best.right[chooses]):
+            right[Change(changes, order)] = np.array(order)[found] == labels
+    best = present = Change(())
+    for count in range(1, 1 + max(change.changed for change in right)):
+        level = [change for change in right if change.changed == count]
+        better = max(level, key=lambda change: right[change][chooses].sum(), default=best)
+        if _is_better(right[better][chooses], right[best][chooses]):
             best = better
-    before, after = present.right[~chooses], best.right[~chooses]
+    before, after = right[present][~chooses], right[best][~chooses]
     if not _is_better(after, before):
         return None
-    return Remedy(
-        changes=best.changes,
-        order=best.order,
-        before=float(before.mean()),
-        top1=float(after.mean()),
-        images=len(after),
-        ties=tuple(
-            item.changes
-            for item in candidates
-            if item is not best
-            and (len(item), item.order) == (len(best), best.order)
-            and item.right.sum() == best.right.sum()
-        ),
-    )
+    equal = [c for c in right if c.changed == best.changed and c != best and right[c].sum() == right[best].sum()]
+    return Remedy(changes=(best, *equal), before=float(before.mean()), top1=float(after.mean()), images=len(after))
 
 
 def best_order(predicted: Classes, labels: Classes, classes: int) -> tuple[int, ...]:
@@ -159,19 +168,6 @@ def best_order(predicted: Classes, labels: Classes, classes: int) -> tuple[int, 
             output_of[label] = output_of[came_from[label]]
             label = int(came_from[label])
     return tuple((np.argsort(output_of[1:])).tolist())
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    """Changes of the preprocessing and an order of the labels, and which photos they get right."""
-
-    changes: Changes
-    order: tuple[int, ...]
-    right: npt.NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        """The number of changes."""
-        return len(self.changes) + bool(self.order)
 
 
 def _is_better(right: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]) -> bool:

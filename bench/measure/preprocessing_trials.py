@@ -49,15 +49,19 @@ def explain_predictions(
         remedy = find_remedy({(): predicted}, labels, len(workload.class_names))
         if not fault and remedy is None:
             continue
-        if here and cell.model.artifact is not None and cell.model.artifact.sidecar.preprocessing is not None:
+        adopted = cell.model.artifact is not None and cell.model.artifact.sidecar.preprocessing is not None
+        if adopted and here:
             chosen = choose_balanced(range(len(labels)), workload.labels, TRIAL_PHOTOS, 0)
             try:
                 tried = _try_all(cell, workload, chosen, progress)
                 remedy = find_remedy(tried, labels[list(chosen)], len(workload.class_names)) or remedy
             except TledgeError as error:
                 progress.warn(f"other preprocessing of {cell.model.name} could not be tried: {error}")
-        advice = "" if remedy is None else remedy.describe(workload.class_names, "--labels")
-        found.append(f"{cell.model.name}: {'; '.join(filter(None, (fault, advice)))}.")
+        parts = [fault]
+        if remedy is not None:
+            parts.append(remedy.describe(workload.class_names, "--labels"))
+            parts.append("'tledge adopt' describes the model again" if adopted else "export the model again")
+        found.append(f"{cell.model.name}: {'; '.join(filter(None, parts))}.")
     return found
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tledge.core.prediction_check import LEAST_PHOTOS, Classes, best_order, describe_fault, find_remedy
+from tledge.core.prediction_check import LEAST_PHOTOS, Change, Classes, best_order, describe_fault, find_remedy
 
 NAMES = ("cat", "dog", "emu")
 LABELS = np.repeat(np.arange(3), 40)
@@ -77,7 +77,7 @@ def test_another_order_of_the_labels_is_suggested() -> None:
     outputs = np.argsort(order)[wrong(LABELS, 2)]
     remedy = find_remedy({(): outputs}, LABELS, 3)
     assert remedy is not None
-    assert remedy.order == (2, 0, 1)
+    assert remedy.changes == (Change((), (2, 0, 1)),)
     assert (remedy.images, remedy.before) == (60, 0.0)
     assert remedy.describe(NAMES, "`labels`").startswith("with `labels` in the order emu, cat, dog, top-1 would be 0.9")
     assert find_remedy({(): wrong(LABELS, 2)}, LABELS, 3) is None
@@ -90,15 +90,15 @@ def test_fewer_changes_are_suggested_unless_more_are_significantly_better() -> N
     good, better = wrong(LABELS, 4), wrong(LABELS, 3)
     remedy = find_remedy({(): same, ("a",): good, ("b",): same, ("a", "b"): better}, LABELS, 3)
     assert remedy is not None
-    assert (remedy.changes, remedy.order, remedy.ties) == (("a",), (), ())
+    assert remedy.changes == (Change(("a",)),)
     poor = wrong(LABELS, 15)
     remedy = find_remedy({(): same, ("a",): poor, ("a", "b"): better}, LABELS, 3)
     assert remedy is not None
-    assert remedy.changes == ("a", "b")
+    assert remedy.changes == (Change(("a", "b")),)
     turned = np.array([1, 2, 0])[better]
     remedy = find_remedy({(): same, ("a",): turned}, LABELS, 3)
     assert remedy is not None
-    assert (remedy.changes, remedy.order) == (("a",), (2, 0, 1))
+    assert remedy.changes == (Change(("a",), (2, 0, 1)),)
     assert "with a and --labels in the order emu, cat, dog, top-1" in remedy.describe(NAMES, "--labels")
 
 
@@ -106,8 +106,8 @@ def test_equally_good_changes_are_all_named() -> None:
     same, good = np.zeros(120, np.intp), wrong(LABELS, 1)
     remedy = find_remedy({(): same, ("a",): good, ("b",): good, ("c",): same}, LABELS, 3)
     assert remedy is not None
-    assert remedy.ties == (("b",),)
-    assert remedy.describe(NAMES, "labels").startswith("with a or b, top-1 would be")
+    assert remedy.changes == (Change(("a",)), Change(("b",)))
+    assert remedy.describe(NAMES, "labels").startswith("with a, or b, top-1 would be")
 
 
 def test_many_classes_are_named_where_they_move() -> None:

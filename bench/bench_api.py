@@ -60,7 +60,8 @@ class BenchRecord:
     """What a benchmark wrote.
 
     Attributes:
-        folder, settings: of the results.
+        folder: the folder of the results.
+        settings: the settings of the benchmark.
         measurements: the rows of ``results.jsonl``.
         conclusions: sentences that summarize them.
         profiles: the slowest operators of each artifact, with ``profile``.

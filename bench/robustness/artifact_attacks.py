@@ -15,6 +15,7 @@ import numpy as np
 
 from tledge.attacks.attack import Attack
 from tledge.attacks.goal import Goal
+from tledge.attacks.gradient_masking import check_scores
 from tledge.attacks.model_probe import probe
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
@@ -178,6 +179,7 @@ class _AttackRun:
                 )
                 fooled = left[found.success]
                 images[fooled], made_at[fooled] = found.adversarial[found.success], threat.eps
+                artifact.model_signs += check_scores(f"{attack.name} ({threat})", found.unjudged, len(photos))
                 queries[left] += found.queries
                 seconds += found.seconds
             item = AttackedPhotos(

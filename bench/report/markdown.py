@@ -127,7 +127,7 @@ def _board(data: StoredResults) -> str:
     lines = [_line(headings), "|---|---|---:|---:|---:|---|---|"]
     lines += [
         _line(
-            [plain_text(row.artifact), row.target, row.temperature, row.clock, row.power, row.held_down, row.since_boot]
+            [plain_text(row.artifact), row.target, row.temperature, row.clock, row.power, row.throttled, row.since_boot]
         )
         for row in rows
     ]

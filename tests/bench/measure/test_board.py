@@ -225,7 +225,7 @@ def test_a_raspberry_pi_5_tells_all(tmp_path: Path, firmware: Firmware, monkeypa
         power=parse_power(PI5_POWER),
         throttling=Throttling(now=5, since_boot=5),
     )
-    assert reported.held_down
+    assert reported.throttled
 
 
 def test_a_raspberry_pi_4_has_no_power_chip(
@@ -254,7 +254,7 @@ def test_another_arm_board_tells_what_linux_knows(
         None,
     )
     assert reported.clock == Spread(low=2256.0, median=2256.0, high=2256.0)
-    assert reported.held_down is None
+    assert reported.throttled is None
 
 
 @pytest.mark.unit

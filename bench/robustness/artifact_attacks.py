@@ -1,7 +1,7 @@
 """Attacks every artifact, and shows it the photos of attacks on the Keras model that it was exported from.
 
 There are two kinds of attack on an artifact: **transfer** attacks, whose images follow the gradients of its Keras model
-or of a surrogate; and **direct** attacks on the artifact itself, through the runtime that ships, without gradients.
+or of a surrogate; and **direct** attacks on the artifact itself, through its runtime, without gradients.
 """
 
 from __future__ import annotations

@@ -150,11 +150,11 @@ class _Measured:
 
 @takes(BenchOptions)
 def bench(options: BenchOptions) -> BenchRecord:
-    """Measures a run's Keras model and artifacts, or model files, each on each target in processes of its own.
+    """Measures a run's Keras model and artifacts, or model files, each on every target, in fresh processes.
 
     Returns:
-        What was written. Agreement is with the Keras model's predictions of this benchmark, or of the one before, if it
-        was of the same model; there is none for files.
+        What was written. Agreement is with the Keras model's predictions in this benchmark, or in the previous one of
+        the same model. Model files have no agreement.
 
     Raises:
         TledgeError: no such run or file, no artifacts, an artifact of another run, a target that does not exist, or no
@@ -231,7 +231,7 @@ def _measure(plan: _Plan, progress: Progress) -> _Measured:
     if not rounds.results:
         if rounds.interrupted:
             raise KeyboardInterrupt("nothing was measured yet")
-        raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
+        raise MeasurementError(f"nothing could be measured: {skipped[0].reason}")
     measured = _Measured(
         began=began,
         cells=tuple(cells),
@@ -255,7 +255,7 @@ def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> Pai
     if plan.earlier is None or rounds.interrupted:
         return PairedRuns({})
     if not plan.place.here:
-        progress.note("Against", "compared with the stored results; only on this machine are old files measured again")
+        progress.note("Against", "compared with the stored results; old files are measured again only on this machine")
         return PairedRuns({})
     return measure_earlier_in_turns(
         plan.earlier, rounds.results, timing=plan.duration.timing, rounds=plan.duration.rounds, progress=progress

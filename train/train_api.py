@@ -42,7 +42,7 @@ def train(options: TrainOptions) -> RunManifest:
 
     Raises:
         TledgeError: an option, the data or the weights cannot be used, or the loss is not a number. A run that can be
-            resumed is kept; of any other nothing is left behind.
+            resumed is kept; otherwise nothing is left behind.
     """
     progress = progress_or_default(options.progress)
     if options.resume:

@@ -25,7 +25,7 @@ IMPORT_ONLY = ("data", "input_range", "resize", "trust_model")
 def run(given: Given, *, json: Json = False) -> None:
     """Export a run to TFLite and ONNX.
 
-    Compares each artifact with the Keras model on 200 validation photos before it counts as exported.
+    Compares each artifact with the Keras model on 200 validation photos, and rejects it if it differs too much.
     """
     with executing(given.command, json) as terminal:
         from tledge.export import check_request, export

@@ -295,7 +295,7 @@ def test_without_permission_the_files_are_read_and_the_reason_is_told(tmp_path: 
     assert sampler.readings.temperature == Spread(low=52.1, median=52.1, high=52.1)
     shown = " ".join(tledge("doctor", cwd=tmp_path).out.split())
     reason = "vcgencmd failed: Can't open device file: /dev/vcio"
-    assert f"{reason}; log in again after: sudo usermod -aG video $USER" in shown
+    assert f"{reason}; run this, then log in again: sudo usermod -aG video $USER" in shown
 
 
 def test_a_firmware_that_hangs_is_left_alone(

@@ -14,6 +14,7 @@ from tledge.core.fingerprint import sha256_of_file, sha256_of_records
 from tledge.core.images import images_below
 from tledge.core.number_text import listed
 from tledge.core.run_directory import RunDirectory
+from tledge.core.seen_photos import SeenPhotos
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Model:
     def format(self) -> str:
         """One of "tflite", "onnx" and "keras"."""
         return sidecar_storage.format_of(self.path)
+
+    @property
+    def seen_photos(self) -> SeenPhotos | None:
+        """Fingerprints of the photos that it was trained on; None if they are not known."""
+        return None if self.artifact is None else self.artifact.sidecar.seen_photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +147,19 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path, *,
                 f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models with other classes separately"
             )
     photos, labels = _read_photos(data, classes[0])
+    return _with_photos(workload, data, photos, labels, seen_photos=seen_photos)
+
+
+def _with_photos(
+    workload: Workload, data: Path, photos: Sequence[Path], labels: Sequence[int], *, seen_photos: str
+) -> Workload:
+    """Returns a workload with labelled photos; those that a model was trained on are left out or kept."""
+    names = workload.class_names
     digests = [sha256_of_file(path) for path in photos]
-    records = {model.name: model.artifact.sidecar.seen_photos for model in models if model.artifact is not None}
+    records = {model.name: model.seen_photos for model in workload.models}
     seen = find_seen([record for record in records.values() if record is not None], photos, digests)
     if seen_photos == DROP:
-        check_some_left(seen, labels, classes[0], data)
+        check_some_left(seen, labels, names, data)
     chosen = [index for index, used in enumerate(seen) if not used or seen_photos == KEEP]
     return replace(
         workload,
@@ -153,7 +167,7 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path, *,
         labels=tuple(labels[index] for index in chosen),
         data=str(data.resolve()),
         fingerprint=sha256_of_records(
-            (photos[index].relative_to(data).as_posix(), classes[0][labels[index]], digests[index]) for index in chosen
+            (photos[index].relative_to(data).as_posix(), names[labels[index]], digests[index]) for index in chosen
         ),
         overlap=PhotoOverlap(
             seen=int(seen.sum()),

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -125,16 +126,15 @@ def read_dataset(
 
 def with_class_order(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
     """Returns a data set with its classes in another order. Raises OptionError unless the names are the same."""
-    missing, unknown = set(dataset.class_names) - set(class_names), set(class_names) - set(dataset.class_names)
+    class_names, folders = ([normalize("NFC", name) for name in names] for names in (class_names, dataset.class_names))
+    missing, unknown = set(folders) - set(class_names), set(class_names) - set(folders)
     if missing or unknown or len(set(class_names)) != len(class_names):
         wrong = {"no label of the folders": missing, "no folder of the labels": unknown}
         reasons = [f"{reason} {abridged(sorted(names))}" for reason, names in wrong.items() if names]
         raise OptionError(
             f"`labels` must name each folder of '{dataset.root}' once: {'; '.join(reasons) or 'a label is repeated'}"
         )
-    samples = tuple(
-        sample._replace(label=class_names.index(dataset.class_names[sample.label])) for sample in dataset.samples
-    )
+    samples = tuple(sample._replace(label=class_names.index(folders[sample.label])) for sample in dataset.samples)
     return replace(dataset, class_names=tuple(class_names), samples=samples)
 
 

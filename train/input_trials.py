@@ -5,14 +5,16 @@ Imports Keras.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.image_batches import batches
+from tledge.core.images import Pixels
 from tledge.core.prediction_check import TRIAL_PHOTOS, Changes, Classes, describe_fault, find_remedy
-from tledge.core.splits import Splits
+from tledge.core.splits import Sample, Splits
 from tledge.train.evaluation import BATCH_SIZE, Evaluation
 from tledge.train.keras_file import INPUT_RANGES
 
@@ -30,29 +32,40 @@ def explain_predictions(
 
     Args:
         model: a ``keras.Model`` from pixel values to logits.
-        splits: its photos.
+        splits: its photos. If few are for validation and testing, others are added: it was not trained on them here.
         evaluations: of the validation and the test split.
         input_range: the key of ``INPUT_RANGES`` that its pixel values are converted by.
         size: (height, width).
     """
-    names = splits.class_names
+    names, samples = splits.class_names, splits.validation + splits.test
     predicted = np.concatenate([found.logits.argmax(axis=1) for found in evaluations])
-    labels = np.concatenate([found.labels for found in evaluations])
+    others = max(0, min(TRIAL_PHOTOS - len(samples), len(splits.train)))
+    added = choose_balanced(splits.train, [sample.label for sample in splits.train], others, 0)
+
+    def load(chosen: Sequence[Sample]) -> Iterator[Pixels]:
+        return batches(splits.paths(tuple(chosen)), size, resize, BATCH_SIZE)
+
+    more = [_classify(model, pixels.astype(np.float32)) for pixels in load(added)]
+    predicted, samples = np.concatenate([predicted, *more]), (*samples, *added)
+    labels = np.array([sample.label for sample in samples], np.intp)
     fault = describe_fault(predicted, labels, names)
     remedy = find_remedy({(): predicted}, labels, len(names))
     if not fault and remedy is None:
         return ""
-    samples = splits.validation + splits.test
     chosen = choose_balanced(range(len(samples)), labels.tolist(), TRIAL_PHOTOS, 0)
     found: dict[Changes, list[Classes]] = {}
-    for pixels in batches([splits.root / samples[index].path for index in chosen], size, resize, BATCH_SIZE):
+    for pixels in load([samples[index] for index in chosen]):
         for changes, image in _variants(pixels.astype(np.float32), input_range).items():
-            logits = np.asarray(model.predict_on_batch(image))
-            found.setdefault(changes, []).append(logits.argmax(axis=1))
+            found.setdefault(changes, []).append(_classify(model, image))
     tried = {changes: np.concatenate(parts) for changes, parts in found.items()}
     remedy = find_remedy(tried, labels[list(chosen)], len(names)) or remedy
     advice = "" if remedy is None else remedy.describe(names, "`labels`")
     return "; ".join(filter(None, (fault or "some classes are taken for others", advice)))
+
+
+def _classify(model: Any, image: Any) -> Classes:
+    classes: Classes = np.asarray(model.predict_on_batch(image)).argmax(axis=1)
+    return classes
 
 
 def _variants(pixels: Any, present: str) -> dict[Changes, Any]:

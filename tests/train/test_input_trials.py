@@ -100,9 +100,9 @@ def test_a_range_and_swapped_channels_are_suggested_together(tmp_path: Path, pho
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (("red", "blue"), "once: no label of the folders green"),
-        (("red", "blue", "green", "black"), "once: no folder of the labels black"),
-        (("red", "blue", "yellow"), "no label of the folders green; no folder of the labels yellow"),
+        (("red", "blue"), "once: no label for green"),
+        (("red", "blue", "green", "black"), "once: no folder for black"),
+        (("red", "blue", "yellow"), "no label for green; no folder for yellow"),
         (("red", "blue", "green", "red"), "a label is repeated"),
     ],
 )

@@ -129,7 +129,7 @@ def with_class_order(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
     class_names, folders = ([normalize("NFC", name) for name in names] for names in (class_names, dataset.class_names))
     missing, unknown = set(folders) - set(class_names), set(class_names) - set(folders)
     if missing or unknown or len(set(class_names)) != len(class_names):
-        wrong = {"no label of the folders": missing, "no folder of the labels": unknown}
+        wrong = {"no label for": missing, "no folder for": unknown}
         reasons = [f"{reason} {abridged(sorted(names))}" for reason, names in wrong.items() if names]
         raise OptionError(
             f"`labels` must name each folder of '{dataset.root}' once: {'; '.join(reasons) or 'a label is repeated'}"

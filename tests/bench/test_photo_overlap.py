@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support import TINY_SIDECAR, check_one_line_error, tledge
 
-from tledge.bench import BenchRecord, bench
+from tledge.bench import BenchRecord, bench, summarize
 from tledge.bench.compare.repeated_benchmark import read_repetition
 from tledge.bench.results.photo_overlap import PhotoOverlap
 from tledge.bench.results.workload import workload_of_files
@@ -84,7 +84,7 @@ def test_photos_of_the_training_are_left_out_or_named(tiny_artifacts: Path, phot
 
     kept = measure(model, data=photos, out=tmp_path / "kept", seen_photos="keep")
     assert kept.settings.images == 21
-    assert split_of(kept) == {"seen"}
+    assert split_of(kept) == {"seen"} == {row.to_dict()["top1_photos"] for row in summarize(kept.measurements)}
     text = kept.folder.markdown.read_text()
     assert "| Top-1 with training photos |" in text
     assert "est top-1" not in text

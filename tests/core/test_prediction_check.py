@@ -8,6 +8,8 @@ import pytest
 
 from tledge.core.prediction_check import LEAST_PHOTOS, Change, Classes, best_order, describe_fault, find_remedy
 
+pytestmark = pytest.mark.unit
+
 NAMES = ("cat", "dog", "emu")
 LABELS = np.repeat(np.arange(3), 40)
 

@@ -12,6 +12,8 @@ from tledge.core.errors import ArtifactError
 from tledge.core.perceptual_hash import Thumbnails, thumbnail
 from tledge.core.seen_photos import MOST_BYTES, SeenPhotos, remember_photos
 
+pytestmark = pytest.mark.unit
+
 NONE: tuple[list[str], Thumbnails] = ([], np.empty((0, 16, 16), np.uint8))
 
 

@@ -78,7 +78,7 @@ TOP1_HEADINGS = {TEST: "Test top-1", SEEN: "Top-1 with training photos", GIVEN: 
 
 def top1_heading(rows: Sequence[Row]) -> str:
     """Returns the heading of top-1: only held-out photos are called test photos."""
-    found = {str(row.measured["top1"].params.get("split", GIVEN)) for row in rows if "top1" in row.measured}
+    found = {str(row.measured["top1"].params.get("split", TEST)) for row in rows if "top1" in row.measured}
     return TOP1_HEADINGS.get(found.pop(), TOP1_HEADINGS[GIVEN]) if len(found) == 1 else TOP1_HEADINGS[GIVEN]
 
 

@@ -25,6 +25,7 @@ from tledge.bench.results.flags import (
 from tledge.core.cpu import mismatch_on
 from tledge.core.measurement import Measurement
 from tledge.core.metric_catalogue import METRICS
+from tledge.core.model_files import size_of_model
 from tledge.core.significance import Interval, latency_ratio, mcnemar, rounds_interval
 from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
 
@@ -133,7 +134,7 @@ class CellMetrics:
 
     def _static(self) -> list[Measurement]:
         result = self._result
-        found = [self._measured.number("file_size", self._measured.cell.model.path.stat().st_size, n=1)]
+        found = [self._measured.number("file_size", size_of_model(self._measured.cell.model.path), n=1)]
         if result.timed:
             for metric, samples in (("load_time", result.load_times), ("peak_memory", result.peak_memories)):
                 found.append(self._measured.number(metric, float(np.median(samples)), n=len(samples)))

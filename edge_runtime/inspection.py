@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.model_tasks import check_scores, check_task
 from tledge.edge_runtime.tensor import Logits, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
@@ -49,12 +50,13 @@ class Inspection:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspection:
+def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: bool = False) -> Inspection:
     """Reads what a model file declares: shapes, dtypes, quantization, metadata, and whether it returns probabilities.
 
     Args:
         model: a TFLite or ONNX file.
         input_size: (height, width), for a model that leaves it open.
+        grey: the user says that it takes grey photos, so that its input's shape is no sign of audio.
 
     Raises:
         ArtifactError: the file does not exist, cannot be loaded, or is not an image classifier.
@@ -66,6 +68,7 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
     loaded = BareModel(model)
     try:
         image, output = loaded.image, loaded.output
+        check_task(model, image, output, grey=grey)
         _check_classifier(model, image, output)
         declared: dict[str, tuple[Any, str]] = {}
         layout = layout_of(image)
@@ -81,7 +84,7 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
         common = next((known for known in COMMON_RANGES if span and _is_about(span, known)), None)
         if common is not None and "input_range" not in declared:
             declared["input_range"] = common, "its quantization" if image.scale else "its dtype"
-        kind = _kind_of_output(loaded, layout, input_size)
+        kind = _kind_of_output(model, loaded, layout, input_size)
         if kind is not None:
             declared["output"] = kind
     finally:
@@ -197,7 +200,7 @@ def _is_about(span: tuple[float, float], known: tuple[float, float]) -> bool:
 
 
 def _kind_of_output(
-    loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
+    model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
 ) -> tuple[str, str] | None:
     """Returns the kind of the output and how it was found; None if it cannot be found.
 
@@ -208,7 +211,7 @@ def _kind_of_output(
         return "sigmoid", "its quantization"
     if None in loaded.image.shape[1:] and (layout is None or input_size is None):
         return None
-    values = _probe(loaded, layout, input_size)
+    values = _probe(model, loaded, layout, input_size)
     if values.shape[1] > 1 and are_probabilities(values, loaded.output):
         return "probabilities", "its outputs"
     if not are_fractions(values):
@@ -216,8 +219,8 @@ def _kind_of_output(
     return None
 
 
-def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
-    """Returns the model's outputs for random inputs: float32 (PROBES, outputs)."""
+def _probe(model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
+    """Returns the model's outputs for random inputs: float32 (PROBES, outputs); raises ArtifactError if not classes."""
     lengths = None
     if None in loaded.image.shape[1:] and layout is not None and input_size is not None:
         channels = lengths_by(layout, loaded.image)[2] or 3
@@ -225,5 +228,11 @@ def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | 
     rows = []
     for seed in range(PROBES):
         image = loaded.random_input(seed, lengths=lengths)
-        rows.append(loaded.output.to_real(loaded.run(image)).reshape(1, -1))
-    return np.concatenate(rows)
+        output = loaded.run(image)
+        check_task(
+            model, replace(loaded.image, shape=image.shape), replace(loaded.output, shape=output.shape), grey=True
+        )
+        rows.append(loaded.output.to_real(output).reshape(1, -1))
+    scores = np.concatenate(rows)
+    check_scores(model, scores, loaded.output)
+    return scores

@@ -19,7 +19,7 @@ from tledge.edge_runtime.tensor import Logits, TensorSpec
 TAKEN = "tledge takes models with one image in and one score per class out"
 
 _BOXES = re.compile(r"detection|boxes|\bdets?\b|num_det|anchors", re.IGNORECASE)
-_SPOKEN = re.compile(r"audio|wave?form|\bwav\b|spectro|mfcc|\bmel|sound|speech", re.IGNORECASE)
+_SPOKEN = re.compile(r"audio|wave?form|\bwav\b|spectro|mfcc|(?<![a-z])mel|sound|speech", re.IGNORECASE)
 _KEYPOINTS = (16, 17, 21, 33, 68, 133, 468)
 """Points of COCO and MPII poses, hands, bodies and faces."""
 
@@ -27,6 +27,9 @@ _WIDTHS = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1152, 1280)
 """Usual widths of a transformer's tokens."""
 
 _LEAST_EMBEDDING = 16
+_WAVE = 4000
+"""Samples of a quarter of a second at 16 kHz."""
+
 _LONG = 2.0
 """A one-channel input with one side this many times the other is a spectrogram rather than a grey photo."""
 
@@ -39,7 +42,7 @@ Rule = Callable[[Sequence[TensorSpec], Sequence[TensorSpec]], str]
 def check_tensors(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], model: Path) -> None:
     """Raises ArtifactError, with the task of the model if it is known, unless it has one input and one output."""
     for kind, tensors in (("input", inputs), ("output", outputs)):
-        if len(tensors) != 1 or tensors[0].dtype == np.object_:
+        if len(tensors) != 1 or _is_text(tensors[0]):
             task = _first((*OF_INPUTS, *OF_OUTPUTS), inputs, outputs)
             listed = "; ".join(map(str, tensors)) or "none"
             what = f"{task}, not an image classifier" if task else "not an image classifier"
@@ -81,32 +84,39 @@ def _first(rules: Sequence[Rule], inputs: Sequence[TensorSpec], outputs: Sequenc
 
 def _text(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
     for item in inputs:
-        if item.dtype == np.object_:
+        if _is_text(item):
             return f"a text model (input {_shape(item)} of strings)"
         if item.dtype in (np.int32, np.int64) and len(item.shape) == 2:
             return f"a text model (input {_shape(item)} of token numbers)"
     return ""
 
 
-def _audio(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
-    image = inputs[0] if inputs else None
-    if image is None or len(inputs) > 1 or not (image.shape or _SPOKEN.search(image.name)):
+def _waveform(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
+    """Names models of one axis of samples; those of a square's area, or of few values, may take flat photos."""
+    if len(inputs) != 1 or len(inputs[0].shape) not in (1, 2):
         return ""
-    named, lengths = bool(_SPOKEN.search(image.name)), [length for length in image.shape[-3:] if length != 1]
-    if len(image.shape) <= 2:
-        values = image.shape[-1] if image.shape else None
-        if named or values is None or (values >= 4000 and math.isqrt(values) ** 2 != values):
-            count = "any number of" if values is None else f"{values:,}"
-            return f"an audio model (input {_shape(image)} is {count} samples)"
-        return ""
-    channels = 1 in image.shape[1:] if len(image.shape) == 4 else len(image.shape) == 3
-    if not channels or len(lengths) != 2 or None in lengths:
-        return f"an audio model (input '{image.name}')" if named else ""
-    short, long = sorted(length or 0 for length in lengths)
-    if named or (short != long and (short <= _SHORT or long >= _LONG * short)):
-        hint = "" if named else "; for grey photos of that shape, pass `colour='grey'`"
-        return f"an audio model (input {_shape(image)} is a spectrogram{hint})"
+    image = inputs[0]
+    samples = image.shape[-1]
+    if samples is None or _SPOKEN.search(image.name) or (samples >= _WAVE and math.isqrt(samples) ** 2 != samples):
+        count = "any number of" if samples is None else f"{samples:,}"
+        return f"an audio model (input {_shape(image)} is {count} samples)"
     return ""
+
+
+def _spectrogram(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
+    if len(inputs) != 1 or len(inputs[0].shape) not in (3, 4):
+        return ""
+    image = inputs[0]
+    lengths = image.shape[:2] if len(image.shape) == 3 and image.shape[2] == 1 else image.shape[1:]
+    text, sides = _shape(image), sorted(length or 0 for length in lengths if length != 1)
+    if _SPOKEN.search(image.name):
+        return f"an audio model (input {text} is a spectrogram)"
+    grey = len(image.shape) == 3 or 1 in image.shape[1:]
+    if not grey or len(sides) != 2 or 0 in sides or sides[0] == sides[1]:
+        return ""
+    if sides[0] > _SHORT and sides[1] < _LONG * sides[0]:
+        return ""
+    return f"an audio model (input {text} is a spectrogram; for grey photos of that shape, pass `colour='grey'`)"
 
 
 def _detector(_: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
@@ -127,19 +137,24 @@ def _detector(_: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
     return ""
 
 
+def _value_for_each_pixel(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
+    for output in outputs if inputs else ():
+        if len(output.shape) == 3 and 0 not in (size := _sides(inputs[0])) and size == output.shape[1:]:
+            kind = "a segmentation" if np.issubdtype(output.dtype, np.integer) else "a depth or segmentation"
+            return f"{kind} model (output {_shape(output)} is a value for each pixel)"
+    return ""
+
+
 def _map(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
     if len(outputs) != 1 or len(inputs) != 1:
         return ""
-    output, size = outputs[0], _sides(inputs[0])
+    output = outputs[0]
     shape, text = output.shape, _shape(output)
-    if len(shape) == 3 and None not in shape[1:] and size == (shape[1], shape[2]):
-        kind = "a segmentation" if np.issubdtype(output.dtype, np.integer) else "a depth or segmentation"
-        return f"{kind} model (output {text} is a value for each pixel)"
     if len(shape) == 3 and (shape[1] or 2) > 1 and (shape[2] or 2) > 1:
         return f"a model of sequences, as text recognition is (output {text})"
     if len(shape) != 4 or None in shape[1:] or output.outputs == max(length or 0 for length in shape[1:]):
         return ""
-    return _map_of_pixels(text, _sides(output), size, _channels(output))
+    return _map_of_pixels(text, _sides(output), _sides(inputs[0]), _channels(output))
 
 
 def _map_of_pixels(text: str, sides: tuple[int, int], size: tuple[int, int], channels: int) -> str:
@@ -158,11 +173,15 @@ def _map_of_pixels(text: str, sides: tuple[int, int], size: tuple[int, int], cha
     return f"a segmentation model (output {text} is a map of {pixels})"
 
 
-OF_INPUTS: tuple[Rule, ...] = (_text, _audio)
+OF_INPUTS: tuple[Rule, ...] = (_text, _waveform, _spectrogram)
 """Rules that look at the inputs: each returns the task, "an audio model (…)", or nothing."""
 
-OF_OUTPUTS: tuple[Rule, ...] = (_detector, _map)
+OF_OUTPUTS: tuple[Rule, ...] = (_value_for_each_pixel, _detector, _map)
 """Rules that look at the outputs."""
+
+
+def _is_text(tensor: TensorSpec) -> bool:
+    return tensor.dtype.kind in "OSU"
 
 
 def _channels(tensor: TensorSpec) -> int:

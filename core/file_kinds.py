@@ -14,7 +14,7 @@ HEAD = 600
 
 _TORCH = "export it in PyTorch with torch.onnx.export(model, (image,), 'model.onnx')"
 _TENSORFLOW = "convert it with tf.lite.TFLiteConverter or tf2onnx"
-_KERAS = "'tledge export --model' takes it under a name ending in .h5"
+_KERAS = "`export(model='MODEL.h5', data='PHOTOS')` imports it under a name ending in .h5"
 _UNPACK = "unpack it, and use the model in it"
 _DOWNLOAD = (
     "download the file itself, in GitHub with 'Download raw file', in Hugging Face through /resolve/, not /blob/"
@@ -54,7 +54,7 @@ MEMBERS: tuple[tuple[str, str, str], ...] = (
 SUFFIXES: tuple[tuple[str, str, str], ...] = (
     (".pt .pth .ckpt", "a PyTorch file", _TORCH),
     (".mlmodel .mlpackage", "a Core ML model", "convert the model it was made from to ONNX"),
-    (".h5 .hdf5", "a Keras file", "'tledge export --model' takes it"),
+    (".h5 .hdf5", "a Keras file", "`export(model='MODEL.h5', data='PHOTOS')` imports it"),
     (".pb", "a TensorFlow graph", _TENSORFLOW),
     (".engine .plan .trt", "a TensorRT engine", "use the .onnx file that it was built from"),
 )

@@ -57,7 +57,8 @@ class Classifier:
         MissingExtraError: the runtime's library is not installed.
 
     Warns:
-        CpuWarning: the artifact was exported for another CPU, and its predictions may differ on this one.
+        CpuWarning: the artifact was exported for another CPU, and its predictions may differ on this one; or LiteRT's
+            XNNPACK cannot prepare it, and it runs on slower kernels.
 
     Attributes:
         artifact: the model file and its sidecar.
@@ -65,7 +66,6 @@ class Classifier:
         sidecar: the artifact's sidecar.
         class_names: the label of each logit.
         input_size: (height, width) of the model's input.
-        provider: what runs the model, as its runtime reports it ("XNNPACK", "CUDAExecutionProvider").
     """
 
     def __init__(
@@ -88,11 +88,15 @@ class Classifier:
         if difference:
             warnings.warn(f"'{artifact}': {difference}", CpuWarning, stacklevel=2)
         self._session = runtime.load(self.artifact.path, self.target, batch)
-        self.provider = self._session.provider
         self._adapter = Adapter(self.artifact.path, self.sidecar, self._session.image, self._session.output)
         self._expected = (*self.input_size, 3)
         if warm_up:
             self.logits(np.zeros((max(self._session.image.shape[0] or 1, batch), *self._expected), np.uint8))
+
+    @property
+    def provider(self) -> str:
+        """What runs the model, as its runtime reports it ("XNNPACK", "CUDAExecutionProvider")."""
+        return self._session.provider
 
     def load(self, image: str | Path | bytes) -> Pixels:
         """Decodes and resizes an image file, or its bytes, for this model.

@@ -19,6 +19,10 @@ DELEGATE = "DELEGATE"
 WITHOUT_XNNPACK = "LiteRT kernels (XNNPACK cannot prepare the model)"
 """The provider of a model that is run without XNNPACK, which failed."""
 
+SLOWER = (
+    "LiteRT's accelerated kernels (XNNPACK) cannot prepare this model, so it runs on LiteRT's own, which are slower"
+)
+
 
 @dataclass(frozen=True)
 class Delegation:

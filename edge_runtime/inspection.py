@@ -12,13 +12,12 @@ import numpy as np
 
 from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
-from tledge.edge_runtime.bare import BareModel
+from tledge.edge_runtime.bare import CHANNELS, BareModel
 from tledge.edge_runtime.description import Description, trim_labels
 from tledge.edge_runtime.model_tasks import check_scores, check_task
 from tledge.edge_runtime.tensor import Logits, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
-CHANNELS = (1, 3)
 PROBES = 8
 """Number of random inputs to distinguish probabilities from logits."""
 

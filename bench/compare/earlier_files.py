@@ -94,10 +94,18 @@ def _find_model(old: StoredResults, before: StoredCell, cell: Cell) -> Model | N
     path = old.folder.measured_file(before.artifact)
     if not path.is_file() or sha256_of_model(path) != before.sha256:
         return None
-    return read_model(path, cell.model.name)
+    return read_model(path, cell.model.name, cell.model.input_size)
 
 
 def _specify(model: Model, cell: Cell, timing: Timing) -> Specification:
     """Returns a specification on random pixels, the same for both models: latency does not depend on them."""
     artifact, target, bare = str(model.path), str(cell.target), model.artifact is None
-    return Specification(artifact=artifact, target=target, bare=bare, pixels="", images=(), timing=timing)
+    return Specification(
+        artifact=artifact,
+        target=target,
+        bare=bare,
+        pixels="",
+        images=(),
+        timing=timing,
+        input_size=model.input_size,
+    )

@@ -16,6 +16,7 @@ from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import (
     NOISY,
+    OWN_KERNELS,
     RANDOM_INPUT,
     THROTTLED,
     THROTTLED_SINCE_BOOT,
@@ -28,6 +29,7 @@ from tledge.core.metric_catalogue import METRICS
 from tledge.core.model_files import size_of_model
 from tledge.core.significance import Interval, latency_ratio, mcnemar, rounds_interval
 from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
+from tledge.edge_runtime.delegation import WITHOUT_XNNPACK
 
 Classes = npt.NDArray[np.intp]
 Hits = npt.NDArray[np.bool_]
@@ -193,6 +195,7 @@ class CellMetrics:
             THROTTLED: any(item.throttled for item in conditions),
             THROTTLED_SINCE_BOOT: any(item.since_boot for item in throttling),
             UNDER_VOLTAGE: any(item.under_voltage for item in throttling),
+            OWN_KERNELS: self._result.provider == WITHOUT_XNNPACK,
             RANDOM_INPUT: self._measured.cell.model.artifact is None or not len(self._labels),
         }
         return tuple(flag for flag, holds in found.items() if holds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -10,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from tledge.core.cpu import CpuWarning
 from tledge.core.errors import ArtifactError, OptionError, TargetError
-from tledge.edge_runtime.delegation import WITHOUT_XNNPACK, read_delegation
+from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK, read_delegation
 from tledge.edge_runtime.load_faults import load_error
 from tledge.edge_runtime.model_tasks import check_tensors
 from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, has_nvidia_driver
@@ -34,7 +36,10 @@ class LiteRTSession(Session):
         self._open = None in self.image.shape[1:]
 
     def _prepare(self) -> None:
-        """Allocates the tensors for ``_lengths``, without XNNPACK if it cannot prepare the model.
+        """Allocates the tensors, without XNNPACK if it cannot prepare the model.
+
+        Warns:
+            CpuWarning: it cannot.
 
         Raises:
             ArtifactError: LiteRT's own kernels cannot prepare it either.
@@ -46,6 +51,14 @@ class LiteRTSession(Session):
                 self._allocate(xnnpack=False)
             except (ValueError, RuntimeError) as error:
                 raise load_error("LiteRT", self._model, error) from error
+            warnings.warn(f"'{self._model}': {SLOWER}", CpuWarning, stacklevel=2)
+
+    def _resize(self) -> None:
+        try:
+            self._interpreter.resize_tensor_input(self._input_index, self._lengths)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError):
+            self._prepare()
 
     def _allocate(self, *, xnnpack: bool) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -77,7 +90,7 @@ class LiteRTSession(Session):
         try:
             if self._open and images.shape[1:] != self._lengths[1:]:
                 self._lengths = (batch, *images.shape[1:])
-                self._prepare()
+                self._resize()
                 interpreter = self._interpreter
             if len(images) == batch:  # the hot path: get_tensor already copies
                 interpreter.set_tensor(self._input_index, images)

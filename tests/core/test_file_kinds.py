@@ -55,7 +55,7 @@ CONTENTS = [
     (b'{"format": "layers-model", "generatedBy": "keras"}', "a TensorFlow.js model"),
     (b'{"error": "Invalid credentials"}', "a text file: look at what it says"),
     (b"Entry not found", "a text file"),
-    (HDF5, "an HDF5 file, as Keras writes .h5: 'tledge export --model' takes it"),
+    (HDF5, "an HDF5 file, as Keras writes .h5: .export.model='MODEL.h5', data='PHOTOS'.. imports it"),
     (pickle.dumps({"state_dict": [1.0]}), "a Python pickle, as PyTorch wrote"),
     (zipped(**{"model/data.pkl": b"x", "model/version": b"3"}), "a PyTorch file"),
     (zipped(**{"config.json": b"{}", "model.weights.h5": b"x"}), "a Keras file: rename it to .keras"),
@@ -116,7 +116,7 @@ def test_models_are_not_taken_for_something_else(tmp_path: Path) -> None:
     [
         ("m.pt", "a PyTorch file: export it in PyTorch"),
         ("m.mlmodel", "a Core ML model"),
-        ("m.h5", "a Keras file: 'tledge export --model' takes it"),
+        ("m.h5", "a Keras file: .export.model='MODEL.h5', data='PHOTOS'.. imports it"),
         ("m.pb", "a TensorFlow graph"),
         ("m.engine", "a TensorRT engine"),
     ],

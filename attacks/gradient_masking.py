@@ -31,8 +31,8 @@ MEANINGS: Mapping[str, str] = {
     LARGER_EPS: "a larger eps fooled no more photos, although it allows every change that a smaller one allows",
     UNBOUNDED_EPS: "an eps of 128/255 allows turning every photo plain grey, but the attack did not fool the model on"
     " all of them",
-    QUANTIZATION: "direct attacks succeed less often than on the float32 artifact, but adversarial photos made for"
-    " another model fool it: rounding masks the gradient and adds no robustness (Bernhard et al., arXiv 1909.12741)",
+    QUANTIZATION: "direct attacks succeed less often than on the float32 artifact, but photos that fool another model"
+    " also fool this one: rounding masks the gradient and adds no robustness (Bernhard et al., arXiv 1909.12741)",
 }
 """What each flag means."""
 

@@ -39,8 +39,8 @@ SLOWEST = 8
 LEGENDS = {
     "throughput": "images/s: at the best batch size",
     "agreement": "agrees: with the Keras model",
-    "parity_class": "same class, same bits: fraction of the photos as on this machine",
-    "parity_difference": "diff.: largest difference of a logit",
+    "parity_class": "same class, same bits: fraction of photos with the same result on this machine",
+    "parity_difference": "diff.: largest difference between logits",
 }
 """What the caption says of a column."""
 
@@ -63,7 +63,7 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
     if any(flags):
         marks = TableColumn(heading="", cells=[text[:1] for text in flags])
         columns.append(TableColumn(heading="", cells=flags, rank=RANKS["flags"], short=marks))
-    return fitted_table(columns, width, caption="* best of its column", elsewhere=ELSEWHERE)
+    return fitted_table(columns, width, caption="* best in its column", elsewhere=ELSEWHERE)
 
 
 def corruption_table(rows: Sequence[Row], width: int) -> Any:

@@ -73,7 +73,7 @@ def profile_operators(artifact: Path, target: str, *, runs: int = 50, input_size
         MeasurementError: the profiler failed.
     """
     if runs < 1:
-        raise OptionError(f"a profile takes 1 run or more; received {runs}")
+        raise OptionError(f"a profile needs 1 run or more; received {runs}")
     _, full = resolve(Target.parse(target))
     check_profiler(full)
     BareModel(artifact, full, input_size=input_size).close()  # its error types are lost in another process

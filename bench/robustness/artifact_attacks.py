@@ -152,9 +152,9 @@ class _AttackRun:
         total = len(shown) * len(self.photos)
         with self.progress.step("Attacked photos", total, "photos") as step:
             for item in shown:
-                road = DIRECT if item.source_sha256 == artifact.cell.result.artifact_sha256 else TRANSFER
+                setting = DIRECT if item.source_sha256 == artifact.cell.result.artifact_sha256 else TRANSFER
                 logits = batched_logits(classifier.logits, item.shown(self.photos.pixels))
-                artifact.attacked_logits.append(AttackedLogits(item, road, logits))
+                artifact.attacked_logits.append(AttackedLogits(item, setting, logits))
                 step.advance(len(self.photos), f"{item.attack} {item.threat}")
 
     def _attack_directly(self, artifact: AttackedArtifact, classifier: Classifier, attack: Attack) -> None:

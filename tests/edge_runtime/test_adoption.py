@@ -249,7 +249,7 @@ def test_labels_in_the_properties_of_onnx_are_taken(copy: Callable[[str], Path],
 def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path]) -> None:
     with pytest.raises(
         OptionError,
-        match=r"does not say how to prepare its input or read its output; pass `labels` .*, `input_range` .*, `output`",
+        match=r"does not declare its preprocessing or output; pass `labels` .*, `input_range` .*, `output`",
     ):
         adopt_model(inspect(copy("sigmoid.tflite")), Description())
     assert missing_fields(inspect(copy("torch.onnx")), Description()) == (

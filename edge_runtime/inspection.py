@@ -14,8 +14,8 @@ from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.edge_runtime.bare import CHANNELS, BareModel
 from tledge.edge_runtime.description import Description, trim_labels
-from tledge.edge_runtime.model_tasks import check_scores, check_task
-from tledge.edge_runtime.tensor import Logits, TensorSpec
+from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
+from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
 PROBES = 8
@@ -83,6 +83,8 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: boo
         common = next((known for known in COMMON_RANGES if span and _is_about(span, known)), None)
         if common is not None and "input_range" not in declared:
             declared["input_range"] = common, "its quantization" if image.scale else "its dtype"
+        if layout is None or input_size is None:
+            _check_open_output(model, loaded)
         kind = _kind_of_output(model, loaded, layout, input_size)
         if kind is not None:
             declared["output"] = kind
@@ -154,6 +156,26 @@ def _check_classifier(model: Path, image: TensorSpec, output: TensorSpec) -> Non
         problem = "its output has no batch axis"
     if problem:
         raise ArtifactError(f"'{model}' is not an image classifier: {problem}; input {image}, output {output}")
+
+
+def _check_open_output(model: Path, loaded: BareModel) -> None:
+    """Raises ArtifactError, naming the task, if an output that the file leaves open turns out to be a map."""
+    if len(loaded.output.shape) < 3 or None not in loaded.output.shape[1:]:
+        return
+    image = loaded.random_input(0)
+    try:
+        output = loaded.run(image)
+    except ArtifactError as error:  # it does not take an image of the usual size
+        if len(loaded.output.shape) > 3:
+            return
+        what = f"a model of sequences or boxes (output {loaded.output})"
+        raise ArtifactError(f"'{model}' is {what}, not an image classifier; {TAKEN}") from error
+    _check_shapes(model, loaded, image, output)
+
+
+def _check_shapes(model: Path, loaded: BareModel, image: Tensor, output: Tensor) -> None:
+    specs = (replace(spec, shape=array.shape) for spec, array in ((loaded.image, image), (loaded.output, output)))
+    check_task(model, *specs, grey=True)
 
 
 def _read_metadata_of(model: Path, runtime: str, declared: dict[str, tuple[Any, str]]) -> str:
@@ -228,9 +250,7 @@ def _probe(model: Path, loaded: BareModel, layout: str | None, input_size: tuple
     for seed in range(PROBES):
         image = loaded.random_input(seed, lengths=lengths)
         output = loaded.run(image)
-        check_task(
-            model, replace(loaded.image, shape=image.shape), replace(loaded.output, shape=output.shape), grey=True
-        )
+        _check_shapes(model, loaded, image, output)
         rows.append(loaded.output.to_real(output).reshape(1, -1))
     scores = np.concatenate(rows)
     check_scores(model, scores, loaded.output)

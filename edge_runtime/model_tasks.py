@@ -30,6 +30,12 @@ _LEAST_EMBEDDING = 16
 _WAVE = 4000
 """Samples of a quarter of a second at 16 kHz."""
 
+_FEW = 64
+"""Fewer values are no photo: 8 x 8 pixels."""
+
+_CANDIDATES = 100
+"""The least number of boxes that a detector returns."""
+
 _LONG = 2.0
 """A one-channel input with one side this many times the other is a spectrogram rather than a grey photo."""
 
@@ -97,9 +103,17 @@ def _waveform(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
         return ""
     image = inputs[0]
     samples = image.shape[-1]
-    if samples is None or _SPOKEN.search(image.name) or (samples >= _WAVE and math.isqrt(samples) ** 2 != samples):
+    areas = [samples // channels for channels in (1, 3) if samples and samples % channels == 0]
+    photo = (samples or 0) >= _FEW and any(math.isqrt(area) ** 2 == area for area in areas)
+    if samples is None or _SPOKEN.search(image.name) or (samples >= _WAVE and not photo):
         count = "any number of" if samples is None else f"{samples:,}"
         return f"an audio model (input {_shape(image)} is {count} samples)"
+    return "" if photo else f"a model of tables (input {_shape(image)} is {samples:,} numbers)"
+
+
+def _recurrent(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
+    if len(inputs) > 1 and not any(len(item.shape) == 4 for item in inputs):
+        return f"a model of sound or other sequences (inputs {_shapes(inputs)})"
     return ""
 
 
@@ -112,29 +126,35 @@ def _spectrogram(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
     if _SPOKEN.search(image.name):
         return f"an audio model (input {text} is a spectrogram)"
     grey = len(image.shape) == 3 or 1 in image.shape[1:]
-    if not grey or len(sides) != 2 or 0 in sides or sides[0] == sides[1]:
+    if not grey or image.shape[0] not in (None, 1) or len(sides) != 2 or sides[0] == sides[1] or sides[1] < _SHORT:
         return ""
-    if sides[0] > _SHORT and sides[1] < _LONG * sides[0]:
+    if 0 in sides or (sides[0] > _SHORT and sides[1] < _LONG * sides[0]):
         return ""
     return f"an audio model (input {text} is a spectrogram; for grey photos of that shape, pass `colour='grey'`)"
 
 
-def _detector(_: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
+def _detector(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
     if len(outputs) > 1 and any(_BOXES.search(item.name) for item in outputs):
         return f"an object detector (outputs {_shapes(outputs)} are boxes and their classes)"
     if len(outputs) > 1 and all(len(item.shape) in (4, 5) for item in outputs):
         return f"a model of maps, as detectors and pose models are (outputs {_shapes(outputs)})"
-    found = [item for item in outputs if len(item.shape) == 3 and None not in item.shape[1:]]
-    for item in found:
-        small, large = sorted(length or 0 for length in item.shape[1:])
-        if item.shape[2] in _WIDTHS and math.isqrt(item.shape[1] or 0) ** 2 in (
-            item.shape[1],
-            (item.shape[1] or 1) - 1,
-        ):
-            return f"a feature extractor (output {_shape(item)} is {item.shape[1]} tokens of {item.shape[2]} values)"
-        if small >= 4 and large >= 100 and small != large:
+    for item in outputs:
+        if len(item.shape) != 3 or None in item.shape[1:]:
+            continue
+        first, second = (length or 0 for length in item.shape[1:])
+        if second in _WIDTHS and first > 1 and math.isqrt(first) ** 2 in (first, first - 1):
+            return f"a feature extractor (output {_shape(item)} is {first} tokens of {second} values)"
+        if (first >= _CANDIDATES and first > second >= 4) or (first >= 4 and second in _cells(inputs)):
+            small, large = sorted((first, second))
             return f"an object detector (output {_shape(item)} is {large:,} candidates of {small} values)"
     return ""
+
+
+def _cells(inputs: Sequence[TensorSpec]) -> list[int]:
+    """Returns how many cells YOLO's grids of strides 8, 16 and 32 have together, with one to three boxes in each."""
+    height, width = _sides(inputs[0]) if inputs else (0, 0)
+    cells = sum(-(-height // stride) * -(-width // stride) for stride in (8, 16, 32))
+    return [cells * boxes for boxes in (1, 2, 3) if cells]
 
 
 def _value_for_each_pixel(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
@@ -150,7 +170,7 @@ def _map(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
         return ""
     output = outputs[0]
     shape, text = output.shape, _shape(output)
-    if len(shape) == 3 and (shape[1] or 2) > 1 and (shape[2] or 2) > 1:
+    if len(shape) == 3 and shape[0] in (None, 1) and (shape[1] or 0) > 1 and (shape[2] or 0) > 1:
         return f"a model of sequences, as text recognition is (output {text})"
     if len(shape) != 4 or None in shape[1:] or output.outputs == max(length or 0 for length in shape[1:]):
         return ""
@@ -173,7 +193,7 @@ def _map_of_pixels(text: str, sides: tuple[int, int], size: tuple[int, int], cha
     return f"a segmentation model (output {text} is a map of {pixels})"
 
 
-OF_INPUTS: tuple[Rule, ...] = (_text, _waveform, _spectrogram)
+OF_INPUTS: tuple[Rule, ...] = (_text, _recurrent, _waveform, _spectrogram)
 """Rules that look at the inputs: each returns the task, "an audio model (…)", or nothing."""
 
 OF_OUTPUTS: tuple[Rule, ...] = (_value_for_each_pixel, _detector, _map)

@@ -34,6 +34,8 @@ TASKS = [
     (spec(15600), spec(1, 521), "an audio model .input 15600 is 15,600 samples."),
     (spec(1, 44032), spec(1, 4), "an audio model"),
     (spec(1, 16000), spec(1, 8), "an audio model .* 16,000 samples"),
+    (spec(N, 13), spec(N, 3), "a model of tables .input .x13 is 13 numbers."),
+    (spec(N, 49), spec(N, 3), "a model of tables"),
     (spec(N), spec(1, 521), "an audio model .* any number of samples"),
     (
         spec(1, 49, 10, 1),
@@ -67,6 +69,9 @@ TASKS = [
     (spec(1, 3, 640, 640), spec(1, 84, 8400), "an object detector .output 1x84x8400 is 8,400 candidates of 84 values."),
     (spec(1, 3, 640, 640), spec(1, 25200, 85), "an object detector .* 25,200 candidates of 85"),
     (spec(1, 3, 640, 640), spec(1, 300, 6), "an object detector .* 300 candidates of 6"),
+    (spec(1, 3, 320, 320), spec(1, 22, 2100), "an object detector .* 2,100 candidates of 22"),
+    (spec(1, 3, 100, 200), spec(1, 6, 444), "an object detector .* 444 candidates of 6"),  # 13*25 + 7*13 + 4*7
+    (spec(1, 3, 48, 320), spec(1, 40, 6625), "a model of sequences, as text recognition is"),
     (spec(1, 32, 100, 3), spec(1, 26, 37), "a model of sequences, as text recognition is"),
 ]
 
@@ -82,6 +87,11 @@ CLASSIFIERS = [
     (spec(1, 1, 28, 28), spec(1, 10)),
     (spec(N, 28, 28), spec(N, 10)),
     (spec(N, 784), spec(N, 10)),
+    (spec(N, 64), spec(N, 10)),
+    (spec(N, 3072), spec(N, 10)),
+    (spec(3, 4, 5), spec(3, 4, 5)),
+    (spec(N, 3, N, N), spec(N, 22, N)),
+    (spec(N, 3, N, N), spec(N, 1, N, N)),
     (spec(N, 16384), spec(N, 10)),
     (spec(1, 64, 48, 3), spec(1, 4)),
     (PHOTO, spec(1, 1)),
@@ -120,7 +130,7 @@ def test_a_grey_photo_is_square_or_less_than_twice_as_long_as_high(sides: tuple[
                 check_task(Path("m"), spec(*shape), SCORES)
 
 
-@pytest.mark.parametrize(("samples", "audio"), [(3999, False), (4000, True), (4096, False), (4097, True)])
+@pytest.mark.parametrize(("samples", "audio"), [(4000, True), (4096, False), (4097, True), (4107, False)])
 def test_a_waveform_is_long_and_no_square(samples: int, audio: bool) -> None:
     for shape in ((samples,), (N, samples)):
         if not audio:
@@ -146,6 +156,7 @@ DETECTIONS = [spec(1, 10, 4, name="TFLite_Detection_PostProcess"), spec(1, 10, n
             "a text model .* found 2",
         ),
         ([PHOTO, spec(1, 77, kind=np.int64)], [spec(1, 2)], "a text model"),
+        ([spec(N, N), spec(2, N, 128, name="state"), spec(kind=np.int64)], [SCORES], "a model of sound or other seq"),
         ([PHOTO, spec(1, 2)], [SCORES], "not an image classifier: expected one input, found 2"),
         ([PHOTO], [SCORES, SCORES], "not an image classifier: expected one output, found 2"),
         ([], [SCORES], "not an image classifier: expected one input, found 0: none"),

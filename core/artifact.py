@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tledge.core import atomic, sidecar_storage
-from tledge.core.errors import ArtifactError
+from tledge.core.errors import ArtifactError, SidecarMissingError
 from tledge.core.model_files import sha256_of_model, size_of_model, weight_files
 from tledge.core.records import Record
 from tledge.core.sidecar import Sidecar
@@ -100,7 +100,7 @@ def read_artifact(path: Path) -> Artifact:
     beside = path_beside(path)
     if inside is None:
         if not beside.exists():
-            raise ArtifactError(
+            raise SidecarMissingError(
                 f"'{path}' has no sidecar: the file is truncated, or 'tledge export' did not create it; copy or export"
                 " it again, or describe a model made elsewhere with 'tledge adopt'"
             )

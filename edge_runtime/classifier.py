@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import images
-from tledge.core.artifact import read_artifact
+from tledge.core.artifact import Artifact, read_artifact
 from tledge.core.cpu import CpuWarning, mismatch
-from tledge.core.errors import OptionError
+from tledge.core.errors import ArtifactError, OptionError, SidecarMissingError, TledgeError
 from tledge.core.images import Pixels
 from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.runtime import default_target, resolve
@@ -71,7 +71,7 @@ class Classifier:
     def __init__(
         self, artifact: str | Path, target: str | Target | None = None, *, batch: int = 1, warm_up: bool = True
     ) -> None:
-        self.artifact = read_artifact(Path(artifact))
+        self.artifact = _read(Path(artifact))
         self.sidecar = self.artifact.sidecar
         self.class_names, self.input_size = self.sidecar.class_names, self.sidecar.input_size
         if target is None:
@@ -162,6 +162,20 @@ class Classifier:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _read(path: Path) -> Artifact:
+    """Reads an artifact; the error for a file without a sidecar says why it cannot be adopted, if so."""
+    try:
+        return read_artifact(path)
+    except SidecarMissingError as error:
+        from tledge.edge_runtime.inspection import inspect
+
+        try:
+            inspect(path)
+        except TledgeError as cause:
+            raise ArtifactError(f"'{path}' has no sidecar and cannot be adopted: {cause}") from error
+        raise
 
 
 def ranked(logits: Logits, class_names: Sequence[str]) -> list[Prediction]:

@@ -150,11 +150,11 @@ def _detector(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> st
     return ""
 
 
-def _cells(inputs: Sequence[TensorSpec]) -> list[int]:
-    """Returns how many cells YOLO's grids of strides 8, 16 and 32 have together, with one to three boxes in each."""
+def _cells(inputs: Sequence[TensorSpec]) -> set[int]:
+    """Returns how many boxes a detector may have: grids of neighbouring strides, 4 to 64, one to three in each cell."""
     height, width = _sides(inputs[0]) if inputs else (0, 0)
-    cells = sum(-(-height // stride) * -(-width // stride) for stride in (8, 16, 32))
-    return [cells * boxes for boxes in (1, 2, 3) if cells]
+    grids = [-(-height // stride) * -(-width // stride) for stride in (4, 8, 16, 32, 64)]
+    return {sum(grids[a:b]) * boxes for a in range(5) for b in range(a + 1, 6) for boxes in (1, 2, 3)} - {0}
 
 
 def _value_for_each_pixel(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:

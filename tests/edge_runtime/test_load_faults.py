@@ -10,8 +10,9 @@ from crafted_tflite import FLOAT, OPERATORS, operator, tensor, write, write_cust
 from external_model import write_external
 from foreign_models import write_onnx
 
-from tledge.core.errors import ArtifactError
+from tledge.core.errors import ArtifactError, SidecarMissingError
 from tledge.edge_runtime.bare import BareModel
+from tledge.edge_runtime.classifier import Classifier
 from tledge.edge_runtime.load_faults import load_error
 
 pytestmark = pytest.mark.unit
@@ -132,3 +133,14 @@ def test_an_unknown_cause_is_the_librarys_message_in_full_and_no_guess(tmp_path:
     refused(
         model, r"Given shapes, \[1,4,4,3\] and \[1,4,4,2\], are not broadcastable.Node number 0 \(ADD\) failed to .*"
     )
+
+
+def test_a_file_without_a_sidecar_says_why_it_cannot_be_adopted(tmp_path: Path) -> None:
+    for model, cause in (
+        (write_custom(tmp_path / "m_edgetpu.tflite", "edgetpu-custom-op"), "LiteRT cannot load .*for the Edge TPU"),
+        (write_onnx(tmp_path / "two.onnx", inputs=2), "'.*' is not an image classifier: expected one input, found 2"),
+    ):
+        with pytest.raises(ArtifactError, match=f"^'{model}' has no sidecar and cannot be adopted: {cause}"):
+            Classifier(model)
+    with pytest.raises(SidecarMissingError, match="good.onnx' has no sidecar: .*, or describe a model made elsewhere"):
+        Classifier(write_onnx(tmp_path / "good.onnx"))

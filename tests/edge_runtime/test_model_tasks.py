@@ -70,6 +70,7 @@ TASKS = [
     (spec(1, 3, 640, 640), spec(1, 25200, 85), "an object detector .* 25,200 candidates of 85"),
     (spec(1, 3, 640, 640), spec(1, 300, 6), "an object detector .* 300 candidates of 6"),
     (spec(1, 3, 320, 320), spec(1, 22, 2100), "an object detector .* 2,100 candidates of 22"),
+    (spec(1, 3, 640, 640), spec(1, 84, 6400), "an object detector .* 6,400 candidates of 84"),
     (spec(1, 3, 100, 200), spec(1, 6, 444), "an object detector .* 444 candidates of 6"),  # 13*25 + 7*13 + 4*7
     (spec(1, 3, 48, 320), spec(1, 40, 6625), "a model of sequences, as text recognition is"),
     (spec(1, 32, 100, 3), spec(1, 26, 37), "a model of sequences, as text recognition is"),

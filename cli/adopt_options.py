@@ -12,7 +12,7 @@ GROUPS = ("Model", "Preprocessing", "Check", "Output")
 
 @dataclass(frozen=True, kw_only=True)
 class DescriptionOptions:
-    """What must be known of a model that was made elsewhere, as text; None for what the file says itself."""
+    """What must be known of a model that was made elsewhere, as text; None for what the file declares."""
 
     labels: str | None = option(
         None,

@@ -42,7 +42,7 @@ LEGENDS = {
     "parity_class": "same class, same bits: fraction of photos with the same result on this machine",
     "parity_difference": "diff.: largest difference between logits",
 }
-"""What the caption says of a column."""
+"""The caption's text for a column."""
 
 
 def bench_table(rows: Sequence[Row], width: int) -> Any:
@@ -155,7 +155,7 @@ def _metric_column(column: Column, rows: Sequence[Row]) -> TableColumn:
 
 
 def _cell(column: Column, row: Row, rows: Sequence[Row]) -> Any:
-    """Returns a number; the best of its column stands between asterisks, and in colour if the terminal has colours."""
+    """Returns a number; the best in its column is between asterisks, and coloured if the terminal has colours."""
     from rich.text import Text
 
     value = column.value(row)

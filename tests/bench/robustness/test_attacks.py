@@ -289,6 +289,33 @@ def test_rounded_logits_that_mask_gradients_are_flagged(network: Any, folder: Pa
     assert not float32.flags
 
 
+def test_a_softmax_that_hides_the_scores_is_flagged(network: Any, folder: Path, tmp_path: Path) -> None:
+    """The same network with saturated, rounded probabilities: hardly harder to fool, and flagged where Square fails."""
+    import keras
+
+    rounded = keras.Model(network.input, keras.ops.round(keras.ops.softmax(network.output * 10) * 256) / 256)
+    content = FORMATS.load("tflite").convert(rounded, RECIPES[0], None)
+    write_artifact(tmp_path / "rounded.tflite", content, replace(SIDECAR, recipe="float32"))
+    shutil.copy(folder / "float32.tflite", tmp_path)
+    options: Any = {"attack": ("square",), "eps": (32,), "attack_images": 20, "attack_queries": 100}
+    options |= {**QUICK, "targets": ["litert:cpu:1"]}
+    found = bench(
+        files=[tmp_path / "rounded.tflite", tmp_path / "float32.tflite"],
+        data=folder / "photos",
+        output=tmp_path / "out",
+        **options,
+    )
+    hidden, bare = (
+        rows(found, "robust_accuracy", name, attack="square")[0] for name in ("rounded.tflite", "float32.tflite")
+    )
+    assert {"gradient_masking", "flat_scores"} <= set(hidden.flags)
+    assert not bare.flags
+    assert hidden.value is not None
+    assert bare.value is not None
+    assert hidden.value <= bare.value + 0.1
+    assert "flat scores" in found.folder.html.read_text()
+
+
 def test_an_undefended_model_is_not_flagged(record: BenchRecord) -> None:
     assert RobustnessRecord.load(record.folder.robustness).flags == {}
     assert not any(item.flags for item in rows(record, "robust_accuracy"))

@@ -208,9 +208,7 @@ def _rounded(images: Pixels) -> Any:
 
 @pytest.mark.unit
 @pytest.mark.parametrize("probabilities", [_softmax, _rounded])
-def test_a_softmax_does_not_make_a_model_look_robust(
-    probabilities: Any, two_colours: tuple[Pixels, Goal]
-) -> None:
+def test_a_softmax_does_not_make_a_model_look_robust(probabilities: Any, two_colours: tuple[Pixels, Goal]) -> None:
     images, goal = two_colours
     finish = partial(np.log, dtype=np.float32)
     tiny = np.finfo(np.float32).tiny
@@ -219,9 +217,7 @@ def test_a_softmax_does_not_make_a_model_look_robust(
         bare = attack.run(_difference, images, goal, threat=threat)
         assert bare.robust_accuracy <= most
         assert not bare.ties.any()
-        found = attack.run(
-            lambda shown: finish(np.maximum(probabilities(shown), tiny)), images, goal, threat=threat
-        )
+        found = attack.run(lambda shown: finish(np.maximum(probabilities(shown), tiny)), images, goal, threat=threat)
         assert found.robust_accuracy <= bare.robust_accuracy
     assert goal.reached(probabilities(found.adversarial)).all()
 

@@ -10,6 +10,7 @@ from tledge.bench.results.photo_overlap import DROP, KEEP
 from tledge.core.options import ARGUMENTS, Choices, Limits, check_options, option
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS
+from tledge.edge_runtime.tensor import OPEN_LENGTH
 
 GROUPS = ("Models", "Measurement", "Corruptions", "Attacks", "Comparison", "Output")
 
@@ -114,6 +115,12 @@ class MeasurementOptions:
         "With `data`: drop or keep photos that a model was trained or validated on; copies are recognized too.",
         group="Models",
         allowed=Choices("choice", (DROP, KEEP)),
+    )
+    input_size: str | None = option(
+        None,
+        "With model files that have no sidecar: the input size, HEIGHTxWIDTH, where they leave it open.",
+        group="Models",
+        default_text=f"{OPEN_LENGTH}x{OPEN_LENGTH}",
     )
     targets: str | Sequence[str] = option(
         (),

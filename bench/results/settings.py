@@ -57,6 +57,7 @@ class BenchSettings(
         corruption_images: how many photos were corrupted by each corruption; 0 without any.
         overlap: of the classified photos with the training photos of the artifacts.
         doubts: sentences on models whose predictions look wrong, and what would mend them.
+        input_size: HEIGHTxWIDTH of the input of files that leave it open; empty for the default.
         on: the place where the artifacts ran; empty on the machine that wrote the results.
         attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
         attacks: the fields of the :class:`~tledge.bench.robustness.attack_plan.AttackPlan`; empty without attacks.
@@ -87,6 +88,7 @@ class BenchSettings(
     attacks: Mapping[str, Any] = field(default_factory=dict)
     attacked_with: str = ""
     on: str = ""
+    input_size: str = ""
 
     def save(self, path: Path) -> None:
         """Writes ``run.json`` into a folder of results."""

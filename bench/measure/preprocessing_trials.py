@@ -13,6 +13,7 @@ from tledge.bench.results.workload import Workload
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import TledgeError
 from tledge.core.image_batches import batches
+from tledge.core.number_text import listed
 from tledge.core.prediction_check import TRIAL_PHOTOS, Changes, Classes, describe_fault, find_remedy
 from tledge.core.preprocessing import Preprocessing
 from tledge.core.progress import Progress
@@ -33,13 +34,13 @@ _RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, ...], tuple[float,
 def explain_predictions(
     results: Mapping[Cell, CellResult], workload: Workload, *, here: bool, progress: Progress
 ) -> list[str]:
-    """Returns a sentence on each model whose predictions look wrong, with what would mend them.
+    """Returns a sentence on the models whose predictions look wrong, with what would mend them.
 
     Args:
         results: what was measured.
         here: the models run on this machine, so that other preprocessing of models made elsewhere can be tried.
     """
-    found = []
+    found: dict[str, list[str]] = {}
     labels = np.array(workload.labels, np.intp)
     for cell, result in {cell.model.name: (cell, result) for cell, result in results.items()}.values():
         if not len(labels) or len(result.logits) != len(labels):
@@ -61,8 +62,8 @@ def explain_predictions(
         if remedy is not None:
             parts.append(remedy.describe(workload.class_names, "--labels"))
             parts.append("'tledge adopt' describes the model again" if adopted else "export the model again")
-        found.append(f"{cell.model.name}: {'; '.join(filter(None, parts))}.")
-    return found
+        found.setdefault("; ".join(filter(None, parts)), []).append(cell.model.name)
+    return [f"{listed(names, 4)}: {text}." for text, names in found.items()]
 
 
 def _try_all(cell: Cell, workload: Workload, chosen: tuple[int, ...], progress: Progress) -> dict[Changes, Classes]:

@@ -1,6 +1,7 @@
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ from PIL import Image
 from support import blobs, write_stripes
 
 from tledge.core.errors import DataError
+from tledge.core.images import decode
+from tledge.core.perceptual_hash import thumbnail
 from tledge.core.progress import Progress
-from tledge.core.splits import Sample
-from tledge.train.data.dataset import Dataset, read_dataset
+from tledge.core.splits import Sample, Splits
+from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.digits import write_digits
 from tledge.train.data.split_draw import draw_splits
 
@@ -288,3 +291,26 @@ def test_copies_of_a_blank_photo_stay_together(tmp_path: Path) -> None:
         splits = draw_splits(dataset, seed).splits
         sides = {split for split in ("train", "validation", "test") for s in splits.samples(split) if "copy" in s.path}
         assert len(sides) == 1
+
+
+@pytest.mark.unit
+def test_fingerprints_are_of_the_training_and_validation_photos(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(10):
+            pixels = np.random.default_rng(100 * number + index).integers(0, 256, (9, 9, 3), np.uint8)
+            Image.fromarray(pixels).resize((64, 64)).save(tmp_path / "photos" / name / f"{index}.png")
+    dataset = read_dataset(tmp_path / "photos", Progress())
+    splits = draw_splits(dataset, seed=0).splits
+    assert splits.seen_photos is None
+    splits = replace(splits, seen_photos=remember_training(dataset, splits))
+    splits.save(tmp_path / "splits.json")
+    seen = Splits.load(tmp_path / "splits.json").seen_photos
+    assert seen == splits.seen_photos
+    assert seen is not None
+    assert (seen.photos, seen.appearance) == (len(splits.train) + len(splits.validation), True)
+    for split, expected in (("train", True), ("validation", True), ("test", False)):
+        for sample in splits.samples(split):
+            small = thumbnail(decode(splits.root / sample.path))[np.newaxis]
+            assert seen.recognize([sample.sha256]).tolist() == [False], "its appearance is stored, not its file"
+            assert seen.recognize([sample.sha256], small).tolist() == [expected]

@@ -42,15 +42,19 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_model(path: Path, *, order: str = "bgr", scale: float = 255) -> Path:
-    """Writes a classifier by the brightest channel, for pixel values up to ``scale``; a tenth output says no class."""
+    """Writes a classifier by the brightest channel, for pixel values up to ``scale``.
+
+    Of other ranges, the first output is the largest for all photos.
+    """
     image = keras.Input((16, 16, 3))
     dense = keras.layers.Dense(3)
     model = keras.Model(image, dense(keras.layers.GlobalAveragePooling2D()(image)))
     kernel = np.zeros((3, 3))
     for output, channel in enumerate(order):
         kernel["rgb".index(channel), output] = 100 / scale
-    kernel[:, 0] += 200 / scale
-    dense.set_weights([kernel, np.array([-200 * 1.72, 0, 0])])
+    brightness = 200 if scale == 1 else -200  # so that values that are too large, or too small, decide
+    kernel[:, 0] += brightness / scale
+    dense.set_weights([kernel, np.array([-brightness * 1.706, 0, 0])])
     model.save(path)
     return path
 
@@ -84,7 +88,7 @@ def test_classes_in_another_order_are_found_and_can_be_given(tmp_path: Path, pho
 def test_another_input_range_is_suggested(tmp_path: Path, photos: Path, scale: float, given: str, right: str) -> None:
     path = write_model(tmp_path / "m.keras", scale=scale)
     manifest, (warning,) = imported(path, photos, tmp_path / "runs", input_range=given)
-    assert f"with `input_range='{right}'`, top-1 would be 1.000 instead of 0.333" in warning
+    assert f"with `input_range='{right}'`, top-1 would be 1.000 instead of 0.33" in warning
     assert manifest.metrics["test_top1"] < 0.5, "a suggestion is not applied"
     assert imported(path, photos, tmp_path / "runs", input_range=right)[1] == []
 

@@ -72,7 +72,7 @@ CONTENTS = [
 ]
 
 
-@pytest.mark.parametrize(("content", "kind"), CONTENTS)
+@pytest.mark.parametrize(("content", "kind"), CONTENTS, ids=range(len(CONTENTS)))
 @pytest.mark.parametrize("suffix", ["tflite", "onnx"])
 def test_what_is_no_model_is_named(tmp_path: Path, content: bytes, kind: str, suffix: str) -> None:
     path = tmp_path / f"model.{suffix}"

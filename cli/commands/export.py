@@ -17,7 +17,7 @@ from tledge.train.import_options import GROUP, ImportOptions
 if TYPE_CHECKING:
     from tledge.export import ExportRecord
 
-IMPORT_ONLY = ("data", "input_range", "resize", "trust_model")
+IMPORT_ONLY = ("data", "input_range", "colour", "resize", "trust_model")
 
 
 @build_command("export", ExportOptions, ImportOptions, groups=(*GROUPS[:-1], GROUP, GROUPS[-1]))

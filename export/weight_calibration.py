@@ -19,8 +19,8 @@ from tledge.core.images import Pixels
 from tledge.export.equalization import equalize
 from tledge.export.float_head import float_head
 from tledge.export.folded_norms import add_to_outputs, fold_batch_norms, norms_by_producer
-from tledge.export.model_copy import copy_model
 from tledge.export.gptq import Floats, damped, round_weights
+from tledge.export.model_copy import copy_model
 
 LARGEST_FAN_IN = 1152
 """Layers with more inputs per output are rounded to the nearest: their errors average out, and inverting their

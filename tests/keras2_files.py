@@ -23,7 +23,7 @@ def write_keras2(folder: Path, *names: str) -> list[Path]:
 
 
 def _functional(middle: Callable[[Any, Any], Any], end: str | None = "softmax", channels: int = 3) -> Any:
-    """A classifier of ``middle``, a function of tf_keras and the image, with statistics that are not those of a start."""
+    """A classifier of ``middle``, a function of tf_keras and the image."""
     import tf_keras
 
     layers = tf_keras.layers
@@ -62,14 +62,18 @@ def _teachable_machine() -> Any:
     x = layers.ReLU(6.0)(layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)))
     inner = tf_keras.Model(image, layers.Conv2D(8, 1)(x))
     features = tf_keras.Sequential([inner, layers.GlobalAveragePooling2D()])
-    head = tf_keras.Sequential([layers.Dense(10, activation="relu", input_shape=(8,)), layers.Dense(CLASSES, "softmax")])
+    head = tf_keras.Sequential(
+        [layers.Dense(10, activation="relu", input_shape=(8,)), layers.Dense(CLASSES, "softmax")]
+    )
     return tf_keras.Sequential([features, head])
 
 
 def _activations(keras: Any, x: Any) -> Any:
     layers = keras.layers
     x = layers.Rescaling(1 / 64, -2.0)(x)
-    found = [layers.Conv2D(2, 1, activation=name)(x) for name in ("swish", "hard_sigmoid", "gelu", "elu", "tanh", "mish")]
+    found = [
+        layers.Conv2D(2, 1, activation=name)(x) for name in ("swish", "hard_sigmoid", "gelu", "elu", "tanh", "mish")
+    ]
     found += [layers.LeakyReLU(alpha=0.2)(x), layers.ThresholdedReLU(0.5)(x), layers.PReLU(shared_axes=[1, 2])(x)]
     found += [layers.Activation("hard_sigmoid")(x), layers.Activation(keras.activations.softplus)(x)]
     found += [layers.LayerNormalization()(x), layers.UnitNormalization()(x)]
@@ -179,7 +183,9 @@ def _application(name: str) -> Any:
     import tf_keras
 
     size = {"NASNetMobile": 32, "Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}.get(name, SIZE)
-    options: dict[str, Any] = {"alpha": 0.25} if name == "MobileNet" else {"alpha": 0.35} if name == "MobileNetV2" else {}
+    options: dict[str, Any] = (
+        {"alpha": 0.25} if name == "MobileNet" else {"alpha": 0.35} if name == "MobileNetV2" else {}
+    )
     return getattr(tf_keras.applications, name)(
         weights=None, input_shape=(size, size, 3), classes=CLASSES, classifier_activation="softmax", **options
     )

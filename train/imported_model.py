@@ -91,7 +91,9 @@ def _import(
     model = imported.model
     if imported.keras2_difference is not None:
         config = {**config, "keras2_difference": imported.keras2_difference}
-        progress.note("Converted", f"from Keras 2; the outputs differ by {imported.keras2_difference:.1g} of the largest")
+        progress.note(
+            "Converted", f"from Keras 2; the outputs differ by {imported.keras2_difference:.1g} of the largest"
+        )
     height, width = (int(length) for length in model.input_shape[1:3])
     rule: ResizeRule = {"size": (height, width), "resize": config["resize"]}
     progress.note("Model", f"{path.name} · {model.count_params() / 1e6:.1f} M parameters · {width} x {height} px")

@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import activations, layers, ops
 
@@ -40,6 +39,21 @@ def _with_axes(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, axis=None, keepdims=False: function(x, axis=axis, keepdims=keepdims)
 
 
+def _of_pair(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(x: Any, y: Any) -> Any:
+        return function(*(np.asarray(value, np.float32) if isinstance(value, list) else value for value in (x, y)))
+
+    return call
+
+
+def _clipped(x: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
+    return ops.clip(x, clip_value_min, clip_value_max)
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
 def _squeezed(x: Any, axis: Any = None) -> Any:
     return ops.squeeze(x, axis=tuple(axis) if isinstance(axis, list) else axis)
 
@@ -55,17 +69,17 @@ def _resized(images: Any, size: Any, method: str = "bilinear", antialias: bool =
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{f"math.{name}": function for name, function in _SINGLE.items()},
-    **{f"math.{name}": (lambda x, y, function=function: function(x, y)) for name, function in _PAIRS.items()},
+    **{f"math.{name}": _of_pair(function) for name, function in _PAIRS.items()},
     **{f"math.{name}": _with_axes(function) for name, function in _AXES.items()},
     **{f"nn.{name}": function for name, function in _ACTIVATIONS.items()},
     "math.sigmoid": ops.sigmoid,
     "math.softplus": ops.softplus,
     "math.l2_normalize": lambda x, axis=-1, epsilon=1e-12: ops.normalize(x, axis=axis, order=2, epsilon=epsilon**0.5),
-    "__operators__.add": lambda x, y: ops.add(x, y),
+    "__operators__.add": _of_pair(ops.add),
     "__operators__.getitem": lambda tensor, slice_spec: tensor[
         tuple(slice_spec) if isinstance(slice_spec, list) else slice_spec
     ],
-    "nn.bias_add": lambda value, bias, data_format="NHWC": ops.add(value, bias),
+    "nn.bias_add": lambda value, bias, data_format="NHWC": _of_pair(ops.add)(value, bias),
     "nn.gelu": lambda features, approximate=False: activations.gelu(features, approximate=approximate),
     "nn.leaky_relu": lambda features, alpha=0.2: activations.leaky_relu(features, negative_slope=alpha),
     "nn.softmax": lambda logits, axis=-1: ops.softmax(logits, axis=-1 if axis is None else axis),
@@ -73,26 +87,26 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "compat.v1.pad": lambda tensor, paddings, mode="CONSTANT", constant_values=0: ops.pad(
         tensor, paddings, mode.lower(), **({"constant_values": constant_values} if mode == "CONSTANT" else {})
     ),
-    "compat.v1.squeeze": lambda input, axis=None: _squeezed(input, axis),
+    "compat.v1.squeeze": _squeezed,
     "compat.v1.transpose": lambda a, perm=None, conjugate=False: ops.transpose(a, perm),
     "cast": lambda x, dtype: ops.cast(x, "float32" if "float" in dtype else dtype),
-    "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(t, clip_value_min, clip_value_max),
+    "clip_by_value": _clipped,
     "concat": lambda values, axis: ops.concatenate(values, axis=axis),
-    "expand_dims": lambda input, axis: ops.expand_dims(input, axis),
-    "identity": lambda input: input,
+    "expand_dims": ops.expand_dims,
+    "identity": _same,
     "image.resize": _resized,
     "image.rgb_to_grayscale": lambda images: ops.sum(ops.multiply(images, _LUMINANCE), axis=-1, keepdims=True),
     "reshape": lambda tensor, shape: ops.reshape(tensor, tuple(shape)),
     "reverse": lambda tensor, axis: ops.flip(tensor, axis=axis),
     "split": _split,
     "stack": lambda values, axis=0: ops.stack(values, axis=axis),
-    "stop_gradient": lambda input: input,
+    "stop_gradient": _same,
     "unstack": lambda value, num=None, axis=0: ops.unstack(value, num=num, axis=axis),
 }
 """By TensorFlow's names, with TensorFlow's parameters; those of ``keras_file_check.TENSORFLOW_FUNCTIONS``."""
 
 
-def make_layer(call: Mapping[str, Any], weights: Sequence[Any]) -> Callable[..., Any]:
+def make_layer(call: Mapping[str, Any], weights: Sequence[Any]) -> Any:
     """Returns a layer of Keras 2 as a Keras 3 layer, or as a function of symbolic tensors.
 
     Args:

@@ -1,4 +1,4 @@
-"""The child process of :mod:`keras2_conversion`: reads a Keras 2 file with tf_keras and returns its graph as plain data.
+"""The child process of :mod:`keras2_conversion`: reads a Keras 2 file with tf_keras, as plain data.
 
 The graph is flat: models inside the model are taken apart, and layers that do nothing in inference are left out. A
 value in the arguments of a call is JSON; what JSON lacks is an object with one key: ``tensor`` (the number of an
@@ -122,7 +122,9 @@ class _Reader:
     def _name(self, name: str) -> str:
         """Returns a name that no other call has: models inside the model may have layers of the same name."""
         plain = name.replace("/", "_")
-        unique = next(name for index in range(10**6) if (name := f"{plain}_{index}" if index else plain) not in self._names)
+        unique = next(
+            name for index in range(10**6) if (name := f"{plain}_{index}" if index else plain) not in self._names
+        )
         self._names.add(unique)
         return unique
 

@@ -14,7 +14,7 @@ import numpy as np
 from tledge.core.errors import ModelError, OptionError, UnknownNameError, first_line
 from tledge.core.preprocessing import COLOURS
 from tledge.core.progress import Progress
-from tledge.train.keras2_conversion import LARGEST_DIFFERENCE, convert_keras2, relative_difference
+from tledge.train.keras2_conversion import LARGEST_DIFFERENCE, convert_keras2, infer, relative_difference
 from tledge.train.keras_config import float32_file
 from tledge.train.keras_file_check import check_keras_file
 from tledge.train.pixel_arithmetic import fold_pixel_arithmetic
@@ -91,8 +91,8 @@ def read_keras_file(
         raise ModelError(f"'{path}' cannot be converted to one flat graph: {first_line(error)}") from error
     model.jit_compile = False
     pixels = np.random.default_rng(1).integers(0, 256, (IMAGES, *size, 3)).astype(np.float32)
-    given = keras.Model(image, value)  # what the file's model takes of these pixels
-    _check_same(path, model.predict_on_batch(pixels), loaded.predict_on_batch(given.predict_on_batch(pixels)), end)
+    given = infer(keras.Model(image, value), pixels)  # what the file's model takes of these pixels
+    _check_same(path, infer(model, pixels), infer(loaded, given), end)
     return ImportedModel(model, difference)
 
 
@@ -146,7 +146,7 @@ def _to_input(image: Any, model: Any, colour: str) -> Any:
 
 
 def _check_same(path: Path, logits: Any, expected: Any, end: str) -> None:
-    """Raises ModelError unless logits give the outputs of a file's model, which end in a softmax or a sigmoid or not."""
+    """Raises ModelError unless logits give the outputs of a file's model, whose activation at the end is ``end``."""
     found = logits
     if expected.shape[1] == 1:
         found = logits[:, 1:]
@@ -155,11 +155,11 @@ def _check_same(path: Path, logits: Any, expected: Any, end: str) -> None:
         found = powers / powers.sum(axis=1, keepdims=True)
     elif end == "sigmoid":
         found = 1 / (1 + np.exp(-found))
-    difference = relative_difference(found, expected) / max(1.0, float(np.abs(logits).max()))  # rounding grows alike
+    # The rounding of the logits grows with them.
+    difference = relative_difference(found, expected) / max(1.0, float(np.abs(logits).max()))
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(
-            f"'{path}' cannot be converted: its outputs would differ by {difference:.2g} (limit"
-            f" {LARGEST_DIFFERENCE:g})"
+            f"'{path}' cannot be converted: its outputs would differ by {difference:.2g} (limit {LARGEST_DIFFERENCE:g})"
         )
 
 

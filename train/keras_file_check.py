@@ -118,7 +118,15 @@ def _called_function(part: dict[str, Any]) -> str:
 _OWN = ("keras", "tf_keras", "tensorflow", "numpy", "h5py")
 """Packages that are always there, so that a file can name any of their functions."""
 
-_DANGEROUS_FUNCTIONS = ("io.", "raw_ops.", "py_function", "numpy_function", "load_", "saved_model.", "compat.v1.py_func")
+_DANGEROUS_FUNCTIONS = (
+    "io.",
+    "raw_ops.",
+    "py_function",
+    "numpy_function",
+    "load_",
+    "saved_model.",
+    "compat.v1.py_func",
+)
 
 
 def _describe(part: dict[str, Any]) -> Any:

@@ -67,7 +67,7 @@ def _last_pixels(model: Any) -> tuple[Any, tuple[Any, Any, Floats]] | None:
         return None
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, *size, 3)).astype(np.float32)
     values = keras.Model(model.input, candidates)(pixels, training=False)
-    for tensor, value in reversed(list(zip(candidates, values, strict=True))):
+    for tensor, value in reversed(list(zip(candidates, keras.tree.flatten(values), strict=True))):
         fitted = _fit(pixels, keras.ops.convert_to_numpy(value))
         split = _split(*fitted) if fitted else None
         if split and tensor is candidates[0] and isinstance(nodes[0].operation, keras.layers.Rescaling):

@@ -21,6 +21,8 @@ SAFE_CLASSES = (
     *(("keras", name) for name in ("DTypePolicy", "Functional", "Sequential")),
     *(("keras.engine.functional", "Functional"), ("keras.engine.sequential", "Sequential")),
     *(("keras.mixed_precision", "Policy"), ("builtins", "slice")),
+    *(("keras.applications.convnext", name) for name in ("LayerScale", "StochasticDepth")),
+    ("keras.applications.inception_resnet_v2", "CustomScaleLayer"),
 )
 """Other safe classes, by their modules without ``src``; tf_keras counts as Keras."""
 
@@ -61,18 +63,19 @@ def check_config(path: Path, config: Any) -> None:
             optimizer) is not loaded, and therefore not checked.
     """
     for part in _serialized_objects({key: value for key, value in config.items() if key != "compile_config"}):
-        if _is_foreign(part):
+        if _is_safe(part):
+            _check_supported(path, part)
+        elif _is_foreign(part):
             raise ModelError(
                 f"'{path}' contains {_describe(part)!r}, which is not part of Keras and whose code is not in the file:"
                 " the file was not loaded. Replace it with Keras' own layers or, if this Python can import it and you"
                 " trust it, pass `trust_model=True`"
             )
-        if not _is_safe(part):
+        else:
             raise ModelError(
                 f"'{path}' contains {_describe(part)!r}, which can execute arbitrary code: the file was not loaded."
                 " Replace it with Keras' own layers or, if you trust the file's source, pass `trust_model=True`"
             )
-        _check_supported(path, part)
 
 
 def _is_foreign(part: dict[str, Any]) -> bool:
@@ -89,13 +92,12 @@ def _is_safe(part: dict[str, Any]) -> bool:
     name, module = str(part["class_name"]), part.get("module")
     if not name.isidentifier() or name in (*EXECUTES_CODE, *READS_FILES, "function"):
         return False
-    if module is None:  # older files name no modules
-        return not _called_function(part).startswith(_DANGEROUS_FUNCTIONS)
     parts = [part for part in str(module).replace("tf_keras", "keras", 1).split(".") if part != "src"]
     if (".".join(parts), name) in SAFE_CLASSES and module != "keras.src":
         return True
-    safe = parts[0] == "keras" and len(parts) > 1 and parts[1] in SAFE_MODULES
-    return safe and not _called_function(part).startswith(_DANGEROUS_FUNCTIONS)
+    if ">" in _registered_name(part) or _called_function(part).startswith(_DANGEROUS_FUNCTIONS):
+        return False
+    return module is None or (parts[0] == "keras" and len(parts) > 1 and parts[1] in SAFE_MODULES)
 
 
 def _check_supported(path: Path, part: dict[str, Any]) -> None:

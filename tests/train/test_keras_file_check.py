@@ -139,6 +139,9 @@ def test_the_lists_of_classes_and_modules() -> None:
         ("keras.engine.functional", "Functional"),
         ("keras.engine.sequential", "Sequential"),
         ("keras.mixed_precision", "Policy"),
+        ("keras.applications.convnext", "LayerScale"),
+        ("keras.applications.convnext", "StochasticDepth"),
+        ("keras.applications.inception_resnet_v2", "CustomScaleLayer"),
     }
     assert set(UNSUPPORTED) == {"ClassMethod", "InstanceMethod", "InstanceProperty", "TensorFlowOpLayer"}
     for name in (*EXECUTES_CODE, *READS_FILES):

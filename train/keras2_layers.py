@@ -50,6 +50,18 @@ def _clipped(x: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
     return ops.clip(x, clip_value_min, clip_value_max)
 
 
+def _sliced(tensor: Any, slice_spec: Any) -> Any:
+    parts = slice_spec if isinstance(slice_spec, list | tuple) else [slice_spec]
+    return tensor[tuple(_slice(part) for part in parts)]
+
+
+def _slice(part: Any) -> Any:
+    """Returns a part of an index, which a file holds as a dictionary."""
+    if not isinstance(part, Mapping):
+        return part
+    return slice(part["start"], part["stop"], part["step"]) if "start" in part else Ellipsis
+
+
 def _same(x: Any) -> Any:
     return x
 
@@ -76,9 +88,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "math.softplus": ops.softplus,
     "math.l2_normalize": lambda x, axis=-1, epsilon=1e-12: ops.normalize(x, axis=axis, order=2, epsilon=epsilon**0.5),
     "__operators__.add": _of_pair(ops.add),
-    "__operators__.getitem": lambda tensor, slice_spec: tensor[
-        tuple(slice_spec) if isinstance(slice_spec, list) else slice_spec
-    ],
+    "__operators__.getitem": _sliced,
     "nn.bias_add": lambda value, bias, data_format="NHWC": _of_pair(ops.add)(value, bias),
     "nn.gelu": lambda features, approximate=False: activations.gelu(features, approximate=approximate),
     "nn.leaky_relu": lambda features, alpha=0.2: activations.leaky_relu(features, negative_slope=alpha),

@@ -11,6 +11,7 @@ from support import lazy_module, random_images, write_stripes
 from tledge.core.errors import MissingExtraError, ModelError
 from tledge.core.run_directory import RunDirectory
 from tledge.train import import_model
+from tledge.train.keras_file_check import TENSORFLOW_FUNCTIONS
 
 pytest.importorskip("tf_keras")
 keras = lazy_module("keras")
@@ -83,6 +84,13 @@ def test_what_is_unknown_is_named_and_not_called_an_attack(files: dict[str, Path
         with pytest.raises(ModelError, match=what) as error:
             read(files[name])
         assert "execute" not in str(error.value)
+
+
+def test_what_tensorflow_functions_are_called_is_converted() -> None:
+    from tledge.train.keras2_layers import FUNCTIONS
+
+    assert set(FUNCTIONS) == set(TENSORFLOW_FUNCTIONS)
+    assert not {name for name in FUNCTIONS if name.startswith(("io.", "raw_ops.", "py_function", "numpy_function"))}
 
 
 def test_the_extra_that_is_missing_is_named(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,13 +119,6 @@ def test_an_unsupported_call_of_tensorflow_is_not_called_an_attack(part: dict[st
     assert "execute" not in str(error.value)
 
 
-def test_what_tensorflow_functions_are_called_is_converted() -> None:
-    from tledge.train.keras2_layers import FUNCTIONS
-
-    assert set(FUNCTIONS) == set(TENSORFLOW_FUNCTIONS)
-    assert not {name for name in FUNCTIONS if name.startswith(("io.", "raw_ops.", "py_function", "numpy_function"))}
-
-
 def test_the_lists_of_classes_and_modules() -> None:
     """A change of these lists is a decision about safety."""
     assert set(EXECUTES_CODE) == {"Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "__lambda__"}

@@ -55,27 +55,36 @@ def convert_keras2(
         ModelError: tf_keras cannot load the file, a layer has no counterpart in Keras 3, or the outputs differ.
     """
     require("tensorflow", "tf_keras", extra="export", purpose="reading a Keras 2 file")
-    with tempfile.TemporaryDirectory(prefix="tledge-keras2-") as folder:
-        found = run_worker(
-            python_module("tledge.train.keras2_worker"),
-            {"path": str(path.resolve()), "folder": folder, "low": low, "high": high, "trust": trust},
-            name=f"reading '{path.name}' with tf_keras",
-            error=ModelError,
-            progress=progress,
-            environment={**quiet_environment(), "TF_USE_LEGACY_KERAS": "1", "CUDA_VISIBLE_DEVICES": "-1"},
-        )
-        with np.load(Path(folder) / ARRAYS, allow_pickle=False) as arrays:
-            values = dict(arrays)
-    model = _build(found, values)
+    request = {"path": str(path.resolve()), "low": low, "high": high, "trust": trust}
+    try:
+        found, values = _read(request, name=f"reading '{path.name}' with tf_keras", progress=progress)
+        model = _build(found, values)
+    except ModelError as error:
+        raise ModelError(f"'{path.name}' is a Keras 2 file that cannot be converted: {error}") from error
     if "inputs" not in values:
         return ConvertedModel(model, 0.0)  # of variable size, which no importer takes
     difference = relative_difference(infer(model, values["inputs"]), values["outputs"])
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(
-            f"'{path}' cannot be converted from Keras 2: its outputs differ by {difference:.2g} of the largest (limit"
-            f" {LARGEST_DIFFERENCE:g})"
+            f"'{path.name}' is a Keras 2 file that cannot be converted: the outputs would differ by {difference:.2g}"
+            f" (limit {LARGEST_DIFFERENCE:g})"
         )
     return ConvertedModel(model, difference)
+
+
+def _read(request: dict[str, Any], *, name: str, progress: Progress | None) -> tuple[Any, dict[str, Any]]:
+    """Returns the graph and the arrays that the child process reads."""
+    with tempfile.TemporaryDirectory(prefix="tledge-keras2-") as folder:
+        found = run_worker(
+            python_module("tledge.train.keras2_worker"),
+            {**request, "folder": folder},
+            name=name,
+            error=ModelError,
+            progress=progress,
+            environment={**quiet_environment(), "TF_USE_LEGACY_KERAS": "1", "CUDA_VISIBLE_DEVICES": "-1"},
+        )
+        with np.load(Path(folder) / ARRAYS, allow_pickle=False) as arrays:
+            return found, dict(arrays)
 
 
 def infer(model: Any, inputs: Any) -> Any:

@@ -84,7 +84,7 @@ def run(content: bytes) -> Any:
     interpreter.allocate_tensors()
     interpreter.set_tensor(image, PIXELS)
     interpreter.invoke()
-    return interpreter.get_tensor(logits)
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
 def _centred(logits: Any) -> Any:

@@ -51,7 +51,7 @@ def adapted(x: Any) -> Any:
         (lambda x: x / 127.5 - 1.0, 1 / 127.5, -1.0),
         (lambda x: keras.layers.Rescaling(2.0)(keras.layers.Rescaling(1 / 255, -0.5)(x)), 2 / 255, -1.0),
         (lambda x: keras.ops.clip(x, 0, 255) / 255, 1 / 255, 0.0),
-        (lambda x: x * [1.0, 2.0, 4.0] - 3.0, [1, 2, 4], [-3, -3, -3]),
+        (lambda x: x * np.array([1.0, 2.0, 4.0], np.float32) - 3.0, [1, 2, 4], [-3, -3, -3]),
         (
             lambda x: keras.layers.Normalization(mean=[1, 2, 3], variance=[4, 16, 64])(x * 1.0),
             [0.5, 0.25, 0.125],

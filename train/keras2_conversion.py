@@ -117,9 +117,34 @@ def _build(found: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
         layers[number] = layer
         for index, tensor in enumerate(outputs):
             tensors[call["output"] + index] = tensor
+    name_uniquely(tensors[found["output"]])
     model = keras.Model(image, tensors[found["output"]])
     model.jit_compile = False
     return model
+
+
+def name_uniquely(output: Any) -> None:
+    """Renames layers and operations that lead to a symbolic tensor and share a name, which Keras does not allow.
+
+    Keras names operations by itself ("multiply"), as a layer of the file may be named; models inside a model may have
+    layers of the same name.
+    """
+    operations: dict[int, Any] = {}
+    waiting, seen = [output], set()
+    while waiting:
+        history = waiting.pop()._keras_history
+        node = history.operation._inbound_nodes[history.node_index]
+        if id(node) not in seen:
+            seen.add(id(node))
+            operations[id(history.operation)] = history.operation
+            waiting += node.input_tensors
+    names: set[str] = set()
+    for operation in sorted(operations.values(), key=lambda found: not isinstance(found, keras.layers.Layer)):
+        name = operation.name
+        operation.name = next(
+            new for count in range(10**6) if (new := f"{name}_{count}" if count else name) not in names
+        )
+        names.add(operation.name)
 
 
 def _call(layer: Any, call: Mapping[str, Any], tensors: Mapping[int, Any]) -> Sequence[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from tledge.core.errors import ModelError, OptionError, UnknownNameError, first_line
 from tledge.core.preprocessing import COLOURS
 from tledge.core.progress import Progress
-from tledge.train.keras2_conversion import LARGEST_DIFFERENCE, convert_keras2, infer, relative_difference
+from tledge.train.keras2_conversion import LARGEST_DIFFERENCE, convert_keras2, infer, name_uniquely, relative_difference
 from tledge.train.keras_config import float32_file
 from tledge.train.keras_file_check import check_keras_file
 from tledge.train.pixel_arithmetic import fold_pixel_arithmetic
@@ -86,7 +86,9 @@ def read_keras_file(
         if input_range != "0..255":
             value = keras.layers.Rescaling(scale, offset, name="to_input_range")(value)
         features, head, end = _split_head(path, loaded, value=value)
-        model = fold_pixel_arithmetic(keras.Model(image, _logits(path, features, head=head, end=end, classes=classes)))
+        logits = _logits(path, features, head=head, end=end, classes=classes)
+        name_uniquely(logits)
+        model = fold_pixel_arithmetic(keras.Model(image, logits))
     except ValueError as error:
         raise ModelError(f"'{path}' cannot be converted to one flat graph: {first_line(error)}") from error
     model.jit_compile = False

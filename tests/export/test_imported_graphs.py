@@ -77,9 +77,7 @@ def run(content: bytes) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=content)
-    image, logits = (
-        details()[0]["index"] for details in (interpreter.get_input_details, interpreter.get_output_details)
-    )
+    image = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(image, PIXELS.shape)
     interpreter.allocate_tensors()
     interpreter.set_tensor(image, PIXELS)

@@ -236,6 +236,21 @@ def test_grey_inputs_of_any_shape_take_photos_as_pillow_greys_them(
             answers(tmp_path / "m.keras", 3)
 
 
+def test_layers_of_one_name_in_several_models_are_told_apart(tmp_path: Path) -> None:
+    image = keras.Input((24, 24, 3))
+    parts = [keras.Sequential([keras.Input((24, 24, 3)), keras.layers.Conv2D(3, 3, name="same")]) for _ in range(2)]
+    sums = keras.layers.Multiply(name="multiply")([keras.ops.multiply(part(image / 255), 0.5) for part in parts])
+    keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(sums))).save(tmp_path / "m.keras")
+    from tledge.train.keras_file import read_keras_file
+
+    model = read_keras_file(tmp_path / "m.keras", 3).model
+    expected = model.predict_on_batch(IMAGES.astype(np.float32))
+    model.save(tmp_path / "again.keras")
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "again.keras").predict_on_batch(IMAGES.astype(np.float32)), expected
+    )
+
+
 def test_a_model_of_bgr_takes_rgb(tmp_path: Path) -> None:
     path = save(tmp_path / "m.keras", keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(3))
     expected = keras.saving.load_model(path, compile=False).predict(IMAGES[..., ::-1].astype(np.float32), verbose=0)

@@ -239,7 +239,7 @@ def test_grey_inputs_of_any_shape_take_photos_as_pillow_greys_them(
 def test_layers_of_one_name_in_several_models_are_told_apart(tmp_path: Path) -> None:
     image = keras.Input((24, 24, 3))
     parts = [keras.Sequential([keras.Input((24, 24, 3)), keras.layers.Conv2D(3, 3, name="same")]) for _ in range(2)]
-    sums = keras.layers.Multiply(name="multiply")([keras.ops.multiply(part(image / 255), 0.5) for part in parts])
+    sums = keras.layers.Multiply(name="product")([keras.ops.multiply(part(image / 255), 0.5) for part in parts])
     keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(sums))).save(tmp_path / "m.keras")
     from tledge.train.keras_file import read_keras_file
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @takes(ImportOptions)
 def import_model(options: ImportOptions) -> RunManifest:
-    """Makes a run directory of a Keras file and photos, as ``train`` makes one of photos alone.
+    """Creates a run directory from a Keras file and photos, as ``train`` does from photos alone.
 
     The photos' splits are drawn here, unless ``data`` has ``train/``, ``val/`` and ``test/`` folders. If the model was
     trained on photos of the test split, its accuracy is overestimated.
@@ -103,7 +103,7 @@ def _import(
         progress.warn(
             f"the model classifies {found['test'].top1:.3f} of the test photos correctly, which is not significantly"
             " better than guessing; if it expects pixel values other than 0 to 255, pass '0..1' or '-1..1' as"
-            " `input_range`",
+            " `input_range`; if it expects blue first, pass `colour='bgr'`",
         )
     write_evaluation(directory.evaluation, found["test"], splits.class_names)
     draw_confusion(directory.figures / "confusion.png", found["test"].confusion, splits.class_names)

@@ -1,6 +1,6 @@
-"""Measures the model files of an earlier benchmark again, in turns with the new ones.
+"""Measures the model files of an earlier benchmark again, alternating with the new ones.
 
-The variation between two benchmarks cancels out in a ratio that was measured in turns.
+The variation between two benchmarks cancels out in a ratio that was measured alternately.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tledge.bench.results.stored_results import CellName, StoredCell, StoredResu
 from tledge.bench.results.workload import Model, read_model
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError, TledgeError
-from tledge.core.fingerprint import sha256_of_file
+from tledge.core.model_files import sha256_of_model
 from tledge.core.progress import Progress
 from tledge.edge_runtime.target import Target
 
@@ -32,7 +32,7 @@ class PairedRuns:
 def measure_earlier_in_turns(
     old: StoredResults, results: Mapping[Cell, CellResult], *, timing: Timing, rounds: int, progress: Progress
 ) -> PairedRuns:
-    """Measures model files of an earlier benchmark in turns with the new ones.
+    """Measures model files of an earlier benchmark, alternating with the new ones.
 
     This covers cells of the same name and target whose model file changed, if the earlier file still exists unchanged
     and was measured on the same kind of machine with the same software: other differences would be part of the result.
@@ -40,7 +40,7 @@ def measure_earlier_in_turns(
     Args:
         timing: how a round is timed.
         rounds: pairs of fresh processes.
-        progress: shows the rounds, and which cells are not measured in turns.
+        progress: shows the rounds, and which cells are not measured alternately.
     """
     runs: dict[CellName, PairedRun] = {}
     for cell, result in results.items():
@@ -59,7 +59,7 @@ def measure_earlier_in_turns(
             run = measure_in_turns(*specifications, hashes=hashes, rounds=rounds, name=cell.name, progress=progress)
             runs[cell.model.name, str(cell.target)] = run
         except (TledgeError, OSError, ValueError) as error:
-            progress.warn(f"{cell.name} was not measured in turns with the earlier file: {error}")
+            progress.warn(f"{cell.name} was not measured alternately with the earlier file: {error}")
         except KeyboardInterrupt:
             return PairedRuns(runs, interrupted=True)
     return PairedRuns(runs)
@@ -84,7 +84,7 @@ def check_in_common(old: StoredResults, cells: Sequence[Cell]) -> None:
 def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
     """Returns why an earlier file is not measured again; empty if it is."""
     if cell.model.format == "keras":
-        return "Keras models are not measured in turns"
+        return "earlier Keras models are not measured again"
     changes = find_changes(before.environment, Environment.from_dict(result.environment, "the samples"))
     return changes.text if changes.machine or changes.software else ""
 
@@ -92,12 +92,20 @@ def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
 def _find_model(old: StoredResults, before: StoredCell, cell: Cell) -> Model | None:
     """Returns the earlier model file; None if it is gone or was changed."""
     path = old.folder.measured_file(before.artifact)
-    if not path.is_file() or sha256_of_file(path) != before.sha256:
+    if not path.is_file() or sha256_of_model(path) != before.sha256:
         return None
-    return read_model(path, cell.model.name)
+    return read_model(path, cell.model.name, cell.model.input_size)
 
 
 def _specify(model: Model, cell: Cell, timing: Timing) -> Specification:
     """Returns a specification on random pixels, the same for both models: latency does not depend on them."""
     artifact, target, bare = str(model.path), str(cell.target), model.artifact is None
-    return Specification(artifact=artifact, target=target, bare=bare, pixels="", images=(), timing=timing)
+    return Specification(
+        artifact=artifact,
+        target=target,
+        bare=bare,
+        pixels="",
+        images=(),
+        timing=timing,
+        input_size=model.input_size,
+    )

@@ -157,9 +157,12 @@ def test_files_are_checked_unless_they_are_trusted(tmp_path: Path) -> None:
         check_keras_file(path, trust=False)
     check_keras_file(path, trust=True)
     for suffix in (".h5", ".HDF5"):  # which is read as HDF5
-        with pytest.raises(ModelError, match=r"is not a complete Keras model \(.+\); pass a .keras or .h5 file from"):
+        with pytest.raises(ModelError, match="only loads by the suffix .keras; rename it"):
             check_keras_file(path.rename(tmp_path / f"m{suffix}"), trust=True)
         (tmp_path / f"m{suffix}").rename(path)
+        (tmp_path / f"text{suffix}").write_text("text")
+        with pytest.raises(ModelError, match=r"is not a complete Keras model \(.+\); pass a .keras or .h5 file from"):
+            check_keras_file(tmp_path / f"text{suffix}", trust=True)
     with pytest.raises(ModelError, match=r"no such file: '.*gone.keras'; pass a .keras or .h5 file saved by Keras"):
         check_keras_file(tmp_path / "gone.keras", trust=True)
     path.write_text("")

@@ -66,7 +66,8 @@ def _last_pixels(model: Any) -> tuple[Any, tuple[Any, Any, Floats]] | None:
     if not candidates:
         return None
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, *size, 3)).astype(np.float32)
-    values = keras.Model(model.input, candidates)(pixels, training=False)
+    with keras.device("cpu:0"):
+        values = keras.Model(model.input, candidates)(pixels, training=False)
     for tensor, value in reversed(list(zip(candidates, keras.tree.flatten(values), strict=True))):
         fitted = _fit(pixels, keras.ops.convert_to_numpy(value))
         split = _split(*fitted) if fitted else None

@@ -116,3 +116,20 @@ def test_an_adapted_normalization_within_the_model_keeps_its_state(tmp_path: Pat
     assert any(isinstance(layer, keras.layers.Normalization) for layer in model.layers)
     for kind in ("tflite", "onnx"):
         assert decibels(model, kind) > 20
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+@pytest.mark.parametrize("shape", [(24, 24, 1), (24, 24), (576,)])
+def test_models_of_grey_pixels_take_colour_photos_in_int8(shape: tuple[int, ...], kind: str, tmp_path: Path) -> None:
+    from tledge.train.keras_file import read_keras_file
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input(shape)
+    x = keras.layers.Flatten()(image) / 255
+    if len(shape) == 3:
+        x = keras.layers.Flatten()(keras.layers.Conv2D(8, 3, strides=2, activation="relu")(image / 255))
+    x = keras.layers.Dense(32, activation="relu")(x)
+    keras.Model(image, keras.layers.Dense(3, activation="softmax")(x)).save(tmp_path / "m.keras")
+    model = read_keras_file(tmp_path / "m.keras", 3, colour="grey").model
+    assert model.input.shape == (None, 24, 24, 3)
+    assert decibels(model, kind) > 20

@@ -25,6 +25,7 @@ def explain_predictions(
     evaluations: tuple[Evaluation, ...],
     *,
     input_range: str,
+    colour: str,
     size: tuple[int, int],
     resize: str,
 ) -> str:
@@ -35,6 +36,7 @@ def explain_predictions(
         splits: its photos. If few are for validation and testing, others are added: it was not trained on them here.
         evaluations: of the validation and the test split.
         input_range: the key of ``INPUT_RANGES`` that its pixel values are converted by.
+        colour: the channels that it is given, one of ``core.preprocessing.COLOURS``.
         size: (height, width).
     """
     names, samples = splits.class_names, splits.validation + splits.test
@@ -55,7 +57,7 @@ def explain_predictions(
     chosen = choose_balanced(range(len(samples)), labels.tolist(), TRIAL_PHOTOS, 0)
     found: dict[Changes, list[Classes]] = {}
     for pixels in load([samples[index] for index in chosen]):
-        for changes, image in _variants(pixels.astype(np.float32), input_range).items():
+        for changes, image in _variants(pixels.astype(np.float32), input_range, colour).items():
             found.setdefault(changes, []).append(_classify(model, image))
     tried = {changes: np.concatenate(parts) for changes, parts in found.items()}
     remedy = find_remedy(tried, labels[list(chosen)], len(names)) or remedy
@@ -68,13 +70,14 @@ def _classify(model: Any, image: Any) -> Classes:
     return classes
 
 
-def _variants(pixels: Any, present: str) -> dict[Changes, Any]:
-    """Returns pixel values that a model of the present input range sees as if it had another one."""
+def _variants(pixels: Any, present: str, colour: str) -> dict[Changes, Any]:
+    """Returns pixel values that a model sees as if it were given another input range or order of channels."""
     scale, offset = INPUT_RANGES[present]
     found: dict[Changes, Any] = {}
-    for colour in ((), ("the channels in the order BGR",)):
+    other = {"rgb": "bgr", "bgr": "rgb"}.get(colour)
+    for swapped in ((), (f"`colour='{other}'`",))[: 2 if other else 1]:
         for name, (other_scale, other_offset) in INPUT_RANGES.items():
-            changes = (() if name == present else (f"`input_range='{name}'`",)) + colour
+            changes = (() if name == present else (f"`input_range='{name}'`",)) + swapped
             image = pixels if name == present else (other_scale * pixels + other_offset - offset) / scale
-            found[changes] = image[..., ::-1] if colour else image
+            found[changes] = image[..., ::-1] if swapped else image
     return dict(sorted(found.items(), key=lambda item: len(item[0])))

@@ -96,9 +96,7 @@ def test_another_input_range_is_suggested(tmp_path: Path, photos: Path, scale: f
 def test_a_range_and_swapped_channels_are_suggested_together(tmp_path: Path, photos: Path) -> None:
     path = write_model(tmp_path / "m.keras", order="rgb", scale=1)
     _, (warning,) = imported(path, photos, tmp_path / "runs")
-    assert (
-        "with `input_range='0..1'` and the channels in the order BGR, or `input_range='0..1'` and `labels`" in warning
-    )
+    assert "with `input_range='0..1'` and `colour='bgr'`, or `input_range='0..1'` and `labels`" in warning
 
 
 @pytest.mark.parametrize(

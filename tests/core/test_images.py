@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support import blobs, stripes
+from support import blobs, modules_after, stripes
 
 from tledge.core import images
 from tledge.core.errors import ImageError, UnknownNameError
@@ -289,3 +289,12 @@ def test_no_rounding_puts_a_crop_outside_of_its_photo(tmp_path: Path) -> None:
     for width in range(400, 440):
         Image.new("RGB", (width, 401)).save(path)
         assert images.load_pixels(path, (side, side), "crop").shape == (side, side, 3)
+
+
+def test_decoding_a_photo_loads_neither_the_library_of_heic_nor_that_of_eps(tmp_path: Path) -> None:
+    blobs(1).save(tmp_path / "a.png")
+    loaded = modules_after(
+        f"from pathlib import Path\nfrom tledge.core.images import decode\ndecode(Path({str(tmp_path / 'a.png')!r}))"
+    )
+    assert "PIL.PngImagePlugin" in loaded
+    assert not {"pillow_heif", "PIL.EpsImagePlugin"} & set(loaded)

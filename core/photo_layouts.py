@@ -13,20 +13,19 @@ Unicode NFC, since macOS stores and archives them decomposed.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from unicodedata import normalize
 
 from tledge.core.errors import DataError
 from tledge.core.number_text import abridged
 from tledge.core.photo_archive import unpack_photos
 from tledge.core.photo_listing import Listing, describe_undecodable, list_folder, list_tree
-from tledge.core.photo_table import TABLE_SUFFIXES, read_table
+from tledge.core.photo_table import TABLE_SUFFIXES, read_table, tables_in
 from tledge.core.progress import Progress
-from tledge.core.split_names import TEST, TRAIN, UNASSIGNED, UNCLEAR, split_of
+from tledge.core.split_folders import composed_name, split_folders
+from tledge.core.split_names import TEST, TRAIN, UNASSIGNED
 
 EXPECTED = (
     "one folder per class with .jpg, .png, .webp or other photos (photos/cat/1.jpg, photos/dog/2.jpg), such folders"
@@ -127,9 +126,9 @@ class _Layout:
         if (inner := self._only_folder(level)) is not None:
             self.left_out.update(level.left_out)
             return self.read(inner)
-        tables = _tables(level)
+        tables = tables_in(level)
         try:
-            splits = self._split_folders(folder, level)
+            splits = split_folders(folder, level, self.known)
             photos = self._in_splits(folder, splits) if splits else self._in_classes(folder, level)
         except DataError as error:
             if len(tables) > 1:
@@ -146,18 +145,18 @@ class _Layout:
 
     def _only_folder(self, level: Listing) -> Path | None:
         """Returns the one folder that holds everything, as in most archives; None if the folder itself is read."""
-        if len(level.folders) != 1 or level.photos or _tables(level):
+        if len(level.folders) != 1 or level.photos or tables_in(level):
             return None
         (inner,) = level.folders
         below = list_folder(inner)
-        whole = len(below.folders) > 1 or _tables(below) or (below.folders and not below.photos)
-        return inner if whole and _nfc(inner) not in self.known else None
+        whole = len(below.folders) > 1 or tables_in(below) or (below.folders and not below.photos)
+        return inner if whole and composed_name(inner) not in self.known else None
 
     def _in_classes(self, root: Path, level: Listing) -> list[Labelled]:
         trees = {folder: list_tree(folder) for folder in level.folders}
         found: dict[str, list[Path]] = {}
         for folder, tree in trees.items():  # decomposed and composed spellings are one class
-            found.setdefault(_nfc(folder), []).extend(tree.photos)
+            found.setdefault(composed_name(folder), []).extend(tree.photos)
         if not any(found.values()):
             contents = _contents(len(level.photos), (level, *trees.values()))
             raise DataError(f"no images in the class folders of '{root}': found {contents}; expected {EXPECTED}")
@@ -178,38 +177,11 @@ class _Layout:
             self.left_out.update(tree.left_out)
         return [(path, name, UNASSIGNED) for name, paths in sorted(found.items()) for path in paths]
 
-    def _split_folders(self, root: Path, level: Listing) -> dict[str, Path]:
-        """Returns the folder of each split; empty if the folders are classes. Raises DataError if that is unclear."""
-        named = {folder: split_of(_nfc(folder)) for folder in level.folders}
-        if not named or all(_nfc(folder) in self.known for folder in named):
-            return {}
-        below = {folder: list_folder(folder) for folder in named}
-        like_splits = [split for split in named.values() if split]
-        if not like_splits:
-            if _are_numbered_parts(below):
-                raise DataError(_describe_unclear(root, below, "all have the same folders"))
-            return {}
-        if like_splits == [TRAIN] and len(named) > 2 and not any(listing.folders for listing in below.values()):
-            return {}  # a class of vehicles: photos for training would not lie beside other folders of photos
-        splits: dict[str, Path] = {}
-        whole = all(
-            (listing.folders and not listing.photos) or len(_tables(listing)) == 1 for listing in below.values()
-        )
-        if None in named.values() or UNCLEAR in like_splits or not whole or not (TRAIN in like_splits or self.known):
-            raise DataError(_describe_unclear(root, below, "have names of splits"))
-        for folder, split in named.items():
-            if split in splits:
-                raise DataError(
-                    f"'{splits[split].name}' and '{folder.name}' in '{root}' are the same split; merge them"
-                )
-            splits[str(split)] = folder
-        return splits
-
     def _in_splits(self, root: Path, folders: dict[str, Path]) -> list[Labelled]:
         found: dict[str, list[Labelled]] = {}
         for split, folder in folders.items():
             level = list_folder(folder)
-            found[split] = self._in_classes(folder, level) if level.folders else read_table(_tables(level)[0])
+            found[split] = self._in_classes(folder, level) if level.folders else read_table(tables_in(level)[0])
             self.left_out.update(level.left_out)
         first = TRAIN if TRAIN in found else next(iter(found))
         class_names = {name for _, name, _ in found[first]}
@@ -222,34 +194,6 @@ class _Layout:
                 )
         photos = [(path, name, split) for split, part in found.items() for path, name, _ in part]
         return sorted(photos, key=lambda photo: photo[1])
-
-
-def _nfc(folder: Path) -> str:
-    return normalize("NFC", folder.name)
-
-
-def _tables(level: Listing) -> list[Path]:
-    return [path for path in level.others if path.suffix.lower() in TABLE_SUFFIXES]
-
-
-def _are_numbered_parts(below: dict[Path, Listing]) -> bool:
-    """Whether folders such as fold1 and fold2 all have the same folders, so that these are rather the classes."""
-    stems = {re.sub(r"[ _-]?\d+$", "", folder.name) for folder in below}
-    inner = {tuple(map(_nfc, listing.folders)) for listing in below.values()}
-    return len(below) > 1 and len(stems) == len(inner) == 1 and len(next(iter(inner))) > 1
-
-
-def _describe_unclear(root: Path, below: dict[Path, Listing], why: str) -> str:
-    found = []
-    for folder, listing in below.items():
-        counts = ((len(listing.folders), "folders"), (len(listing.photos), "photos"))
-        found.append(f"{folder.name} ({' and '.join(f'{n:,} {what}' for n, what in counts if n) or 'no photos'})")
-    names = [folder.name for folder in below if split_of(_nfc(folder))] or [folder.name for folder in below]
-    return (
-        f"it is unclear which folders in '{root}' are splits and which are classes: found {abridged(found, 8)}, and"
-        f" {abridged(names)} {why}; for splits, put one folder per class below train/, val/ and test/ and nothing else"
-        f" beside them; for classes, rename {abridged(names)}, or pass a CSV table of paths and labels as `data`"
-    )
 
 
 def _oxford_pets(root: Path) -> list[Labelled]:

@@ -19,6 +19,7 @@ from tledge.core.errors import DataError
 from tledge.core.extras import require
 from tledge.core.image_formats import SUFFIXES
 from tledge.core.number_text import abridged
+from tledge.core.photo_listing import Listing
 from tledge.core.photo_references import PhotoFinder
 from tledge.core.split_names import SPLITS, UNASSIGNED, split_of
 
@@ -64,6 +65,11 @@ class _Columns:
     label: int | None
     split: int | None
     classes: tuple[int, ...] = ()
+
+
+def tables_in(folder: Listing) -> list[Path]:
+    """Returns the tables in a folder."""
+    return [path for path in folder.others if path.suffix.lower() in TABLE_SUFFIXES]
 
 
 def read_table(table: Path) -> list[tuple[Path, str, str]]:
@@ -166,34 +172,39 @@ def _is_split(cell: str) -> bool:
 
 def _find_columns(table: Path, header: Row, rows: Sequence[Row]) -> _Columns:
     names = [re.sub(r"[^\w]|_", "", name).casefold() for name in header]
-
-    def named(known: Sequence[str], among: Sequence[int]) -> int | None:
-        return next((place for name in known for place in among if header and names[place] == name), None)
-
-    def holding(test: Callable[[str], bool], among: Sequence[int]) -> int | None:
-        return next((place for place in among if all(test(row[place]) for row in rows)), None)
-
     places = [place for place in range(len(rows[0])) if not header or names[place]]  # a nameless one is pandas' index
-    path = named(PATHS, places)
+    path = _named(PATHS, names, places)
     if path is None:
-        path = holding(_is_photo_name, places)
+        path = _holding(_is_photo_name, rows, places)
     rest = [place for place in places if place != path]
-    split = named(SPLIT_COLUMNS, rest) if header or len(rest) < 2 else holding(_is_split, rest)
+    split = _named(SPLIT_COLUMNS, names, rest)
+    if not header and len(rest) > 1:
+        split = _holding(_is_split, rows, rest)
     rest = [place for place in rest if place != split]
-    if path is not None and rest:
-        label = rest[0] if len(rest) == 1 else named(LABELS, rest)
-        if label is not None:
-            return _Columns(path, label, split)
-        if header and all(cell.strip() and _is_flag(cell) for row in rows for cell in (row[place] for place in rest)):
-            return _Columns(path, None, split, tuple(rest))
-    raise DataError(
-        f"the columns of paths and labels in '{table}' are unclear: {abridged(header or rows[0], 8)}; name them 'path'"
-        " and 'label', and a column of train, val and test 'split'"
-    )
+    label = rest[0] if len(rest) == 1 else _named(LABELS, names, rest)
+    classes = _one_hot(header, rows, rest) if label is None else ()
+    if path is None or (label is None and not classes):
+        raise DataError(
+            f"the columns of paths and labels in '{table}' are unclear: {abridged(header or rows[0], 8)}; name them"
+            " 'path' and 'label', and a column of train, val and test 'split'"
+        )
+    return _Columns(path, label, split, classes)
 
 
-def _is_flag(cell: str) -> bool:
-    return re.fullmatch(r"[01](\.0*)?|true|false", cell, re.IGNORECASE) is not None
+def _named(known: Sequence[str], names: Sequence[str], among: Sequence[int]) -> int | None:
+    """Returns the place of the first of the known names; ``names`` is empty without a header."""
+    return next((place for name in known for place in among if names and names[place] == name), None)
+
+
+def _holding(test: Callable[[str], bool], rows: Sequence[Row], among: Sequence[int]) -> int | None:
+    """Returns the first place where every row passes a test."""
+    return next((place for place in among if all(test(row[place]) for row in rows)), None)
+
+
+def _one_hot(header: Row, rows: Sequence[Row], among: Sequence[int]) -> tuple[int, ...]:
+    """Returns the columns, one per class, if all their cells are 0 or 1; otherwise none."""
+    flags = re.compile(r"[01](\.0*)?|true|false", re.IGNORECASE)
+    return tuple(among) if header and all(flags.fullmatch(row[place]) for row in rows for place in among) else ()
 
 
 def _label(row: Row, columns: _Columns, header: Row, *, where: str) -> str:

@@ -193,10 +193,17 @@ def test_folders_of_splits_are_kept_and_what_they_lack_is_drawn(tmp_path: Path) 
 
 
 @pytest.mark.unit
-def test_classes_that_are_called_like_splits_are_classes(tmp_path: Path) -> None:
+def test_photos_in_folders_called_like_splits_are_never_classes(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=3)
     (root / "across").rename(root / "train")
     (root / "upright").rename(root / "test")
+    with pytest.raises(
+        DataError, match=r"unclear which .*: found test \(3 photos\), train \(3 photos\), and test, train"
+    ):
+        read(root)
+    (root / "labels.csv").write_text(
+        "id,label\n" + "".join(f"train/00{n}.jpg,train\ntest/00{n}.jpg,test\n" for n in range(3))
+    )
     assert read(root).class_names == ("test", "train")
 
 

@@ -74,8 +74,10 @@ def _describe_unclear(root: Path, below: Mapping[Path, Listing], why: str) -> st
         counts = ((len(listing.folders), "folders"), (len(listing.photos), "photos"))
         found.append(f"{folder.name} ({' and '.join(f'{n:,} {what}' for n, what in counts if n) or 'no photos'})")
     names = [folder.name for folder in below if split_of(composed_name(folder))] or [folder.name for folder in below]
+    of_classes = [folder for folder, listing in below.items() if listing.folders and not listing.photos]
+    alone = f", or pass '{of_classes[-1]}' alone" if of_classes else ""
     return (
         f"it is unclear which folders in '{root}' are splits and which are classes: found {abridged(found, 8)}, and"
         f" {abridged(names)} {why}; for splits, put one folder per class below train/, val/ and test/ and nothing else"
-        f" beside them; for classes, rename {abridged(names)}, or pass a CSV table of paths and labels as `data`"
+        f" beside them{alone}; for classes, rename {abridged(names)}, or pass a CSV table of paths and labels as `data`"
     )

@@ -32,9 +32,12 @@ def split_folders(root: Path, level: Listing, known: Collection[str]) -> dict[st
     named = {folder: split_of(composed_name(folder)) for folder in level.folders}
     if all(composed_name(folder) in known for folder in named):
         return {}
+    like_splits = any(named.values())
+    if not like_splits and len({re.sub(r"[ _-]?\d+$", "", folder.name) for folder in named}) > 1:
+        return {}
     below = {folder: list_folder(folder) for folder in named}
-    if not any(named.values()):
-        if _are_numbered_parts(below):
+    if not like_splits:
+        if _are_parts(below):
             raise DataError(_describe_unclear(root, below, "all have the same folders"))
         return {}
     if _is_train_a_class(list(named.values()), below):
@@ -61,11 +64,10 @@ def _is_train_a_class(splits: list[str | None], below: Mapping[Path, Listing]) -
     return flat and [split for split in splits if split] == [TRAIN] and len(splits) > 2
 
 
-def _are_numbered_parts(below: Mapping[Path, Listing]) -> bool:
+def _are_parts(below: Mapping[Path, Listing]) -> bool:
     """Whether folders such as fold1 and fold2 all have the same folders, so that these are rather the classes."""
-    stems = {re.sub(r"[ _-]?\d+$", "", folder.name) for folder in below}
     inner = {tuple(map(composed_name, listing.folders)) for listing in below.values()}
-    return len(below) > 1 and len(stems) == len(inner) == 1 and len(next(iter(inner))) > 1
+    return len(below) > 1 and len(inner) == 1 and len(next(iter(inner))) > 1
 
 
 def _describe_unclear(root: Path, below: Mapping[Path, Listing], why: str) -> str:

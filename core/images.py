@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from tledge.core.colour_conversion import check_deep_colour, has_16_bits, to_rgb
 from tledge.core.errors import ImageError, TledgeError, UnknownNameError
 from tledge.core.image_formats import HEAD, format_of, plugin_of
 
@@ -39,12 +40,6 @@ LARGEST = 400e6
 
 LARGE = 100e6
 """Photos that take more bytes to decode are decoded one at a time in all threads: above 12 megapixels."""
-
-DARKEST = 16
-"""Floats above 1 are brightness values, 0 to 255 or more, only if one of them is this bright."""
-
-STRIP = 64
-"""Rows to convert to RGB at a time, if the conversion takes several steps."""
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -102,8 +97,11 @@ def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish:
             needed = _memory_to_decode(image, full)
             if needed > LARGEST:
                 raise ImageError(_describe_too_large(image, full, needed))
+            deep = has_16_bits(image)
             with _one_large_photo_at_a_time if needed > LARGE else nullcontext():
                 image.load()
+                if deep:
+                    check_deep_colour(image)
                 orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
                 upright = to_rgb(image)
                 return finish(upright, _filled(upright, full, scale, orientation))
@@ -184,64 +182,6 @@ def _describe_too_large(image: ImageFile, full: tuple[int, int], needed: float) 
         f" {full[1]:,}) take {needed / 1e6:,.0f} MB to decode as {image.format}; the limit for a photo is"
         f" {LARGEST / 1e6:,.0f} MB; make it smaller{other}"
     )
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Converts an image of any mode to an upright RGB one; transparent parts become white.
-
-    Raises:
-        ImageError: greyscale with values that are not those of a photo, such as negative ones.
-    """
-    upright = image
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # exif_transpose copies in any case
-        from PIL import ImageOps
-
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode == "RGB":
-        return upright
-    if upright.mode.startswith("I") or upright.mode == "F":
-        return _numbers_to_rgb(upright)
-    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-        return _by_strips(upright, _over_white)
-    return upright.convert("RGB")
-
-
-def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Converts an image to RGB, some rows at a time, to avoid several copies of a large one."""
-    converted = Image.new("RGB", image.size)
-    for number, strip in enumerate(_strips(image)):
-        converted.paste(convert(strip), (0, number * STRIP))
-    return converted
-
-
-def _strips(image: Image.Image) -> Iterator[Image.Image]:
-    for top in range(0, image.height, STRIP):
-        yield image.crop((0, top, image.width, min(top + STRIP, image.height)))
-
-
-def _numbers_to_rgb(image: Image.Image) -> Image.Image:
-    """Converts greyscale of integers or floats, scaled by what they hold: 8, 10, 12, … bits, or 0 to 1."""
-    ends = [(float(part.min()), float(part.max())) for part in map(np.asarray, _strips(image))]
-    least, most = float(np.min(ends)), float(np.max(ends))
-    unit = image.mode == "F" and most <= 1
-    if not (least >= 0 and most < math.inf) or (image.mode == "F" and 1 < most < DARKEST):  # also NaN
-        raise ImageError(
-            f"has pixel values from {least:g} to {most:g}, which are not those of a photo; save it with 8 or 16 bits"
-        )
-    bits = max(8, 2 * math.ceil(math.ceil(most).bit_length() / 2))
-    white = 1 if unit else 2 ** (31 if bits == 32 else bits) - 1  # 32 bits are signed
-    scale = 255 / white
-
-    def convert(strip: Image.Image) -> Image.Image:
-        values = np.rint(np.asarray(strip, np.float32) * np.float32(scale))
-        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
-
-    return _by_strips(image, convert)
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    background = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
 
 
 def _crop(box: Box, height: int, width: int) -> Box:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tledge.core import images
+from tledge.core import colour_conversion, images
 from tledge.core.errors import ImageError
 
 pytestmark = pytest.mark.unit
@@ -71,7 +71,7 @@ def test_the_part_of_a_reduced_photo_that_is_filled(orientation: int, expected: 
 )
 def test_16_bits_are_rounded_to_8(value: int, expected: int) -> None:
     photo = Image.fromarray(np.array([[value] * 3, [65535] * 3], np.uint16))
-    assert np.asarray(images.to_rgb(photo)).tolist() == [[[expected] * 3] * 3, [[255] * 3] * 3]
+    assert np.asarray(colour_conversion.to_rgb(photo)).tolist() == [[[expected] * 3] * 3, [[255] * 3] * 3]
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
@@ -82,12 +82,12 @@ def test_16_bits_are_rounded_to_8(value: int, expected: int) -> None:
 def test_numbers_are_scaled_by_the_bits_that_they_fill(dtype: type, most: int, white: int) -> None:
     photo = Image.fromarray(np.array([[0, most // 2, most]], dtype))
     expected = [round(255 * value / white) for value in (0, most // 2, most)]
-    assert np.asarray(images.to_rgb(photo))[0, :, 0].tolist() == expected
+    assert np.asarray(colour_conversion.to_rgb(photo))[0, :, 0].tolist() == expected
 
 
 def test_32_bits_are_scaled() -> None:
     photo = Image.fromarray(np.array([[0, 2**30, 2**31 - 1]], np.int32))
-    assert np.asarray(images.to_rgb(photo))[0, :, 0].tolist() == [0, 128, 255]
+    assert np.asarray(colour_conversion.to_rgb(photo))[0, :, 0].tolist() == [0, 128, 255]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,10 @@ def test_32_bits_are_scaled() -> None:
     ],
 )
 def test_floats_are_read_from_0_to_1_or_to_255(values: list[float], expected: list[int]) -> None:
-    assert np.asarray(images.to_rgb(Image.fromarray(np.array([values], np.float32))))[0, :, 0].tolist() == expected
+    assert (
+        np.asarray(colour_conversion.to_rgb(Image.fromarray(np.array([values], np.float32))))[0, :, 0].tolist()
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,18 +111,18 @@ def test_floats_are_read_from_0_to_1_or_to_255(values: list[float], expected: li
 )
 def test_floats_that_are_no_brightness_are_refused(values: list[float]) -> None:
     with pytest.raises(ImageError, match="which are not those of a photo; save it with 8 or 16 bits"):
-        images.to_rgb(Image.fromarray(np.array([values], np.float32)))
+        colour_conversion.to_rgb(Image.fromarray(np.array([values], np.float32)))
 
 
 def test_negative_integers_are_refused() -> None:
     with pytest.raises(ImageError, match="has pixel values from -1 to 255, which are not"):
-        images.to_rgb(Image.fromarray(np.array([[-1, 255]], np.int32)))
+        colour_conversion.to_rgb(Image.fromarray(np.array([[-1, 255]], np.int32)))
 
 
 @pytest.mark.parametrize(("alpha", "expected"), [(0, [255, 255, 255]), (255, [10, 20, 30]), (51, [206, 208, 210])])
 def test_transparency_shows_white(alpha: int, expected: list[int]) -> None:
     photo = Image.fromarray(np.array([[[10, 20, 30, alpha]]], np.uint8), "RGBA")
-    assert np.asarray(images.to_rgb(photo))[0, 0].tolist() == expected
+    assert np.asarray(colour_conversion.to_rgb(photo))[0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("height", [1, 63, 64, 65, 129])
@@ -127,4 +130,4 @@ def test_every_strip_of_a_photo_is_converted(height: int) -> None:
     grey = (np.arange(height) % 256).astype(np.uint16)[:, np.newaxis].repeat(2, 1) * 257
     grey[-1] = 65535
     expected = np.repeat((grey // 257)[..., np.newaxis], 3, axis=2)
-    np.testing.assert_array_equal(np.asarray(images.to_rgb(Image.fromarray(grey))), expected)
+    np.testing.assert_array_equal(np.asarray(colour_conversion.to_rgb(Image.fromarray(grey))), expected)

@@ -13,7 +13,8 @@ from tledge.core.preprocessing import Preprocessing
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
 
-_LEAST = 1e-7  # probabilities are raised to this, so that their logarithm is finite
+_LEAST = float(np.finfo(np.float32).tiny)  # probabilities are raised to this, so that their logarithm is finite
+_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 _LUMINANCE = np.array([19595, 38470, 7471], np.uint32)  # ITU-R BT.601 in 1/65536, as in Pillow's mode "L"
 
 
@@ -119,7 +120,7 @@ def _from_probabilities(values: Logits) -> Logits:
 
 
 def _from_sigmoid(values: Logits) -> Logits:
-    clipped = np.clip(values, np.float32(_LEAST), np.float32(1 - _LEAST))
+    clipped = np.clip(values, np.float32(_LEAST), _BELOW_ONE)
     return _from_logit(np.log(clipped / (1 - clipped)))
 
 

@@ -139,7 +139,7 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path, pr
         if model.artifact.sidecar.class_names != classes[0]:
             raise OptionError(
                 f"'{model.path}' has the classes {', '.join(model.artifact.sidecar.class_names[:5])}, but"
-                f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models of other classes separately"
+                f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models with other classes separately"
             )
     root, photos, labels = _read_photos(data, classes[0], progress)
     return replace(
@@ -194,7 +194,7 @@ def _read_photos(
     unknown = sorted(set(found.class_names) - set(names))
     if unknown:
         raise DataError(
-            f"'{data}' has folders that are no class of the model: {', '.join(unknown[:5])}; its classes:"
+            f"'{data}' has folders that are not classes of the model: {', '.join(unknown[:5])}; its classes:"
             f" {', '.join(class_names[:12])}"
         )
     places = [names.index(name) for name in found.class_names]

@@ -130,6 +130,8 @@ class _Layout:
         try:
             splits = split_folders(folder, level, self.known)
             photos = self._in_splits(folder, splits) if splits else self._in_classes(folder, level)
+            if tables and self.known and not {name for _, name, _ in photos} & set(self.known):
+                raise DataError(f"the folders in '{folder}' are not the expected classes")
         except DataError as error:
             if len(tables) > 1:
                 names = ", ".join(path.name for path in tables)

@@ -7,7 +7,6 @@ photos does.
 
 from __future__ import annotations
 
-import lzma
 import re
 import shutil
 import stat
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from tledge.core.errors import DataError
 from tledge.core.fingerprint import sha256_of_file
@@ -54,10 +53,8 @@ def unpack_photos(archive: Path, progress: Progress) -> tuple[Path, str]:
                 _unpack(archive, content, temporary, progress)
             size = sum(path.stat().st_size for path in folder.rglob("*"))
             progress.note("Unpacked", f"'{archive}' into '{folder}': {size / 1e6:,.0f} MB, safe to delete")
-    except (BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
+    except (BadZipFile, EOFError, zlib.error) as error:
         raise DataError(f"'{archive}' is not a complete ZIP file: {error}; copy or download it again") from error
-    except NotImplementedError as error:
-        raise DataError(f"'{archive}' cannot be unpacked here: {error}; create it anew, or pass a folder") from error
     except OSError as error:
         raise DataError(f"cannot unpack '{archive}' to '{user_cache('photos')}': {error.strerror or error}") from error
     return folder, sha256
@@ -94,6 +91,10 @@ def _check_names(archive: Path, members: list[ZipInfo]) -> list[str]:
     for name, member in zip(names, members, strict=True):
         if member.flag_bits & 1:
             raise DataError(f"'{archive}' is encrypted; unpack it yourself and pass the folder")
+        if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise DataError(
+                f"'{archive}' is not compressed by Deflate, as most ZIPs are; unpack it and pass the folder"
+            )
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise DataError(f"'{archive}' is not unpacked: '{name}' in it is a link or a device; pass a folder instead")

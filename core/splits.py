@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from tledge.core.errors import RunError
 from tledge.core.fingerprint import sha256_of_file
-from tledge.core.photo_archive import unpack_photos
-from tledge.core.progress import Progress
 from tledge.core.records import Record
 
 
@@ -78,6 +76,9 @@ class Splits:
         stored = _StoredSplits.load(path)
         root = path.parent / stored.root
         if stored.archive and not root.is_dir() and Path(stored.archive).is_file():
+            from tledge.core.photo_archive import unpack_photos
+            from tledge.core.progress import Progress
+
             folder, _ = unpack_photos(Path(stored.archive), Progress())
             root = folder if folder.name == root.name else root
         if not root.is_dir():

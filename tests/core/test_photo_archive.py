@@ -5,7 +5,7 @@ import stat
 import struct
 import unicodedata
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile, ZipInfo
 
 import pytest
 from support import blobs, write_stripes
@@ -151,6 +151,10 @@ def test_links_encrypted_files_and_repeated_names_are_refused(tmp_path: Path) ->
     archive.write_bytes(content)
     with pytest.raises(DataError, match="locked.zip' is encrypted; unpack it yourself and pass the folder"):
         find(archive)
+    with ZipFile(tmp_path / "odd.zip", "w", ZIP_LZMA) as written:
+        written.writestr("cat/1.jpg", "x")
+    with pytest.raises(DataError, match="odd.zip' is not compressed by Deflate.*unpack it and pass the folder"):
+        find(tmp_path / "odd.zip")
     with pytest.raises(DataError, match="has several files of the same name"):
         find(packed(tmp_path / "twice.zip", "cat\\1.jpg", "cat/1.jpg"))
 

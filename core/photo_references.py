@@ -32,9 +32,9 @@ class PhotoFinder:
     def find(self, reference: str) -> Path | None:
         """Returns the file of a path, a URL or a name without suffix; None if none or more than one fits."""
         plain = _plain_path(reference)
-        path = Path(os.path.normpath(self._folder / plain))
-        if path.is_file():
-            return path
+        path = os.path.normpath(self._folder / plain)
+        if os.path.isfile(path):  # noqa: PTH113 - pathlib raises if a name is too long
+            return Path(path)
         parts = [normalize("NFC", part) for part in plain.split("/") if part not in ("", ".", "..")]
         if not parts:
             return None

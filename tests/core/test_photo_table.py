@@ -117,6 +117,7 @@ WRONG = {
     "x,y,z\n1,2,3\n": "the columns of paths and labels in '.*' are unclear: x, y, z",
     "path,label,split\na/1.jpg,cat,trian\n": r"row 2: expected a split \(train, val or test\), received 'trian'",
     "path,label\na/1.jpg,cat\na/4.jpg,dog\na/5.jpg,dog\n": "2 of 3 photos in '.*' were not found .*: a/4.jpg, a/5.jpg;",
+    f"path,label\na/1.jpg,cat\n{'x' * 300},dog\n": "1 of 2 photos in '.*' were not found below .*xxx; put the table",
     "path,label\na/1.jpg,cat\n1.jpg,dog\n": "lists photos with more than one label or split: 1.jpg",
 }
 

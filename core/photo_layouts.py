@@ -141,7 +141,7 @@ class _Layout:
             try:
                 return read_table(tables[0])
             except DataError as of_table:
-                raise DataError(f"{error}; nor is its table of any help: {of_table}") from of_table
+                raise DataError(f"{error}; its table cannot be used either: {of_table}") from of_table
         self.left_out.update(level.left_out)
         return photos
 

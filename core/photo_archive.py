@@ -99,7 +99,9 @@ def _check_names(archive: Path, members: list[ZipInfo]) -> list[str]:
         if kind not in (0, stat.S_IFREG):
             raise DataError(f"'{archive}' is not unpacked: '{name}' in it is a link or a device; pass a folder instead")
         if re.match(r"[A-Za-z]:|.*\0", name, re.DOTALL) or {"", ".", ".."} & set(name.split("/")):
-            raise DataError(f"'{archive}' is not unpacked: the name '{name}' points outside its folder; create the ZIP again")
+            raise DataError(
+                f"'{archive}' is not unpacked: the name '{name}' points outside its folder; create the ZIP again"
+            )
     if len(set(names)) < len(names):
         raise DataError(f"'{archive}' is not unpacked: it has several files with the same name; create the ZIP again")
     return names

@@ -10,6 +10,7 @@ from support import blobs, write_stripes
 
 from tledge.core.errors import DataError
 from tledge.core.fingerprint import sha256_of_file
+from tledge.core.manifest import DataRecord
 from tledge.core.progress import Progress
 from tledge.core.splits import Sample
 from tledge.train.data.dataset import Dataset, read_dataset
@@ -311,6 +312,7 @@ def test_what_is_left_out_and_the_zip_are_recorded_and_told(tmp_path: Path, monk
         splits, record = split_photos(read(data), ImportOptions(model="", data=data), Progress())
         assert record.left_out == {".txt": 2, ".md": 1}
         assert describe_data(record).splitlines()[-1] == "left out: 2 .txt, 1 .md"
+        assert DataRecord.from_json(record.to_json(), "run.json") == record
         assert record.name == "photos"
         assert record.archive_sha256 == ("" if data == root else sha256_of_file(archive))
         assert splits.archive == ("" if data == root else str(archive))

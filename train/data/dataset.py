@@ -119,7 +119,7 @@ def read_dataset(
         groups=group_photos(samples, [small for _, small, _ in kept] if look_for_near_duplicates else []),
         skipped=tuple(name for name, _ in broken),
         contradicted=tuple(sorted(contradicted)),
-        left_out=found.left_out,
+        left_out=dict(found.left_out),  # a record cannot hold a Counter
         archive=(found.archive, found.archive_sha256),
     )
     for name, count in dataset.count_by_class.items():

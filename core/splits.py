@@ -11,8 +11,6 @@ from tledge.core.fingerprint import sha256_of_file
 from tledge.core.records import Record
 from tledge.core.seen_photos import SeenPhotos
 
-SPLITS = ("train", "validation", "test")
-
 
 class Sample(NamedTuple):
     """One labelled image, stored as a JSON array.
@@ -37,6 +35,7 @@ class Splits:
         class_names: the class of each label.
         train, validation, test: their samples.
         seen_photos: fingerprints of what a training on them sees; None for a model that was trained elsewhere.
+        archive: the ZIP that was unpacked to ``root``; empty if the photos were in a folder.
     """
 
     root: Path
@@ -45,6 +44,7 @@ class Splits:
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
     seen_photos: SeenPhotos | None = None
+    archive: str = ""
 
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Returns the samples of "train", "validation" or "test"."""
@@ -70,11 +70,23 @@ class Splits:
 
     @classmethod
     def load(cls, path: Path) -> Splits:
-        """Reads ``splits.json``. Raises RunError if it is absent or garbled, or its folder of images is gone."""
+        """Reads ``splits.json``, and unpacks a ZIP again if its folder is gone.
+
+        Raises:
+            RunError: it is absent or garbled, or its folder of images is gone.
+            DataError: the ZIP cannot be unpacked again.
+        """
         stored = _StoredSplits.load(path)
         root = path.parent / stored.root
+        if stored.archive and not root.is_dir() and Path(stored.archive).is_file():
+            from tledge.core.photo_archive import unpack_photos
+            from tledge.core.progress import Progress
+
+            folder, _ = unpack_photos(Path(stored.archive), Progress())
+            root = folder if folder.name == root.name else root
         if not root.is_dir():
-            raise RunError(f"the images of this run are missing: no folder '{root}'; restore it or train again")
+            of_zip = f", unpacked from '{stored.archive}', which is gone or has changed" if stored.archive else ""
+            raise RunError(f"the images of this run are missing: no folder '{root}'{of_zip}; restore it or train again")
         return cls(**{**vars(stored), "root": root})
 
 
@@ -88,3 +100,4 @@ class _StoredSplits(Record, version=1, error=RunError, remedy="train again"):
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
     seen_photos: SeenPhotos | None = None
+    archive: str = ""

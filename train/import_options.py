@@ -24,7 +24,7 @@ class ImportOptions:
     )
     data: str | Path = option(
         REQUIRED,
-        "With `model`: a folder with one subfolder of photos per class.",
+        "With `model`: a folder with one subfolder of photos per class, or a CSV or ZIP as in training.",
         group=GROUP,
         default_text="none",
     )

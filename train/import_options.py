@@ -32,6 +32,12 @@ class ImportOptions:
     input_range: str = option(
         "0..255", "With `model`: the pixel values that the model expects: 0..255, 0..1 or -1..1.", group=GROUP
     )
+    colour: str | None = option(
+        None,
+        "With `model`: the channels that the model expects: rgb, bgr or grey.",
+        group=GROUP,
+        default_text="grey for one channel, otherwise rgb",
+    )
     resize: str = option(
         "stretch", "With `model`: how photos are resized to the model's input: stretch or crop.", group=GROUP
     )

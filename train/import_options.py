@@ -24,8 +24,8 @@ class ImportOptions:
     )
     data: str | Path = option(
         REQUIRED,
-        "With `model`: a folder with one subfolder of photos per class. Sorted by name, they must match the model's"
-        " outputs.",
+        "With `model`: a folder with one subfolder of photos per class, or a CSV or ZIP as in training. Sorted by name,"
+        " the classes must match the model's outputs.",
         group=GROUP,
         default_text="none",
     )

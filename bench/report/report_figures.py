@@ -20,7 +20,7 @@ from tledge.bench.results.stored_results import StoredResults
 from tledge.core.number_text import duration_text, flag_text, listed, rate_text
 from tledge.core.sizes import size_text
 
-WIDE, NARROW = 960.0, 350.0
+WIDE, NARROW = 1120.0, 350.0
 """Widths of drawings, px: of a page, and of a phone or one of three columns."""
 
 _LATENCIES = ("latency_p50", "latency_p90", "latency_p99")
@@ -203,4 +203,4 @@ def _bars(
         )
         for row, number in known
     ]
-    return [draw_bars(groups, name=name, title=title, width=NARROW)]
+    return [draw_bars(groups, name=name, title=title, width=NARROW, cut=True)]

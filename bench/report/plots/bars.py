@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tledge.bench.report.plots.scale import Linear
 from tledge.bench.report.plots.svg import Drawing, element, note, shorten, text, text_width
@@ -78,7 +79,7 @@ def _longest(values: Sequence[float]) -> float:
     At most a quarter of the bars, or one, are outliers.
     """
     ordered = sorted(values, reverse=True)
-    for above, below in list(zip(ordered, ordered[1:], strict=False))[: max(len(ordered) // 4, 1)]:
+    for above, below in list(pairwise(ordered))[: max(len(ordered) // 4, 1)]:
         if above > _OUTLYING * below > 0:
             return 1.2 * below
     return ordered[0]

@@ -34,7 +34,8 @@ def position_labels(
     for index in _ROUNDS * sorted(range(len(points)), key=lambda number: points[number]):
         others = [point for point in points if point != points[index]]
         placed = [(points[other], box) for other, box in chosen.items() if other != index]
-        taken = [*obstacles, *(Box(box.left - _GAP, box.top - 1, box.right + _GAP, box.bottom + 1) for _, box in placed)]
+        taken = [Box(box.left - _GAP, box.top - 1, box.right + _GAP, box.bottom + 1) for _, box in placed]
+        taken += obstacles
         lowest = math.inf
         for distance, direction in itertools.product(_DISTANCES, _DIRECTIONS):
             box = _beside(points[index], distance, direction, *sizes[index])

@@ -81,7 +81,9 @@ def test_layers_are_found_and_the_nearest_is_named(faint_network: Any) -> None:
 def test_layers_are_told_apart_from_the_image_on(faint_run: RunDirectory) -> None:
     network = model_of_run(faint_run)
     first, second = Features(layers=["shapes", "edges_relu"]).show(network, Progress()).sentences
-    assert first.startswith("From 24\u00a0×\u00a024 in edges_relu to 12\u00a0×\u00a012 in shapes: early layers show")
+    assert first.startswith(
+        "From 24\u00a0×\u00a024 in edges_relu to 12\u00a0×\u00a012 in shapes: early layers show edges"
+    )
     assert second.startswith("Of the 16 channels of shapes, ")
     (alone,) = Features(layers=["edges_relu"]).show(network, Progress()).sentences
     assert alone.startswith("Of the 12 channels of edges_relu, ")

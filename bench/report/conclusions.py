@@ -77,7 +77,7 @@ def _is_worse(row: Row, base: Row) -> bool:
 
 def _none_faster(compared: list[tuple[Row, Row]]) -> str:
     doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}
-    if doubtful and all(set(row.flags) & set(UNTIMELY) for row, _ in compared):
+    if doubtful and not any(row.timely for row, _ in compared):
         flags = listed([flag_text(flag) for flag in sorted(doubtful)])
         return f"Latencies cannot be compared: all of them are flagged ({flags})."
     bases = listed(list(dict.fromkeys(base.artifact for _, base in compared)))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tledge.bench.results.columns import Column
-from tledge.bench.results.flags import UNTIMELY
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core.environment import Environment
@@ -85,9 +84,9 @@ def main_figures(data: StoredResults) -> list[MainFigure]:
         column = Column(name, METRICS[name])
         known = [row for row in rows if column.value(row) is not None]
         if name in TIMED:  # a doubtful row is best only where all are doubtful
-            known = [row for row in known if not set(row.flags) & set(UNTIMELY)] or known
+            known = [row for row in known if row.timely] or known
         best = [row for row in known if column.is_best(row, known)]
-        if name in TIMED and known and all(set(row.flags) & set(UNTIMELY) for row in known):
+        if name in TIMED and known and not any(row.timely for row in known):
             found.append(_incomparable(column, known))
         elif known:
             found.append(_figure(column, best or known, only=not best))

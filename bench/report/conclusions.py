@@ -19,6 +19,8 @@ def conclude(data: StoredResults) -> list[str]:
     sentences += _accuracy_changes(compared)
     sentences += [_parity(row) for row in data.rows if "parity_class" in row.measured]
     sentences += conclude_attacks(data)
+    sentences += data.known_settings.doubts
+    sentences += data.known_settings.overlap.sentences(data.known_settings.images)
     sentences += _flags(data)
     if data.known_settings.interrupted:
         sentences.append("The benchmark was stopped early: some results are missing or have fewer rounds.")

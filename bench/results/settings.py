@@ -13,6 +13,9 @@ from tledge.core.records import Record
 
 NAME = "run.json"
 
+NOT_REACHED = "interrupted before its turn"
+"""The reason why a cell was skipped that was not started when the benchmark was stopped."""
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -53,6 +56,7 @@ class BenchSettings(
         photos: fingerprint of the classified photos and their labels; empty where nothing was classified.
         skipped: what was not measured, and why.
         interrupted: the benchmark was stopped before its end.
+        not_repeated: noisy or throttled rounds whose repetition was not reached before the benchmark was stopped.
         corruption_images: how many photos were corrupted by each corruption; 0 without any.
         on: the place where the artifacts ran; empty on the machine that wrote the results.
         attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
@@ -76,6 +80,7 @@ class BenchSettings(
     photos: str
     skipped: tuple[Skipped, ...]
     interrupted: bool = False
+    not_repeated: int = 0
     corruptions: tuple[str, ...] = ()
     corruption_images: int = 0
     attacks: Mapping[str, Any] = field(default_factory=dict)

@@ -19,6 +19,25 @@ def duration_text(milliseconds: float) -> str:
     return f"{milliseconds:,.0f}"
 
 
+def time_text(seconds: float) -> str:
+    """Returns a time in words: "40 s", "3 min", "2 h 5 min"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, which is in the singular for 1: "1 photo", "2,000 photos".
+
+    Args:
+        noun: in the plural; its last word ends in "s".
+    """
+    if number == 1:
+        noun = noun.removesuffix("ies") + "y" if noun.endswith("ies") else noun.removesuffix("s")
+    return f"{number:,} {noun}"
+
+
 def rate_text(rate: float) -> str:
     """Returns images per second: "344", "8.4"."""
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
@@ -105,3 +124,9 @@ def listed(words: Sequence[str], most: int = 6) -> str:
     if len(words) > most:
         return f"{', '.join(words[:most])} and {len(words) - most} more"
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def abridged(names: Iterable[str], most: int = 5) -> str:
+    """Returns the first names of a list, for an error message: "a, b, c, d, e, …"."""
+    words = list(names)
+    return ", ".join(words[:most]) + (", …" if len(words) > most else "")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tledge.core.errors import ModelError, first_line
+from tledge.core.file_kinds import HEAD, recognise
 
 HDF5, ZIP = b"\x89HDF", b"PK\x03\x04"
 
 _OTHERS = {
-    b"version https://git-lfs": "is a Git LFS pointer, not the model itself; run `git lfs pull` to download the model",
     HDF5: "is an HDF5 file, which Keras only loads by the suffix .h5; rename it",
     ZIP: "is a file of Keras' newer format, which Keras only loads by the suffix .keras; rename it",
 }
@@ -87,12 +87,17 @@ def _check_kind(path: Path) -> None:
     if not path.is_file():
         return
     with path.open("rb") as file:
-        head = file.read(32)
+        head = file.read(HEAD)
     for start, cause in _OTHERS.items():
         if head.startswith(start) and start != (HDF5 if is_hdf5(path) else ZIP):
             raise ModelError(f"'{path}' {cause}")
-    if head[4:8] == b"TFL3":
-        raise ModelError(f"'{path}' is a TFLite model, which is ready to run: adopt it instead")
+    onnx = path.suffix.lower() == ".onnx" and head.startswith(b"\x08")
+    if onnx or head[4:8] == b"TFL3":
+        kind = "an ONNX" if onnx else "a TFLite"
+        raise ModelError(f"'{path}' is {kind} model, which is ready to run: adopt it instead")
+    known = "" if head.startswith((HDF5, ZIP)) else recognise(path.with_suffix(""), head)
+    if known:
+        raise ModelError(f"'{path}' is {known}")
 
 
 def _read_hdf5(path: Path) -> KerasConfig:

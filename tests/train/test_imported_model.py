@@ -311,6 +311,10 @@ def test_mixed_precision_becomes_float32(tmp_path: Path, suffix: str) -> None:
         ("m.keras", b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which Keras only loads by the suffix .h5; rename it"),
         ("m.h5", b"PK\x03\x04", "only loads by the suffix .keras; rename it"),
         ("m.keras", b"\x1c\0\0\0TFL3", "is a TFLite model.*adopt it"),
+        ("m.onnx", b"\x08\x08\x12\x00", "is an ONNX model.*adopt it"),
+        ("m.onnx", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer.*lfs pull"),
+        ("m.keras", b"\n<!DOCTYPE html><html>", "is a web page: download the file itself"),
+        ("m.h5", b"\x1f\x8b\x08\x00", "is an archive: unpack it"),
     ],
 )
 def test_other_files_are_named(tmp_path: Path, name: str, content: bytes, what: str) -> None:

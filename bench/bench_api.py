@@ -18,6 +18,7 @@ from tledge.bench.compare.gate import GateCondition, GateResult, check_condition
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference
+from tledge.bench.measure.preprocessing_trials import explain_predictions
 from tledge.bench.measure.rounds import RoundsResult
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
@@ -100,6 +101,18 @@ class BenchRecord:
         return f"{sentences}{summarize(self.measurements)._repr_html_()}<p>Report: {escape(str(self.report))}</p>"
 
 
+class BenchInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a benchmark.
+
+    Attributes:
+        record: what was measured and written until then.
+    """
+
+    def __init__(self, record: BenchRecord) -> None:
+        super().__init__(f"results measured so far are in '{record.report}'")
+        self.record = record
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
     """What a benchmark will do; every option is checked.
@@ -161,22 +174,25 @@ def bench(options: BenchOptions) -> BenchRecord:
     Raises:
         TledgeError: no such run or file, no artifacts, an artifact of another run, a target that does not exist, or no
             cell that could be measured.
-        KeyboardInterrupt: the benchmark was interrupted; results measured so far are saved.
+        BenchInterrupted: Ctrl-C ended the benchmark; results measured so far are saved.
     """
     progress = progress_or_default(options.progress)
     plan = _plan(options, progress)
     with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
         measured = _measure(plan, progress)
-        settings = _settings(plan, measured)
+        settings = _settings(plan, measured, progress)
         record, written = _write(plan, settings, measured, progress)
         if not measured.interrupted:
             record = _compare(record, written, plan, measured)
         if options.profile and not measured.interrupted:
-            record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
+            try:
+                record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
+            except KeyboardInterrupt as interrupt:
+                raise BenchInterrupted(record) from interrupt
     if plan.workload.run and not measured.incomplete:
         _write_card(written, progress)
     if measured.interrupted:
-        raise KeyboardInterrupt(f"results measured so far are in '{record.results}'")
+        raise BenchInterrupted(record)
     return record
 
 
@@ -267,8 +283,8 @@ def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> Pai
     )
 
 
-def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
-    """Returns what ``run.json`` records."""
+def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSettings:
+    """Returns what ``run.json`` records; predictions that look wrong are looked into."""
     timed, duration, workload = plan.place.times, plan.duration, plan.workload
     return BenchSettings(
         version=installed_versions(["tledge"]).get("tledge", ""),
@@ -286,8 +302,12 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         images=len(workload.photos),
         class_names=workload.class_names,
         photos=workload.fingerprint,
+        seen_photos=plan.options.seen_photos,
+        overlap=workload.overlap,
+        doubts=tuple(explain_predictions(measured.rounds.results, workload, here=plan.place.here, progress=progress)),
         skipped=measured.skipped,
         interrupted=measured.incomplete,
+        not_repeated=measured.rounds.not_repeated,
         corruptions=plan.robustness.corruptions,
         corruption_images=plan.robustness.corruption_images,
         attacks=plan.robustness.attacks,
@@ -316,11 +336,13 @@ def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
         data = None if options.data is None else Path(options.data)
+        files = [Path(path) for path in as_tuple(options.files)]
         size = () if options.input_size is None else read_size(options.input_size)
-        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder, progress, size)
-    for name, value in (("data", options.data), ("output", options.output), ("input_size", options.input_size)):
-        if value is not None:
-            raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")
+        return workload_of_files(files, data, folder, progress, size, seen_photos=options.seen_photos)
+    given = given_options(options)
+    for name in ("data", "seen_photos", "output", "input_size"):
+        if name in given:
+            raise OptionError(f"`{name}='{given[name]}'` needs model files; a run is measured on its own test split")
     return workload_of_run(find_run(options.run, Path(options.runs)))
 
 
@@ -392,8 +414,8 @@ def _measurements(
 ) -> list[Measurement]:
     labels = np.array(workload.labels, np.intp)
     expected: Classes | None = None if reference is None else reference.logits.argmax(axis=1)
-    photos = "test" if workload.run else "given"
-    metrics = {cell: CellMetrics(cell, result, timing, labels, photos) for cell, result in results.items()}
+    split = workload.overlap.split
+    metrics = {cell: CellMetrics(cell, result, timing, labels, split) for cell, result in results.items()}
     found: list[Measurement] = []
     for cell, of in metrics.items():
         found += of.all(expected)

@@ -10,6 +10,7 @@ from tledge.core.errors import ArtifactError
 from tledge.core.images import RESIZE_RULES
 from tledge.core.preprocessing import Preprocessing
 from tledge.core.records import Record
+from tledge.core.seen_photos import SeenPhotos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
         sparsity: the fraction of kernel weights that were pruned to zero.
         versions: the libraries that made it, by distribution name.
         preprocessing: of a model made elsewhere; None for models that tledge exported.
+        seen_photos: fingerprints of the training and validation photos; None if they are not known.
 
     Raises:
         ValueError: ``resize`` is not a known rule.
@@ -65,6 +67,7 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
     sparsity: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
     preprocessing: Preprocessing | None = None
+    seen_photos: SeenPhotos | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(normalize("NFC", name) for name in self.class_names))

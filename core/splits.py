@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tledge.core.errors import RunError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.records import Record
+from tledge.core.seen_photos import SeenPhotos
 
 
 class Sample(NamedTuple):
@@ -34,6 +35,7 @@ class Splits:
         class_names: the class of each label.
         train, validation, test: their samples.
         archive: the ZIP that was unpacked to ``root``; empty if the photos were in a folder.
+        seen_photos: fingerprints of what a training on them sees; None for a model that was trained elsewhere.
     """
 
     root: Path
@@ -42,6 +44,7 @@ class Splits:
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
     archive: str = ""
+    seen_photos: SeenPhotos | None = None
 
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Returns the samples of "train", "validation" or "test"."""
@@ -97,3 +100,4 @@ class _StoredSplits(Record, version=1, error=RunError, remedy="train again"):
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
     archive: str = ""
+    seen_photos: SeenPhotos | None = None

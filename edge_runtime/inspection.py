@@ -12,8 +12,9 @@ import numpy as np
 
 from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
+from tledge.core.label_file import trim_labels
 from tledge.edge_runtime.bare import BareModel
-from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.description import Description
 from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
 from tledge.edge_runtime.tensor import CHANNELS, Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata

@@ -39,10 +39,12 @@ class ImportedModel:
         model: a ``keras.Model`` from ``image``, float32 (N, height, width, 3), to ``logits`` (N, classes).
         keras2_difference: if the file is of Keras 2, the largest difference of the converted model's outputs, as a
             fraction of the largest output, or of 1 if that is larger; otherwise None.
+        colour: the channels that the file's model is given, one of ``core.preprocessing.COLOURS``.
     """
 
     model: Any
     keras2_difference: float | None
+    colour: str
 
 
 def read_keras_file(
@@ -95,7 +97,7 @@ def read_keras_file(
     pixels = np.random.default_rng(1).integers(0, 256, (IMAGES, *size, 3)).astype(np.float32)
     given = infer(keras.Model(image, value), pixels)  # what the file's model takes of these pixels
     _check_same(path, infer(model, pixels), infer(loaded, given), end)
-    return ImportedModel(model, difference)
+    return ImportedModel(model, difference, colour)
 
 
 def _load(path: Path, *, input_range: str, trust: bool, progress: Progress | None) -> tuple[Any, float | None]:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
 from tledge.core.split_names import SPLITS
 from tledge.core.splits import Splits
 from tledge.train.data import digits
-from tledge.train.data.dataset import Dataset, read_dataset
+from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.tfds import write_tfds
 from tledge.train.import_options import ImportOptions
@@ -166,7 +167,8 @@ def split_photos(dataset: Dataset, options: Settings | ImportOptions, progress: 
         archive_sha256=dataset.archive[1],
     )
     progress.note("Data", describe_data(record))
-    return drawn.splits, record
+    seen = remember_training(dataset, drawn.splits) if isinstance(options, Settings) else None
+    return replace(drawn.splits, seen_photos=seen), record
 
 
 def describe_data(record: DataRecord) -> str:

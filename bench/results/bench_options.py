@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tledge.core.options import ARGUMENTS, Limits, check_options, option
+from tledge.bench.results.photo_overlap import DROP, KEEP
+from tledge.core.options import ARGUMENTS, Choices, Limits, check_options, option
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS
 from tledge.edge_runtime.tensor import OPEN_LENGTH
@@ -109,6 +110,12 @@ class MeasurementOptions:
         " as in training. If they have splits, the test split is used.",
         group="Models",
         default_text="none (no accuracy)",
+    )
+    seen_photos: str = option(
+        DROP,
+        "With `data`: drop or keep photos that a model was trained or validated on; copies are recognized too.",
+        group="Models",
+        allowed=Choices("choice", (DROP, KEEP)),
     )
     input_size: str | None = option(
         None,

@@ -91,7 +91,7 @@ class CellMetrics:
     Args:
         timing: how each round was timed.
         labels: (images,), the class of each test image; empty if none were classified.
-        photos: "test" for the test split of a run, or "given" for photos of unknown origin.
+        photos: what they are to the models: ``PhotoOverlap.split``.
     """
 
     def __init__(self, cell: Cell, result: CellResult, timing: Timing, labels: Classes, photos: str = "test") -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unicodedata import normalize
 
+from tledge.bench.results.photo_overlap import DROP, KEEP, PhotoOverlap, check_some_left, find_seen
 from tledge.core import sidecar_storage
 from tledge.core.artifact import Artifact, path_beside, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, DataError, OptionError
@@ -16,6 +17,7 @@ from tledge.core.photo_layouts import EXPECTED, find_photos
 from tledge.core.photo_listing import describe_left_out
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
+from tledge.core.seen_photos import SeenPhotos
 from tledge.core.split_names import TEST, UNASSIGNED, VALIDATION
 
 
@@ -39,6 +41,11 @@ class Model:
         """One of "tflite", "onnx" and "keras"."""
         return sidecar_storage.format_of(self.path)
 
+    @property
+    def seen_photos(self) -> SeenPhotos | None:
+        """Fingerprints of the photos that it was trained on; None if they are not known."""
+        return None if self.artifact is None else self.artifact.sidecar.seen_photos
+
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
@@ -54,6 +61,7 @@ class Workload:
         run: the run directory's name; empty for files.
         data: the folder of photos; empty for a run.
         fingerprint: of the photos and their labels; empty without photos.
+        overlap: with the photos that the models were trained on.
     """
 
     title: str
@@ -65,6 +73,7 @@ class Workload:
     run: str = ""
     data: str = ""
     fingerprint: str = ""
+    overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
 
 
 def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model:
@@ -114,7 +123,13 @@ def workload_of_run(directory: RunDirectory) -> Workload:
 
 
 def workload_of_files(
-    files: Sequence[Path], data: Path | None, folder: Path, progress: Progress, input_size: tuple[int, ...] = ()
+    files: Sequence[Path],
+    data: Path | None,
+    folder: Path,
+    progress: Progress,
+    input_size: tuple[int, ...] = (),
+    *,
+    seen_photos: str = DROP,
 ) -> Workload:
     """Returns separate model files, on a folder of photos if one is given.
 
@@ -124,11 +139,12 @@ def workload_of_files(
             the test split is used, or else the validation split.
         folder: of the results.
         input_size: (height, width) of the input of files without a sidecar that leave it open.
+        seen_photos: DROP or KEEP the photos that a model was trained on.
 
     Raises:
         ArtifactError: a file is absent, of an unknown format, or does not match its sidecar.
         OptionError: photos were given, and a file has no sidecar or other classes than the first.
-        DataError: a class has no photos, or a folder belongs to no class.
+        DataError: a class has no photos, or none that were not used in training, or a folder belongs to no class.
     """
     files = list({path.resolve(): path for path in files}.values())
     models = tuple(read_model(path, name, input_size) for path, name in zip(files, _names(files), strict=True))
@@ -155,14 +171,32 @@ def workload_of_files(
                 f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models with other classes separately"
             )
     root, photos, labels = _read_photos(data, classes[0], progress)
+    workload = replace(workload, data=str(data.resolve()))
+    return _with_photos(workload, root, photos, labels, seen_photos=seen_photos)
+
+
+def _with_photos(
+    workload: Workload, root: Path, photos: Sequence[Path], labels: Sequence[int], *, seen_photos: str
+) -> Workload:
+    """Returns a workload with labelled photos; those that a model was trained on are left out or kept."""
+    names = workload.class_names
+    digests = [sha256_of_file(path) for path in photos]
+    records = {model.name: model.seen_photos for model in workload.models}
+    seen = find_seen([record for record in records.values() if record is not None], photos, digests)
+    if seen_photos == DROP:
+        check_some_left(seen, labels, names, Path(workload.data))
+    chosen = [index for index, used in enumerate(seen) if not used or seen_photos == KEEP]
     return replace(
         workload,
-        photos=photos,
-        labels=labels,
-        data=str(data.resolve()),
+        photos=tuple(photos[index] for index in chosen),
+        labels=tuple(labels[index] for index in chosen),
         fingerprint=sha256_of_records(
-            (path.relative_to(root).as_posix(), classes[0][label], sha256_of_file(path))
-            for path, label in zip(photos, labels, strict=True)
+            (photos[index].relative_to(root).as_posix(), names[labels[index]], digests[index]) for index in chosen
+        ),
+        overlap=PhotoOverlap(
+            seen=int(seen.sum()),
+            kept=seen_photos == KEEP,
+            unknown=tuple(name for name, record in records.items() if record is None or not record.complete),
         ),
     )
 

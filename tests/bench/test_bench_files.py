@@ -304,9 +304,11 @@ def test_what_was_measured_before_ctrl_c_is_kept(files: Path) -> None:
         seen |= {child.pid for child in parent.children()}
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1].startswith("tledge: interrupted; results measured so far are in 'bench-results/")
+    assert err.splitlines()[-1] == "tledge: interrupted; results measured so far are in 'bench-results/report.html'"
+    assert "Report: bench-results/report.html" in out.splitlines()
+    assert {"float32.tflite", "float32.onnx"} <= set(out.split()), "the table of what was measured"
     settings = BenchSettings.load(files / "bench-results")
     assert settings.interrupted
     assert {row.artifact for row in summarize(read_results(files / "bench-results" / "results.jsonl"))} == {

@@ -1,6 +1,7 @@
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from support import blobs, write_stripes
 
 from tledge.core.errors import DataError
 from tledge.core.fingerprint import sha256_of_file
+from tledge.core.images import decode
 from tledge.core.manifest import DataRecord
+from tledge.core.perceptual_hash import thumbnail
 from tledge.core.progress import Progress
-from tledge.core.splits import Sample
-from tledge.train.data.dataset import Dataset, read_dataset
+from tledge.core.splits import Sample, Splits
+from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.digits import write_digits
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.import_options import ImportOptions
@@ -317,3 +320,26 @@ def test_what_is_left_out_and_the_zip_are_recorded_and_told(tmp_path: Path, monk
         assert record.archive_sha256 == ("" if data == root else sha256_of_file(archive))
         assert splits.archive == ("" if data == root else str(archive))
         assert all(path.is_file() for path in splits.paths(splits.train))
+
+
+@pytest.mark.unit
+def test_fingerprints_are_of_the_training_and_validation_photos(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(10):
+            pixels = np.random.default_rng(100 * number + index).integers(0, 256, (9, 9, 3), np.uint8)
+            Image.fromarray(pixels).resize((64, 64)).save(tmp_path / "photos" / name / f"{index}.png")
+    dataset = read_dataset(tmp_path / "photos", Progress())
+    splits = draw_splits(dataset, seed=0).splits
+    assert splits.seen_photos is None
+    splits = replace(splits, seen_photos=remember_training(dataset, splits))
+    splits.save(tmp_path / "splits.json")
+    seen = Splits.load(tmp_path / "splits.json").seen_photos
+    assert seen == splits.seen_photos
+    assert seen is not None
+    assert (seen.photos, seen.appearance) == (len(splits.train) + len(splits.validation), True)
+    for split, expected in (("train", True), ("validation", True), ("test", False)):
+        for sample in splits.samples(split):
+            small = thumbnail(decode(splits.root / sample.path))[np.newaxis]
+            assert seen.recognize([sample.sha256]).tolist() == [False], "its appearance is stored, not its file"
+            assert seen.recognize([sample.sha256], small).tolist() == [expected]

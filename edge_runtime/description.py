@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,16 @@ def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     unprintable = [label for label in labels if not label.isprintable()]
     if unprintable:
         raise OptionError(f"a label has control characters: {unprintable[0]!r}; write it in plain text")
+    return _without_numbers(labels)
+
+
+def _without_numbers(labels: list[str]) -> tuple[str, ...]:
+    """Returns the names of labels of which each has its number first, from 0 or 1: "0 cat", "1: dog"; else labels."""
+    parts = [re.match(r"(\d+)(?:\s*[:,;]\s*|\s+)(\S.*)", label) for label in labels]
+    found = {int(part[1]): part[2] for part in parts if part}
+    for first in (0, 1):
+        if labels and sorted(found) == list(range(first, first + len(labels))):
+            return tuple(found[number] for number in sorted(found))
     return tuple(labels)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,25 @@ from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.output_operator import LINEAR, SIGMOID, SOFTMAX, output_operator
 from tledge.edge_runtime.tensor import Logits, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
 CHANNELS = (1, 3)
+LEAST_SIDE = 8
+"""The smallest side of an image whose values are along a single axis; of fewer values, a square says nothing."""
+
 PROBES = 8
 """Number of random inputs to distinguish probabilities from logits."""
 
-COMMON_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
-"""Usual input ranges; a quantized input that spans one of them was trained on it."""
+COMMON_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
+"""Usual input ranges; an integer input whose span is about one of them takes the bytes of a photo, in their order."""
+
+MULTI_LABEL = (
+    "its outputs are independent probabilities, such as several sigmoids, which do not sum to 1: several labels can"
+    " apply at once; tledge classifies one label per photo"
+)
+"""Why a multi-label model is rejected."""
 
 ROUNDING = 0.02
 """Tolerance for rounding: of a range, as a fraction of its width; of a sum of probabilities, absolute."""
@@ -78,10 +89,9 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
                 declared["colour"] = "grey", "its shape"
         about = _read_metadata_of(model, loaded.target.runtime, declared)
         span = span_of(image)
-        common = next((known for known in COMMON_RANGES if span and _is_about(span, known)), None)
-        if common is not None and "input_range" not in declared:
-            declared["input_range"] = common, "its quantization" if image.scale else "its dtype"
-        kind = _kind_of_output(loaded, layout, input_size)
+        if span and "input_range" not in declared and any(_is_about(span, known) for known in COMMON_RANGES):
+            declared["input_range"] = span, "its quantization" if image.scale else "its dtype"
+        kind = _kind_of_output(model, loaded, layout, input_size)
         if kind is not None:
             declared["output"] = kind
     finally:
@@ -93,15 +103,33 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
 
 
 def layout_of(image: TensorSpec) -> str | None:
-    """Returns the order of the axes, "nhwc" or "nchw", if only one of them gives 1 or 3 channels."""
+    """Returns the order of the axes, "nhwc" or "nchw", if only one of them gives 1 or 3 channels.
+
+    Without an axis of channels, or with a single axis for a grey image, both orders are the same.
+    """
+    if len(image.shape) != 4:
+        return "nhwc" if lengths_by("nhwc", image)[2] == 1 else None
     last, second = image.shape[3] in CHANNELS, image.shape[1] in CHANNELS
     return None if last == second else "nhwc" if last else "nchw"
 
 
 def lengths_by(layout: str, image: TensorSpec) -> tuple[int | None, int | None, int | None]:
-    """Returns (height, width, channels) of an input, None for open lengths."""
-    _, first, second, third = image.shape
-    return (first, second, third) if layout == "nhwc" else (second, third, first)
+    """Returns (height, width, channels) of an input, None for open lengths.
+
+    The axes may be those of a batch of images, of a batch of grey images without channels, or one for all values of a
+    square image, grey or of three channels.
+    """
+    if len(image.shape) == 4:
+        _, first, second, third = image.shape
+        return (first, second, third) if layout == "nhwc" else (second, third, first)
+    if len(image.shape) == 3:
+        return image.shape[1], image.shape[2], 1
+    values = image.shape[1] or 0
+    for channels in CHANNELS:
+        side = math.isqrt(values // channels)
+        if side >= LEAST_SIDE and channels * side**2 == values:
+            return side, side, channels
+    return None, None, None
 
 
 def span_of(tensor: TensorSpec) -> tuple[float, float] | None:
@@ -140,18 +168,24 @@ def _check_foreign(model: Path) -> None:
 def _check_classifier(model: Path, image: TensorSpec, output: TensorSpec) -> None:
     """Raises ArtifactError if the tensors cannot be those of an image classifier."""
     problem = ""
-    if len(image.shape) != 4 or not {image.shape[1], image.shape[3]} & {1, 3, None}:
-        problem = "expected an input with four axes, one of them 1 or 3 channels"
+    if not _may_be_images(image):
+        problem = "expected an input with four axes, one of them 1 or 3 channels, or grey images without that axis"
     elif image.shape[0] not in (None, 1):
         problem = f"it only takes batches of {image.shape[0]}; convert it for single images"
-    elif image.dtype not in (np.uint8, np.int8, np.float16, np.float32):
-        problem = "expected an input of uint8, int8, float16 or float32"
+    elif image.dtype not in (np.uint8, np.int8, np.int16, np.float16, np.float32):
+        problem = "expected an input of uint8, int8, int16, float16 or float32"
     elif not np.issubdtype(output.dtype, np.floating) and not output.scale:
         problem = "its output is integers without a scale, such as class numbers; expected logits or probabilities"
-    elif output.shape and output.shape[0] not in (None, 1):
+    elif len(output.shape) > 1 and output.shape[0] not in (None, 1):
         problem = "its output has no batch axis"
     if problem:
         raise ArtifactError(f"'{model}' is not an image classifier: {problem}; input {image}, output {output}")
+
+
+def _may_be_images(image: TensorSpec) -> bool:
+    if len(image.shape) == 4:
+        return bool({image.shape[1], image.shape[3]} & {1, 3, None})
+    return len(image.shape) == 3 or (len(image.shape) == 2 and lengths_by("nhwc", image)[2] is not None)
 
 
 def _read_metadata_of(model: Path, runtime: str, declared: dict[str, tuple[Any, str]]) -> str:
@@ -197,31 +231,43 @@ def _is_about(span: tuple[float, float], known: tuple[float, float]) -> bool:
 
 
 def _kind_of_output(
-    loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
+    model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
 ) -> tuple[str, str] | None:
     """Returns the kind of the output and how it was found; None if it cannot be found.
 
-    Rows that sum to 1 are probabilities, and values outside 0 to 1 are not. A single value inside decides nothing.
+    Rows that sum to 1 are probabilities, and values outside 0 to 1 are not. Where values decide nothing, the operator
+    that computes them does.
+
+    Raises:
+        ArtifactError: the model is a multi-label model.
     """
     span = span_of(loaded.output)
     if loaded.output.outputs == 1 and span and _is_about(span, (0.0, 1.0)):
         return "sigmoid", "its quantization"
-    if None in loaded.image.shape[1:] and (layout is None or input_size is None):
-        return None
-    values = _probe(loaded, layout, input_size)
-    if values.shape[1] > 1 and are_probabilities(values, loaded.output):
-        return "probabilities", "its outputs"
-    if not are_fractions(values):
-        return "logits" if values.shape[1] > 1 else "logit", "its outputs"
-    return None
+    operator = output_operator(model)
+    by_operator = {LINEAR: "logits", SOFTMAX: "probabilities"}.get(operator)
+    several = loaded.output.outputs != 1
+    if None not in loaded.image.shape[1:] or (layout is not None and input_size is not None):
+        values = _probe(loaded, layout, input_size)
+        several = values.shape[1] > 1
+        if several and are_probabilities(values, loaded.output):
+            return "probabilities", "its outputs"
+        if several and operator == SIGMOID and are_fractions(values):
+            raise ArtifactError(f"'{model}' is a multi-label model: {MULTI_LABEL}")
+        if not are_fractions(values):
+            return "logits" if several else "logit", "its outputs"
+    if not several:
+        by_operator = {LINEAR: "logit", SIGMOID: "sigmoid"}.get(operator)
+    return None if by_operator is None else (by_operator, "its last operator")
 
 
 def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
     """Returns the model's outputs for random inputs: float32 (PROBES, outputs)."""
-    lengths = None
+    lengths: tuple[int, ...] | None = None
     if None in loaded.image.shape[1:] and layout is not None and input_size is not None:
         channels = lengths_by(layout, loaded.image)[2] or 3
         lengths = (*input_size, channels) if layout == "nhwc" else (channels, *input_size)
+        lengths = lengths if len(loaded.image.shape) == 4 else input_size
     rows = []
     for seed in range(PROBES):
         image = loaded.random_input(seed, lengths=lengths)

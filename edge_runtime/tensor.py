@@ -37,7 +37,7 @@ class TensorSpec:
     @property
     def outputs(self) -> int:
         """The number of output values for one image; 0 if the file leaves it open."""
-        return math.prod(length or 0 for length in self.shape[1:])
+        return math.prod(length or 0 for length in self.shape[len(self.shape) > 1 :])
 
     def lengths(self, batch: int) -> tuple[int, ...]:
         """Returns the shape of a batch of ``batch`` images; other axes that are left open get ``OPEN_LENGTH``."""
@@ -52,3 +52,10 @@ class TensorSpec:
         lengths = ", ".join("?" if length is None else str(length) for length in self.shape)
         quantized = f", {self.scale:.6g} * (q {-self.zero_point:+d})" if self.scale else ""
         return f"{self.name}: {self.dtype} [{lengths}]{quantized}"
+
+
+def softmax(logits: Logits) -> Logits:
+    """Returns the softmax over the last axis, in float32 and without overflow."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores: Logits = shifted / shifted.sum(axis=-1, keepdims=True)
+    return scores

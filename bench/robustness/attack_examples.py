@@ -14,8 +14,7 @@ from tledge.bench.robustness.attacked_artifact import AttackedArtifact, Attacked
 from tledge.bench.robustness.attacked_photos import PhotoSet
 from tledge.core.errors import MeasurementError
 from tledge.core.records import Record
-from tledge.edge_runtime.classifier import softmax
-from tledge.edge_runtime.tensor import Logits
+from tledge.edge_runtime.tensor import Logits, softmax
 
 EXAMPLES = 3
 """Photos of each attack and road."""

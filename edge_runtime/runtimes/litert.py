@@ -36,6 +36,9 @@ class LiteRTSession(Session):
             if batch > 1 or None in self.image.shape:
                 interpreter.resize_tensor_input(self._input_index, self._lengths)
             interpreter.allocate_tensors()
+            lengths = interpreter.get_output_details()[0]["shape"]
+            if batch > 1 and (not len(lengths) or lengths[0] != batch):
+                raise ArtifactError(f"'{model}' only computes single images; received batches of {batch}")
             self.provider = read_delegation(interpreter).provider
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"LiteRT cannot load '{model}': {error}; copy or export it again") from error

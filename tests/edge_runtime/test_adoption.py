@@ -19,9 +19,9 @@ from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.adoption import adopt_model, make_sidecar, missing_fields
 from tledge.edge_runtime.bare import BareModel
-from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.description import Description, read_labels, read_range, read_size
 from tledge.edge_runtime.inspection import inspect
+from tledge.edge_runtime.tensor import softmax
 from tledge.edge_runtime.tflite_metadata import TFLiteMetadata, read_metadata
 
 TEN = tuple(f"class{index}" for index in range(10))

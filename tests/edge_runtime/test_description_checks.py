@@ -238,14 +238,28 @@ def test_fractions_are_from_zero_to_one_up_to_rounding() -> None:
         (IMAGE, OUTPUT, ""),
         (replace(IMAGE, shape=(None, None, None, None)), OUTPUT, ""),
         (replace(IMAGE, shape=(1, 3, 96, 64)), replace(OUTPUT, shape=(None, 4)), ""),
-        (replace(IMAGE, shape=(1, 96, 64)), OUTPUT, "four axes"),
+        (replace(IMAGE, shape=(1, 96, 64)), OUTPUT, ""),
+        (replace(IMAGE, shape=(None, 784)), OUTPUT, ""),
+        (replace(IMAGE, shape=(1, 3072)), OUTPUT, ""),  # 32 x 32 x 3
+        (replace(IMAGE, shape=(1, 64)), OUTPUT, ""),
+        (replace(IMAGE, shape=(1, 49)), OUTPUT, "four axes"),  # too few values to be an image
+        (replace(IMAGE, shape=(1, 785)), OUTPUT, "four axes"),
+        (replace(IMAGE, shape=(1, None)), OUTPUT, "four axes"),
+        (replace(IMAGE, shape=(8, 96, 64)), OUTPUT, "it only takes batches of 8; convert"),
+        (replace(IMAGE, shape=(1, 96, 64, 3, 1)), OUTPUT, "four axes"),
         (replace(IMAGE, shape=(1, 96, 64, 2)), OUTPUT, "four axes"),
         (replace(IMAGE, shape=(2, 96, 64, 3)), OUTPUT, "it only takes batches of 2; convert"),
-        (replace(IMAGE, dtype=np.dtype(np.float64)), OUTPUT, "expected an input of uint8, int8, float16 or float32"),
+        (
+            replace(IMAGE, dtype=np.dtype(np.float64)),
+            OUTPUT,
+            "expected an input of uint8, int8, int16, float16 or float32",
+        ),
+        (replace(IMAGE, dtype=np.dtype(np.int16)), OUTPUT, ""),
         (replace(IMAGE, dtype=np.dtype(np.float16)), OUTPUT, ""),
         (IMAGE, replace(OUTPUT, dtype=np.dtype(np.int64)), "integers without a scale"),
         (IMAGE, replace(OUTPUT, dtype=np.dtype(np.int8), scale=0.1), ""),
-        (IMAGE, replace(OUTPUT, shape=(4,)), "its output has no batch axis"),
+        (IMAGE, replace(OUTPUT, shape=(4,)), ""),  # of a batch of 1
+        (IMAGE, replace(OUTPUT, shape=(4, 1)), "its output has no batch axis"),
         (IMAGE, replace(OUTPUT, shape=()), ""),
     ],
 )

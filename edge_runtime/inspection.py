@@ -82,10 +82,11 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
         layout = layout_of(image)
         if layout is not None:
             declared["layout"] = layout, "its shape"
-            height, width, channels = lengths_by(layout, image)
+        if layout is not None or len(image.shape) < 4:
+            height, width, channels = lengths_by(layout or "", image)
             if height is not None and width is not None:
                 declared["input_size"] = (height, width), "its shape"
-            if channels == 1:
+            if channels == 1 and len(image.shape) == 4:
                 declared["colour"] = "grey", "its shape"
         about = _read_metadata_of(model, loaded.target.runtime, declared)
         span = span_of(image)

@@ -1,7 +1,8 @@
 """The operator that computes a model's output, read from the graph in its file.
 
-Operators that only copy, reshape or (de)quantize values are skipped. Reading an ONNX graph needs no library; field
-numbers are those of onnx.proto: ModelProto.graph 7; GraphProto.node 1, output 12; NodeProto.input 1, output 2, op_type 4.
+Operators that only copy, reshape or (de)quantize values are skipped. Reading an ONNX graph needs no library; its
+field numbers are those of onnx.proto: ModelProto.graph 7; GraphProto.node 1, output 12; NodeProto.input 1, output 2,
+op_type 4.
 """
 
 from __future__ import annotations

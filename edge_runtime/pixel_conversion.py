@@ -21,7 +21,7 @@ from tledge.edge_runtime.tensor import Tensor, TensorSpec
 Table = npt.NDArray[np.float64]
 
 _VALUES = np.arange(256)
-_TIE = 1e-6  # steps of quantization: the error of a value that lies half-way between two integers
+_TIE = 1e-4  # steps of quantization: how far a value may be from half-way, since scales are float32
 _GREY = np.array([19595, 38470, 7471], np.float32) / 65536  # ITU-R BT.601, as in Pillow's mode "L"
 _SIGN = np.uint8(128)  # added modulo 256, it turns int8 into uint8 of the same order, and back
 

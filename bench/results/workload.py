@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,11 +174,12 @@ def _names(files: Sequence[Path]) -> list[str]:
 def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, ...], tuple[int, ...]]:
     if not data.is_dir():
         raise DataError(f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg)")
-    odd = sorted(name for name in set(class_names) if class_names.count(name) > 1 or Path(name).name != name)
-    if odd:
+    folders = {path.name for path in data.iterdir() if path.is_dir()}
+    ambiguous = sorted(name for name in folders if class_names.count(name) > 1)
+    if ambiguous:
         raise DataError(
-            f"'{odd[0]}' is the label of several classes or cannot be the name of a folder, so photos in folders cannot"
-            " be assigned to classes; give each class its own label"
+            f"'{ambiguous[0]}' is the label of several classes, so the photos in '{data / ambiguous[0]}' cannot be"
+            " assigned to one; give each class its own label, or leave out that folder"
         )
     unknown = sorted(
         path.name
@@ -201,9 +203,13 @@ def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, 
 
 
 def _check_every_class(labels: Sequence[int], class_names: Sequence[str], where: str) -> None:
-    """Raises DataError if a class has no photo, because top-1 would then silently leave it out."""
-    found = set(labels)
-    missing = [name for label, name in enumerate(class_names) if label not in found]
+    """Raises DataError if a class has no photo, because top-1 would then silently leave it out.
+
+    Except for classes that share a label, or whose label cannot be the name of a folder: they cannot have any.
+    """
+    names = [name for name, count in Counter(class_names).items() if count == 1 and Path(name).name == name]
+    present = {class_names[label] for label in labels}
+    missing = [name for name in names if name not in present]
     if missing:
         raise DataError(
             f"{where} has no photo of {', '.join(missing[:5])}{' …' * (len(missing) > 5)}: its top-1 would leave"

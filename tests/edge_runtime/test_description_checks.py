@@ -12,7 +12,7 @@ from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.preprocessing import Preprocessing
 from tledge.edge_runtime import inspection as inspections
 from tledge.edge_runtime.adoption import make_sidecar, missing_fields
-from tledge.edge_runtime.description import Description
+from tledge.edge_runtime.description import Description, trim_labels
 from tledge.edge_runtime.inspection import (
     Inspection,
     are_fractions,
@@ -269,3 +269,29 @@ def test_tensors_of_an_image_classifier(image: TensorSpec, output: TensorSpec, p
         return
     with pytest.raises(ArtifactError, match=f"'m' is not an image classifier: .*{problem}"):
         inspections._check_classifier(Path("m"), image, output)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["0 cat", "1 dog"], ("cat", "dog")),
+        (["0  background", "1  hot dog", "2  7 up"], ("background", "hot dog", "7 up")),
+        (["0: cat", "1: dog"], ("cat", "dog")),
+        (["0,cat", "1,dog", ""], ("cat", "dog")),
+        (["1\tcat", "2\tdog"], ("cat", "dog")),
+        (["1 dog", "0 cat"], ("cat", "dog")),  # the number counts
+        (["0 cat"], ("cat",)),
+        (["0 cat", "2 dog"], ("0 cat", "2 dog")),  # not every number: part of the names
+        (["0 cat", "0 dog"], ("0 cat", "0 dog")),
+        (["0 cat", "dog"], ("0 cat", "dog")),
+        (["2 cat", "3 dog"], ("2 cat", "3 dog")),
+        (["0", "1"], ("0", "1")),
+        (["0cat", "1dog"], ("0cat", "1dog")),
+        (["101 dalmatians"], ("101 dalmatians",)),
+        (["n01440764 tench", "n01443537 goldfish"], ("n01440764 tench", "n01443537 goldfish")),
+        (["crane", "crane"], ("crane", "crane")),
+        ([], ()),
+    ],
+)
+def test_numbers_before_labels_are_not_part_of_them(lines: list[str], expected: tuple[str, ...]) -> None:
+    assert trim_labels(lines) == expected

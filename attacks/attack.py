@@ -41,6 +41,7 @@ class AttackResult:
         clean_success: bool (N,), whether its prediction for the original already reaches the goal.
         queries: int (N,), the images of each photo shown to the model, with or without a gradient, including the
             original and the final image.
+        ties: int (N,), the queries of each photo whose scores were too flat to judge the image by.
         seconds: duration of the whole attack.
     """
 
@@ -48,12 +49,18 @@ class AttackResult:
     success: npt.NDArray[np.bool_]
     clean_success: npt.NDArray[np.bool_]
     queries: npt.NDArray[np.int_]
+    ties: npt.NDArray[np.int_]
     seconds: float
 
     @property
     def robust_accuracy(self) -> float:
         """The fraction of photos on which the attack failed."""
         return float(1 - self.success.mean())
+
+    @property
+    def unjudged(self) -> int:
+        """The photos on which the attack failed because most of its queries got scores that were too flat."""
+        return int((~self.success & (2 * self.ties > self.queries)).sum())
 
 
 class Attack(ABC):
@@ -133,7 +140,7 @@ class Attack(ABC):
         goal.check_classes(before.shape[1])
         self.check(before.shape[1], goal.targeted)
         clean_success = goal.reached(before)
-        adversarial, success = images.copy(), clean_success.copy()
+        adversarial, success, ties = images.copy(), clean_success.copy(), np.zeros(len(images), np.int_)
         attacked = np.flatnonzero(~clean_success)
         label = f"{self.name} {threat}"
         with (progress or Progress()).step(label, len(attacked) * (self.budget + 1), "queries") as step:
@@ -144,7 +151,7 @@ class Attack(ABC):
                 originals, group_goal = images[photos], goal.select(photos)
                 batch = AttackBatch(counter, originals, group_goal, photos=photos, threat=threat, seed=seed)
                 found = threat.round(self.search(batch), originals)
-                after = counter.logits(found, photos)
+                after, ties[photos] = counter.logits(found, photos), batch.ties
                 success[photos] = group_goal.reached(after)
                 nearer = success[photos] | (group_goal.margins(after) < group_goal.margins(before[photos]))
                 adversarial[photos[nearer]] = found[nearer]
@@ -152,7 +159,7 @@ class Attack(ABC):
                 unused = len(photos) * (self.budget + 1) - shown
                 if unused > 0:  # counts as done
                     step.advance(unused, f"{success.mean():.1%} success")
-        return AttackResult(adversarial, success, clean_success, counter.queries, time.perf_counter() - started)
+        return AttackResult(adversarial, success, clean_success, counter.queries, ties, time.perf_counter() - started)
 
     def _check_options(
         self, model: GradientModel | LogitsFn, images: Pixels, goal: Goal, threat: ThreatModel, seed: int

@@ -63,6 +63,7 @@ class AttackBatch:
         goal: the goal of each photo.
         threat: the allowed changes.
         best: the image of each photo that came nearest to the goal, or went farthest beyond it.
+        ties: int (n,), queries whose scores were too flat to judge the image by; a method counts them.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class AttackBatch:
         self.goal = goal
         self.threat = threat
         self.best = originals.copy()
+        self.ties: npt.NDArray[np.int_] = np.zeros(len(originals), np.int_)
         self._margins = np.full(len(originals), np.inf, np.float32)
         self._reached = np.zeros(len(originals), np.bool_)
 

@@ -21,6 +21,7 @@ MORE_STEPS = "more_steps_not_stronger"
 LARGER_EPS = "larger_eps_not_stronger"
 UNBOUNDED_EPS = "unbounded_eps_not_fatal"
 QUANTIZATION = "quantization_hides"
+FLAT_SCORES = "flat_scores"
 
 MEANINGS: Mapping[str, str] = {
     GRADIENT_MASKING: "gradients look masked: robust accuracy is an upper bound, which a better attack would lower",
@@ -31,8 +32,10 @@ MEANINGS: Mapping[str, str] = {
     LARGER_EPS: "a larger eps fooled no more photos, although it allows every change that a smaller one allows",
     UNBOUNDED_EPS: "an eps of 128/255 allows turning every photo plain grey, but the attack did not fool the model on"
     " all of them",
-    QUANTIZATION: "direct attacks succeed less often than on the float32 artifact, but adversarial photos made for"
-    " another model fool it: rounding masks the gradient and adds no robustness (Bernhard et al., arXiv 1909.12741)",
+    QUANTIZATION: "direct attacks succeed less often than on the float32 artifact, but photos that fool another model"
+    " also fool this one: rounding masks the gradient and adds no robustness (Bernhard et al., arXiv 1909.12741)",
+    FLAT_SCORES: "the scores are too coarse to judge robustness without gradients: a saturated or rounded softmax gives"
+    " most changed photos the same score; attack the logits, or the Keras model",
 }
 """What each flag means."""
 
@@ -135,7 +138,7 @@ def check_eps(summaries: Sequence[AttackSummary]) -> Iterator[MaskingSign]:
             larger.white_box
             and larger.steps >= MANY_STEPS
             and larger.eps >= MUCH_LARGER * smaller.eps
-            and larger.robust_accuracy >= smaller.robust_accuracy > _chance(smaller)
+            and larger.robust_accuracy >= smaller.robust_accuracy > _chance(smaller.photos)
         )
         if flat or _is_above(larger, smaller):
             yield MaskingSign(LARGER_EPS, f"{_describe(smaller)}, {_describe(larger)}")
@@ -143,6 +146,14 @@ def check_eps(summaries: Sequence[AttackSummary]) -> Iterator[MaskingSign]:
         unbounded = item.norm == "linf" and item.eps >= UNBOUNDED
         if unbounded and item.robust_accuracy > 0 and item.white_box and item.steps >= MANY_STEPS:
             yield MaskingSign(UNBOUNDED_EPS, _describe(item))
+
+
+def check_scores(attack: str, unjudged: int, photos: int) -> Iterator[MaskingSign]:
+    """Yields a sign if an attack without gradients got flat scores for more photos than chance explains."""
+    if unjudged > photos * _chance(photos):
+        yield MaskingSign(
+            FLAT_SCORES, f"most queries of {attack} got the same score on {unjudged} of {photos} photos that it left"
+        )
 
 
 def _pairs(summaries: Sequence[AttackSummary], attribute: str) -> Iterator[tuple[AttackSummary, AttackSummary]]:
@@ -155,12 +166,12 @@ def _pairs(summaries: Sequence[AttackSummary], attribute: str) -> Iterator[tuple
 
 def _is_above(first: AttackSummary, second: AttackSummary) -> bool:
     """Returns whether the first robust accuracy is higher by more than chance."""
-    return first.robust_accuracy - second.robust_accuracy > _chance(first)
+    return first.robust_accuracy - second.robust_accuracy > _chance(first.photos)
 
 
-def _chance(item: AttackSummary) -> float:
+def _chance(photos: int) -> float:
     """Returns the fraction of photos up to which a difference is no sign: at least one photo."""
-    return max(TOLERANCE, 1.5 / max(item.photos, 1))
+    return max(TOLERANCE, 1.5 / max(photos, 1))
 
 
 def _describe(item: AttackSummary) -> str:

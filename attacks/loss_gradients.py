@@ -59,7 +59,7 @@ def gradient_backend() -> str:
 
 
 class GradientModel:
-    """A Keras classifier that can be attacked by its gradients.
+    """A Keras classifier that can be attacked through its gradients.
 
     Each call uses the model's current weights; the model itself is never changed.
 

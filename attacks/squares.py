@@ -1,6 +1,7 @@
 """Random squares of change in 8-bit images: the proposals of the Square attack.
 
 A proposal is written into the image itself and undone if it does not help. This costs little time next to the model.
+Where the model's scores tie, no square can be judged: then a proposal replaces the whole change by random blocks.
 
 Source: Andriushchenko et al., Square Attack, arXiv 1912.00049, algorithms 2 and 3.
 """
@@ -8,8 +9,9 @@ Source: Andriushchenko et al., Square Attack, arXiv 1912.00049, algorithms 2 and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from tledge.attacks.threat_model import LINF, WHITE, ThreatModel
 from tledge.core.images import Floats, Pixels
 
 Window = tuple[slice, slice]
+WHOLE: Window = (slice(None), slice(None))
 
 CHANNELS = 3
 TILES = 5
@@ -53,14 +56,27 @@ class Squares(ABC):
     def change(self, index: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
         """Changes one image; returns the windows that it changed, with their former pixels."""
 
-    def propose(self, side: int, draws: Floats) -> None:
-        """Changes one square in each image.
+    @abstractmethod
+    def replace(self, index: int, rng: np.random.Generator) -> None:
+        """Replaces the whole change of one image by random blocks of a random size."""
+
+    def propose(
+        self, sides: Sequence[int], draws: Floats, replaced: Mapping[int, np.random.Generator] = MappingProxyType({})
+    ) -> None:
+        """Changes one square in each image, or the whole image.
 
         Args:
-            side: of the squares, in pixels; at most the shorter side of the image.
+            sides: of each image's square, in pixels; at most the shorter side of the image.
             draws: (n, ``self.draws``), each from 0 to 1.
+            replaced: the images that are replaced as a whole, with their random numbers.
         """
-        self._undo = [self.change(index, side, row) for index, row in enumerate(draws)]
+        self._undo = []
+        for index, (side, row) in enumerate(zip(sides, draws, strict=True)):
+            if index in replaced:
+                self._undo.append([(WHOLE, self.images[index].copy())])
+                self.replace(index, replaced[index])
+            else:
+                self._undo.append(self.change(index, side, row))
 
     def settle(self, kept: npt.NDArray[np.bool_]) -> None:
         """Undoes the proposals that are not kept; ``kept`` is bool (n,)."""
@@ -106,6 +122,13 @@ class LinfSquares(Squares):
             self._fill(index, window, inside, ~up)
         return [(window, before)]
 
+    def replace(self, index: int, rng: np.random.Generator) -> None:
+        height, width = self.images.shape[1:3]
+        rows, columns = (2 ** int(rng.integers(length.bit_length())) for length in (height, width))
+        up = rng.random((rows, columns, CHANNELS)) < 0.5
+        up = up[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
+        self.images[index] = np.where(up, self._high[index], self._low[index])
+
     def _fill(self, index: int, window: Window, inside: Pixels, up: npt.NDArray[np.bool_]) -> None:
         for channel in range(CHANNELS):
             bound = self._high if up[channel] else self._low
@@ -132,22 +155,28 @@ class L2Squares(Squares):
 
     def start(self, rngs: Sequence[np.random.Generator]) -> None:
         """Adds a grid of peaks and troughs."""
+        for index, rng in enumerate(rngs):
+            self._squared[index] = self._add_grid(index, rng, TILES)
+
+    def replace(self, index: int, rng: np.random.Generator) -> None:
+        self._proposed[index] = self._add_grid(index, rng, 1 + int(rng.integers(min(self.images.shape[1:3]) // 2)))
+
+    def _add_grid(self, index: int, rng: np.random.Generator, tiles: int) -> float:
+        """Puts a grid of peaks and troughs into one original; returns the change's squared length."""
         height, width = self.images.shape[1:3]
-        side = max(2, min(height, width) // TILES)
+        side = max(2, min(height, width) // tiles)
         rows, columns = height // side, width // side
         top, left = (height - rows * side) // 2, (width - columns * side) // 2
-        for index, rng in enumerate(rngs):
-            change = np.zeros((height, width, CHANNELS), np.float32)
-            for row in range(rows):
-                for column in range(columns):
-                    window = _square(top + row * side, left + column * side, side)
-                    change[window] = _peaks(side, bool(rng.random() < 0.5))[..., np.newaxis] * _signs(
-                        rng.random(CHANNELS, np.float32)
-                    )
-            change *= self.eps / float(np.linalg.norm(change))
-            image = np.clip(round_change(change, self.eps) + self.originals[index], 0, WHITE)
-            self.images[index] = image
-            self._squared[index] = _squared(self._difference(index, (slice(None), slice(None))))
+        change = np.zeros((height, width, CHANNELS), np.float32)
+        for row in range(rows):
+            for column in range(columns):
+                window = _square(top + row * side, left + column * side, side)
+                change[window] = _peaks(side, bool(rng.random() < 0.5))[..., np.newaxis] * _signs(
+                    rng.random(CHANNELS, np.float32)
+                )
+        change *= self.eps / float(np.linalg.norm(change))
+        self.images[index] = np.clip(round_change(change, self.eps) + self.originals[index], 0, WHITE)
+        return _squared(self._difference(index, WHOLE))
 
     def change(self, index: int, side: int, draws: Floats) -> list[tuple[Window, Pixels]]:
         image, original = self.images[index], self.originals[index]

@@ -1,4 +1,4 @@
-"""Benchmarks: what the artifacts that ship cost and reach, on the machine that runs them."""
+"""Benchmarks: accuracy, latency, memory and robustness of artifacts, on the machine that runs them."""
 
 from typing import TYPE_CHECKING
 

@@ -60,7 +60,8 @@ class BenchRecord:
     """What a benchmark wrote.
 
     Attributes:
-        folder, settings: of the results.
+        folder: the folder of the results.
+        settings: the settings of the benchmark.
         measurements: the rows of ``results.jsonl``.
         conclusions: sentences that summarize them.
         profiles: the slowest operators of each artifact, with ``profile``.
@@ -149,11 +150,11 @@ class _Measured:
 
 @takes(BenchOptions)
 def bench(options: BenchOptions) -> BenchRecord:
-    """Measures a run's Keras model and artifacts, or model files, each on each target in processes of its own.
+    """Measures a run's Keras model and artifacts, or model files, each on every target, in fresh processes.
 
     Returns:
-        What was written. Agreement is with the Keras model's predictions of this benchmark, or of the one before, if it
-        was of the same model; there is none for files.
+        What was written. Agreement is with the Keras model's predictions in this benchmark, or in the previous one of
+        the same model. Model files have no agreement.
 
     Raises:
         TledgeError: no such run or file, no artifacts, an artifact of another run, a target that does not exist, or no
@@ -165,13 +166,13 @@ def bench(options: BenchOptions) -> BenchRecord:
     with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
         measured = _measure(plan, progress)
         settings = _settings(plan, measured)
-        record = _write(plan, settings, measured, progress)
+        record, written = _write(plan, settings, measured, progress)
         if not measured.interrupted:
-            record = _compare(record, plan, measured)
+            record = _compare(record, written, plan, measured)
         if options.profile and not measured.interrupted:
             record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
     if plan.workload.run and not measured.incomplete:
-        _write_card(plan.workload, record.folder, progress)
+        _write_card(written, progress)
     if measured.interrupted:
         raise KeyboardInterrupt(f"results measured so far are in '{record.results}'")
     return record
@@ -230,7 +231,7 @@ def _measure(plan: _Plan, progress: Progress) -> _Measured:
     if not rounds.results:
         if rounds.interrupted:
             raise KeyboardInterrupt("nothing was measured yet")
-        raise MeasurementError(f"no cell could be measured: {skipped[0].reason}")
+        raise MeasurementError(f"nothing could be measured: {skipped[0].reason}")
     measured = _Measured(
         began=began,
         cells=tuple(cells),
@@ -254,7 +255,7 @@ def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> Pai
     if plan.earlier is None or rounds.interrupted:
         return PairedRuns({})
     if not plan.place.here:
-        progress.note("Against", "compared with the stored results; only on this machine are old files measured again")
+        progress.note("Against", "compared with the stored results; old files are measured again only on this machine")
         return PairedRuns({})
     return measure_earlier_in_turns(
         plan.earlier, rounds.results, timing=plan.duration.timing, rounds=plan.duration.rounds, progress=progress
@@ -332,8 +333,10 @@ def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -
     return tuple(profiles)
 
 
-def _write(plan: _Plan, settings: BenchSettings, measured: _Measured, progress: Progress) -> BenchRecord:
-    """Writes the results and the reports."""
+def _write(
+    plan: _Plan, settings: BenchSettings, measured: _Measured, progress: Progress
+) -> tuple[BenchRecord, StoredResults]:
+    """Writes the results and the reports; returns the record, and the results as they were written."""
     workload, rounds, reference = plan.workload, measured.rounds, measured.reference
     folder = ResultsFolder(workload.folder)
     results = {cell.file_name: result for cell, result in rounds.results.items()}
@@ -358,17 +361,16 @@ def _write(plan: _Plan, settings: BenchSettings, measured: _Measured, progress: 
         except OSError as error:  # keep the numbers
             shutil.rmtree(fresh.adversarial, ignore_errors=True)
             progress.warn(f"the attacked photos could not be saved: {error}")
-    conclusions = _write_reports(folder, workload, progress)
-    return BenchRecord(folder, settings, tuple(measurements), conclusions)
+    written = read_stored(folder.path, title=workload.title, complete=True)
+    return BenchRecord(folder, settings, tuple(measurements), _write_reports(written, progress)), written
 
 
-def _compare(record: BenchRecord, plan: _Plan, measured: _Measured) -> BenchRecord:
+def _compare(record: BenchRecord, written: StoredResults, plan: _Plan, measured: _Measured) -> BenchRecord:
     """Adds the comparison with an earlier benchmark, and the result of the conditions."""
     if plan.earlier is None and not plan.conditions:
         return record
-    results = read_stored(record.results)
-    comparison = None if plan.earlier is None else compare(results, plan.earlier, measured.paired.runs)
-    return replace(record, comparison=comparison, gate=check_conditions(plan.conditions, results, comparison))
+    comparison = None if plan.earlier is None else compare(written, plan.earlier, measured.paired.runs)
+    return replace(record, comparison=comparison, gate=check_conditions(plan.conditions, written, comparison))
 
 
 def _measurements(
@@ -387,11 +389,11 @@ def _measurements(
     return found
 
 
-def _write_reports(folder: ResultsFolder, workload: Workload, progress: Progress) -> tuple[str, ...]:
+def _write_reports(data: StoredResults, progress: Progress) -> tuple[str, ...]:
     """Writes the reports that the installed libraries can make, and returns their conclusions."""
     from tledge.bench.report import conclude, write_html, write_markdown
 
-    data = read_stored(folder.path, title=workload.title, complete=True)
+    folder = data.folder
     write_markdown(data, folder.markdown)
     if is_installed("jinja2"):
         write_html(data, folder.html)
@@ -400,13 +402,12 @@ def _write_reports(folder: ResultsFolder, workload: Workload, progress: Progress
     return tuple(conclude(data))
 
 
-def _write_card(workload: Workload, folder: ResultsFolder, progress: Progress) -> None:
+def _write_card(data: StoredResults, progress: Progress) -> None:
     """Writes the main figures into the model card of the run; warns if that fails, since all else is written."""
     from tledge.bench.report import write_card_section
 
-    data = read_stored(folder.path, title=workload.title, complete=True)
-    run = RunDirectory(folder.path.parent)
+    run = RunDirectory(data.folder.path.parent)
     try:
-        write_card_section(data, run, folder.path)
+        write_card_section(data, run, data.folder.path)
     except (OSError, UnicodeError) as error:
         progress.warn(f"the figures were not written into '{run.model_card}': {error}")

@@ -12,13 +12,13 @@ GROUPS = ("Model", "Preprocessing", "Check", "Output")
 
 @dataclass(frozen=True, kw_only=True)
 class DescriptionOptions:
-    """What must be known of a model that was made elsewhere, as text; None for what the file says itself."""
+    """What must be known of a model that was made elsewhere, as text; None for what the file declares."""
 
     labels: str | None = option(
         None,
         "A text file with the class of each output, one per line (labels.txt).",
         group="Model",
-        default_text="those in the file",
+        default_text="from the file",
     )
     output: str | None = option(
         None,
@@ -27,7 +27,7 @@ class DescriptionOptions:
         default_text="inferred from its predictions",
     )
     input_size: str | None = option(
-        None, "HEIGHTxWIDTH, if the model does not fix it (96x96).", group="Model", default_text="that of the model"
+        None, "HEIGHTxWIDTH, if the model accepts any size (96x96).", group="Model", default_text="from the file"
     )
     layout: str | None = option(
         None,
@@ -36,25 +36,25 @@ class DescriptionOptions:
         default_text="inferred from its shape",
     )
     colour: str | None = option(
-        None, "Channels: rgb, bgr or grey.", group="Preprocessing", default_text="those in the file, or rgb"
+        None, "Channels: rgb, bgr or grey.", group="Preprocessing", default_text="from the file, or rgb"
     )
     input_range: str | None = option(
         None,
         "What pixel values 0 and 255 become, before mean and std: 0..255, 0..1, -1..1.",
         group="Preprocessing",
-        default_text="that in the file",
+        default_text="from the file",
     )
     mean: str | None = option(
         None,
-        "Subtracted next, one number or one per channel: 0.485,0.456,0.406.",
+        "Then subtracted: one number, or one per channel (0.485,0.456,0.406).",
         group="Preprocessing",
-        default_text="that in the file, or none",
+        default_text="from the file, or none",
     )
     std: str | None = option(
         None,
-        "Divided by next, one number or one per channel: 0.229,0.224,0.225.",
+        "Then divided by: one number, or one per channel (0.229,0.224,0.225).",
         group="Preprocessing",
-        default_text="that in the file, or none",
+        default_text="from the file, or none",
     )
     resize: str | None = option(
         None, "How photos are resized to the input: stretch or crop.", group="Preprocessing", default_text="stretch"

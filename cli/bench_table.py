@@ -39,10 +39,10 @@ SLOWEST = 8
 LEGENDS = {
     "throughput": "images/s: at the best batch size",
     "agreement": "agrees: with the Keras model",
-    "parity_class": "same class, same bits: fraction of the photos as on this machine",
-    "parity_difference": "diff.: largest difference of a logit",
+    "parity_class": "same class, same bits: fraction of photos with the same result on this machine",
+    "parity_difference": "diff.: largest difference between logits",
 }
-"""What the caption says of a column."""
+"""The caption's text for a column."""
 
 
 def bench_table(rows: Sequence[Row], width: int) -> Any:
@@ -63,7 +63,7 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
     if any(flags):
         marks = TableColumn(heading="", cells=[text[:1] for text in flags])
         columns.append(TableColumn(heading="", cells=flags, rank=RANKS["flags"], short=marks))
-    return fitted_table(columns, width, caption="* best of its column", elsewhere=ELSEWHERE)
+    return fitted_table(columns, width, caption="* best in its column", elsewhere=ELSEWHERE)
 
 
 def corruption_table(rows: Sequence[Row], width: int) -> Any:
@@ -155,7 +155,7 @@ def _metric_column(column: Column, rows: Sequence[Row]) -> TableColumn:
 
 
 def _cell(column: Column, row: Row, rows: Sequence[Row]) -> Any:
-    """Returns a number; the best of its column stands between asterisks, and in colour if the terminal has colours."""
+    """Returns a number; the best in its column is between asterisks, and coloured if the terminal has colours."""
     from rich.text import Text
 
     value = column.value(row)

@@ -117,7 +117,7 @@ def _result(rows: Iterable[ComparedRow]) -> str:
 
 def _measured_again(rows: Iterable[ComparedRow]) -> list[str]:
     names = [row.name for row in rows if row.again]
-    return [f"The earlier file was measured again, in turns with the new one: {listed(names, 3)}"] if names else []
+    return [f"The earlier file was measured again, alternating with the new one: {listed(names, 3)}"] if names else []
 
 
 def _matched_loosely(rows: Iterable[ComparedRow]) -> list[str]:
@@ -136,7 +136,7 @@ def _other_photos(rows: Iterable[ComparedRow]) -> list[str]:
     judged = [row for row in rows if (top1 := row.changes.get("top1")) is not None and top1.difference is not None]
     if not judged or any(row.mcnemar_p is not None for row in judged):
         return []
-    return ["Top-1 was measured on other photos, or without raw samples: judged by whether the 95% intervals overlap"]
+    return ["Top-1 was compared by 95% intervals, because the photos differ or raw samples are missing"]
 
 
 def _sizes(rows: Iterable[ComparedRow]) -> list[str]:

@@ -63,7 +63,7 @@ def fitted_table(columns: Iterable[TableColumn], width: int, *, caption: str = "
     legends = "; ".join(filter(None, [caption, *(column.legend for column in shown)]))
     lines = [legends] if legends else []
     if left_out:
-        see = f"see a wider terminal{',' if ' or ' in elsewhere else ' or'} {elsewhere}"
+        see = f"use a wider terminal{',' if ' or ' in elsewhere else ' or'} {elsewhere}"
         lines.append(f"not shown in {width} columns: {', '.join(left_out)}; {see}")
     table = _table(shown, wraps=_total_width(shown) > width)
     return Group(table, *(Text(line, "dim italic") for line in lines)) if lines else table

@@ -119,7 +119,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Pretrained Keras backbones to quantized TFLite and ONNX models, with numbers about the artifacts that ship."""
+    """Train an image classifier, export it to quantized TFLite and ONNX, and benchmark the exported files."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

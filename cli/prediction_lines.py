@@ -68,7 +68,7 @@ class PredictionLines:
         if self._fitting is not None:
             shown = "1 class" if self._fitting == 1 else f"{self._fitting} classes"
             self._terminal.print_sentence(
-                f"Only {shown} per image fit in {self._terminal.width} columns: see a wider terminal or --json"
+                f"Only {shown} per image fit in {self._terminal.width} columns: use a wider terminal or --json"
             )
 
     def _line(self, result: FrameResult) -> str:

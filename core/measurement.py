@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tledge.core import atomic
 from tledge.core.errors import MeasurementError
 from tledge.core.metric_catalogue import METRICS
-from tledge.core.records import Record
+from tledge.core.records import Record, with_present_names
 
 UNITS: Mapping[str, str] = {name: metric.unit for name, metric in METRICS.items()}
 """The unit of each metric of the catalogue."""
@@ -63,6 +63,10 @@ class Measurement(Record, version=1, error=MeasurementError, remedy="run the ben
     def to_dict(self) -> dict[str, Any]:
         """Returns a dictionary that JSON can hold, with the unit and the schema version."""
         return {**super().to_dict(), "unit": self.unit}
+
+    @classmethod
+    def from_dict(cls, fields: object, source: str | Path) -> Self:
+        return super().from_dict(with_present_names(fields, {"road": "setting"}), source)
 
 
 def write_results(path: Path, measurements: Iterable[Measurement]) -> None:

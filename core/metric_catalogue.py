@@ -67,7 +67,7 @@ METRICS: Mapping[str, Metric] = {
         unit="fraction", scenario="parity", heading="Same bits", tolerance="parity_difference", terminal="same bits"
     ).explained(
         "fraction of the test photos whose logits are bit-identical to those of the same file on the workstation;"
-        " below it, the largest difference of a logit"
+        " below it, the largest difference between logits"
     ),
     "parity_difference": Metric(unit="logits", scenario="parity", terminal="diff."),
     "latency_p50": Metric(

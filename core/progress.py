@@ -21,7 +21,7 @@ class Step:
         """Reports ``count`` more units; ``detail`` is the latest figure to show."""
 
     def mark(self, detail: str) -> None:
-        """Reports the figures of what was begun, which get a line of their own where there is no progress bar."""
+        """Reports the figures of the current work, on a line of their own if there is no progress bar."""
 
     def stop_if_asked(self) -> None:
         """Raises KeyboardInterrupt if the user pressed Ctrl-C and a library swallowed the exception.

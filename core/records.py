@@ -109,6 +109,13 @@ class Record:
         return cls._error(f"cannot read {named}: {reason}; {remedy or cls._remedy}")
 
 
+def with_present_names(value: Any, names: Mapping[str, str]) -> Any:
+    """Returns JSON of an earlier version with its fields renamed, at any depth; ``names`` is by the earlier name."""
+    if isinstance(value, Mapping):
+        return {names.get(name, name): with_present_names(item, names) for name, item in value.items()}
+    return [with_present_names(item, names) for item in value] if isinstance(value, list) else value
+
+
 def _json_fields(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in items}
 

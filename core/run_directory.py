@@ -86,7 +86,7 @@ class RunDirectory:
         return sorted(found, key=lambda path: (formats.index(path.suffix[1:]), -path.stat().st_size, path.name))
 
     def check_model(self, sha256: str) -> None:
-        """Raises RunError unless ``sha256``, of ``model.keras``, is that of the model that this run trained."""
+        """Raises RunError unless ``sha256`` is that of the model that this run trained."""
         if self.manifest().model_sha256 != sha256:
             raise RunError(f"'{self.model}' is not the model that this run trained; restore that one or train again")
 

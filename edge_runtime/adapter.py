@@ -14,7 +14,8 @@ from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.pixel_conversion import PixelConversion
 from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec, softmax
 
-_LEAST = 1e-7  # probabilities are raised to this, so that their logarithm is finite
+_LEAST = float(np.finfo(np.float32).tiny)  # probabilities are raised to this, so that their logarithm is finite
+_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
 class Adapter:
@@ -108,7 +109,7 @@ def _from_probabilities(values: Logits) -> Logits:
 
 
 def _from_sigmoid(values: Logits) -> Logits:
-    clipped = np.clip(values, np.float32(_LEAST), np.float32(1 - _LEAST))
+    clipped = np.clip(values, np.float32(_LEAST), _BELOW_ONE)
     return _from_logit(np.log(clipped / (1 - clipped)))
 
 

@@ -117,9 +117,7 @@ def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, M
     missing, _ = missing_fields(inspection, given)
     if missing:
         wanted = ", ".join(f"`{name}` (such as {FIELDS[name].example})" for name in missing)
-        raise OptionError(
-            f"'{inspection.path}' does not say how to prepare its input or read its output; pass {wanted}"
-        )
+        raise OptionError(f"'{inspection.path}' does not declare its preprocessing or output; pass {wanted}")
     known, sources = _merge(inspection, given)
     defaults = {name: FIELDS[name].read(FIELDS[name].default or "") for name in ("colour", "resize")}
     for name, value in defaults.items():

@@ -78,7 +78,7 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 
 def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Removes spaces and numbers around labels, and empty lines at the end. Raises OptionError for control characters."""
+    """Removes spaces and numbers around labels, and empty last lines. Raises OptionError for control characters."""
     labels = [line.strip() for line in lines]
     while labels and not labels[-1]:
         labels.pop()

@@ -48,7 +48,7 @@ class Inspection:
         image: the input tensor.
         output: the output tensor.
         about: the description in its metadata; empty without one.
-        declared: how to use the model, as far as the file tells.
+        declared: how to use the model, as far as the file declares it.
         sources: where in the file that is from, by the field names of ``declared`` ("its shape").
     """
 

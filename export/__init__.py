@@ -6,10 +6,10 @@ from tledge.core.lazy_exports import lazy_names
 from tledge.export.export_options import ExportOptions
 
 if TYPE_CHECKING:
-    from tledge.export.export_api import check_request, export
+    from tledge.export.export_api import check_request, export, require_formats
     from tledge.export.export_record import ExportedArtifact, ExportRecord
 
-__all__ = ["ExportOptions", "ExportRecord", "ExportedArtifact", "check_request", "export"]
+__all__ = ["ExportOptions", "ExportRecord", "ExportedArtifact", "check_request", "export", "require_formats"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -18,5 +18,6 @@ __getattr__ = lazy_names(
         "ExportedArtifact": "tledge.export.export_record",
         "check_request": "tledge.export.export_api",
         "export": "tledge.export.export_api",
+        "require_formats": "tledge.export.export_api",
     },
 )

@@ -72,6 +72,7 @@ def export(options: ExportOptions) -> ExportRecord:
     """
     progress = progress_or_default(options.progress)
     request = check_request(options)
+    require_formats(request)
     directory = find_run(options.run, Path(options.runs))
     source = read_artifact(directory.model)
     jobs, kept = _plan(directory, source, request, options)
@@ -149,16 +150,19 @@ def check_request(options: ExportOptions) -> ExportRequest:
     Raises:
         OptionError: a format does not have a recipe that was requested by name.
         UnknownNameError: no such format or recipe.
-        MissingExtraError: a library that a format needs is not installed.
     """
     formats = {name.strip() for part in as_tuple(options.formats) for name in part.split(",") if name.strip()}
     kinds = sorted(formats or FORMATS.names(), reverse=True)
-    for kind in kinds:
-        require(*FORMATS.load(kind).modules, extra="export", purpose=f"exporting to {kind}")
     named = parse_recipes(as_tuple(options.quantize)) if options.quantize else []
     return ExportRequest(
         tuple(named), {kind: _recipes_of(kind, named, searched=options.max_drop is not None) for kind in kinds}
     )
+
+
+def require_formats(request: ExportRequest) -> None:
+    """Raises MissingExtraError if a library that a requested format needs is not installed."""
+    for kind in request.recipes:
+        require(*FORMATS.load(kind).modules, extra="export", purpose=f"exporting to {kind}")
 
 
 def _recipes_of(kind: str, named: Sequence[Recipe], *, searched: bool) -> tuple[Recipe, ...]:

@@ -30,13 +30,13 @@ class ExportOptions:
     runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Model")
     quantize: str | Sequence[str] = option(
         (),
-        "Recipes: float32, float16, dynamic, int16x8 (TFLite), int8, qat; separate several by commas. float32 is always"
+        "Recipes: float32, float16, dynamic, int16x8 (TFLite), int8, qat; comma-separated. float32 is always"
         " exported too, as the baseline of benchmarks.",
         group="Artifacts",
         default_text="all but qat",
     )
     formats: str | Sequence[str] = option(
-        (), "tflite, onnx; separate several by commas.", group="Artifacts", default_text="both", flag="format"
+        (), "tflite or onnx; comma-separated.", group="Artifacts", default_text="both", flag="format"
     )
     calibration_images: int = option(
         200, "Training photos to calibrate int8 and int16x8 on.", group="Artifacts", allowed=Limits(least=1)
@@ -52,7 +52,7 @@ class ExportOptions:
         0.0,
         "Prune this fraction of the weights first (0.05 to 0.95), with a few epochs of training.",
         group="Artifacts",
-        default_text="0: no pruning",
+        default_text="0 (no pruning)",
         allowed=Limits(least=0.05, most=0.95, zero=True),
     )
     max_drop: float | None = option(

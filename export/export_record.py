@@ -31,7 +31,7 @@ class ExportedArtifact(Record):
         compressed_size: bytes after DEFLATE, of a pruned model.
         delegation: which nodes of a TFLite file XNNPACK computes; None for one that was kept.
         float_layers: layers of a quantized model that were left in float32.
-        seconds: that making it took.
+        seconds: time to make it.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Median latencies of a few artifacts, measured in turns in a child process without TensorFlow.
+"""Median latencies of a few artifacts, measured alternately in a child process without TensorFlow.
 
 Accurate enough to choose between artifacts; ``tledge bench`` measures the figures of a report.
 """

@@ -1,4 +1,4 @@
-"""The blocks of the documents, and a folder of photos that their commands run in."""
+"""The blocks of the documents, and the folders of photos that their commands run in."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from faint_sample import faint_stripes, train_network, write_run
 from PIL import Image
 from support import ROOT, stripes
 
 from tledge.core.images import Pixels
+from tledge.core.run_directory import RunDirectory
 
 PAGES = [
     ROOT / "README.md",
@@ -28,8 +30,18 @@ INSTALLS = ("pip install ", "python3 -m venv ")
 READERS = ("tledge doctor", "tledge predict ", "cat ")
 """How commands start that change nothing in their folder."""
 
+SMALL = tuple(
+    ROOT / "docs" / "how-to" / f"{name}.md"
+    for name in ("attacks", "benchmark", "corruptions", "export", "gate", "visualize")
+)
+"""Pages that start from a finished run of a small network; the command that would train it is that of README."""
+
+TRAINED = "tledge train --data photos --image-size 160"
+SMALL_PHOTOS = 24
+
 TINTS = {"cat": (1.0, 0.5, 0.1), "dog": (0.1, 0.4, 1.0)}
 PER_CLASS = 12
+SMALL_RUN = "a finished run of a small network"
 WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_160_no_top.h5"
 
 
@@ -70,21 +82,25 @@ class Sandbox:
     def __init__(self, root: Path) -> None:
         self._folder, self._kept, self._programs = root / "work", root / "kept", root / "programs"
         self._keras = root / "keras"
-        self._now: tuple[str, ...] | None = ()
-        for folder in (self._folder, self._kept, self._programs):
+        self._now: tuple[str, ...] | None = None
+        self._states: dict[tuple[str, ...], Path] = {}
+        for folder in (self._kept, self._programs):
             folder.mkdir()
-        _write_photos(self._folder)
         write_imagenet_weights(self._keras / "models")
         launcher = self._programs / "tledge"
         launcher.write_text(f'#!/bin/sh\nexec {sys.executable} -P -c "from tledge.cli.main import main; main()" "$@"\n')
         launcher.chmod(0o755)
-        self._states: dict[tuple[str, ...], Path] = {}
-        self._keep(())
+        for state, write in (((SMALL_RUN,), _write_small_run), ((), _write_photos)):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir()
+            write(self._folder)
+            self._keep(state)
+        self._now = ()
 
     def run(self, page: Path, shared: set[tuple[str, ...]]) -> None:
         """Runs a page's commands, in order, and keeps the folder after each beginning that pages share."""
-        history: tuple[str, ...] = ()
-        for command in runnable_commands(page):
+        history, commands = history_of(page)
+        for command in commands:
             after = history if command.startswith(READERS) else (*history, command)
             if after == history or after not in self._states:
                 self._restore(history)
@@ -134,12 +150,22 @@ def runnable_commands(page: Path) -> list[str]:
     return [command for block in blocks for command in block.commands if not command.startswith(INSTALLS)]
 
 
+def history_of(page: Path) -> tuple[tuple[str, ...], list[str]]:
+    """The state in which a page starts here, and the commands that follow."""
+    commands = runnable_commands(page)
+    if page not in SMALL:
+        return (), commands
+    assert commands[0] == TRAINED, page
+    return (SMALL_RUN,), commands[1:]
+
+
 def shared_beginnings(pages: list[Path]) -> set[tuple[str, ...]]:
     """The sequences of commands with which more than one page begins."""
     seen: set[tuple[str, ...]] = set()
     shared: set[tuple[str, ...]] = set()
     for page in pages:
-        commands = [command for command in runnable_commands(page) if not command.startswith(READERS)]
+        start, following = history_of(page)
+        commands = [*start, *(command for command in following if not command.startswith(READERS))]
         beginnings = {tuple(commands[:count]) for count in range(1, len(commands) + 1)}
         shared |= beginnings & seen
         seen |= beginnings
@@ -160,6 +186,13 @@ def _write_photos(folder: Path) -> None:
     for index, class_name in enumerate(TINTS):
         _photo(class_name, 50 + index).save(folder / "new-photos" / f"{index}.jpg")
     _photo("cat", 99).save(folder / "porch.jpg")
+
+
+def _write_small_run(folder: Path) -> None:
+    """A run whose network is small and easily fooled, so that attacks, searches and pictures take seconds."""
+    directory = RunDirectory(folder / "runs" / "20260101-000000-small-photos")
+    write_run(directory, train_network(), root=folder / "photos", class_names=("cat", "dog"), photos=SMALL_PHOTOS)
+    Image.fromarray(faint_stripes(0, 99)).save(folder / "porch.jpg", quality=95, subsampling=0)
 
 
 def write_imagenet_weights(folder: Path) -> None:

@@ -62,18 +62,36 @@ def train_network() -> Any:
     return model
 
 
-def write_run(directory: RunDirectory, model: Any) -> RunDirectory:
-    """A finished run of the network: 40 photos to calibrate by, 40 to validate and 40 to test, half of them upright."""
-    samples = [_write_photo(directory.data, label, seed) for seed in range(60) for label in (0, 1)]
+def write_run(
+    directory: RunDirectory,
+    model: Any,
+    *,
+    root: Path | None = None,
+    class_names: tuple[str, str] = CLASSES,
+    photos: int = 120,
+) -> RunDirectory:
+    """A finished run of the network: a third of the photos each to calibrate by, to validate and to test.
+
+    Args:
+        root: the folder of the photos; by default, that of the run.
+        class_names: what to call stripes across and upright.
+    """
+    root = directory.data if root is None else root
+    third = photos // 3
+    samples = [_write_photo(root, class_names, label, seed) for seed in range(photos // 2) for label in (0, 1)]
     Splits(
-        root=directory.data,
-        class_names=CLASSES,
-        train=tuple(samples[:40]),
-        validation=tuple(samples[40:80]),
-        test=tuple(samples[80:]),
+        root=root,
+        class_names=class_names,
+        train=tuple(samples[:third]),
+        validation=tuple(samples[third : 2 * third]),
+        test=tuple(samples[2 * third :]),
     ).save(directory.splits_path)
     sidecar = Sidecar(
-        class_names=CLASSES, input_size=(SIZE, SIZE), resize="stretch", recipe="float32", source_run=directory.path.name
+        class_names=class_names,
+        input_size=(SIZE, SIZE),
+        resize="stretch",
+        recipe="float32",
+        source_run=directory.path.name,
     )
     plain = directory.path / "plain.keras"
     model.save(plain)
@@ -84,7 +102,7 @@ def write_run(directory: RunDirectory, model: Any) -> RunDirectory:
         created="2026-11-24T00:00:00+00:00",
         backbone="none",
         weights=WeightsRecord(source="none"),
-        class_names=CLASSES,
+        class_names=class_names,
         input_size=(SIZE, SIZE),
         resize="stretch",
         seed=0,
@@ -105,8 +123,8 @@ def photos_of(directory: RunDirectory, label: int) -> Sequence[Path]:
     return splits.paths(tuple(sample for sample in splits.test if sample.label == label))
 
 
-def _write_photo(root: Path, label: int, seed: int) -> Sample:
-    path = root / CLASSES[label] / f"{seed:03d}.png"
+def _write_photo(root: Path, class_names: Sequence[str], label: int, seed: int) -> Sample:
+    path = root / class_names[label] / f"{seed:03d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(faint_stripes(label, seed)).save(path)
     return Sample(path.relative_to(root).as_posix(), label, sha256_of_file(path))

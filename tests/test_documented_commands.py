@@ -1,4 +1,4 @@
-"""Commands and Python snippets of README and docs run as written, or say what they need; some are only parsed."""
+"""Commands and Python snippets of README and docs run as written, or say what they need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from document_sample import INSTALLS, PAGES, Sandbox, blocks_of, runnable_commands, shared_beginnings
+from document_sample import INSTALLS, PAGES, SMALL, TRAINED, Sandbox, blocks_of, runnable_commands, shared_beginnings
 from support import ROOT
 
 from tledge.cli.main import app
@@ -27,19 +27,9 @@ REASONS = {
 }
 """The first lines with which a block may say that it cannot run here."""
 
-PARSED_ONLY = (
-    "docs/how-to/attacks.md",
-    "docs/how-to/benchmark.md",
-    "docs/how-to/export.md",
-    "docs/how-to/visualize.md",
-)
-"""Pages whose commands take minutes more: only their commands and options are checked."""
-
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 PAGE_NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-RUN = [
-    page for name, page in zip(PAGE_NAMES, PAGES, strict=True) if name not in PARSED_ONLY and runnable_commands(page)
-]
+RUN = [page for page in PAGES if runnable_commands(page)]
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +84,9 @@ def test_only_installations_are_left_to_another_test() -> None:
 
 
 @pytest.mark.unit
-def test_pages_that_are_only_parsed_exist_and_have_commands() -> None:
-    for name in PARSED_ONLY:
-        assert runnable_commands(PAGES[PAGE_NAMES.index(name)]), name
+def test_the_training_that_a_small_run_stands_for_runs_elsewhere() -> None:
+    assert set(SMALL) <= set(RUN)
+    assert TRAINED in {command for page in set(RUN) - set(SMALL) for command in runnable_commands(page)}
 
 
 @pytest.mark.slow

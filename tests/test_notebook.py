@@ -31,6 +31,8 @@ def test_the_lesson_is_kept_with_outputs_that_github_shows() -> None:
     kept = outputs(notebook)
     assert sum("text/html" in kinds for kinds in kept) >= 8, "records and pictures are shown"
     assert not any("error" in kinds for kinds in kept)
+    streams = [output for cell in notebook["cells"] for output in cell.get("outputs", ()) if "name" in output]
+    assert {output["name"] for output in streams} == {"stdout"}, "what libraries print"
     assert not re.search(r"/(home|root|Users|work)/", json.dumps(notebook)), "a path of the machine that ran it"
     assert NOTEBOOK.stat().st_size < 2_000_000
 

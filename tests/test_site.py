@@ -97,6 +97,12 @@ def test_links_and_anchors_exist(site: Path, pages: dict[Path, Page]) -> None:
     assert not dead
 
 
+def test_titles_in_the_menu_hold_no_markup(site: Path) -> None:
+    titles = re.findall(r'<span class="md-ellipsis">(.*?)</span>', (site / "index.html").read_text(), re.DOTALL)
+    assert len(titles) > 40
+    assert not [title for title in titles if "`" in title]
+
+
 @pytest.mark.parametrize("command", SUMMARIES)
 def test_every_option_is_on_the_page_of_its_command(command: str, site: Path) -> None:
     text = (site / "commands" / f"{command}.html").read_text()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @takes(ImportOptions)
 def import_model(options: ImportOptions) -> RunManifest:
-    """Makes a run directory of a Keras file and photos, as ``train`` makes one of photos alone.
+    """Creates a run directory from a Keras file and photos, as ``train`` does from photos alone.
 
     The photos' splits are drawn here, unless ``data`` has ``train/``, ``val/`` and ``test/`` folders. If the model was
     trained on photos of the test split, its accuracy is overestimated.

@@ -42,7 +42,7 @@ def train(options: TrainOptions) -> RunManifest:
 
     Raises:
         TledgeError: an option, the data or the weights cannot be used, or the loss is not a number. A run that can be
-            resumed is kept; of any other nothing is left behind.
+            resumed is kept; otherwise nothing is left behind.
     """
     progress = progress_or_default(options.progress)
     if options.resume:
@@ -51,8 +51,7 @@ def train(options: TrainOptions) -> RunManifest:
         raise OptionError(f"`run` selects the run to resume and needs `resume=True`; received `run='{options.run}'`")
     settings = settle(options)
     _check_installed(settings)
-    with _run_directory(settings, Path(options.runs), progress) as (directory, dataset):
-        splits, record = split_photos(dataset, settings, progress)
+    with _run_directory(settings, Path(options.runs), progress) as (directory, splits, record):
         splits.save(directory.splits_path)
         created = datetime.now().astimezone().isoformat(timespec="seconds")
         unfinished = UnfinishedRun(settings=settings, data=record, created=created, backend=keras_backend())
@@ -84,19 +83,24 @@ def _check_installed(settings: Settings) -> None:
 
 
 @contextmanager
-def _run_directory(settings: Settings, runs: Path, progress: Progress) -> Iterator[tuple[RunDirectory, Dataset]]:
-    """Creates a run directory and reads its photos; removes it if the block fails before it could be resumed."""
-    dataset = None if settings.built_in else _read_photos(settings, runs, progress)
+def _run_directory(
+    settings: Settings, runs: Path, progress: Progress
+) -> Iterator[tuple[RunDirectory, Splits, DataRecord]]:
+    """Splits the photos and creates a run directory; removes it if the block fails before it could be resumed."""
+    drawn = None
+    if not settings.built_in:  # so that photos that cannot be used leave nothing behind
+        drawn = split_photos(_read_photos(settings, runs, progress), settings, progress)
     name = data_name(settings.data)
     with tempfile.TemporaryDirectory(prefix="tledge-") as elsewhere:
         # One host writes the run; the others write theirs to a temporary folder.
         parent = runs if settings.host == 0 else Path(elsewhere)
         directory = create_run(parent, settings.backbone, name, datetime.now().astimezone())
         with _keep_if_resumable(directory):
-            if dataset is None:
+            if drawn is None:
                 digits.write_digits(directory.data)
                 dataset = read_dataset(directory.data, progress, look_for_near_duplicates=False)
-            yield directory, dataset
+                drawn = split_photos(dataset, settings, progress)
+            yield directory, *drawn
 
 
 @contextmanager

@@ -211,7 +211,7 @@ class RunOptions:
     )
     host: int = option(0, "Index of this host, from 0. Host 0 writes the run.", group="Hardware")
     coordinator: str | None = option(
-        None, "ADDRESS:PORT of host 0.", group="Hardware", default_text="none: a single host"
+        None, "ADDRESS:PORT of host 0.", group="Hardware", default_text="none (a single host)"
     )
     tensorboard: bool = option(False, "Also write logs for TensorBoard.", group="Output")
     license: str | None = option(

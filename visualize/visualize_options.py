@@ -57,7 +57,7 @@ class KindOptions:
         default_text="the last layer of each size",
         flag="layer",
     )
-    channels: int | None = option(None, "features: channels to show of each layer.", group="Kinds", default_text="32")
+    channels: int | None = option(None, "features: channels to show per layer.", group="Kinds", default_text="32")
     tv: float | None = option(
         None, "ideal: weight of the total-variation term; higher is smoother.", group="Kinds", default_text="0.3"
     )
@@ -86,9 +86,7 @@ class KindOptions:
     patch: int | None = option(
         None, "saliency: side of the occluding square, in pixels.", group="Kinds", default_text="a fifth of the photo"
     )
-    tiles: int | None = option(
-        None, "confusions: photos to show of each artifact's errors.", group="Kinds", default_text="10"
-    )
+    tiles: int | None = option(None, "confusions: errors to show per artifact.", group="Kinds", default_text="10")
     method: str | None = option(None, "embedding: pca or tsne.", group="Kinds", default_text="pca")
     points: int | None = option(None, "embedding: number of test photos.", group="Kinds", default_text="1000")
 
@@ -129,7 +127,7 @@ class VisualizeOptions(KindOptions, _Kinds):
         None,
         "Instead of a run, a network of keras.applications: vgg16, mobilenet_v2, …",
         group="Model",
-        default_text="none: a run",
+        default_text="none (a run)",
     )
     weights: str | None = option(
         None,

@@ -148,7 +148,7 @@ def default_artifact(artifacts: Sequence[Artifact]) -> Artifact | None:
 
 
 def artifact_logits(artifact: Artifact, pixels: Pixels | Iterable[Pixels], step: Step | None = None) -> Floats:
-    """Computes an artifact's logits on the CPU, with the runtime that ships.
+    """Computes an artifact's logits on the CPU, with the same code as on a device.
 
     Args:
         artifact: the exported file.

@@ -23,18 +23,27 @@ HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 BLOCK = 64
 """Queries whose random numbers are drawn together."""
 
+TIES = 10
+"""After this many equal scores in a row, the model's scores are taken to be flat around an image."""
+
+RAISE = 5
+"""Queries with flat scores tell nothing and do not count, up to this many times the queries in all."""
+
 
 @dataclass(frozen=True)
 class Square(Attack):
     """Random search with squares.
 
-    It lowers the margin, or the cross-entropy of the target class, as in the paper. A change that leaves the loss equal
-    is kept too: the logits of quantized models form plateaus, and this crosses them.
+    It lowers the margin, or the cross-entropy of the target class, as in the paper; where that ties, the other of the
+    two decides. A change that leaves both equal is kept too: the logits of quantized models form plateaus, and this
+    crosses them. Where many scores in a row are equal (a saturated or rounded softmax), the photo is restarted from
+    random blocks until a score differs.
 
     Source: Andriushchenko et al., arXiv 1912.00049.
 
     Attributes:
-        queries: the most images that are tried for a photo; the search stops once one reaches the goal.
+        queries: the most images that are tried for a photo; the search stops once one reaches the goal. Images whose
+            scores tell nothing do not count, up to ``RAISE`` times as many in all.
         p_init: fraction of the image's area that the first squares cover.
     """
 
@@ -61,21 +70,31 @@ class Square(Attack):
         squares = start_squares(batch.originals, batch.threat, rngs)
         losses = _losses(batch.goal, batch.logits(squares.images, indices))
         draws = np.empty((len(indices), 0, squares.draws), np.float32)
-        for query in range(1, self.queries):
-            unreached = batch.unreached(indices)
-            if not unreached.all():
-                indices, losses, draws = indices[unreached], losses[unreached], draws[unreached]
-                rngs = [rng for rng, still in zip(rngs, unreached, strict=True) if still]
-                squares.select(unreached)
+        judged, tied = np.ones(len(indices), np.int_), np.zeros(len(indices), np.int_)
+        for query in range(1, RAISE * self.queries):
+            left = batch.unreached(indices) & (judged < self.queries)
+            if not left.all():
+                indices, losses, draws = indices[left], losses[left], draws[left]
+                judged, tied = judged[left], tied[left]
+                rngs = [rng for rng, still in zip(rngs, left, strict=True) if still]
+                squares.select(left)
             if not len(indices):
                 break
             if (query - 1) % BLOCK == 0:
                 draws = np.stack([rng.random((BLOCK, squares.draws), np.float32) for rng in rngs])
-            squares.propose(self._side(query, batch), draws[:, (query - 1) % BLOCK])
+            flat = tied >= TIES
+            restarts = {int(row): batch.rng(indices[row], query) for row in np.flatnonzero(flat)}
+            squares.propose(
+                [self._side(int(count), batch) for count in judged], draws[:, (query - 1) % BLOCK], restarts
+            )
             proposed = _losses(batch.goal.select(indices), batch.logits(squares.images, indices))
-            kept = proposed <= losses
+            nearer, equal = proposed[:, 0] < losses[:, 0], proposed[:, 0] == losses[:, 0]
+            kept = nearer | equal & (proposed[:, 1] <= losses[:, 1])
             squares.settle(kept)
-            losses = np.where(kept, proposed, losses)
+            tied = np.where((proposed == losses).all(axis=1), tied + 1, 0)
+            losses[kept] = proposed[kept]
+            batch.ties[indices] += tied > TIES
+            judged += tied <= TIES
         return batch.best
 
     def _side(self, query: int, batch: AttackBatch) -> int:
@@ -90,12 +109,18 @@ class Square(Attack):
 
 
 def _losses(goal: Goal, logits: Floats) -> Floats:
-    """Returns the loss that the search lowers: (n,)."""
-    if goal.target_classes is None:
-        return goal.margins(logits)
+    """Returns the loss that the search lowers, and the one that decides where it ties: (n, 2)."""
     count = logits.shape[1]
-    losses = -objective(np, CROSS_ENTROPY, logits, one_hot(goal.labels, count), one_hot(goal.target_classes, count))
-    return np.asarray(losses, np.float32)
+    wanted = goal.labels if goal.target_classes is None else goal.target_classes
+    entropies = objective(
+        np,
+        CROSS_ENTROPY,
+        logits,
+        one_hot(goal.labels, count),
+        None if goal.target_classes is None else one_hot(wanted, count),
+    )
+    losses = (goal.margins(logits), -entropies)
+    return np.stack(losses if goal.target_classes is None else losses[::-1], axis=1).astype(np.float32)
 
 
 ATTACK = Square()

@@ -40,11 +40,11 @@ class ComparedRow:
         unchanged: file, software, provider and kind of machine are the same.
         other_machine: the kind of machine or the number of threads differs.
         no_latency_verdict: why latency has no verdict; empty if the interval decides.
-        no_times_verdict: the same for throughput, cold start and load time, which are never measured in turns.
+        no_times_verdict: the same for throughput, cold start and load time, which are never measured alternately.
         mcnemar_p: p-value that both are right equally often on the same photos; None if the photos differ.
         same_photos: both classified the same photos.
         same_attacks: both were attacked in the same way, on the same photos.
-        again: the earlier model file was measured again, in turns with the new one; the latencies are from then.
+        again: the earlier model file was measured again, alternating with the new one; the latencies are from then.
     """
 
     artifact: str
@@ -119,8 +119,8 @@ def compare(
 
     Args:
         new, old: both benchmarks. Read the old one before measuring: a benchmark sets aside the results in its folder.
-        paired_runs: model files of both, measured in turns, by artifact and target. They replace the latencies, because
-            the machine's drift cancels out in their ratios.
+        paired_runs: model files of both, measured alternately, by artifact and target. They replace the latencies,
+            because the machine's drift cancels out in their ratios.
 
     Raises:
         MeasurementError: the benchmarks have no cell in common.
@@ -207,7 +207,7 @@ def _compare_row(
 def _find_paired_run(
     before: StoredCell, after: StoredCell, paired_runs: Mapping[CellName, PairedRun]
 ) -> PairedRun | None:
-    """Returns the paired run of exactly these files; None if they were not measured in turns."""
+    """Returns the paired run of exactly these files; None if they were not measured alternately."""
     found = paired_runs.get((after.artifact, after.target))
     hashes = None if found is None else (found.old_sha256, found.new_sha256)
     return found if hashes == (before.sha256, after.sha256) else None

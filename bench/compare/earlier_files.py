@@ -1,6 +1,6 @@
-"""Measures the model files of an earlier benchmark again, in turns with the new ones.
+"""Measures the model files of an earlier benchmark again, alternating with the new ones.
 
-The variation between two benchmarks cancels out in a ratio that was measured in turns.
+The variation between two benchmarks cancels out in a ratio that was measured alternately.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PairedRuns:
 def measure_earlier_in_turns(
     old: StoredResults, results: Mapping[Cell, CellResult], *, timing: Timing, rounds: int, progress: Progress
 ) -> PairedRuns:
-    """Measures model files of an earlier benchmark in turns with the new ones.
+    """Measures model files of an earlier benchmark, alternating with the new ones.
 
     This covers cells of the same name and target whose model file changed, if the earlier file still exists unchanged
     and was measured on the same kind of machine with the same software: other differences would be part of the result.
@@ -40,7 +40,7 @@ def measure_earlier_in_turns(
     Args:
         timing: how a round is timed.
         rounds: pairs of fresh processes.
-        progress: shows the rounds, and which cells are not measured in turns.
+        progress: shows the rounds, and which cells are not measured alternately.
     """
     runs: dict[CellName, PairedRun] = {}
     for cell, result in results.items():
@@ -59,7 +59,7 @@ def measure_earlier_in_turns(
             run = measure_in_turns(*specifications, hashes=hashes, rounds=rounds, name=cell.name, progress=progress)
             runs[cell.model.name, str(cell.target)] = run
         except (TledgeError, OSError, ValueError) as error:
-            progress.warn(f"{cell.name} was not measured in turns with the earlier file: {error}")
+            progress.warn(f"{cell.name} was not measured alternately with the earlier file: {error}")
         except KeyboardInterrupt:
             return PairedRuns(runs, interrupted=True)
     return PairedRuns(runs)
@@ -84,7 +84,7 @@ def check_in_common(old: StoredResults, cells: Sequence[Cell]) -> None:
 def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
     """Returns why an earlier file is not measured again; empty if it is."""
     if cell.model.format == "keras":
-        return "Keras models are not measured in turns"
+        return "earlier Keras models are not measured again"
     changes = find_changes(before.environment, Environment.from_dict(result.environment, "the samples"))
     return changes.text if changes.machine or changes.software else ""
 

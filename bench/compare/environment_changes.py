@@ -45,7 +45,7 @@ def find_changes(old: Environment | None, new: Environment | None) -> Environmen
     )
     if not machine and old.cpu_features != new.cpu_features:
         changed = sorted({*old.cpu_features} ^ {*new.cpu_features})
-        machine.append(f"CPU features {', '.join(changed[:4])}{' …' * (len(changed) > 4)} in one of the two only")
+        machine.append(f"only one has the CPU features {', '.join(changed[:4])}{' …' * (len(changed) > 4)}")
     software = _changed_fields(old, new, {"os": "system", "governor": "governor", "python": "Python"})
     software += [
         f"{name} {_arrow(old.packages.get(name, ''), new.packages.get(name, ''))}"

@@ -2,8 +2,8 @@
 
 Two benchmarks of the same file differ, too: the clock, the temperature and other load on a shared machine change within
 an hour, and no number of queries in either benchmark shows by how much. If the earlier file still exists, it is
-measured again in turns with the current one (``bench.measure.paired_run``). If not, three things keep such variation
-from being reported as a change of the artifact:
+measured again, alternating with the current one (``bench.measure.paired_run``). If not, three things keep such
+variation from being reported as a change of the artifact:
 
 * the interval is over rounds, each of which is a process of its own (docs/adr/0009);
 * a machine that was slower by a factor, according to the reference workload timed with each round, slows a model
@@ -117,7 +117,7 @@ def find_change(
 
 
 def find_paired_change(metric: str, paired_run: PairedRun) -> MetricChange:
-    """Compares one of ``LATENCIES`` of two files that were measured in turns.
+    """Compares one of ``LATENCIES`` of two files that were measured alternately.
 
     The ratio of a round is the median over its pairs of successive turns, so that drift within the round cancels out.
     A turn is too short for a high percentile, which is therefore that of the whole round.

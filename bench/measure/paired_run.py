@@ -1,4 +1,4 @@
-"""Paired runs: each round starts a fresh process for each of two model files, and they run queries in turns.
+"""Paired runs: each round starts a fresh process for each of two model files, and they take turns to run queries.
 
 A turn takes about 20 ms. Whatever slows the machine for longer than that slows both, and cancels out in the ratio of
 two successive turns.
@@ -37,7 +37,7 @@ TRIAL_QUERIES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class PairedRun:
-    """The latencies of two model files that ran in turns.
+    """The latencies of two model files that took turns.
 
     Attributes:
         old, new: for each round, the latencies in ms: (turns, queries of a turn).
@@ -96,7 +96,7 @@ class Turns:
 def measure_in_turns(
     old: Specification, new: Specification, *, hashes: tuple[str, str], rounds: int, name: str, progress: Progress
 ) -> PairedRun:
-    """Measures two model files in turns.
+    """Measures two model files alternately.
 
     Args:
         old, new: the model files, with the durations of a round of each.
@@ -112,7 +112,7 @@ def measure_in_turns(
     news: list[Samples] = []
     with progress.step(f"Paired run {name}", rounds, "rounds") as step:
         for number in range(rounds):
-            step.begin("both files in turn", 2 * old.timing.least_seconds)
+            step.begin("both files alternately", 2 * old.timing.least_seconds)
             first, second = _measure_round(old, new, name, new_begins=number % 2 == 1)
             olds.append(first)
             news.append(second)

@@ -72,7 +72,7 @@ def profile_operators(artifact: Path, target: str, *, runs: int = 50) -> Profile
         MeasurementError: the profiler failed.
     """
     if runs < 1:
-        raise OptionError(f"a profile takes 1 run or more; received {runs}")
+        raise OptionError(f"a profile needs 1 run or more; received {runs}")
     _, full = resolve(Target.parse(target))
     check_profiler(full)
     BareModel(artifact, full).close()  # its error types are lost in another process

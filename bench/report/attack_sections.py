@@ -115,7 +115,7 @@ def photo_triples(data: StoredResults) -> list[PhotoTriple]:
         found.append(
             PhotoTriple(
                 example=example,
-                title=f"{example.attack}, {example.road}, {NORMS[example.norm]} eps {example.eps:g}/255",
+                title=f"{example.attack}, {example.setting}, {NORMS[example.norm]} eps {example.eps:g}/255",
                 original=_png_uri(original),
                 difference=_png_uri(np.clip(GREY + change * factor, 0, 255).astype(np.uint8)),
                 attacked=_png_uri(attacked),
@@ -148,7 +148,8 @@ def _robust(data: StoredResults) -> list[Measurement]:
 
 
 def _made_on(item: Measurement) -> str:
-    return f"transfer from {item.params['source']}" if item.params["road"] == TRANSFER else str(item.params["road"])
+    setting = str(item.params["setting"])
+    return f"transfer from {item.params['source']}" if setting == TRANSFER else setting
 
 
 def _kind(item: Measurement) -> str:
@@ -165,7 +166,7 @@ def _eps_text(item: Measurement) -> str:
 def _attack(item: Measurement) -> tuple[object, ...]:
     """Returns what tells one attack of an artifact from the others."""
     params = item.params
-    return (item.artifact, *(params.get(name) for name in ("attack", "road", "source", "norm", "eps", "steps")))
+    return (item.artifact, *(params.get(name) for name in ("attack", "setting", "source", "norm", "eps", "steps")))
 
 
 def _curves(

@@ -8,7 +8,8 @@ from functools import reduce
 from operator import or_
 from statistics import median
 
-from tledge.bench.results.round_conditions import BoardReadings, Conditions, Spread, words
+from tledge.bench.results.board_readings import BoardReadings, Spread, words
+from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core.number_text import ABSENT, range_text
 
@@ -21,7 +22,7 @@ class BoardRow:
         temperature, clock: the lowest and the highest.
         memory, voltage: the lowest.
         power: the median.
-        held_down: what limited the board while the cell ran.
+        throttled: what limited the board while the cell ran.
         since_boot: what limited it at any time since it was started.
     """
 
@@ -32,7 +33,7 @@ class BoardRow:
     memory: str
     voltage: str
     power: str
-    held_down: str
+    throttled: str
     since_boot: str
 
 
@@ -65,7 +66,7 @@ def _row(artifact: str, target: str, rounds: Sequence[BoardReadings]) -> BoardRo
         memory=_text(min, [item.memory_available for item in rounds], lambda value: f"{value / 1e9:.1f} GB"),
         voltage=_text(min, [item.core_voltage for item in rounds], lambda value: f"{value:.2f} V"),
         power=_text(median, [item.power for item in rounds], lambda value: f"{value:.1f} W"),
-        held_down=_limits([item.now for item in throttling]),
+        throttled=_limits([item.now for item in throttling]),
         since_boot=_limits([item.since_boot for item in throttling]),
     )
 

@@ -11,7 +11,7 @@ from tledge.core.significance import FASTER, SIGNIFICANT, SLOWER
 
 
 def conclude(data: StoredResults) -> list[str]:
-    """Returns plain sentences: the main result first, then what speaks against it."""
+    """Returns plain sentences: the main result first, then reasons to doubt it."""
     compared = [(row, base) for row in data.rows if (base := data.row(row.baseline, row.target)) is not None]
     sentences = [sentence for target in data.targets if (sentence := _fastest(compared, target))]
     if any("latency_ratio" in row.measured for row, _ in compared) and not sentences:

@@ -1,4 +1,4 @@
-"""What stands at the top of a report: a title that says what was measured, the main figures, and the machines."""
+"""The top of a report: a title that names what was measured, the main figures, and the machines."""
 
 from __future__ import annotations
 

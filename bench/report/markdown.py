@@ -33,8 +33,7 @@ def markdown(data: StoredResults) -> str:
         _skipped(data),
         _machines(data),
         _board(data),
-        "To repeat it, from the folder of this file, on the machine that measured: `tledge bench --repeat"
-        " results.jsonl`",
+        "To repeat it, run this in the folder of this file, on the same machine: `tledge bench --repeat results.jsonl`",
         _footnotes(data),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -62,7 +61,7 @@ def _figures(data: StoredResults) -> str:
     parts = [
         "\n".join(f"- {plain_text(sentence)}" for sentence in conclude(data)),
         _table(data),
-        "\\* best of its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
+        "\\* best in its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -124,11 +123,11 @@ def _board(data: StoredResults) -> str:
     if not rows:
         return ""
     name = ", ".join(board_models(data))
-    headings = ["Artifact", "Target", "Temperature", "Clock", "Power", "Throttled meanwhile", "Throttled since start"]
+    headings = ["Artifact", "Target", "Temperature", "Clock", "Power", "Throttled", "Throttled since boot"]
     lines = [_line(headings), "|---|---|---:|---:|---:|---|---|"]
     lines += [
         _line(
-            [plain_text(row.artifact), row.target, row.temperature, row.clock, row.power, row.held_down, row.since_boot]
+            [plain_text(row.artifact), row.target, row.temperature, row.clock, row.power, row.throttled, row.since_boot]
         )
         for row in rows
     ]

@@ -33,15 +33,15 @@ class AttackOptions:
 
     attack: str | Sequence[str] = option(
         (),
-        "Attack the artifacts: fgsm, pgd or apgd (gradients of the Keras model), or square (queries only); separate"
-        " several by commas.",
+        "Attack the artifacts: fgsm, pgd or apgd (gradients of the Keras model), or square (queries only);"
+        " comma-separated.",
         group="Attacks",
         default_text="none",
         separator=",",
     )
     eps: Sequence[float] | None = option(
         None,
-        "Largest perturbations, in pixel values of 255; separate several by commas.",
+        "Largest perturbations, in pixel values from 0 to 255; comma-separated.",
         group="Attacks",
         default_text=",".join(f"{eps:g}" for eps in DEFAULT_EPS),
         separator=",",
@@ -61,12 +61,12 @@ class AttackOptions:
     )
     attack_steps: int | None = option(
         None,
-        "Steps of an attack with gradients.",
+        "Steps of an attack that uses gradients.",
         group="Attacks",
         default_text="the attack's own; 20 for pgd",
     )
     attack_queries: int | None = option(
-        None, "Queries of square for each photo and artifact.", group="Attacks", default_text=str(DEFAULT_QUERIES)
+        None, "Queries per photo and artifact, for square.", group="Attacks", default_text=str(DEFAULT_QUERIES)
     )
     attack_target: str | None = option(
         None,
@@ -84,7 +84,7 @@ class AttackOptions:
         None,
         "Reuse the attacked photos of an earlier benchmark: its folder bench/adversarial.",
         group="Attacks",
-        default_text="none: new attacks",
+        default_text="none (new attacks)",
     )
 
 
@@ -106,13 +106,13 @@ class MeasurementOptions:
         None,
         "With model files: a folder with one folder of photos per class, to measure accuracy on.",
         group="Models",
-        default_text="none: no accuracy",
+        default_text="none (no accuracy)",
     )
     targets: str | Sequence[str] = option(
         (),
         "runtime:device:threads, such as litert:cpu:2; may be repeated.",
         group="Measurement",
-        default_text="all of this machine",
+        default_text="all on this machine",
         flag="target",
     )
     rigor: str = option(
@@ -122,21 +122,21 @@ class MeasurementOptions:
     )
     seconds: float | None = option(
         None,
-        "Minimum time to measure each artifact on each target, in seconds over all rounds.",
+        "Minimum seconds per artifact and target, over all rounds.",
         group="Measurement",
         default_text="2; fixed with `rigor='mlperf'`",
         allowed=Limits(above=0, most=3600),
     )
     rounds: int | None = option(
         None,
-        "Number of fresh processes that measure each artifact on each target.",
+        "Number of rounds per artifact and target, each in a fresh process.",
         group="Measurement",
         default_text="5; 3 with `rigor='mlperf'`",
         allowed=Limits(least=1, most=100),
     )
     batch_sizes: Sequence[int] = option(
         BATCH_SIZES,
-        "Images per call, for throughput; separate several by commas.",
+        "Images per call, for throughput; comma-separated.",
         group="Measurement",
         allowed=Limits(least=1, most=4096),
         separator=",",
@@ -154,7 +154,7 @@ class MeasurementOptions:
     on: str | None = option(
         None,
         "Where the artifacts run: emulated:pi5 or emulated:pi4 (predictions on ARM, no timing), or ssh:pi@HOST (a board"
-        " that your ssh keys give access to).",
+        " that accepts your ssh keys).",
         group="Measurement",
         default_text="this machine",
         metavar="PLACE",
@@ -175,7 +175,7 @@ class BenchOptions(MeasurementOptions, AttackOptions):
     profile: bool = option(False, "Also show the slowest operators of each artifact.", group="Measurement")
     against: Path | str | None = option(
         None,
-        "Compare with an earlier results.jsonl, or its folder. Model files of it that still exist and have changed are"
+        "Compare with an earlier results.jsonl, or its folder. Its model files that still exist and have changed are"
         " measured again, alternating with the new ones.",
         group="Comparison",
         default_text="none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from tledge.bench.results.round_conditions import Conditions, ConditionsRecord
 from tledge.core.atomic import replacing
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
-from tledge.core.records import Record
+from tledge.core.records import Record, with_present_names
 from tledge.core.significance import Samples
 from tledge.edge_runtime.tensor import Logits
 
@@ -231,15 +231,8 @@ def _load_samples(path: Path, build: Callable[[tuple[Conditions, ...], dict[str,
         with np.load(path, allow_pickle=False) as file:
             fields: dict[str, Any] = {name: file[name] for name in file.files}
         fields |= json.loads(str(fields.pop("record")))
-        stored = [_with_present_names(item) for item in fields.pop("conditions")]
+        stored = with_present_names(fields.pop("conditions"), {"yardstick": "reference_time"})
         conditions = ConditionsRecord.from_dict({"conditions": stored}, path).conditions
         return build(conditions, fields)
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error
-
-
-def _with_present_names(conditions: Any) -> Any:
-    """Returns the conditions of a round; samples of tledge 0.1.0 name the reference time otherwise."""
-    if not isinstance(conditions, Mapping):  # an error, which the record reports
-        return conditions
-    return {"reference_time" if name == "yardstick" else name: value for name, value in conditions.items()}

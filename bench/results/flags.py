@@ -19,18 +19,18 @@ UNTIMELY = (NOISY, THROTTLED, UNDER_VOLTAGE, EMULATED)
 """Latencies with these flags are not compared."""
 
 MEANINGS: Mapping[str, str] = {
-    NOISY: "other programs, or other guests of the same host, used the processor during the measurement and again"
+    NOISY: "other programs or virtual machines used the processor during the measurement and again"
     " during its repetition",
     THROTTLED: "the processor was slowed down by heat, low voltage or a container's limit during the measurement and"
     " again during its repetition",
-    THROTTLED_SINCE_BOOT: "the board was slowed down by heat or low voltage at some time since it was started, not"
+    THROTTLED_SINCE_BOOT: "the board was slowed down by heat or low voltage at some time since boot, not"
     " necessarily during the measurement; it may happen again",
     UNDER_VOLTAGE: "the board's power supply was too weak during the measurement and again during its repetition: use"
-    " the supply and the cable that the board's maker recommends",
+    " the supply and cable that the manufacturer recommends",
     WRONG_CPU: "the file was exported for another CPU, on which its predictions differ from these",
     RANDOM_INPUT: "timed on random pixels, because there are no photos or no sidecar",
-    EMULATED: "run under QEMU, which translates the board's instructions one by one: the predictions are those of the"
-    " board, but times are not, so none are given",
+    EMULATED: "run under QEMU, which emulates the board's CPU: predictions are the same as on the board, but times"
+    " are not, so none are given",
     **gradient_masking.MEANINGS,
 }
 """The sentence for each flag."""

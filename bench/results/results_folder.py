@@ -11,7 +11,7 @@ bench/
   measured/       hard links to the model files, which need no space until the files are replaced
   adversarial/    attacked photos with their originals, if requested
   robustness.json which of them the report shows, and signs of gradient masking
-  paired_runs/    latencies of an earlier benchmark's files and these, measured in turns
+  paired_runs/    latencies of an earlier benchmark's files and these, measured alternately
   earlier/        earlier results, by the time at which they were started
 """
 

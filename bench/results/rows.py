@@ -46,7 +46,7 @@ class Row:
             corrupted photos as the mean over all corruptions and severities.
         robust: accuracy under the worst of all attacks at each eps, smallest first.
         robust_norm: the norm of eps; the first one of an attack set with several.
-        flags: what speaks against trusting a number of the row, see ``bench.results.flags``.
+        flags: reasons to doubt a number of the row, see ``bench.results.flags``.
     """
 
     artifact: str
@@ -78,7 +78,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """FASTER or SLOWER than the baseline; empty where the interval does not show it or a flag forbids to say so."""
+        """FASTER or SLOWER than the baseline; empty if the interval does not show it, or a flag rules it out."""
         return "" if set(self.flags) & set(UNTIMELY) else verdict(self.interval("latency_ratio"))
 
     def to_dict(self) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
         if model.artifact.sidecar.class_names != classes[0]:
             raise OptionError(
                 f"'{model.path}' has the classes {', '.join(model.artifact.sidecar.class_names[:5])}, but"
-                f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models of other classes separately"
+                f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models with other classes separately"
             )
     photos, labels = _read_photos(data, classes[0])
     return replace(
@@ -188,7 +188,7 @@ def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, 
     )
     if unknown:
         raise DataError(
-            f"'{data}' has folders that are no class of the model: {', '.join(unknown[:5])}; its classes:"
+            f"'{data}' has folders that are not classes of the model: {', '.join(unknown[:5])}; its classes:"
             f" {', '.join(class_names[:12])}"
         )
     found = [

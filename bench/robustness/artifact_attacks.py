@@ -1,7 +1,7 @@
 """Attacks every artifact, and shows it the photos of attacks on the Keras model that it was exported from.
 
 There are two kinds of attack on an artifact: **transfer** attacks, whose images follow the gradients of its Keras model
-or of a surrogate; and **direct** attacks on the artifact itself, through the runtime that ships, without gradients.
+or of a surrogate; and **direct** attacks on the artifact itself, through its runtime, without gradients.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from tledge.attacks.attack import Attack
 from tledge.attacks.goal import Goal
+from tledge.attacks.gradient_masking import check_scores
 from tledge.attacks.model_probe import probe
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
@@ -152,9 +153,9 @@ class _AttackRun:
         total = len(shown) * len(self.photos)
         with self.progress.step("Attacked photos", total, "photos") as step:
             for item in shown:
-                road = DIRECT if item.source_sha256 == artifact.cell.result.artifact_sha256 else TRANSFER
+                setting = DIRECT if item.source_sha256 == artifact.cell.result.artifact_sha256 else TRANSFER
                 logits = batched_logits(classifier.logits, item.shown(self.photos.pixels))
-                artifact.attacked_logits.append(AttackedLogits(item, road, logits))
+                artifact.attacked_logits.append(AttackedLogits(item, setting, logits))
                 step.advance(len(self.photos), f"{item.attack} {item.threat}")
 
     def _attack_directly(self, artifact: AttackedArtifact, classifier: Classifier, attack: Attack) -> None:
@@ -178,6 +179,7 @@ class _AttackRun:
                 )
                 fooled = left[found.success]
                 images[fooled], made_at[fooled] = found.adversarial[found.success], threat.eps
+                artifact.model_signs += check_scores(f"{attack.name} ({threat})", found.unjudged, len(photos))
                 queries[left] += found.queries
                 seconds += found.seconds
             item = AttackedPhotos(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -13,11 +13,11 @@ from tledge.attacks.gradient_masking import MaskingSign
 from tledge.bench.robustness.attacked_artifact import AttackedArtifact, AttackedLogits, AttackResults
 from tledge.bench.robustness.attacked_photos import PhotoSet
 from tledge.core.errors import MeasurementError
-from tledge.core.records import Record
+from tledge.core.records import Record, with_present_names
 from tledge.edge_runtime.tensor import Logits, softmax
 
 EXAMPLES = 3
-"""Photos of each attack and road."""
+"""Photos of each attack, transferred and direct."""
 
 PREFERRED_RECIPES = ("int8", "int8-mixed", "qat", "float32")
 """The artifact of the first of these recipes is shown."""
@@ -29,7 +29,7 @@ class AttackExample:
 
     Attributes:
         artifact, target: the fooled artifact.
-        attack, road, norm, eps: the attack.
+        attack, setting, norm, eps: the attack; ``setting`` as in ``AttackedLogits``.
         original, attacked: files, relative to the folder of attacked photos.
         label: the photo's class.
         before, after: the class predicted for each, and its score, 0 to 1.
@@ -38,7 +38,7 @@ class AttackExample:
     artifact: str
     target: str
     attack: str
-    road: str
+    setting: str
     norm: str
     eps: float
     original: str
@@ -53,21 +53,16 @@ class RobustnessRecord(Record, version=1, error=MeasurementError, remedy="benchm
     """What a report shows of attacks, besides the measurements.
 
     Attributes:
-        examples: some attacked photos; ``exhibits`` in the file.
+        examples: some attacked photos.
         flags: signs of gradient masking, by artifact.
     """
 
     examples: tuple[AttackExample, ...] = ()
     flags: Mapping[str, tuple[MaskingSign, ...]] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {("exhibits" if name == "examples" else name): value for name, value in super().to_dict().items()}
-
     @classmethod
     def from_dict(cls, fields: object, source: str | Path) -> Self:
-        if isinstance(fields, Mapping):
-            fields = {("examples" if name == "exhibits" else name): value for name, value in fields.items()}
-        return super().from_dict(fields, source)
+        return super().from_dict(with_present_names(fields, {"exhibits": "examples", "road": "setting"}), source)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -76,14 +71,14 @@ class RobustnessRecord(Record, version=1, error=MeasurementError, remedy="benchm
 
 
 def choose_examples(attacked: AttackResults) -> tuple[AttackExample, ...]:
-    """Returns a few photos of each attack and road that fooled one artifact at the smallest eps."""
+    """Returns a few photos of each attack, transferred and direct, that fooled one artifact at the smallest eps."""
     if attacked.attack_set is None or not attacked.artifacts:
         return ()
     photos = attacked.attack_set.photos
     artifact = min(attacked.artifacts, key=_rank)
     by_kind: dict[tuple[str, str, str], list[AttackedLogits]] = {}
     for item in artifact.attacked_logits:
-        by_kind.setdefault((item.attacked.attack, item.road, item.attacked.threat.norm), []).append(item)
+        by_kind.setdefault((item.attacked.attack, item.setting, item.attacked.threat.norm), []).append(item)
     return tuple(example for items in by_kind.values() for example in _examples(artifact, photos, items))
 
 
@@ -107,7 +102,7 @@ def _example(artifact: AttackedArtifact, photos: PhotoSet, item: AttackedLogits,
         artifact=artifact.cell.name,
         target=artifact.cell.target,
         attack=item.attacked.attack,
-        road=item.road,
+        setting=item.setting,
         norm=item.attacked.threat.norm,
         eps=item.attacked.threat.eps,
         original=photos.file(index),

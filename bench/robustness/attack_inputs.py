@@ -113,6 +113,6 @@ def _check_set(attack_set: AttackSet, artifact: Artifact, plan: AttackPlan) -> N
     height, width = photos.pixels.shape[1:3]
     if (height, width) != sidecar.input_size:
         raise OptionError(
-            f"the attack set '{plan.attack_set}' is of {height} x {width} px, but '{artifact.path}' takes"
+            f"the attack set '{plan.attack_set}' has photos of {height} x {width} px, but '{artifact.path}' takes"
             f" {sidecar.input_size[0]} x {sidecar.input_size[1]} px: attacked photos must not be resized"
         )

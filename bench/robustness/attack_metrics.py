@@ -56,7 +56,7 @@ class _ArtifactMetrics:
         cell, attacked, goal = self._artifact.cell, item.attacked, self._photos.goal
         params = {
             "attack": attacked.attack,
-            "road": item.road,
+            "setting": item.setting,
             "source": attacked.source,
             "norm": attacked.threat.norm,
             "eps": attacked.threat.eps,
@@ -80,7 +80,7 @@ class _ArtifactMetrics:
 
     def clean(self) -> list[Measurement]:
         """Returns the accuracy on the same photos without an attack."""
-        params = {"attack": CLEAN, "road": CLEAN, "eps": 0.0, **self._common}
+        params = {"attack": CLEAN, "setting": CLEAN, "eps": 0.0, **self._common}
         return [
             self._artifact.cell.rate("robust_accuracy", self._clean, params={**params, "norm": norm})
             for norm in self._artifact.norms
@@ -91,7 +91,7 @@ class _ArtifactMetrics:
         rows = []
         for norm in self._artifact.norms:
             for eps, correct in _worst(self._artifact, self._photos.goal, norm):
-                params = {"attack": WORST, "road": "all", "eps": eps, "norm": norm, **self._common}
+                params = {"attack": WORST, "setting": "all", "eps": eps, "norm": norm, **self._common}
                 rows.append(self._artifact.cell.rate("robust_accuracy", correct, params=params, flags=self._flags))
         return rows
 
@@ -147,7 +147,7 @@ def _quantization_signs(
         transferred = [
             each.correct(goal)
             for each in artifact.attacked_logits
-            if (each.road, each.attacked.threat) == (TRANSFER, threat)
+            if (each.setting, each.attacked.threat) == (TRANSFER, threat)
         ]
         left = np.logical_and.reduce([correct, *transferred])
         if left.mean() < correct.mean() - TOLERANCE:
@@ -173,8 +173,10 @@ def _direct_pairs(
     baseline = _find_baseline(artifact, others)
     if baseline is None:
         return []
-    by_key = {item.key: item for item in baseline.attacked_logits if item.road == DIRECT}
-    return [(item, by_key[item.key]) for item in artifact.attacked_logits if item.road == DIRECT and item.key in by_key]
+    by_key = {item.key: item for item in baseline.attacked_logits if item.setting == DIRECT}
+    return [
+        (item, by_key[item.key]) for item in artifact.attacked_logits if item.setting == DIRECT and item.key in by_key
+    ]
 
 
 def _against_float32(
@@ -191,10 +193,10 @@ def _against_float32(
         if artifact.complete and baseline.complete and _attack_keys(artifact, norm) == _attack_keys(baseline, norm):
             float32_worst = dict(_worst(baseline, goal, norm))
             for eps, correct in _worst(artifact, goal, norm):
-                params = {"attack": WORST, "road": "all", "norm": norm, "eps": eps}
+                params = {"attack": WORST, "setting": "all", "norm": norm, "eps": eps}
                 yield _mcnemar(artifact, baseline, correct, float32_worst[eps], params)
     for item, float32_item in _direct_pairs(artifact, others):
-        params = {"attack": item.attacked.attack, "road": DIRECT, "norm": item.attacked.threat.norm}
+        params = {"attack": item.attacked.attack, "setting": DIRECT, "norm": item.attacked.threat.norm}
         params |= {"eps": item.attacked.threat.eps, "steps": item.attacked.steps}
         yield _mcnemar(artifact, baseline, item.correct(goal), float32_item.correct(goal), params)
 

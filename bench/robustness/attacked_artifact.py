@@ -19,19 +19,19 @@ class AttackedLogits:
     """An artifact's logits on attacked photos.
 
     Attributes:
-        road: "transfer", or "direct" where they were made on this very file.
+        setting: "transfer" for images made on another model, "direct" for those made on this very file.
         logits: float32 (N, classes).
     """
 
     attacked: AttackedPhotos
-    road: str
+    setting: str
     logits: Logits
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for the same attack on different models."""
         attacked = self.attacked
-        return (attacked.attack, self.road, attacked.threat, attacked.steps, attacked.seed)
+        return (attacked.attack, self.setting, attacked.threat, attacked.steps, attacked.seed)
 
     def correct(self, goal: Goal) -> Hits:
         """Returns which photos are classified correctly: bool (N,)."""

@@ -27,8 +27,8 @@ SHOWN_PREDICTIONS = 3
 def run(given: Given, *, json: Json = False) -> None:
     """Describe a model made elsewhere, so that 'predict' and 'bench' can use it.
 
-    Reads what the file says about itself, asks for the rest, checks the description on a photo, and writes a sidecar
-    beside the file. Without a terminal, the rest must be given as options.
+    Reads the file's metadata, asks for what is missing, checks the description on a photo, and writes a sidecar
+    beside the file. Without a terminal, pass what is missing as options.
     """
     with executing(given.command, json) as terminal:
         from tledge.edge_runtime.adoption import adopt_model, missing_fields
@@ -92,8 +92,8 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
     terminal.print()
     if adoption.ignores_input:
         terminal.warn(
-            "the model predicts the same for a picture and its negative: check `input_range`, `mean` and `std`, or try"
-            " `photo`"
+            "the model predicts the same class for a picture and its negative: check `input_range`, `mean` and `std`,"
+            " or try `photo`"
         )
     if photo is None:
         terminal.print("Checked on a generated picture; use --photo PHOTO to check it on one of your photos")

@@ -69,7 +69,7 @@ class _BoardState:
             parts.append(f"since boot: {self.throttled_since_boot or 'no'}")
         if self.firmware_error:
             no_access = "device file" in self.firmware_error
-            hint = "; log in again after: sudo usermod -aG video $USER" if no_access else ""
+            hint = "; run this, then log in again: sudo usermod -aG video $USER" if no_access else ""
             parts.append(f"vcgencmd failed: {self.firmware_error}{hint}")
         return " · ".join(parts)
 

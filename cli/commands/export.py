@@ -16,6 +16,7 @@ from tledge.train.import_options import GROUP, ImportOptions
 
 if TYPE_CHECKING:
     from tledge.export import ExportRecord
+    from tledge.export.export_api import ExportRequest
 
 IMPORT_ONLY = ("data", "input_range", "resize", "trust_model")
 
@@ -24,15 +25,15 @@ IMPORT_ONLY = ("data", "input_range", "resize", "trust_model")
 def run(given: Given, *, json: Json = False) -> None:
     """Export a run to TFLite and ONNX.
 
-    Compares each artifact with the Keras model on 200 validation photos before it counts as exported.
+    Compares each artifact with the Keras model on 200 validation photos, and rejects it if it differs too much.
     """
     with executing(given.command, json) as terminal:
         from tledge.export import check_request, export
 
         options = given.values(ExportOptions)
+        request = check_request(ExportOptions(**options))
         if "model" in given.names:
-            check_request(ExportOptions(**options))
-            options["run"] = _import(terminal, given, options)
+            options["run"] = _import(terminal, given, options, request)
         elif wrong := [f"`{name}`" for name in IMPORT_ONLY if name in given.names]:
             raise OptionError(f"{', '.join(wrong)} can only be used with `model`; leave it out, or name a model")
         directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
@@ -43,13 +44,15 @@ def run(given: Given, *, json: Json = False) -> None:
         terminal.print_command("tledge bench")
 
 
-def _import(terminal: Terminal, given: Given, options: dict[str, Any]) -> Path:
+def _import(terminal: Terminal, given: Given, options: dict[str, Any], request: ExportRequest) -> Path:
+    from tledge.export import require_formats
     from tledge.train import import_model
 
     if "data" not in given.names:
         raise OptionError("`model` needs `data`: photos to calibrate on and to compare with, one folder per class")
     if "run" in options:
         raise OptionError("`model` creates a run of its own; leave out `run`")
+    require_formats(request)
     runs = Path(options.get("runs", DEFAULT_RUNS))
     manifest = import_model(**{**given.values(ImportOptions), "runs": runs}, progress=terminal.progress())
     return runs / manifest.name

@@ -81,6 +81,20 @@ def _read_options(given: Given) -> PredictOptions:
     return options
 
 
+def _check_usage(options: PredictOptions) -> None:
+    """Raises OptionError or UnknownNameError for options that no file or camera could make right."""
+    from tledge.edge_runtime.runtime import RUNTIMES
+    from tledge.edge_runtime.sources.camera import check_camera_name
+    from tledge.edge_runtime.sources.source_lookup import check_names
+    from tledge.edge_runtime.target import Target
+
+    check_names(options.sources)
+    if options.camera is not None:
+        check_camera_name(options.camera)
+    if options.target is not None:
+        RUNTIMES.load(Target.parse(options.target).runtime)
+
+
 def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> PredictionLines:
     """Classifies everything that the options name, and prints each prediction as it is made."""
     from tledge.cli.prediction_lines import PredictionLines
@@ -89,6 +103,7 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
     from tledge.edge_runtime.sources.frame import Chain
     from tledge.edge_runtime.sources.source_lookup import find_sources
 
+    _check_usage(options)
     sources: list[Source] = [find_sources(options.sources, every=options.every)]
     if options.watch is not None:
         sources.append(_watched(options.watch, terminal))
@@ -142,6 +157,7 @@ def _print_unit(given: Given, options: PredictOptions, feed: str) -> None:
     with executing(given.command, as_json=False):
         from tledge.cli.systemd_unit import arguments_given, predict_service, unit_text
 
+        _check_usage(options)
         arguments = arguments_given(given.context, without={"systemd", "feed"}, paths={"sources"})
         camera = options.camera is not None
         unit = unit_text(predict_service(arguments, artifact=options.artifact, camera=camera, feed=feed))

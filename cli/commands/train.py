@@ -50,4 +50,4 @@ def show_training(terminal: Terminal, directory: RunDirectory, manifest: RunMani
         terminal.print(
             f"Adversarial: eps {manifest.config['adversarial']}/255, val top-1 {clean:.3f}, under attack {robust:.3f}"
         )
-    terminal.print(f"By class, curves, limits: {directory.model_card}")
+    terminal.print(f"Model card: {directory.model_card}")

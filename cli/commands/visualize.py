@@ -24,7 +24,7 @@ def run(given: Given, *, json: Json = False) -> None:
     features: the responses of layers to a photo. saliency: where the model and each artifact look. ideal: images that
     maximize the score of a class, with and without the total-variation term. adversarial: the smallest perturbation
     that changes the predicted class, and which artifacts it fools. confusions: an artifact's errors. embedding: a map
-    of the test photos. Writes PNG and GIF files, visualize.json, and visualize.html with everything inside.
+    of the test photos. Writes PNG and GIF files, visualize.json, and visualize.html, which shows them all.
     """
     with executing(given.command, json) as terminal:
         from tledge.visualize import visualize

@@ -36,7 +36,7 @@ Every command has `--help`, and `--json` for output that programs read.
 
 
 def command_page(name: str, command: Any) -> str:
-    """Returns the Markdown page of a command: its description, and its options by heading."""
+    """Returns the Markdown page of a command: its description, and its options by heading, as definition lists."""
     context = typer.Context(command, info_name=f"tledge {name}")
     groups: dict[str, list[str]] = {}
     for parameter in command.get_params(context):
@@ -48,15 +48,15 @@ def command_page(name: str, command: Any) -> str:
     usage = command.collect_usage_pieces(context)
     lines = [f"# tledge {name}", "", command.help or "", "", "```text", f"tledge {name} {' '.join(usage)}", "```"]
     for heading, rows in groups.items():
-        lines += ["", f"## {heading}", "", "| option | meaning | default |", "|---|---|---|", *rows]
+        lines += ["", f"## {heading}", *rows]
     return "\n".join(lines)
 
 
 def _row(option: str, help_text: str) -> str:
     text, _, default = help_text.partition("  [default: ")
     shown = f"`{default.rstrip(']')}`" if default and " " not in default.rstrip("]") else default.rstrip("]")
-    return f"| `{option}` | {_cell(text)} | {_cell(shown)} |"
+    return f"\n`{option}`\n:   {_plain(text)}" + (f"\n\n    Default: {_plain(shown)}" if shown else "")
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def _plain(text: str) -> str:
+    return text.replace("<", "&lt;").replace("\n", " ")

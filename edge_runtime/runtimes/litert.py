@@ -101,7 +101,7 @@ class LiteRTCompiledSession(Session):
                 " no kernel for a layer of the model; use `target='litert:cpu'`"
             ) from error
         if target.device != "cpu" and not whole:
-            raise TargetError(f"target '{target}' computes only a part of '{model}'; the rest would run on the CPU")
+            raise TargetError(f"target '{target}' can run only part of '{model}'; the rest would run on the CPU")
         (signature,) = compiled.get_signature_list()
         inputs, outputs = (
             [_spec(item) for item in details.values()]

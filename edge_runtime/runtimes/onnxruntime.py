@@ -130,7 +130,7 @@ class OnnxRuntime(Runtime):
     def load(self, model: Path, target: Target, batch: int = 1) -> Session:
         session = OnnxRuntimeSession(model, target, batch)
         if batch > 1 and session.image.shape[:1] not in ((None,), (batch,)):
-            raise ArtifactError(f"'{model}' only computes batches of {session.image.shape[0]}; received {batch}")
+            raise ArtifactError(f"'{model}' only takes batches of {session.image.shape[0]}; received {batch}")
         return session
 
 

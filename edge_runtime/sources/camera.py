@@ -31,6 +31,7 @@ SIZE = (640, 480)
 SILENCE = 10.0
 """Seconds that picamera2 may take for a frame; OpenCV has the same limit."""
 
+_PICAMERA = re.compile(r"picamera(?::(\d+))?")
 
 T = TypeVar("T")
 
@@ -224,6 +225,12 @@ class PicameraCapture:
         self._camera.close()
 
 
+def check_camera_name(text: str) -> None:
+    """Raises OptionError if no camera can have that name; looks for no camera."""
+    if not (_PICAMERA.fullmatch(text) or re.fullmatch(r"\d{1,4}|/dev/.*", text)):
+        raise OptionError(f"`camera` must be a number, picamera, picamera:1 or a device file; received '{text}'")
+
+
 def open_camera(text: str, *, every: int = 1) -> Camera:
     """Opens a camera.
 
@@ -237,7 +244,8 @@ def open_camera(text: str, *, every: int = 1) -> Camera:
         SourceError: there is no such camera, or another program uses it.
         MissingExtraError: neither library is installed.
     """
-    own = re.fullmatch(r"picamera(?::(\d+))?", text)
+    check_camera_name(text)
+    own = _PICAMERA.fullmatch(text)
     if own:
         if not is_installed("picamera2"):
             raise SourceError(
@@ -245,9 +253,7 @@ def open_camera(text: str, *, every: int = 1) -> Camera:
                 " environment with --system-site-packages"
             )
         return Camera(text, _open_picamera(int(own[1] or 0)), every=every)
-    number = int(text) if re.fullmatch(r"\d{1,4}", text) else None
-    if number is None and not text.startswith("/dev/"):
-        raise OptionError(f"`camera` must be a number, picamera, picamera:1 or a device file; received '{text}'")
+    number = None if text.startswith("/dev/") else int(text)
     also_picamera = number is not None and is_installed("picamera2")
     if is_installed("cv2"):
         cv2 = load_opencv()

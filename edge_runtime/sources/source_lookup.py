@@ -48,8 +48,7 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
         OptionError: standard input is named twice, or a name is empty.
         MissingExtraError: a video is named and OpenCV is not installed.
     """
-    if list(names).count(STANDARD_INPUT) > 1:
-        raise OptionError(f"'{STANDARD_INPUT}' is standard input, which can be read only once; it was named twice")
+    check_names(names)
     sources: list[Source] = []
     photos: list[Path] = []
     for path in (path for name in names for path in _expand(name)):
@@ -65,12 +64,18 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
     return Chain(tuple(sources))
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raises OptionError if a name is empty or standard input is named twice; looks at no file."""
+    if list(names).count(STANDARD_INPUT) > 1:
+        raise OptionError(f"'{STANDARD_INPUT}' is standard input, which can be read only once; it was named twice")
+    if "" in names:
+        raise OptionError("a source has an empty name; the current folder is '.'")
+
+
 def _expand(name: str) -> Sequence[Path | None]:
     """Returns the files of a name; None stands for standard input, since '-' is also a valid path."""
     if name == STANDARD_INPUT:
         return [None]
-    if not name:
-        raise OptionError("a source has an empty name; the current folder is '.'")
     path = Path(name)
     if os.path.isdir(name):  # noqa: PTH112 - pathlib raises if a parent folder may not be entered
         return _photos_in(path)

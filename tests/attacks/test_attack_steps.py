@@ -214,7 +214,7 @@ def simulate(original: Pixels, threat: ThreatModel, attack: Square, kept: list[b
     for query in range(1, attack.queries):
         if (query - 1) % 64 == 0:
             draws = rng.random((64, squares.draws), np.float32)
-        squares.propose(attack._side(query, batch), draws[np.newaxis, (query - 1) % 64])
+        squares.propose([attack._side(query, batch)], draws[np.newaxis, (query - 1) % 64])
         shown.append(squares.images.copy())
         squares.settle(np.array([kept[query - 1]]))
     return shown
@@ -223,9 +223,9 @@ def simulate(original: Pixels, threat: ThreatModel, attack: Square, kept: list[b
 @pytest.mark.parametrize(
     ("margins", "then", "kept"),
     [
-        ([9, 5], 5, [True] * 99),  # on a plateau: it goes on
+        ([9, 5, *[*[5] * 9, 6] * 9], 5, [*[*[True] * 9, False] * 9, *[True] * 9]),  # on a plateau: it goes on
         ([9, 5], 5.5, [False] * 99),  # worse than the start
-        ([9, 5, 6, 4, 4.5, 4], 3, [False, True, False, True, *[True] * 95]),
+        ([9, 5, 6, 4, 4.5, 4, *[3] * 9], 3.5, [False, True, False, True, *[True] * 9, *[False] * 86]),
     ],
 )
 def test_square_keeps_what_is_no_worse(margins: list[float], then: float, kept: list[bool]) -> None:
@@ -279,10 +279,27 @@ def test_squares_shrink_when_the_paper_says() -> None:
 
 def test_square_lowers_the_margin_or_the_cross_entropy_of_the_target_class() -> None:
     logits = np.array([[3, 1, 0.5]], np.float32)
-    assert _losses(Goal(np.array([0])), logits).tolist() == [2]
+    own, target = (cross_entropy(np, logits, one_hot(np.array([index]), 3))[0] for index in (0, 2))
+    np.testing.assert_allclose(_losses(Goal(np.array([0])), logits), [[2, -own]], rtol=1e-6)
     aimed = _losses(Goal(np.array([0]), np.array([2])), logits)
-    np.testing.assert_allclose(aimed, cross_entropy(np, logits, one_hot(np.array([2]), 3)), rtol=1e-6)
+    np.testing.assert_allclose(aimed, [[target, 2.5]], rtol=1e-6)
     assert aimed.dtype == np.float32
+
+
+def test_square_goes_by_the_other_score_where_one_ties() -> None:
+    original = np.random.default_rng(1).integers(0, 256, (1, 16, 20, 3), np.uint8)
+    scores = iter([[5, 0, -9], [5, 0, -9], [5, 0, -8], [5, 0, -9], [5, 0, -8], *[[9, 0, 0]] * 9])
+    shown: list[Pixels] = []
+
+    def model(images: Pixels) -> Any:
+        shown.append(images.copy())
+        return np.array([next(scores)], np.float32)
+
+    attack, threat = Square(queries=12), ThreatModel("linf", 12)
+    attack.run(model, original, Goal(np.array([0])), threat=threat)
+    expected = simulate(original, threat, attack, [True, False, True, *[False] * 8])
+    for image, planned in zip(shown[1:-1], expected, strict=True):
+        np.testing.assert_array_equal(image, planned)
 
 
 def test_the_parameters_of_square() -> None:

@@ -12,6 +12,7 @@ from tledge.attacks.gradient_masking import (
     MaskingSign,
     check_boxes,
     check_eps,
+    check_scores,
     check_steps,
     find_masking_signs,
 )
@@ -40,6 +41,18 @@ def names(signs: Any) -> list[str]:
 
 
 SQUARE: dict[str, Any] = {"attack": "square", "white_box": False, "steps": 200}
+
+
+@pytest.mark.parametrize(
+    ("unjudged", "photos", "found"),
+    [(0, 100, False), (2, 100, False), (3, 100, True), (1, 40, False), (2, 40, True), (1, 1, False), (20, 20, True)],
+)
+def test_flat_scores_on_more_photos_than_chance_are_a_sign(unjudged: int, photos: int, found: bool) -> None:
+    signs = list(check_scores("square (linf 8/255)", unjudged, photos))
+    assert names(signs) == ["flat_scores"] * found
+    if found:
+        assert f"same score on {unjudged} of {photos} photos" in signs[0].sentence
+        assert names(find_masking_signs([], signs)) == ["gradient_masking", "flat_scores"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Each attack by itself, on a small network."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -160,16 +161,80 @@ def test_squares_stay_inside_and_are_taken_back(kind: Any, shape: tuple[int, int
     assert lengths.min() > 0.8 * eps
     for side in (11, 7, 3, 3, 3):
         before = squares.images.copy()
-        squares.propose(side, rng.random((4, squares.draws), np.float32))
+        squares.propose([side] * 4, rng.random((4, squares.draws), np.float32))
         assert threat.distance(squares.images, originals).max() <= eps
         changed = (squares.images != before).any(axis=(1, 2, 3))
         assert changed.all()
         squares.settle(np.array([True, False, True, False]))
         np.testing.assert_array_equal(squares.images[[1, 3]], before[[1, 3]])
+    before = squares.images.copy()
+    squares.propose([3] * 4, rng.random((4, squares.draws), np.float32), {0: rng, 3: rng})
+    assert threat.distance(squares.images, originals).max() <= eps
+    assert threat.distance(squares.images, originals)[[0, 3]].min() > 0.8 * eps
+    assert ((squares.images != before).mean(axis=(1, 2, 3))[[0, 3]] > 0.3).all()
+    squares.settle(np.array([False, True, True, True]))
+    np.testing.assert_array_equal(squares.images[0], before[0])
     squares.select(np.array([2, 3]))
-    squares.propose(5, rng.random((2, squares.draws), np.float32))
+    squares.propose([5] * 2, rng.random((2, squares.draws), np.float32))
     assert threat.distance(squares.images, originals[2:]).max() <= eps
     assert threat.distance(squares.images, originals[2:]).min() > 0.8 * eps
+
+
+@pytest.fixture
+def two_colours() -> tuple[Pixels, Goal]:
+    """Ten reddish and ten bluish photos of noise, which differ little: 32 pixels wide."""
+    rng = np.random.default_rng(0)
+    colours = np.repeat([[140, 100, 118], [118, 100, 140]], 10, axis=0)[:, np.newaxis, np.newaxis]
+    images = np.clip(colours + rng.normal(0, 8, (20, 32, 32, 3)), 0, 255).astype(np.uint8)
+    return images, Goal(np.repeat([0, 1], 10))
+
+
+def _difference(images: Pixels) -> Any:
+    """Returns logits, large ones: 200 times how much redder than blue a photo is."""
+    means = images.mean(axis=(1, 2)) / 255
+    redder = 200 * (means[:, 0] - means[:, 2])
+    return np.stack([redder, -redder], axis=1).astype(np.float32)
+
+
+def _softmax(images: Pixels) -> Any:
+    logits = _difference(images)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _rounded(images: Pixels) -> Any:
+    return np.minimum(np.rint(_softmax(images) * 256), 255) / 256
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("probabilities", [_softmax, _rounded])
+def test_a_softmax_does_not_make_a_model_look_robust(probabilities: Any, two_colours: tuple[Pixels, Goal]) -> None:
+    images, goal = two_colours
+    finish = partial(np.log, dtype=np.float32)
+    tiny = np.finfo(np.float32).tiny
+    for eps, most in ((16, 0.6), (32, 0.0)):
+        threat, attack = ThreatModel("linf", eps), Square(queries=300)
+        bare = attack.run(_difference, images, goal, threat=threat)
+        assert bare.robust_accuracy <= most
+        assert not bare.ties.any()
+        found = attack.run(lambda shown: finish(np.maximum(probabilities(shown), tiny)), images, goal, threat=threat)
+        assert found.robust_accuracy <= bare.robust_accuracy
+    assert goal.reached(probabilities(found.adversarial)).all()
+
+
+@pytest.mark.unit
+def test_scores_that_are_flat_get_more_queries_and_are_reported(two_colours: tuple[Pixels, Goal]) -> None:
+    images, goal = two_colours
+    found = Square(queries=20).run(
+        lambda shown: np.eye(2, dtype=np.float32)[_difference(shown).argmax(axis=1)],
+        images,
+        goal,
+        threat=ThreatModel("linf", 2),
+    )
+    assert not found.success.any()
+    assert (found.queries == 5 * 20 + 2).all()  # all but the first ten in a row say nothing
+    assert (found.ties == 5 * 20 - 1 - 10).all()
+    assert found.unjudged == 20
 
 
 def test_progress_ends_at_its_total(model: GradientModel, digits: Any) -> None:

@@ -249,7 +249,7 @@ def test_a_failed_benchmark_leaves_the_old_results(run: RunDirectory) -> None:
         path.unlink()
     for path in run.artifacts.glob("*.tflite"):
         path.write_bytes(WRONG_ROOT + path.read_bytes()[4:])
-    with pytest.raises(MeasurementError, match="no cell could be measured: LiteRT cannot load"):
+    with pytest.raises(MeasurementError, match="nothing could be measured: LiteRT cannot load"):
         bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
     assert (run.bench / "results.jsonl").read_bytes() == before
 

@@ -263,7 +263,7 @@ def test_what_files_cannot_be_measured_by_is_an_error(files: Path, labelled: Pat
     with pytest.raises(DataError, match="no folder"):
         bench(files=[model], data=tmp_path / "gone")
     (labelled / "yak").mkdir()
-    with pytest.raises(DataError, match="folders that are no class of the model: yak"):
+    with pytest.raises(DataError, match="folders that are not classes of the model: yak"):
         bench(files=[model], data=labelled)
     (labelled / "yak").rmdir()
     shutil.rmtree(labelled / "emu")

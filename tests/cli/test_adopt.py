@@ -52,7 +52,7 @@ def test_json_holds_the_sidecar_and_where_it_is_from(model: Path) -> None:
 
 def test_without_a_terminal_one_error_names_all_that_is_missing(model: Path) -> None:
     done = tledge("adopt", "model.onnx", cwd=model.parent)
-    check_one_line_error(done, "does not say how to prepare its input or read its output", "--labels", "--input-range")
+    check_one_line_error(done, "does not declare its preprocessing or output", "--labels", "--input-range")
     assert not path_beside(model).exists()
 
 

@@ -56,9 +56,19 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
         ["bench", "--seconds", "0"],
         ["visualize", "--kind", "dreams"],
         ["adopt", "model.txt"],
+        ["export", "--run", "gone", "--quantize", "int9"],
+        ["export", "--run", "gone", "--max-drop", "-1"],
+        ["export", "--run", "gone", "--resize", "crop"],
+        ["export", "--model", "gone.keras"],
+        ["predict", "gone.tflite", "gone/*", ""],
+        ["predict", "gone.tflite", "gone/*", "-", "-"],
+        ["predict", "gone.tflite", "gone/*", "--target", "litert:cpu:none"],
+        ["predict", "gone.tflite", "gone/*", "--target", "lightrt"],
+        ["predict", "gone.tflite", "gone/*", "--camera", "front door"],
+        ["predict", "gone.tflite", "--camera", "front door", "--systemd"],
     ):
         assert invoke(*arguments, cwd=tmp_path).code == 2, arguments
-    for arguments in (["export"], ["bench"], ["predict", "gone.tflite", "a.jpg"], ["adopt", "gone.tflite"]):
+    for arguments in (["export"], ["bench"], ["predict", "gone.tflite", "gone/*"], ["adopt", "gone.tflite"]):
         assert invoke(*arguments, cwd=tmp_path).code == 1, arguments
 
 

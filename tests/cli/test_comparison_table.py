@@ -56,4 +56,4 @@ def test_it_says_what_is_on_one_side_only_and_on_which_machine(tmp_path: Path) -
     assert "int8.tflite on litert:cpu:8 was measured on litert:cpu:2 before" in lines
     assert "Not measured now: float32.onnx on onnxruntime:cpu:2" in lines
     assert "Not measured before: qat.tflite on litert:cpu:2" in lines
-    assert any(line.startswith("Top-1 was measured on other photos") for line in lines)
+    assert any(line.startswith("Top-1 was compared by 95% intervals") for line in lines)

@@ -36,6 +36,13 @@ def test_results_survive_and_say_their_unit(tmp_path: Path) -> None:
     assert {row["schema_version"] for row in rows} == {1}
 
 
+def test_results_of_earlier_versions_have_the_present_names(tmp_path: Path) -> None:
+    attacked = dataclasses.replace(ONE, metric="robust_accuracy", params={"attack": "pgd", "setting": "transfer"})
+    line = json.dumps(attacked.to_dict())
+    (tmp_path / "results.jsonl").write_text(line.replace('"setting"', '"road"'))
+    assert read_results(tmp_path / "results.jsonl") == [attacked]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

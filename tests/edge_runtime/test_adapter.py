@@ -19,6 +19,7 @@ pytestmark = pytest.mark.unit
 OWN_IMAGE = TensorSpec("image", (1, 16, 16, 3), np.dtype(np.uint8))
 OWN_OUTPUT = TensorSpec("logits", (1, 3), np.dtype(np.float32))
 PIXELS = np.array([[[[0, 51, 255], [10, 20, 30]]]], np.uint8)  # one photo of one row of two pixels
+TINY = np.finfo(np.float32).tiny
 TWO_PIXELS = replace(TINY_SIDECAR, input_size=(1, 2))
 
 
@@ -106,11 +107,12 @@ def test_integers_are_rounded_and_clipped(dtype: Any, scale: float, zero_point: 
     ("kind", "given", "expected"),
     [
         ("logits", [[3.0, -1.0, 0.0]], [[3.0, -1.0, 0.0]]),
-        ("probabilities", [[0.5, 0.5, 0.0]], [[np.log(0.5), np.log(0.5), np.log(1e-7)]]),
-        ("probabilities", [[1e-7, 0.9e-7, 1.1e-7]], [[np.log(1e-7), np.log(1e-7), np.log(1.1e-7)]]),
+        ("probabilities", [[0.5, 0.5, 0.0]], [[np.log(0.5), np.log(0.5), np.log(TINY)]]),
+        ("probabilities", [[1.0, 1e-12, 1e-30]], [[0.0, np.log(1e-12), np.log(1e-30)]]),
         ("sigmoid", [[0.75]], [[0.0, np.log(3)]]),
-        ("sigmoid", [[0.0]], [[0.0, np.log(1e-7)]]),
-        ("sigmoid", [[1.0]], [[0.0, 15.942385]]),
+        ("sigmoid", [[0.0]], [[0.0, np.log(TINY)]]),
+        ("sigmoid", [[1e-20]], [[0.0, np.log(1e-20)]]),
+        ("sigmoid", [[1.0]], [[0.0, 16.635532]]),  # the largest float32 below 1
         ("logit", [[-2.5]], [[0.0, -2.5]]),
     ],
 )

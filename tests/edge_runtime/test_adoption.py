@@ -130,7 +130,7 @@ def test_int8_takes_and_gives_integers_by_its_own_scales(copy: Callable[[str], P
         logits = classifier.logits(photos)
     prepared = np.clip(np.rint(photos / 255 / image.scale + image.zero_point), -128, 127).astype(np.int8)
     outputs = (_by_hand(path, prepared).astype(np.float32) - output.zero_point) * output.scale
-    np.testing.assert_allclose(logits, np.log(np.maximum(outputs, 1e-7)), atol=1e-5)
+    np.testing.assert_allclose(logits, np.log(np.maximum(outputs, np.finfo(np.float32).tiny)), atol=1e-5)
     assert (logits.argmax(1) == outputs.argmax(1)).all()
 
 
@@ -142,7 +142,7 @@ def test_grey_is_what_pillow_makes_of_colours(copy: Callable[[str], Path]) -> No
     grey = np.stack([np.asarray(Image.fromarray(photo).convert("L")) for photo in photos])[..., np.newaxis]
     prepared = np.clip(np.rint(grey / 255 / image.scale + image.zero_point), -128, 127).astype(np.int8)
     outputs = (_by_hand(path, prepared).astype(np.float32) - output.zero_point) * output.scale
-    np.testing.assert_allclose(logits, np.log(np.maximum(outputs, 1e-7)), atol=1e-5)
+    np.testing.assert_allclose(logits, np.log(np.maximum(outputs, np.finfo(np.float32).tiny)), atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sigmoid.tflite", "sigmoid"), ("logit.tflite", "logit")])
@@ -249,7 +249,7 @@ def test_labels_in_the_properties_of_onnx_are_taken(copy: Callable[[str], Path],
 def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path]) -> None:
     with pytest.raises(
         OptionError,
-        match=r"does not say how to prepare its input or read its output; pass `labels` .*, `input_range` .*, `output`",
+        match=r"does not declare its preprocessing or output; pass `labels` .*, `input_range` .*, `output`",
     ):
         adopt_model(inspect(copy("sigmoid.tflite")), Description())
     assert missing_fields(inspect(copy("torch.onnx")), Description()) == (

@@ -83,7 +83,7 @@ def test_missing_fields_are_required_or_optional() -> None:
     )
     with pytest.raises(
         OptionError,
-        match=r"^'m' does not say how to prepare its input or read its output; pass `labels` \(such as labels.txt\)$",
+        match=r"^'m' does not declare its preprocessing or output; pass `labels` \(such as labels.txt\)$",
     ):
         make_sidecar(inspected(), replace(GIVEN, labels=None))
 

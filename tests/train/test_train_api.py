@@ -99,6 +99,13 @@ def test_the_head_does_not_depend_on_the_scale_of_the_features(photos: Path, tmp
     assert manifest.metrics["test_top1"] >= 0.9
 
 
+def test_photos_that_cannot_be_split_leave_nothing_behind(tmp_path: Path) -> None:
+    write_stripes(tmp_path / "photos", per_class=1)
+    with pytest.raises(DataError, match="too few|at least"):
+        train(data=tmp_path / "photos", runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_bad_options_leave_nothing_behind(photos: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     with pytest.raises(UnknownNameError, match="unknown backbone 'mobilnet_v2'. Did you mean 'mobilenet_v2'"):

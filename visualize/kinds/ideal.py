@@ -60,7 +60,7 @@ class Ideal(Kind):
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
         if not 0 < self.tv <= 100:
             raise OptionError(
-                f"`tv` must be above 0 and at most 100, the image without it is always shown; received {self.tv:g}"
+                f"`tv` must be above 0 and at most 100 (the image without it is always shown); received {self.tv:g}"
             )
         options = AscentOptions(steps=self.steps, l2=self.l2, jitter=self.jitter, scales=self.scales, seed=self.seed)
         options.check(network.input_size)

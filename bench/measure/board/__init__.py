@@ -11,7 +11,7 @@ print(sampler.readings)
 from tledge.bench.measure.board.files import read_temperature
 from tledge.bench.measure.board.sampler import BoardSampler
 from tledge.bench.measure.board.vcgencmd import read_power, read_throttling, vcgencmd_error
-from tledge.bench.results.round_conditions import BoardReadings, Spread, Throttling, words
+from tledge.bench.results.board_readings import BoardReadings, Spread, Throttling, words
 
 __all__ = [
     "BoardReadings",

@@ -13,7 +13,7 @@ from statistics import median
 from threading import Event, Thread
 
 from tledge.bench.measure.board import files, vcgencmd
-from tledge.bench.results.round_conditions import BoardReadings, Spread, Throttling
+from tledge.bench.results.board_readings import BoardReadings, Spread, Throttling
 from tledge.core.environment import read_board_model
 
 INTERVAL = 1.0

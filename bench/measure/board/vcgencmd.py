@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 
-from tledge.bench.results.round_conditions import Throttling
+from tledge.bench.results.board_readings import Throttling
 
 PROGRAM = "vcgencmd"
 TIMEOUT = 2.0

@@ -1,4 +1,4 @@
-"""Runs on the emulated board: classifies images with an artifact, through the classifier that ships.
+"""Runs on the emulated board: classifies images with an artifact, with the same code as a real board.
 
 ``python3.11 board_worker.py ARTIFACT TARGET IMAGES`` serves requests (see ``core.worker``). IMAGES is an ``.npy`` of
 uint8 (N, height, width, 3). A request is the index of an image, and its result the logits of that image alone, as a

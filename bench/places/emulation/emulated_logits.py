@@ -57,7 +57,7 @@ def emulated_logits(artifact: Path, images: Pixels, board: str | Board, *, progr
 def run_emulated(
     artifact: Path, images: Pixels, board: str | Board, *, progress: Progress | None = None
 ) -> EmulatedRun:
-    """Runs an artifact on an emulated board, through the classifier that ships, on every core of this machine.
+    """Runs an artifact on an emulated board, with the same code as a real board, on every core of this machine.
 
     Args:
         artifact: a ``.tflite`` or ``.onnx`` file with its sidecar.

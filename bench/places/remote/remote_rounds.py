@@ -90,4 +90,4 @@ def _read_round(result: Mapping[str, Any], name: str) -> tuple[Round, float, boo
             path.write_bytes(b64decode(result["round"]))
             return Round.load(path), float(result["start"]), bool(result["found"])
     except (OSError, KeyError, TypeError, ValueError, MeasurementError) as error:
-        raise MeasurementError(f"the round of {name} arrived damaged: {error}") from error
+        raise MeasurementError(f"the results of {name} arrived damaged: {error}") from error

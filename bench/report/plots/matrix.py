@@ -45,7 +45,7 @@ def draw_matrix(counts: Counts, class_names: Sequence[str], *, name: str, title:
     for true, given in np.argwhere(counts > 0) if not named else np.argwhere(counts >= 0):
         count = int(counts[true, given])
         share = count / rows[true] if rows[true] else 0.0
-        said = f"{class_names[true]} taken for {class_names[given]}: {count} of {rows[true]}"
+        said = f"{class_names[true]} classified as {class_names[given]}: {count} of {rows[true]}"
         x, y = left + side * given, top + side * true
         style, class_ = f"--share:{share:.3f}", "right" if true == given else "wrong"
         field = element("rect", note(said), x=x, y=y, width=side, height=side, style=style, class_=class_)

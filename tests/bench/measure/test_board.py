@@ -225,7 +225,7 @@ def test_a_raspberry_pi_5_tells_all(tmp_path: Path, firmware: Firmware, monkeypa
         power=parse_power(PI5_POWER),
         throttling=Throttling(now=5, since_boot=5),
     )
-    assert reported.held_down
+    assert reported.throttled
 
 
 def test_a_raspberry_pi_4_has_no_power_chip(
@@ -254,7 +254,7 @@ def test_another_arm_board_tells_what_linux_knows(
         None,
     )
     assert reported.clock == Spread(low=2256.0, median=2256.0, high=2256.0)
-    assert reported.held_down is None
+    assert reported.throttled is None
 
 
 @pytest.mark.unit
@@ -295,7 +295,7 @@ def test_without_permission_the_files_are_read_and_the_reason_is_told(tmp_path: 
     assert sampler.readings.temperature == Spread(low=52.1, median=52.1, high=52.1)
     shown = " ".join(tledge("doctor", cwd=tmp_path).out.split())
     reason = "vcgencmd failed: Can't open device file: /dev/vcio"
-    assert f"{reason}; log in again after: sudo usermod -aG video $USER" in shown
+    assert f"{reason}; run this, then log in again: sudo usermod -aG video $USER" in shown
 
 
 def test_a_firmware_that_hangs_is_left_alone(

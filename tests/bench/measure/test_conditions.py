@@ -15,7 +15,8 @@ from stored_sample import QUIET
 from tledge.bench import bench, summarize
 from tledge.bench.measure.benchmark_lock import NAME, alone_on_this_machine
 from tledge.bench.measure.conditions import ConditionsMonitor
-from tledge.bench.results.round_conditions import BUSY, STOLEN, Conditions, Throttling
+from tledge.bench.results.board_readings import Throttling
+from tledge.bench.results.round_conditions import BUSY, STOLEN, Conditions
 from tledge.core.progress import Progress
 
 

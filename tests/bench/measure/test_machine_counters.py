@@ -16,7 +16,8 @@ from tledge.bench.measure import conditions as conditions_module
 from tledge.bench.measure import energy as energy_module
 from tledge.bench.measure.conditions import ConditionsMonitor, ProcessorShares, time_reference_workload
 from tledge.bench.measure.energy import PmicMeter, RaplMeter, find_meter
-from tledge.bench.results.round_conditions import Conditions, Throttling
+from tledge.bench.results.board_readings import Throttling
+from tledge.bench.results.round_conditions import Conditions
 
 pytestmark = pytest.mark.unit
 

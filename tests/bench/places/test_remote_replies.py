@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_a_damaged_round_fails_its_cell_alone(reply: dict[str, Any]) -> None:
-    with pytest.raises(MeasurementError, match=r"^the round of int8\.tflite arrived damaged: "):
+    with pytest.raises(MeasurementError, match=r"^the results of int8\.tflite arrived damaged: "):
         _read_round(reply, "int8.tflite")
 
 

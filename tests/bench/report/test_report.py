@@ -19,8 +19,7 @@ from tledge.bench.report.agreement import PredictionChange, agreements
 from tledge.bench.report.conclusions import conclude, speed_text
 from tledge.bench.report.plots.markers import COLOURS
 from tledge.bench.results.columns import REPORT_COLUMNS
-from tledge.bench.results.stored_results import StoredResults
-from tledge.bench.results.workload import Workload
+from tledge.bench.results.stored_results import StoredResults, read_stored
 from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.core import atomic
 from tledge.core.errors import MeasurementError, MissingExtraError
@@ -221,9 +220,9 @@ class Warnings(Progress):
 def test_a_card_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, progress = write_sample(tmp_path / "bench"), Warnings()
     card = tmp_path / "model_card.md"
-    workload = Workload(title="t", folder=folder.path, models=(), photos=(), labels=(), class_names=(), run="r")
+    written = read_stored(folder.path, title="t", complete=True)
     card.write_bytes(b"\xff")
-    _write_card(workload, folder, progress)
+    _write_card(written, progress)
     assert card.read_bytes() == b"\xff"
     card.write_text("# Card\n")
 
@@ -232,11 +231,11 @@ def test_a_card_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatch:
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "write_bytes", fail)
-        _write_card(workload, folder, progress)
+        _write_card(written, progress)
     undecodable, denied = progress.texts
     assert undecodable.startswith(f"the figures were not written into '{card}': 'utf-8' codec can't decode byte 0xff")
     assert "Permission denied" in denied
-    _write_card(workload, folder, progress)
+    _write_card(written, progress)
     assert "## Benchmark" in card.read_text()
     assert len(progress.texts) == 2
 
@@ -362,11 +361,13 @@ def attacked_rows() -> list[Measurement]:
 
     rows = []
     for artifact, more in (("float32.tflite", 0.0), ("int8.tflite", 0.02)):
-        rows.append(row(artifact, 0.95, attack="none", road="none", eps=0.0))
+        rows.append(row(artifact, 0.95, attack="none", setting="none", eps=0.0))
         for eps, value in ((1.0, 0.6), (4.0, 0.1)):
-            rows.append(row(artifact, value, attack="pgd", road="transfer", source="model.keras", eps=eps, steps=10))
-            rows.append(row(artifact, value + 0.1, attack="square", road="direct", source=artifact, eps=eps, steps=9))
-            rows.append(row(artifact, value + more, attack="worst", road="all", eps=eps))
+            rows.append(row(artifact, value, attack="pgd", setting="transfer", source="model.keras", eps=eps, steps=10))
+            rows.append(
+                row(artifact, value + 0.1, attack="square", setting="direct", source=artifact, eps=eps, steps=9)
+            )
+            rows.append(row(artifact, value + more, attack="worst", setting="all", eps=eps))
     test = {"only_this_right": 8, "only_baseline_right": 2, "against": "float32.tflite", "attack": "worst"}
     rows += [row("int8.tflite", p, "robust_mcnemar", eps=eps, **test) for eps, p in ((1.0, 0.02), (4.0, 0.4))]
     return rows

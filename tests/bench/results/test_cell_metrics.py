@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from results_sample import QUIET, cell, cell_result
 
+from tledge.bench.results.board_readings import BoardReadings, Throttling
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.metrics import CellMetrics, MeasuredCell, find_baseline
-from tledge.bench.results.round_conditions import BoardReadings, Throttling
 from tledge.core.measurement import Measurement
 
 pytestmark = pytest.mark.unit

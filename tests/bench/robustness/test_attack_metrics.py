@@ -117,7 +117,7 @@ def test_only_photos_that_were_right_can_be_robust() -> None:
     assert robust.params == {
         "provider": "XNNPACK",
         "attack": "pgd",
-        "road": "transfer",
+        "setting": "transfer",
         "source": "model.keras",
         "norm": "linf",
         "eps": 8,
@@ -190,7 +190,7 @@ def test_the_worst_attack_is_found_photo_by_photo() -> None:
         4: 0.3,
         8: 0.2,
     }
-    assert {row.params["road"] for row in pick(rows, "robust_accuracy", attack="worst")} == {"all"}
+    assert {row.params["setting"] for row in pick(rows, "robust_accuracy", attack="worst")} == {"all"}
     item.complete = False
     assert not pick(measure(item), "robust_accuracy", attack="worst")
 
@@ -230,7 +230,7 @@ def test_two_files_under_the_same_attacks_are_compared() -> None:
     assert (worst.params["attack"], worst.params["against"], worst.params["eps"]) == ("worst", "float32.tflite", 8)
     assert (worst.params["only_this_right"], worst.params["only_baseline_right"]) == (1, 1)  # {1, 2}, {0, 1}
     assert (worst.value, worst.n) == (1.0, 10)
-    assert (alone.params["attack"], alone.params["road"], alone.params["steps"]) == ("square", "direct", 20)
+    assert (alone.params["attack"], alone.params["setting"], alone.params["steps"]) == ("square", "direct", 20)
     assert (alone.params["only_this_right"], alone.params["only_baseline_right"]) == (3, 1)  # {1 to 4}, {0, 1}
     assert alone.value == mcnemar(3, 1)
     assert not pick(rows, "robust_mcnemar", "float32.tflite")

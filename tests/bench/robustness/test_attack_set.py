@@ -172,7 +172,7 @@ EXAMPLE = AttackExample(
     artifact="int8.tflite",
     target="litert:cpu:1",
     attack="pgd",
-    road="transfer",
+    setting="transfer",
     norm="linf",
     eps=2.0,
     original="originals/0000-cat.png",
@@ -190,8 +190,12 @@ def test_the_record_for_the_report_comes_back(tmp_path: Path) -> None:
     record.save(path)
     assert RobustnessRecord.load(path) == record
     kept = json.loads(path.read_text())
-    assert list(kept) == ["schema_version", "exhibits", "flags"]
-    assert kept["exhibits"][0]["before"] == ["cat", 0.9]
+    assert list(kept) == ["schema_version", "examples", "flags"]
+    assert kept["examples"][0]["before"] == ["cat", 0.9]
+    text = path.read_text()
+    path.write_text(text.replace('"examples"', '"exhibits"').replace('"setting"', '"road"'))  # of earlier versions
+    assert RobustnessRecord.load(path) == record
+    path.write_text(text)
     path.write_text(path.read_text().replace('"eps": 2.0', '"eps": "two"'))
     with pytest.raises(MeasurementError, match=r"cannot read '.*robustness.json': .*; benchmark again"):
         RobustnessRecord.load(path)

@@ -139,7 +139,7 @@ def test_saved_photos_are_within_eps_and_shown_in_the_report(record: BenchRecord
 
 def test_transfer_and_direct_attacks_are_separate(record: BenchRecord, folder: Path) -> None:
     attacks = {
-        (item.artifact, item.params["attack"], item.params["road"], item.params.get("source"))
+        (item.artifact, item.params["attack"], item.params["setting"], item.params.get("source"))
         for item in read_results(record.results)
         if item.metric == "robust_accuracy" and item.params["attack"] not in ("none", "worst")
     }
@@ -159,7 +159,7 @@ def test_transfer_and_direct_attacks_are_separate(record: BenchRecord, folder: P
         (item,) = [each for each in saved.attacked if each.source == name and each.threat.eps == 32]
         with Classifier(folder / name, target="litert:cpu:1") as classifier:
             right[name] = classifier.logits(item.shown(saved.photos.pixels)).argmax(axis=1) == labels
-    (row,) = rows(record, "robust_mcnemar", attack="square", road="direct", eps=32.0)
+    (row,) = rows(record, "robust_mcnemar", attack="square", setting="direct", eps=32.0)
     assert row.params["only_this_right"] == (right["float16.tflite"] & ~right["float32.tflite"]).sum()
     assert row.params["only_baseline_right"] == (right["float32.tflite"] & ~right["float16.tflite"]).sum()
     tests = rows(record, "robust_mcnemar", attack="worst")
@@ -183,13 +183,13 @@ def test_a_set_is_shown_on_a_device_without_keras_and_repeated(
         for item in read_results(tmp_path / "bench-results" / "results.jsonl")
         if item.metric == "robust_accuracy" and "source" in item.params
     }
-    for attack, source, road in (("pgd", "model.keras", "transfer"), ("square", "float16.tflite", "direct")):
+    for attack, source, setting in (("pgd", "model.keras", "transfer"), ("square", "float16.tflite", "direct")):
         for eps in EPS:
             (before,) = rows(record, "robust_accuracy", attack=attack, eps=eps)
             assert found[attack, source, eps].value == before.value
-            assert found[attack, source, eps].params["road"] == road
+            assert found[attack, source, eps].params["setting"] == setting
             assert len(found[attack, source, eps].params["attack_set"]) == 64
-    assert found["square", "float32.tflite", 8.0].params["road"] == "transfer"
+    assert found["square", "float32.tflite", 8.0].params["setting"] == "transfer"
     assert not any(item.flags for item in found.values()), "photos of another artifact say nothing of its own"
     assert not (tmp_path / "bench-results" / "adversarial" / "attack-set.json").exists(), "it has been kept already"
     done = tledge("bench", "--repeat", "bench-results/results.jsonl", "--json", cwd=tmp_path, env=WITHOUT_KERAS)
@@ -289,6 +289,33 @@ def test_rounded_logits_that_mask_gradients_are_flagged(network: Any, folder: Pa
     assert not float32.flags
 
 
+def test_a_softmax_that_hides_the_scores_is_flagged(network: Any, folder: Path, tmp_path: Path) -> None:
+    """The same network with saturated, rounded probabilities: hardly harder to fool, and flagged where Square fails."""
+    import keras
+
+    rounded = keras.Model(network.input, keras.ops.round(keras.ops.softmax(network.output * 10) * 256) / 256)
+    content = FORMATS.load("tflite").convert(rounded, RECIPES[0], None)
+    write_artifact(tmp_path / "rounded.tflite", content, replace(SIDECAR, recipe="float32"))
+    shutil.copy(folder / "float32.tflite", tmp_path)
+    options: Any = {"attack": ("square",), "eps": (32,), "attack_images": 20, "attack_queries": 100}
+    options |= {**QUICK, "targets": ["litert:cpu:1"]}
+    found = bench(
+        files=[tmp_path / "rounded.tflite", tmp_path / "float32.tflite"],
+        data=folder / "photos",
+        output=tmp_path / "out",
+        **options,
+    )
+    hidden, bare = (
+        rows(found, "robust_accuracy", name, attack="square")[0] for name in ("rounded.tflite", "float32.tflite")
+    )
+    assert {"gradient_masking", "flat_scores"} <= set(hidden.flags)
+    assert not bare.flags
+    assert hidden.value is not None
+    assert bare.value is not None
+    assert hidden.value <= bare.value + 0.1
+    assert "flat scores" in found.folder.html.read_text()
+
+
 def test_an_undefended_model_is_not_flagged(record: BenchRecord) -> None:
     assert RobustnessRecord.load(record.folder.robustness).flags == {}
     assert not any(item.flags for item in rows(record, "robust_accuracy"))
@@ -306,7 +333,7 @@ def test_another_models_gradients_stand_in(folder: Path, tmp_path: Path) -> None
         **{**QUICK, "targets": ["litert:cpu:1"]},
     )
     found = [row for row in read_results(tmp_path / "out" / "results.jsonl") if row.params.get("attack") == "fgsm"]
-    assert {(row.params["road"], row.params["source"]) for row in found} == {("transfer", "model.keras")}
+    assert {(row.params["setting"], row.params["source"]) for row in found} == {("transfer", "model.keras")}
 
 
 def test_impossible_options_are_rejected_before_anything_is_measured(folder: Path, tmp_path: Path) -> None:

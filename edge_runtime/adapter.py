@@ -14,7 +14,7 @@ from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime.pixel_conversion import PixelConversion
 from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec, softmax
 
-_LEAST = float(np.finfo(np.float32).tiny)  # probabilities are raised to this, so that their logarithm is finite
+_LEAST = np.finfo(np.float32).tiny  # probabilities are raised to this, so that their logarithm is finite
 _BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
@@ -39,16 +39,17 @@ class Adapter:
         self._convert = None if preprocessing is None else PixelConversion(preprocessing, image)
         self._columns = output.outputs or (1 if self._kind in ("sigmoid", "logit") else len(sidecar.class_names))
 
-    def to_tensor(self, photos: Pixels) -> Tensor:
+    def to_tensor(self, photos: Pixels, out: Tensor | None = None) -> Tensor:
         """Converts photos to the model's input.
 
         Args:
             photos: uint8 (N, height, width, 3), RGB.
+            out: where to write the input of a model made elsewhere.
 
         Returns:
             A contiguous array with the dtype and layout of the model's input; ``photos`` itself if it already has them.
         """
-        return np.ascontiguousarray(photos) if self._convert is None else self._convert(photos)
+        return np.ascontiguousarray(photos) if self._convert is None else self._convert(photos, out)
 
     def to_logits(self, outputs: Tensor) -> Logits:
         """Converts the model's output to logits: float32 (N, classes)."""
@@ -105,11 +106,12 @@ def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec)
 
 
 def _from_probabilities(values: Logits) -> Logits:
-    return np.log(np.maximum(values, np.float32(_LEAST)))
+    raised = np.maximum(values, _LEAST)
+    return np.log(raised, out=raised)
 
 
 def _from_sigmoid(values: Logits) -> Logits:
-    clipped = np.clip(values, np.float32(_LEAST), _BELOW_ONE)
+    clipped = np.clip(values, _LEAST, _BELOW_ONE)
     return _from_logit(np.log(clipped / (1 - clipped)))
 
 

@@ -133,7 +133,9 @@ class Classifier:
                 f"a classifier takes uint8 pixels of shape (N, {', '.join(map(str, self._expected))}), N at least 1;"
                 f" received {batch.dtype} {batch.shape}"
             )
-        return self._session.run(self._adapter.to_tensor(batch))
+        if self.sidecar.preprocessing is None:
+            return self._session.run(self._adapter.to_tensor(batch))
+        return self._session.run_filled(len(batch), lambda out: self._adapter.to_tensor(batch, out))
 
     def classify(self, image: str | Path | bytes | Pixels, top: int | None = None) -> list[Prediction]:
         """Classifies one image.

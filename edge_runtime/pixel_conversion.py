@@ -37,6 +37,7 @@ class PixelConversion:
     def __init__(self, preprocessing: Preprocessing, image: TensorSpec) -> None:
         self._colour, self._planar = preprocessing.colour, preprocessing.layout == "nchw"
         self._dtype, self._axes = image.dtype, len(image.shape)
+        self._is_float32 = self._dtype == np.float32
         tables = real_values(preprocessing)
         slopes = (tables[:, 255] - tables[:, 0]) / 255
         starts = tables[:, 0]
@@ -46,27 +47,47 @@ class PixelConversion:
         count = 1 if (tables == tables[0]).all() else len(tables)  # one table may do for all channels
         self._tables, slopes = tables[:count].astype(self._dtype), slopes[:count]
         self._added = _added(self._tables)
+        self._plain = count == 1 and self._colour == "rgb" and not self._planar  # the channels can stay as they are
         self._limited = False
+        self._spread: tuple[int, Tensor | None, Tensor | None] | None = None
         self._line: Tensor | None = None
-        if self._dtype == np.float32:
+        if self._is_float32:
             self._line = np.stack([-starts[:count] / slopes, slopes]).astype(np.float32)
         elif integers and self._dtype.itemsize == 1 and self._added is None:
             self._fit(tables[:count] - np.iinfo(self._dtype).min, slopes / (image.scale or 1.0))
 
-    def __call__(self, photos: Pixels) -> Tensor:
-        """Converts uint8 (N, height, width, 3) RGB to a contiguous array with the dtype and axes of the input."""
-        pixels = self._arranged(photos)
+    def __call__(self, photos: Pixels, out: Tensor | None = None) -> Tensor:
+        """Converts photos.
+
+        Args:
+            photos: uint8 (N, height, width, 3), RGB.
+            out: where to write the result: contiguous, with the dtype and the axes of the input.
+
+        Returns:
+            ``out``, or a contiguous array of its own.
+        """
+        pixels = photos if self._plain else self._arranged(photos)
+        buffer = None if out is None else out.reshape(pixels.shape)
         if self._added is not None:
-            tensor = pixels if self._added == 0 else pixels + self._added
-        elif self._line is None:
-            tensor = self._looked_up(pixels)
+            tensor = pixels
+            if self._added or buffer is not None:
+                tensor = np.add(pixels, self._added, out=None if buffer is None else buffer.view(np.uint8))
+        elif self._line is not None:
+            tensor = self._on_line(pixels, self._line, buffer)
+            if tensor is buffer and out is not None:
+                return out
         else:
-            tensor = self._on_line(pixels, self._line)
+            tensor = self._looked_up(pixels)
+        tensor = np.ascontiguousarray(tensor).view(self._dtype)
+        if out is not None:
+            if not np.may_share_memory(out, tensor):
+                np.copyto(out, tensor.reshape(out.shape))
+            return out
         count, height, width, _ = photos.shape
         lengths: tuple[int, ...] = (-1, height, width) if self._planar else (height, width, -1)
         if self._axes < 4:
             lengths = (height, width) if self._axes == 3 else (-1,)
-        return tensor.view(self._dtype).reshape(count, *lengths)
+        return tensor.reshape(count, *lengths)
 
     def _arranged(self, photos: Pixels) -> Pixels:
         """Returns the channels in the model's order, (N, channels, height, width) or (N, height, width * channels)."""
@@ -83,25 +104,32 @@ class PixelConversion:
             photos = turned
         return np.ascontiguousarray(photos).reshape(count, height, width * 3)
 
-    def _on_line(self, pixels: Pixels, line: Tensor) -> Tensor:
-        centres, slopes = line
-        values = pixels.astype(np.float32)
-        if centres.any():
-            values -= self._spread(centres, pixels)
-        if (slopes != 1).any():
-            values *= self._spread(slopes, pixels)
-        if self._dtype == np.float32:
+    def _on_line(self, pixels: Pixels, line: Tensor, buffer: Tensor | None) -> Tensor:
+        last = pixels.shape[-1]
+        if self._spread is None or self._spread[0] != last:
+            centres, slopes = (self._repeat(numbers, last) for numbers in line)
+            self._spread = (last, centres if line[0].any() else None, slopes if (line[1] != 1).any() else None)
+        _, subtracted, factors = self._spread
+        if buffer is None or not self._is_float32:
+            buffer = np.empty(pixels.shape, np.float32)
+        values = buffer
+        values[...] = pixels
+        if subtracted is not None:
+            values -= subtracted
+        if factors is not None:
+            values *= factors
+        if self._is_float32:
             return values
         if self._limited:
-            values = np.minimum(np.maximum(values, 0, out=values), 255, out=values)
+            np.minimum(np.maximum(values, 0, out=values), 255, out=values)
         bytes_ = values.astype(np.uint8)
         return bytes_ if self._dtype == np.uint8 else bytes_ + _SIGN
 
-    def _spread(self, numbers: Tensor, pixels: Pixels) -> Tensor:
+    def _repeat(self, numbers: Tensor, last: int) -> Tensor:
         """Repeats one number per channel such that NumPy's inner loop is long."""
         if len(numbers) == 1:
             return numbers
-        return numbers[:, np.newaxis, np.newaxis] if self._planar else np.tile(numbers, pixels.shape[-1] // 3)
+        return numbers[:, np.newaxis, np.newaxis] if self._planar else np.tile(numbers, last // 3)
 
     def _looked_up(self, pixels: Pixels) -> Tensor:
         if len(self._tables) == 1:

@@ -45,7 +45,7 @@ class TensorSpec:
 
     def to_real(self, elements: Tensor) -> Logits:
         """Returns the elements as float32, dequantized if the tensor is quantized."""
-        values = elements.astype(np.float32)
+        values = elements.astype(np.float32, copy=False)
         return (values - np.float32(self.zero_point)) * np.float32(self.scale) if self.scale else values
 
     def __str__(self) -> str:

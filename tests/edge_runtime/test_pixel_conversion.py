@@ -27,7 +27,11 @@ def check(preprocessing: Preprocessing, image: TensorSpec) -> None:
         pixels = {"grey": grey(photos)[..., np.newaxis], "bgr": photos[..., ::-1]}.get(preprocessing.colour, photos)
         channels = [tables[channel][pixels[..., channel]] for channel in range(preprocessing.channels)]
         wanted = np.stack(channels, axis=1 if preprocessing.layout == "nchw" else -1)
-        found = PixelConversion(preprocessing, image)(photos)
+        convert = PixelConversion(preprocessing, image)
+        found = convert(photos)
+        out = np.empty_like(found)
+        assert convert(photos, out) is out
+        np.testing.assert_array_equal(out, found)
         assert found.dtype == image.dtype
         assert found.flags.c_contiguous
         assert found.shape == wanted.shape

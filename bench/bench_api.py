@@ -47,6 +47,8 @@ from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
+from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK
+from tledge.edge_runtime.description import read_size
 
 TIMED = ("rigor", "seconds", "rounds", "batch_sizes")
 """Options that a place without timing cannot take."""
@@ -223,6 +225,9 @@ def _measure(plan: _Plan, progress: Progress) -> _Measured:
     check_rows(plan.conditions, [(cell.model.name, str(cell.target)) for cell in cells], timed=place.times)
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     rounds = place.measure(workload, cells, count=plan.duration.rounds, timing=plan.duration.timing, progress=progress)
+    for cell, result in rounds.results.items():
+        if result.provider == WITHOUT_XNNPACK:
+            progress.warn(f"{cell.name}: {SLOWER}")
     paired = _measure_pairs(plan, rounds, progress)
     robustness = RobustnessResult()
     if not (rounds.interrupted or paired.interrupted):
@@ -288,6 +293,7 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         attacks=plan.robustness.attacks,
         attacked_with=plan.robustness.attacked_with,
         on=plan.place.name,
+        input_size=plan.options.input_size or "",
     )
 
 
@@ -310,8 +316,9 @@ def _find_workload(options: BenchOptions) -> Workload:
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
         data = None if options.data is None else Path(options.data)
-        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder)
-    for name, value in (("data", options.data), ("output", options.output)):
+        size = () if options.input_size is None else read_size(options.input_size)
+        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder, size)
+    for name, value in (("data", options.data), ("output", options.output), ("input_size", options.input_size)):
         if value is not None:
             raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")
     return workload_of_run(find_run(options.run, Path(options.runs)))
@@ -325,12 +332,19 @@ def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -
         for cell in profiled:
             step.begin(cell.name)
             try:
-                profiles.append(profile_cell(cell.model.path, str(cell.target)))
+                profiles.append(_profile_cell(cell))
             except TledgeError as error:
                 progress.warn(f"{cell.name} was not profiled: {error}")
             step.advance()
     atomic.write_json(folder.profiles, [item.to_dict() for item in profiles])
     return tuple(profiles)
+
+
+def _profile_cell(cell: Cell) -> Profile:
+    """Profiles one cell, at the input size that was measured."""
+    artifact = cell.model.artifact
+    size = cell.model.input_size if artifact is None else artifact.sidecar.input_size
+    return profile_cell(cell.model.path, str(cell.target), input_size=size)
 
 
 def _write(

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tledge.core.errors import ArtifactError, OptionError
+from tledge.core.file_kinds import HEAD, recognise
 
 SIDECAR = "tledge.json"
 LABELS = "labels.txt"
 FORMATS = ("tflite", "onnx", "keras")
+_OWN_BYTES = {"tflite": rb".{4}TFL3", "onnx": rb"\x08", "keras": rb"PK"}
 LARGEST_MEMBER = 16 << 20  # bytes of a sidecar or a list of labels; a ZIP can announce any size
 
 _METADATA_PROPS = 14  # onnx.proto: ModelProto.metadata_props, a repeated StringStringEntryProto
@@ -33,7 +36,9 @@ def format_of(path: Path) -> str:
     """Returns the format of a model file, by its suffix. Raises OptionError if the suffix is unknown."""
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
-        raise OptionError(f"'{path}' is not a model file; expected a name ending in .tflite, .onnx or .keras")
+        known = recognise(path)
+        expected = "expected a name ending in .tflite, .onnx or .keras"
+        raise OptionError(f"'{path}' is not a model file; {expected}{known and f'; it is {known}'}")
     return name
 
 
@@ -62,13 +67,16 @@ def extract(path: Path, model_format: str, member: str) -> bytes | None:
         ArtifactError: the file is empty, cut off or has another format.
     """
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(HEAD)
         if not head:
             raise ArtifactError(f"'{path}' is empty (0 bytes): copy or export it again")
+        if not re.match(_OWN_BYTES[model_format], head, re.DOTALL) and (known := recognise(path, head)):
+            raise ArtifactError(f"'{path}' is {known}")
         if model_format == "onnx":
             return _read_properties(file, path).get(member)
         if model_format == "tflite" and head[4:8] != b"TFL3":
-            raise ArtifactError(f"'{path}' is not a TFLite model (it starts with {head!r}): copy or export it again")
+            start = repr(head[:8])
+            raise ArtifactError(f"'{path}' is not a TFLite model (it starts with {start}): copy or export it again")
         try:
             with zipfile.ZipFile(file) as archive:
                 return read_member(archive, member)
@@ -161,7 +169,7 @@ def _read_varint(file: BinaryIO) -> int:
 
 
 def read_entry(content: bytes) -> dict[int, bytes]:
-    """Reads a message whose fields all have a length, by their numbers."""
+    """Returns the fields of a StringStringEntryProto: its key is 1, its value 2."""
     file = io.BytesIO(content)
     entry: dict[int, bytes] = {}
     while file.tell() < len(content):

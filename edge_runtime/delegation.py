@@ -11,10 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.core.errors import ArtifactError
+from tledge.edge_runtime.load_faults import load_error
 
 DELEGATE = "DELEGATE"
 """The name of a node that represents the operators of a delegate."""
+
+WITHOUT_XNNPACK = "LiteRT kernels (XNNPACK cannot prepare the model)"
+"""The provider of a model that is run without XNNPACK, which failed."""
+
+SLOWER = (
+    "LiteRT's accelerated kernels (XNNPACK) cannot prepare this model, so it runs on LiteRT's own, which are slower"
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ def find_undelegated(path: Path) -> Delegation:
         interpreter.allocate_tensors()
         return read_delegation(interpreter)
     except (ValueError, RuntimeError) as error:
-        raise ArtifactError(f"LiteRT cannot load '{path}': {error}; copy or export it again") from error
+        raise load_error("LiteRT", path, error) from error
 
 
 def read_delegation(interpreter: Any) -> Delegation:

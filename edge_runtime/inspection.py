@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ import numpy as np
 
 from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
-from tledge.edge_runtime.bare import BareModel
+from tledge.edge_runtime.bare import CHANNELS, BareModel
 from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
 from tledge.edge_runtime.output_operator import LINEAR, SIGMOID, SOFTMAX, output_operator
-from tledge.edge_runtime.tensor import Logits, TensorSpec
+from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
-CHANNELS = (1, 3)
 LEAST_SIDE = 8
 """The smallest side of an image whose values are along a single axis; of fewer values, a square says nothing."""
 
@@ -60,12 +60,13 @@ class Inspection:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspection:
+def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: bool = False) -> Inspection:
     """Reads what a model file declares: shapes, dtypes, quantization, metadata, and whether it returns probabilities.
 
     Args:
         model: a TFLite or ONNX file.
         input_size: (height, width), for a model that leaves it open.
+        grey: the user says that it takes grey photos, so that its input's shape is no sign of audio.
 
     Raises:
         ArtifactError: the file does not exist, cannot be loaded, or is not an image classifier.
@@ -77,6 +78,7 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
     loaded = BareModel(model)
     try:
         image, output = loaded.image, loaded.output
+        check_task(model, image, output, grey=grey)
         _check_classifier(model, image, output)
         declared: dict[str, tuple[Any, str]] = {}
         layout = layout_of(image)
@@ -92,6 +94,8 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
         span = span_of(image)
         if span and "input_range" not in declared and any(_is_about(span, known) for known in COMMON_RANGES):
             declared["input_range"] = span, "its quantization" if image.scale else "its dtype"
+        if layout is None or input_size is None:
+            _check_open_output(model, loaded)
         kind = _kind_of_output(model, loaded, layout, input_size)
         if kind is not None:
             declared["output"] = kind
@@ -189,6 +193,26 @@ def _may_be_images(image: TensorSpec) -> bool:
     return len(image.shape) == 3 or (len(image.shape) == 2 and lengths_by("nhwc", image)[2] is not None)
 
 
+def _check_open_output(model: Path, loaded: BareModel) -> None:
+    """Raises ArtifactError, naming the task, if an output that the file leaves open turns out to be a map."""
+    if len(loaded.output.shape) < 3 or None not in loaded.output.shape[1:]:
+        return
+    image = loaded.random_input(0)
+    try:
+        output = loaded.run(image)
+    except ArtifactError as error:  # it does not take an image of the usual size
+        if len(loaded.output.shape) > 3:
+            return
+        what = f"a model of sequences or boxes (output {loaded.output})"
+        raise ArtifactError(f"'{model}' is {what}, not an image classifier; {TAKEN}") from error
+    _check_shapes(model, loaded, image, output)
+
+
+def _check_shapes(model: Path, loaded: BareModel, image: Tensor, output: Tensor) -> None:
+    specs = (replace(spec, shape=array.shape) for spec, array in ((loaded.image, image), (loaded.output, output)))
+    check_task(model, *specs, grey=True)
+
+
 def _read_metadata_of(model: Path, runtime: str, declared: dict[str, tuple[Any, str]]) -> str:
     """Adds what the metadata declares to ``declared``; returns the model's description."""
     if runtime != "litert":
@@ -249,7 +273,7 @@ def _kind_of_output(
     by_operator = {LINEAR: "logits", SOFTMAX: "probabilities"}.get(operator)
     several = loaded.output.outputs != 1
     if None not in loaded.image.shape[1:] or (layout is not None and input_size is not None):
-        values = _probe(loaded, layout, input_size)
+        values = _probe(model, loaded, layout, input_size)
         several = values.shape[1] > 1
         if several and are_probabilities(values, loaded.output):
             return "probabilities", "its outputs"
@@ -262,8 +286,8 @@ def _kind_of_output(
     return None if by_operator is None else (by_operator, "its last operator")
 
 
-def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
-    """Returns the model's outputs for random inputs: float32 (PROBES, outputs)."""
+def _probe(model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
+    """Returns the model's outputs for random inputs: float32 (PROBES, outputs); raises ArtifactError if not classes."""
     lengths: tuple[int, ...] | None = None
     if None in loaded.image.shape[1:] and layout is not None and input_size is not None:
         channels = lengths_by(layout, loaded.image)[2] or 3
@@ -272,5 +296,9 @@ def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | 
     rows = []
     for seed in range(PROBES):
         image = loaded.random_input(seed, lengths=lengths)
-        rows.append(loaded.output.to_real(loaded.run(image)).reshape(1, -1))
-    return np.concatenate(rows)
+        output = loaded.run(image)
+        _check_shapes(model, loaded, image, output)
+        rows.append(loaded.output.to_real(output).reshape(1, -1))
+    scores = np.concatenate(rows)
+    check_scores(model, scores, loaded.output)
+    return scores

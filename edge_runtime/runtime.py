@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tledge.core.cores import usable_cores
-from tledge.core.errors import ArtifactError, MissingExtraError, OptionError, TargetError
+from tledge.core.errors import MissingExtraError, OptionError, TargetError
 from tledge.core.extras import require
 from tledge.core.registry import Registry
 from tledge.edge_runtime.target import Target
@@ -168,16 +168,6 @@ def targets_of_this_machine() -> list[Target]:
         if not runtime.missing():
             found += [resolve(Target(name, device.name))[1] for device in runtime.devices() if not device.missing]
     return found
-
-
-def only_tensor(kind: str, tensors: Sequence[TensorSpec], model: Path) -> TensorSpec:
-    """Returns the only tensor of a kind, "input" or "output". Raises ArtifactError if there is not exactly one."""
-    if len(tensors) != 1:
-        listed = "; ".join(map(str, tensors)) or "none"
-        raise ArtifactError(
-            f"'{model}' is not an image classifier: expected one {kind}, found {len(tensors)}: {listed}"
-        )
-    return tensors[0]
 
 
 def default_target(model_format: str) -> Target:

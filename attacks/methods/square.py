@@ -84,9 +84,8 @@ class Square(Attack):
                 draws = np.stack([rng.random((BLOCK, squares.draws), np.float32) for rng in rngs])
             flat = tied >= TIES
             restarts = {int(row): batch.rng(indices[row], query) for row in np.flatnonzero(flat)}
-            squares.propose(
-                [self._side(int(count), batch) for count in judged], draws[:, (query - 1) % BLOCK], restarts
-            )
+            sides = [self._side(int(count), batch) for count in judged]
+            squares.propose(sides, draws[:, (query - 1) % BLOCK], restarts)
             proposed = _losses(batch.goal.select(indices), batch.logits(squares.images, indices))
             nearer, equal = proposed[:, 0] < losses[:, 0], proposed[:, 0] == losses[:, 0]
             kept = nearer | equal & (proposed[:, 1] <= losses[:, 1])

@@ -22,9 +22,9 @@ from tledge.bench.measure.energy import EnergyMeter, find_meter
 from tledge.bench.results.cell_result import Round, Specification, Timing
 from tledge.core.environment import read_environment
 from tledge.core.errors import ArtifactError
-from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
+from tledge.core.model_files import sha256_of_model
 from tledge.core.progress import Progress
 from tledge.core.significance import Samples
 from tledge.core.system_files import read_text
@@ -57,18 +57,18 @@ class LoadedModel:
     Attributes:
         run: runs one query.
         queries: arrays of one batch each, as ``run`` takes them.
-        target: the target in full.
-        provider: what runs the model ("XNNPACK").
+        model: what was loaded.
         load_time: ms.
-        close: frees the model.
     """
 
     run: Callable[[Any], Any]
     queries: Sequence[Any]
-    target: Target
-    provider: str
+    model: Classifier | BareModel
     load_time: float
-    close: Callable[[], None]
+
+    def close(self) -> None:
+        """Frees the model."""
+        self.model.close()
 
 
 def measure(specification: Specification) -> Round:
@@ -91,10 +91,11 @@ def measure(specification: Specification) -> Round:
     conditions = monitor.finish()
     meter = find_meter()
     energy = float("nan") if meter is None else measure_energy(loaded, timing, meter)
+    provider = loaded.model.provider
     loaded.close()
     throughputs = np.array([measure_throughput(specification, size, latencies) for size in timing.batch_sizes])
     logits = _classify_all(specification) if specification.images else np.empty((0, 0), np.float32)
-    environment = read_environment(RUNTIMES.load(loaded.target.runtime).distributions)
+    environment = read_environment(RUNTIMES.load(loaded.model.target.runtime).distributions)
     return Round(
         latencies=latencies,
         throughputs=throughputs,
@@ -105,8 +106,8 @@ def measure(specification: Specification) -> Round:
         energy=energy,
         energy_source="" if meter is None else meter.source,
         conditions=conditions,
-        provider=loaded.provider,
-        artifact_sha256=sha256_of_file(Path(specification.artifact)),
+        provider=provider,
+        artifact_sha256=sha256_of_model(Path(specification.artifact)),
         environment=environment.to_dict(),
         environment_id=environment.id,
     )
@@ -123,10 +124,11 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
     model: Classifier | BareModel
     began = time.perf_counter_ns()
     if specification.bare:
-        model = BareModel(Path(specification.artifact), specification.target, batch=batch)
+        size = specification.input_size
+        model = BareModel(Path(specification.artifact), specification.target, batch=batch, input_size=size)
         load_time = (time.perf_counter_ns() - began) / 1e6
         queries = [model.random_input(seed, batch) for seed in range(RANDOM_QUERIES)]
-        return LoadedModel(model.run, queries, model.target, model.provider, load_time, model.close)
+        return LoadedModel(model.run, queries, model, load_time)
     # No warm-up: the load time ends with the load, and the cold start with the first inference.
     model = Classifier(specification.artifact, target=specification.target, batch=batch, warm_up=False)
     load_time = (time.perf_counter_ns() - began) / 1e6
@@ -137,7 +139,7 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
     images = [pixels[index : index + 1] for index in range(len(pixels))]
     if batch > 1:
         images = [np.concatenate([images[index % len(images)] for index in range(batch)])]
-    return LoadedModel(model.logits, images, model.target, model.provider, load_time, model.close)
+    return LoadedModel(model.logits, images, model, load_time)
 
 
 def warm_up(loaded: LoadedModel, timing: Timing) -> None:

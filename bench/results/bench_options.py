@@ -9,6 +9,7 @@ from pathlib import Path
 from tledge.core.options import ARGUMENTS, Limits, check_options, option
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS
+from tledge.edge_runtime.tensor import OPEN_LENGTH
 
 GROUPS = ("Models", "Measurement", "Corruptions", "Attacks", "Comparison", "Output")
 
@@ -107,6 +108,12 @@ class MeasurementOptions:
         "With model files: a folder with one folder of photos per class, to measure accuracy on.",
         group="Models",
         default_text="none (no accuracy)",
+    )
+    input_size: str | None = option(
+        None,
+        "With model files that have no sidecar: the input size, HEIGHTxWIDTH, where they leave it open.",
+        group="Models",
+        default_text=f"{OPEN_LENGTH}x{OPEN_LENGTH}",
     )
     targets: str | Sequence[str] = option(
         (),

@@ -54,6 +54,7 @@ class BenchSettings(
         skipped: what was not measured, and why.
         interrupted: the benchmark was stopped before its end.
         corruption_images: how many photos were corrupted by each corruption; 0 without any.
+        input_size: HEIGHTxWIDTH of the input of files that leave it open; empty for the default.
         on: the place where the artifacts ran; empty on the machine that wrote the results.
         attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
         attacks: the fields of the :class:`~tledge.bench.robustness.attack_plan.AttackPlan`; empty without attacks.
@@ -81,6 +82,7 @@ class BenchSettings(
     attacks: Mapping[str, Any] = field(default_factory=dict)
     attacked_with: str = ""
     on: str = ""
+    input_size: str = ""
 
     def save(self, path: Path) -> None:
         """Writes ``run.json`` into a folder of results."""

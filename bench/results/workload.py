@@ -23,11 +23,13 @@ class Model:
     Attributes:
         name: its name in tables.
         artifact: the file with its sidecar; None without one: such a file can be timed, but not tested on photos.
+        input_size: (height, width) for a file without a sidecar that leaves it open; empty for the default.
     """
 
     path: Path
     name: str
     artifact: Artifact | None
+    input_size: tuple[int, ...] = ()
 
     @property
     def format(self) -> str:
@@ -62,13 +64,21 @@ class Workload:
     fingerprint: str = ""
 
 
-def read_model(path: Path, name: str) -> Model:
+def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model:
     """Reads a model file; ``name`` is its name in tables.
 
     Raises:
         ArtifactError: it is absent, of an unknown format, or does not match its sidecar.
+        OptionError: its sidecar gives another input size.
     """
-    return Model(path, name, read_artifact(path) if _has_sidecar(path) else None)
+    artifact = read_artifact(path) if _has_sidecar(path) else None
+    if artifact is not None and input_size and input_size != artifact.sidecar.input_size:
+        size, found = ("x".join(map(str, lengths)) for lengths in (input_size, artifact.sidecar.input_size))
+        raise OptionError(
+            f"`input_size='{size}'` contradicts the sidecar of '{path}', which has {found}; for another size, adopt it"
+            f" again with `adopt('{path}', input_size='{size}', overwrite=True)`"
+        )
+    return Model(path, name, artifact, input_size)
 
 
 def workload_of_run(directory: RunDirectory) -> Workload:
@@ -100,13 +110,16 @@ def workload_of_run(directory: RunDirectory) -> Workload:
     )
 
 
-def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) -> Workload:
+def workload_of_files(
+    files: Sequence[Path], data: Path | None, folder: Path, input_size: tuple[int, ...] = ()
+) -> Workload:
     """Returns separate model files, on a folder of photos if one is given.
 
     Args:
         files: TFLite, ONNX or Keras files.
         data: a folder with one folder per class, named like the models' classes.
         folder: of the results.
+        input_size: (height, width) of the input of files without a sidecar that leave it open.
 
     Raises:
         ArtifactError: a file is absent, of an unknown format, or does not match its sidecar.
@@ -114,7 +127,7 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
         DataError: a class has no photos, or a folder belongs to no class.
     """
     files = list({path.resolve(): path for path in files}.values())
-    models = tuple(read_model(path, name) for path, name in zip(files, _names(files), strict=True))
+    models = tuple(read_model(path, name, input_size) for path, name in zip(files, _names(files), strict=True))
     classes = [model.artifact.sidecar.class_names for model in models if model.artifact is not None]
     workload = Workload(
         title=_title([model.name for model in models]),

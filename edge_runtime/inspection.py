@@ -21,7 +21,7 @@ from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
 LEAST_SIDE = 8
-"""The smallest side of an image whose values are along a single axis; of fewer values, a square says nothing."""
+"""The smallest side of an image whose values are along a single axis."""
 
 PROBES = 8
 """Number of random inputs to distinguish probabilities from logits."""
@@ -101,17 +101,12 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: boo
             declared["output"] = kind
     finally:
         loaded.close()
-    description = Description(**{name: value for name, (value, _) in declared.items()})
-    return Inspection(
-        model, image, output, about, description, {name: source for name, (_, source) in declared.items()}
-    )
+    known = Description(**{name: value for name, (value, _) in declared.items()})
+    return Inspection(model, image, output, about, known, {name: source for name, (_, source) in declared.items()})
 
 
 def layout_of(image: TensorSpec) -> str | None:
-    """Returns the order of the axes, "nhwc" or "nchw", if only one of them gives 1 or 3 channels.
-
-    Without an axis of channels, or with a single axis for a grey image, both orders are the same.
-    """
+    """Returns the order of the axes, "nhwc" or "nchw", if only one gives 1 or 3 channels."""
     if len(image.shape) != 4:
         return "nhwc" if lengths_by("nhwc", image)[2] == 1 else None
     last, second = image.shape[3] in CHANNELS, image.shape[1] in CHANNELS
@@ -121,8 +116,7 @@ def layout_of(image: TensorSpec) -> str | None:
 def lengths_by(layout: str, image: TensorSpec) -> tuple[int | None, int | None, int | None]:
     """Returns (height, width, channels) of an input, None for open lengths.
 
-    The axes may be those of a batch of images, of a batch of grey images without channels, or one for all values of a
-    square image, grey or of three channels.
+    Grey images may have no axis of channels, and square ones a single axis for all their values.
     """
     if len(image.shape) == 4:
         _, first, second, third = image.shape

@@ -1,11 +1,12 @@
 """What an adopted model costs more than the bare runtime: the conversion of pixels, and of outputs to logits.
 
-    python benchmarks/adopted_overhead.py [--rounds 3] [--seconds 1] [--size 96 --size 224]
+    python benchmarks/adopted_overhead.py [--rounds 3] [--turns 20] [--size 96 --size 224]
 
 Two models of depthwise-separable convolutions, as in MobileNet, with random weights: float32, which takes -1..1, and
-int8. Each is adopted, and then timed in fresh processes, by turns: ``Classifier.logits`` of uint8 photos against the
-bare loop, which sets a prepared tensor, invokes the interpreter and gets the output, with no conversion at all. The
-ratio is the median over the rounds of the ratios of the two p50s, and is to be at most 1.05.
+int8. Each is adopted, and then timed against the bare loop, which sets a prepared tensor, invokes the interpreter and
+gets the output, with no conversion at all; our side is ``Classifier.logits`` of uint8 photos. Each side runs in a fresh
+process, and they take turns of 0.05 s, so that other load slows both. The ratio is the median over the turns of the
+ratios of their p50s, and is to be at most 1.05.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 
 TARGET = 1.05
-WARM_UP = 20
+LEAST = 5  # queries of a turn
 PHOTOS = 16
 LABELS = tuple(f"c{index}" for index in range(100))
 
@@ -84,20 +85,56 @@ def load(path: Path, threads: int, *, bare: bool) -> tuple[Callable[[Any], Any],
     return run, list((photos.astype(np.int16) - 128).astype(image["dtype"]))
 
 
-def measure(path: Path, threads: int, seconds: float, *, bare: bool) -> None:
-    """Prints the p50 of a query in ms."""
+def serve(path: Path, threads: int, *, bare: bool) -> None:
+    """Runs a turn of queries for each line on standard input, and prints the p50 of its queries in ms."""
     run, queries = load(path, threads, bare=bare)
+    for query in queries:
+        run(query)
     clock = time.perf_counter_ns
-    latencies: list[int] = []
     gc.collect()
     gc.disable()
-    ends = clock() + seconds * 1e9
-    while clock() < ends or len(latencies) < 2 * WARM_UP:
-        query = queries[len(latencies) % PHOTOS]
-        began = clock()
-        run(query)
-        latencies.append(clock() - began)
-    print(json.dumps(float(np.median(latencies[WARM_UP:])) / 1e6))
+    for line in sys.stdin:
+        latencies: list[int] = []
+        ends = clock() + float(line) * 1e9
+        while clock() < ends or len(latencies) < LEAST:
+            query = queries[len(latencies) % PHOTOS]
+            began = clock()
+            run(query)
+            latencies.append(clock() - began)
+        print(json.dumps(float(np.median(latencies)) / 1e6), flush=True)
+
+
+def measure_turns(path: Path, told: argparse.Namespace) -> list[tuple[float, float]]:
+    """Returns the p50 of each turn, ms: (bare, adopted), each of a process that was started for this."""
+    command = [sys.executable, __file__, "--serve", str(path), "--threads", str(told.threads)]
+    with contextlib.ExitStack() as stack:
+        sides = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*command, *extra],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                )
+            )
+            for extra in (["--bare"], [])
+        ]
+        turns = []
+        for number in range(told.turns + 1):
+            found = [0.0, 0.0]
+            for side in (0, 1) if number % 2 == 0 else (1, 0):
+                process = sides[side]
+                if process.stdin is None or process.stdout is None:
+                    raise RuntimeError("no pipes")
+                process.stdin.write(f"{told.seconds}\n")
+                process.stdin.flush()
+                found[side] = json.loads(process.stdout.readline())
+            turns.append((found[0], found[1]))
+        for process in sides:
+            if process.stdin is not None:
+                process.stdin.close()
+    return turns[1:]  # the first is a warm-up
 
 
 def main() -> None:
@@ -105,15 +142,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, action="append", help="96 and 224 without it")
     parser.add_argument("--width", type=float, default=1.0, help="MobileNet's width multiplier")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=3, help="each starts a process for either side")
+    parser.add_argument("--turns", type=int, default=20, help="of a round")
+    parser.add_argument("--seconds", type=float, default=0.05, help="of a turn")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keeps the models there, and takes those that are there")
-    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     told = parser.parse_args()
-    if told.measure:
-        measure(told.measure, told.threads, told.seconds, bare=told.bare)
+    if told.serve:
+        serve(told.serve, told.threads, bare=told.bare)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = told.folder or Path(temporary)
@@ -124,17 +162,9 @@ def main() -> None:
         print("| model | bare p50 ms | adopted p50 ms | ratio | at most 1.05 |")
         print("|---|---:|---:|---:|---|")
         for path in paths:
-            rounds = []
-            for number in range(told.rounds):
-                sides = {}
-                for bare in (True, False) if number % 2 == 0 else (False, True):
-                    command = [sys.executable, __file__, "--measure", str(path), "--threads", str(told.threads)]
-                    command += ["--seconds", str(told.seconds), *(["--bare"] if bare else [])]
-                    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-                    sides[bare] = json.loads(done.stdout)
-                rounds.append((sides[True], sides[False]))
-            ratio = float(np.median([ours / bare for bare, ours in rounds]))
-            bare_ms, ours_ms = np.median(rounds, axis=0)
+            turns = np.array([turn for _ in range(told.rounds) for turn in measure_turns(path, told)])
+            ratio = float(np.median(turns[:, 1] / turns[:, 0]))
+            bare_ms, ours_ms = np.median(turns, axis=0)
             held = "yes" if ratio <= TARGET else "no"
             print(f"| {path.stem} | {bare_ms:.3f} | {ours_ms:.3f} | {ratio:.3f} | {held} |", flush=True)
 

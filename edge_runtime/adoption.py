@@ -27,13 +27,13 @@ from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.classifier import Prediction, ranked
 from tledge.edge_runtime.description import FIELDS, Description
+from tledge.edge_runtime.input_range import span_of
 from tledge.edge_runtime.inspection import (
     MULTI_LABEL,
     Inspection,
     are_fractions,
     are_probabilities,
     lengths_by,
-    span_of,
 )
 from tledge.edge_runtime.tensor import Logits, TensorSpec
 

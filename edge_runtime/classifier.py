@@ -134,7 +134,7 @@ class Classifier:
     def _run(self, batch: Pixels) -> Tensor:
         if batch.dtype != np.uint8 or batch.shape[1:] != self._expected or len(batch) == 0:
             raise OptionError(
-                f"a classifier takes uint8 pixels of shape (N, {', '.join(map(str, self._expected))}), N at least 1;"
+                f"logits() takes uint8 pixels of shape (N, {', '.join(map(str, self._expected))}), N at least 1;"
                 f" received {batch.dtype} {batch.shape}"
             )
         if self.sidecar.preprocessing is None:

@@ -15,6 +15,7 @@ from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.edge_runtime.bare import CHANNELS, BareModel
 from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.input_range import is_about, range_of_bytes, span_of
 from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
 from tledge.edge_runtime.output_operator import LINEAR, SIGMOID, SOFTMAX, output_operator
 from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
@@ -26,9 +27,6 @@ LEAST_SIDE = 8
 PROBES = 8
 """Number of random inputs to distinguish probabilities from logits."""
 
-COMMON_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
-"""Usual input ranges; an integer input whose span is about one of them takes the bytes of a photo, in their order."""
-
 MULTI_LABEL = (
     "its outputs are independent probabilities, such as several sigmoids, which do not sum to 1: several labels can"
     " apply at once; tledge classifies one label per photo"
@@ -36,7 +34,7 @@ MULTI_LABEL = (
 """Why a multi-label model is rejected."""
 
 ROUNDING = 0.02
-"""Tolerance for rounding: of a range, as a fraction of its width; of a sum of probabilities, absolute."""
+"""How far the sum of probabilities may be from 1, or further, if quantization rounds them more."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,9 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: boo
             if channels == 1 and len(image.shape) == 4:
                 declared["colour"] = "grey", "its shape"
         about = _read_metadata_of(model, loaded.target.runtime, declared)
-        span = span_of(image)
-        if span and "input_range" not in declared and any(_is_about(span, known) for known in COMMON_RANGES):
-            declared["input_range"] = span, "its quantization" if image.scale else "its dtype"
+        span = range_of_bytes(image)
+        if span is not None:
+            declared.setdefault("input_range", (span, "its quantization" if image.scale else "its dtype"))
         if layout is None or input_size is None:
             _check_open_output(model, loaded)
         kind = _kind_of_output(model, loaded, layout, input_size)
@@ -129,15 +127,6 @@ def lengths_by(layout: str, image: TensorSpec) -> tuple[int | None, int | None, 
         if side >= LEAST_SIDE and channels * side**2 == values:
             return side, side, channels
     return None, None, None
-
-
-def span_of(tensor: TensorSpec) -> tuple[float, float] | None:
-    """Returns the range of real values that an integer tensor can represent; None for a tensor of floats."""
-    if not np.issubdtype(tensor.dtype, np.integer):
-        return None
-    bounds = np.iinfo(tensor.dtype)
-    scale = tensor.scale or 1.0
-    return (bounds.min - tensor.zero_point) * scale, (bounds.max - tensor.zero_point) * scale
 
 
 def are_probabilities(values: Logits, output: TensorSpec) -> bool:
@@ -244,11 +233,6 @@ def _labels_from(properties: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
-def _is_about(span: tuple[float, float], known: tuple[float, float]) -> bool:
-    allowed = ROUNDING * (known[1] - known[0])
-    return all(abs(found - wanted) <= allowed for found, wanted in zip(span, known, strict=True))
-
-
 def _kind_of_output(
     model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
 ) -> tuple[str, str] | None:
@@ -261,7 +245,7 @@ def _kind_of_output(
         ArtifactError: the model is a multi-label model.
     """
     span = span_of(loaded.output)
-    if loaded.output.outputs == 1 and span and _is_about(span, (0.0, 1.0)):
+    if loaded.output.outputs == 1 and span and is_about(span, (0.0, 1.0)):
         return "sigmoid", "its quantization"
     operator = output_operator(model)
     by_operator = {LINEAR: "logits", SOFTMAX: "probabilities"}.get(operator)

@@ -249,3 +249,25 @@ def test_a_batch_of_one_in_tflite_is_no_error_either(tmp_path: Path) -> None:
         np.testing.assert_allclose(classifier.logits(PHOTOS), wanted, atol=1e-5)
     with pytest.raises(ArtifactError):
         BareModel(path, "litert:cpu:1", batch=8)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "zero_point", "expected"),
+    [
+        ("uint8", 1 / 128, 128, (-1.0, 127 / 128)),
+        ("uint8", 1 / 128, 127, (-127 / 128, 1.0)),
+        ("int8", 1 / 128, 0, (-1.0, 127 / 128)),
+        ("int16", 1 / 32768, 0, (-1.0, 32767 / 32768)),
+        ("int8", 1 / 127.5, -1, (-1.0, 1.0)),  # half a step from each end: the same bytes
+        ("int8", 0.99999 / 255, -128, (0.0, 1.0)),
+        ("uint8", 1.0, 0, (0.0, 255.0)),
+        ("int8", 0.0187, -14, None),  # about -2.1..2.6: of a mean and deviation that the file does not name
+    ],
+)
+def test_the_range_of_a_quantized_input_is_its_span(
+    tmp_path: Path, dtype: str, scale: float, zero_point: int, expected: tuple[float, float] | None
+) -> None:
+    image = Tensor((1, SIDE, SIDE, 3), dtype, scale, zero_point)
+    output = Tensor((1, 4), dtype, 0.05, 128 if dtype == "uint8" else 0)
+    path = write_dense_tflite(tmp_path / "m.tflite", image, output)
+    assert inspect(path).declared.input_range == (expected and pytest.approx(expected, abs=1e-9))

@@ -246,12 +246,13 @@ def test_labels_in_the_properties_of_onnx_are_taken(copy: Callable[[str], Path],
     assert inspect(path).declared.labels == FOUR
 
 
-def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path]) -> None:
+def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    unknown = write_onnx(tmp_path / "unknown.onnx", size="size", batch="batch", last="Tanh")
     with pytest.raises(
         OptionError,
         match=r"does not declare its preprocessing or output; pass `labels` .*, `input_range` .*, `output`",
     ):
-        adopt_model(inspect(copy("sigmoid.tflite")), Description())
+        adopt_model(inspect(unknown), Description())
     assert missing_fields(inspect(copy("torch.onnx")), Description()) == (
         ["labels", "input_range"],
         ["colour", "mean", "std", "resize"],

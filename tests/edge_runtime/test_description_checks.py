@@ -13,13 +13,13 @@ from tledge.core.preprocessing import Preprocessing
 from tledge.edge_runtime import inspection as inspections
 from tledge.edge_runtime.adoption import make_sidecar, missing_fields
 from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.input_range import span_of
 from tledge.edge_runtime.inspection import (
     Inspection,
     are_fractions,
     are_probabilities,
     layout_of,
     lengths_by,
-    span_of,
     sum_tolerance,
 )
 from tledge.edge_runtime.tensor import TensorSpec

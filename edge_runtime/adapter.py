@@ -37,6 +37,9 @@ class Adapter:
         _check(model, sidecar, image, output)
         self._kind = "logits" if preprocessing is None else preprocessing.output
         self._convert = None if preprocessing is None else PixelConversion(preprocessing, image)
+        self._table: Logits | None = None
+        if self._kind in ("logits", "probabilities") and self._convert and output.dtype in (np.uint8, np.int8):
+            self._table = _FINISHES[self._kind](output.to_real(np.arange(256, dtype=np.uint8).view(output.dtype)))
         self._columns = output.outputs or (1 if self._kind in ("sigmoid", "logit") else len(sidecar.class_names))
 
     def to_tensor(self, photos: Pixels, out: Tensor | None = None) -> Tensor:
@@ -55,6 +58,8 @@ class Adapter:
         """Converts the model's output to logits: float32 (N, classes)."""
         if self._convert is None:
             return outputs if outputs.dtype == np.float32 else outputs.astype(np.float32)
+        if self._table is not None:
+            return self._table.take(outputs.reshape(-1, self._columns).view(np.uint8), mode="clip")
         return _FINISHES[self._kind](self._real(outputs))
 
     def to_probabilities(self, outputs: Tensor) -> Logits:
@@ -70,7 +75,10 @@ class Adapter:
 
     def _real(self, outputs: Tensor) -> Logits:
         """Returns float32 (N, outputs), whatever the axes of the output are."""
-        return self._output.to_real(outputs.reshape(-1, self._columns))
+        rows = (
+            outputs if outputs.ndim == 2 and outputs.shape[1] == self._columns else outputs.reshape(-1, self._columns)
+        )
+        return rows if rows.dtype == np.float32 else self._output.to_real(rows)
 
 
 def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec) -> None:

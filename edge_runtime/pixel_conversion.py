@@ -67,11 +67,14 @@ class PixelConversion:
             ``out``, or a contiguous array of its own.
         """
         pixels = photos if self._plain else self._arranged(photos)
-        buffer = None if out is None else out.reshape(pixels.shape)
+        buffer = out if out is None or out.shape == pixels.shape else out.reshape(pixels.shape)
         if self._added is not None:
-            tensor = pixels
-            if self._added or buffer is not None:
-                tensor = np.add(pixels, self._added, out=None if buffer is None else buffer.view(np.uint8))
+            if (
+                out is not None and buffer is not None
+            ):  # few calls: after a run of the model, each starts with cold caches
+                np.add(pixels, self._added, out=buffer.view(np.uint8))
+                return out
+            tensor = pixels + self._added if self._added else pixels
         elif self._line is not None:
             tensor = self._on_line(pixels, self._line, buffer)
             if tensor is buffer and out is not None:
@@ -80,8 +83,7 @@ class PixelConversion:
             tensor = self._looked_up(pixels)
         tensor = np.ascontiguousarray(tensor).view(self._dtype)
         if out is not None:
-            if not np.may_share_memory(out, tensor):
-                np.copyto(out, tensor.reshape(out.shape))
+            np.copyto(out, tensor.reshape(out.shape))
             return out
         count, height, width, _ = photos.shape
         lengths: tuple[int, ...] = (-1, height, width) if self._planar else (height, width, -1)

@@ -188,7 +188,7 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     conditions = parse_conditions(as_tuple(options.fail_on), compared=options.against is not None)
     # Read before the run is looked at: writing new results moves the old ones aside.
     earlier = None if options.against is None else read_stored(Path(options.against))
-    workload = _find_workload(options)
+    workload = _find_workload(options, progress)
     robustness = plan_robustness(workload, options)
     folders = [ResultsFolder(workload.folder)]
     if place.here:
@@ -308,7 +308,7 @@ def _check_place(place: Place, options: BenchOptions) -> None:
             raise OptionError(f"`{wrong[0]}` cannot be combined with `on='{place.name}'`: {why}; leave it out")
 
 
-def _find_workload(options: BenchOptions) -> Workload:
+def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
     if options.files:
         if options.run is not None:
             raise OptionError(f"both `files` and `run='{options.run}'` were given; leave out one of them")
@@ -317,7 +317,7 @@ def _find_workload(options: BenchOptions) -> Workload:
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
         data = None if options.data is None else Path(options.data)
         size = () if options.input_size is None else read_size(options.input_size)
-        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder, size)
+        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder, progress, size)
     for name, value in (("data", options.data), ("output", options.output), ("input_size", options.input_size)):
         if value is not None:
             raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from unicodedata import normalize
 
 from tledge.core.errors import ArtifactError
 from tledge.core.images import RESIZE_RULES
@@ -35,7 +36,7 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
     and after it.
 
     Attributes:
-        class_names: the label of each logit, in order.
+        class_names: the label of each logit, in order, in Unicode NFC.
         input_size: (height, width) of the model's input.
         resize: how images are resized to that size, one of ``core.images.RESIZE_RULES``.
         recipe: the quantization recipe ("int8").
@@ -66,6 +67,7 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
     preprocessing: Preprocessing | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(normalize("NFC", name) for name in self.class_names))
         if self.resize not in RESIZE_RULES:
             known = ", ".join(RESIZE_RULES)
             raise ValueError(

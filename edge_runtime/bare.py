@@ -11,9 +11,7 @@ from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.sidecar_storage import format_of
 from tledge.edge_runtime.runtime import default_target, resolve
 from tledge.edge_runtime.target import Target
-from tledge.edge_runtime.tensor import Tensor, TensorSpec
-
-CHANNELS = (1, 3)
+from tledge.edge_runtime.tensor import CHANNELS, Tensor, TensorSpec
 
 
 class BareModel:
@@ -45,7 +43,7 @@ class BareModel:
         runtime, self.target = resolve(wanted)
         if model_format not in runtime.formats:
             raise OptionError(f"{self.target.runtime} cannot run '{model}': it runs .{' and .'.join(runtime.formats)}")
-        session = self._session = runtime.load(model, self.target, batch)
+        session = self._session = runtime.load(model, self.target, batch, input_size)
         self.image, self.output = session.image, session.output
         self._lengths = _lengths(model, session.image, input_size)
 
@@ -90,18 +88,16 @@ def _lengths(model: Path, image: TensorSpec, size: tuple[int, ...]) -> tuple[int
     Raises:
         OptionError: its size is fixed and another one.
     """
-    lengths, axes = image.lengths(1)[1:], image.shape[1:]
-    if not size:
-        return lengths
-    last = bool(axes) and (axes[-1] in CHANNELS or (axes[0] not in CHANNELS and model.suffix != ".onnx"))
-    if None not in axes:
-        fits = size == (axes[:2] if last else axes[-2:]) or (
-            len(axes) == 1 and axes[0] in (math.prod(size), 3 * math.prod(size))
-        )
-    else:
-        wanted = (*size, axes[-1] or 3) if last else (axes[0] or 3, *size)
-        fits = len(wanted) == len(axes) and all(n in (None, w) for n, w in zip(axes, wanted, strict=True))
-        lengths = wanted
+    lengths = image.lengths(1, size, channels_last=model.suffix.lower() != ".onnx")[1:]
+    fits = not size or size in ((lengths[:2], lengths[-2:]) if None in image.shape[1:] else _sides(lengths))
     if not fits:
         raise OptionError(f"`input_size='{size[0]}x{size[1]}'` contradicts '{model}', whose input is {image}")
     return lengths
+
+
+def _sides(lengths: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Returns what the (height, width) of an input of a fixed size may be."""
+    if len(lengths) == 1:  # all values of a square image
+        return [(side, side) for side in (math.isqrt(lengths[0] // channels) for channels in CHANNELS)]
+    last = lengths[-1] in CHANNELS or len(lengths) == 2
+    return [lengths[:2] if last else lengths[-2:]]

@@ -86,7 +86,7 @@ class Classifier:
         difference = mismatch(self.sidecar.cpu)
         if difference:
             warnings.warn(f"'{artifact}': {difference}", CpuWarning, stacklevel=2)
-        self._session = runtime.load(self.artifact.path, self.target, batch)
+        self._session = runtime.load(self.artifact.path, self.target, batch, self.input_size)
         self._adapter = Adapter(self.artifact.path, self.sidecar, self._session.image, self._session.output)
         self._expected = (*self.input_size, 3)
         if warm_up:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.images import RESIZE_RULES
@@ -78,8 +79,12 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 
 def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Removes spaces and numbers around labels, and empty last lines. Raises OptionError for control characters."""
-    labels = [line.strip() for line in lines]
+    """Returns labels in Unicode NFC, without spaces and numbers around them and empty lines at the end.
+
+    Raises:
+        OptionError: a label has control characters.
+    """
+    labels = [normalize("NFC", line.strip()) for line in lines]
     while labels and not labels[-1]:
         labels.pop()
     labels = _without_numbers(labels)

@@ -13,12 +13,12 @@ import numpy as np
 
 from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
-from tledge.edge_runtime.bare import CHANNELS, BareModel
+from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description, trim_labels
 from tledge.edge_runtime.input_range import is_about, range_of_bytes, span_of
 from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
 from tledge.edge_runtime.output_operator import LINEAR, SIGMOID, SOFTMAX, output_operator
-from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
+from tledge.edge_runtime.tensor import CHANNELS, Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
 LEAST_SIDE = 8

@@ -100,13 +100,14 @@ class Runtime(ABC):
         """Returns the devices of the runtime, with the reason for those that this machine does not have."""
 
     @abstractmethod
-    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
         """Loads a model file.
 
         Args:
             model: a file of one of ``formats``.
             target: a device that this machine has, with its thread count.
             batch: images to compute at once; ``run`` then takes multiples of it.
+            size: (height, width) of the images to prepare for, where the file leaves it open.
 
         Raises:
             ArtifactError: the file cannot be loaded, or does not have exactly one input and one output.

@@ -24,13 +24,19 @@ class ImportOptions:
     )
     data: str | Path = option(
         REQUIRED,
-        "With `model`: a folder with one subfolder of photos per class. Sorted by name, they must match the model's"
-        " outputs.",
+        "With `model`: a folder with one subfolder of photos per class, or a CSV or ZIP as in training. Sorted by name,"
+        " the classes must match the model's outputs.",
         group=GROUP,
         default_text="none",
     )
     input_range: str = option(
         "0..255", "With `model`: the pixel values that the model expects: 0..255, 0..1 or -1..1.", group=GROUP
+    )
+    colour: str | None = option(
+        None,
+        "With `model`: the channels that the model expects: rgb, bgr or grey.",
+        group=GROUP,
+        default_text="grey for one channel, otherwise rgb",
     )
     resize: str = option(
         "stretch", "With `model`: how photos are resized to the model's input: stretch or crop.", group=GROUP

@@ -55,6 +55,7 @@ def import_model(options: ImportOptions) -> RunManifest:
         config = {
             "model": str(model),
             "input_range": options.input_range,
+            "colour": options.colour,
             "resize": options.resize,
             "trust": options.trust_model,
             "flip": False,
@@ -85,7 +86,14 @@ def _import(
 
     splits = directory.splits()
     classes = len(splits.class_names)
-    model = read_keras_file(path, classes, input_range=config["input_range"], trust=config["trust"])
+    reading = {"input_range": config["input_range"], "colour": config["colour"], "trust": config["trust"]}
+    imported = read_keras_file(path, classes, **reading, progress=progress)
+    model = imported.model
+    if imported.keras2_difference is not None:
+        config = {**config, "keras2_difference": imported.keras2_difference}
+        progress.note(
+            "Converted", f"from Keras 2; the outputs differ by {imported.keras2_difference:.1g} of the largest"
+        )
     height, width = (int(length) for length in model.input_shape[1:3])
     rule: ResizeRule = {"size": (height, width), "resize": config["resize"]}
     progress.note("Model", f"{path.name} · {model.count_params() / 1e6:.1f} M parameters · {width} x {height} px")
@@ -95,7 +103,7 @@ def _import(
         progress.warn(
             f"the model classifies {found['test'].top1:.3f} of the test photos correctly, which is not significantly"
             " better than guessing; if it expects pixel values other than 0 to 255, pass '0..1' or '-1..1' as"
-            " `input_range`",
+            " `input_range`; if it expects blue first, pass `colour='bgr'`",
         )
     write_evaluation(directory.evaluation, found["test"], splits.class_names)
     draw_confusion(directory.figures / "confusion.png", found["test"].confusion, splits.class_names)

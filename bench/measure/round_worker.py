@@ -57,18 +57,18 @@ class LoadedModel:
     Attributes:
         run: runs one query.
         queries: arrays of one batch each, as ``run`` takes them.
-        model: what was loaded.
+        target: the target in full.
+        provider: what runs the model ("XNNPACK").
         load_time: ms.
+        close: frees the model.
     """
 
     run: Callable[[Any], Any]
     queries: Sequence[Any]
-    model: Classifier | BareModel
+    target: Target
+    provider: str
     load_time: float
-
-    def close(self) -> None:
-        """Frees the model."""
-        self.model.close()
+    close: Callable[[], None]
 
 
 def measure(specification: Specification) -> Round:
@@ -91,11 +91,10 @@ def measure(specification: Specification) -> Round:
     conditions = monitor.finish()
     meter = find_meter()
     energy = float("nan") if meter is None else measure_energy(loaded, timing, meter)
-    provider = loaded.model.provider
     loaded.close()
     throughputs = np.array([measure_throughput(specification, size, latencies) for size in timing.batch_sizes])
     logits = _classify_all(specification) if specification.images else np.empty((0, 0), np.float32)
-    environment = read_environment(RUNTIMES.load(loaded.model.target.runtime).distributions)
+    environment = read_environment(RUNTIMES.load(loaded.target.runtime).distributions)
     return Round(
         latencies=latencies,
         throughputs=throughputs,
@@ -106,7 +105,7 @@ def measure(specification: Specification) -> Round:
         energy=energy,
         energy_source="" if meter is None else meter.source,
         conditions=conditions,
-        provider=provider,
+        provider=loaded.provider,
         artifact_sha256=sha256_of_model(Path(specification.artifact)),
         environment=environment.to_dict(),
         environment_id=environment.id,
@@ -128,7 +127,7 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
         model = BareModel(Path(specification.artifact), specification.target, batch=batch, input_size=size)
         load_time = (time.perf_counter_ns() - began) / 1e6
         queries = [model.random_input(seed, batch) for seed in range(RANDOM_QUERIES)]
-        return LoadedModel(model.run, queries, model, load_time)
+        return LoadedModel(model.run, queries, model.target, model.provider, load_time, model.close)
     # No warm-up: the load time ends with the load, and the cold start with the first inference.
     model = Classifier(specification.artifact, target=specification.target, batch=batch, warm_up=False)
     load_time = (time.perf_counter_ns() - began) / 1e6
@@ -139,7 +138,7 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
     images = [pixels[index : index + 1] for index in range(len(pixels))]
     if batch > 1:
         images = [np.concatenate([images[index % len(images)] for index in range(batch)])]
-    return LoadedModel(model.logits, images, model, load_time)
+    return LoadedModel(model.logits, images, model.target, model.provider, load_time, model.close)
 
 
 def warm_up(loaded: LoadedModel, timing: Timing) -> None:

@@ -105,7 +105,8 @@ class MeasurementOptions:
     )
     data: Path | str | None = option(
         None,
-        "With model files: a folder with one folder of photos per class, to measure accuracy on.",
+        "With model files: labelled photos to measure accuracy on: a folder with one folder per class, or a CSV or ZIP"
+        " as in training. If they have splits, the test split is used.",
         group="Models",
         default_text="none (no accuracy)",
     )

@@ -6,14 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 from tledge.core import sidecar_storage
 from tledge.core.artifact import Artifact, path_beside, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, DataError, OptionError
 from tledge.core.fingerprint import sha256_of_file, sha256_of_records
-from tledge.core.images import images_below
 from tledge.core.number_text import listed
+from tledge.core.photo_layouts import EXPECTED, find_photos
+from tledge.core.photo_listing import describe_left_out
+from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
+from tledge.core.split_names import TEST, UNASSIGNED, VALIDATION
 
 
 @dataclass(frozen=True)
@@ -111,13 +115,14 @@ def workload_of_run(directory: RunDirectory) -> Workload:
 
 
 def workload_of_files(
-    files: Sequence[Path], data: Path | None, folder: Path, input_size: tuple[int, ...] = ()
+    files: Sequence[Path], data: Path | None, folder: Path, progress: Progress, input_size: tuple[int, ...] = ()
 ) -> Workload:
     """Returns separate model files, on a folder of photos if one is given.
 
     Args:
         files: TFLite, ONNX or Keras files.
-        data: a folder with one folder per class, named like the models' classes.
+        data: photos in a layout of ``core/photo_layouts.py``, whose classes are those of the models. If it has splits,
+            the test split is used, or else the validation split.
         folder: of the results.
         input_size: (height, width) of the input of files without a sidecar that leave it open.
 
@@ -150,14 +155,14 @@ def workload_of_files(
                 f"'{model.path}' has the classes {', '.join(model.artifact.sidecar.class_names[:5])}, but"
                 f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models with other classes separately"
             )
-    photos, labels = _read_photos(data, classes[0])
+    root, photos, labels = _read_photos(data, classes[0], progress)
     return replace(
         workload,
         photos=photos,
         labels=labels,
         data=str(data.resolve()),
         fingerprint=sha256_of_records(
-            (path.relative_to(data).as_posix(), classes[0][label], sha256_of_file(path))
+            (path.relative_to(root).as_posix(), classes[0][label], sha256_of_file(path))
             for path, label in zip(photos, labels, strict=True)
         ),
     )
@@ -184,35 +189,42 @@ def _names(files: Sequence[Path]) -> list[str]:
     return [str(path.resolve()) for path in files]
 
 
-def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, ...], tuple[int, ...]]:
-    if not data.is_dir():
-        raise DataError(f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg)")
-    folders = {path.name for path in data.iterdir() if path.is_dir()}
-    ambiguous = sorted(name for name in folders if class_names.count(name) > 1)
+def _read_photos(
+    data: Path, class_names: tuple[str, ...], progress: Progress
+) -> tuple[Path, tuple[Path, ...], tuple[int, ...]]:
+    """Returns the folder that holds the photos, the photos, and the label of each."""
+    if not data.exists():
+        raise DataError(
+            f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg); `data` takes {EXPECTED}"
+        )
+    names = [normalize("NFC", name) for name in class_names]
+    found = find_photos(data, progress, known=names)
+    ambiguous = sorted(name for name in found.class_names if names.count(name) > 1)
     if ambiguous:
         raise DataError(
-            f"'{ambiguous[0]}' is the label of several classes, so the photos in '{data / ambiguous[0]}' cannot be"
-            " assigned to one; give each class its own label, or leave out that folder"
+            f"'{ambiguous[0]}' is the label of several classes, so its photos in '{data}' cannot be assigned to one;"
+            " give each class its own label, or leave out those photos"
         )
-    unknown = sorted(
-        path.name
-        for path in data.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and path.name not in class_names
-    )
+    unknown = sorted(set(found.class_names) - set(names))
     if unknown:
         raise DataError(
             f"'{data}' has folders that are not classes of the model: {', '.join(unknown[:5])}; its classes:"
             f" {', '.join(class_names[:12])}"
         )
-    found = [
-        (path, label)
-        for label, name in enumerate(class_names)
-        if (data / name).is_dir()
-        for path in images_below(data / name)
-    ]
-    labels = tuple(label for _, label in found)
+    places = [names.index(name) for name in found.class_names]
+    splits = {split for _, _, split in found.files}
+    split = next((split for split in (TEST, VALIDATION) if split in splits), None)
+    chosen = sorted((places[label], path) for path, label, own in found.files if split in (None, own))
+    if splits - {UNASSIGNED}:
+        progress.note("Photos", f"{len(chosen):,} of {len(found.files):,}: the {split or 'train'} split of '{data}'")
+    if found.left_out:
+        progress.note("Photos", describe_left_out(found.left_out))
+    shared = sorted({name for name in names if names.count(name) > 1})
+    if shared:
+        progress.note("Photos", f"none can be of {listed(shared, 5)}: the label of several classes")
+    labels = tuple(label for label, _ in chosen)
     _check_every_class(labels, class_names, f"'{data}'")
-    return tuple(path for path, _ in found), labels
+    return found.root, tuple(path for _, path in chosen), labels
 
 
 def _check_every_class(labels: Sequence[int], class_names: Sequence[str], where: str) -> None:

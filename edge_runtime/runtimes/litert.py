@@ -27,9 +27,10 @@ GPU_NODES = "dev/dri/renderD*"
 class LiteRTSession(Session):
     """An interpreter with a fixed batch size, as it runs on a device: at batch 1, N images are N invocations."""
 
-    def __init__(self, model: Path, threads: int | None, batch: int) -> None:
+    def __init__(self, model: Path, threads: int | None, batch: int, size: tuple[int, ...] = ()) -> None:
         self._model, self._threads, self._batch = model, threads, batch
         self._lengths: tuple[int, ...] = ()
+        self._size = size
         self._interpreter: Any = None
         self._prepare()
         self._lock = Lock()  # an interpreter has one input buffer: one thread at a time
@@ -72,7 +73,7 @@ class LiteRTSession(Session):
         check_tensors(images, answers, self._model)
         (self.image,), (self.output,) = images, answers
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
-        lengths = self._lengths or self.image.lengths(self._batch)
+        lengths = self._lengths or self.image.lengths(self._batch, self._size)
         if self._batch > 1 or None in self.image.shape:
             interpreter.resize_tensor_input(self._input_index, lengths)
         interpreter.allocate_tensors()
@@ -205,10 +206,10 @@ class LiteRT(Runtime):
     def devices(self) -> list[Device]:
         return [Device("cpu"), Device("gpu", _why_no_gpu())]
 
-    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
         if target.device == "gpu":
             return LiteRTCompiledSession(model, target, batch)
-        return LiteRTSession(model, target.threads, batch)
+        return LiteRTSession(model, target.threads, batch, size)
 
 
 def _why_no_gpu() -> str:

@@ -131,7 +131,7 @@ class OnnxRuntime(Runtime):
             Device("tensorrt", _why_not("tensorrt", "TensorRT")),
         ]
 
-    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
         session = OnnxRuntimeSession(model, target, batch)
         if batch > 1 and session.image.shape[:1] not in ((None,), (batch,)):
             raise ArtifactError(f"'{model}' only takes batches of {session.image.shape[0]}; received {batch}")

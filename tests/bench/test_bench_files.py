@@ -368,7 +368,9 @@ def test_labels_that_name_several_classes_cannot_judge(tmp_path: Path, labelled:
     names = ("crane", "cat", "crane", "dog", "emu")
     sidecar = replace(TINY_SIDECAR, class_names=names, input_size=(24, 24), preprocessing=preprocessing)
     write_sidecar_beside(model, sidecar)
-    found = workload_of_files([model], labelled, tmp_path / "out")  # no folder of that name: nothing is ambiguous
+    found = workload_of_files(
+        [model], labelled, tmp_path / "out", Progress()
+    )  # no folder of that name: nothing is ambiguous
     assert {names[label] for label in found.labels} == {"cat", "dog", "emu"}
     shutil.copytree(labelled / "cat", labelled / "crane")
     with pytest.raises(DataError, match="'crane' is the label of several classes"):

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 from external_model import digest, write_external
 from support import TINY_SIDECAR
@@ -114,3 +115,66 @@ def test_a_truncated_model_is_an_error(folder: Path, kept: float) -> None:
     model.write_bytes(content[: at + int(kept * (len(content) - at))])
     with pytest.raises(ArtifactError, match="is not a complete ONNX model"):
         weight_files(model)
+
+
+def external_tensor(name: str, **entries: object) -> onnx.TensorProto:
+    tensor = onnx.TensorProto(data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    for key, value in {"location": name, **entries}.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
+
+
+def sparse(values: onnx.TensorProto | None, indices: onnx.TensorProto | None = None) -> onnx.SparseTensorProto:
+    return onnx.SparseTensorProto(values=values, indices=indices)
+
+
+def test_weights_are_found_wherever_onnx_keeps_tensors(folder: Path) -> None:
+    """The fields of onnx.proto that hold tensors, each with one in a file of its own."""
+    model = onnx.ModelProto(ir_version=8)
+    model.graph.initializer.append(external_tensor("initializer"))
+    model.graph.sparse_initializer.extend([sparse(external_tensor("values")), sparse(None, external_tensor("indices"))])
+    model.functions.add().node.add().attribute.add(name="value", t=external_tensor("function"))
+    node = model.graph.node.add()
+    node.attribute.add(name="value", t=external_tensor("constant"))
+    node.attribute.add(name="values").tensors.append(external_tensor("tensors"))
+    node.attribute.add(name="sparse", sparse_tensor=sparse(external_tensor("sparse_tensor")))
+    node.attribute.add(name="several").sparse_tensors.append(sparse(external_tensor("sparse_tensors")))
+    node.attribute.add(name="then_branch").g.initializer.append(external_tensor("branch"))
+    node.attribute.add(name="branches").graphs.add().initializer.append(external_tensor("branches"))
+    names = ("initializer", "values", "indices", "function", "constant", "tensors", "sparse_tensor", "sparse_tensors")
+    names += ("branch", "branches")
+    (folder / NAME).write_bytes(model.SerializeToString())
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    assert weight_files(folder / NAME) == tuple(sorted(names))
+    for name in names:
+        (folder / name).unlink()
+        with pytest.raises(ArtifactError, match=f"missing: expected '{folder}/{name}'"):
+            weight_files(folder / NAME)
+        (folder / name).write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("entries", "needed"), [({}, 0), ({"offset": 5}, 5), ({"length": 7}, 7), ({"offset": 5, "length": 7}, 12)]
+)
+def test_a_file_of_weights_has_at_least_the_bytes_that_are_read(
+    folder: Path, entries: dict[str, int], needed: int
+) -> None:
+    model = onnx.ModelProto(ir_version=8)
+    model.graph.initializer.extend([external_tensor("w", **entries), external_tensor("w")])
+    (folder / NAME).write_bytes(model.SerializeToString())
+    for size in (needed, needed + 1):
+        (folder / "w").write_bytes(bytes(size))
+        assert weight_files(folder / NAME) == ("w",)
+    if needed:
+        (folder / "w").write_bytes(bytes(needed - 1))
+        with pytest.raises(ArtifactError, match=f"has {needed - 1} bytes of {needed};"):
+            weight_files(folder / NAME)
+
+
+def test_only_onnx_models_have_files_of_weights(folder: Path) -> None:
+    (folder / "empty.onnx").touch()
+    assert weight_files(folder / "empty.onnx") == ()
+    model = write_external(folder / NAME, "a.bin")
+    assert weight_files(model.rename(folder / "model.tflite")) == ()
+    assert weight_files((folder / "model.tflite").rename(folder / "MODEL.ONNX")) == ("a.bin",)

@@ -118,6 +118,22 @@ def test_missing_weights_come_before_the_runtimes_message(tmp_path: Path) -> Non
         BareModel(model)
 
 
+def test_weights_behind_a_link_to_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "models").mkdir()
+    model = write_external(tmp_path / "models/m.onnx", "m.onnx.data")
+    (tmp_path / "models/m.onnx.data").rename(tmp_path / "blobs/1234")
+    (tmp_path / "models/m.onnx.data").symlink_to("../blobs/1234")
+    refused(
+        model,
+        "the file of its weights is a link to another folder, which ONNX Runtime rejects; copy both files into one"
+        " folder",
+    )
+    model.rename(tmp_path / "blobs/5678")  # as in Hugging Face's cache
+    model.symlink_to("../blobs/5678")
+    BareModel(model).close()
+
+
 def test_an_unknown_cause_is_the_librarys_message_in_full_and_no_guess(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").touch()
     error = load_error("ONNX Runtime", tmp_path / "m.onnx", RuntimeError(f"first line,\n  second line: {'x' * 900}"))

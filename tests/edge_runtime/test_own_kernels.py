@@ -11,7 +11,7 @@ from foreign_models import write_onnx
 from tledge.core.cpu import CpuWarning
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.edge_runtime.bare import BareModel
-from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK
+from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK, find_undelegated
 from tledge.edge_runtime.runtime import resolve
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor
@@ -41,6 +41,14 @@ def test_a_model_that_xnnpack_refuses_runs_and_says_so(tmp_path: Path, output_sc
     images = loaded.random_input(seed=4)
     np.testing.assert_array_equal(loaded.run(images), reference(model, images))
     loaded.close()
+
+
+def test_the_operators_of_a_refused_model_all_run_in_litert(tmp_path: Path) -> None:
+    found = find_undelegated(write_refused_by_xnnpack(tmp_path / "m.tflite"))
+    assert (found.nodes, found.partitions, found.undelegated) == (2, 0, ("RESHAPE", "FULLY_CONNECTED"))
+    assert found.provider == "LiteRT kernels"
+    taken = find_undelegated(write_refused_by_xnnpack(tmp_path / "m.tflite", output_scale=1.0))
+    assert (taken.nodes, taken.undelegated, taken.provider) == (2, (), "XNNPACK")
 
 
 def test_batches_of_a_refused_model(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ from PIL import Image
 from support import blobs, write_stripes
 
 from tledge.core.errors import DataError
+from tledge.core.fingerprint import sha256_of_file
+from tledge.core.manifest import DataRecord
 from tledge.core.progress import Progress
 from tledge.core.splits import Sample
 from tledge.train.data.dataset import Dataset, read_dataset
 from tledge.train.data.digits import write_digits
 from tledge.train.data.split_draw import draw_splits
+from tledge.train.import_options import ImportOptions
+from tledge.train.train_api import describe_data, split_photos
 
 
 def read(root: Path, skip_broken: bool = False) -> Dataset:
@@ -193,10 +197,17 @@ def test_folders_of_splits_are_kept_and_what_they_lack_is_drawn(tmp_path: Path) 
 
 
 @pytest.mark.unit
-def test_classes_that_are_called_like_splits_are_classes(tmp_path: Path) -> None:
+def test_photos_in_folders_called_like_splits_are_never_classes(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=3)
     (root / "across").rename(root / "train")
     (root / "upright").rename(root / "test")
+    with pytest.raises(
+        DataError, match=r"unclear which .*: found test \(3 photos\), train \(3 photos\), and test, train"
+    ):
+        read(root)
+    (root / "labels.csv").write_text(
+        "id,label\n" + "".join(f"train/00{n}.jpg,train\ntest/00{n}.jpg,test\n" for n in range(3))
+    )
     assert read(root).class_names == ("test", "train")
 
 
@@ -288,3 +299,21 @@ def test_copies_of_a_blank_photo_stay_together(tmp_path: Path) -> None:
         splits = draw_splits(dataset, seed).splits
         sides = {split for split in ("train", "validation", "test") for s in splits.samples(split) if "copy" in s.path}
         assert len(sides) == 1
+
+
+@pytest.mark.unit
+def test_what_is_left_out_and_the_zip_are_recorded_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = write_stripes(tmp_path / "photos", per_class=5)
+    for name in ("across/notes.txt", "upright/x.txt", "list.md"):
+        (root / name).write_text("no photo")
+    archive = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path, "photos"))
+    for data in (root, archive):
+        splits, record = split_photos(read(data), ImportOptions(model="", data=data), Progress())
+        assert record.left_out == {".txt": 2, ".md": 1}
+        assert describe_data(record).splitlines()[-1] == "left out: 2 .txt, 1 .md"
+        assert DataRecord.from_json(record.to_json(), "run.json") == record
+        assert record.name == "photos"
+        assert record.archive_sha256 == ("" if data == root else sha256_of_file(archive))
+        assert splits.archive == ("" if data == root else str(archive))
+        assert all(path.is_file() for path in splits.paths(splits.train))

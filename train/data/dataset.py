@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from tledge.core import images
 from tledge.core.errors import DataError, ImageError
 from tledge.core.fingerprint import sha256_of_records
 from tledge.core.image_batches import map_ahead
+from tledge.core.number_text import abridged
+from tledge.core.photo_layouts import find_photos
 from tledge.core.progress import Progress
 from tledge.core.splits import Sample
-from tledge.train.data.layouts import abridged, find_photos
 from tledge.train.data.near_duplicates import Thumbnails, group_near_duplicates, thumbnail
 
 CHECKED_AT = (256, 256)
@@ -36,6 +37,8 @@ class Dataset:
         groups: (n,), for each sample, the index of the first one that is the same or nearly the same photo.
         skipped: broken files that were skipped, relative to ``root``.
         contradicted: files left out because an identical file is in another class.
+        left_out: the number of files that are no photos, by kind; see ``core.photo_listing.Listing``.
+        archive: the ZIP that was unpacked to ``root``, and its SHA-256; both empty without one.
     """
 
     root: Path
@@ -45,6 +48,8 @@ class Dataset:
     groups: npt.NDArray[np.intp]
     skipped: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    archive: tuple[str, str] = ("", "")
 
     @property
     def fingerprint(self) -> str:
@@ -66,12 +71,12 @@ class Dataset:
 
 
 def read_dataset(
-    root: Path, progress: Progress, *, skip_broken: bool = False, look_for_near_duplicates: bool = True
+    data: Path, progress: Progress, *, skip_broken: bool = False, look_for_near_duplicates: bool = True
 ) -> Dataset:
-    """Finds the photos in a folder, and decodes each to check that it is readable.
+    """Finds the photos of a data set, and decodes each to check that it is readable.
 
     Args:
-        root: a folder in one of the layouts of ``train/data/layouts.py``.
+        data: a folder, ZIP or table in one of the layouts of ``core/photo_layouts.py``.
         skip_broken: skip broken photos instead of raising an error.
         look_for_near_duplicates: group near-duplicates; without it, only identical files are grouped.
 
@@ -79,7 +84,8 @@ def read_dataset(
         DataError: there is no such folder, it has no photos or fewer than two classes, a class has no photos, or a
             photo is broken and ``skip_broken`` is not set.
     """
-    found = find_photos(root)
+    found = find_photos(data, progress)
+    root = found.root
     checked: list[tuple[Sample, Thumbnails, str]] = []
     broken: list[tuple[str, ImageError]] = []
 
@@ -113,6 +119,8 @@ def read_dataset(
         groups=group_photos(samples, [small for _, small, _ in kept] if look_for_near_duplicates else []),
         skipped=tuple(name for name, _ in broken),
         contradicted=tuple(sorted(contradicted)),
+        left_out=dict(found.left_out),  # a record cannot hold a Counter
+        archive=(found.archive, found.archive_sha256),
     )
     for name, count in dataset.count_by_class.items():
         if count == 0:

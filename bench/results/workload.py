@@ -199,12 +199,7 @@ def _read_photos(
         )
     names = [normalize("NFC", name) for name in class_names]
     found = find_photos(data, progress, known=names)
-    ambiguous = sorted(name for name in found.class_names if names.count(name) > 1)
-    if ambiguous:
-        raise DataError(
-            f"'{ambiguous[0]}' is the label of several classes, so its photos in '{data}' cannot be assigned to one;"
-            " give each class its own label, or leave out those photos"
-        )
+    _check_ambiguous(data, names, found.class_names, progress)
     unknown = sorted(set(found.class_names) - set(names))
     if unknown:
         raise DataError(
@@ -219,12 +214,22 @@ def _read_photos(
         progress.note("Photos", f"{len(chosen):,} of {len(found.files):,}: the {split or 'train'} split of '{data}'")
     if found.left_out:
         progress.note("Photos", describe_left_out(found.left_out))
-    shared = sorted({name for name in names if names.count(name) > 1})
-    if shared:
-        progress.note("Photos", f"none can be of {listed(shared, 5)}: the label of several classes")
     labels = tuple(label for label, _ in chosen)
     _check_every_class(labels, class_names, f"'{data}'")
     return found.root, tuple(path for _, path in chosen), labels
+
+
+def _check_ambiguous(data: Path, names: Sequence[str], present: Sequence[str], progress: Progress) -> None:
+    """Notes the labels of several classes, which no photo can have. Raises DataError if photos have one."""
+    shared = sorted({name for name in names if names.count(name) > 1})
+    ambiguous = [name for name in shared if name in present]
+    if ambiguous:
+        raise DataError(
+            f"'{ambiguous[0]}' is the label of several classes, so its photos in '{data}' cannot be assigned to one;"
+            " give each class its own label, or leave out those photos"
+        )
+    if shared:
+        progress.note("Photos", f"none can be of {listed(shared, 5)}: the label of several classes")
 
 
 def _check_every_class(labels: Sequence[int], class_names: Sequence[str], where: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
-from tledge.edge_runtime.classifier import softmax
+from tledge.edge_runtime.tensor import softmax
 from tledge.visualize.activation_maximization import Ascent, AscentOptions, ascend
 from tledge.visualize.kind import Kind
 from tledge.visualize.logit_gradients import LogitGradient

@@ -16,7 +16,7 @@ from tledge.core.number_text import ABSENT, listed
 from tledge.core.progress import Progress
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.batched_logits import LogitsFn
-from tledge.edge_runtime.classifier import softmax
+from tledge.edge_runtime.tensor import softmax
 from tledge.visualize.colours import overlay, positive_part, resize_map
 from tledge.visualize.grad_cam import GradCam
 from tledge.visualize.occlusion import Patches, occlusion_map, rank_correlation

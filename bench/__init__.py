@@ -6,14 +6,15 @@ from tledge.bench.results.bench_options import BenchOptions
 from tledge.core.lazy_exports import lazy_names
 
 if TYPE_CHECKING:
-    from tledge.bench.bench_api import BenchRecord, bench
+    from tledge.bench.bench_api import BenchInterrupted, BenchRecord, bench
     from tledge.bench.results.rows import Row, summarize
 
-__all__ = ["BenchOptions", "BenchRecord", "Row", "bench", "summarize"]
+__all__ = ["BenchInterrupted", "BenchOptions", "BenchRecord", "Row", "bench", "summarize"]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "BenchInterrupted": "tledge.bench.bench_api",
         "BenchRecord": "tledge.bench.bench_api",
         "Row": "tledge.bench.results.rows",
         "bench": "tledge.bench.bench_api",

@@ -101,6 +101,18 @@ class BenchRecord:
         return f"{sentences}{summarize(self.measurements)._repr_html_()}<p>Report: {escape(str(self.report))}</p>"
 
 
+class BenchInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a benchmark.
+
+    Attributes:
+        record: what was measured and written until then.
+    """
+
+    def __init__(self, record: BenchRecord) -> None:
+        super().__init__(f"results measured so far are in '{record.report}'")
+        self.record = record
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
     """What a benchmark will do; every option is checked.
@@ -162,7 +174,7 @@ def bench(options: BenchOptions) -> BenchRecord:
     Raises:
         TledgeError: no such run or file, no artifacts, an artifact of another run, a target that does not exist, or no
             cell that could be measured.
-        KeyboardInterrupt: the benchmark was interrupted; results measured so far are saved.
+        BenchInterrupted: Ctrl-C ended the benchmark; results measured so far are saved.
     """
     progress = progress_or_default(options.progress)
     plan = _plan(options, progress)
@@ -173,11 +185,14 @@ def bench(options: BenchOptions) -> BenchRecord:
         if not measured.interrupted:
             record = _compare(record, written, plan, measured)
         if options.profile and not measured.interrupted:
-            record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
+            try:
+                record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
+            except KeyboardInterrupt as interrupt:
+                raise BenchInterrupted(record) from interrupt
     if plan.workload.run and not measured.incomplete:
         _write_card(written, progress)
     if measured.interrupted:
-        raise KeyboardInterrupt(f"results measured so far are in '{record.results}'")
+        raise BenchInterrupted(record)
     return record
 
 
@@ -292,6 +307,7 @@ def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSett
         doubts=tuple(explain_predictions(measured.rounds.results, workload, here=plan.place.here, progress=progress)),
         skipped=measured.skipped,
         interrupted=measured.incomplete,
+        not_repeated=measured.rounds.not_repeated,
         corruptions=plan.robustness.corruptions,
         corruption_images=plan.robustness.corruption_images,
         attacks=plan.robustness.attacks,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tledge.core.number_text import counted, time_text
 from tledge.core.progress import Progress, Step
 from tledge.core.sizes import size_text
 
@@ -31,6 +32,15 @@ SECONDS_BETWEEN_LINES = 10.0, 60.0
 SHORTEST = 0.5
 """Seconds that a rate is measured for."""
 
+SPARKS = "▁▂▃▄▅▆▇█"
+"""The characters of the curve behind the figures of an epoch."""
+
+UNEVEN_UNITS = ("artifacts", "recipes", "parts")
+"""Units that take seconds or minutes: those that are done say nothing about the others, so no time left is shown."""
+
+SLACK = 2.0
+"""A unit that takes this many times as long as expected makes the time left unknown."""
+
 FINE_UNITS = ("photos", "images", "queries", "bytes", "steps")
 """Units so small that only their number is shown, not which of them is worked on."""
 
@@ -54,11 +64,12 @@ class TimeLeft:
         self._started = self._first_at = self._last_at = clock()
         self._first = 0
         self._expected: float | None = None
+        self._later: float | None = None
         self._long = long
 
-    def expect(self, seconds: float | None) -> None:
-        """Sets the expected seconds per unit, which count until some units are done."""
-        self._expected = seconds
+    def expect(self, seconds: float | None, later: float | None = None) -> None:
+        """Sets the expected seconds per unit, until some units are done; or of this unit, and of all ``later`` ones."""
+        self._expected, self._later = seconds, later
 
     def advance(self, count: int) -> None:
         """Counts units that are done."""
@@ -80,17 +91,20 @@ class TimeLeft:
             return (self.count - self._first) / (self._last_at - self._first_at)
         if self._last_at - self._started >= SHORTEST:
             return self.count / (self._last_at - self._started)
-        return 1 / max(self._expected, self._clock() - self._last_at) if self._expected else None
+        return 1 / self._expected if self._expected else None
 
     @property
     def left(self) -> float | None:
-        """Seconds until the end; None if they are not known yet, or if nothing is left."""
-        rate = self.rate
-        if rate is None or self.count >= self._total:
+        """Seconds until the end; None if they are not known, or if nothing is left."""
+        rate, units = self.rate, self._total - self.count
+        now = self._expected if self._later is not None else rate and 1 / rate
+        if now is None or units <= 0:
             return None
-        units = self._total - self.count
-        whole = units - 1 if self._long else 0  # those after one that takes longer than expected
-        return max(whole / rate, units / rate - (self._clock() - self._last_at))
+        later = now * (units - 1) if self._later is None else self._later
+        spent = self._clock() - self._last_at
+        if not self._long:
+            return max(0.0, now + later - spent)
+        return None if spent > SLACK * now else later + max(0.0, now - spent)
 
 
 class SilentProgress(Progress):
@@ -130,9 +144,9 @@ class _ShownStep(_Stoppable):
         self._detail = ""
         self.time = TimeLeft(total, long=unit not in FINE_UNITS)
 
-    def begin(self, detail: str, seconds: float | None = None) -> None:
+    def begin(self, detail: str, seconds: float | None = None, later: float | None = None) -> None:
         self._current = detail
-        self.time.expect(seconds)
+        self.time.expect(seconds, later)
 
     def advance(self, count: int = 1, detail: str = "") -> None:
         super().advance(count, detail)
@@ -141,6 +155,19 @@ class _ShownStep(_Stoppable):
 
     def mark(self, detail: str) -> None:
         self._detail = detail
+
+    def finish(self, detail: str) -> None:
+        self._detail = detail
+
+    @property
+    def done(self) -> str:
+        """How many units were done."""
+        return size_text(self.time.count) if self._unit == "bytes" else counted(self.time.count, self._unit)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the end; None if they are not known."""
+        return None if self._unit in UNEVEN_UNITS else self.time.left
 
     @property
     def position(self) -> str:
@@ -181,8 +208,8 @@ class _StepLines(_ShownStep):
         self._printed_at = 0.0
         self._marked = False
 
-    def begin(self, detail: str, seconds: float | None = None) -> None:
-        super().begin(detail, seconds)
+    def begin(self, detail: str, seconds: float | None = None, later: float | None = None) -> None:
+        super().begin(detail, seconds, later)
         if not self._marked:
             number = f"{self.time.count + 1:,}/{self._total:,}"
             self._print("" if self._unit in FINE_UNITS else f"{self._unit.removesuffix('s')} {number}", detail)
@@ -200,15 +227,18 @@ class _StepLines(_ShownStep):
         self._marked = True
         self._print(self._current, detail)
 
+    def finish(self, detail: str) -> None:
+        super().finish(detail)
+        self._marked = False
+
     def end(self) -> None:
         """Prints how many units were done."""
-        done = f"{self.time.count:,} {self._unit}" if self._unit != "bytes" else size_text(self.time.count)
         detail = "" if self._marked else self._detail
-        self._print(f"{done} in {_duration(self.time.elapsed)}", detail, ended=True)
+        self._print(f"{self.done} in {time_text(self.time.elapsed)}", detail, ended=True)
 
     def _print(self, *parts: str, ended: bool = False) -> None:
-        left = None if ended else self.time.left
-        remaining = "" if left is None else f"about {_duration(left)} left"
+        left = None if ended else self.left
+        remaining = "" if left is None else f"about {time_text(left)} left"
         self._printed_at = self.time.elapsed
         self._terminal.note(f"{self._label}: {', '.join(filter(None, (*parts, remaining)))}")
 
@@ -262,39 +292,58 @@ class _StepBar(_ShownStep):
     ended = False
 
     def line(self, width: int) -> Any:
-        """Returns the line, which fits in the columns: the detail is shortened first, the time left never."""
+        """Returns the line, which fits in the columns: figures are left out, the main one last, and never cut."""
         from rich.cells import cell_len, set_cell_size
         from rich.text import Text
 
         wide = width >= WIDE
-        label, bar_width = self._label, BAR_WIDTHS[wide]
-        detail = "  ".join(filter(None, ("" if self.ended else self._current, self._detail)))
-        numbers = self._numbers(rate=wide or not detail)
-        if cell_len(label) + 2 + cell_len(numbers) > width:
+        numbers, details = self._numbers(rate=wide), self._details()
+        columns = max(LABEL_WIDTHS[wide], cell_len(self._label))
+        if self.ended and cell_len(f"{numbers}{details[0]}") + 4 > width - columns:
+            numbers = self._numbers(rate=False).removeprefix(f"{self.done}  " if details[0] else "")
+        elif cell_len(self._label) + 2 + cell_len(numbers) > width:
             numbers = self._numbers(rate=False)
         room = max(0, width - cell_len(numbers) - 2)
-        columns = max(LABEL_WIDTHS[wide], cell_len(label))
-        if columns + bar_width + 1 > room:
-            bar_width, columns = 0, min(columns, room)
-        label = set_cell_size(_shorten(label, columns), columns)
-        share = min(1.0, self.time.count / self._total) if self._total else 1.0
+        columns = min(columns, room)
+        room -= columns
+        bar_width = BAR_WIDTHS[wide]
+        choices = [(bar, text) for text in details for bar in (bar_width, 0) if _fits(text, bar, room)]
+        bar_width, detail = choices[0] if choices else (bar_width if _fits("", bar_width, room) else 0, "")
+        share = min(1.0, self.time.count / self._total) if self._total and not self.ended else 1.0
         filled = round(bar_width * share)
-        line = Text(label, no_wrap=True, overflow="crop")
+        line = Text(set_cell_size(_shorten(self._label, columns), columns), no_wrap=True, overflow="crop")
         if bar_width:
             line.append(" ").append("━" * filled, "green" if self.ended else "magenta")
             line.append("─" * (bar_width - filled), "bright_black")
         line.append(f"  {numbers}")
         room = width - line.cell_len - 2
-        return line.append(f"  {_shorten(detail, room)}", "cyan") if detail and room >= LEAST_DETAIL else line
+        if not choices and not self._detail and room >= LEAST_DETAIL:
+            detail = _shorten(details[0], room)
+        return line.append(f"  {detail}", "cyan") if detail else line
+
+    def _details(self) -> list[str]:
+        """Returns what is worked on with the latest figures, then less and less of it."""
+        current, detail = "" if self.ended else self._current, self._detail
+        figures = detail.rstrip(f"{SPARKS} ")
+        parts = figures.split("  ")
+        shown = [detail, *("  ".join(parts[place:]) for place in range(len(parts)))]
+        return ["  ".join(filter(None, (current, text))) for text in shown] + [parts[-1]]
 
     def _numbers(self, *, rate: bool) -> str:
         speed = self.time.rate if rate and self._unit in ("photos", "images") else None
-        left = self.time.left
         if self.ended:
-            remaining = f"in {_clock(self.time.elapsed)}"
+            position, remaining = self.done, f"in {_clock(self.time.elapsed)}"
         else:
+            left, position = self.left, self.position
             remaining = f"{_clock(self.time.elapsed)} so far" if left is None else f"{_clock(left)} left"
-        return "  ".join([self.position, *([] if speed is None else [f"{speed:,.0f} img/s"]), remaining])
+        return "  ".join([position, *([] if speed is None else [f"{speed:,.0f} img/s"]), remaining])
+
+
+def _fits(detail: str, bar_width: int, room: int) -> bool:
+    """Whether a detail and a bar, with the spaces before them, fit in the columns."""
+    from rich.cells import cell_len
+
+    return (cell_len(detail) + 2 if detail else 0) + (bar_width + 1 if bar_width else 0) <= room
 
 
 def _shorten(text: str, width: int) -> str:
@@ -311,11 +360,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _duration(seconds: float) -> str:
-    """Returns a duration in words: 40 s, 3 min, 2 h 5 min."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -51,7 +51,7 @@ class _Bar(Step):
         self._started = self._shown = time.monotonic()
         self._handle: Any = ipython.display(ipython.HTML(self._text()), display_id=True)
 
-    def begin(self, detail: str, seconds: float | None = None) -> None:
+    def begin(self, detail: str, seconds: float | None = None, later: float | None = None) -> None:
         self.mark(detail)
 
     def advance(self, count: int = 1, detail: str = "") -> None:
@@ -63,6 +63,9 @@ class _Bar(Step):
     def mark(self, detail: str) -> None:
         self._detail = detail
         self.show()
+
+    def finish(self, detail: str) -> None:
+        self._total, self._detail = self._count, detail
 
     def show(self) -> None:
         self._shown = time.monotonic()

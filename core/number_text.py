@@ -19,6 +19,25 @@ def duration_text(milliseconds: float) -> str:
     return f"{milliseconds:,.0f}"
 
 
+def time_text(seconds: float) -> str:
+    """Returns a time in words: "40 s", "3 min", "2 h 5 min"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, which is in the singular for 1: "1 photo", "2,000 photos".
+
+    Args:
+        noun: in the plural; its last word ends in "s".
+    """
+    if number == 1:
+        noun = noun.removesuffix("ies") + "y" if noun.endswith("ies") else noun.removesuffix("s")
+    return f"{number:,} {noun}"
+
+
 def rate_text(rate: float) -> str:
     """Returns images per second: "344", "8.4"."""
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"

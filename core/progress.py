@@ -9,12 +9,13 @@ from contextlib import contextmanager
 class Step:
     """A long piece of work in progress."""
 
-    def begin(self, detail: str, seconds: float | None = None) -> None:
+    def begin(self, detail: str, seconds: float | None = None, later: float | None = None) -> None:
         """Reports what is worked on from now on ("int8.tflite on litert:cpu:2", "epoch 3/8").
 
         Args:
             detail: its name.
             seconds: how long a unit is expected to take.
+            later: how long all units after it will take; by default, each is expected to take as long as those before.
         """
 
     def advance(self, count: int = 1, detail: str = "") -> None:
@@ -22,6 +23,9 @@ class Step:
 
     def mark(self, detail: str) -> None:
         """Reports the figures of the current work, on a line of their own if there is no progress bar."""
+
+    def finish(self, detail: str) -> None:
+        """Reports that the step ends as intended, even if units are left; ``detail`` is its result, in short."""
 
     def stop_if_asked(self) -> None:
         """Raises KeyboardInterrupt if the user pressed Ctrl-C and a library swallowed the exception.

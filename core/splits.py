@@ -34,8 +34,8 @@ class Splits:
         root: the folder that the samples' paths are relative to.
         class_names: the class of each label.
         train, validation, test: their samples.
-        seen_photos: fingerprints of what a training on them sees; None for a model that was trained elsewhere.
         archive: the ZIP that was unpacked to ``root``; empty if the photos were in a folder.
+        seen_photos: fingerprints of what a training on them sees; None for a model that was trained elsewhere.
     """
 
     root: Path
@@ -43,8 +43,8 @@ class Splits:
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
-    seen_photos: SeenPhotos | None = None
     archive: str = ""
+    seen_photos: SeenPhotos | None = None
 
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Returns the samples of "train", "validation" or "test"."""
@@ -99,5 +99,5 @@ class _StoredSplits(Record, version=1, error=RunError, remedy="train again"):
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
-    seen_photos: SeenPhotos | None = None
     archive: str = ""
+    seen_photos: SeenPhotos | None = None

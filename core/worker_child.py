@@ -49,8 +49,8 @@ class _RelayedStep(Step):
     def __init__(self, progress: RelayedProgress) -> None:
         self._progress = progress
 
-    def begin(self, detail: str, seconds: float | None = None) -> None:
-        self._progress.send("begin", detail, seconds)
+    def begin(self, detail: str, seconds: float | None = None, later: float | None = None) -> None:
+        self._progress.send("begin", detail, seconds, later)
 
     def advance(self, count: int = 1, detail: str = "") -> None:
         self._progress.send("advance", int(count), detail)

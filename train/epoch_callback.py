@@ -99,6 +99,8 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         if checkpoint is None:
             self.history = phase.earlier
             start = model.get_weights()
+            if phase.settings.fine_tune:
+                step.begin("validating the linear probe")
             start_loss = self._validate().loss if phase.settings.fine_tune else math.inf
             self.best = BestWeights(start=start, start_loss=start_loss, weights=start)
         else:
@@ -109,12 +111,24 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         """Whether training has to stop because the last epochs brought no better result."""
         return self.best.out_of_patience(len(self._phase.epochs_in(self.history)), self._phase.settings.patience)
 
+    @property
+    def summary(self) -> str:
+        """How the phase ended, and its best accuracy: "stopped early after epoch 4  best val top-1 0.983"."""
+        if self.failure:
+            return "stopped: the loss is not finite"
+        rows = self._phase.epochs_in(self.history)
+        early = f"stopped early after epoch {len(rows)}" if len(rows) < self._phase.settings.epochs else ""
+        best = [f"best {describe_validation(row)}" for row in rows if row.epoch == self.best.epoch]
+        return "  ".join(filter(None, [early, *best]))
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._started = time.perf_counter()
-        self._step.begin(f"epoch {epoch + 1}/{self._phase.settings.epochs}")
+        self._current = f"epoch {epoch + 1}/{self._phase.settings.epochs}"
         self.loaded.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if batch == 0:  # only now is the training step compiled
+            self._step.begin(self._current)
         if batch % LOSS_CHECK_INTERVAL == 0 and not math.isfinite(float((logs or {})["loss"])):
             self._fail(float((logs or {})["loss"]))
             return

@@ -67,6 +67,7 @@ def train_epochs(phase: EpochPhase, model: Any, *, checkpoint: Checkpoint | None
         step.advance(first * batches.steps * batches.photos)
         callback = EpochCallback(phase, model, checkpoint=checkpoint, step=step, batches=batches)
         if first < settings.epochs and not callback.out_of_patience:
+            step.begin("compiling the training step")
             with phase.devices.fit_scope(), batches.loading() as loaded:
                 callback.loaded = loaded
                 try:
@@ -81,6 +82,7 @@ def train_epochs(phase: EpochPhase, model: Any, *, checkpoint: Checkpoint | None
                 except Exception:
                     step.stop_if_asked()  # TensorFlow turns a Ctrl-C between two batches into an error of its own
                     raise
+        step.finish(callback.summary)
     share = callback.set_best_weights()
     return EpochsResult(
         history=callback.history,

@@ -11,7 +11,7 @@ import keras
 from tledge.core.progress import Progress, Step
 from tledge.core.splits import Splits
 from tledge.train.feature_cache import FeatureCache, FeatureKey, Features, fingerprint_of
-from tledge.train.history import Epoch
+from tledge.train.history import Epoch, probe_top1
 from tledge.train.logistic_head import INVERSE_STRENGTHS, fit_head
 from tledge.train.model import feature_extractor
 from tledge.train.train_settings import Settings
@@ -67,5 +67,6 @@ def train_linear_probe(
             passes=settings.probe_epochs,
             on_fit=lambda row: step.advance(1, f"loss {row.val_loss:.3f}  val top-1 {row.val_top1:.3f}"),
         )
+        step.finish(f"best val top-1 {probe_top1(history)['probe_validation_top1']:.3f}")
     model.get_layer("logits").set_weights([head.kernel, head.bias])
     return history

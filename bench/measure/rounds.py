@@ -6,6 +6,7 @@ Each round of a cell is a fresh process. Within a round every cell has its turn;
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from tledge.bench.measure.round_launcher import measure_in_own_process
+from tledge.bench.measure.round_seconds import RoundSeconds
 from tledge.bench.results.cell_result import CellResult, Round, Specification, Timing
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.settings import Skipped
+from tledge.bench.results.settings import NOT_REACHED, Skipped
 from tledge.bench.results.workload import Workload
 from tledge.core.errors import MeasurementError
 from tledge.core.image_batches import batches
 from tledge.core.measurement import Measurement
+from tledge.core.number_text import counted, time_text
 from tledge.core.progress import Progress, Step
 
 TIMED_IMAGES = 32
@@ -40,6 +43,7 @@ class RoundsResult:
         results: of the cells that were measured, in order.
         skipped: the cells that failed or were not reached.
         interrupted: the user stopped the benchmark.
+        not_repeated: noisy or throttled rounds whose repetition was not reached.
         measurements: rows beyond those that follow from the results.
     """
 
@@ -47,19 +51,25 @@ class RoundsResult:
     skipped: tuple[Skipped, ...]
     interrupted: bool
     measurements: tuple[Measurement, ...] = ()
+    not_repeated: int = 0
 
 
 def unmeasured(
     cells: Sequence[Cell], results: Mapping[Cell, CellResult], failed: Mapping[Cell, str]
 ) -> tuple[Skipped, ...]:
-    """Lists the cells without a result: those that failed, with their errors, and those that were not reached."""
-    return tuple(
-        Skipped(
-            cell.model.name, str(cell.target), failed.get(cell, "interrupted before its turn"), failed=cell in failed
-        )
+    """Lists what has no result: cells that failed or were not reached, and batch sizes that a model does not take."""
+    missing = [
+        Skipped(cell.model.name, str(cell.target), failed.get(cell, NOT_REACHED), failed=cell in failed)
         for cell in cells
         if cell not in results
-    )
+    ]
+    for cell, result in results.items():
+        sizes = result.batch_sizes[np.isnan(result.throughputs).any(axis=0)].tolist()
+        if sizes:
+            listed = ", ".join(map(str, sizes))
+            reason = f"batches of {listed}: the model does not take them, because another batch size is built into it"
+            missing.append(Skipped(cell.model.name, str(cell.target), reason))
+    return tuple(missing)
 
 
 class Rounds:
@@ -92,6 +102,8 @@ class Rounds:
         self._measured: dict[Cell, list[TimedRound]] = {cell: [] for cell in cells}
         self._failed: dict[Cell, str] = {}
         self._pixels: dict[tuple[object, ...], str] = {}
+        self._seconds = RoundSeconds(timing)
+        self._repeated: set[tuple[Cell, int]] = set()
 
     def run(self) -> RoundsResult:
         """Measures all rounds, then repeats once those that were noisy or throttled."""
@@ -100,29 +112,50 @@ class Rounds:
             try:
                 self._decode_timed_photos(Path(folder))
                 with self._progress.step("Benchmark", len(self._cells) * self._count, "rounds") as step:
-                    for number in range(self._count):
-                        for cell in self._cells if number % 2 == 0 else reversed(self._cells):
-                            self._measure(cell, number, step)
+                    order = [
+                        (cell, number)
+                        for number in range(self._count)
+                        for cell in (self._cells if number % 2 == 0 else reversed(self._cells))
+                    ]
+                    for place, (cell, number) in enumerate(order):
+                        self._begin(step, order[place:])
+                        self._measure(cell, number, step)
                 self._repeat_noisy_rounds()
             except KeyboardInterrupt:
                 interrupted = True
         self._mark_slowed_rounds()
+        not_repeated = len(set(self._noisy_rounds()) - self._repeated) if interrupted else 0
         measured = {cell: rounds for cell, rounds in self._measured.items() if rounds and cell not in self._failed}
         sizes = self._timing.batch_sizes
         results = {
             cell: CellResult.join([item for item, _ in rounds], [start for _, start in rounds], sizes)
             for cell, rounds in measured.items()
         }
-        return RoundsResult(results, unmeasured(self._cells, results, self._failed), interrupted)
+        skipped = unmeasured(self._cells, results, self._failed)
+        return RoundsResult(results, skipped, interrupted, not_repeated=not_repeated)
+
+    def _begin(self, step: Step, order: Sequence[tuple[Cell, int]], *, again: bool = False) -> None:
+        """Reports the first of the rounds that are left, with the seconds that it and the others will take."""
+        seconds = [
+            0.0 if cell in self._failed else self._seconds.expected(cell, first=number == 0 and not again)
+            for cell, number in order
+        ]
+        step.begin(order[0][0].name, seconds[0], sum(seconds[1:]))
 
     def _measure(self, cell: Cell, number: int, step: Step) -> None:
-        step.begin(cell.name, self._timing.least_seconds)
         if cell not in self._failed:
+            began = time.monotonic()
             try:
                 specification = self._specify(cell, classify=number == 0)
-                self._measured[cell].append(self._launch(specification, cell.name))
+                measured, start = self._launch(specification, cell.name)
             except MeasurementError as error:
                 self._failed[cell] = str(error)
+            else:
+                self._measured[cell].append((measured, start))
+                if number:
+                    self._seconds.add(cell, time.monotonic() - began, first=False)
+                else:
+                    self._seconds.add_first(cell, time.monotonic() - began, measured, start)
         step.advance(1, f"{cell.name} failed" if cell in self._failed else "")
 
     def _specify(self, cell: Cell, *, classify: bool) -> Specification:
@@ -140,28 +173,40 @@ class Rounds:
     def _repeat_noisy_rounds(self) -> None:
         """Repeats each round that was noisy or throttled, and keeps the quieter one of the two."""
         self._mark_slowed_rounds()
-        noisy = [
-            (cell, number)
-            for cell, rounds in self._measured.items()
-            if cell not in self._failed
-            for number, (measured, _) in enumerate(rounds)
-            if not measured.conditions.quiet
-        ]
+        noisy = self._noisy_rounds()
         if not noisy:
             return
         best = self._best_reference_time()
+        seconds = sum(self._seconds.expected(cell) for cell, _ in noisy)
+        self._progress.note(
+            "Repeat",
+            f"{counted(len(noisy), 'noisy or throttled rounds')} once, in about {time_text(seconds)}; press Ctrl-C to"
+            " keep the results as they are",
+        )
         with self._progress.step("Repeat noisy", len(noisy), "rounds") as step:
-            for cell, number in noisy:
-                step.begin(cell.name, self._timing.least_seconds)
+            for place, (cell, number) in enumerate(noisy):
+                self._begin(step, noisy[place:], again=True)
                 known, _ = self._measured[cell][number]
+                began = time.monotonic()
                 try:
                     measured, start = self._launch(self._specify(cell, classify=False), cell.name)
+                    self._seconds.add(cell, time.monotonic() - began, first=False)
+                    self._repeated.add((cell, number))
                 except MeasurementError as error:  # the first attempt stays, with its flag
                     step.advance(1, f"{cell.name}: {error}")
                     continue
                 if disturbance(measured, best) < disturbance(known, best):
                     self._measured[cell][number] = replace(measured, logits=known.logits), start
                 step.advance()
+
+    def _noisy_rounds(self) -> list[tuple[Cell, int]]:
+        return [
+            (cell, number)
+            for cell, rounds in self._measured.items()
+            if cell not in self._failed
+            for number, (measured, _) in enumerate(rounds)
+            if not measured.conditions.quiet
+        ]
 
     def _decode_timed_photos(self, folder: Path) -> None:
         """Decodes the photos of the timed queries, once for all cells that take them in the same form."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from tledge.bench.report.attack_sections import conclude_attacks
 from tledge.bench.results.flags import UNTIMELY
 from tledge.bench.results.rows import Row
+from tledge.bench.results.settings import NOT_REACHED
 from tledge.bench.results.stored_results import StoredResults
-from tledge.core.number_text import flag_text, interval_text, listed, p_text
+from tledge.core.number_text import counted, flag_text, interval_text, listed, p_text
 from tledge.core.significance import FASTER, SIGNIFICANT, SLOWER
 
 
@@ -14,16 +15,19 @@ def conclude(data: StoredResults) -> list[str]:
     """Returns plain sentences: the main result first, then reasons to doubt it."""
     compared = [(row, base) for row in data.rows if (base := data.row(row.baseline, row.target)) is not None]
     sentences = [sentence for target in data.targets if (sentence := _fastest(compared, target))]
+    doubtful: set[str] = set()
     if any("latency_ratio" in row.measured for row, _ in compared) and not sentences:
-        sentences.append(_none_faster(compared))
+        if not any(row.timely for row, _ in compared):
+            doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}
+        sentences.append(_none_faster(compared, doubtful))
     sentences += _accuracy_changes(compared)
     sentences += [_parity(row) for row in data.rows if "parity_class" in row.measured]
     sentences += conclude_attacks(data)
     sentences += data.known_settings.doubts
     sentences += data.known_settings.overlap.sentences(data.known_settings.images)
-    sentences += _flags(data)
+    sentences += _flags(data, doubtful)
     if data.known_settings.interrupted:
-        sentences.append("The benchmark was stopped early: some results are missing or have fewer rounds.")
+        sentences.append(_stopped(data))
     return sentences
 
 
@@ -77,9 +81,8 @@ def _is_worse(row: Row, base: Row) -> bool:
     return differs and (row.value("top1") or 0.0) < (base.value("top1") or 0.0)
 
 
-def _none_faster(compared: list[tuple[Row, Row]]) -> str:
-    doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}
-    if doubtful and all(set(row.flags) & set(UNTIMELY) for row, _ in compared):
+def _none_faster(compared: list[tuple[Row, Row]], doubtful: set[str]) -> str:
+    if doubtful:
         flags = listed([flag_text(flag) for flag in sorted(doubtful)])
         return f"Latencies cannot be compared: all of them are flagged ({flags})."
     bases = listed(list(dict.fromkeys(base.artifact for _, base in compared)))
@@ -115,7 +118,26 @@ def _parity(row: Row) -> str:
     )
 
 
-def _flags(data: StoredResults) -> list[str]:
+def _stopped(data: StoredResults) -> str:
+    """Says what is missing because the benchmark was stopped."""
+    settings = data.known_settings
+    missing = [item for item in settings.skipped if item.reason == NOT_REACHED]
+    fewer = any(0 < len(result.conditions) < settings.rounds for result in data.raw_samples.values())
+    found = [
+        f"{counted(len(missing), 'results')} {'is' if len(missing) == 1 else 'are'} missing" if missing else "",
+        "some results have fewer rounds" if fewer else "",
+    ]
+    if settings.not_repeated:
+        rounds = counted(settings.not_repeated, "noisy or throttled rounds")
+        found.append(f"{rounds} {'was' if settings.not_repeated == 1 else 'were'} not repeated")
+    if not any(found):
+        found = ["not all robustness results are complete" if settings.corruptions or settings.attacks else ""]
+    reasons = listed([text for text in found if text])
+    return f"The benchmark was stopped early{': ' if reasons else ''}{reasons}."
+
+
+def _flags(data: StoredResults, known: set[str]) -> list[str]:
+    """Names the results that are flagged; not those of a flag that all have and another sentence names."""
     flagged: dict[str, list[str]] = {}
     for row in data.rows:
         for flag in row.flags:
@@ -125,4 +147,5 @@ def _flags(data: StoredResults) -> list[str]:
     return [
         f"Flagged as {flag_text(flag)}: " + ("all results." if len(names) == len(data.rows) else f"{listed(names, 4)}.")
         for flag, names in flagged.items()
+        if len(names) < len(data.rows) or flag not in known
     ]

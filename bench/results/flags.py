@@ -21,14 +21,12 @@ UNTIMELY = (NOISY, THROTTLED, UNDER_VOLTAGE, EMULATED)
 """Latencies with these flags are not compared."""
 
 MEANINGS: Mapping[str, str] = {
-    NOISY: "other programs or virtual machines used the processor during the measurement and again"
-    " during its repetition",
-    THROTTLED: "the processor was slowed down by heat, low voltage or a container's limit during the measurement and"
-    " again during its repetition",
+    NOISY: "other programs or virtual machines used the processor during the measurement",
+    THROTTLED: "the processor was slowed down by heat, low voltage or a container's limit during the measurement",
     THROTTLED_SINCE_BOOT: "the board was slowed down by heat or low voltage at some time since boot, not"
     " necessarily during the measurement; it may happen again",
-    UNDER_VOLTAGE: "the board's power supply was too weak during the measurement and again during its repetition: use"
-    " the supply and cable that the manufacturer recommends",
+    UNDER_VOLTAGE: "the board's power supply was too weak during the measurement: use the"
+    " supply and cable that the manufacturer recommends",
     WRONG_CPU: "the file was exported for another CPU, on which its predictions differ from these",
     RANDOM_INPUT: "timed on random pixels, because there are no photos or no sidecar",
     OWN_KERNELS: SLOWER,

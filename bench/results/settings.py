@@ -14,6 +14,9 @@ from tledge.core.records import Record
 
 NAME = "run.json"
 
+NOT_REACHED = "interrupted before its turn"
+"""The reason why a cell was skipped that was not started when the benchmark was stopped."""
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -54,6 +57,7 @@ class BenchSettings(
         photos: fingerprint of the classified photos and their labels; empty where nothing was classified.
         skipped: what was not measured, and why.
         interrupted: the benchmark was stopped before its end.
+        not_repeated: noisy or throttled rounds whose repetition was not reached before the benchmark was stopped.
         corruption_images: how many photos were corrupted by each corruption; 0 without any.
         overlap: of the classified photos with the training photos of the artifacts.
         doubts: sentences on models whose predictions look wrong, and what would mend them.
@@ -83,6 +87,7 @@ class BenchSettings(
     seen_photos: str = DROP
     overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
     doubts: tuple[str, ...] = ()
+    not_repeated: int = 0
     corruptions: tuple[str, ...] = ()
     corruption_images: int = 0
     attacks: Mapping[str, Any] = field(default_factory=dict)

@@ -57,7 +57,6 @@ def run(
     bench/results.jsonl, bench/report.html and bench/report.md into the run.
     """
     with executing(given.command, json) as terminal:
-        from tledge.bench import bench
         from tledge.bench.compare.repeated_benchmark import read_repetition
         from tledge.bench.results.table_files import check_export, write_table
 
@@ -72,7 +71,7 @@ def run(
             with suppress(RunError):  # which bench() reports, after wrong options
                 directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
                 terminal.log_to = directory.logs / "bench.log"
-        record = bench(**options, progress=terminal.progress())
+        record = run_benchmark(terminal, **options)
         tables = [write_table(record.measurements, name, record.folder.path) for name in export or ()]
         show_benchmark(terminal, record)
         _show_tables(terminal, record, tables)
@@ -84,6 +83,17 @@ def run(
         if not record.gate.passed:
             raise typer.Exit(GATE_BROKEN)
         _print_next(terminal, record)
+
+
+def run_benchmark(terminal: Terminal, **options: Any) -> BenchRecord:
+    """Benchmarks with the options of ``bench()``; after Ctrl-C it prints the results until then."""
+    from tledge.bench import BenchInterrupted, bench
+
+    try:
+        return bench(**options, progress=terminal.progress())
+    except BenchInterrupted as interrupt:
+        show_benchmark(terminal, interrupt.record)
+        raise
 
 
 def _check_repeatable(given: Given) -> None:

@@ -34,7 +34,6 @@ def run(given: Given, *, json: Json = False) -> None:
     """
     runs = Path(given.values().get("runs", DEFAULT_RUNS))
     with executing(given.command, json) as terminal:
-        from tledge.bench import bench
         from tledge.export import export
         from tledge.train import train
 
@@ -47,7 +46,7 @@ def run(given: Given, *, json: Json = False) -> None:
         exported = export(run=directory.path, runs=runs, progress=terminal.progress())
         export_command.show_export(terminal, directory, exported)
         terminal.heading("Benchmark: every artifact on every target of this machine")
-        record = bench(run=directory.path, rounds=DEMO_ROUNDS, runs=runs, progress=terminal.progress())
+        record = bench_command.run_benchmark(terminal, run=directory.path, rounds=DEMO_ROUNDS, runs=runs)
         bench_command.show_benchmark(terminal, record)
         terminal.print_json(
             {

@@ -22,6 +22,7 @@ from tledge.bench.measure.paired_run import measure_in_turns
 from tledge.bench.results.cell_result import Specification, Timing
 from tledge.bench.results.results_folder import ResultsFolder
 from tledge.bench.results.settings import BenchSettings
+from tledge.bench.results.workload import workload_of_files
 from tledge.core.artifact import write_sidecar_beside
 from tledge.core.errors import ArtifactError, DataError, MeasurementError, OptionError
 from tledge.core.measurement import read_results
@@ -304,9 +305,11 @@ def test_what_was_measured_before_ctrl_c_is_kept(files: Path) -> None:
         seen |= {child.pid for child in parent.children()}
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1].startswith("tledge: interrupted; results measured so far are in 'bench-results/")
+    assert err.splitlines()[-1] == "tledge: interrupted; results measured so far are in 'bench-results/report.html'"
+    assert "Report: bench-results/report.html" in out.splitlines()
+    assert {"float32.tflite", "float32.onnx"} <= set(out.split()), "the table of what was measured"
     settings = BenchSettings.load(files / "bench-results")
     assert settings.interrupted
     assert {row.artifact for row in summarize(read_results(files / "bench-results" / "results.jsonl"))} == {
@@ -362,12 +365,16 @@ def test_a_file_given_twice_is_measured_once(files: Path) -> None:
 
 @pytest.mark.unit
 def test_labels_that_name_several_classes_cannot_judge(tmp_path: Path, labelled: Path) -> None:
-    model = write_onnx(tmp_path / "cranes.onnx", classes=4)
+    model = write_onnx(tmp_path / "cranes.onnx", classes=5)
     preprocessing = Preprocessing(layout="nchw", input_range=(0.0, 1.0))
-    sidecar = replace(
-        TINY_SIDECAR, class_names=("crane", "heron", "crane", "stork"), input_size=(24, 24), preprocessing=preprocessing
-    )
+    names = ("crane", "cat", "crane", "dog", "emu")
+    sidecar = replace(TINY_SIDECAR, class_names=names, input_size=(24, 24), preprocessing=preprocessing)
     write_sidecar_beside(model, sidecar)
+    found = workload_of_files(
+        [model], labelled, tmp_path / "out", Progress()
+    )  # no folder of that name: nothing is ambiguous
+    assert {names[label] for label in found.labels} == {"cat", "dog", "emu"}
+    shutil.copytree(labelled / "cat", labelled / "crane")
     with pytest.raises(DataError, match="'crane' is the label of several classes"):
         bench(files=[model], data=labelled)
 

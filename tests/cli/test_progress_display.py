@@ -50,9 +50,11 @@ def test_time_left_follows_the_units_and_runs_down_between_them() -> None:
     assert time.left == pytest.approx(60)
     clock.now += 6
     assert time.left == pytest.approx(54)
-    clock.now += 4
-    assert time.left == pytest.approx(9 * 10), "the first unit takes at least 10 s"
-    clock.now += 10
+    clock.now += 6
+    assert time.left == pytest.approx(9 * 6), "others are not expected to be late because this one is"
+    clock.now += 0.1
+    assert time.left is None, "it takes more than twice as long as expected"
+    clock.now += 7.9
     time.advance(1)
     assert time.left == pytest.approx(9 * 20)
     clock.now += 5
@@ -60,10 +62,35 @@ def test_time_left_follows_the_units_and_runs_down_between_them() -> None:
     assert time.left == pytest.approx(8 * 5)
     clock.now += 3
     assert time.left == pytest.approx(37)
-    clock.now += 1000
+    clock.now += 5
     assert time.left == pytest.approx(7 * 5), "the others are yet to come"
     time.advance(8)
     assert time.left is None
+
+
+def test_time_left_is_that_of_this_unit_and_of_those_after_it() -> None:
+    clock = Clock()
+    time = TimeLeft(25, clock)
+    time.expect(60.0, 40.0)
+    clock.now += 50
+    assert time.left == pytest.approx(50)
+    clock.now += 70
+    assert time.left == pytest.approx(40)
+    clock.now += 1
+    assert time.left is None
+    time.advance(1)
+    time.expect(2.0, 38.0)
+    assert time.left == pytest.approx(40), "the first unit says nothing about the others"
+
+
+def test_artifacts_differ_so_much_that_no_time_left_is_shown(clock: Clock) -> None:
+    with terminal() as shown:
+        bar = _StepBar(shown, "Export", 4, "artifacts")
+        clock.now += 8
+        bar.advance(1)
+        bar.begin("int8.tflite")
+        clock.now += 67
+        assert "1/4 artifacts  1:15 so far  int8.tflite" in bar.line(80).plain
 
 
 def test_units_of_an_earlier_training_say_nothing_about_the_time() -> None:
@@ -133,14 +160,24 @@ def test_a_bar_fits_and_never_cuts_the_time(clock: Clock, width: int) -> None:
         for _ in range(2):
             clock.now += 100
             bar.advance(1400)
-        bar.mark("loss 0.081  val top-1 0.987 ▁▄▆▇█" + " and more" * 20)
+        bar.mark("loss 0.081  val top-1 0.987 ▁▄▆▇█")
         line = bar.line(width).plain
         assert len(line) <= width
         assert "2,800/11,200 photos  " + ("14 img/s  " if width >= 110 else "") + "10:00 left" in line
         assert ("epoch 5/8" in line) == (width >= 80)
-        assert ("loss 0.081" in line) == (width >= 80)
+        assert ("val top-1 0.987" in line) == (width >= 80), "the main figure is whole, or left out"
+        assert ("loss 0.081" in line) == (width >= 100)
+        assert ("━" in line) == (width in (60, 130)), "the bar is left out before a figure"
+        assert "…" not in line.removeprefix("Fine-t…")
+        bar.finish("stopped early after epoch 4  best val top-1 0.983")
         bar.ended = True
-        assert "in 3:20" in bar.line(width).plain
+        line = bar.line(width).plain
+        assert len(line) <= width
+        assert "in 3:20" in line
+        assert ("stopped early after epoch 4  best val top-1 0.983" in line) == (width >= 80)
+        assert ("best val top-1 0.983" in line) == (width >= 60)
+        assert "─" not in line
+        assert "11,200" not in line, "what was not trained is not missing"
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def test_what_is_stored_is_what_is_read(splits: Splits, tmp_path: Path) -> None:
     path = tmp_path / "run" / "splits.json"
     splits.save(path)
     stored = json.loads(path.read_text())
-    names = ["schema_version", "root", "class_names", "train", "validation", "test", "seen_photos", "archive"]
-    assert list(stored) == names
+    fields = ["schema_version", "root", "class_names", "train", "validation", "test", "archive", "seen_photos"]
+    assert list(stored) == fields
     assert stored["root"] == str(splits.root.resolve())
     assert stored["test"] == [["test.png", 2, splits.test[0].sha256]]
     assert Splits.load(path) == splits

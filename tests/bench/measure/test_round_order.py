@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 from measure_sample import made_round, timing
 from PIL import Image
 
-from tledge.bench.measure.rounds import TIMED_IMAGES, Rounds, RoundsResult, disturbance
-from tledge.bench.results.cell_result import Round, Specification
+from tledge.bench.measure.round_seconds import START_UP, RoundSeconds
+from tledge.bench.measure.rounds import TIMED_IMAGES, Rounds, RoundsResult, disturbance, unmeasured
+from tledge.bench.results.cell_result import CellResult, Round, Specification
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.workload import Model, Workload
 from tledge.core.errors import MeasurementError
@@ -70,14 +71,20 @@ class Steps(Progress, Step):
         self.lines: list[str] = []
         self.advanced: list[tuple[int, str]] = []
         self.begun: list[str] = []
+        self.seconds: list[tuple[float | None, float | None]] = []
+        self.notes: list[str] = []
+
+    def note(self, label: str, text: str) -> None:
+        self.notes.append(f"{label}: {text}")
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
         self.lines.append(f"{label} {total} {unit}")
         yield self
 
-    def begin(self, detail: str, seconds: float | None = None) -> None:
+    def begin(self, detail: str, seconds: float | None = None, later: float | None = None) -> None:
         self.begun.append(detail)
+        self.seconds.append((seconds, later))
 
     def advance(self, count: int = 1, detail: str = "") -> None:
         self.advanced.append((count, detail))
@@ -193,6 +200,56 @@ def test_a_cell_that_failed_is_not_repeated() -> None:
     assert not result.results
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "not_repeated"),
+    [
+        ([NOISY, {}, NOISY, {}, {}], 0),  # not interrupted: both were repeated
+        ([NOISY, {}, NOISY, KeyboardInterrupt()], 2),
+        ([NOISY, {}, NOISY, NOISY, KeyboardInterrupt()], 1),  # the first was repeated, and is noisy still
+        ([NOISY, {}, NOISY, {}, KeyboardInterrupt()], 1),
+        ([NOISY, {}, NOISY, MeasurementError("gone"), KeyboardInterrupt()], 2),
+        ([NOISY, KeyboardInterrupt()], 1),
+        ([{}, {}, {}], 0),
+    ],
+)
+def test_noisy_rounds_that_were_not_repeated_are_counted(outcomes: list[Any], not_repeated: int) -> None:
+    _, result = run_rounds("a", Launcher(*outcomes), 3)
+    assert result.not_repeated == not_repeated
+
+
+def test_the_repetition_is_announced_with_its_rounds() -> None:
+    steps = Steps()
+    run_rounds("ab", Launcher(NOISY, {}, NOISY), 2, steps)
+    (note,) = steps.notes
+    assert note.startswith("Repeat: 2 noisy or throttled rounds once, in about ")
+    run_rounds("a", Launcher(), 2, quiet := Steps())
+    assert quiet.notes == []
+
+
+def test_each_round_begins_with_the_seconds_of_those_after_it() -> None:
+    steps = Steps()
+    run_rounds("ab", Launcher({}, MeasurementError("broken")), 2, steps)
+    (first, after), (_, _), (failed, _), (_, last) = steps.seconds
+    assert first == START_UP  # nothing is planned in this timing
+    assert after == 3 * START_UP
+    assert (failed, last) == (0.0, 0)
+
+
+def test_rounds_are_predicted_from_alike_ones() -> None:
+    keras, (a, b) = Cell(Model(Path("k.keras"), "k", None), Target("keras", "cpu", 1)), made_cells("ab")
+    seconds = RoundSeconds(timing(minimum_seconds=0.5, batch_sizes=(1, 8), batch_seconds=0.25, warm_up=1))
+    assert seconds.expected(a, first=True) == seconds.expected(a) == 1.0 + START_UP
+    seconds.add_first(keras, 60.0, made_round(2000), start=10_000.0)
+    assert seconds.expected(keras) == 10.0 + 2 * 2.0 + 0.5, "cold start, timed query with its warm-up, two batch sizes"
+    assert seconds.expected(a, first=True) == seconds.expected(a) == 1.0 + START_UP, "another runtime"
+    seconds.add_first(a, 3.0, made_round(500), start=1000.0)
+    assert (seconds.expected(b, first=True), seconds.expected(b)) == (3.0, 2.5)
+    seconds.add(a, 3.5, first=False)
+    assert (seconds.expected(a), seconds.expected(b)) == (3.0, 3.0)
+    seconds.add(b, 9.0, first=False)
+    assert (seconds.expected(a), seconds.expected(b)) == (3.0, 9.0)
+
+
 @pytest.mark.parametrize(("time", "slowed"), [(2.2, False), (2.21, True), (2.0, False)])
 def test_a_round_is_slow_beside_the_best_of_all_cells(time: float, slowed: bool) -> None:
     """Cell a is slow in one round by the reference workload, beside cell b's, and again when it is repeated."""
@@ -245,3 +302,17 @@ def test_timed_photos_are_decoded_once_for_cells_of_one_form(tmp_path: Path) -> 
     assert pixels["c"][1].shape == (32, 2, 3, 3)
     assert pixels["a"][1][:, 0, 0, 0].tolist() == list(range(32))
     assert pixels["d"] == ""
+
+
+def test_batches_that_a_model_does_not_take_are_reported() -> None:
+    fixed, free = made_cells("ab")
+    sizes = (1, 8, 32)
+    taken = replace(made_round(), throughputs=np.array([10.0, 20.0, 30.0]))
+    refused = replace(taken, throughputs=np.array([10.0, np.nan, np.nan]))
+    results = {
+        fixed: CellResult.join([taken, refused], [1.0, 1.0], sizes),
+        free: CellResult.join([taken, taken], [1.0, 1.0], sizes),
+    }
+    (skipped,) = unmeasured([fixed, free], results, {})
+    assert (skipped.artifact, skipped.failed) == (fixed.model.name, False)
+    assert skipped.reason.startswith("batches of 8, 32: the model does not take them")

@@ -90,7 +90,9 @@ def test_faster_needs_an_interval_and_no_flag(
 def test_flags_name_their_cells(empty: StoredResults) -> None:
     assert said(empty, pair(flags=("noisy",)))[-1] == "Flagged as noisy: int8.tflite on litert:cpu:2."
     both = [replace(item, flags=("throttled",)) for item in pair()]
-    assert said(empty, both)[-1] == "Flagged as throttled: all results."
+    assert said(empty, both) == ["Latencies cannot be compared: all of them are flagged (throttled)."], "said once"
+    untimed = [item for item in both if item.metric != "latency_ratio"]
+    assert said(empty, untimed) == ["Flagged as throttled: all results."]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from tledge.bench.report.agreement import PredictionChange, agreements
 from tledge.bench.report.conclusions import conclude, speed_text
 from tledge.bench.report.plots.markers import COLOURS
 from tledge.bench.results.columns import REPORT_COLUMNS
+from tledge.bench.results.flags import MEANINGS
+from tledge.bench.results.settings import NOT_REACHED, Skipped
 from tledge.bench.results.stored_results import StoredResults, read_stored
 from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.core import atomic
@@ -150,8 +152,25 @@ def test_what_is_faster_and_less_accurate_is_not_put_first(tmp_path: Path) -> No
 
 @pytest.mark.unit
 def test_an_interrupted_benchmark_says_so(data: StoredResults) -> None:
-    stopped = replace(data, settings=replace(data.settings, interrupted=True))
-    assert "stopped early" in conclude(stopped)[-1]
+    def said(**changes: Any) -> str:
+        return conclude(replace(data, settings=replace(data.settings, interrupted=True, **changes)))[-1]
+
+    rounds = max(len(result.conditions) for result in data.raw_samples.values())
+    early, reached = "The benchmark was stopped early", replace(data.settings, rounds=rounds).rounds
+    assert said(rounds=reached) == f"{early}."
+    assert said(rounds=reached, not_repeated=1) == f"{early}: 1 noisy or throttled round was not repeated."
+    assert said(rounds=reached + 1) == f"{early}: some results have fewer rounds."
+    skipped = (Skipped("a.onnx", "x", NOT_REACHED), Skipped("b.onnx", "", "no runtime"), Skipped("c", "x", NOT_REACHED))
+    assert said(rounds=reached + 1, skipped=skipped, not_repeated=2) == (
+        f"{early}: 2 results are missing, some results have fewer rounds and 2 noisy or throttled rounds were not"
+        " repeated."
+    )
+    assert said(rounds=reached, attacks={"a": 1}) == f"{early}: not all robustness results are complete."
+
+
+@pytest.mark.unit
+def test_no_flag_claims_that_a_round_was_repeated() -> None:
+    assert not [text for text in MEANINGS.values() if "repe" in text]
 
 
 @pytest.mark.unit

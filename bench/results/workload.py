@@ -11,7 +11,7 @@ from tledge.core.artifact import Artifact, path_beside, read_artifact, read_expo
 from tledge.core.errors import ArtifactError, DataError, OptionError
 from tledge.core.fingerprint import sha256_of_file, sha256_of_records
 from tledge.core.images import images_below
-from tledge.core.number_text import listed
+from tledge.core.number_text import counted, listed
 from tledge.core.run_directory import RunDirectory
 
 
@@ -151,7 +151,7 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
 
 def _title(names: Sequence[str]) -> str:
     """Returns the names of model files as a heading; of many, the first ones and the count."""
-    return listed(names) if len(names) < 3 else f"{len(names)} files ({listed(names, 3)})"
+    return listed(names) if len(names) < 3 else f"{counted(len(names), 'files')} ({listed(names, 3)})"
 
 
 def _has_sidecar(path: Path) -> bool:

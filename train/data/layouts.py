@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tledge.core import images
 from tledge.core.errors import DataError
+from tledge.core.number_text import counted
 
 EXPECTED = (
     "one folder per class with .jpg, .png, .webp or .bmp files (photos/cat/1.jpg, photos/dog/2.jpg), such folders"
@@ -151,7 +152,8 @@ def _oxford_pets(root: Path) -> FoundPhotos:
     absent = [path.name for path, _, _ in named if not path.is_file()]
     if absent:
         raise DataError(
-            f"{len(absent)} photos listed in '{root / 'annotations'}' are missing from '{root / 'images'}':"
+            f"{counted(len(absent), 'photos')} listed in '{root / 'annotations'}'"
+            f" {'is' if len(absent) == 1 else 'are'} missing from '{root / 'images'}':"
             f" {abridged(absent)}; restore them or remove their lines"
         )
     class_names = tuple(sorted({class_name for _, class_name, _ in named}, key=str.lower))

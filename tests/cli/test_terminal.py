@@ -27,9 +27,7 @@ def test_a_sentence_is_no_wider_than_the_tables(capfd: pytest.CaptureFixture[str
     assert all(len(line) <= PIPED_WIDTH for line in printed.splitlines())
 
 
-@pytest.mark.parametrize(
-    ("columns", "shown"), [(30, "Next: tledge predict runs/a.png"), (31, "Next: tledge predict runs/a.png")]
-)
+@pytest.mark.parametrize("columns", [30, 31])
 def test_a_command_to_copy_is_never_broken(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], columns: int
 ) -> None:

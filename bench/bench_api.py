@@ -18,6 +18,7 @@ from tledge.bench.compare.gate import GateCondition, GateResult, check_condition
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference
+from tledge.bench.measure.preprocessing_trials import explain_predictions
 from tledge.bench.measure.rounds import RoundsResult
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
@@ -47,6 +48,8 @@ from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
+from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK
+from tledge.edge_runtime.description import read_size
 
 TIMED = ("rigor", "seconds", "rounds", "batch_sizes")
 """Options that a place without timing cannot take."""
@@ -177,7 +180,7 @@ def bench(options: BenchOptions) -> BenchRecord:
     plan = _plan(options, progress)
     with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
         measured = _measure(plan, progress)
-        settings = _settings(plan, measured)
+        settings = _settings(plan, measured, progress)
         record, written = _write(plan, settings, measured, progress)
         if not measured.interrupted:
             record = _compare(record, written, plan, measured)
@@ -201,7 +204,7 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     conditions = parse_conditions(as_tuple(options.fail_on), compared=options.against is not None)
     # Read before the run is looked at: writing new results moves the old ones aside.
     earlier = None if options.against is None else read_stored(Path(options.against))
-    workload = _find_workload(options)
+    workload = _find_workload(options, progress)
     robustness = plan_robustness(workload, options)
     folders = [ResultsFolder(workload.folder)]
     if place.here:
@@ -238,6 +241,9 @@ def _measure(plan: _Plan, progress: Progress) -> _Measured:
     check_rows(plan.conditions, [(cell.model.name, str(cell.target)) for cell in cells], timed=place.times)
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     rounds = place.measure(workload, cells, count=plan.duration.rounds, timing=plan.duration.timing, progress=progress)
+    for cell, result in rounds.results.items():
+        if result.provider == WITHOUT_XNNPACK:
+            progress.warn(f"{cell.name}: {SLOWER}")
     paired = _measure_pairs(plan, rounds, progress)
     robustness = RobustnessResult()
     if not (rounds.interrupted or paired.interrupted):
@@ -277,8 +283,8 @@ def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> Pai
     )
 
 
-def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
-    """Returns what ``run.json`` records."""
+def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSettings:
+    """Returns what ``run.json`` records; predictions that look wrong are looked into."""
     timed, duration, workload = plan.place.times, plan.duration, plan.workload
     return BenchSettings(
         version=installed_versions(["tledge"]).get("tledge", ""),
@@ -296,6 +302,9 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         images=len(workload.photos),
         class_names=workload.class_names,
         photos=workload.fingerprint,
+        seen_photos=plan.options.seen_photos,
+        overlap=workload.overlap,
+        doubts=tuple(explain_predictions(measured.rounds.results, workload, here=plan.place.here, progress=progress)),
         skipped=measured.skipped,
         interrupted=measured.incomplete,
         not_repeated=measured.rounds.not_repeated,
@@ -304,6 +313,7 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         attacks=plan.robustness.attacks,
         attacked_with=plan.robustness.attacked_with,
         on=plan.place.name,
+        input_size=plan.options.input_size or "",
     )
 
 
@@ -318,7 +328,7 @@ def _check_place(place: Place, options: BenchOptions) -> None:
             raise OptionError(f"`{wrong[0]}` cannot be combined with `on='{place.name}'`: {why}; leave it out")
 
 
-def _find_workload(options: BenchOptions) -> Workload:
+def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
     if options.files:
         if options.run is not None:
             raise OptionError(f"both `files` and `run='{options.run}'` were given; leave out one of them")
@@ -326,10 +336,13 @@ def _find_workload(options: BenchOptions) -> Workload:
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
         data = None if options.data is None else Path(options.data)
-        return workload_of_files([Path(path) for path in as_tuple(options.files)], data, folder)
-    for name, value in (("data", options.data), ("output", options.output)):
-        if value is not None:
-            raise OptionError(f"`{name}='{value}'` needs model files; a run is measured on its own test split")
+        files = [Path(path) for path in as_tuple(options.files)]
+        size = () if options.input_size is None else read_size(options.input_size)
+        return workload_of_files(files, data, folder, progress, size, seen_photos=options.seen_photos)
+    given = given_options(options)
+    for name in ("data", "seen_photos", "output", "input_size"):
+        if name in given:
+            raise OptionError(f"`{name}='{given[name]}'` needs model files; a run is measured on its own test split")
     return workload_of_run(find_run(options.run, Path(options.runs)))
 
 
@@ -341,12 +354,19 @@ def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -
         for cell in profiled:
             step.begin(cell.name)
             try:
-                profiles.append(profile_cell(cell.model.path, str(cell.target)))
+                profiles.append(_profile_cell(cell))
             except TledgeError as error:
                 progress.warn(f"{cell.name} was not profiled: {error}")
             step.advance()
     atomic.write_json(folder.profiles, [item.to_dict() for item in profiles])
     return tuple(profiles)
+
+
+def _profile_cell(cell: Cell) -> Profile:
+    """Profiles one cell, at the input size that was measured."""
+    artifact = cell.model.artifact
+    size = cell.model.input_size if artifact is None else artifact.sidecar.input_size
+    return profile_cell(cell.model.path, str(cell.target), input_size=size)
 
 
 def _write(
@@ -394,8 +414,8 @@ def _measurements(
 ) -> list[Measurement]:
     labels = np.array(workload.labels, np.intp)
     expected: Classes | None = None if reference is None else reference.logits.argmax(axis=1)
-    photos = "test" if workload.run else "given"
-    metrics = {cell: CellMetrics(cell, result, timing, labels, photos) for cell, result in results.items()}
+    split = workload.overlap.split
+    metrics = {cell: CellMetrics(cell, result, timing, labels, split) for cell, result in results.items()}
     found: list[Measurement] = []
     for cell, of in metrics.items():
         found += of.all(expected)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from tledge.core import images
+from tledge.core.photo_listing import list_tree
 from tledge.edge_runtime import Classifier
 
 WIDTH, HEIGHT = 4032, 3024
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20, help="photos of 12 megapixels of each kind")
     parser.add_argument("--as-they-are", type=int, default=200, help="photos that are decoded as they are")
     told = parser.parse_args()
-    found = images.images_below(told.data)
+    found = list_tree(told.data).photos
     photos = [found[index] for index in np.random.default_rng(0).permutation(len(found))]
     classifier = None if told.artifact is None else Classifier(told.artifact)
     compared: dict[tuple[str, str], Compared] = {}

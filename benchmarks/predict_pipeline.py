@@ -38,6 +38,7 @@ from tledge.core import images
 from tledge.core.artifact import read_artifact
 from tledge.core.cores import usable_cores
 from tledge.core.errors import ImageError
+from tledge.core.photo_listing import list_tree
 
 
 def interpreter_of(artifact: Path, threads: int | None) -> tuple[Any, Any, Any]:
@@ -85,7 +86,7 @@ def run_example(artifact: Path, photos: list[Path], threads: int | None) -> dict
 def readable(folder: Path, size: tuple[int, int], rule: str) -> list[Path]:
     """The photos below a folder that can be read."""
     good = []
-    for path in images.images_below(folder):
+    for path in list_tree(folder).photos:
         try:
             images.load_pixels(path, size, rule)
         except ImageError:

@@ -146,14 +146,18 @@ def _metric_column(column: Column, rows: Sequence[Row]) -> TableColumn:
     if column.name != "top1":
         cells = [_cell(column, row, rows) for row in rows]
         return TableColumn(heading=heading, cells=cells, justify="right", rank=rank, legend=legend)
+    from tledge.bench.results.columns import TOP1_HEADINGS, top1_heading
+    from tledge.bench.results.photo_overlap import SEEN
+
     values = [column.value(row) for row in rows]
     short = [ABSENT if value is None else column.text(value) for value in values]
     cells = [
         text if text == ABSENT else f"{text} ({interval_text(row.interval('top1') or (0.0, 1.0))})"
         for text, row in zip(short, rows, strict=True)
     ]
-    brief = TableColumn(heading=heading, cells=short)
-    return TableColumn(heading="test top-1 (95%)", cells=cells, rank=rank, short=brief, name="95% intervals")
+    full = top1_heading(rows)
+    brief = TableColumn(heading=full.lower() if full == TOP1_HEADINGS[SEEN] else heading, cells=short)
+    return TableColumn(heading=f"{full.lower()} (95%)", cells=cells, rank=rank, short=brief, name="95% intervals")
 
 
 def _cell(column: Column, row: Row, rows: Sequence[Row]) -> Any:

@@ -19,6 +19,7 @@ from typer.models import TyperPath
 
 from tledge.cli.command_builder import is_given
 from tledge.core.errors import OptionError
+from tledge.core.model_files import size_of_model
 
 SPARE_MEMORY = 512 * 2**20
 """Bytes besides the model: the libraries, and decoding one photo of 100 megapixels."""
@@ -131,7 +132,7 @@ def predict_service(
             else f"nothing reads the output of --feed '{feed}'; use it with the source '-'"
         )
     made = [item.absolute() if isinstance(item, Path) else item for item in arguments]
-    memory = SPARE_MEMORY + MEMORY_PER_MODEL_BYTE * artifact.stat().st_size
+    memory = SPARE_MEMORY + MEMORY_PER_MODEL_BYTE * size_of_model(artifact)
     return Service(
         command=(str(_program()), "predict", *map(str, made)),
         paths=tuple(item for item in made if isinstance(item, Path)),

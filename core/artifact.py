@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 from tledge.core import atomic, sidecar_storage
-from tledge.core.errors import ArtifactError
-from tledge.core.fingerprint import sha256_of_file
+from tledge.core.errors import ArtifactError, SidecarMissingError
+from tledge.core.model_files import sha256_of_model, size_of_model, weight_files
 from tledge.core.records import Record
 from tledge.core.sidecar import Sidecar
 
@@ -32,18 +32,28 @@ class Artifact:
 
     @property
     def size(self) -> int:
-        """The file's size in bytes."""
-        return self.path.stat().st_size
+        """The size in bytes, of all files of the model."""
+        return size_of_model(self.path)
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the whole file."""
-        return sha256_of_file(self.path)
+        """SHA-256 of the model, see ``sha256_of_model``."""
+        return sha256_of_model(self.path)
 
 
 def path_beside(model: Path) -> Path:
     """Returns the path of the sidecar beside a model file."""
     return model.with_name(model.name + ".json")
+
+
+def files_of(model: Path) -> dict[str, Path]:
+    """Returns all files that a copy of a model needs, by their names relative to its folder; its sidecar comes first.
+
+    Raises:
+        ArtifactError: see ``weight_files``.
+    """
+    names = [path_beside(model).name] if path_beside(model).exists() else []
+    return {name: model.parent / name for name in (*names, *weight_files(model), model.name)}
 
 
 def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
@@ -90,7 +100,7 @@ def read_artifact(path: Path) -> Artifact:
     beside = path_beside(path)
     if inside is None:
         if not beside.exists():
-            raise ArtifactError(
+            raise SidecarMissingError(
                 f"'{path}' has no sidecar: the file is truncated, or 'tledge export' did not create it; copy or export"
                 " it again, or describe a model made elsewhere with 'tledge adopt'"
             )
@@ -140,6 +150,7 @@ def _check_sha256(artifact: Artifact) -> None:
     if recorded != artifact.sha256:
         raise ArtifactError(
             f"'{path_beside(artifact.path).name}' does not match '{artifact.path}': it records SHA-256"
-            f" {recorded[:12]}…, the file has {artifact.sha256[:12]}…: the file was changed, truncated or replaced;"
-            " copy both again, or export again"
+            f" {recorded[:12]}…, the model has {artifact.sha256[:12]}…:"
+            f" {' or '.join(['the file', *weight_files(artifact.path)])} was changed, truncated or replaced;"
+            " copy all files again, or export or adopt it again"
         )

@@ -21,7 +21,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 class CpuWarning(UserWarning):
-    """An artifact was exported for another CPU than this one."""
+    """An artifact was exported for another CPU than this one, or cannot use its fastest kernels."""
 
 
 @functools.cache

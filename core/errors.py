@@ -12,6 +12,7 @@
     ├── ModelError            a Keras file that cannot be used
     ├── RunError              a run directory that is absent or unfinished
     ├── ArtifactError         a model file or sidecar that cannot be trusted
+    │   └── SidecarMissingError   a model file without a sidecar
     ├── ConversionError       a model that a format or recipe does not support
     ├── TargetError           a runtime, device or thread count that is unavailable
     ├── HostError             another machine that cannot be reached or used
@@ -108,6 +109,10 @@ class RunError(TledgeError):
 
 class ArtifactError(TledgeError):
     """A model file or sidecar that cannot be trusted."""
+
+
+class SidecarMissingError(ArtifactError):
+    """A model file without a sidecar: one that was made elsewhere, or is truncated."""
 
 
 class ConversionError(TledgeError):

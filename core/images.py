@@ -10,27 +10,26 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import struct
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from tledge.core.colour_conversion import check_deep_colour, has_16_bits, to_rgb
 from tledge.core.errors import ImageError, TledgeError, UnknownNameError
+from tledge.core.image_formats import HEAD, format_of, plugin_of
 
 if TYPE_CHECKING:  # Pillow's plugins take time to import, and are only needed with the first image
     from PIL.ImageFile import ImageFile
     from PIL.JpegImagePlugin import JpegImageFile
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-
-DECODING = 2
+DECODING = 3
 """The version of the decoding: increased whenever photos give other pixels, so that caches are recomputed."""
 
 REDUCED = 2
@@ -41,12 +40,6 @@ LARGEST = 400e6
 
 LARGE = 100e6
 """Photos that take more bytes to decode are decoded one at a time in all threads: above 12 megapixels."""
-
-HEAD = 16
-"""Bytes at the start of a file from which Pillow detects its format."""
-
-STRIP = 64
-"""Rows to convert to RGB at a time, if the conversion takes several steps."""
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -59,24 +52,6 @@ _ON_ITS_SIDE = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and 
 _LAST_COLUMN_IS_FIRST = frozenset({2, 3, 6, 7})  # orientations with the file's last column at the left,
 _LAST_ROW_IS_FIRST = frozenset({3, 4, 7, 8})  # or its last row at the top
 _one_large_photo_at_a_time = Lock()
-
-
-def is_image_name(path: Path) -> bool:
-    """Whether a file has the suffix of a supported image format and is not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def images_below(folder: Path) -> list[Path]:
-    """Returns the image files below a folder, sorted, without hidden ones and linked folders. Raises OSError."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent) / name for name in names if is_image_name(Path(name))]
-    return sorted(found)
 
 
 def decode(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
@@ -121,12 +96,17 @@ def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish:
             scale = _reduce(image, at_least)
             needed = _memory_to_decode(image, full)
             if needed > LARGEST:
-                raise ImageError(_describe_too_large(name, image, full, needed))
+                raise ImageError(_describe_too_large(image, full, needed))
+            deep = has_16_bits(image)
             with _one_large_photo_at_a_time if needed > LARGE else nullcontext():
                 image.load()
+                if deep:
+                    check_deep_colour(image)
                 orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
                 upright = to_rgb(image)
                 return finish(upright, _filled(upright, full, scale, orientation))
+    except ImageError as error:
+        raise ImageError(f"not a readable image: '{name}' {error}") from error
     except TledgeError:
         raise
     except UnidentifiedImageError as error:
@@ -145,26 +125,13 @@ def _open(content: bytes) -> ImageFile:
 
     This module has its own limit, and a warning cannot be silenced for one call if other threads are running.
     """
-    stream, tried = io.BytesIO(content), set()
-    for register in (Image.preinit, Image.init):
-        register()
-        for kind in [kind for kind in Image.ID if kind not in tried]:
-            tried.add(kind)
-            factory, accepts = Image.OPEN[kind]
-            stream.seek(0)
-            try:
-                if accepts is None or accepts(content[:HEAD]) is True:  # otherwise False, or the reason as a string
-                    return factory(stream, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue
-    raise UnidentifiedImageError
-
-
-def is_image_start(head: bytes) -> bool:
-    """Whether the first ``HEAD`` bytes of a file are those of a known image format."""
-    Image.preinit()
-    Image.init()
-    return any(accepts is not None and accepts(head) is True for _, accepts in Image.OPEN.values())
+    kind = format_of(content[:HEAD])
+    if kind is None:
+        raise UnidentifiedImageError
+    try:
+        return cast("ImageFile", plugin_of(kind)(io.BytesIO(content), ""))
+    except (SyntaxError, IndexError, TypeError, struct.error) as error:
+        raise UnidentifiedImageError from error
 
 
 def _reduce(image: ImageFile, at_least: tuple[int, int] | None) -> int:
@@ -208,50 +175,13 @@ def _memory_to_decode(image: ImageFile, full: tuple[int, int]) -> float:
     return needed
 
 
-def _describe_too_large(name: str, image: ImageFile, full: tuple[int, int], needed: float) -> str:
+def _describe_too_large(image: ImageFile, full: tuple[int, int], needed: float) -> str:
     other = "" if _as_jpeg(image) else " or save it as a JPEG, which is decoded at a reduced size"
     return (
-        f"not a readable image: '{name}' is too large: {math.prod(full) / 1e6:,.0f} megapixels ({full[0]:,} x"
+        f"is too large: {math.prod(full) / 1e6:,.0f} megapixels ({full[0]:,} x"
         f" {full[1]:,}) take {needed / 1e6:,.0f} MB to decode as {image.format}; the limit for a photo is"
         f" {LARGEST / 1e6:,.0f} MB; make it smaller{other}"
     )
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Converts an image of any mode to an upright RGB one; transparent parts become white."""
-    upright = image
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # exif_transpose copies in any case
-        from PIL import ImageOps
-
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode == "RGB":
-        return upright
-    if upright.mode.startswith("I") or upright.mode == "F":
-        return _by_strips(upright, _from_numbers)
-    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-        return _by_strips(upright, _over_white)
-    return upright.convert("RGB")
-
-
-def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Converts an image to RGB, some rows at a time, to avoid several copies of a large one."""
-    converted = Image.new("RGB", image.size)
-    for top in range(0, image.height, STRIP):
-        strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
-        converted.paste(convert(strip), (0, top))
-    return converted
-
-
-def _from_numbers(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, np.float32)
-    if image.mode.startswith("I"):  # 16-bit greyscale: the upper byte is what a screen shows
-        values = values / 257.0
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)).convert("RGB")
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    background = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
 
 
 def _crop(box: Box, height: int, width: int) -> Box:

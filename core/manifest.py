@@ -17,8 +17,8 @@ TFDS_PREFIX = "tfds:"
 
 
 def data_name(source: str) -> str:
-    """Returns the name of a data set: "photos" for ``/home/me/photos``, "tfds:NAME" unchanged."""
-    return source if source.startswith(TFDS_PREFIX) else Path(source).resolve().name or source
+    """Returns the name of a data set: "photos" for ``/home/me/photos`` and ``photos.zip``, "tfds:NAME" unchanged."""
+    return source if source.startswith(TFDS_PREFIX) else Path(source).resolve().name.removesuffix(".zip") or source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class DataRecord(Record, error=RunError, remedy="train again"):
         leaking: photos left out because the user's own split folders have them, or near-duplicates of them, in another
             split.
         near_duplicates: photos that nearly equal another one; they are kept in the same split.
+        left_out: the number of files that are no photos, by suffix.
+        archive_sha256: SHA-256 of the ZIP that the photos came in; empty without one.
         name: of the data set, for headings; "photos" for ``.`` in ``/home/me/photos``.
     """
 
@@ -46,6 +48,8 @@ class DataRecord(Record, error=RunError, remedy="train again"):
     contradicted: tuple[str, ...] = ()
     leaking: tuple[str, ...] = ()
     near_duplicates: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    archive_sha256: str = ""
     name: str = ""
 
     @property

@@ -56,17 +56,17 @@ METRICS: Mapping[str, Metric] = {
     ).explained("of the model file"),
     "top1": Metric(
         unit="fraction", scenario="accuracy", heading="Test top-1", better=HIGHER, interval=True, terminal="top-1"
-    ).explained("fraction of the test photos classified correctly, with its 95% Wilson interval"),
+    ).explained("fraction of the photos classified correctly, with its 95% Wilson interval"),
     "agreement": Metric(unit="fraction", scenario="accuracy", heading="Agrees", terminal="agrees").explained(
-        "fraction of the test photos for which the Keras model predicts the same class"
+        "fraction of the photos for which the Keras model predicts the same class"
     ),
     "parity_class": Metric(unit="fraction", scenario="parity", heading="Same class", terminal="same class").explained(
-        "fraction of the test photos for which the same file predicts the same class on the workstation"
+        "fraction of the photos for which the same file predicts the same class on the workstation"
     ),
     "parity_bits": Metric(
         unit="fraction", scenario="parity", heading="Same bits", tolerance="parity_difference", terminal="same bits"
     ).explained(
-        "fraction of the test photos whose logits are bit-identical to those of the same file on the workstation;"
+        "fraction of the photos whose logits are bit-identical to those of the same file on the workstation;"
         " below it, the largest difference between logits"
     ),
     "parity_difference": Metric(unit="logits", scenario="parity", terminal="diff."),

@@ -124,3 +124,9 @@ def listed(words: Sequence[str], most: int = 6) -> str:
     if len(words) > most:
         return f"{', '.join(words[:most])} and {len(words) - most} more"
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def abridged(names: Iterable[str], most: int = 5) -> str:
+    """Returns the first names of a list, for an error message: "a, b, c, d, e, …"."""
+    words = list(names)
+    return ", ".join(words[:most]) + (", …" if len(words) > most else "")

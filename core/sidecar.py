@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from unicodedata import normalize
 
 from tledge.core.errors import ArtifactError
 from tledge.core.images import RESIZE_RULES
 from tledge.core.preprocessing import Preprocessing
 from tledge.core.records import Record
+from tledge.core.seen_photos import SeenPhotos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
     and after it.
 
     Attributes:
-        class_names: the label of each logit, in order.
+        class_names: the label of each logit, in order, in Unicode NFC.
         input_size: (height, width) of the model's input.
         resize: how images are resized to that size, one of ``core.images.RESIZE_RULES``.
         recipe: the quantization recipe ("int8").
@@ -47,6 +49,7 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
         sparsity: the fraction of kernel weights that were pruned to zero.
         versions: the libraries that made it, by distribution name.
         preprocessing: of a model made elsewhere; None for models that tledge exported.
+        seen_photos: fingerprints of the training and validation photos; None if they are not known.
 
     Raises:
         ValueError: ``resize`` is not a known rule.
@@ -64,8 +67,10 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
     sparsity: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
     preprocessing: Preprocessing | None = None
+    seen_photos: SeenPhotos | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(normalize("NFC", name) for name in self.class_names))
         if self.resize not in RESIZE_RULES:
             known = ", ".join(RESIZE_RULES)
             raise ValueError(

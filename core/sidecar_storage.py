@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,14 +19,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tledge.core.errors import ArtifactError, OptionError
+from tledge.core.file_kinds import HEAD, recognise
 
 SIDECAR = "tledge.json"
 LABELS = "labels.txt"
 FORMATS = ("tflite", "onnx", "keras")
+_OWN_BYTES = {"tflite": rb".{4}TFL3", "onnx": rb"\x08", "keras": rb"PK"}
 LARGEST_MEMBER = 16 << 20  # bytes of a sidecar or a list of labels; a ZIP can announce any size
 
 _METADATA_PROPS = 14  # onnx.proto: ModelProto.metadata_props, a repeated StringStringEntryProto
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # Protocol Buffers wire types
+_VARINT, _FIXED64, LENGTH, _FIXED32 = 0, 1, 2, 5  # Protocol Buffers wire types
 _FIRST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a constant time stamp, so that the same model gives the same file
 
 
@@ -33,7 +36,9 @@ def format_of(path: Path) -> str:
     """Returns the format of a model file, by its suffix. Raises OptionError if the suffix is unknown."""
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
-        raise OptionError(f"'{path}' is not a model file; expected a name ending in .tflite, .onnx or .keras")
+        known = recognise(path)
+        expected = "expected a name ending in .tflite, .onnx or .keras"
+        raise OptionError(f"'{path}' is not a model file; {expected}{known and f'; it is {known}'}")
     return name
 
 
@@ -62,13 +67,16 @@ def extract(path: Path, model_format: str, member: str) -> bytes | None:
         ArtifactError: the file is empty, cut off or has another format.
     """
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(HEAD)
         if not head:
             raise ArtifactError(f"'{path}' is empty (0 bytes): copy or export it again")
+        if not re.match(_OWN_BYTES[model_format], head, re.DOTALL) and (known := recognise(path, head)):
+            raise ArtifactError(f"'{path}' is {known}")
         if model_format == "onnx":
             return _read_properties(file, path).get(member)
         if model_format == "tflite" and head[4:8] != b"TFL3":
-            raise ArtifactError(f"'{path}' is not a TFLite model (it starts with {head!r}): copy or export it again")
+            start = repr(head[:8])
+            raise ArtifactError(f"'{path}' is not a TFLite model (it starts with {start}): copy or export it again")
         try:
             with zipfile.ZipFile(file) as archive:
                 return read_member(archive, member)
@@ -101,7 +109,7 @@ def read_properties(path: Path) -> dict[str, str]:
 
 
 def _encode_field(number: int, content: bytes) -> bytes:
-    return _encode_varint(number << 3 | _LENGTH) + _encode_varint(len(content)) + content
+    return _encode_varint(number << 3 | LENGTH) + _encode_varint(len(content)) + content
 
 
 def _encode_varint(value: int) -> bytes:
@@ -119,11 +127,11 @@ def _read_properties(file: BinaryIO, path: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     try:
         while file.tell() < size:
-            number, wire, length = _read_header(file)
+            number, wire, length = read_header(file)
             if file.tell() + length > size:
                 raise ValueError("a field runs past the end of the file")
-            if number == _METADATA_PROPS and wire == _LENGTH:
-                entry = _read_entry(file.read(length))
+            if number == _METADATA_PROPS and wire == LENGTH:
+                entry = read_entry(file.read(length))
                 found[entry.get(1, b"").decode("utf-8", "replace")] = entry.get(2, b"")
             else:
                 file.seek(length, io.SEEK_CUR)
@@ -132,7 +140,7 @@ def _read_properties(file: BinaryIO, path: Path) -> dict[str, bytes]:
     return found
 
 
-def _read_header(file: BinaryIO) -> tuple[int, int, int]:
+def read_header(file: BinaryIO) -> tuple[int, int, int]:
     """Reads the next field's number, wire type and content length in bytes, up to its content."""
     key = _read_varint(file)
     number, wire = key >> 3, key & 7
@@ -141,7 +149,7 @@ def _read_header(file: BinaryIO) -> tuple[int, int, int]:
     if wire == _VARINT:
         _read_varint(file)
         return number, wire, 0
-    if wire == _LENGTH:
+    if wire == LENGTH:
         return number, wire, _read_varint(file)
     if wire in (_FIXED32, _FIXED64):
         return number, wire, 4 if wire == _FIXED32 else 8
@@ -160,10 +168,11 @@ def _read_varint(file: BinaryIO) -> int:
     raise ValueError("a number is too long")
 
 
-def _read_entry(content: bytes) -> dict[int, bytes]:
+def read_entry(content: bytes) -> dict[int, bytes]:
+    """Returns the fields of a StringStringEntryProto: its key is 1, its value 2."""
     file = io.BytesIO(content)
     entry: dict[int, bytes] = {}
     while file.tell() < len(content):
-        number, _, length = _read_header(file)
+        number, _, length = read_header(file)
         entry[number] = file.read(length)
     return entry

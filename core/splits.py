@@ -9,8 +9,7 @@ from typing import NamedTuple
 from tledge.core.errors import RunError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.records import Record
-
-SPLITS = ("train", "validation", "test")
+from tledge.core.seen_photos import SeenPhotos
 
 
 class Sample(NamedTuple):
@@ -35,6 +34,8 @@ class Splits:
         root: the folder that the samples' paths are relative to.
         class_names: the class of each label.
         train, validation, test: their samples.
+        archive: the ZIP that was unpacked to ``root``; empty if the photos were in a folder.
+        seen_photos: fingerprints of what a training on them sees; None for a model that was trained elsewhere.
     """
 
     root: Path
@@ -42,6 +43,8 @@ class Splits:
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    archive: str = ""
+    seen_photos: SeenPhotos | None = None
 
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Returns the samples of "train", "validation" or "test"."""
@@ -67,11 +70,23 @@ class Splits:
 
     @classmethod
     def load(cls, path: Path) -> Splits:
-        """Reads ``splits.json``. Raises RunError if it is absent or garbled, or its folder of images is gone."""
+        """Reads ``splits.json``, and unpacks a ZIP again if its folder is gone.
+
+        Raises:
+            RunError: it is absent or garbled, or its folder of images is gone.
+            DataError: the ZIP cannot be unpacked again.
+        """
         stored = _StoredSplits.load(path)
         root = path.parent / stored.root
+        if stored.archive and not root.is_dir() and Path(stored.archive).is_file():
+            from tledge.core.photo_archive import unpack_photos
+            from tledge.core.progress import Progress
+
+            folder, _ = unpack_photos(Path(stored.archive), Progress())
+            root = folder if folder.name == root.name else root
         if not root.is_dir():
-            raise RunError(f"the images of this run are missing: no folder '{root}'; restore it or train again")
+            of_zip = f", unpacked from '{stored.archive}', which is gone or has changed" if stored.archive else ""
+            raise RunError(f"the images of this run are missing: no folder '{root}'{of_zip}; restore it or train again")
         return cls(**{**vars(stored), "root": root})
 
 
@@ -84,3 +99,5 @@ class _StoredSplits(Record, version=1, error=RunError, remedy="train again"):
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    archive: str = ""
+    seen_photos: SeenPhotos | None = None

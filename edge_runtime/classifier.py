@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import images
-from tledge.core.artifact import read_artifact
+from tledge.core.artifact import Artifact, read_artifact
 from tledge.core.cpu import CpuWarning, mismatch
-from tledge.core.errors import OptionError
+from tledge.core.errors import ArtifactError, OptionError, SidecarMissingError, TledgeError
 from tledge.core.images import Pixels
 from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.runtime import default_target, resolve
@@ -57,7 +57,8 @@ class Classifier:
         MissingExtraError: the runtime's library is not installed.
 
     Warns:
-        CpuWarning: the artifact was exported for another CPU, and its predictions may differ on this one.
+        CpuWarning: the artifact was exported for another CPU, and its predictions may differ on this one; or LiteRT's
+            XNNPACK cannot prepare it, and it runs on slower kernels.
 
     Attributes:
         artifact: the model file and its sidecar.
@@ -65,13 +66,12 @@ class Classifier:
         sidecar: the artifact's sidecar.
         class_names: the label of each logit.
         input_size: (height, width) of the model's input.
-        provider: what runs the model, as its runtime reports it ("XNNPACK", "CUDAExecutionProvider").
     """
 
     def __init__(
         self, artifact: str | Path, target: str | Target | None = None, *, batch: int = 1, warm_up: bool = True
     ) -> None:
-        self.artifact = read_artifact(Path(artifact))
+        self.artifact = _read(Path(artifact))
         self.sidecar = self.artifact.sidecar
         self.class_names, self.input_size = self.sidecar.class_names, self.sidecar.input_size
         if target is None:
@@ -87,12 +87,16 @@ class Classifier:
         difference = mismatch(self.sidecar.cpu)
         if difference:
             warnings.warn(f"'{artifact}': {difference}", CpuWarning, stacklevel=2)
-        self._session = runtime.load(self.artifact.path, self.target, batch)
-        self.provider = self._session.provider
+        self._session = runtime.load(self.artifact.path, self.target, batch, self.input_size)
         self._adapter = Adapter(self.artifact.path, self.sidecar, self._session.image, self._session.output)
         self._expected = (*self.input_size, 3)
         if warm_up:
             self.logits(np.zeros((max(self._session.image.shape[0] or 1, batch), *self._expected), np.uint8))
+
+    @property
+    def provider(self) -> str:
+        """What runs the model, as its runtime reports it ("XNNPACK", "CUDAExecutionProvider")."""
+        return self._session.provider
 
     def load(self, image: str | Path | bytes) -> Pixels:
         """Decodes and resizes an image file, or its bytes, for this model.
@@ -158,6 +162,20 @@ class Classifier:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _read(path: Path) -> Artifact:
+    """Reads an artifact; the error for a file without a sidecar says why it cannot be adopted, if so."""
+    try:
+        return read_artifact(path)
+    except SidecarMissingError as error:
+        from tledge.edge_runtime.inspection import inspect
+
+        try:
+            inspect(path)
+        except TledgeError as cause:
+            raise ArtifactError(f"'{path}' has no sidecar and cannot be adopted: {cause}") from error
+        raise
 
 
 def ranked(logits: Logits, class_names: Sequence[str]) -> list[Prediction]:

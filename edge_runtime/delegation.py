@@ -11,10 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.core.errors import ArtifactError
+from tledge.edge_runtime.load_faults import load_error
 
 DELEGATE = "DELEGATE"
 """The name of a node that represents the operators of a delegate."""
+
+WITHOUT_XNNPACK = "LiteRT kernels (XNNPACK cannot prepare the model)"
+"""The provider of a model that is run without XNNPACK, which failed."""
+
+SLOWER = (
+    "LiteRT's accelerated kernels (XNNPACK) cannot prepare this model, so it runs on LiteRT's own, which are slower"
+)
 
 
 @dataclass(frozen=True)
@@ -42,15 +49,26 @@ class Delegation:
 
 
 def find_undelegated(path: Path) -> Delegation:
-    """Loads a TFLite file and finds the operators that XNNPACK computes. Raises ArtifactError."""
-    from ai_edge_litert.interpreter import Interpreter
+    """Loads a TFLite file and finds the operators that XNNPACK computes: none if it cannot prepare the model.
 
+    Raises:
+        ArtifactError: LiteRT's own kernels cannot prepare it either.
+    """
     try:
-        interpreter = Interpreter(model_path=str(path))
-        interpreter.allocate_tensors()
-        return read_delegation(interpreter)
-    except (ValueError, RuntimeError) as error:
-        raise ArtifactError(f"LiteRT cannot load '{path}': {error}; copy or export it again") from error
+        return read_delegation(_allocated(path, "AUTO"))
+    except (ValueError, RuntimeError):
+        try:
+            return read_delegation(_allocated(path, "BUILTIN_WITHOUT_DEFAULT_DELEGATES"))
+        except (ValueError, RuntimeError) as error:
+            raise load_error("LiteRT", path, error) from error
+
+
+def _allocated(path: Path, kernels: str) -> Any:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=OpResolverType[kernels])
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def read_delegation(interpreter: Any) -> Delegation:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.images import RESIZE_RULES
+from tledge.core.label_file import read_labels
 from tledge.core.preprocessing import COLOURS, LAYOUTS, OUTPUTS
 
 
@@ -57,34 +57,6 @@ class Field:
     example: str
     read: Callable[[str], Any]
     default: str | None = None
-
-
-def read_labels(text: str) -> tuple[str, ...]:
-    """Reads a file of labels, one per line. Raises OptionError if it cannot be read or has an empty line."""
-    path = Path(text)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise OptionError(
-            f"cannot read the labels in '{text}': {reason}; expected a text file with one class per line"
-        ) from error
-    labels = trim_labels(lines)
-    if not all(labels) or not labels:
-        where = f"line {labels.index('') + 1} is empty" if labels else "the file is empty"
-        raise OptionError(f"no labels in '{text}': {where}; expected one class per line")
-    return labels
-
-
-def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Removes spaces around labels and empty lines at the end. Raises OptionError for control characters."""
-    labels = [line.strip() for line in lines]
-    while labels and not labels[-1]:
-        labels.pop()
-    unprintable = [label for label in labels if not label.isprintable()]
-    if unprintable:
-        raise OptionError(f"a label has control characters: {unprintable[0]!r}; write it in plain text")
-    return tuple(labels)
 
 
 def read_range(text: str) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy as np
 
 from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
+from tledge.core.label_file import trim_labels
 from tledge.edge_runtime.bare import BareModel
-from tledge.edge_runtime.description import Description, trim_labels
-from tledge.edge_runtime.tensor import Logits, TensorSpec
+from tledge.edge_runtime.description import Description
+from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
+from tledge.edge_runtime.tensor import CHANNELS, Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
-CHANNELS = (1, 3)
 PROBES = 8
 """Number of random inputs to distinguish probabilities from logits."""
 
@@ -49,12 +50,13 @@ class Inspection:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspection:
+def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: bool = False) -> Inspection:
     """Reads what a model file declares: shapes, dtypes, quantization, metadata, and whether it returns probabilities.
 
     Args:
         model: a TFLite or ONNX file.
         input_size: (height, width), for a model that leaves it open.
+        grey: the user says that it takes grey photos, so that its input's shape is no sign of audio.
 
     Raises:
         ArtifactError: the file does not exist, cannot be loaded, or is not an image classifier.
@@ -66,6 +68,7 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
     loaded = BareModel(model)
     try:
         image, output = loaded.image, loaded.output
+        check_task(model, image, output, grey=grey)
         _check_classifier(model, image, output)
         declared: dict[str, tuple[Any, str]] = {}
         layout = layout_of(image)
@@ -81,7 +84,9 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None) -> Inspectio
         common = next((known for known in COMMON_RANGES if span and _is_about(span, known)), None)
         if common is not None and "input_range" not in declared:
             declared["input_range"] = common, "its quantization" if image.scale else "its dtype"
-        kind = _kind_of_output(loaded, layout, input_size)
+        if layout is None or input_size is None:
+            _check_open_output(model, loaded)
+        kind = _kind_of_output(model, loaded, layout, input_size)
         if kind is not None:
             declared["output"] = kind
     finally:
@@ -154,6 +159,26 @@ def _check_classifier(model: Path, image: TensorSpec, output: TensorSpec) -> Non
         raise ArtifactError(f"'{model}' is not an image classifier: {problem}; input {image}, output {output}")
 
 
+def _check_open_output(model: Path, loaded: BareModel) -> None:
+    """Raises ArtifactError, naming the task, if an output that the file leaves open turns out to be a map."""
+    if len(loaded.output.shape) < 3 or None not in loaded.output.shape[1:]:
+        return
+    image = loaded.random_input(0)
+    try:
+        output = loaded.run(image)
+    except ArtifactError as error:  # it does not take an image of the usual size
+        if len(loaded.output.shape) > 3:
+            return
+        what = f"a model of sequences or boxes (output {loaded.output})"
+        raise ArtifactError(f"'{model}' is {what}, not an image classifier; {TAKEN}") from error
+    _check_shapes(model, loaded, image, output)
+
+
+def _check_shapes(model: Path, loaded: BareModel, image: Tensor, output: Tensor) -> None:
+    specs = (replace(spec, shape=array.shape) for spec, array in ((loaded.image, image), (loaded.output, output)))
+    check_task(model, *specs, grey=True)
+
+
 def _read_metadata_of(model: Path, runtime: str, declared: dict[str, tuple[Any, str]]) -> str:
     """Adds what the metadata declares to ``declared``; returns the model's description."""
     if runtime != "litert":
@@ -197,7 +222,7 @@ def _is_about(span: tuple[float, float], known: tuple[float, float]) -> bool:
 
 
 def _kind_of_output(
-    loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
+    model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
 ) -> tuple[str, str] | None:
     """Returns the kind of the output and how it was found; None if it cannot be found.
 
@@ -208,7 +233,7 @@ def _kind_of_output(
         return "sigmoid", "its quantization"
     if None in loaded.image.shape[1:] and (layout is None or input_size is None):
         return None
-    values = _probe(loaded, layout, input_size)
+    values = _probe(model, loaded, layout, input_size)
     if values.shape[1] > 1 and are_probabilities(values, loaded.output):
         return "probabilities", "its outputs"
     if not are_fractions(values):
@@ -216,8 +241,8 @@ def _kind_of_output(
     return None
 
 
-def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
-    """Returns the model's outputs for random inputs: float32 (PROBES, outputs)."""
+def _probe(model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
+    """Returns the model's outputs for random inputs: float32 (PROBES, outputs); raises ArtifactError if not classes."""
     lengths = None
     if None in loaded.image.shape[1:] and layout is not None and input_size is not None:
         channels = lengths_by(layout, loaded.image)[2] or 3
@@ -225,5 +250,9 @@ def _probe(loaded: BareModel, layout: str | None, input_size: tuple[int, int] | 
     rows = []
     for seed in range(PROBES):
         image = loaded.random_input(seed, lengths=lengths)
-        rows.append(loaded.output.to_real(loaded.run(image)).reshape(1, -1))
-    return np.concatenate(rows)
+        output = loaded.run(image)
+        _check_shapes(model, loaded, image, output)
+        rows.append(loaded.output.to_real(output).reshape(1, -1))
+    scores = np.concatenate(rows)
+    check_scores(model, scores, loaded.output)
+    return scores

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tledge.core.cores import usable_cores
-from tledge.core.errors import ArtifactError, MissingExtraError, OptionError, TargetError, UnknownNameError
+from tledge.core.errors import MissingExtraError, OptionError, TargetError, UnknownNameError
 from tledge.core.extras import require
 from tledge.core.registry import Registry
 from tledge.edge_runtime.target import Target
@@ -90,13 +89,14 @@ class Runtime(ABC):
         """Returns the devices of the runtime, with the reason for those that this machine does not have."""
 
     @abstractmethod
-    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
         """Loads a model file.
 
         Args:
             model: a file of one of ``formats``.
             target: a device that this machine has, with its thread count.
             batch: images to compute at once; ``run`` then takes multiples of it.
+            size: (height, width) of the images to prepare for, where the file leaves it open.
 
         Raises:
             ArtifactError: the file cannot be loaded, or does not have exactly one input and one output.
@@ -162,16 +162,6 @@ def targets_of_this_machine() -> list[Target]:
         if not runtime.missing():
             found += [resolve(Target(name, device.name))[1] for device in runtime.devices() if not device.missing]
     return found
-
-
-def only_tensor(kind: str, tensors: Sequence[TensorSpec], model: Path) -> TensorSpec:
-    """Returns the only tensor of a kind, "input" or "output". Raises ArtifactError if there is not exactly one."""
-    if len(tensors) != 1:
-        listed = "; ".join(map(str, tensors)) or "none"
-        raise ArtifactError(
-            f"'{model}' is not an image classifier: expected one {kind}, found {len(tensors)}: {listed}"
-        )
-    return tensors[0]
 
 
 def default_target(model_format: str) -> Target:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 Tensor = npt.NDArray[Any]
 Logits = npt.NDArray[np.float32]
 
+CHANNELS = (1, 3)
+
 OPEN_LENGTH = 224
 """The assumed length of an axis that the file leaves open, until an image has another."""
 
@@ -39,9 +41,20 @@ class TensorSpec:
         """The number of output values for one image; 0 if the file leaves it open."""
         return math.prod(length or 0 for length in self.shape[1:])
 
-    def lengths(self, batch: int) -> tuple[int, ...]:
-        """Returns the shape of a batch of ``batch`` images; other axes that are left open get ``OPEN_LENGTH``."""
-        return (batch, *(OPEN_LENGTH if length is None else length for length in self.shape[1:]))
+    def lengths(self, batch: int, size: tuple[int, ...] = (), *, channels_last: bool = True) -> tuple[int, ...]:
+        """Returns the shape of a batch of ``batch`` images.
+
+        Args:
+            batch: number of images.
+            size: (height, width) where the file leaves them open; by default ``OPEN_LENGTH`` for every open axis.
+            channels_last: the order of the axes, where the file does not show it.
+        """
+        axes = self.shape[1:]
+        if size and len(axes) == 3 and None in axes:
+            last = axes[-1] in CHANNELS or (axes[0] not in CHANNELS and channels_last)
+            size = (*size, axes[-1] or 3) if last else (axes[0] or 3, *size)
+        filled = size if len(size) == len(axes) else (OPEN_LENGTH,) * len(axes)
+        return (batch, *(wanted if length is None else length for length, wanted in zip(axes, filled, strict=True)))
 
     def to_real(self, elements: Tensor) -> Logits:
         """Returns the elements as float32, dequantized if the tensor is quantized."""

@@ -235,4 +235,5 @@ class ArtifactMaker:
             float_layers=float_layers,
             sparsity=self.options.sparsity,
             versions=installed_versions(("tledge", *FORMATS.load(kind).distributions)),
+            seen_photos=source.seen_photos,
         )

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -20,6 +19,7 @@ from tledge.core.images import Pixels
 from tledge.export.concrete_function import make_converter
 from tledge.export.float_head import float_tail
 from tledge.export.format import Quantizer
+from tledge.export.model_copy import copy_model
 from tledge.export.ranges import observe
 from tledge.export.tflite_graph import finish, open_batch, operators, pack_model, unpack_model
 
@@ -92,14 +92,7 @@ _LAYER_INDEX = re.compile(r"\.(\d+)(?:_\d+)?/")
 
 def _numbered(model: Any) -> Any:
     """Returns a copy of a model with each layer's index in its name: TensorFlow's own numbering is ambiguous."""
-    indexes = {layer.name: index for index, layer in enumerate(model.layers)}
-
-    def copy(layer: Any) -> Any:
-        return type(layer).from_config({**layer.get_config(), "name": f"{layer.name}.{indexes[layer.name]}"})
-
-    numbered = keras.models.clone_model(model, clone_function=copy)
-    numbered.set_weights(model.get_weights())
-    return numbered
+    return copy_model(model, {layer.name: f"{layer.name}.{index}" for index, layer in enumerate(model.layers)})
 
 
 def make_calibrating_converter(model: Any, calibration: Pixels) -> Any:

@@ -20,6 +20,7 @@ from tledge.export.equalization import equalize
 from tledge.export.float_head import float_head
 from tledge.export.folded_norms import add_to_outputs, fold_batch_norms, norms_by_producer
 from tledge.export.gptq import Floats, damped, round_weights
+from tledge.export.model_copy import copy_model
 
 LARGEST_FAN_IN = 1152
 """Layers with more inputs per output are rounded to the nearest: their errors average out, and inverting their
@@ -55,7 +56,7 @@ class CalibratedModel:
             levels: the largest integer of the grid: 127 for int8.
         """
         prepared, correlations = self._prepared
-        rounded = _copy(prepared)
+        rounded = copy_model(prepared)
         norm_after = norms_by_producer(rounded)
         for name, correlation in correlations.items():
             layer = rounded.get_layer(name)
@@ -72,7 +73,7 @@ class CalibratedModel:
     @cached_property
     def _prepared(self) -> tuple[Any, dict[str, Floats]]:
         """The model with batch norms folded and channels equalized, and the correlation of each layer's inputs."""
-        prepared = _copy(self._model)
+        prepared = copy_model(self._model)
         norm_after = fold_batch_norms(prepared)
         _centre_pixels(prepared, norm_after)
         floats = float_head(prepared)
@@ -87,12 +88,6 @@ class CalibratedModel:
             grown = factors[:, np.newaxis] ** along
             correlations[name] *= grown[:, :, np.newaxis] * grown[:, np.newaxis]
         return prepared, correlations
-
-
-def _copy(model: Any) -> Any:
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _is_rounded(layer: Any) -> bool:

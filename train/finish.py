@@ -62,7 +62,14 @@ def finish_run(
             **_robustness(trained.model, splits, settings),
             "temperature": temperature,
         },
-        model_sha256=save_model(run.model, trained.model, splits.class_names, source_run=run.path.name, **rule),
+        model_sha256=save_model(
+            run.model,
+            trained.model,
+            splits.class_names,
+            source_run=run.path.name,
+            seen_photos=splits.seen_photos,
+            **rule,
+        ),
     )
     write_evaluation(run.evaluation, test, splits.class_names)
     curves, confusion = run.figures / "training.png", run.figures / "confusion.png"

@@ -24,13 +24,24 @@ class ImportOptions:
     )
     data: str | Path = option(
         REQUIRED,
-        "With `model`: a folder with one subfolder of photos per class. Sorted by name, they must match the model's"
-        " outputs.",
+        "With `model`: a folder with one subfolder of photos per class, or a CSV or ZIP as in training.",
         group=GROUP,
         default_text="none",
     )
+    labels: str | Path | None = option(
+        None,
+        "With `model`: a text file with the class of each output, one per line; the names of the folders.",
+        group=GROUP,
+        default_text="the folders' names, sorted",
+    )
     input_range: str = option(
         "0..255", "With `model`: the pixel values that the model expects: 0..255, 0..1 or -1..1.", group=GROUP
+    )
+    colour: str | None = option(
+        None,
+        "With `model`: the channels that the model expects: rgb, bgr or grey.",
+        group=GROUP,
+        default_text="grey for one channel, otherwise rgb",
     )
     resize: str = option(
         "stretch", "With `model`: how photos are resized to the model's input: stretch or crop.", group=GROUP

@@ -13,11 +13,12 @@ from tledge.core.errors import UnknownNameError
 from tledge.core.extras import keras_backend, require
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import RESIZE_RULES
+from tledge.core.label_file import read_labels
 from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 from tledge.core.options import takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, create_run
-from tledge.train.data.dataset import read_dataset
+from tledge.train.data.dataset import read_dataset, with_class_order
 from tledge.train.import_options import ImportOptions
 from tledge.train.keras_file_check import check_keras_file
 from tledge.train.train_api import split_photos
@@ -46,7 +47,10 @@ def import_model(options: ImportOptions) -> RunManifest:
         raise UnknownNameError("resize rule", options.resize, RESIZE_RULES)
     model, data, runs = Path(options.model), Path(options.data), Path(options.runs)
     check_keras_file(model, trust=options.trust_model)
+    labels = None if options.labels is None else read_labels(str(options.labels))
     dataset = read_dataset(data, progress, skip_broken=options.skip_broken)
+    if labels is not None:
+        dataset = with_class_order(dataset, labels)
     splits, record = split_photos(dataset, options, progress)
     stem = re.sub(r"[^\w-]+", "_", model.stem)
     directory = create_run(runs, stem, data.resolve().name, datetime.now().astimezone())
@@ -55,6 +59,8 @@ def import_model(options: ImportOptions) -> RunManifest:
         config = {
             "model": str(model),
             "input_range": options.input_range,
+            "colour": options.colour,
+            "labels": None if labels is None else list(labels),
             "resize": options.resize,
             "trust": options.trust_model,
             "flip": False,
@@ -78,6 +84,7 @@ def _import(
 ) -> None:
     from tledge.train.backend import describe_device
     from tledge.train.evaluation import evaluate
+    from tledge.train.input_trials import explain_predictions
     from tledge.train.keras_file import read_keras_file
     from tledge.train.model import DISTRIBUTIONS, save_model
     from tledge.train.report.evaluation_record import write_evaluation
@@ -85,17 +92,27 @@ def _import(
 
     splits = directory.splits()
     classes = len(splits.class_names)
-    model = read_keras_file(path, classes, input_range=config["input_range"], trust=config["trust"])
+    reading = {"input_range": config["input_range"], "colour": config["colour"], "trust": config["trust"]}
+    imported = read_keras_file(path, classes, **reading, progress=progress)
+    model = imported.model
+    if imported.keras2_difference is not None:
+        config = {**config, "keras2_difference": imported.keras2_difference}
+        progress.note(
+            "Converted", f"from Keras 2; the outputs differ by {imported.keras2_difference:.1g} of the largest"
+        )
     height, width = (int(length) for length in model.input_shape[1:3])
     rule: ResizeRule = {"size": (height, width), "resize": config["resize"]}
     progress.note("Model", f"{path.name} · {model.count_params() / 1e6:.1f} M parameters · {width} x {height} px")
     with progress.step("Evaluate", len(splits.validation) + len(splits.test), "photos") as step:
         found = {split: evaluate(model, splits, split, **rule, step=step) for split in ("validation", "test")}
-    if may_be_guessing(found["test"], classes):
+    given = {"input_range": config["input_range"], "colour": imported.colour}
+    if doubts := explain_predictions(model, splits, tuple(found.values()), **given, **rule):
+        progress.warn(f"the predictions of '{path.name}' look wrong: {doubts}")
+    elif may_be_guessing(found["test"], classes):
         progress.warn(
             f"the model classifies {found['test'].top1:.3f} of the test photos correctly, which is not significantly"
             " better than guessing; if it expects pixel values other than 0 to 255, pass '0..1' or '-1..1' as"
-            " `input_range`",
+            " `input_range`; if it expects blue first, pass `colour='bgr'`",
         )
     write_evaluation(directory.evaluation, found["test"], splits.class_names)
     draw_confusion(directory.figures / "confusion.png", found["test"].confusion, splits.class_names)

@@ -10,6 +10,7 @@ import keras
 
 from tledge.core.artifact import write_artifact
 from tledge.core.environment import installed_versions
+from tledge.core.seen_photos import SeenPhotos
 from tledge.core.sidecar import Sidecar
 from tledge.train.backbone import Backbone
 from tledge.train.backend import should_jit_compile
@@ -65,13 +66,21 @@ def freeze_before(model: Any, first_layer: str) -> None:
 
 
 def save_model(
-    path: Path, model: Any, class_names: tuple[str, ...], *, size: tuple[int, int], resize: str, source_run: str
+    path: Path,
+    model: Any,
+    class_names: tuple[str, ...],
+    *,
+    size: tuple[int, int],
+    resize: str,
+    source_run: str,
+    seen_photos: SeenPhotos | None = None,
 ) -> str:
     """Writes a ``.keras`` file with its sidecar, without the optimizer's state; returns the file's SHA-256.
 
     Args:
         class_names: the class of each logit.
         size: (height, width) of its input.
+        seen_photos: fingerprints of the photos that it was trained on, if they are known.
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         plain = Path(folder) / "model.keras"
@@ -84,5 +93,6 @@ def save_model(
         recipe="float32",
         source_run=source_run,
         versions=installed_versions(DISTRIBUTIONS),
+        seen_photos=seen_photos,
     )
     return write_artifact(path, content, sidecar).sha256

@@ -127,6 +127,14 @@ def _save_last_good(path: Path, model: Any, *, phase: EpochPhase, best_epoch: in
     settings = phase.settings
     if best_epoch == 0 and not settings.pretrained:
         return ""
-    save_model(path, model, phase.splits.class_names, source_run=path.parent.name, **settings.resize_rule)
+    splits = phase.splits
+    save_model(
+        path,
+        model,
+        splits.class_names,
+        source_run=path.parent.name,
+        seen_photos=splits.seen_photos,
+        **settings.resize_rule,
+    )
     origin = f"epoch {best_epoch}" if best_epoch else "the linear probe"
     return f"; the best weights so far, from {origin}, are saved in '{path}'"

@@ -6,20 +6,22 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from tledge.core.errors import OptionError, RunError, TargetError, TrainingError, UnknownNameError
 from tledge.core.extras import keras_backend, require
 from tledge.core.manifest import TFDS_PREFIX, DataRecord, RunManifest, data_name
-from tledge.core.number_text import counted
+from tledge.core.number_text import abridged, counted
 from tledge.core.options import given_options, takes
+from tledge.core.photo_listing import describe_left_out
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
-from tledge.core.splits import SPLITS, Splits
+from tledge.core.split_names import SPLITS
+from tledge.core.splits import Splits
 from tledge.train.data import digits
-from tledge.train.data.dataset import Dataset, read_dataset
-from tledge.train.data.layouts import abridged
+from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.tfds import write_tfds
 from tledge.train.import_options import ImportOptions
@@ -161,9 +163,12 @@ def split_photos(dataset: Dataset, options: Settings | ImportOptions, progress: 
         contradicted=dataset.contradicted,
         leaking=drawn.leaking,
         near_duplicates=dataset.near_duplicates,
+        left_out=dataset.left_out,
+        archive_sha256=dataset.archive[1],
     )
     progress.note("Data", describe_data(record))
-    return drawn.splits, record
+    seen = remember_training(dataset, drawn.splits) if isinstance(options, Settings) else None
+    return replace(drawn.splits, seen_photos=seen), record
 
 
 def describe_data(record: DataRecord) -> str:
@@ -183,4 +188,6 @@ def describe_data(record: DataRecord) -> str:
     ):
         if names:
             lines.append(f"skipped {counted(len(names), noun)}{reason}: {abridged(names, 3)}")
+    if record.left_out:
+        lines.append(describe_left_out(record.left_out))
     return "\n".join(lines)

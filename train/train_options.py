@@ -62,8 +62,9 @@ class RunOptions:
 
     data: str | Path | None = option(
         None,
-        "A folder with one subfolder of photos per class, optionally below train/, val/ and test/; a folder in the"
-        " layout of Oxford-IIIT Pet; or tfds:NAME, a tensorflow-datasets data set.",
+        "A folder with one subfolder of photos per class, optionally below train/, val/ and test/; a CSV or Parquet"
+        " table of paths and labels; a ZIP of one of these; a folder in the layout of Oxford-IIIT Pet; or tfds:NAME, a"
+        " tensorflow-datasets data set.",
         group="Data",
         default_text="built-in handwritten digits",
     )

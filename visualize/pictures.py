@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tledge.core import atomic
+from tledge.core.image_formats import SUFFIXES
 from tledge.core.images import Pixels
 from tledge.visualize.captions import CaptionWriter
 from tledge.visualize.plots import Chart
@@ -200,7 +201,8 @@ def scored(label: str, score: float) -> str:
 
 def slug(text: str) -> str:
     """Returns a text as part of a file name: "cat/0123.jpg" becomes "cat-0123"; never empty."""
-    without_suffix = re.sub(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", "", text, flags=re.IGNORECASE)
+    suffix = Path(text).suffix
+    without_suffix = text.removesuffix(suffix) if suffix.lower() in SUFFIXES else text
     return re.sub(r"[^\w.-]+", "-", without_suffix).strip("-.")[-LONGEST_NAME:].lstrip("-.") or "unnamed"
 
 

@@ -16,7 +16,7 @@ from tledge.bench.results.stored_results import CellName, StoredCell, StoredResu
 from tledge.bench.results.workload import Model, read_model
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError, TledgeError
-from tledge.core.fingerprint import sha256_of_file
+from tledge.core.model_files import sha256_of_model
 from tledge.core.progress import Progress
 from tledge.edge_runtime.target import Target
 
@@ -92,12 +92,20 @@ def _why_not(before: StoredCell, cell: Cell, result: CellResult) -> str:
 def _find_model(old: StoredResults, before: StoredCell, cell: Cell) -> Model | None:
     """Returns the earlier model file; None if it is gone or was changed."""
     path = old.folder.measured_file(before.artifact)
-    if not path.is_file() or sha256_of_file(path) != before.sha256:
+    if not path.is_file() or sha256_of_model(path) != before.sha256:
         return None
-    return read_model(path, cell.model.name)
+    return read_model(path, cell.model.name, cell.model.input_size)
 
 
 def _specify(model: Model, cell: Cell, timing: Timing) -> Specification:
     """Returns a specification on random pixels, the same for both models: latency does not depend on them."""
     artifact, target, bare = str(model.path), str(cell.target), model.artifact is None
-    return Specification(artifact=artifact, target=target, bare=bare, pixels="", images=(), timing=timing)
+    return Specification(
+        artifact=artifact,
+        target=target,
+        bare=bare,
+        pixels="",
+        images=(),
+        timing=timing,
+        input_size=model.input_size,
+    )

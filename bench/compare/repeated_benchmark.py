@@ -58,7 +58,7 @@ def read_repetition(results: Path) -> Repetition:
     if DURATION_PRESETS[settings.rigor].fixed:
         del arguments["seconds"]
     if not settings.rounds:  # nothing was timed, and the place chose the targets
-        arguments = {name: arguments[name] for name in ("run", "files", "data", "on")}
+        arguments = {name: arguments[name] for name in ("run", "files", "data", "seen_photos", "on")}
     elif settings.attacks:
         plan = AttackPlan.from_dict(settings.attacks, results.parent / NAME)
         arguments |= given_options(plan.options(), AttackOptions)

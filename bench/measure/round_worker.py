@@ -22,9 +22,9 @@ from tledge.bench.measure.energy import EnergyMeter, find_meter
 from tledge.bench.results.cell_result import Round, Specification, Timing
 from tledge.core.environment import read_environment
 from tledge.core.errors import ArtifactError
-from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
+from tledge.core.model_files import sha256_of_model
 from tledge.core.progress import Progress
 from tledge.core.significance import Samples
 from tledge.core.system_files import read_text
@@ -106,7 +106,7 @@ def measure(specification: Specification) -> Round:
         energy_source="" if meter is None else meter.source,
         conditions=conditions,
         provider=loaded.provider,
-        artifact_sha256=sha256_of_file(Path(specification.artifact)),
+        artifact_sha256=sha256_of_model(Path(specification.artifact)),
         environment=environment.to_dict(),
         environment_id=environment.id,
     )
@@ -123,7 +123,8 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
     model: Classifier | BareModel
     began = time.perf_counter_ns()
     if specification.bare:
-        model = BareModel(Path(specification.artifact), specification.target, batch=batch)
+        size = specification.input_size
+        model = BareModel(Path(specification.artifact), specification.target, batch=batch, input_size=size)
         load_time = (time.perf_counter_ns() - began) / 1e6
         queries = [model.random_input(seed, batch) for seed in range(RANDOM_QUERIES)]
         return LoadedModel(model.run, queries, model.target, model.provider, load_time, model.close)

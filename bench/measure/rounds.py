@@ -159,6 +159,7 @@ class Rounds:
             bare=cell.model.artifact is None,
             pixels=self._pixels.get(cell.form, ""),
             images=photos if classify else (),
+            input_size=cell.model.input_size,
             timing=self._timing,
         )
 

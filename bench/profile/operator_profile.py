@@ -57,13 +57,14 @@ class Profile(Record):
     operators: tuple[OperatorTime, ...]
 
 
-def profile_operators(artifact: Path, target: str, *, runs: int = 50) -> Profile:
+def profile_operators(artifact: Path, target: str, *, runs: int = 50, input_size: tuple[int, ...] = ()) -> Profile:
     """Profiles a model file, with or without a sidecar, on random input in a fresh process.
 
     Args:
         artifact: a TFLite or ONNX file.
         target: "runtime:device:threads"; LiteRT's profiler supports the CPU only.
         runs: number of profiled runs, after 10 warm-up runs.
+        input_size: (height, width) of the input, for a file that leaves it open.
 
     Raises:
         OptionError: fewer than 1 run, or a target without a profiler of operators.
@@ -75,10 +76,10 @@ def profile_operators(artifact: Path, target: str, *, runs: int = 50) -> Profile
         raise OptionError(f"a profile needs 1 run or more; received {runs}")
     _, full = resolve(Target.parse(target))
     check_profiler(full)
-    BareModel(artifact, full).close()  # its error types are lost in another process
+    BareModel(artifact, full, input_size=input_size).close()  # its error types are lost in another process
     fields = run_worker(
         python_module("tledge.bench.profile.profile_worker"),
-        {"artifact": str(artifact), "target": str(full), "runs": runs},
+        {"artifact": str(artifact), "target": str(full), "runs": runs, "input_size": input_size},
         name=f"profiling {artifact} on {full}",
         timeout=TIMEOUT,
     )

@@ -24,7 +24,7 @@ PROFILERS = {"litert": profile_litert, "onnxruntime": profile_onnxruntime}
 def run_profile(request: Mapping[str, Any], _: Progress) -> dict[str, Any]:
     """Profiles the model of a request; errors are those of ``profile_operators``."""
     artifact, target, runs = Path(request["artifact"]), Target.parse(request["target"]), request["runs"]
-    model = BareModel(artifact, target)
+    model = BareModel(artifact, target, input_size=tuple(request["input_size"]))
     query = model.random_input(seed=0)
     model.close()
     milliseconds, operators = PROFILERS[target.runtime](artifact, target, query, warm_up=WARM_UP, runs=runs)

@@ -23,6 +23,8 @@ def conclude(data: StoredResults) -> list[str]:
     sentences += _accuracy_changes(compared)
     sentences += [_parity(row) for row in data.rows if "parity_class" in row.measured]
     sentences += conclude_attacks(data)
+    sentences += data.known_settings.doubts
+    sentences += data.known_settings.overlap.sentences(data.known_settings.images)
     sentences += _flags(data, doubtful)
     if data.known_settings.interrupted:
         sentences.append(_stopped(data))

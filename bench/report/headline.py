@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tledge.bench.results.columns import Column
+from tledge.bench.results.columns import Column, top1_heading
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core.environment import Environment
@@ -14,11 +14,12 @@ from tledge.core.number_text import counted, cpu_name, flag_text, listed
 
 MAIN_FIGURES: Mapping[str, tuple[str, str]] = {
     "latency_p50": ("Lowest latency (p50)", "Latency (p50)"),
-    "top1": ("Highest test top-1", "Test top-1"),
+    "top1": ("Highest {}", "{}"),
     "file_size": ("Smallest file", "File size"),
     "peak_memory": ("Lowest memory", "Memory"),
 }
-"""The metrics that a reader looks for first: a heading for the best of several values, and one for a single value."""
+"""The metrics that a reader looks for first: a heading for the best of several values, and one for a single value.
+``{}`` stands for what the column of top-1 is called."""
 
 TIMED = ("latency_p50",)
 """Metrics that flags may make doubtful."""
@@ -111,8 +112,9 @@ def _figure(column: Column, rows: Sequence[Row], *, only: bool) -> MainFigure:
     notes = [line for line in detail.split("\n") if line] if alone or column.metric.interval else []
     notes += [f"⚠ {flag_text(flag)}" for flag in rows[0].flags] if alone and column.name in TIMED else []
     names = [rows[0].name] if alone and column.name != "file_size" else list(dict.fromkeys(r.artifact for r in rows))
+    top1, heading = top1_heading(rows), MAIN_FIGURES[column.name][1 if only else 0]
     return MainFigure(
-        heading=MAIN_FIGURES[column.name][1 if only else 0],
+        heading=heading.format(top1 if only else top1[0].lower() + top1[1:]),
         value=f"{text} {column.unit}".strip(),
         detail=" · ".join(notes),
         holders=f"all {len(rows)} results" if only and not alone else listed(names, 2),

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tledge.core.options import ARGUMENTS, Limits, check_options, option
+from tledge.bench.results.photo_overlap import DROP, KEEP
+from tledge.core.options import ARGUMENTS, Choices, Limits, check_options, option
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS
+from tledge.edge_runtime.tensor import OPEN_LENGTH
 
 GROUPS = ("Models", "Measurement", "Corruptions", "Attacks", "Comparison", "Output")
 
@@ -104,9 +106,22 @@ class MeasurementOptions:
     )
     data: Path | str | None = option(
         None,
-        "With model files: a folder with one folder of photos per class, to measure accuracy on.",
+        "With model files: labelled photos to measure accuracy on: a folder with one folder per class, or a CSV or ZIP"
+        " as in training. If they have splits, the test split is used.",
         group="Models",
         default_text="none (no accuracy)",
+    )
+    seen_photos: str = option(
+        DROP,
+        "With `data`: drop or keep photos that a model was trained or validated on; copies are recognized too.",
+        group="Models",
+        allowed=Choices("choice", (DROP, KEEP)),
+    )
+    input_size: str | None = option(
+        None,
+        "With model files that have no sidecar: the input size, HEIGHTxWIDTH, where they leave it open.",
+        group="Models",
+        default_text=f"{OPEN_LENGTH}x{OPEN_LENGTH}",
     )
     targets: str | Sequence[str] = option(
         (),

@@ -56,6 +56,8 @@ class Specification(Record, error=MeasurementError, remedy="benchmark again"):
         pixels: an ``.npy`` file of the timed queries' photos, uint8 (photos, height, width, 3); random pixels if empty.
         images: the images to classify afterwards, in order.
         timing: how the round is timed.
+        input_size: (height, width) of the random input of a bare file that leaves it open; by default
+            ``tensor.OPEN_LENGTH``.
     """
 
     artifact: str
@@ -64,6 +66,7 @@ class Specification(Record, error=MeasurementError, remedy="benchmark again"):
     pixels: str
     images: tuple[str, ...]
     timing: Timing
+    input_size: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

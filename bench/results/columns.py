@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tledge.bench.results.photo_overlap import GIVEN, SEEN, TEST
 from tledge.bench.results.rows import Row
 from tledge.core.metric_catalogue import HIGHER, METRICS, Metric
 from tledge.core.number_text import ABSENT, DIGITS, UNITS_IN_HEADINGS, interval_text, value_text
@@ -71,6 +72,18 @@ TERMINAL_COLUMNS = tuple(Column(name, metric) for name, metric in METRICS.items(
 """The columns of the terminal's table, in order."""
 
 
+TOP1_HEADINGS = {TEST: "Test top-1", SEEN: "Top-1 with training photos", GIVEN: "Top-1"}
+"""The heading of top-1, by what the photos are to the models."""
+
+
+def top1_heading(rows: Sequence[Row]) -> str:
+    """Returns the heading of top-1: only held-out photos are called test photos."""
+    found = {str(row.measured["top1"].params.get("split", TEST)) for row in rows if "top1" in row.measured}
+    return TOP1_HEADINGS.get(found.pop(), TOP1_HEADINGS[GIVEN]) if len(found) == 1 else TOP1_HEADINGS[GIVEN]
+
+
 def shown_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
     """Returns the columns in which something was measured."""
-    return [column for column in columns if any(column.value(row) is not None for row in rows)]
+    shown = [column for column in columns if any(column.value(row) is not None for row in rows)]
+    top1 = replace(METRICS["top1"], heading=top1_heading(rows))
+    return [Column("top1", top1) if column.name == "top1" else column for column in shown]

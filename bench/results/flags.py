@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tledge.attacks import gradient_masking
+from tledge.edge_runtime.delegation import SLOWER
 
 NOISY = "noisy"
 THROTTLED = "throttled"
@@ -12,6 +13,7 @@ THROTTLED_SINCE_BOOT = "throttled_since_boot"
 UNDER_VOLTAGE = "under_voltage"
 WRONG_CPU = "wrong_cpu"
 RANDOM_INPUT = "random_input"
+OWN_KERNELS = "without_xnnpack"
 
 EMULATED = "emulated"
 
@@ -27,6 +29,7 @@ MEANINGS: Mapping[str, str] = {
     " supply and cable that the manufacturer recommends",
     WRONG_CPU: "the file was exported for another CPU, on which its predictions differ from these",
     RANDOM_INPUT: "timed on random pixels, because there are no photos or no sidecar",
+    OWN_KERNELS: SLOWER,
     EMULATED: "run under QEMU, which emulates the board's CPU: predictions are the same as on the board, but times"
     " are not, so none are given",
     **gradient_masking.MEANINGS,

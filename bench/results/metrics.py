@@ -16,6 +16,7 @@ from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import (
     NOISY,
+    OWN_KERNELS,
     RANDOM_INPUT,
     THROTTLED,
     THROTTLED_SINCE_BOOT,
@@ -25,8 +26,10 @@ from tledge.bench.results.flags import (
 from tledge.core.cpu import mismatch_on
 from tledge.core.measurement import Measurement
 from tledge.core.metric_catalogue import METRICS
+from tledge.core.model_files import size_of_model
 from tledge.core.significance import Interval, latency_ratio, mcnemar, rounds_interval
 from tledge.core.statistics import early_stopping_estimate, percentile, wilson_interval
+from tledge.edge_runtime.delegation import WITHOUT_XNNPACK
 
 Classes = npt.NDArray[np.intp]
 Hits = npt.NDArray[np.bool_]
@@ -88,7 +91,7 @@ class CellMetrics:
     Args:
         timing: how each round was timed.
         labels: (images,), the class of each test image; empty if none were classified.
-        photos: "test" for the test split of a run, or "given" for photos of unknown origin.
+        photos: what they are to the models: ``PhotoOverlap.split``.
     """
 
     def __init__(self, cell: Cell, result: CellResult, timing: Timing, labels: Classes, photos: str = "test") -> None:
@@ -133,7 +136,7 @@ class CellMetrics:
 
     def _static(self) -> list[Measurement]:
         result = self._result
-        found = [self._measured.number("file_size", self._measured.cell.model.path.stat().st_size, n=1)]
+        found = [self._measured.number("file_size", size_of_model(self._measured.cell.model.path), n=1)]
         if result.timed:
             for metric, samples in (("load_time", result.load_times), ("peak_memory", result.peak_memories)):
                 found.append(self._measured.number(metric, float(np.median(samples)), n=len(samples)))
@@ -192,6 +195,7 @@ class CellMetrics:
             THROTTLED: any(item.throttled for item in conditions),
             THROTTLED_SINCE_BOOT: any(item.since_boot for item in throttling),
             UNDER_VOLTAGE: any(item.under_voltage for item in throttling),
+            OWN_KERNELS: self._result.provider == WITHOUT_XNNPACK,
             RANDOM_INPUT: self._measured.cell.model.artifact is None or not len(self._labels),
         }
         return tuple(flag for flag, holds in found.items() if holds)

@@ -8,7 +8,7 @@ bench/
   report.md  report.html
   samples/        each cell's raw samples, and the Keras model's logits
   environments/   the records of the machines
-  measured/       hard links to the model files, which need no space until the files are replaced
+  measured/       hard links to the models' files, which need no space until the files are replaced
   adversarial/    attacked photos with their originals, if requested
   robustness.json which of them the report shows, and signs of gradient masking
   paired_runs/    latencies of an earlier benchmark's files and these, measured alternately
@@ -29,9 +29,10 @@ from urllib.parse import quote
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.settings import BenchSettings
 from tledge.core import atomic
-from tledge.core.artifact import path_beside
-from tledge.core.errors import MeasurementError
+from tledge.core.artifact import files_of
+from tledge.core.errors import ArtifactError, MeasurementError
 from tledge.core.measurement import Measurement, write_results
+from tledge.core.model_files import weight_files
 
 EARLIER = "earlier"
 REFERENCE = "model.keras@keras-cpu.npz"
@@ -56,21 +57,22 @@ class ResultsFolder:
         self.paired_runs = path / "paired_runs"
 
     def measured_file(self, artifact: str) -> Path:
-        """Returns the path of a model file as it was measured."""
-        return self.measured / quote(artifact, safe="")
+        """Returns the path of a model file as it was measured; one with several files is in a folder of its own."""
+        kept = self.measured / quote(artifact, safe="")
+        return kept / Path(artifact).name if kept.is_dir() else kept
 
     def keep(self, artifact: str, path: Path) -> None:
-        """Keeps a model file and its sidecar after their replacement, if the file system has hard links.
+        """Keeps a model's files and its sidecar after their replacement, if the file system has hard links.
 
         A file that is changed in place changes here too: readers check its SHA-256.
         """
-        kept = self.measured_file(artifact)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        beside = path_beside(path)
-        with suppress(OSError):
-            if beside.exists():  # first: a file without its sidecar would be a different artifact
-                path_beside(kept).hardlink_to(beside.resolve())
-            kept.hardlink_to(path.resolve())
+        kept = self.measured / quote(artifact, safe="")
+        with suppress(OSError, ArtifactError):
+            several = weight_files(path)
+            for name, file in files_of(path).items():  # the model last: without the rest it would be another one
+                link = kept / name if several else kept.with_name(kept.name + name.removeprefix(path.name))
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.hardlink_to(file.resolve())
 
     def labels(self) -> tuple[int, ...]:
         """Returns the label of each classified photo, in the order of the logits; empty if none was classified.

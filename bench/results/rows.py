@@ -91,11 +91,12 @@ class Row:
             fields[key] = self.value(name)
             if metric.interval:
                 fields[f"{key}_interval"] = self.interval(name)
-        throughput = self.measured.get("throughput")
+        throughput, top1 = self.measured.get("throughput"), self.measured.get("top1")
         return {
             **fields,
             "size": int(self.value("file_size") or 0),
             "throughput_batch": int(throughput.params["batch"]) if throughput else None,
+            "top1_photos": top1.params.get("split") if top1 else None,
             "baseline": self.baseline,
             "robust": self.robust,
             "robust_norm": self.robust_norm,

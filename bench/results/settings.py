@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tledge.bench.results.bench_options import MeasurementOptions
+from tledge.bench.results.photo_overlap import DROP, PhotoOverlap
 from tledge.core.errors import MeasurementError
 from tledge.core.records import Record
 
@@ -58,6 +59,9 @@ class BenchSettings(
         interrupted: the benchmark was stopped before its end.
         not_repeated: noisy or throttled rounds whose repetition was not reached before the benchmark was stopped.
         corruption_images: how many photos were corrupted by each corruption; 0 without any.
+        overlap: of the classified photos with the training photos of the artifacts.
+        doubts: sentences on models whose predictions look wrong, and what would mend them.
+        input_size: HEIGHTxWIDTH of the input of files that leave it open; empty for the default.
         on: the place where the artifacts ran; empty on the machine that wrote the results.
         attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
         attacks: the fields of the :class:`~tledge.bench.robustness.attack_plan.AttackPlan`; empty without attacks.
@@ -80,12 +84,16 @@ class BenchSettings(
     photos: str
     skipped: tuple[Skipped, ...]
     interrupted: bool = False
+    seen_photos: str = DROP
+    overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
+    doubts: tuple[str, ...] = ()
     not_repeated: int = 0
     corruptions: tuple[str, ...] = ()
     corruption_images: int = 0
     attacks: Mapping[str, Any] = field(default_factory=dict)
     attacked_with: str = ""
     on: str = ""
+    input_size: str = ""
 
     def save(self, path: Path) -> None:
         """Writes ``run.json`` into a folder of results."""

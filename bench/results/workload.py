@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unicodedata import normalize
 
+from tledge.bench.results.photo_overlap import DROP, KEEP, PhotoOverlap, check_some_left, find_seen
 from tledge.core import sidecar_storage
 from tledge.core.artifact import Artifact, path_beside, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, DataError, OptionError
 from tledge.core.fingerprint import sha256_of_file, sha256_of_records
-from tledge.core.images import images_below
 from tledge.core.number_text import counted, listed
+from tledge.core.photo_layouts import EXPECTED, find_photos
+from tledge.core.photo_listing import describe_left_out
+from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
+from tledge.core.seen_photos import SeenPhotos
+from tledge.core.split_names import TEST, UNASSIGNED, VALIDATION
 
 
 @dataclass(frozen=True)
@@ -22,16 +28,23 @@ class Model:
     Attributes:
         name: its name in tables.
         artifact: the file with its sidecar; None without one: such a file can be timed, but not tested on photos.
+        input_size: (height, width) for a file without a sidecar that leaves it open; empty for the default.
     """
 
     path: Path
     name: str
     artifact: Artifact | None
+    input_size: tuple[int, ...] = ()
 
     @property
     def format(self) -> str:
         """One of "tflite", "onnx" and "keras"."""
         return sidecar_storage.format_of(self.path)
+
+    @property
+    def seen_photos(self) -> SeenPhotos | None:
+        """Fingerprints of the photos that it was trained on; None if they are not known."""
+        return None if self.artifact is None else self.artifact.sidecar.seen_photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +61,7 @@ class Workload:
         run: the run directory's name; empty for files.
         data: the folder of photos; empty for a run.
         fingerprint: of the photos and their labels; empty without photos.
+        overlap: with the photos that the models were trained on.
     """
 
     title: str
@@ -59,15 +73,24 @@ class Workload:
     run: str = ""
     data: str = ""
     fingerprint: str = ""
+    overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
 
 
-def read_model(path: Path, name: str) -> Model:
+def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model:
     """Reads a model file; ``name`` is its name in tables.
 
     Raises:
         ArtifactError: it is absent, of an unknown format, or does not match its sidecar.
+        OptionError: its sidecar gives another input size.
     """
-    return Model(path, name, read_artifact(path) if _has_sidecar(path) else None)
+    artifact = read_artifact(path) if _has_sidecar(path) else None
+    if artifact is not None and input_size and input_size != artifact.sidecar.input_size:
+        size, found = ("x".join(map(str, lengths)) for lengths in (input_size, artifact.sidecar.input_size))
+        raise OptionError(
+            f"`input_size='{size}'` contradicts the sidecar of '{path}', which has {found}; for another size, adopt it"
+            f" again with `adopt('{path}', input_size='{size}', overwrite=True)`"
+        )
+    return Model(path, name, artifact, input_size)
 
 
 def workload_of_run(directory: RunDirectory) -> Workload:
@@ -99,21 +122,32 @@ def workload_of_run(directory: RunDirectory) -> Workload:
     )
 
 
-def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) -> Workload:
+def workload_of_files(
+    files: Sequence[Path],
+    data: Path | None,
+    folder: Path,
+    progress: Progress,
+    input_size: tuple[int, ...] = (),
+    *,
+    seen_photos: str = DROP,
+) -> Workload:
     """Returns separate model files, on a folder of photos if one is given.
 
     Args:
         files: TFLite, ONNX or Keras files.
-        data: a folder with one folder per class, named like the models' classes.
+        data: photos in a layout of ``core/photo_layouts.py``, whose classes are those of the models. If it has splits,
+            the test split is used, or else the validation split.
         folder: of the results.
+        input_size: (height, width) of the input of files without a sidecar that leave it open.
+        seen_photos: DROP or KEEP the photos that a model was trained on.
 
     Raises:
         ArtifactError: a file is absent, of an unknown format, or does not match its sidecar.
         OptionError: photos were given, and a file has no sidecar or other classes than the first.
-        DataError: a class has no photos, or a folder belongs to no class.
+        DataError: a class has no photos, or none that were not used in training, or a folder belongs to no class.
     """
     files = list({path.resolve(): path for path in files}.values())
-    models = tuple(read_model(path, name) for path, name in zip(files, _names(files), strict=True))
+    models = tuple(read_model(path, name, input_size) for path, name in zip(files, _names(files), strict=True))
     classes = [model.artifact.sidecar.class_names for model in models if model.artifact is not None]
     workload = Workload(
         title=_title([model.name for model in models]),
@@ -136,15 +170,33 @@ def workload_of_files(files: Sequence[Path], data: Path | None, folder: Path) ->
                 f"'{model.path}' has the classes {', '.join(model.artifact.sidecar.class_names[:5])}, but"
                 f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models with other classes separately"
             )
-    photos, labels = _read_photos(data, classes[0])
+    root, photos, labels = _read_photos(data, classes[0], progress)
+    workload = replace(workload, data=str(data.resolve()))
+    return _with_photos(workload, root, photos, labels, seen_photos=seen_photos)
+
+
+def _with_photos(
+    workload: Workload, root: Path, photos: Sequence[Path], labels: Sequence[int], *, seen_photos: str
+) -> Workload:
+    """Returns a workload with labelled photos; those that a model was trained on are left out or kept."""
+    names = workload.class_names
+    digests = [sha256_of_file(path) for path in photos]
+    records = {model.name: model.seen_photos for model in workload.models}
+    seen = find_seen([record for record in records.values() if record is not None], photos, digests)
+    if seen_photos == DROP:
+        check_some_left(seen, labels, names, Path(workload.data))
+    chosen = [index for index, used in enumerate(seen) if not used or seen_photos == KEEP]
     return replace(
         workload,
-        photos=photos,
-        labels=labels,
-        data=str(data.resolve()),
+        photos=tuple(photos[index] for index in chosen),
+        labels=tuple(labels[index] for index in chosen),
         fingerprint=sha256_of_records(
-            (path.relative_to(data).as_posix(), classes[0][label], sha256_of_file(path))
-            for path, label in zip(photos, labels, strict=True)
+            (photos[index].relative_to(root).as_posix(), names[labels[index]], digests[index]) for index in chosen
+        ),
+        overlap=PhotoOverlap(
+            seen=int(seen.sum()),
+            kept=seen_photos == KEEP,
+            unknown=tuple(name for name, record in records.items() if record is None or not record.complete),
         ),
     )
 
@@ -170,34 +222,39 @@ def _names(files: Sequence[Path]) -> list[str]:
     return [str(path.resolve()) for path in files]
 
 
-def _read_photos(data: Path, class_names: tuple[str, ...]) -> tuple[tuple[Path, ...], tuple[int, ...]]:
-    if not data.is_dir():
-        raise DataError(f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg)")
-    odd = sorted(name for name in set(class_names) if class_names.count(name) > 1 or Path(name).name != name)
+def _read_photos(
+    data: Path, class_names: tuple[str, ...], progress: Progress
+) -> tuple[Path, tuple[Path, ...], tuple[int, ...]]:
+    """Returns the folder that holds the photos, the photos, and the label of each."""
+    if not data.exists():
+        raise DataError(
+            f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg); `data` takes {EXPECTED}"
+        )
+    names = [normalize("NFC", name) for name in class_names]
+    odd = sorted(name for name in set(names) if names.count(name) > 1 or (data.is_dir() and Path(name).name != name))
     if odd:
         raise DataError(
             f"'{odd[0]}' is the label of several classes or cannot be the name of a folder, so photos in folders cannot"
             " be assigned to classes; give each class its own label"
         )
-    unknown = sorted(
-        path.name
-        for path in data.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and path.name not in class_names
-    )
+    found = find_photos(data, progress, known=names)
+    unknown = sorted(set(found.class_names) - set(names))
     if unknown:
         raise DataError(
             f"'{data}' has folders that are not classes of the model: {', '.join(unknown[:5])}; its classes:"
             f" {', '.join(class_names[:12])}"
         )
-    found = [
-        (path, label)
-        for label, name in enumerate(class_names)
-        if (data / name).is_dir()
-        for path in images_below(data / name)
-    ]
-    labels = tuple(label for _, label in found)
+    places = [names.index(name) for name in found.class_names]
+    splits = {split for _, _, split in found.files}
+    split = next((split for split in (TEST, VALIDATION) if split in splits), None)
+    chosen = sorted((places[label], path) for path, label, own in found.files if split in (None, own))
+    if splits - {UNASSIGNED}:
+        progress.note("Photos", f"{len(chosen):,} of {len(found.files):,}: the {split or 'train'} split of '{data}'")
+    if found.left_out:
+        progress.note("Photos", describe_left_out(found.left_out))
+    labels = tuple(label for label, _ in chosen)
     _check_every_class(labels, class_names, f"'{data}'")
-    return tuple(path for path, _ in found), labels
+    return found.root, tuple(path for _, path in chosen), labels
 
 
 def _check_every_class(labels: Sequence[int], class_names: Sequence[str], where: str) -> None:

@@ -40,7 +40,7 @@ def run(given: Given, *, json: Json = False) -> None:
         for name, text in given_options(options, DescriptionOptions).items():
             description = description.with_field(name, text)
         size = None if options.input_size is None else read_size(options.input_size)
-        inspection = inspect(options.model, size)
+        inspection = inspect(options.model, size, grey=description.colour == "grey")
         terminal.print(_tensors(inspection, terminal.width))
         if terminal.can_ask:
             required, optional = missing_fields(inspection, description)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tledge.export import ExportRecord
     from tledge.export.export_api import ExportRequest
 
-IMPORT_ONLY = ("data", "input_range", "resize", "trust_model")
+IMPORT_ONLY = ("data", "labels", "input_range", "colour", "resize", "trust_model")
 
 
 @build_command("export", ExportOptions, ImportOptions, groups=(*GROUPS[:-1], GROUP, GROUPS[-1]))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tledge.edge_runtime import Classifier
     from tledge.edge_runtime.sources.camera import Camera
     from tledge.edge_runtime.sources.frame import Source
+    from tledge.edge_runtime.sources.watched_folder import WatchedFolder
 
 
 @build_command("predict", PredictOptions, groups=GROUPS)
@@ -100,14 +101,19 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
     """Classifies everything that the options name, and prints each prediction as it is made."""
     from tledge.cli.prediction_lines import PredictionLines
     from tledge.core.errors import TledgeError
+    from tledge.core.photo_listing import describe_left_out
     from tledge.edge_runtime.prediction_stream import AHEAD, predict
     from tledge.edge_runtime.sources.frame import Chain
     from tledge.edge_runtime.sources.source_lookup import find_sources
 
     _check_usage(options)
-    sources: list[Source] = [find_sources(options.sources, every=options.every)]
-    if options.watch is not None:
-        sources.append(_watched(options.watch, terminal))
+    given = find_sources(options.sources, every=options.every)
+    for text in given.notes:
+        terminal.note(text)
+    sources: list[Source] = [given]
+    watched = None if options.watch is None else _watched(options.watch, terminal)
+    if watched is not None:
+        sources.append(watched)
     with ExitStack() as stack:
         classifiers = _classifiers(options, stack)
         camera = None if options.camera is None else _open_camera(options.camera, options.every, terminal)
@@ -123,10 +129,12 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
             lines.summarize(camera.dropped if camera else None)
             raise
         lines.summarize(camera.dropped if camera else None)
+        if watched is not None and watched.left_out:
+            terminal.note(f"'{options.watch}': {describe_left_out(watched.left_out)}")
     return lines
 
 
-def _watched(folder: Path, terminal: Terminal) -> Source:
+def _watched(folder: Path, terminal: Terminal) -> WatchedFolder:
     from tledge.edge_runtime.sources.watched_folder import WatchedFolder
 
     watched = WatchedFolder(folder)

@@ -68,7 +68,7 @@ class Keras(Runtime):
     def devices(self) -> list[Device]:
         return [Device("cpu"), Device("gpu", _why_no_gpu())]
 
-    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
         return KerasSession(model, target)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -10,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from tledge.core.cpu import CpuWarning
 from tledge.core.errors import ArtifactError, OptionError, TargetError
-from tledge.edge_runtime.delegation import read_delegation
-from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, has_nvidia_driver, only_tensor
+from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK, read_delegation
+from tledge.edge_runtime.load_faults import load_error
+from tledge.edge_runtime.model_tasks import check_tensors
+from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, has_nvidia_driver
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
 
@@ -23,26 +27,58 @@ GPU_NODES = "dev/dri/renderD*"
 class LiteRTSession(Session):
     """An interpreter with a fixed batch size, as it runs on a device: at batch 1, N images are N invocations."""
 
-    def __init__(self, model: Path, threads: int | None, batch: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        try:
-            interpreter = Interpreter(model_path=str(model), num_threads=threads)
-            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-            self.image = only_tensor("input", [_spec(item) for item in inputs], model)
-            self.output = only_tensor("output", [_spec(item) for item in outputs], model)
-            self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
-            self._lengths = self.image.lengths(batch)
-            if batch > 1 or None in self.image.shape:
-                interpreter.resize_tensor_input(self._input_index, self._lengths)
-            interpreter.allocate_tensors()
-            self.provider = read_delegation(interpreter).provider
-        except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"LiteRT cannot load '{model}': {error}; copy or export it again") from error
-        self._batch = batch
-        self._interpreter: Any = interpreter
+    def __init__(self, model: Path, threads: int | None, batch: int, size: tuple[int, ...] = ()) -> None:
+        self._model, self._threads, self._batch = model, threads, batch
+        self._lengths: tuple[int, ...] = ()
+        self._size = size
+        self._interpreter: Any = None
+        self._prepare()
         self._lock = Lock()  # an interpreter has one input buffer: one thread at a time
         self._open = None in self.image.shape[1:]
+
+    def _prepare(self) -> None:
+        """Allocates the tensors, without XNNPACK if it cannot prepare the model.
+
+        Warns:
+            CpuWarning: it cannot.
+
+        Raises:
+            ArtifactError: LiteRT's own kernels cannot prepare it either.
+        """
+        try:
+            self._allocate(xnnpack=True)
+        except (ValueError, RuntimeError):
+            try:
+                self._allocate(xnnpack=False)
+            except (ValueError, RuntimeError) as error:
+                raise load_error("LiteRT", self._model, error) from error
+            warnings.warn(f"'{self._model}': {SLOWER}", CpuWarning, stacklevel=2)
+
+    def _resize(self) -> None:
+        try:
+            self._interpreter.resize_tensor_input(self._input_index, self._lengths)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError):
+            self._prepare()
+
+    def _allocate(self, *, xnnpack: bool) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = Interpreter(
+            model_path=str(self._model), num_threads=self._threads, experimental_op_resolver_type=kernels
+        )
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        images, answers = [_spec(item) for item in inputs], [_spec(item) for item in outputs]
+        check_tensors(images, answers, self._model)
+        (self.image,), (self.output,) = images, answers
+        self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+        lengths = self._lengths or self.image.lengths(self._batch, self._size)
+        if self._batch > 1 or None in self.image.shape:
+            interpreter.resize_tensor_input(self._input_index, lengths)
+        interpreter.allocate_tensors()
+        self.provider = read_delegation(interpreter).provider if xnnpack else WITHOUT_XNNPACK
+        self._interpreter, self._lengths = interpreter, lengths
 
     def run(self, images: Tensor) -> Tensor:
         with self._lock:
@@ -55,8 +91,8 @@ class LiteRTSession(Session):
         try:
             if self._open and images.shape[1:] != self._lengths[1:]:
                 self._lengths = (batch, *images.shape[1:])
-                interpreter.resize_tensor_input(self._input_index, self._lengths)
-                interpreter.allocate_tensors()
+                self._resize()
+                interpreter = self._interpreter
             if len(images) == batch:  # the hot path: get_tensor already copies
                 interpreter.set_tensor(self._input_index, images)
                 interpreter.invoke()
@@ -71,7 +107,7 @@ class LiteRTSession(Session):
                 outputs.append(interpreter.get_tensor(self._output_index))
             return np.concatenate(outputs)
         except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
+            raise load_error("LiteRT", self._model, error, to="run") from error
 
     def close(self) -> None:
         with self._lock:
@@ -104,7 +140,8 @@ class LiteRTCompiledSession(Session):
             [_spec(item) for item in details.values()]
             for details in (compiled.get_input_tensor_details(signature), compiled.get_output_tensor_details(signature))
         )
-        self.image, self.output = only_tensor("input", inputs, model), only_tensor("output", outputs, model)
+        check_tensors(inputs, outputs, model)
+        (self.image,), (self.output,) = inputs, outputs
         self.provider = f"LiteRT {wanted.name}"
         self._compiled: Any = compiled
         self._inputs, self._outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
@@ -123,7 +160,7 @@ class LiteRTCompiledSession(Session):
                     output = self._outputs[0].read(int(np.prod(self._shape)), self.output.dtype)
                     outputs.append(output.reshape(self._shape))
             except (ValueError, RuntimeError) as error:
-                raise ArtifactError(f"LiteRT cannot run the model: {error}; copy or export it again") from error
+                raise ArtifactError(f"LiteRT cannot run the model: {error}") from error
         return np.concatenate(outputs)
 
     def close(self) -> None:
@@ -154,10 +191,10 @@ class LiteRT(Runtime):
     def devices(self) -> list[Device]:
         return [Device("cpu"), Device("gpu", _why_no_gpu())]
 
-    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
         if target.device == "gpu":
             return LiteRTCompiledSession(model, target, batch)
-        return LiteRTSession(model, target.threads, batch)
+        return LiteRTSession(model, target.threads, batch, size)
 
 
 def _why_no_gpu() -> str:

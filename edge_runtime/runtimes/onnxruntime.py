@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from tledge.core.errors import ArtifactError, OptionError, TargetError
+from tledge.edge_runtime.load_faults import load_error
+from tledge.edge_runtime.model_tasks import check_tensors
 from tledge.edge_runtime.runtime import (
     NO_NVIDIA_DRIVER,
     Device,
@@ -15,7 +17,6 @@ from tledge.edge_runtime.runtime import (
     Session,
     closed_error,
     has_nvidia_driver,
-    only_tensor,
 )
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
@@ -31,6 +32,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(int8)": np.dtype(np.int8),
     "tensor(int32)": np.dtype(np.int32),
     "tensor(int64)": np.dtype(np.int64),
+    "tensor(bool)": np.dtype(np.bool_),
+    "tensor(string)": np.dtype(np.object_),
 }
 """The element types of inputs and outputs, by ONNX Runtime's names."""
 
@@ -55,16 +58,17 @@ class OnnxRuntimeSession(Session):
         try:
             session: Any = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:
-            raise ArtifactError(f"ONNX Runtime cannot load '{model}': {error}; copy or export it again") from error
+            raise load_error("ONNX Runtime", model, error) from error
         self.provider = session.get_providers()[0]
         if self.provider != provider:  # it falls back to the CPU without an error
             raise TargetError(
                 f"target '{target}' is not on this machine: ONNX Runtime fell back from {provider} to"
                 f" {self.provider}; check the GPU driver and the libraries of CUDA, cuDNN and TensorRT"
             )
-        self.image = only_tensor("input", [_spec(item, model) for item in session.get_inputs()], model)
-        self.output = only_tensor("output", [_spec(item, model) for item in session.get_outputs()], model)
-        self._session = session
+        images, answers = [[_spec(item, model) for item in of()] for of in (session.get_inputs, session.get_outputs)]
+        check_tensors(images, answers, model)
+        (self.image,), (self.output,) = images, answers
+        self._model, self._session = model, session
         self._names = [self.output.name]
         self._batch = self.image.shape[0] if self.image.shape else None
 
@@ -84,7 +88,7 @@ class OnnxRuntimeSession(Session):
         try:
             outputs: list[Tensor] = session.run(self._names, {self.image.name: images})
         except Exception as error:
-            raise ArtifactError(f"ONNX Runtime cannot run the model: {error}; copy or export it again") from error
+            raise load_error("ONNX Runtime", self._model, error, to="run") from error
         return outputs[0]
 
     def close(self) -> None:
@@ -113,7 +117,7 @@ class OnnxRuntime(Runtime):
             Device("tensorrt", _why_not("tensorrt", "TensorRT")),
         ]
 
-    def load(self, model: Path, target: Target, batch: int = 1) -> Session:
+    def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
         session = OnnxRuntimeSession(model, target)
         if batch > 1 and session.image.shape[:1] not in ((None,), (batch,)):
             raise ArtifactError(f"'{model}' only takes batches of {session.image.shape[0]}; received {batch}")

@@ -103,9 +103,10 @@ class BrokenFrame:
 
 @dataclass(frozen=True)
 class Chain:
-    """Several sources, one after the other."""
+    """Several sources, one after the other; ``notes`` say what was left out when they were found."""
 
     sources: tuple[Source, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from tledge.core import images
 from tledge.core.errors import OptionError, SourceError
+from tledge.core.photo_listing import (
+    Listing,
+    describe_left_out,
+    describe_undecodable,
+    is_photo,
+    kind_of,
+    list_tree,
+)
 from tledge.edge_runtime.sources.frame import Chain, Frame, PhotoFile, Source
 from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT, StandardInput
 from tledge.edge_runtime.sources.video import Video, is_video_name
@@ -51,7 +59,8 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
     check_names(names)
     sources: list[Source] = []
     photos: list[Path] = []
-    for path in (path for name in names for path in _expand(name)):
+    notes: list[str] = []
+    for path in (path for name in names for path in _expand(name, notes)):
         if path is not None and not is_video_name(path):
             photos.append(path)
             continue
@@ -61,7 +70,7 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
         sources.append(StandardInput(every=every) if path is None else Video(path, every=every))
     if photos:
         sources.append(PhotoFiles(tuple(photos)))
-    return Chain(tuple(sources))
+    return Chain(tuple(sources), tuple(notes))
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -72,31 +81,55 @@ def check_names(names: Sequence[str]) -> None:
         raise OptionError("a source has an empty name; the current folder is '.'")
 
 
-def _expand(name: str) -> Sequence[Path | None]:
-    """Returns the files of a name; None stands for standard input, since '-' is also a valid path."""
+def _expand(name: str, notes: list[str]) -> Sequence[Path | None]:
+    """Returns the files of a name; None stands for standard input, since '-' is also a valid path.
+
+    Adds to ``notes`` what is left out of a folder or glob, and which photos cannot be decoded here.
+    """
     if name == STANDARD_INPUT:
         return [None]
     path = Path(name)
     if os.path.isdir(name):  # noqa: PTH112 - pathlib raises if a parent folder may not be entered
-        return _photos_in(path)
-    if os.path.lexists(path) or not glob.has_magic(name):
+        listing = _photos_in(path)
+    elif os.path.lexists(path) or not glob.has_magic(name):
         return [path]  # also one that does not exist: the error is reported when it is read
-    matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - pathlib refuses absolute ones
-    found = [path for path in matches if (images.is_image_name(path) or is_video_name(path)) and not path.is_dir()]
-    if not found:
+    else:
+        listing = _photos_matching(name)
+    for text in (describe_left_out(listing.left_out), describe_undecodable(listing.photos)):
+        if text:
+            notes.append(f"'{name}': {text}")
+    return listing.photos
+
+
+def _photos_matching(name: str) -> Listing:
+    """Returns the image and video files that match a glob. Raises SourceError if there are none."""
+    photos, left_out = [], Counter[str]()
+    for path in map(Path, sorted(glob.glob(name, recursive=True))):  # noqa: PTH207 - pathlib refuses absolute ones
+        if path.is_dir():
+            left_out["folder"] += "**" not in name
+        elif is_photo(path) or is_video_name(path):
+            photos.append(path)
+        else:
+            left_out[kind_of(path)] += 1
+    del left_out[""]
+    if not photos:
+        number = left_out.total()
         raise SourceError(
             f"no image or video matches '{name}'"
-            + (f": {len(matches):,} files of other types match" if matches else ", and no file has that name")
+            + (f": {number:,} files of other types match" if number else ", and no file has that name")
         )
-    return found
+    return Listing(tuple(photos), left_out=+left_out)
 
 
-def _photos_in(folder: Path) -> list[Path]:
+def _photos_in(folder: Path) -> Listing:
     """Returns the image files below a folder, sorted. Raises SourceError if it has none or cannot be read."""
     try:
-        found = images.images_below(folder)
+        found = list_tree(folder)
     except OSError as error:
         raise SourceError(f"cannot read folder '{error.filename or folder}': {error.strerror or error}") from error
-    if not found:
-        raise SourceError(f"no images in folder '{folder}'; expected .jpg, .png, .webp or .bmp files")
+    if not found.photos:
+        left_out = describe_left_out(found.left_out)
+        raise SourceError(
+            f"no images in folder '{folder}'; expected .jpg, .png, .webp or other photos{left_out and f' ({left_out})'}"
+        )
     return found

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
 
-from tledge.core import images
 from tledge.core.errors import SourceError
+from tledge.core.image_formats import HEAD, format_of
 from tledge.edge_runtime.sources.frame import PATIENCE, BrokenFrame, EncodedImage, Frame
 from tledge.edge_runtime.sources.jpeg_stream import LARGEST, START, JpegSplitter
 
@@ -50,11 +50,11 @@ class StandardInput:
         searched = 0
         for piece in pieces:
             whole += piece
-            if len(whole) < images.HEAD:
+            if len(whole) < HEAD:
                 continue
             start = whole.find(START, searched)
             searched = len(whole) - len(START) + 1
-            if start >= 0 and (start == 0 or not images.is_image_start(bytes(whole[: images.HEAD]))):
+            if start >= 0 and (start == 0 or format_of(bytes(whole[:HEAD])) is None):
                 yield from self._stream(bytes(whole[start:]), pieces, ended)
                 return
             if len(whole) > LARGEST:

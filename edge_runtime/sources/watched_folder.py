@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
 from tledge.core.errors import SourceError
-from tledge.core.images import is_image_name
+from tledge.core.photo_listing import THUMBNAIL_FOLDERS, is_photo, kind_of
 from tledge.edge_runtime.sources.frame import Frame, PhotoFile
 
 INTERVAL = 0.5
@@ -30,13 +31,15 @@ class WatchedFolder:
     """Image files that appear or change in a folder or its subfolders from now on.
 
     A file is complete when two polls in a row find the same size and modification time. If copying pauses for longer
-    than that, the file is yielded again afterwards. Memory grows with the number of files in the folder only.
+    than that, the file is yielded again afterwards. A file whose suffix is not that of an image is a photo if it starts
+    like one when it is complete. Memory grows with the number of files in the folder only.
 
     Args:
         folder: the folder to watch.
 
     Attributes:
         left: number of images that existed at the start; they are ignored unless they change.
+        left_out: the number of other complete files by kind; see ``core.photo_listing.Listing``.
 
     Raises:
         SourceError: the folder does not exist or cannot be read.
@@ -45,7 +48,8 @@ class WatchedFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known = self._look()
-        self.left = len(self._known)
+        self.left_out = Counter[str]()
+        self.left = sum(map(self._is_photo, self._known))
 
     @property
     def width(self) -> int:
@@ -66,10 +70,20 @@ class WatchedFolder:
             self._known = {path: state for path, state in self._known.items() if path in there}
             self._known |= {path: there[path] for path in settled}
             for path in sorted(settled, key=lambda path: (there[path][1], path)):
-                yield PhotoFile(Path(path))
+                if self._is_photo(path):
+                    yield PhotoFile(Path(path))
+
+    def _is_photo(self, name: str) -> bool:
+        """Whether a file is a photo; counts it as left out if not."""
+        path = Path(name)
+        if is_photo(path):
+            return True
+        if kind := kind_of(path):
+            self.left_out[kind] += 1
+        return False
 
     def _look(self) -> dict[str, State]:
-        """Returns the state of each image file in the folder and its subfolders, without hidden ones and links."""
+        """Returns the state of each file in the folder and its subfolders, without hidden ones and links to folders."""
 
         def check(error: OSError) -> None:
             if error.filename == str(self._folder):  # a subfolder may vanish at any time
@@ -77,10 +91,10 @@ class WatchedFolder:
 
         found: dict[str, State] = {}
         for parent, folders, names in os.walk(self._folder, onerror=check):
-            folders[:] = [name for name in folders if not name.startswith(".")]
+            folders[:] = [name for name in folders if not name.startswith(".") and name not in THUMBNAIL_FOLDERS]
             for name in names:
                 path = Path(parent) / name
-                if is_image_name(path):
+                if not name.startswith("."):
                     try:
                         status = path.stat()
                     except OSError:  # it has vanished, or is a dangling link

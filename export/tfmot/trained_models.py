@@ -117,10 +117,9 @@ def prune(
 
 def with_weights(model: Any, weights: Weights) -> Any:
     """Returns a copy of a Keras model with other weights for some of its layers, by name."""
-    import keras
+    from tledge.export.model_copy import copy_model
 
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy = copy_model(model)
     layers = layers_by_name(copy)
     for name, arrays in weights.items():
         layers[name].set_weights(arrays)

@@ -1,12 +1,11 @@
 """Which part of a photo is resized and how numbers are rounded, exactly."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tledge.core import images
+from tledge.core import colour_conversion, images
+from tledge.core.errors import ImageError
 
 pytestmark = pytest.mark.unit
 
@@ -71,32 +70,64 @@ def test_the_part_of_a_reduced_photo_that_is_filled(orientation: int, expected: 
     [(0, 0), (128, 0), (129, 1), (257, 1), (385, 1), (386, 2), (65535, 255), (65535 - 128, 255), (65535 - 129, 254)],
 )
 def test_16_bits_are_rounded_to_8(value: int, expected: int) -> None:
-    photo = Image.fromarray(np.full((2, 3), value, np.uint16))
-    assert np.asarray(images.to_rgb(photo)).tolist() == [[[expected] * 3] * 3] * 2
+    photo = Image.fromarray(np.array([[value] * 3, [65535] * 3], np.uint16))
+    assert np.asarray(colour_conversion.to_rgb(photo)).tolist() == [[[expected] * 3] * 3, [[255] * 3] * 3]
 
 
-@pytest.mark.parametrize(("value", "expected"), [(-5.0, 0), (0.5, 0), (1.5, 2), (254.6, 255), (900.0, 255)])
-def test_floats_are_rounded_and_clipped(value: float, expected: int) -> None:
-    photo = Image.fromarray(np.full((1, 1), value, np.float32))
-    assert np.asarray(images.to_rgb(photo)).tolist() == [[[expected] * 3]]
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize(
+    ("most", "white"),
+    [(17, 255), (255, 255), (256, 1023), (1023, 1023), (1024, 4095), (4095, 4095), (4096, 16383), (16384, 65535)],
+)
+def test_numbers_are_scaled_by_the_bits_that_they_fill(dtype: type, most: int, white: int) -> None:
+    photo = Image.fromarray(np.array([[0, most // 2, most]], dtype))
+    expected = [round(255 * value / white) for value in (0, most // 2, most)]
+    assert np.asarray(colour_conversion.to_rgb(photo))[0, :, 0].tolist() == expected
+
+
+def test_32_bits_are_scaled() -> None:
+    photo = Image.fromarray(np.array([[0, 2**30, 2**31 - 1]], np.int32))
+    assert np.asarray(colour_conversion.to_rgb(photo))[0, :, 0].tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 0.25, 1], [0, 64, 255]),
+        ([0, 0.002, 0.5], [0, 1, 128]),
+        ([0, 1.5, 254.6], [0, 2, 255]),
+        ([0, 8, 16], [0, 8, 16]),
+    ],
+)
+def test_floats_are_read_from_0_to_1_or_to_255(values: list[float], expected: list[int]) -> None:
+    assert (
+        np.asarray(colour_conversion.to_rgb(Image.fromarray(np.array([values], np.float32))))[0, :, 0].tolist()
+        == expected
+    )
+
+
+@pytest.mark.parametrize(
+    "values", [[-0.1, 0.5], [0, 1.01], [0, 15.9], [0, np.nan], [np.nan, 0], [0, np.inf], [-np.inf, 1]]
+)
+def test_floats_that_are_no_brightness_are_refused(values: list[float]) -> None:
+    with pytest.raises(ImageError, match="which are not those of a photo; save it with 8 or 16 bits"):
+        colour_conversion.to_rgb(Image.fromarray(np.array([values], np.float32)))
+
+
+def test_negative_integers_are_refused() -> None:
+    with pytest.raises(ImageError, match="has pixel values from -1 to 255, which are not"):
+        colour_conversion.to_rgb(Image.fromarray(np.array([[-1, 255]], np.int32)))
 
 
 @pytest.mark.parametrize(("alpha", "expected"), [(0, [255, 255, 255]), (255, [10, 20, 30]), (51, [206, 208, 210])])
 def test_transparency_shows_white(alpha: int, expected: list[int]) -> None:
     photo = Image.fromarray(np.array([[[10, 20, 30, alpha]]], np.uint8), "RGBA")
-    assert np.asarray(images.to_rgb(photo))[0, 0].tolist() == expected
+    assert np.asarray(colour_conversion.to_rgb(photo))[0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("height", [1, 63, 64, 65, 129])
 def test_every_strip_of_a_photo_is_converted(height: int) -> None:
     grey = (np.arange(height) % 256).astype(np.uint16)[:, np.newaxis].repeat(2, 1) * 257
+    grey[-1] = 65535
     expected = np.repeat((grey // 257)[..., np.newaxis], 3, axis=2)
-    np.testing.assert_array_equal(np.asarray(images.to_rgb(Image.fromarray(grey))), expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("a.jpg", True), ("a.JPEG", True), ("a.tiff", True), (".a.jpg", False), ("a.txt", False), ("jpg", False)],
-)
-def test_images_are_known_by_their_suffix(name: str, expected: bool) -> None:
-    assert images.is_image_name(Path("folder") / name) is expected
+    np.testing.assert_array_equal(np.asarray(colour_conversion.to_rgb(Image.fromarray(grey))), expected)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support import blobs, stripes
+from support import blobs, modules_after, stripes
 
-from tledge.core import images
+from tledge.core import colour_conversion, images
 from tledge.core.errors import ImageError, UnknownNameError
 
 
@@ -215,7 +215,7 @@ def test_a_jpeg_of_100_megapixels_is_decoded_in_little_memory(tmp_path: Path) ->
     path = huge_jpeg(tmp_path / "huge.jpg")
     code = f"""
 from pathlib import Path
-from tledge.core import images
+from tledge.core import colour_conversion, images
 def highest():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1e3
 before = highest()
@@ -268,12 +268,12 @@ def test_bytes_are_read_as_their_file(tmp_path: Path) -> None:
 
 @pytest.mark.unit
 def test_every_row_of_a_tall_image_is_converted(tmp_path: Path) -> None:
-    colours = np.random.default_rng(0).integers(0, 256, (3 * images.STRIP + 5, 7, 4), np.uint8)
+    colours = np.random.default_rng(0).integers(0, 256, (3 * colour_conversion.STRIP + 5, 7, 4), np.uint8)
     save(tmp_path / "tall.png", colours)
     alpha = colours[..., 3:] / 255
     expected = colours[..., :3] * alpha + 255 * (1 - alpha)
     np.testing.assert_allclose(np.asarray(images.decode(tmp_path / "tall.png"), float), expected, atol=1)
-    numbers = np.random.default_rng(1).integers(0, 256, (3 * images.STRIP + 5, 7)).astype(np.uint16) * 257
+    numbers = np.random.default_rng(1).integers(0, 256, (3 * colour_conversion.STRIP + 5, 7)).astype(np.uint16) * 257
     Image.fromarray(numbers).save(tmp_path / "sixteen.png")
     np.testing.assert_array_equal(np.asarray(images.decode(tmp_path / "sixteen.png"))[..., 1], numbers // 257)
 
@@ -289,3 +289,36 @@ def test_no_rounding_puts_a_crop_outside_of_its_photo(tmp_path: Path) -> None:
     for width in range(400, 440):
         Image.new("RGB", (width, 401)).save(path)
         assert images.load_pixels(path, (side, side), "crop").shape == (side, side, 3)
+
+
+def test_decoding_a_photo_loads_neither_the_library_of_heic_nor_that_of_eps(tmp_path: Path) -> None:
+    blobs(1).save(tmp_path / "a.png")
+    loaded = modules_after(
+        f"from pathlib import Path\nfrom tledge.core.images import decode\ndecode(Path({str(tmp_path / 'a.png')!r}))"
+    )
+    assert "PIL.PngImagePlugin" in loaded
+    assert not {"pillow_heif", "PIL.EpsImagePlugin"} & set(loaded)
+
+
+def deep_png(value: int) -> bytes:
+    """A PNG of one colour with 16 bits per channel, which Pillow cannot write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + np.full(4 * 3, value, ">u2").tobytes() for _ in range(4))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("value", "shown"), [(0, 0), (255, 0), (4096, 16), (65535, 255)])
+def test_16_bit_colours_are_shown_as_8(value: int, shown: int) -> None:
+    assert np.asarray(images.decode_bytes(deep_png(value))).max() == shown
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("value", [256, 1023, 4095])
+def test_12_bit_colours_in_16_bits_are_refused(value: int) -> None:
+    with pytest.raises(ImageError, match=r"'12.png' has colours of 12 bits or fewer in 16 bits.*; save it with 8 bits"):
+        images.decode_bytes(deep_png(value), "12.png")

@@ -7,7 +7,8 @@ import pytest
 
 from tledge.core.errors import RunError
 from tledge.core.fingerprint import sha256_of_file
-from tledge.core.splits import SPLITS, Sample, Splits
+from tledge.core.split_names import SPLITS
+from tledge.core.splits import Sample, Splits
 
 pytestmark = pytest.mark.unit
 
@@ -37,7 +38,8 @@ def test_what_is_stored_is_what_is_read(splits: Splits, tmp_path: Path) -> None:
     path = tmp_path / "run" / "splits.json"
     splits.save(path)
     stored = json.loads(path.read_text())
-    assert list(stored) == ["schema_version", "root", "class_names", "train", "validation", "test"]
+    fields = ["schema_version", "root", "class_names", "train", "validation", "test", "archive", "seen_photos"]
+    assert list(stored) == fields
     assert stored["root"] == str(splits.root.resolve())
     assert stored["test"] == [["test.png", 2, splits.test[0].sha256]]
     assert Splits.load(path) == splits

@@ -15,12 +15,13 @@ from support import random_images, stripes
 
 from tledge.core.artifact import path_beside, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, OptionError, UnknownNameError
+from tledge.core.label_file import read_labels
 from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.adoption import adopt_model, make_sidecar, missing_fields
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.classifier import softmax
-from tledge.edge_runtime.description import Description, read_labels, read_range, read_size
+from tledge.edge_runtime.description import Description, read_range, read_size
 from tledge.edge_runtime.inspection import inspect
 from tledge.edge_runtime.tflite_metadata import TFLiteMetadata, read_metadata
 

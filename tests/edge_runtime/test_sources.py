@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from frame_sample import SIZE, jpeg, names_of, shades_of, touch
 
+from tledge.core import image_formats
 from tledge.core.errors import ImageError, MissingExtraError, OptionError, SourceError
 from tledge.core.images import Pixels
 from tledge.edge_runtime.sources import watched_folder
@@ -42,6 +43,37 @@ class TestNames:
     def test_what_exists_by_its_name_is_no_glob(self, tmp_path: Path) -> None:
         touch(tmp_path, "porch [1].jpg", "porch 1.jpg", "day [2]/x.jpg")
         assert names_of(find_sources(["porch [1].jpg", "day [2]"])) == ["porch [1].jpg", "day [2]/x.jpg"]
+
+    def test_photos_are_known_by_content_and_the_rest_is_counted(self, tmp_path: Path) -> None:
+        (tmp_path / "a" / "IMG_1.jfif").write_bytes(jpeg(1))
+        (tmp_path / "a" / "nameless").write_bytes(jpeg(2))
+        (tmp_path / "a" / "clip.mp4").touch()
+        touch(tmp_path, "a/@eaDir/2.JPG/THUMB.jpg")
+        found = find_sources(["a"])
+        photos = ["a/1.png", "a/2.JPG", "a/IMG_1.jfif", "a/deep/er/3.webp", "a/nameless"]
+        assert names_of(found) == photos
+        (note,) = found.notes
+        assert set(note.removeprefix("'a': left out: ").split(", ")) == {
+            "1 .txt",
+            "1 .mp4",
+            "1 @eaDir/",
+            "1 hidden",
+            "1 .cache/",
+        }
+        found = find_sources(["a/[In]*"])
+        assert names_of(found) == ["a/IMG_1.jfif", "a/nameless"]
+        assert found.notes == ("'a/[In]*': left out: 1 .txt",)
+        assert find_sources(["a/*.jfif", "b.jpg"]).notes == ()
+
+    def test_heic_photos_that_cannot_be_decoded_are_counted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(image_formats, "is_installed", lambda module: False)
+        for name in ("x.heic", "y.HEIC"):
+            (tmp_path / "a" / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+        note = "decoding 2 HEIC photos needs pillow-heif, not installed here: pip install 'tledge[heic]'"
+        assert find_sources(["a"]).notes[-1] == f"'a': {note}"
+        assert find_sources(["a/*"]).notes[-1] == f"'a/*': {note}"
 
     def test_a_glob_without_images_is_an_error(self) -> None:
         with pytest.raises(SourceError, match="no image or video matches 'b/\\*.jpg', and no file has that name"):
@@ -349,13 +381,15 @@ class TestWatchedFolder:
         return frame.name
 
     def test_what_is_there_is_left_and_what_comes_is_given(self, tmp_path: Path) -> None:
-        touch(tmp_path, "old.jpg", "deep/old.png", ".hidden.jpg", "notes.txt")
+        touch(tmp_path, "old.jpg", "deep/old.png", ".hidden.jpg")
+        (tmp_path / "notes.txt").write_text("no photo")
         with watched(tmp_path) as (source, found):
             assert source.left == 2
             assert source.width == len(str(tmp_path / "deep/old.png"))
             touch(tmp_path, "new.jpg")
             assert self.take(found) == str(tmp_path / "new.jpg")
-            touch(tmp_path, "later/.x.jpg", "later/notes.txt", "later/new.png")
+            touch(tmp_path, "later/.x.jpg", "later/new.png")
+            (tmp_path / "later" / "notes.txt").write_text("no photo")
             assert self.take(found) == str(tmp_path / "later/new.png")
         assert found.empty()
 
@@ -418,6 +452,17 @@ class TestWatchedFolder:
             touch(tmp_path, "z.jpg")
             assert self.take(found) == str(tmp_path / "z.jpg")
         assert found.empty()
+
+    def test_what_comes_is_known_by_its_content(self, tmp_path: Path) -> None:
+        (tmp_path / "old").write_bytes(jpeg(1))
+        with watched(tmp_path) as (source, found):
+            assert source.left == 1
+            (tmp_path / "note.txt").write_text("hello")
+            (tmp_path / "a.JFIF").write_bytes(jpeg(2))
+            assert self.take(found) == str(tmp_path / "a.JFIF")
+            (tmp_path / "b").write_bytes(jpeg(3))
+            assert self.take(found) == str(tmp_path / "b")
+            assert source.left_out == {".txt": 1}
 
     def test_a_folder_below_may_vanish(self, tmp_path: Path) -> None:
         touch(tmp_path, "deep/a.jpg")

@@ -1,6 +1,7 @@
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,17 @@ from PIL import Image
 from support import blobs, write_stripes
 
 from tledge.core.errors import DataError
+from tledge.core.fingerprint import sha256_of_file
+from tledge.core.images import decode
+from tledge.core.manifest import DataRecord
+from tledge.core.perceptual_hash import thumbnail
 from tledge.core.progress import Progress
-from tledge.core.splits import Sample
-from tledge.train.data.dataset import Dataset, read_dataset
+from tledge.core.splits import Sample, Splits
+from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.digits import write_digits
 from tledge.train.data.split_draw import draw_splits
+from tledge.train.import_options import ImportOptions
+from tledge.train.train_api import describe_data, split_photos
 
 
 def read(root: Path, skip_broken: bool = False) -> Dataset:
@@ -193,10 +200,17 @@ def test_folders_of_splits_are_kept_and_what_they_lack_is_drawn(tmp_path: Path) 
 
 
 @pytest.mark.unit
-def test_classes_that_are_called_like_splits_are_classes(tmp_path: Path) -> None:
+def test_photos_in_folders_called_like_splits_are_never_classes(tmp_path: Path) -> None:
     root = write_stripes(tmp_path / "photos", per_class=3)
     (root / "across").rename(root / "train")
     (root / "upright").rename(root / "test")
+    with pytest.raises(
+        DataError, match=r"unclear which .*: found test \(3 photos\), train \(3 photos\), and test, train"
+    ):
+        read(root)
+    (root / "labels.csv").write_text(
+        "id,label\n" + "".join(f"train/00{n}.jpg,train\ntest/00{n}.jpg,test\n" for n in range(3))
+    )
     assert read(root).class_names == ("test", "train")
 
 
@@ -288,3 +302,44 @@ def test_copies_of_a_blank_photo_stay_together(tmp_path: Path) -> None:
         splits = draw_splits(dataset, seed).splits
         sides = {split for split in ("train", "validation", "test") for s in splits.samples(split) if "copy" in s.path}
         assert len(sides) == 1
+
+
+@pytest.mark.unit
+def test_what_is_left_out_and_the_zip_are_recorded_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = write_stripes(tmp_path / "photos", per_class=5)
+    for name in ("across/notes.txt", "upright/x.txt", "list.md"):
+        (root / name).write_text("no photo")
+    archive = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path, "photos"))
+    for data in (root, archive):
+        splits, record = split_photos(read(data), ImportOptions(model="", data=data), Progress())
+        assert record.left_out == {".txt": 2, ".md": 1}
+        assert describe_data(record).splitlines()[-1] == "left out: 2 .txt, 1 .md"
+        assert DataRecord.from_json(record.to_json(), "run.json") == record
+        assert record.name == "photos"
+        assert record.archive_sha256 == ("" if data == root else sha256_of_file(archive))
+        assert splits.archive == ("" if data == root else str(archive))
+        assert all(path.is_file() for path in splits.paths(splits.train))
+
+
+@pytest.mark.unit
+def test_fingerprints_are_of_the_training_and_validation_photos(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(10):
+            pixels = np.random.default_rng(100 * number + index).integers(0, 256, (9, 9, 3), np.uint8)
+            Image.fromarray(pixels).resize((64, 64)).save(tmp_path / "photos" / name / f"{index}.png")
+    dataset = read_dataset(tmp_path / "photos", Progress())
+    splits = draw_splits(dataset, seed=0).splits
+    assert splits.seen_photos is None
+    splits = replace(splits, seen_photos=remember_training(dataset, splits))
+    splits.save(tmp_path / "splits.json")
+    seen = Splits.load(tmp_path / "splits.json").seen_photos
+    assert seen == splits.seen_photos
+    assert seen is not None
+    assert (seen.photos, seen.appearance) == (len(splits.train) + len(splits.validation), True)
+    for split, expected in (("train", True), ("validation", True), ("test", False)):
+        for sample in splits.samples(split):
+            small = thumbnail(decode(splits.root / sample.path))[np.newaxis]
+            assert seen.recognize([sample.sha256]).tolist() == [False], "its appearance is stored, not its file"
+            assert seen.recognize([sample.sha256], small).tolist() == [expected]

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import check_one_line_error, lazy_module, random_images, tledge, write_stripes
 
 from tledge.core.artifact import read_artifact
-from tledge.core.errors import DataError, ModelError, TledgeError, UnknownNameError
+from tledge.core.errors import DataError, ModelError, OptionError, TledgeError, UnknownNameError
 from tledge.core.run_directory import RunDirectory
 from tledge.train import import_model
 
@@ -27,7 +28,7 @@ def save(path: Path, *layers: Any) -> Path:
 def answers(path: Path, classes: int, **options: Any) -> Any:
     from tledge.train.keras_file import read_keras_file
 
-    return read_keras_file(path, classes, **options).predict(IMAGES.astype(np.float32), verbose=0)
+    return read_keras_file(path, classes, **options).model.predict(IMAGES.astype(np.float32), verbose=0)
 
 
 def softmax(logits: Any) -> Any:
@@ -51,7 +52,7 @@ def test_a_softmax_comes_off_and_a_nested_model_is_flattened(tmp_path: Path, suf
     np.testing.assert_allclose(softmax(answers(path, 3)), expected, atol=1e-6)
     from tledge.train.keras_file import read_keras_file
 
-    model = read_keras_file(path, 3)
+    model = read_keras_file(path, 3).model
     assert [type(layer).__name__ for layer in model.layers] == [
         "InputLayer",
         "Rescaling",
@@ -205,13 +206,139 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, part: dict[str, A
 
 
 def test_what_does_not_take_one_rgb_image_is_refused(tmp_path: Path) -> None:
-    for shape, what in (((24, 24, 1), "expected one RGB image"), ((None, None, 3), "variable input size")):
+    for shape, what in (((24, 24, 2), "expected one RGB image"), ((None, None, 3), "variable input size")):
         image = keras.Input(shape)
         keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(image))).save(
             tmp_path / "m.keras"
         )
         with pytest.raises(ModelError, match=what):
             answers(tmp_path / "m.keras", 3)
+
+
+@pytest.mark.parametrize("shape", [(24, 24, 1), (24, 24), (576,)])
+@pytest.mark.parametrize("input_range", ["0..255", "0..1"])
+def test_grey_inputs_of_any_shape_take_photos_as_pillow_greys_them(
+    tmp_path: Path, shape: tuple[int, ...], input_range: str
+) -> None:
+    image = keras.Input(shape)
+    pixels = keras.layers.Reshape((24, 24, 1))(image) if len(shape) < 3 else image
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(pixels)
+    model = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+    model.save(tmp_path / "m.keras")
+    grey = np.stack([np.asarray(Image.fromarray(pixels).convert("L"), np.float32) for pixels in IMAGES])
+    expected = model.predict_on_batch(grey.reshape(8, *shape) * (1 / 255 if input_range == "0..1" else 1))
+    found = answers(tmp_path / "m.keras", 3, colour="grey", input_range=input_range)
+    assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()  # Pillow rounds to whole values
+    if len(shape) == 3:
+        np.testing.assert_array_equal(answers(tmp_path / "m.keras", 3, input_range=input_range), found)
+    else:
+        with pytest.raises(ModelError, match="or with `colour='grey'`"):
+            answers(tmp_path / "m.keras", 3)
+
+
+def test_layers_of_one_name_in_several_models_are_told_apart(tmp_path: Path) -> None:
+    image = keras.Input((24, 24, 3))
+    parts = [keras.Sequential([keras.Input((24, 24, 3)), keras.layers.Conv2D(3, 3, name="same")]) for _ in range(2)]
+    sums = keras.layers.Multiply(name="product")([keras.ops.multiply(part(image / 255), 0.5) for part in parts])
+    keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(sums))).save(tmp_path / "m.keras")
+    from tledge.train.keras_file import read_keras_file
+
+    model = read_keras_file(tmp_path / "m.keras", 3).model
+    expected = model.predict_on_batch(IMAGES.astype(np.float32))
+    model.save(tmp_path / "again.keras")
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "again.keras").predict_on_batch(IMAGES.astype(np.float32)), expected
+    )
+
+
+def test_a_model_of_bgr_takes_rgb(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.keras", keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(3))
+    expected = keras.saving.load_model(path, compile=False).predict(IMAGES[..., ::-1].astype(np.float32), verbose=0)
+    np.testing.assert_allclose(answers(path, 3, colour="bgr"), expected, rtol=1e-4, atol=1e-3)
+    with pytest.raises(OptionError, match=r"`colour='grey'` contradicts '.*m.keras', which takes 3 channels"):
+        answers(path, 3, colour="grey")
+
+
+@pytest.mark.parametrize("name", ["MobileNet", "MobileNetV3Small"])
+def test_the_tops_of_the_mobilenets_are_read(tmp_path: Path, name: str) -> None:
+    keras.utils.set_random_seed(0)
+    options = {"alpha": 0.25} if name == "MobileNet" else {}
+    model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=3, **options)
+    model.save(tmp_path / "m.keras")
+    from tledge.train.keras_file import read_keras_file
+
+    found = read_keras_file(tmp_path / "m.keras", 3).model
+    expected = model(random_images(4, 32).astype(np.float32), training=False)
+    np.testing.assert_allclose(
+        softmax(found.predict_on_batch(random_images(4, 32).astype(np.float32))), expected, atol=1e-5
+    )
+
+
+def test_a_softmax_behind_no_dense_layer_gives_its_logits(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "m.keras",
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(3, 3),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Softmax(),
+    )
+    expected = keras.saving.load_model(path, compile=False).predict(IMAGES.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(softmax(answers(path, 3)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_mixed_precision_becomes_float32(tmp_path: Path, suffix: str) -> None:
+    layers = keras.layers
+    parts = [layers.Conv2D(4, 3, dtype="mixed_float16"), layers.Flatten(), layers.Dense(3, dtype="mixed_float16")]
+    path = save(tmp_path / f"m{suffix}", layers.Rescaling(1 / 255, dtype="mixed_float16"), *parts)
+    from tledge.train.keras_file import read_keras_file
+
+    model = read_keras_file(path, 3).model
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    expected = keras.saving.load_model(path, compile=False).predict(IMAGES.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(answers(path, 3), expected, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        (
+            "m.keras",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+            "a Git LFS pointer.*lfs pull",
+        ),
+        ("m.h5", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer.*lfs pull"),
+        ("m.keras", b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which Keras only loads by the suffix .h5; rename it"),
+        ("m.h5", b"PK\x03\x04", "only loads by the suffix .keras; rename it"),
+        ("m.keras", b"\x1c\0\0\0TFL3", "is a TFLite model.*adopt it"),
+        ("m.onnx", b"\x08\x08\x12\x00", "is an ONNX model.*adopt it"),
+        ("m.onnx", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer.*lfs pull"),
+        ("m.keras", b"\n<!DOCTYPE html><html>", "is a web page: download the file itself"),
+        ("m.h5", b"\x1f\x8b\x08\x00", "is an archive: unpack it"),
+    ],
+)
+def test_other_files_are_named(tmp_path: Path, name: str, content: bytes, what: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=what):
+        answers(tmp_path / name, 3)
+
+
+def test_folders_weights_maps_and_embeddings_are_named(tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    with pytest.raises(ModelError, match="is a plain folder"):
+        answers(tmp_path / "saved", 3)
+    (tmp_path / "saved" / "saved_model.pb").touch()
+    with pytest.raises(ModelError, match="is a SavedModel folder.*from_saved_model"):
+        answers(tmp_path / "saved", 3)
+    model = keras.Sequential([keras.Input((24, 24, 3)), keras.layers.Conv2D(4, 3)])
+    model.save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ModelError, match="holds weights without a model"):
+        answers(tmp_path / "m.weights.h5", 3)
+    model.save(tmp_path / "map.keras")
+    with pytest.raises(ModelError, match="a map, as of a segmentation model"):
+        answers(tmp_path / "map.keras", 3)
+    with pytest.raises(ModelError, match="embeddings and other features"):
+        answers(save(tmp_path / "e.keras", keras.layers.GlobalAveragePooling2D()), 3)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

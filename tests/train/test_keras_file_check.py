@@ -13,6 +13,8 @@ from tledge.train.keras_file_check import (
     READS_FILES,
     SAFE_CLASSES,
     SAFE_MODULES,
+    TENSORFLOW_FUNCTIONS,
+    UNSUPPORTED,
     check_config,
     check_keras_file,
 )
@@ -41,6 +43,11 @@ def check(*parts: Any) -> None:
         {"module": "builtins", "class_name": "slice"},
         *({"module": f"keras.{name}", "class_name": "Any"} for name in SAFE_MODULES),
         *({"module": f"keras.src.{name}.deeper", "class_name": "Any"} for name in SAFE_MODULES),
+        {"module": "tf_keras.src.engine.functional", "class_name": "Functional", "registered_name": "Functional"},
+        {"module": "keras.src.engine.sequential", "class_name": "Sequential"},
+        {"module": "keras.mixed_precision", "class_name": "Policy", "config": {"name": "mixed_float16"}},
+        {"module": "tf_keras.src.layers.core.tf_op_layer", "class_name": "TFOpLambda", "config": {"function": "cast"}},
+        *({"class_name": "TFOpLambda", "config": {"function": name}} for name in TENSORFLOW_FUNCTIONS),
         {"class_name": 3},
         "Lambda",
         None,
@@ -62,15 +69,16 @@ def test_what_only_computes_is_accepted(part: Any) -> None:
         ({"module": "keras.layers", "class_name": "layers.Dense"}, "layers.Dense"),
         ({"module": "builtins", "class_name": "function", "config": "cubed"}, "cubed"),
         ({"module": "keras.layers", "class_name": "function", "config": "get_file"}, "get_file"),
-        ({"class_name": "Twice", "registered_name": "mine>Twice"}, "mine>Twice"),
-        ({"module": "keras.layers", "class_name": "Twice", "registered_name": "mine>Twice"}, "mine>Twice"),
+        ({"module": "keras.layers", "class_name": "Lambda", "registered_name": "mine>Lambda"}, "mine>Lambda"),
+        ({"class_name": "TFOpLambda", "config": {"function": "io.read_file"}}, "TFOpLambda"),
+        ({"class_name": "SlicingOpLambda", "config": {"function": "raw_ops.WriteFile"}}, "SlicingOpLambda"),
+        ({"module": "keras.src.engine.functional", "class_name": "get_file"}, "get_file"),
+        ({"module": "tensorflow.io", "class_name": "read_file"}, "read_file"),
         ({"module": "os.path", "class_name": "join"}, "join"),
         ({"module": "keras.utils", "class_name": "get_file"}, "get_file"),
         ({"module": "keras", "class_name": "Model"}, "Model"),
         ({"module": "keras.src", "class_name": "Sequential"}, "Sequential"),
         ({"module": "builtins", "class_name": "eval"}, "eval"),
-        ({"module": "mine.layers", "class_name": "Dense"}, "Dense"),
-        ({"module": "mine.keras.layers", "class_name": "Dense"}, "Dense"),
         ({"module": "keras.mine.layers", "class_name": "Dense"}, "Dense"),
     ],
 )
@@ -80,6 +88,35 @@ def test_what_could_execute_code_is_rejected_wherever_it_is(part: dict[str, Any]
         check(part)
     with pytest.raises(ModelError, match=message):
         check({**DENSE, "config": {"activation": [[part]]}})
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ({"class_name": "Twice", "registered_name": "mine>Twice"}, "mine>Twice"),
+        ({"module": "keras.layers", "class_name": "Twice", "registered_name": "mine>Twice"}, "mine>Twice"),
+        ({"module": "mine.layers", "class_name": "Dense"}, "Dense"),
+        ({"module": "mine.keras.layers", "class_name": "Dense"}, "Dense"),
+    ],
+)
+def test_a_class_of_others_is_not_loaded_and_not_called_an_attack(part: dict[str, Any], named: str) -> None:
+    with pytest.raises(ModelError, match=f"contains '{named}', which is not part of Keras.* not loaded") as error:
+        check({**DENSE, "config": {"activation": [[part]]}})
+    assert "execute" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ({"class_name": "TFOpLambda", "config": {"function": "image.per_image_standardization"}}, "image.per_image"),
+        ({"class_name": "TensorFlowOpLayer", "config": {}}, "TensorFlowOpLayer"),
+        *(({"class_name": name}, name) for name in UNSUPPORTED),
+    ],
+)
+def test_an_unsupported_call_of_tensorflow_is_not_called_an_attack(part: dict[str, Any], named: str) -> None:
+    with pytest.raises(ModelError, match=f"calls TensorFlow's '{named}.* not loaded. Replace it") as error:
+        check(part)
+    assert "execute" not in str(error.value)
 
 
 def test_the_lists_of_classes_and_modules() -> None:
@@ -92,7 +129,14 @@ def test_the_lists_of_classes_and_modules() -> None:
     assert set(SAFE_CLASSES) == {
         *(("keras", name) for name in ("DTypePolicy", "Functional", "Sequential")),
         ("builtins", "slice"),
+        ("keras.engine.functional", "Functional"),
+        ("keras.engine.sequential", "Sequential"),
+        ("keras.mixed_precision", "Policy"),
+        ("keras.applications.convnext", "LayerScale"),
+        ("keras.applications.convnext", "StochasticDepth"),
+        ("keras.applications.inception_resnet_v2", "CustomScaleLayer"),
     }
+    assert set(UNSUPPORTED) == {"ClassMethod", "InstanceMethod", "InstanceProperty", "TensorFlowOpLayer"}
     for name in (*EXECUTES_CODE, *READS_FILES):
         with pytest.raises(ModelError, match=name):
             check({"module": "keras.layers", "class_name": name})
@@ -113,9 +157,12 @@ def test_files_are_checked_unless_they_are_trusted(tmp_path: Path) -> None:
         check_keras_file(path, trust=False)
     check_keras_file(path, trust=True)
     for suffix in (".h5", ".HDF5"):  # which is read as HDF5
-        with pytest.raises(ModelError, match=r"is not a complete Keras model \(.+\); pass a .keras or .h5 file from"):
+        with pytest.raises(ModelError, match="only loads by the suffix .keras; rename it"):
             check_keras_file(path.rename(tmp_path / f"m{suffix}"), trust=True)
         (tmp_path / f"m{suffix}").rename(path)
+        (tmp_path / f"text{suffix}").write_text("text")
+        with pytest.raises(ModelError, match=r"is not a complete Keras model \(.+\); pass a .keras or .h5 file from"):
+            check_keras_file(tmp_path / f"text{suffix}", trust=True)
     with pytest.raises(ModelError, match=r"no such file: '.*gone.keras'; pass a .keras or .h5 file saved by Keras"):
         check_keras_file(tmp_path / "gone.keras", trust=True)
     path.write_text("")

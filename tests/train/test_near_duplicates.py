@@ -10,8 +10,9 @@ from PIL import Image, ImageEnhance
 from support import blobs
 
 from tledge.core.images import Pixels
+from tledge.core.perceptual_hash import thumbnail
 from tledge.train.data import near_duplicates
-from tledge.train.data.near_duplicates import group_near_duplicates, thumbnail
+from tledge.train.data.near_duplicates import group_near_duplicates
 
 pytestmark = pytest.mark.unit
 

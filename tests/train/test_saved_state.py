@@ -118,7 +118,7 @@ def test_an_unfinished_run_of_an_earlier_version_is_read(tmp_path: Path) -> None
     assert (found.created, found.backend) == ("2026-11-24T10:00:00+01:00", "tensorflow")
     found.save(path)
     added = {"license": None, "dataset_name": None}
-    data = UNFINISHED["data"] | {"name": ""}
+    data = UNFINISHED["data"] | {"left_out": {}, "archive_sha256": "", "name": ""}
     assert json.loads(path.read_text()) == {**UNFINISHED, "settings": SETTINGS | added, "data": data}
 
 

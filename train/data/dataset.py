@@ -5,23 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
 
 from tledge.core import images
-from tledge.core.errors import DataError, ImageError
+from tledge.core.errors import DataError, ImageError, OptionError
 from tledge.core.fingerprint import sha256_of_records
 from tledge.core.image_batches import map_ahead
+from tledge.core.number_text import abridged
+from tledge.core.perceptual_hash import CHECKED_AT, Thumbnails, thumbnail
+from tledge.core.photo_layouts import find_photos
 from tledge.core.progress import Progress
-from tledge.core.splits import Sample
-from tledge.train.data.layouts import abridged, find_photos
-from tledge.train.data.near_duplicates import Thumbnails, group_near_duplicates, thumbnail
-
-CHECKED_AT = (256, 256)
-"""Pixels; enough for a thumbnail. JPEGs of 1024 pixels and more are decoded at a reduced size, as in training."""
+from tledge.core.seen_photos import SeenPhotos, remember_photos
+from tledge.core.splits import Sample, Splits
+from tledge.train.data.near_duplicates import group_near_duplicates
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class Dataset:
         groups: (n,), for each sample, the index of the first one that is the same or nearly the same photo.
         skipped: broken files that were skipped, relative to ``root``.
         contradicted: files left out because an identical file is in another class.
+        left_out: the number of files that are no photos, by kind; see ``core.photo_listing.Listing``.
+        archive: the ZIP that was unpacked to ``root``, and its SHA-256; both empty without one.
+        thumbnails: uint8 (n, 16, 16), of the samples.
     """
 
     root: Path
@@ -45,6 +49,9 @@ class Dataset:
     groups: npt.NDArray[np.intp]
     skipped: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    archive: tuple[str, str] = ("", "")
+    thumbnails: Thumbnails = field(default_factory=lambda: np.empty((0, 16, 16), np.uint8))
 
     @property
     def fingerprint(self) -> str:
@@ -66,12 +73,12 @@ class Dataset:
 
 
 def read_dataset(
-    root: Path, progress: Progress, *, skip_broken: bool = False, look_for_near_duplicates: bool = True
+    data: Path, progress: Progress, *, skip_broken: bool = False, look_for_near_duplicates: bool = True
 ) -> Dataset:
-    """Finds the photos in a folder, and decodes each to check that it is readable.
+    """Finds the photos of a data set, and decodes each to check that it is readable.
 
     Args:
-        root: a folder in one of the layouts of ``train/data/layouts.py``.
+        data: a folder, ZIP or table in one of the layouts of ``core/photo_layouts.py``.
         skip_broken: skip broken photos instead of raising an error.
         look_for_near_duplicates: group near-duplicates; without it, only identical files are grouped.
 
@@ -79,7 +86,8 @@ def read_dataset(
         DataError: there is no such folder, it has no photos or fewer than two classes, a class has no photos, or a
             photo is broken and ``skip_broken`` is not set.
     """
-    found = find_photos(root)
+    found = find_photos(data, progress)
+    root = found.root
     checked: list[tuple[Sample, Thumbnails, str]] = []
     broken: list[tuple[str, ImageError]] = []
 
@@ -105,19 +113,47 @@ def read_dataset(
     contradicted = find_contradicted([sample for sample, _, _ in checked])
     kept = [item for item in checked if item[0].path not in contradicted]
     samples = tuple(sample for sample, _, _ in kept)
+    thumbnails = [small for _, small, _ in kept]
     dataset = Dataset(
         root=root,
         class_names=found.class_names,
         samples=samples,
         assigned=tuple(split for _, _, split in kept),
-        groups=group_photos(samples, [small for _, small, _ in kept] if look_for_near_duplicates else []),
+        groups=group_photos(samples, thumbnails if look_for_near_duplicates else []),
         skipped=tuple(name for name, _ in broken),
         contradicted=tuple(sorted(contradicted)),
+        left_out=dict(found.left_out),  # a record cannot hold a Counter
+        archive=(found.archive, found.archive_sha256),
+        thumbnails=np.stack(thumbnails) if thumbnails else np.empty((0, 16, 16), np.uint8),
     )
     for name, count in dataset.count_by_class.items():
         if count == 0:
             raise DataError(f"class '{name}' in '{root}' has no readable images; repair its files or remove its folder")
     return dataset
+
+
+def with_class_order(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
+    """Returns a data set with its classes in another order. Raises OptionError unless the names are the same."""
+    class_names, folders = ([normalize("NFC", name) for name in names] for names in (class_names, dataset.class_names))
+    missing, unknown = set(folders) - set(class_names), set(class_names) - set(folders)
+    if missing or unknown or len(set(class_names)) != len(class_names):
+        wrong = {"no label for": missing, "no folder for": unknown}
+        reasons = [f"{reason} {abridged(sorted(names))}" for reason, names in wrong.items() if names]
+        raise OptionError(
+            f"`labels` must name each folder of '{dataset.root}' once: {'; '.join(reasons) or 'a label is repeated'}"
+        )
+    samples = tuple(sample._replace(label=class_names.index(folders[sample.label])) for sample in dataset.samples)
+    return replace(dataset, class_names=tuple(class_names), samples=samples)
+
+
+def remember_training(dataset: Dataset, splits: Splits) -> SeenPhotos:
+    """Returns the fingerprints of the training and validation photos of a data set's splits."""
+    place = {sample.path: index for index, sample in enumerate(dataset.samples)}
+    (digests, thumbnails), held_out = (
+        ([sample.sha256 for sample in samples], dataset.thumbnails[[place[sample.path] for sample in samples]])
+        for samples in (splits.train + splits.validation, splits.test)
+    )
+    return remember_photos(digests, thumbnails, held_out)
 
 
 def find_contradicted(samples: Sequence[Sample]) -> set[str]:

@@ -3,9 +3,8 @@
 Near-duplicates must be in the same split: a model is not tested on photos that it has memorized. Candidates are found
 by a perceptual hash, and confirmed by the correlation of their thumbnails.
 
-Source of the hash: C. Zauner, Implementation and benchmarking of perceptual image hash functions, 2010, section 3.2
-(the signs of the lowest frequencies of a discrete cosine transform). Bands as in Manku, Jain and Das Sarma, Detecting
-near-duplicates for web crawling, WWW 2007: hashes that differ in few bits agree on at least one band of bits.
+The hash is the signs of the lowest frequencies; see ``core.perceptual_hash``. Bands as in Manku, Jain and Das Sarma,
+Detecting near-duplicates for web crawling, WWW 2007: hashes that differ in few bits agree on at least one band of bits.
 """
 
 from __future__ import annotations
@@ -14,13 +13,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-THUMBNAIL = 16
-"""Height and width of a thumbnail, in pixels."""
-
-FREQUENCIES = 8
-"""Frequencies of the cosine transform in each direction; their signs are the 64 bits of the hash."""
+from tledge.core.perceptual_hash import Thumbnails, lowest_frequencies
 
 LARGEST_DISTANCE = 7
 """The most bits by which the hashes of near-duplicates differ."""
@@ -34,20 +28,14 @@ BANDS = LARGEST_DISTANCE + 1
 BLOCK = 2**20
 """Pairs of hashes that are compared at once."""
 
-Thumbnails = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
-
-
-def thumbnail(image: Image.Image) -> Thumbnails:
-    """Returns the grey thumbnail of a photo, uint8 (16, 16); only thumbnails are compared."""
-    return np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR), np.uint8)
 
 
 def group_near_duplicates(thumbnails: Thumbnails) -> npt.NDArray[np.intp]:
     """Groups near-duplicates, also those that are similar through other photos only.
 
     Args:
-        thumbnails: uint8 (n, 16, 16), as :func:`thumbnail` makes them.
+        thumbnails: uint8 (n, 16, 16), as ``core.perceptual_hash`` makes them.
 
     Returns:
         (n,), for each photo, the index of the first photo of its group; its own index if it has no near-duplicate.
@@ -88,12 +76,7 @@ def _normalize(thumbnails: Thumbnails) -> npt.NDArray[np.float32]:
 
 def _hash(thumbnails: Thumbnails) -> Hashes:
     """Returns (n,), the signs of the lowest frequencies, 64 bits; the constant one is replaced by the next one."""
-    steps = np.arange(THUMBNAIL)
-    basis = np.cos(np.pi * (2 * steps + 1) * np.arange(FREQUENCIES + 1)[:, np.newaxis] / (2 * THUMBNAIL))
-    transformed = np.einsum("ui,nij,vj->nuv", basis, thumbnails.astype(np.float32), basis, optimize=True)
-    lowest = transformed[:, :FREQUENCIES, :FREQUENCIES].reshape(len(thumbnails), -1)
-    lowest[:, 0] = transformed[:, FREQUENCIES, 0]
-    bits = np.packbits(lowest > 0, axis=1)
+    bits = np.packbits(lowest_frequencies(thumbnails) > 0, axis=1)
     return np.ascontiguousarray(bits).view(np.uint64).ravel()
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core.errors import DataError
+from tledge.core.number_text import abridged
+from tledge.core.split_names import TEST, TRAIN, UNASSIGNED, VALIDATION
 from tledge.core.splits import Sample, Splits
 from tledge.train.data.dataset import Dataset
-from tledge.train.data.layouts import TEST, TRAIN, UNASSIGNED, VALIDATION, abridged
 
 PRIORITY = (TEST, VALIDATION, TRAIN)
 """If the user's own folders have near-duplicates in two splits, those in the first of these splits are kept."""
@@ -73,6 +74,7 @@ def draw_splits(
         train=tuple(chosen[TRAIN]),
         validation=tuple(chosen[VALIDATION]),
         test=tuple(chosen[TEST]),
+        archive=dataset.archive[0],
     )
     return DrawnSplits(splits, tuple(dataset.samples[index].path for index in sorted(leaking)))
 

@@ -16,8 +16,9 @@ from tledge.core.errors import DataError, first_line
 from tledge.core.extras import require
 from tledge.core.manifest import TFDS_PREFIX
 from tledge.core.progress import Progress, Step
-from tledge.train.data.layouts import SPLIT_FOLDERS, TRAIN
+from tledge.core.split_names import TRAIN, split_of
 
+_SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
 
 
@@ -44,7 +45,7 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
     complete = folder / str(builder.info.full_name).replace("/", "-")
     if complete.is_dir():
         return complete
-    splits = {split: SPLIT_FOLDERS[split] for split in builder.info.splits if split in SPLIT_FOLDERS}
+    splits = {found: str(split_of(found)) for found in builder.info.splits if found in _SPLITS}
     if TRAIN not in splits:
         raise DataError(f"'{TFDS_PREFIX}{name}' has no split 'train'; it has {', '.join(builder.info.splits)}")
     class_names = [re.sub(r"[/\0]", "_", class_name) for class_name in builder.info.features[label].names]

@@ -18,12 +18,12 @@ from tledge.bench.places.emulation import board_worker
 from tledge.bench.places.emulation.boards import Board
 from tledge.bench.places.emulation.machine import TIMEOUT
 from tledge.bench.places.emulation.root import prepare_root
-from tledge.core.artifact import Artifact, path_beside, read_artifact
+from tledge.core.artifact import Artifact, files_of, read_artifact
 from tledge.core.cores import usable_cores
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError, OptionError
-from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
+from tledge.core.model_files import sha256_of_model
 from tledge.core.progress import Progress, Step
 from tledge.core.worker import Worker
 from tledge.edge_runtime.runtime import RUNTIMES
@@ -119,10 +119,11 @@ def _check_images(artifact: Artifact, images: Pixels) -> None:
 
 def _copy_unchanged(artifact: Artifact, copy: Path) -> None:
     """Copies the file that was read, so that all processes run the same model even if it is exported again."""
-    shutil.copyfile(artifact.path, copy)
-    if path_beside(artifact.path).exists():
-        shutil.copyfile(path_beside(artifact.path), path_beside(copy))
-    if sha256_of_file(copy) != artifact.sha256:
+    for name, path in files_of(artifact.path).items():
+        there = copy.parent / name
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, there)
+    if sha256_of_model(copy) != artifact.sha256:
         raise MeasurementError(f"'{artifact.path}' changed while it was read; try again once it is complete")
 
 

@@ -15,12 +15,13 @@ import zipfile
 from pathlib import Path
 
 from tledge.bench.places.emulation.boards import SYSTEM_FILES, Board, find_board
-from tledge.bench.places.emulation.cache import building, entry
+from tledge.bench.places.emulation.cache import entry
 from tledge.bench.places.emulation.machine import EmulatedMachine, run_python
 from tledge.bench.places.emulation.programs import call, find_programs
 from tledge.core.environment import installed_versions
 from tledge.core.errors import TargetError
 from tledge.core.progress import Progress
+from tledge.core.user_cache import building
 from tledge.core.worker import describe_end
 
 QEMU = "qemu-aarch64-static"

@@ -16,7 +16,7 @@ from tledge.bench.results.cell_result import Timing
 from tledge.bench.results.cells import Cell, pair_cells
 from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Model, Workload
-from tledge.core.artifact import path_beside
+from tledge.core.artifact import files_of
 from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.number_text import counted
@@ -49,7 +49,7 @@ class SshHost(Place):
         connection = Connection(self._account, self._config, progress)
         onnx = any(model.format == "onnx" for model in shipped)
         fingerprints = {
-            model.name: [sha256_of_file(path) for path in (model.path, path_beside(model.path)) if path.exists()]
+            model.name: [(name, sha256_of_file(path)) for name, path in files_of(model.path).items()]
             for model in shipped
         }
         settings = {"models": fingerprints, "onnx": onnx, "versions": pinned_versions()}
@@ -67,9 +67,11 @@ class SshHost(Place):
         if folder is None:
             raise HostError(f"{self.name} is not set up: call plan() first")
         models = {cell.model.name: cell.model.path for cell in cells}
-        files = {f"models/{number}/{path.name}": path for number, path in enumerate(models.values())}
-        beside = {path_beside(Path(name)).as_posix(): path_beside(path) for name, path in files.items()}
-        files |= {name: path for name, path in beside.items() if path.exists()}
+        files = {
+            f"models/{number}/{name}": path
+            for number, model in enumerate(models.values())
+            for name, path in files_of(model).items()
+        }
         # Safe names: local ones can be anything.
         photos = {f"photos/{number:06d}{path.suffix.lower()}": path for number, path in enumerate(workload.photos)}
         folder.copy(files, "model files")

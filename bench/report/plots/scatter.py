@@ -73,7 +73,7 @@ def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing
     up = Linear(max(lowest, -0.01), min(highest, 1.01), frame.bottom, frame.top)
     front = pareto_front(points)
     body = [
-        draw_axes(frame, across, up, "latency p50 of one image, ms (logarithmic)", "test top-1"),
+        draw_axes(frame, across, up, "latency p50 of one image, ms (logarithmic)", "top-1"),
         _draw_front(_front([points[index] for index in front], across, up, frame)),
         *(_draw_whiskers(point, across, up) for point in points),
         *_draw_points(points, front, across, up, frame),
@@ -83,7 +83,7 @@ def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing
         name=name,
         width=width,
         height=height,
-        title="Test top-1 against latency",
+        title="Top-1 against latency",
         description=f"{counted(len(points), 'points')}. On the Pareto front, from fast to accurate: {best}.",
         body="".join(body),
     )

@@ -103,7 +103,7 @@ def test_a_bare_model_gets_random_tensors(made: list[Any], tmp_path: Path) -> No
     assert loaded.load_time == 30.0
     ((arguments, options),) = made
     assert arguments == (tmp_path / "int8.tflite", "litert:cpu:1")
-    assert options == {"batch": 8}
+    assert options == {"batch": 8, "input_size": ()}
 
 
 class MadeMonitor:

@@ -11,11 +11,12 @@ import pytest
 from support import TINY_SIDECAR, random_images
 
 from tledge.bench.places.emulation import BOARDS, EmulatedMachine, emulated_logits, prepare_root, run_python
-from tledge.bench.places.emulation.cache import building, cache_folder, entry
+from tledge.bench.places.emulation.cache import cache_folder, entry
 from tledge.core.artifact import path_beside, write_artifact
 from tledge.core.errors import MeasurementError, OptionError, TargetError, UnknownNameError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
+from tledge.core.user_cache import building
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.tensor import Logits
 

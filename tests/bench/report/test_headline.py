@@ -12,6 +12,7 @@ from tledge.bench.report.headline import headline, machine_blocks, main_figures
 from tledge.bench.results.stored_results import StoredCell, StoredResults
 from tledge.bench.results.workload import workload_of_files
 from tledge.core.number_text import cpu_name, network_name
+from tledge.core.progress import Progress
 from tledge.train.backbone import BACKBONES
 
 pytestmark = pytest.mark.unit
@@ -107,4 +108,4 @@ def test_lone_files_are_named_and_counted(names: str, title: str, tmp_path: Path
     paths = [tmp_path / f"{name}.tflite" for name in names]
     for path in paths:
         path.write_bytes(b"\0\0\0\0TFL3 without a sidecar")
-    assert workload_of_files(paths, None, tmp_path).title == title
+    assert workload_of_files(paths, None, tmp_path, Progress()).title == title

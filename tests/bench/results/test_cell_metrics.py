@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from external_model import write_external
 from results_sample import QUIET, cell, cell_result
 
 from tledge.bench.results.board_readings import BoardReadings, Throttling
@@ -14,6 +15,7 @@ from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.metrics import CellMetrics, MeasuredCell, find_baseline
 from tledge.core.measurement import Measurement
+from tledge.edge_runtime.delegation import WITHOUT_XNNPACK
 
 pytestmark = pytest.mark.unit
 
@@ -121,6 +123,22 @@ def test_times_on_random_pixels_are_flagged(int8: Cell) -> None:
     assert measure(bare, cell_result([[1.0]]))["latency_p50", None].flags == ("random_input",)
     found = measure(int8, cell_result([[1.0]]), labels=np.empty(0, int))
     assert found["latency_p50", None].flags == ("random_input",)
+
+
+def test_slower_kernels_are_flagged(int8: Cell) -> None:
+    found = measure(int8, cell_result([[1.0]], provider=WITHOUT_XNNPACK))
+    assert found["latency_p50", None].flags == ("without_xnnpack",)
+    assert found["latency_p50", None].params["provider"] == WITHOUT_XNNPACK
+    assert measure(int8, cell_result([[1.0]], provider="LiteRT kernels"))["latency_p50", None].flags == ()
+
+
+def test_the_size_is_that_of_all_files_of_a_model(tmp_path: Path) -> None:
+    found, model = cell("int8.onnx"), write_external(tmp_path / "int8.onnx", "weights/a.bin")
+    size = model.stat().st_size + (tmp_path / "weights/a.bin").stat().st_size
+    assert (
+        measure(Cell(replace(found.model, path=model), found.target), cell_result([[1.0]]))["file_size", None].value
+        == size
+    )
 
 
 def test_two_artifacts_are_compared_round_by_round(int8: Cell) -> None:

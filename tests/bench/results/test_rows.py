@@ -153,6 +153,16 @@ def test_json_has_every_column() -> None:
     assert keys <= set(fields)
     assert {"top1_interval", "ratio_interval", "corruption_error_interval"} <= set(fields)
     assert set(fields) - keys == {
-        *("artifact", "target", "provider", "flags", "baseline", "throughput_batch", "robust", "robust_norm"),
+        *(
+            "artifact",
+            "target",
+            "provider",
+            "flags",
+            "baseline",
+            "throughput_batch",
+            "top1_photos",
+            "robust",
+            "robust_norm",
+        ),
         *("top1_interval", "ratio_interval", "corruption_error_interval"),
     }

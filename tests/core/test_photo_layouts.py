@@ -1,14 +1,23 @@
 """How photos are found in folders of every layout; the files are empty, because only their names are read."""
 
 import os
+import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from tledge.core import photo_layouts
 from tledge.core.errors import DataError
-from tledge.train.data.layouts import abridged, find_photos
+from tledge.core.number_text import abridged
+from tledge.core.photo_layouts import FoundPhotos
+from tledge.core.progress import Progress
 
 pytestmark = pytest.mark.unit
+
+
+def find_photos(data: Path, known: Collection[str] = ()) -> FoundPhotos:
+    return photo_layouts.find_photos(data, Progress(), known)
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -28,12 +37,14 @@ def test_class_folders(tmp_path: Path) -> None:
     assert found(root) == [("a/deeper/3.webp", 0, ""), ("b/1.jpg", 1, ""), ("b/2.png", 1, "")]
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+@pytest.mark.parametrize(
+    "name", ["val", "valid", "validation", "Validate", "DEV", "validation_set", "val-images", "seg_val"]
+)
 def test_split_folders(tmp_path: Path, name: str) -> None:
     root = touch(tmp_path, "train/a/1.jpg", "train/b/2.jpg", f"{name}/a/3.jpg", f"{name}/b/4.jpg")
     touch(root, "test/a/5.jpg", "test/b/6.jpg")
     assert find_photos(root).class_names == ("a", "b")
-    assert found(root) == [
+    photos = [
         ("test/a/5.jpg", 0, "test"),
         ("train/a/1.jpg", 0, "train"),
         (f"{name}/a/3.jpg", 0, "validation"),
@@ -41,6 +52,7 @@ def test_split_folders(tmp_path: Path, name: str) -> None:
         ("train/b/2.jpg", 1, "train"),
         (f"{name}/b/4.jpg", 1, "validation"),
     ]
+    assert found(root) == sorted(photos, key=lambda photo: (photo[1], photo[0]))
 
 
 def test_train_and_test_alone_are_split_folders(tmp_path: Path) -> None:
@@ -49,23 +61,102 @@ def test_train_and_test_alone_are_split_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "files",
+    ("train", "test"),
     [
-        ("train/1.jpg", "test/2.jpg"),  # the photos are in them, not in folders below
-        ("train/a/1.jpg", "train/b/2.jpg", "test/3.jpg"),  # as one of them
-        ("train/a/1.jpg", "val/a/2.jpg", "other/a/3.jpg"),  # another folder beside
-        ("val/a/1.jpg", "test/a/2.jpg"),  # no training photos
+        ("Train", "Test"),
+        ("TRAIN", "testing"),
+        ("training", "testing"),
+        ("training_set", "test_set"),
+        ("Training Data", "Test Data"),
+        ("seg_train", "seg_test"),
+        ("train-images", "test-images"),
     ],
 )
-def test_folders_called_like_splits_can_be_classes(tmp_path: Path, files: tuple[str, ...]) -> None:
-    root = touch(tmp_path, *files)
-    assert find_photos(root).class_names == tuple(sorted({name.split("/")[0] for name in files}))
-    assert {split for _, _, split in found(root)} == {""}
+def test_other_spellings_of_splits_are_splits(tmp_path: Path, train: str, test: str) -> None:
+    root = touch(tmp_path, *(f"{split}/{name}/1.jpg" for split in (train, test) for name in "ab"))
+    touch(root, "__MACOSX/train/a/._1.jpg", ".ipynb_checkpoints/1.jpg", "Thumbs.db", ".DS_Store", "README.md")
+    assert find_photos(root).class_names == ("a", "b")
+    assert {name.split("/")[0]: split for name, _, split in found(root)} == {train: "train", test: "test"}
 
 
-def test_a_train_folder_alone_is_one_class(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"only one class in '.*': 'train'; a classifier needs two or more: one folder"):
-        find_photos(touch(tmp_path, "train/a/1.jpg", "train/b/2.jpg"))
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ("train/a/1.jpg train/b/1.jpg test/3.jpg test/4.jpg", r"test \(2 photos\), train \(2 folders\)"),
+        ("train/a/1.jpg train/b/1.jpg test1/a/2.jpg test1/b/2.jpg", r"test1 \(2 folders\)"),
+        ("train/a/1.jpg train/b/1.jpg eval/a/2.jpg eval/b/2.jpg", r"eval \(2 folders\)"),
+        ("train/a/1.jpg val/a/2.jpg test/a/3.jpg samples/4.jpg", r"samples \(1 photos\).*and test, train, val have"),
+        ("train/a/1.jpg val/a/2.jpg other/a/3.jpg", r"other \(1 folders\)"),
+        ("val/a/1.jpg val/b/1.jpg test/a/2.jpg test/b/1.jpg", r"test \(2 folders\), val \(2 folders\)"),
+        ("train/1.jpg test/2.jpg", r"test \(1 photos\), train \(1 photos\)"),
+        ("train/1.jpg test1/2.jpg", r"test1 \(1 photos\), train \(1 photos\)"),
+        ("cat/1.jpg dog/2.jpg test/3.jpg", r"cat \(1 photos\).*; for classes, rename test, or pass a CSV table"),
+        ("valid/1.jpg invalid/2.jpg", r"invalid \(1 photos\), valid \(1 photos\)"),
+        ("train/a/1.jpg train/b/1.jpg test/a/1.jpg test/b/1.jpg test/5.jpg", r"test \(2 folders and 1 photos\)"),
+        ("fold1/a/1.jpg fold1/b/1.jpg fold2/a/2.jpg fold2/b/2.jpg", r"fold1, fold2 all have the same folders"),
+    ],
+)
+def test_unclear_folders_are_never_classes(tmp_path: Path, files: str, named: str) -> None:
+    with pytest.raises(DataError, match=rf"it is unclear which folders in '.*' are splits.*{named}"):
+        find_photos(touch(tmp_path, *files.split()))
+
+
+def test_expected_classes_settle_what_a_folder_is(tmp_path: Path) -> None:
+    root = touch(tmp_path, "train/1.jpg", "test/2.jpg")
+    assert find_photos(root, ["test", "train", "val"]).class_names == ("test", "train")
+    root = touch(tmp_path / "held out", "test/cat/1.jpg", "test/dog/2.jpg")
+    assert find_photos(root, ["cat", "dog"]).class_names == ("cat", "dog")
+
+
+def test_trains_beside_other_vehicles_are_a_class(tmp_path: Path) -> None:
+    assert find_photos(touch(tmp_path, "car/1.jpg", "plane/2.jpg", "train/3.jpg")).class_names == (
+        "car",
+        "plane",
+        "train",
+    )
+
+
+def test_numbered_classes_and_folders_inside_classes_are_classes(tmp_path: Path) -> None:
+    root = touch(tmp_path / "1", "class_0/1.jpg", "class_1/2.jpg", "class_2/x/3.jpg")
+    assert find_photos(root).class_names == ("class_0", "class_1", "class_2")
+    root = touch(tmp_path / "2", *(f"{name}/{place}/1.jpg" for name in ("cat", "dog") for place in ("in", "out")))
+    assert find_photos(root).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("wrapper", ["data", "data/photos/all of them", "train"])
+def test_a_folder_that_only_holds_a_data_set_is_entered(tmp_path: Path, wrapper: str) -> None:
+    touch(tmp_path, f"{wrapper}/a/1.jpg", f"{wrapper}/b/2.jpg", "README.md", "__MACOSX/data/._a")
+    assert found(tmp_path) == [(f"{wrapper}/a/1.jpg", 0, ""), (f"{wrapper}/b/2.jpg", 1, "")]
+    assert find_photos(tmp_path).root == tmp_path
+    assert find_photos(tmp_path).left_out == {".md": 1, "__MACOSX/": 1}
+
+
+def test_names_compare_composed(tmp_path: Path) -> None:
+    composed = "Gänseblümchen"
+    decomposed = unicodedata.normalize("NFD", composed)
+    root = touch(tmp_path, f"{decomposed}/1.jpg", "Rosé/2.jpg", f"{composed}/3.jpg")
+    assert find_photos(root).class_names == (composed, "Rosé")
+    assert [label for _, label, _ in found(root)] == [0, 0, 1], "two spellings of a name are one class"
+    root = touch(
+        tmp_path / "splits", f"train/{decomposed}/1.jpg", "train/b/1.jpg", f"test/{composed}/1.jpg", "test/b/1.jpg"
+    )
+    assert find_photos(root).class_names == ("Gänseblümchen", "b")
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    root = touch(tmp_path, "a/1.jpg", "b/2.JFIF", "b/notes.txt", "a/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", "list.csv")
+    touch(root, "a/.hidden.jpg", "a/.DS_Store", "b/Thumbs.db", "b/raw.NEF", "b/deeper/x.txt", "b/.git/x", "b/Makefile")
+    (root / "a" / "link").symlink_to(root / "b", target_is_directory=True)
+    assert find_photos(root).left_out == {
+        ".txt": 2,
+        "@eaDir/": 1,
+        ".csv": 1,
+        "hidden": 1,
+        ".nef": 1,
+        ".git/": 1,
+        "without suffix": 1,
+        "linked folder": 1,
+    }
 
 
 def test_two_folders_for_one_split_are_an_error(tmp_path: Path) -> None:
@@ -111,7 +202,7 @@ def test_class_folders_that_are_wrong(tmp_path: Path) -> None:
 def test_an_empty_folder_and_nameless_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="found nothing; expected"):
         find_photos(tmp_path)
-    with pytest.raises(DataError, match="found 1 nameless files; expected"):
+    with pytest.raises(DataError, match="found 1 files without suffix; expected"):
         find_photos(touch(tmp_path, "Makefile"))
 
 

@@ -1,0 +1,97 @@
+"""Which of the given photos a model has seen in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tledge.core import images
+from tledge.core.errors import DataError
+from tledge.core.image_batches import map_ahead
+from tledge.core.number_text import listed
+from tledge.core.perceptual_hash import CHECKED_AT, thumbnail
+from tledge.core.seen_photos import Found, SeenPhotos
+
+TEST, SEEN, GIVEN = "test", "seen", "given"
+"""What photos are to the models: held out, partly used in training, or of unknown origin."""
+
+DROP, KEEP = "drop", "keep"
+"""Leave photos out that were used in training, or keep them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoOverlap:
+    """How far the photos of a benchmark were used in training.
+
+    Attributes:
+        seen: how many of them training or validation photos of a model are.
+        kept: whether those were kept.
+        unknown: the models that do not record all of their training photos.
+    """
+
+    seen: int = 0
+    kept: bool = False
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def split(self) -> str:
+        """One of TEST, SEEN and GIVEN."""
+        if self.seen and self.kept:
+            return SEEN
+        return GIVEN if self.unknown else TEST
+
+    def sentences(self, images: int) -> list[str]:
+        """Returns what a report says; ``images`` is the number of photos that were classified."""
+        found = []
+        if self.seen and self.kept:
+            found.append(
+                f"{self.seen:,} of the {images:,} photos were used in training or validation: on new photos, accuracy"
+                " may be lower."
+            )
+        elif self.seen:
+            found.append(
+                f"{self.seen:,} of the {images + self.seen:,} photos were used in training or validation and are left"
+                f" out; accuracy is measured on the other {images:,}."
+            )
+        if self.unknown:
+            does = "do" if len(self.unknown) > 1 else "does"
+            found.append(
+                f"Some photos may have been used in training: {listed(self.unknown, 3)} {does} not record all training"
+                " photos."
+            )
+        return found
+
+
+def find_seen(records: Sequence[SeenPhotos], photos: Sequence[Path], digests: Sequence[str]) -> Found:
+    """Returns which photos any of the models was trained on: bool (n,).
+
+    Args:
+        records: the fingerprints of the models' training photos.
+        photos: the files.
+        digests: the SHA-256 of each.
+
+    Raises:
+        ImageError: a photo cannot be read.
+    """
+    thumbnails = None
+    if any(record.appearance for record in records):
+        decoded = map_ahead(lambda path: thumbnail(images.decode(path, at_least=CHECKED_AT)), photos, ahead=64)
+        thumbnails = np.stack(list(decoded))
+    found = [record.recognize(digests, thumbnails) for record in dict.fromkeys(records)]
+    seen: Found = np.logical_or.reduce([np.zeros(len(photos), bool), *found])
+    return seen
+
+
+def check_some_left(seen: Found, labels: Sequence[int], class_names: Sequence[str], data: Path) -> None:
+    """Raises DataError if leaving out the seen photos leaves a class without any."""
+    left = {label for label, used in zip(labels, seen, strict=True) if not used}
+    lost = [name for label, name in enumerate(class_names) if label not in left]
+    if lost:
+        which = f"all {len(seen):,} photos" if seen.all() else f"all photos of {listed(lost, 5)}"
+        raise DataError(
+            f"{which} in '{data}' were used in training or validation; name a folder of other photos, or pass"
+            f" `seen_photos='{KEEP}'` to measure on them anyway"
+        )

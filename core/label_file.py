@@ -1,0 +1,40 @@
+"""Files of labels, one class per line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unicodedata import normalize
+
+from tledge.core.errors import OptionError
+
+
+def read_labels(text: str) -> tuple[str, ...]:
+    """Reads a file of labels, one per line. Raises OptionError if it cannot be read or has an empty line."""
+    path = Path(text)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise OptionError(
+            f"cannot read the labels in '{text}': {reason}; expected a text file with one class per line"
+        ) from error
+    labels = trim_labels(lines)
+    if not all(labels) or not labels:
+        where = f"line {labels.index('') + 1} is empty" if labels else "the file is empty"
+        raise OptionError(f"no labels in '{text}': {where}; expected one class per line")
+    return labels
+
+
+def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """Returns labels in Unicode NFC without spaces around them and empty lines at the end.
+
+    Raises:
+        OptionError: a label has control characters.
+    """
+    labels = [normalize("NFC", line.strip()) for line in lines]
+    while labels and not labels[-1]:
+        labels.pop()
+    unprintable = [label for label in labels if not label.isprintable()]
+    if unprintable:
+        raise OptionError(f"a label has control characters: {unprintable[0]!r}; write it in plain text")
+    return tuple(labels)

@@ -1,0 +1,231 @@
+"""Tables of photos and labels, as Kaggle, Label Studio, Roboflow and Vertex AI export them: CSV, TSV or Parquet.
+
+The columns are found by their names: one of paths, one of labels or one per class with 0 and 1, and optionally one of
+splits. A table without a header is read by its values.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+from tledge.core.errors import DataError
+from tledge.core.extras import require
+from tledge.core.image_formats import SUFFIXES
+from tledge.core.number_text import abridged
+from tledge.core.photo_listing import Listing
+from tledge.core.photo_references import PhotoFinder
+from tledge.core.split_names import SPLITS, UNASSIGNED, split_of
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+
+PATHS = [
+    "path",
+    "filepath",
+    "imagepath",
+    "imgpath",
+    "photopath",
+    "filename",
+    "imagename",
+    "imagefile",
+    "file",
+    "image",
+    "img",
+    "photo",
+    "picture",
+    "imageid",
+    "imgid",
+    "photoid",
+    "imageurl",
+    "url",
+    "uri",
+    "id",
+    "name",
+]
+"""The names of a column of paths, the surest first, without spaces and underscores."""
+
+LABELS = "labelname classname categoryname label class category labels choice target species breed tag".split()  # noqa: SIM905
+
+SPLIT_COLUMNS = "split subset partition set mluse usage".split()  # noqa: SIM905
+
+Row = Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The places of the columns; ``classes`` are those of one-hot columns, if there is no column of labels."""
+
+    path: int
+    label: int | None
+    split: int | None
+    classes: tuple[int, ...] = ()
+
+
+def tables_in(folder: Listing) -> list[Path]:
+    """Returns the tables in a folder."""
+    return [path for path in folder.others if path.suffix.lower() in TABLE_SUFFIXES]
+
+
+def read_table(table: Path) -> list[tuple[Path, str, str]]:
+    """Reads the photos that a table lists, with their classes and splits, sorted by class.
+
+    Paths are relative to the table's folder. Of a path or URL of another machine, the file below that folder with the
+    same name is taken, if only one fits.
+
+    Raises:
+        DataError: the table cannot be read, its columns are unclear, or photos or labels are missing or contradict.
+        MissingExtraError: a Parquet file, and PyArrow is not installed.
+    """
+    header, rows, first = _read_parquet(table) if table.suffix.lower() == ".parquet" else _read_csv(table)
+    if not rows:
+        raise DataError(f"'{table}' has no rows; expected a photo's path and its label in each")
+    columns = _find_columns(table, header, rows)
+    found: dict[Path, tuple[str, str]] = {}
+    missing, contradicting = [], []
+    finder = PhotoFinder(table.parent, preferred=table.stem)
+    for number, row in enumerate(rows, first):
+        labelled = _label(row, columns, header, where=f"'{table}', row {number}"), _split(row, columns, table, number)
+        path = finder.find(row[columns.path])
+        if path is None:
+            missing.append(row[columns.path])
+        elif found.setdefault(path, labelled) != labelled:
+            contradicting.append(row[columns.path])
+    if missing:
+        raise DataError(
+            f"{len(missing):,} of {len(rows):,} photos in '{table}' were not found below '{table.parent}', or more than"
+            f" one file fits: {abridged(missing)}; put the table into the folder of the photos or correct its paths"
+        )
+    if contradicting:
+        raise DataError(f"'{table}' lists photos with more than one label or split: {abridged(contradicting)}")
+    return sorted(((path, *labelled) for path, labelled in found.items()), key=lambda photo: photo[1])
+
+
+def _read_csv(table: Path) -> tuple[Row, Sequence[Row], int]:
+    """Returns the header, empty if there is none, the rows, and the number of the first row."""
+    content = table.read_bytes()
+    try:
+        text = content.decode(
+            "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        )
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{table}' is not UTF-8 text; save it as CSV in UTF-8") from error
+    head = text.lstrip().partition("\n")[0]
+    if told := re.match(r"sep=(.)\s*$", head):  # as Excel reads and writes it
+        text = text.lstrip().partition("\n")[2]
+    delimiter = told[1] if told else max(",;\t|", key=head.count)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        rows = [row for cells in reader if any(row := [cell.strip() for cell in cells])]
+    except csv.Error as error:
+        raise DataError(f"'{table}' is not a CSV table: {error}") from error
+    if not rows or len(rows[0]) < 2:
+        raise DataError(
+            f"'{table}' is not a table of paths and labels: found {abridged(rows[0]) if rows else 'nothing'}"
+        )
+    odd = [number for number, row in enumerate(rows, 1) if len(row) != len(rows[0])]
+    if odd:
+        raise DataError(
+            f"'{table}', row {odd[0]}: expected {len(rows[0])} columns, received {len(rows[odd[0] - 1])}; put cells"
+            f" with '{delimiter}' in quotes"
+        )
+    if any(map(_is_photo_name, rows[0])):
+        return [], rows, 1
+    return rows[0], rows[1:], 2
+
+
+def _read_parquet(table: Path) -> tuple[Row, Sequence[Row], int]:
+    require("pyarrow", extra="bench", purpose=f"reading '{table}'")
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        content = parquet.read_table(table)
+    except pyarrow.ArrowException as error:
+        raise DataError(f"'{table}' is not a readable Parquet file: {error}") from error
+    flat = [
+        name
+        for name, kind in zip(content.column_names, content.schema.types, strict=True)
+        if not (pyarrow.types.is_nested(kind) or pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+    ]
+    if len(flat) < 2:
+        raise DataError(
+            f"'{table}' is not a table of paths and labels: its columns of text and numbers are"
+            f" {abridged(flat) or 'none'}; photos inside a Parquet file are not read: save them as files"
+        )
+    cells = [["" if cell is None else str(cell).strip() for cell in content[name].to_pylist()] for name in flat]
+    return flat, list(zip(*cells, strict=True)), 1
+
+
+def _is_photo_name(cell: str) -> bool:
+    return Path(cell.partition("?")[0] if "?d=" not in cell else cell).suffix.lower() in SUFFIXES
+
+
+def _is_split(cell: str) -> bool:
+    return cell.casefold() in ("", "unassigned") or split_of(cell) in SPLITS
+
+
+def _find_columns(table: Path, header: Row, rows: Sequence[Row]) -> _Columns:
+    names = [re.sub(r"[^\w]|_", "", name).casefold() for name in header]
+    places = [place for place in range(len(rows[0])) if not header or names[place]]  # a nameless one is pandas' index
+    path = _named(PATHS, names, places)
+    if path is None:
+        path = _holding(_is_photo_name, rows, places)
+    rest = [place for place in places if place != path]
+    split = _named(SPLIT_COLUMNS, names, rest)
+    if not header and len(rest) > 1:
+        split = _holding(_is_split, rows, rest)
+    rest = [place for place in rest if place != split]
+    label = rest[0] if len(rest) == 1 else _named(LABELS, names, rest)
+    classes = _one_hot(header, rows, rest) if label is None else ()
+    if path is None or (label is None and not classes):
+        raise DataError(
+            f"the columns of paths and labels in '{table}' are unclear: {abridged(header or rows[0], 8)}; name them"
+            " 'path' and 'label', and a column of train, val and test 'split'"
+        )
+    return _Columns(path, label, split, classes)
+
+
+def _named(known: Sequence[str], names: Sequence[str], among: Sequence[int]) -> int | None:
+    """Returns the place of the first of the known names; ``names`` is empty without a header."""
+    return next((place for name in known for place in among if names and names[place] == name), None)
+
+
+def _holding(test: Callable[[str], bool], rows: Sequence[Row], among: Sequence[int]) -> int | None:
+    """Returns the first place where every row passes a test."""
+    return next((place for place in among if all(test(row[place]) for row in rows)), None)
+
+
+def _one_hot(header: Row, rows: Sequence[Row], among: Sequence[int]) -> tuple[int, ...]:
+    """Returns the columns, one per class, if all their cells are 0 or 1; otherwise none."""
+    flags = re.compile(r"[01](\.0*)?|true|false", re.IGNORECASE)
+    return tuple(among) if header and all(flags.fullmatch(row[place]) for row in rows for place in among) else ()
+
+
+def _label(row: Row, columns: _Columns, header: Row, *, where: str) -> str:
+    """Returns the class of a row, in Unicode NFC. Raises DataError unless it is exactly one."""
+    if columns.label is None:
+        names = [header[place] for place in columns.classes if row[place].casefold().startswith(("1", "t"))]
+    else:
+        cell = row[columns.label]
+        names = [] if cell.casefold() in ("", "nan") else [cell]
+        if cell.startswith(("[", "{")):  # Label Studio's choices
+            names = re.findall(r'"([^"]*)"', cell.partition("[")[2] or cell) or names
+    if len(names) != 1:
+        raise DataError(
+            f"{where}: expected one label, received {abridged(names) or 'none'}; a photo has exactly one class: correct"
+            " or remove the row"
+        )
+    return normalize("NFC", names[0])
+
+
+def _split(row: Row, columns: _Columns, table: Path, number: int) -> str:
+    cell = UNASSIGNED if columns.split is None else row[columns.split]
+    if not _is_split(cell):
+        raise DataError(f"'{table}', row {number}: expected a split (train, val or test), received '{cell}'")
+    return split_of(cell) or UNASSIGNED

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tledge.cli.fitted_table import TableColumn, fitted_table
-from tledge.core.number_text import ABSENT, flag_text, interval_text, value_text
+from tledge.core.number_text import ABSENT, counted, flag_text, interval_text, value_text
 
 if TYPE_CHECKING:
     from tledge.bench import Row
@@ -135,7 +135,9 @@ def profile_table(profile: Profile, width: int) -> Any:
         TableColumn(heading="share", cells=[f"{item.share:.1%}" for item in shown], justify="right"),
     ]
     share = sum(item.share for item in rest)
-    caption = f"{len(rest)} more operators take {share:.0%}; all are in profile.json" if rest else ""
+    caption = (
+        f"{counted(len(rest), 'more operators')}: {share:.0%} of the time; all are in profile.json" if rest else ""
+    )
     return fitted_table(columns, width, caption=caption, elsewhere="profile.json")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,8 +66,26 @@ def is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+class UsageProblem(typer.BadParameter):
+    """Wrong usage of a command, shown as it is, without "Invalid value"."""
+
+    def format_message(self) -> str:
+        """Returns the message."""
+        return self.message
+
+
 class GroupedCommand(TyperCommand):
     """A command whose help shows its options under headings, in plain text."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            found = re.match(r"('.*') is not a valid (int|float)", error.message)
+            if found is None or error.param is None:
+                raise
+            name, number = max(error.param.opts, key=len), "whole number" if found[2] == "int" else "number"
+            raise UsageProblem(f"{name} takes a {number}; received {found[1]}", ctx=ctx) from error
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {ARGUMENTS: []}

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tledge.core.number_text import counted
+
 if TYPE_CHECKING:
     from tledge.cli.terminal import Terminal
     from tledge.edge_runtime.prediction_stream import FrameResult
@@ -91,7 +93,9 @@ class PredictionLines:
         """Notes dropped frames the first time, and again after a minute if there are more."""
         now = time.monotonic()
         if dropped > self._noted and now - self._noted_at >= SECONDS_BETWEEN_NOTES:
-            self._terminal.note(f"{dropped:,} frames dropped so far: they arrive faster than the model classifies them")
+            self._terminal.note(
+                f"{counted(dropped, 'frames')} dropped so far: they arrive faster than the model classifies them"
+            )
             self._noted_at, self._noted = now, dropped
 
 

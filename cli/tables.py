@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tledge.cli.fitted_table import TableColumn, fitted_table
+from tledge.core.number_text import counted
 from tledge.core.sizes import size_text
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _parity_columns(parities: Sequence[Parity | None]) -> list[TableColumn]:
 def _note(item: ExportedArtifact) -> str:
     if item.parity is None:
         return "unchanged"
-    return f"{len(item.float_layers)} layers in float32" if item.float_layers else ""
+    return f"{counted(len(item.float_layers), 'layers')} in float32" if item.float_layers else ""
 
 
 def _delegated(item: ExportedArtifact) -> str:

@@ -88,9 +88,10 @@ class Terminal:
         return self._out.width
 
     def print_command(self, command: str) -> None:
-        """Prints the next command to run, on one line even if the terminal is narrow."""
+        """Prints the next command to run, on a line of its own if it does not fit behind the label."""
         if not self.as_json:
-            self._out.print(f"Next: {command}", soft_wrap=True)
+            own_line = self.is_terminal and len(f"Next: {command}") > self.width
+            self._out.print(f"Next:{chr(10) if own_line else ' '}{command}", soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """Prints the title of one of several parts."""

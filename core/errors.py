@@ -35,6 +35,14 @@ class TledgeError(Exception):
     """The base class of every error that users can cause and fix."""
 
 
+def did_you_mean(received: str, names: Iterable[str]) -> str:
+    """Returns " Did you mean 'NAME'?" for the name that is most alike; empty if none is."""
+    import difflib  # takes a millisecond to import, needed for errors only
+
+    nearest = difflib.get_close_matches(received, list(names), n=1, cutoff=0.5)
+    return f" Did you mean '{nearest[0]}'?" if nearest else ""
+
+
 class UnknownNameError(TledgeError):
     """A name that is not known.
 
@@ -42,17 +50,15 @@ class UnknownNameError(TledgeError):
         kind: what the name stands for, in the user's words ("backbone").
         received: the name that was received.
         known: all valid names.
+        hint: what else helps, with the sign before it ("; …").
     """
 
-    def __init__(self, kind: str, received: str, known: Iterable[str]) -> None:
-        import difflib  # takes a millisecond to import, needed for errors only
-
+    def __init__(self, kind: str, received: str, known: Iterable[str], hint: str = "") -> None:
         names = list(known)
-        nearest = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
-        suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
+        suggestion = did_you_mean(received, names)
         plural = kind[:-1] + "ies" if kind.endswith("y") else kind + ("es" if kind.endswith("s") else "s")
         shown = ", ".join(names[:MOST_NAMES]) + (f", … ({len(names)} in all)" if len(names) > MOST_NAMES else "")
-        super().__init__(f"unknown {kind} '{received}'.{suggestion} {plural.capitalize()}: {shown}")
+        super().__init__(f"unknown {kind} '{received}'.{suggestion} {plural.capitalize()}: {shown}{hint}")
 
 
 class OptionError(TledgeError):

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from tledge.core.errors import RunError
 from tledge.core.notebook import html_picture, html_table
-from tledge.core.number_text import interval_text, listed, network_name
+from tledge.core.number_text import counted, interval_text, listed, network_name
 from tledge.core.records import Record
 
 TFDS_PREFIX = "tfds:"
@@ -138,7 +138,7 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
         interval = "" if low is None or high is None else f" (95% interval {interval_text((low, high))})"
         rows = [
             ("Run", self.name),
-            ("Data", f"{data.title}: {sum(data.images.values()):,} photos ({splits})"),
+            ("Data", f"{data.title}: {counted(sum(data.images.values()), 'photos')} ({splits})"),
             ("Classes", f"{len(self.class_names)}: {listed(self.class_names)}"),
             *([] if top1 is None else [("Test top-1", f"{top1:.3f}{interval}")]),
         ]

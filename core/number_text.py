@@ -34,7 +34,7 @@ def counted(number: int, noun: str) -> str:
         noun: in the plural; its last word ends in "s".
     """
     if number == 1:
-        noun = noun.removesuffix("ies") + "y" if noun.endswith("ies") else noun.removesuffix("s")
+        noun = f"{noun[:-3]}y" if noun.endswith("ies") else noun.removesuffix("es" if noun.endswith("sses") else "s")
     return f"{number:,} {noun}"
 
 

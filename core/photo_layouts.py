@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tledge.core.errors import DataError
-from tledge.core.number_text import abridged
+from tledge.core.number_text import abridged, counted
 from tledge.core.photo_archive import unpack_photos
 from tledge.core.photo_listing import Listing, describe_undecodable, list_folder, list_tree
 from tledge.core.photo_table import TABLE_SUFFIXES, read_table, tables_in
@@ -221,7 +221,8 @@ def _oxford_pets(root: Path) -> list[Labelled]:
     absent = [path.name for path, _, _ in named if not path.is_file()]
     if absent:
         raise DataError(
-            f"{len(absent)} photos listed in '{root / 'annotations'}' are missing from '{root / 'images'}':"
+            f"{counted(len(absent), 'photos')} listed in '{root / 'annotations'}'"
+            f" {'is' if len(absent) == 1 else 'are'} missing from '{root / 'images'}':"
             f" {abridged(absent)}; restore them or remove their lines"
         )
     classes = len({class_name for _, class_name, _ in named})

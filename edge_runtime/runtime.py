@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tledge.core.cores import usable_cores
-from tledge.core.errors import MissingExtraError, OptionError, TargetError
+from tledge.core.errors import MissingExtraError, OptionError, TargetError, UnknownNameError
 from tledge.core.extras import require
 from tledge.core.registry import Registry
 from tledge.edge_runtime.target import Target
@@ -144,6 +144,10 @@ def resolve(target: Target) -> tuple[Runtime, Target]:
         OptionError: the runtime has no such device, or takes no thread count.
         TargetError: this machine lacks the device.
     """
+    if target.runtime not in RUNTIMES.names():
+        here = sorted(map(str, targets_of_this_machine()), key=lambda name: f":{target.runtime}" not in name)
+        form = f"; a target is runtime:device:threads, on this machine {' or '.join(here[:3])} (see 'tledge doctor')"
+        raise UnknownNameError("runtime", target.runtime, RUNTIMES.names(), form if here else "")
     runtime = RUNTIMES.load(target.runtime)
     runtime.require_installed(f"target '{target}'")
     devices = {device.name: device for device in runtime.devices()}

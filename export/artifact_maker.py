@@ -15,6 +15,7 @@ from tledge.core.artifact import Artifact, move_artifact, write_artifact
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.environment import installed_versions
 from tledge.core.errors import TargetError
+from tledge.core.number_text import counted
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Calibration, Sidecar
@@ -77,7 +78,7 @@ class ArtifactMaker:
         self.progress.note(
             "Pruned",
             f"{found.sparsity:.1%} of the weights of {len(found.report.pruned)} convolutions and dense layers;"
-            f" validation top-1 {parity.top1:.3f} ({parity.keras_top1:.3f} before), {parity.images} photos",
+            f" validation top-1 {parity.top1:.3f} ({parity.keras_top1:.3f} before), {counted(parity.images, 'photos')}",
         )
         return pruned
 

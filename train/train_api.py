@@ -13,7 +13,7 @@ from pathlib import Path
 from tledge.core.errors import OptionError, RunError, TargetError, TrainingError, UnknownNameError
 from tledge.core.extras import keras_backend, require
 from tledge.core.manifest import TFDS_PREFIX, DataRecord, RunManifest, data_name
-from tledge.core.number_text import abridged
+from tledge.core.number_text import abridged, counted
 from tledge.core.options import given_options, takes
 from tledge.core.photo_listing import describe_left_out
 from tledge.core.progress import Progress, progress_or_default
@@ -178,16 +178,16 @@ def describe_data(record: DataRecord) -> str:
     if len(counts) > 6:
         shown = f"{len(counts)} classes of {min(counts.values()):,} to {max(counts.values()):,}"
     splits = " · ".join(f"{split} {count:,}" for split, count in record.splits.items())
-    lines = [f"{record.source}: {sum(counts.values()):,} photos, {shown} → {splits}"]
+    lines = [f"{record.source}: {counted(sum(counts.values()), 'photos')}, {shown} → {splits}"]
     if record.near_duplicates:
         lines.append(f"near-duplicates: {record.near_duplicates:,}, each group kept in one split")
-    for names, reason in (
-        (record.skipped, "broken files"),
-        (record.contradicted, "identical files in more than one class"),
-        (record.leaking, "near-duplicates of photos in another split"),
+    for names, noun, reason in (
+        (record.skipped, "broken files", ""),
+        (record.contradicted, "files", " identical to a file of another class"),
+        (record.leaking, "near-duplicates", " of photos in another split"),
     ):
         if names:
-            lines.append(f"skipped {len(names):,} {reason}: {abridged(names, 3)}")
+            lines.append(f"skipped {counted(len(names), noun)}{reason}: {abridged(names, 3)}")
     if record.left_out:
         lines.append(describe_left_out(record.left_out))
     return "\n".join(lines)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tledge.core.errors import WeightsError, first_line
+from tledge.core.errors import WeightsError, did_you_mean, first_line
 from tledge.core.manifest import WeightsRecord
 from tledge.train.backbone import Backbone
 
@@ -60,8 +60,10 @@ def _download(backbone: Backbone, image_size: int, *, alpha: float) -> Any:
 def check_weights_file(path: Path) -> None:
     """Raises WeightsError if there is no such file."""
     if not path.is_file():
+        meant = did_you_mean(str(path), (IMAGENET, "none"))
         raise WeightsError(
-            f"no weights file '{path}'; `weights` takes imagenet, none, or a .weights.h5, .h5 or .keras file of the"
+            f"no weights file '{path}'{f'.{meant}' if meant else ';'}"
+            " `weights` takes imagenet, none, or a .weights.h5, .h5 or .keras file of the"
             " backbone without its head"
         )
 

@@ -10,7 +10,7 @@ from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core.environment import Environment
 from tledge.core.metric_catalogue import METRICS
-from tledge.core.number_text import cpu_name, flag_text, listed
+from tledge.core.number_text import counted, cpu_name, flag_text, listed
 
 MAIN_FIGURES: Mapping[str, tuple[str, str]] = {
     "latency_p50": ("Lowest latency (p50)", "Latency (p50)"),
@@ -65,7 +65,7 @@ def headline(data: StoredResults) -> str:
     if not settings.run:
         return f"{data.title}{where}"
     count = sum(not name.endswith(".keras") for name in settings.artifacts) or len(settings.artifacts)
-    measured = f"{count} file{'s' * (count != 1)}{where}"
+    measured = f"{counted(count, 'files')}{where}"
     return f"{data.title}: {measured}" if data.title else measured
 
 

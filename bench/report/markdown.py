@@ -15,7 +15,7 @@ from tledge.bench.results.stored_results import StoredResults
 from tledge.core import atomic
 from tledge.core.card_section import replace_section
 from tledge.core.markdown_text import plain_text
-from tledge.core.number_text import flag_text
+from tledge.core.number_text import counted, flag_text
 from tledge.core.run_directory import RunDirectory
 
 
@@ -111,8 +111,8 @@ def _machines(data: StoredResults) -> str:
         f"{machine.cpu}, {machine.usable_cores} of {machine.cores} cores, {machine.os}"
         for machine in data.environments.values()
     ]
-    photos = f", {settings.images:,} photos" if settings.images else ""
-    rounds = f", rigor {settings.rigor}, {settings.rounds} round{'s' * (settings.rounds != 1)} per cell"
+    photos = f", {counted(settings.images, 'photos')}" if settings.images else ""
+    rounds = f", rigor {settings.rigor}, {counted(settings.rounds, 'rounds')} per cell"
     how = f"{settings.began[:16].replace('T', ' ')}{rounds * bool(settings.rounds)}{photos}"
     return plain_text(" · ".join([*dict.fromkeys(machines), how, f"tledge {settings.version}"]))
 

@@ -13,7 +13,7 @@ from tledge.core import sidecar_storage
 from tledge.core.artifact import Artifact, path_beside, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, DataError, OptionError
 from tledge.core.fingerprint import sha256_of_file, sha256_of_records
-from tledge.core.number_text import listed
+from tledge.core.number_text import counted, listed
 from tledge.core.photo_layouts import EXPECTED, find_photos
 from tledge.core.photo_listing import describe_left_out
 from tledge.core.progress import Progress
@@ -204,7 +204,7 @@ def _with_photos(
 
 def _title(names: Sequence[str]) -> str:
     """Returns the names of model files as a heading; of many, the first ones and the count."""
-    return listed(names) if len(names) < 3 else f"{len(names)} files ({listed(names, 3)})"
+    return listed(names) if len(names) < 3 else f"{counted(len(names), 'files')} ({listed(names, 3)})"
 
 
 def _has_sidecar(path: Path) -> bool:

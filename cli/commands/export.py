@@ -10,6 +10,7 @@ from tledge.cli.execution import executing
 from tledge.cli.tables import exported_table, sensitivity_table, trials_table
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import OptionError
+from tledge.core.number_text import counted
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, find_run
 from tledge.export.export_options import GROUPS, ExportOptions
 from tledge.train.import_options import GROUP, ImportOptions
@@ -62,7 +63,8 @@ def show_export(terminal: Terminal, directory: RunDirectory, record: ExportRecor
     """Prints the artifacts of an export."""
     for search in record.searches:
         terminal.heading(
-            f"{search.format}: loss of at most {search.max_drop:g} points on {search.images:,} validation photos"
+            f"{search.format}: loss of at most {search.max_drop:g} points on"
+            f" {counted(search.images, 'validation photos')}"
         )
         terminal.print(trials_table(search, terminal.width))
         if search.sensitivity:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tledge.cli.command_builder import Given, Json, build_command
+from tledge.cli.command_builder import Given, Json, UsageProblem, build_command
 from tledge.cli.execution import executing
 from tledge.cli.interrupts import Ending
 from tledge.cli.messages import translate
 from tledge.cli.predict_options import GROUPS, PredictOptions
 from tledge.core.errors import OptionError
+from tledge.core.number_text import counted
 
 if TYPE_CHECKING:
     from tledge.cli.prediction_lines import PredictionLines
@@ -55,7 +56,7 @@ def run(
     """
     options = _read_options(given)
     if feed and not systemd:
-        raise typer.BadParameter("--feed needs --systemd; otherwise use a pipe: COMMAND | tledge predict ARTIFACT -")
+        raise UsageProblem("--feed needs --systemd; otherwise use a pipe: COMMAND | tledge predict ARTIFACT -")
     if systemd:
         _print_unit(given, options, feed)
         return
@@ -74,11 +75,11 @@ def _read_options(given: Given) -> PredictOptions:
     try:
         options = PredictOptions(**given.values())
     except OptionError as error:
-        raise typer.BadParameter(translate(str(error), given.command)) from error
+        raise UsageProblem(translate(str(error), given.command)) from error
     if not options.sources and options.watch is None and options.camera is None:
-        raise typer.BadParameter("name a photo, a folder, a video or -, or give --watch or --camera")
+        raise UsageProblem("name a photo, a folder, a video or -, or give --watch or --camera")
     if options.watch is not None and options.camera is not None:
-        raise typer.BadParameter("--watch and --camera both run until stopped; give only one of them")
+        raise UsageProblem("--watch and --camera both run until stopped; give only one of them")
     return options
 
 
@@ -137,7 +138,7 @@ def _watched(folder: Path, terminal: Terminal) -> WatchedFolder:
     from tledge.edge_runtime.sources.watched_folder import WatchedFolder
 
     watched = WatchedFolder(folder)
-    terminal.note(f"watching '{folder}', ignoring {watched.left:,} existing images; press Ctrl-C to stop")
+    terminal.note(f"watching '{folder}', ignoring {counted(watched.left, 'existing images')}; press Ctrl-C to stop")
     return watched
 
 

@@ -8,6 +8,7 @@ from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
 from tledge.cli.terminal import Terminal
 from tledge.core.manifest import RunManifest
+from tledge.core.number_text import counted
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory
 from tledge.train.train_options import GROUPS, TrainOptions, check_resume
 
@@ -42,9 +43,9 @@ def show_training(terminal: Terminal, directory: RunDirectory, manifest: RunMani
     """Prints the metrics of a training."""
     top1, low, high = (manifest.metrics[f"test_top1{end}"] for end in ("", "_low", "_high"))
     terminal.print(
-        f"\nTest top-1 {top1:.3f} (95% {low:.3f}–{high:.3f}, {manifest.data.splits['test']:,} photos)"
-        f"   ·   saved {directory.path}"
+        f"\nTest top-1 {top1:.3f} (95% {low:.3f}–{high:.3f}, {counted(manifest.data.splits['test'], 'photos')})"
     )
+    terminal.print(f"Saved: {directory.path}")
     if "validation_robust_accuracy" in manifest.metrics:
         clean, robust = (manifest.metrics[f"validation_{name}"] for name in ("top1", "robust_accuracy"))
         terminal.print(

@@ -10,6 +10,7 @@ from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import RunError
+from tledge.core.number_text import counted
 from tledge.core.run_directory import DEFAULT_RUNS, find_run
 from tledge.visualize.visualize_options import GROUPS, VisualizeOptions
 
@@ -45,5 +46,5 @@ def _show(terminal: Terminal, record: VisualizeRecord) -> None:
             terminal.print_sentence(sentence)
     for name, reason in record.left_out.items():
         terminal.print(f"Skipped: {name}: {reason}")
-    terminal.print(f"\n{len(record.files)} pictures in {record.folder}")
+    terminal.print(f"\n{counted(len(record.files), 'pictures')} in {record.folder}")
     terminal.print(f"Page: {record.page}")

@@ -162,6 +162,7 @@ def test_training_refuses_in_one_line_and_leaves_nothing(photos: Path, tmp_path:
         (["--data", photos, "--image-size", "0"], ["does not support images of 0 px"]),
         (["--seed", str(2**40)], ["--seed must be between 0 and 4294967295"]),
         (["--data", photos, "--weights", "", "--image-size", "32"], ["no weights file"]),
+        (["--data", photos, "--weights", "imagnet"], ["no weights file 'imagnet'. Did you mean 'imagenet'? --weights"]),
         (["--data", photos, "--weights", "gone.h5", "--image-size", "32"], ["no weights file 'gone.h5'"]),
     ]
     for arguments, parts in cases:

@@ -25,3 +25,18 @@ def test_a_sentence_is_no_wider_than_the_tables(capfd: pytest.CaptureFixture[str
     printed = capfd.readouterr().out
     assert " ".join(printed.split()) == ("" if as_json else SENTENCE)
     assert all(len(line) <= PIPED_WIDTH for line in printed.splitlines())
+
+
+@pytest.mark.parametrize("columns", [30, 31])
+def test_a_command_to_copy_is_never_broken(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.setattr(Terminal, "is_terminal", True)
+    monkeypatch.setattr(Terminal, "width", columns)
+    log = LibraryLog()
+    try:
+        Terminal(log, False, Interrupts(), "demo").print_command("tledge predict runs/a.png")
+    finally:
+        log.close(None, keep=False)
+    lines, shown = capfd.readouterr().out.splitlines(), "Next: tledge predict runs/a.png"
+    assert lines == ([shown] if columns >= len(shown) else shown.split(" ", 1))

@@ -177,6 +177,8 @@ def test_what_is_no_target_is_refused(text: str) -> None:
 def test_targets_that_are_not_there_say_why(tiny_artifacts: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown runtime 'litrt'. Did you mean 'litert'"):
         Classifier(tiny_artifacts / "float32.tflite", target="litrt:cpu")
+    with pytest.raises(UnknownNameError, match=r"'gpu'.*:device:threads, on this machine .*litert:cpu:\d.*doctor'"):
+        Classifier(tiny_artifacts / "float32.tflite", target="gpu")
     with pytest.raises(OptionError, match="litert has no device 'npu'; its devices: cpu"):
         Classifier(tiny_artifacts / "float32.tflite", target="litert:npu")
     with pytest.raises(OptionError, match=r"litert cannot run '.*onnx': it runs .tflite files; try `target='onnxrun"):

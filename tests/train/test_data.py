@@ -254,7 +254,7 @@ def test_the_oxford_pets_keep_their_own_lists(tmp_path: Path) -> None:
     }
     assert [len(splits.samples(split)) for split in ("train", "validation", "test")] == [10, 2, 4]
     (root / "images" / "Bengal_0.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 photos listed in .* are missing from .*: Bengal_0.jpg"):
+    with pytest.raises(DataError, match=r"1 photo listed in .* is missing from .*: Bengal_0.jpg"):
         read(root)
     (root / "annotations" / "trainval.txt").write_text("nonsense\n")
     with pytest.raises(

@@ -85,7 +85,7 @@ def test_the_figures_and_the_table(tmp_path: Path) -> None:
     text = card(tmp_path, photos=[40, 10])
     assert "An image classifier for the classes `class 0`, `class 1`. Backbone: mobilenet; input: 32 px." in text
     assert "mobilenet at width 0.5; input: 32 px" in card(tmp_path, alpha=0.5)
-    assert "**Test top-1 0.960** (95% interval 0.865 to 0.989, 50 photos that were not used in training)" in text
+    assert "**Test top-1 0.960** (95% interval 0.865 to 0.989, 50 photos not used in training)" in text
     assert "![Curves](figures/a.png)" in text
     table = [line for line in text.splitlines() if line.startswith("| class ")][1:]
     assert table == [
@@ -127,8 +127,8 @@ def test_the_header_is_that_of_hugging_face(tmp_path: Path) -> None:
 
 def test_what_the_header_does_not_know_is_a_comment(tmp_path: Path) -> None:
     text = card(tmp_path)
-    assert text.startswith("---\n# license: not given; pass `license` to train(), such as 'apache-2.0'\n")
-    assert "\n# datasets: not given; pass `dataset_name` to train()\n" in text
+    assert text.startswith("---\n# license: not given; replace this line, for example by 'license: apache-2.0'\n")
+    assert "\n# datasets: not given; name the data set here\n" in text
     assert "\n# base_model: no Hugging Face model; keras.applications.MobileNet with ImageNet weights\n" in text
     assert not header(text).keys() & {"license", "datasets", "base_model"}
     assert header(text)["model-index"][0]["results"][0]["dataset"]["name"] == "photos"
@@ -234,9 +234,9 @@ def test_robustness_is_reported_where_it_was_trained(tmp_path: Path) -> None:
 
 def test_photos_that_were_left_out_are_named(tmp_path: Path) -> None:
     text = card(tmp_path, data={"skipped": ("a.jpg",), "contradicted": ("b", "c"), "leaking": ("d",)})
-    assert "1 left out because they cannot be read: `a.jpg`" in text
-    assert "2 left out because they are identical to files of another class: `b`, `c`" in text
-    assert "1 left out because they have a near-duplicate in another split: `d`" in text
+    assert "1 file left out (cannot be read): `a.jpg`" in text
+    assert "2 files left out (identical to a file of another class): `b`, `c`" in text
+    assert "1 file left out (near-duplicate of a photo in another split): `d`" in text
     assert "left out" not in card(tmp_path)
 
 
@@ -245,7 +245,7 @@ def test_names_do_not_change_the_card(tmp_path: Path) -> None:
     assert "for the classes `` a`b ``, `<i>| _c_`. Backbone" in text
     assert "| a\\`b | 5 | " in text
     assert "| \\<i\\>\\| \\_c\\_ | 5 | " in text
-    assert "cannot be read: `` `.jpg ``" in text
+    assert "cannot be read): `` `.jpg ``" in text
 
 
 def test_the_data_set_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

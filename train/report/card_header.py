@@ -21,8 +21,8 @@ def card_header(manifest: RunManifest, settings: Settings) -> str:
     lines = [
         f"license: {_quoted(settings.license)}"
         if settings.license
-        else "# license: not given; pass `license` to train(), such as 'apache-2.0'",
-        f"datasets:\n- {dataset}" if settings.dataset_name else "# datasets: not given; pass `dataset_name` to train()",
+        else "# license: not given; replace this line, for example by 'license: apache-2.0'",
+        f"datasets:\n- {dataset}" if settings.dataset_name else "# datasets: not given; name the data set here",
         f"# base_model: no Hugging Face model; {_origin(settings)}",
         "library_name: keras",
         "pipeline_tag: image-classification",

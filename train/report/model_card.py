@@ -13,6 +13,7 @@ from tledge.core import atomic
 from tledge.core.card_section import PLACE
 from tledge.core.manifest import RunManifest
 from tledge.core.markdown_text import code_text, plain_text
+from tledge.core.number_text import counted
 from tledge.core.statistics import sample_size
 from tledge.train.backbone import BACKBONES
 from tledge.train.evaluation import Evaluation
@@ -55,7 +56,7 @@ def write_model_card(
         f"An image classifier for the classes {_listed(manifest.class_names)}. Backbone: {settings.backbone}"
         f"{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''}; input: {settings.image_size} px.",
         f"**Test top-1 {evaluation.top1:.3f}** (95% interval {low:.3f} to {high:.3f},"
-        f" {len(evaluation.labels):,} photos that were not used in training). Calibration error"
+        f" {counted(len(evaluation.labels), 'photos')} not used in training). Calibration error"
         f" {evaluation.calibration_error:.3f}: the average difference between its scores and its accuracy.",
         *_too_few(evaluation),
         *(f"![{text}]({picture.relative_to(path.parent).as_posix()})" for text, picture in figures),
@@ -109,17 +110,18 @@ def _data(manifest: RunManifest) -> list[str]:
     data = manifest.data
     splits = " · ".join(f"{split} {count:,}" for split, count in data.splits.items())
     facts = [
-        f"{code_text(data.title)}: {sum(data.images.values()):,} photos of {len(data.images)} classes; {splits}",
+        f"{code_text(data.title)}: {counted(sum(data.images.values()), 'photos')} of {len(data.images)} classes;"
+        f" {splits}",
         f"fingerprint `{data.fingerprint}`; `splits.json` lists the photos of each split",
         f"near-duplicates: {data.near_duplicates:,}; each group is kept in one split",
     ]
     for names, reason in (
         (data.skipped, "cannot be read"),
-        (data.contradicted, "are identical to files of another class"),
-        (data.leaking, "have a near-duplicate in another split"),
+        (data.contradicted, "identical to a file of another class"),
+        (data.leaking, "near-duplicate of a photo in another split"),
     ):
         if names:
-            facts.append(f"{len(names):,} left out because they {reason}: {_listed(names)}")
+            facts.append(f"{counted(len(names), 'files')} left out ({reason}): {_listed(names)}")
     return facts
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from tledge.core.errors import OptionError
 from tledge.core.images import Floats
+from tledge.core.number_text import counted
 from tledge.core.progress import Progress
 from tledge.visualize.colours import apply_colour_map, overlay, positive_part, resize_map, stretch
 from tledge.visualize.layers import feature_maps, find_layers
@@ -92,7 +93,7 @@ class _LayerResponse:
     @property
     def heading(self) -> str:
         height, width, channels = self.maps.shape
-        return f"{self.layer}: {channels:,} channels of {height}\u00a0×\u00a0{width}"
+        return f"{self.layer}: {counted(channels, 'channels')} of {height}\u00a0×\u00a0{width}"
 
     def strongest_grid(self, photo: Photo) -> Grid:
         side = photo.pixels.shape[:2]

@@ -19,6 +19,7 @@ from tledge.bench.results.workload import Model, Workload
 from tledge.core.artifact import files_of
 from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
 from tledge.core.fingerprint import sha256_of_file
+from tledge.core.number_text import counted
 from tledge.core.progress import Progress
 from tledge.edge_runtime.target import Target
 
@@ -79,7 +80,7 @@ class SshHost(Place):
         launch = RemoteRounds(folder, names, workload.fingerprint)
         outcome = Rounds(workload, cells, count=count, timing=timing, progress=progress, launch=launch).run()
         if launch.found:
-            progress.note("Resumed", f"reusing {launch.found} rounds that were measured before the connection was lost")
+            progress.note("Resumed", f"reusing {counted(launch.found, 'rounds')} from before the connection was lost")
         return outcome
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:

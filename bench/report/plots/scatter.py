@@ -11,6 +11,7 @@ from tledge.bench.report.plots.labels import leader_end, position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log
 from tledge.bench.report.plots.svg import Box, Drawing, element, line, note, shorten, text, text_width
+from tledge.core.number_text import counted
 from tledge.core.significance import Interval
 
 Segment = tuple[float, float, float, float]
@@ -83,7 +84,7 @@ def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing
         width=width,
         height=height,
         title="Top-1 against latency",
-        description=f"{len(points)} points. On the Pareto front, from fast to accurate: {best}.",
+        description=f"{counted(len(points), 'points')}. On the Pareto front, from fast to accurate: {best}.",
         body="".join(body),
     )
 

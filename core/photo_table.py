@@ -97,9 +97,9 @@ def read_table(table: Path) -> list[tuple[Path, str, str]]:
         elif found.setdefault(path, labelled) != labelled:
             contradicting.append(row[columns.path])
     if missing:
-        rows_in_all = len(rows)
+        listed = len(rows)
         raise DataError(
-            f"{len(missing):,} of {rows_in_all:,} photos in '{table}' were not found below '{table.parent}', or more than"
+            f"{len(missing):,} of {listed:,} photos in '{table}' were not found below '{table.parent}', or more than"
             f" one file fits: {abridged(missing)}; put the table into the folder of the photos or correct its paths"
         )
     if contradicting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from unicodedata import normalize
 
@@ -26,7 +27,7 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 
 def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Returns labels in Unicode NFC without spaces around them and empty lines at the end.
+    """Returns labels in Unicode NFC, without spaces and numbers around them and empty lines at the end.
 
     Raises:
         OptionError: a label has control characters.
@@ -34,7 +35,18 @@ def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     labels = [normalize("NFC", line.strip()) for line in lines]
     while labels and not labels[-1]:
         labels.pop()
+    labels = _without_numbers(labels)
     unprintable = [label for label in labels if not label.isprintable()]
     if unprintable:
         raise OptionError(f"a label has control characters: {unprintable[0]!r}; write it in plain text")
     return tuple(labels)
+
+
+def _without_numbers(labels: list[str]) -> list[str]:
+    """Returns the names of labels of which each has its number first, from 0 or 1: "0 cat", "1: dog"; else labels."""
+    parts = [re.match(r"(\d+)(?:\s*[:,;]\s*|\s+)(\S.*)", label) for label in labels]
+    found = {int(part[1]): part[2] for part in parts if part}
+    for first in (0, 1):
+        if labels and sorted(found) == list(range(first, first + len(labels))):
+            return [found[number] for number in sorted(found)]
+    return labels

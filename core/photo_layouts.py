@@ -43,7 +43,7 @@ class FoundPhotos:
 
     Attributes:
         root: the folder that holds them all.
-        class_names: sorted, in Unicode NFC.
+        class_names: sorted, in Unicode NFC; with expected classes, those of empty folders are at the end.
         files: (path, index of its class, split that the layout assigns it to or ``UNASSIGNED``), sorted by class
             and path.
         left_out: the number of other files by kind; see ``core.photo_listing.Listing``.
@@ -85,9 +85,9 @@ def find_photos(data: Path, progress: Progress, known: Collection[str] = ()) -> 
 
 
 def _find(root: Path, known: Collection[str]) -> FoundPhotos:
-    left_out = Counter[str]()
+    left_out, empty = Counter[str](), list[str]()
     try:
-        photos = _Layout(root, known, left_out).read(root) if root.is_dir() else read_table(root)
+        photos = _Layout(known, left_out, empty).read(root) if root.is_dir() else read_table(root)
     except OSError as error:
         raise DataError(
             f"cannot read folder '{error.filename or root}': {error.strerror}; check its permissions"
@@ -97,7 +97,7 @@ def _find(root: Path, known: Collection[str]) -> FoundPhotos:
             str(path).encode()
         except UnicodeEncodeError:
             raise DataError(f"the name of {os.fsencode(path)!r} is not UTF-8; rename the file or folder") from None
-    class_names = tuple(dict.fromkeys(name for _, name, _ in photos))
+    class_names = tuple(dict.fromkeys([*(name for _, name, _ in photos), *empty]))
     if len(class_names) < 2 and not known:
         raise DataError(f"only one class in '{root}': {', '.join(class_names)}; a classifier needs two or more")
     labels = {name: label for label, name in enumerate(class_names)}
@@ -113,11 +113,14 @@ def _find(root: Path, known: Collection[str]) -> FoundPhotos:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Reads a folder of a layout that is not known beforehand; counts in ``left_out`` what is no photo."""
+    """Reads a folder of a layout that is not known beforehand; counts in ``left_out`` what is no photo.
 
-    root: Path
+    With ``known`` classes, ``empty`` receives the class folders without photos; otherwise these are an error.
+    """
+
     known: Collection[str]
     left_out: Counter[str]
+    empty: list[str]
 
     def read(self, folder: Path) -> list[Labelled]:
         level = list_folder(folder)
@@ -167,13 +170,14 @@ class _Layout:
             raise DataError(
                 f"class folders without images in '{root}': {abridged(map(repr, empty))}; add images or remove them"
             )
+        self.empty.extend(empty)
         if len(found) < 2 and not self.known:
             (name,) = found
             raise DataError(f"only one class in '{root}': '{name}'; a classifier needs two or more: {EXPECTED}")
         if level.photos:
             raise DataError(
-                f"{len(level.photos)} images in '{root}' are outside the class folders {abridged(found)}; move them"
-                " into one"
+                f"{counted(len(level.photos), 'images')} in '{root}' {'is' if len(level.photos) == 1 else 'are'} outside the"
+                f" class folders {abridged(found)}; move images into one"
             )
         for tree in trees.values():
             self.left_out.update(tree.left_out)

@@ -1,7 +1,8 @@
-"""Conversion of photos to a model's input tensor, and of its output tensor to logits."""
+"""Conversion of photos to a model's input tensor, and of its output tensor to logits and probabilities."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +10,16 @@ import numpy as np
 
 from tledge.core.errors import ArtifactError
 from tledge.core.images import Pixels
-from tledge.core.preprocessing import Preprocessing
 from tledge.core.sidecar import Sidecar
-from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec
+from tledge.edge_runtime.pixel_conversion import PixelConversion
+from tledge.edge_runtime.tensor import Logits, Tensor, TensorSpec, softmax
 
-_LEAST = float(np.finfo(np.float32).tiny)  # probabilities are raised to this, so that their logarithm is finite
+_LEAST = np.finfo(np.float32).tiny  # probabilities are raised to this, so that their logarithm is finite
 _BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
-_LUMINANCE = np.array([19595, 38470, 7471], np.uint32)  # ITU-R BT.601 in 1/65536, as in Pillow's mode "L"
 
 
 class Adapter:
-    """Adapts a model's tensors to the contract of all classifiers: uint8 RGB photos in, logits out.
+    """Adapts a model's tensors to the contract of all classifiers: uint8 RGB photos in, logits or probabilities out.
 
     Args:
         model: the model file, for error messages.
@@ -35,44 +35,50 @@ class Adapter:
         self._output = output
         preprocessing = sidecar.preprocessing
         _check(model, sidecar, image, output)
-        self._own = preprocessing is None
-        if preprocessing is not None:
-            self._preprocessing = preprocessing
-            self._tables = _tables(preprocessing, image)
-            self._finish = _FINISHES[preprocessing.output]
+        self._kind = "logits" if preprocessing is None else preprocessing.output
+        self._convert = None if preprocessing is None else PixelConversion(preprocessing, image)
+        self._table: Logits | None = None
+        if self._kind in ("logits", "probabilities") and self._convert and output.dtype in (np.uint8, np.int8):
+            self._table = _FINISHES[self._kind](output.to_real(np.arange(256, dtype=np.uint8).view(output.dtype)))
+        self._columns = output.outputs or (1 if self._kind in ("sigmoid", "logit") else len(sidecar.class_names))
 
-    def to_tensor(self, photos: Pixels) -> Tensor:
+    def to_tensor(self, photos: Pixels, out: Tensor | None = None) -> Tensor:
         """Converts photos to the model's input.
 
         Args:
             photos: uint8 (N, height, width, 3), RGB.
+            out: where to write the input of a model made elsewhere.
 
         Returns:
             A contiguous array with the dtype and layout of the model's input; ``photos`` itself if it already has them.
         """
-        if self._own:
-            return np.ascontiguousarray(photos)
-        colour = self._preprocessing.colour
-        if colour == "grey":
-            weighted = photos.astype(np.uint32) @ _LUMINANCE
-            photos = ((weighted + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
-        elif colour == "bgr":
-            photos = photos[..., ::-1]
-        lengths, dtype = photos.shape[:3], self._tables[0].dtype
-        if self._preprocessing.layout == "nchw":
-            tensor = np.empty((lengths[0], len(self._tables), *lengths[1:]), dtype)
-            channels = np.moveaxis(tensor, 1, -1)
-        else:
-            tensor = channels = np.empty((*lengths, len(self._tables)), dtype)
-        for channel, table in enumerate(self._tables):  # written in place: no stacking or transposing afterwards
-            channels[..., channel] = table[photos[..., channel]]
-        return tensor
+        return np.ascontiguousarray(photos) if self._convert is None else self._convert(photos, out)
 
     def to_logits(self, outputs: Tensor) -> Logits:
         """Converts the model's output to logits: float32 (N, classes)."""
-        if self._own:
+        if self._convert is None:
             return outputs if outputs.dtype == np.float32 else outputs.astype(np.float32)
-        return self._finish(self._output.to_real(outputs.reshape(len(outputs), -1)))
+        if self._table is not None:
+            return self._table.take(outputs.reshape(-1, self._columns).view(np.uint8), mode="clip")
+        return _FINISHES[self._kind](self._real(outputs))
+
+    def to_probabilities(self, outputs: Tensor) -> Logits:
+        """Converts the model's output to probabilities: float32 (N, classes).
+
+        Probabilities that the model computes itself are returned as they are, although those of a quantized output,
+        each rounded by itself, may sum to less or more than 1. Otherwise they are the softmax of the logits.
+        """
+        if self._kind not in ("probabilities", "sigmoid"):
+            return softmax(self.to_logits(outputs))
+        values = self._real(outputs)
+        return values if self._kind == "probabilities" else np.concatenate([1 - values, values], axis=1)
+
+    def _real(self, outputs: Tensor) -> Logits:
+        """Returns float32 (N, outputs), whatever the axes of the output are."""
+        rows = (
+            outputs if outputs.ndim == 2 and outputs.shape[1] == self._columns else outputs.reshape(-1, self._columns)
+        )
+        return rows if rows.dtype == np.float32 else self._output.to_real(rows)
 
 
 def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec) -> None:
@@ -80,7 +86,8 @@ def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec)
     preprocessing = sidecar.preprocessing
     height, width = sidecar.input_size
     if preprocessing is None:
-        lengths, dtype = (height, width, 3), np.dtype(np.uint8)
+        lengths: tuple[int, ...] = (height, width, 3)
+        dtype = np.dtype(np.uint8)
         if image.dtype != dtype or image.shape[3:] != (3,) or len(output.shape) != 2:
             raise ArtifactError(
                 f"'{model}' is not an image classifier as tledge exports it: input {image}, output {output}; expected"
@@ -90,7 +97,13 @@ def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec)
         channels = preprocessing.channels
         lengths = (height, width, channels) if preprocessing.layout == "nhwc" else (channels, height, width)
     given = image.shape[1:]
-    fits = len(given) == 3 and all(found in (None, length) for found, length in zip(given, lengths, strict=True))
+    if preprocessing is not None and len(given) == 2 and preprocessing.channels == 1:
+        lengths = (height, width)  # no axis for the only channel
+    elif preprocessing is not None and len(given) == 1:
+        lengths = (math.prod(lengths),)
+    fits = len(given) == len(lengths) and all(
+        found in (None, length) for found, length in zip(given, lengths, strict=True)
+    )
     single = preprocessing is not None and preprocessing.output in ("sigmoid", "logit")
     classes = 2 if single and output.outputs == 1 else output.outputs
     if not fits or classes not in (0, len(sidecar.class_names)):
@@ -100,27 +113,13 @@ def _check(model: Path, sidecar: Sidecar, image: TensorSpec, output: TensorSpec)
         )
 
 
-def _tables(preprocessing: Preprocessing, image: TensorSpec) -> list[Tensor]:
-    """Returns the input value of each pixel value: one (256,) array of the input's dtype per channel."""
-    low, high = preprocessing.input_range
-    values = low + (high - low) * np.arange(256) / 255
-    means = preprocessing.mean or (0.0,) * preprocessing.channels
-    deviations = preprocessing.std or (1.0,) * preprocessing.channels
-    tables = [(values - mean) / deviation for mean, deviation in zip(means, deviations, strict=True)]
-    if np.issubdtype(image.dtype, np.integer):
-        bounds = np.iinfo(image.dtype)
-        if image.scale:
-            tables = [table / image.scale + image.zero_point for table in tables]
-        tables = [np.clip(np.rint(table), bounds.min, bounds.max) for table in tables]
-    return [table.astype(image.dtype) for table in tables]
-
-
 def _from_probabilities(values: Logits) -> Logits:
-    return np.log(np.maximum(values, np.float32(_LEAST)))
+    raised = np.maximum(values, _LEAST)
+    return np.log(raised, out=raised)
 
 
 def _from_sigmoid(values: Logits) -> Logits:
-    clipped = np.clip(values, np.float32(_LEAST), _BELOW_ONE)
+    clipped = np.clip(values, _LEAST, _BELOW_ONE)
     return _from_logit(np.log(clipped / (1 - clipped)))
 
 

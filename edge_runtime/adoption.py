@@ -27,7 +27,14 @@ from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.classifier import Prediction, ranked
 from tledge.edge_runtime.description import FIELDS, Description
-from tledge.edge_runtime.inspection import Inspection, are_fractions, are_probabilities, lengths_by, span_of
+from tledge.edge_runtime.input_range import span_of
+from tledge.edge_runtime.inspection import (
+    MULTI_LABEL,
+    Inspection,
+    are_fractions,
+    are_probabilities,
+    lengths_by,
+)
 from tledge.edge_runtime.tensor import Logits, TensorSpec
 
 RECIPE = "adopted"
@@ -96,10 +103,9 @@ def adopt_model(
     sidecar, sources = make_sidecar(inspection, given)
     size = sidecar.input_size
     pixels = _generate_picture(size) if photo is None else images.load_pixels(photo, size, sidecar.resize)
-    logits = _compute_logits(inspection, sidecar, np.stack([pixels, 255 - pixels]))
+    scores, ignores_input = _compute_scores(inspection, sidecar, np.stack([pixels, 255 - pixels]))
     artifact = write_sidecar_beside(inspection.path, sidecar)
-    predictions = tuple(ranked(logits[0], sidecar.class_names))
-    return Adoption(artifact, sources, predictions, ignores_input=bool(np.array_equal(logits[0], logits[1])))
+    return Adoption(artifact, sources, tuple(ranked(scores[0], sidecar.class_names)), ignores_input)
 
 
 def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, Mapping[str, str]]:
@@ -171,6 +177,11 @@ def _check_against_shape(inspection: Inspection, known: Description) -> None:
     """Raises OptionError if layout, size or colour contradict the input's shape."""
     image = inspection.image
     height, width, channels = lengths_by(known.layout or "", image)
+    if len(image.shape) < 4 and channels == 1 and known.colour != "grey":
+        raise OptionError(
+            f"'{inspection.path}' has no axis of channels: {image}; pass `colour='grey'` if it takes grey images of"
+            f" {height or '?'}x{width or '?'}; otherwise it is not an image classifier"
+        )
     if channels not in (1, 3, None):
         raise OptionError(f"`layout='{known.layout}'` contradicts '{inspection.path}': {channels} channels in {image}")
     for found, wanted in zip((height, width), known.input_size or (), strict=True):
@@ -240,31 +251,42 @@ def _generate_picture(size: tuple[int, int]) -> Pixels:
     return picture
 
 
-def _compute_logits(inspection: Inspection, sidecar: Sidecar, pixels: Pixels) -> Logits:
-    """Returns logits of uint8 pictures (N, height, width, 3); raises ArtifactError if they are not as described."""
+def _compute_scores(inspection: Inspection, sidecar: Sidecar, pixels: Pixels) -> tuple[Logits, bool]:
+    """Returns probabilities for two uint8 pictures (2, height, width, 3), and whether the model's outputs are equal.
+
+    Raises:
+        ArtifactError: the outputs are not as described.
+    """
     loaded = BareModel(inspection.path)
     try:
         adapter = Adapter(inspection.path, sidecar, loaded.image, loaded.output)
         outputs = loaded.run(adapter.to_tensor(pixels))
-        logits = adapter.to_logits(outputs)
-        values = loaded.output.to_real(outputs.reshape(len(outputs), -1))
     finally:
         loaded.close()
-    output = sidecar.preprocessing.output if sidecar.preprocessing is not None else ""
-    low, high = float(values.min()), float(values.max())
-    problem = ""
-    if not np.isfinite(values).all():
-        problem = "values are not finite; check `input_range`, `mean` and `std`"
-    elif logits.shape[1] != len(sidecar.class_names):
-        problem = f"{len(sidecar.class_names):,} labels for {logits.shape[1]:,} outputs"
-    elif output == "probabilities" and not are_probabilities(values, inspection.output):
-        sums = values.sum(axis=1)
-        found = f"values from {low:.4g} to {high:.4g} with a sum of {sums[0]:.4g}"
-        problem = f"{found} are not probabilities; try `output='logits'`"
-    elif output == "sigmoid" and not are_fractions(values):
-        problem = f"{low:.4g} is not between 0 and 1, as a sigmoid is; try `output='logit'`"
-    elif output == "logits" and are_probabilities(values, inspection.output):
-        problem = "values from 0 to 1 with a sum of 1 are not logits; try `output='probabilities'`"
+    kind = sidecar.preprocessing.output if sidecar.preprocessing is not None else ""
+    values = loaded.output.to_real(outputs.reshape(len(pixels), -1))
+    labels, found = len(sidecar.class_names), values.shape[1] + (kind in ("sigmoid", "logit"))
+    if labels != found:
+        problem = f"{labels:,} labels for {found:,} classes"
+    else:
+        problem = _find_problem(kind, values, inspection.output)
     if problem:
         raise ArtifactError(f"the output of '{inspection.path}' does not match its description: {problem}")
-    return logits
+    return adapter.to_probabilities(outputs), bool(np.array_equal(values[0], values[1]))
+
+
+def _find_problem(kind: str, values: Logits, output: TensorSpec) -> str:
+    """Returns how the outputs for N pictures, float32 (N, outputs), contradict their kind; "" if they do not."""
+    fractions, probabilities = are_fractions(values), are_probabilities(values, output)
+    found = f"values from {values.min():.4g} to {values.max():.4g}"
+    if not np.isfinite(values).all():
+        return "values are not finite; check `input_range`, `mean` and `std`"
+    if kind == "probabilities" and not fractions:
+        return f"{found} are not probabilities; try `output='logits'`"
+    if kind == "probabilities" and not probabilities:
+        return f"{found} with a sum of {values[0].sum():.4g}; this is a multi-label model: {MULTI_LABEL}"
+    if kind == "sigmoid" and not fractions:
+        return f"{values.min():.4g} is not between 0 and 1, as a sigmoid is; try `output='logit'`"
+    if kind == "logits" and probabilities:
+        return "values from 0 to 1 with a sum of 1 are not logits; try `output='probabilities'`"
+    return ""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from tledge.core import images
 from tledge.core.artifact import Artifact, read_artifact
@@ -19,7 +18,7 @@ from tledge.core.images import Pixels
 from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.runtime import default_target, resolve
 from tledge.edge_runtime.target import Target
-from tledge.edge_runtime.tensor import Logits
+from tledge.edge_runtime.tensor import Logits, Tensor
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Prediction:
     Attributes:
         label: the class name.
         index: the index of the class.
-        score: its softmax probability, 0 to 1.
+        score: its probability, 0 to 1: as the model returns it, or the softmax of its logits.
     """
 
     label: str
@@ -123,16 +122,24 @@ class Classifier:
         Raises:
             OptionError: the images have another dtype or shape, or the classifier is closed.
         """
+        return self._adapter.to_logits(self._run(batch))
+
+    def probabilities(self, batch: Pixels) -> Logits:
+        """Runs the model, as :meth:`logits` does, and returns probabilities: float32 (N, classes).
+
+        They are those that the model returns, as they are; for a model that returns logits, their softmax.
+        """
+        return self._adapter.to_probabilities(self._run(batch))
+
+    def _run(self, batch: Pixels) -> Tensor:
         if batch.dtype != np.uint8 or batch.shape[1:] != self._expected or len(batch) == 0:
             raise OptionError(
                 f"logits() takes uint8 pixels of shape (N, {', '.join(map(str, self._expected))}), N at least 1;"
                 f" received {batch.dtype} {batch.shape}"
             )
-        return self._adapter.to_logits(self._session.run(self._adapter.to_tensor(batch)))
-
-    def probabilities(self, batch: Pixels) -> npt.NDArray[np.float32]:
-        """Returns the softmax of :meth:`logits`: float32 (N, classes), rows summing to 1."""
-        return softmax(self.logits(batch))
+        if self.sidecar.preprocessing is None:
+            return self._session.run(self._adapter.to_tensor(batch))
+        return self._session.run_filled(len(batch), lambda out: self._adapter.to_tensor(batch, out))
 
     def classify(self, image: str | Path | bytes | Pixels, top: int | None = None) -> list[Prediction]:
         """Classifies one image.
@@ -151,7 +158,7 @@ class Classifier:
         if top is not None and top < 1:
             raise OptionError(f"`top` must be 1 or more; received {top}")
         pixels = image if isinstance(image, np.ndarray) else self.load(image)
-        return ranked(self.logits(pixels[np.newaxis])[0], self.class_names)[:top]
+        return ranked(self.probabilities(pixels[np.newaxis])[0], self.class_names)[:top]
 
     def close(self) -> None:
         """Frees the model's memory, after the runs of other threads have ended; safe to call twice."""
@@ -178,15 +185,7 @@ def _read(path: Path) -> Artifact:
         raise
 
 
-def ranked(logits: Logits, class_names: Sequence[str]) -> list[Prediction]:
-    """Returns the classes of one image, the most probable first; ``logits`` is float32 (classes,)."""
-    scores = softmax(logits)
+def ranked(scores: Logits, class_names: Sequence[str]) -> list[Prediction]:
+    """Returns the classes of one image, the most probable first; ``scores`` are its probabilities: (classes,)."""
     best = np.argsort(-scores, kind="stable")
     return [Prediction(class_names[index], int(index), float(scores[index])) for index in best]
-
-
-def softmax(logits: Logits) -> npt.NDArray[np.float32]:
-    """Returns the softmax over the last axis, in float32 and without overflow."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    scores: npt.NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
-    return scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,18 +16,26 @@ from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.label_file import trim_labels
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description
+from tledge.edge_runtime.input_range import is_about, range_of_bytes, span_of
 from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
+from tledge.edge_runtime.output_operator import LINEAR, SIGMOID, SOFTMAX, output_operator
 from tledge.edge_runtime.tensor import CHANNELS, Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
+
+LEAST_SIDE = 8
+"""The smallest side of an image whose values are along a single axis."""
 
 PROBES = 8
 """Number of random inputs to distinguish probabilities from logits."""
 
-COMMON_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
-"""Usual input ranges; a quantized input that spans one of them was trained on it."""
+MULTI_LABEL = (
+    "its outputs are independent probabilities, such as several sigmoids, which do not sum to 1: several labels can"
+    " apply at once; tledge classifies one label per photo"
+)
+"""Why a multi-label model is rejected."""
 
 ROUNDING = 0.02
-"""Tolerance for rounding: of a range, as a fraction of its width; of a sum of probabilities, absolute."""
+"""How far the sum of probabilities may be from 1, or further, if quantization rounds them more."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +83,16 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: boo
         layout = layout_of(image)
         if layout is not None:
             declared["layout"] = layout, "its shape"
-            height, width, channels = lengths_by(layout, image)
+        if layout is not None or len(image.shape) < 4:
+            height, width, channels = lengths_by(layout or "", image)
             if height is not None and width is not None:
                 declared["input_size"] = (height, width), "its shape"
-            if channels == 1:
+            if channels == 1 and len(image.shape) == 4:
                 declared["colour"] = "grey", "its shape"
         about = _read_metadata_of(model, loaded.target.runtime, declared)
-        span = span_of(image)
-        common = next((known for known in COMMON_RANGES if span and _is_about(span, known)), None)
-        if common is not None and "input_range" not in declared:
-            declared["input_range"] = common, "its quantization" if image.scale else "its dtype"
+        span = range_of_bytes(image)
+        if span is not None:
+            declared.setdefault("input_range", (span, "its quantization" if image.scale else "its dtype"))
         if layout is None or input_size is None:
             _check_open_output(model, loaded)
         kind = _kind_of_output(model, loaded, layout, input_size)
@@ -91,31 +100,34 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: boo
             declared["output"] = kind
     finally:
         loaded.close()
-    description = Description(**{name: value for name, (value, _) in declared.items()})
-    return Inspection(
-        model, image, output, about, description, {name: source for name, (_, source) in declared.items()}
-    )
+    known = Description(**{name: value for name, (value, _) in declared.items()})
+    return Inspection(model, image, output, about, known, {name: source for name, (_, source) in declared.items()})
 
 
 def layout_of(image: TensorSpec) -> str | None:
-    """Returns the order of the axes, "nhwc" or "nchw", if only one of them gives 1 or 3 channels."""
+    """Returns the order of the axes, "nhwc" or "nchw", if only one gives 1 or 3 channels."""
+    if len(image.shape) != 4:
+        return "nhwc" if lengths_by("nhwc", image)[2] == 1 else None
     last, second = image.shape[3] in CHANNELS, image.shape[1] in CHANNELS
     return None if last == second else "nhwc" if last else "nchw"
 
 
 def lengths_by(layout: str, image: TensorSpec) -> tuple[int | None, int | None, int | None]:
-    """Returns (height, width, channels) of an input, None for open lengths."""
-    _, first, second, third = image.shape
-    return (first, second, third) if layout == "nhwc" else (second, third, first)
+    """Returns (height, width, channels) of an input, None for open lengths.
 
-
-def span_of(tensor: TensorSpec) -> tuple[float, float] | None:
-    """Returns the range of real values that an integer tensor can represent; None for a tensor of floats."""
-    if not np.issubdtype(tensor.dtype, np.integer):
-        return None
-    bounds = np.iinfo(tensor.dtype)
-    scale = tensor.scale or 1.0
-    return (bounds.min - tensor.zero_point) * scale, (bounds.max - tensor.zero_point) * scale
+    Grey images may have no axis of channels, and square ones a single axis for all their values.
+    """
+    if len(image.shape) == 4:
+        _, first, second, third = image.shape
+        return (first, second, third) if layout == "nhwc" else (second, third, first)
+    if len(image.shape) == 3:
+        return image.shape[1], image.shape[2], 1
+    values = image.shape[1] or 0
+    for channels in CHANNELS:
+        side = math.isqrt(values // channels)
+        if side >= LEAST_SIDE and channels * side**2 == values:
+            return side, side, channels
+    return None, None, None
 
 
 def are_probabilities(values: Logits, output: TensorSpec) -> bool:
@@ -145,18 +157,24 @@ def _check_foreign(model: Path) -> None:
 def _check_classifier(model: Path, image: TensorSpec, output: TensorSpec) -> None:
     """Raises ArtifactError if the tensors cannot be those of an image classifier."""
     problem = ""
-    if len(image.shape) != 4 or not {image.shape[1], image.shape[3]} & {1, 3, None}:
-        problem = "expected an input with four axes, one of them 1 or 3 channels"
+    if not _may_be_images(image):
+        problem = "expected an input with four axes, one of them 1 or 3 channels, or grey images without that axis"
     elif image.shape[0] not in (None, 1):
         problem = f"it only takes batches of {image.shape[0]}; convert it for single images"
-    elif image.dtype not in (np.uint8, np.int8, np.float16, np.float32):
-        problem = "expected an input of uint8, int8, float16 or float32"
+    elif image.dtype not in (np.uint8, np.int8, np.int16, np.float16, np.float32):
+        problem = "expected an input of uint8, int8, int16, float16 or float32"
     elif not np.issubdtype(output.dtype, np.floating) and not output.scale:
         problem = "its output is integers without a scale, such as class numbers; expected logits or probabilities"
-    elif output.shape and output.shape[0] not in (None, 1):
+    elif len(output.shape) > 1 and output.shape[0] not in (None, 1):
         problem = "its output has no batch axis"
     if problem:
         raise ArtifactError(f"'{model}' is not an image classifier: {problem}; input {image}, output {output}")
+
+
+def _may_be_images(image: TensorSpec) -> bool:
+    if len(image.shape) == 4:
+        return bool({image.shape[1], image.shape[3]} & {1, 3, None})
+    return len(image.shape) == 3 or (len(image.shape) == 2 and lengths_by("nhwc", image)[2] is not None)
 
 
 def _check_open_output(model: Path, loaded: BareModel) -> None:
@@ -216,37 +234,44 @@ def _labels_from(properties: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
-def _is_about(span: tuple[float, float], known: tuple[float, float]) -> bool:
-    allowed = ROUNDING * (known[1] - known[0])
-    return all(abs(found - wanted) <= allowed for found, wanted in zip(span, known, strict=True))
-
-
 def _kind_of_output(
     model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None
 ) -> tuple[str, str] | None:
     """Returns the kind of the output and how it was found; None if it cannot be found.
 
-    Rows that sum to 1 are probabilities, and values outside 0 to 1 are not. A single value inside decides nothing.
+    Rows that sum to 1 are probabilities, and values outside 0 to 1 are not. Where values decide nothing, the operator
+    that computes them does.
+
+    Raises:
+        ArtifactError: the model is a multi-label model.
     """
     span = span_of(loaded.output)
-    if loaded.output.outputs == 1 and span and _is_about(span, (0.0, 1.0)):
+    if loaded.output.outputs == 1 and span and is_about(span, (0.0, 1.0)):
         return "sigmoid", "its quantization"
-    if None in loaded.image.shape[1:] and (layout is None or input_size is None):
-        return None
-    values = _probe(model, loaded, layout, input_size)
-    if values.shape[1] > 1 and are_probabilities(values, loaded.output):
-        return "probabilities", "its outputs"
-    if not are_fractions(values):
-        return "logits" if values.shape[1] > 1 else "logit", "its outputs"
-    return None
+    operator = output_operator(model)
+    by_operator = {LINEAR: "logits", SOFTMAX: "probabilities"}.get(operator)
+    several = loaded.output.outputs != 1
+    if None not in loaded.image.shape[1:] or (layout is not None and input_size is not None):
+        values = _probe(model, loaded, layout, input_size)
+        several = values.shape[1] > 1
+        if several and are_probabilities(values, loaded.output):
+            return "probabilities", "its outputs"
+        if several and operator == SIGMOID and are_fractions(values):
+            raise ArtifactError(f"'{model}' is a multi-label model: {MULTI_LABEL}")
+        if not are_fractions(values):
+            return "logits" if several else "logit", "its outputs"
+    if not several:
+        by_operator = {LINEAR: "logit", SIGMOID: "sigmoid"}.get(operator)
+    return None if by_operator is None else (by_operator, "its last operator")
 
 
 def _probe(model: Path, loaded: BareModel, layout: str | None, input_size: tuple[int, int] | None) -> Logits:
     """Returns the model's outputs for random inputs: float32 (PROBES, outputs); raises ArtifactError if not classes."""
-    lengths = None
+    lengths: tuple[int, ...] | None = None
     if None in loaded.image.shape[1:] and layout is not None and input_size is not None:
         channels = lengths_by(layout, loaded.image)[2] or 3
         lengths = (*input_size, channels) if layout == "nhwc" else (channels, *input_size)
+        lengths = lengths if len(loaded.image.shape) == 4 else input_size
     rows = []
     for seed in range(PROBES):
         image = loaded.random_input(seed, lengths=lengths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,6 +44,16 @@ class Session(ABC):
             ArtifactError: the runtime cannot run the model.
             OptionError: the session is closed, or N is not a multiple of its batch size.
         """
+
+    def run_filled(self, count: int, fill: Callable[[Tensor | None], Tensor]) -> Tensor:
+        """Runs the model on ``count`` images, as ``run`` does, which ``fill`` computes.
+
+        Args:
+            count: number of images.
+            fill: writes the images to the array that it receives, the input's own memory, and returns it; or returns
+                them in an array of its own if it receives None.
+        """
+        return self.run(fill(None))
 
     @abstractmethod
     def close(self) -> None:

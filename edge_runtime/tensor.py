@@ -39,7 +39,7 @@ class TensorSpec:
     @property
     def outputs(self) -> int:
         """The number of output values for one image; 0 if the file leaves it open."""
-        return math.prod(length or 0 for length in self.shape[1:])
+        return math.prod(length or 0 for length in self.shape[len(self.shape) > 1 :])
 
     def lengths(self, batch: int, size: tuple[int, ...] = (), *, channels_last: bool = True) -> tuple[int, ...]:
         """Returns the shape of a batch of ``batch`` images.
@@ -58,10 +58,17 @@ class TensorSpec:
 
     def to_real(self, elements: Tensor) -> Logits:
         """Returns the elements as float32, dequantized if the tensor is quantized."""
-        values = elements.astype(np.float32)
+        values = elements.astype(np.float32, copy=False)
         return (values - np.float32(self.zero_point)) * np.float32(self.scale) if self.scale else values
 
     def __str__(self) -> str:
         lengths = ", ".join("?" if length is None else str(length) for length in self.shape)
         quantized = f", {self.scale:.6g} * (q {-self.zero_point:+d})" if self.scale else ""
         return f"{self.name}: {self.dtype} [{lengths}]{quantized}"
+
+
+def softmax(logits: Logits) -> Logits:
+    """Returns the softmax over the last axis, in float32 and without overflow."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores: Logits = shifted / shifted.sum(axis=-1, keepdims=True)
+    return scores

@@ -31,6 +31,9 @@ WEBP_QUALITY, LOSSLESS_WIDTH = 75, 64
 WEBP_SIDE = 16_383
 """The largest width and height of a WebP image in pixels (RFC 9649, section 2.5)."""
 
+PAGE_WIDTH = 1184
+"""Pixels that a row of tiles has on a wide page."""
+
 LONGEST_NAME = 60
 """Characters of a photo or layer name that a file name holds."""
 
@@ -101,13 +104,19 @@ class Grid(Picture):
 
     Attributes:
         tiles: in reading order, all of one shape.
-        columns: tiles per row in the file; the page fits as many as the width allows.
+        columns: most tiles per row in the file, where rows are of about equal length; the page fits as many as the
+            width allows.
         tile_width: width of tiles in pixels, in the file and, where there is room, on the page.
     """
 
     tiles: Sequence[Tile]
     columns: int
     tile_width: int
+
+    @property
+    def page_columns(self) -> int:
+        """Most tiles per row on the page."""
+        return balanced_columns(len(self.tiles), (PAGE_WIDTH + GAP) // (self.tile_width + GAP + 4))
 
     @property
     def data_uri(self) -> str:
@@ -124,7 +133,7 @@ class Grid(Picture):
         tile_height = round(self.tile_width * height / width)
         lines = max(len(writer.wrap(tile.label, self.tile_width)) for tile in self.tiles)
         step = (self.tile_width + GAP, tile_height + lines * writer.line_height + GAP)
-        columns = min(self.columns, len(self.tiles))
+        columns = balanced_columns(len(self.tiles), self.columns)
         rows = -(-len(self.tiles) // columns)
         canvas = Image.new("RGB", (columns * step[0] - GAP + 2 * MARGIN, rows * step[1] - GAP + 2 * MARGIN), "white")
         for index, tile in enumerate(self.tiles):
@@ -192,6 +201,13 @@ class Plot(Picture):
     def dark(self) -> str:
         """The diagram for a dark page as a WebP data URI."""
         return _lossless(self.chart.dark)
+
+
+def balanced_columns(count: int, most: int) -> int:
+    """Returns how many of ``count`` tiles a row holds, 1 to ``most``, so that the last row is as full as possible."""
+    if count <= most:
+        return count
+    return min(range(max(most, 1), most // 2, -1), key=lambda columns: -count % columns)
 
 
 def scored(label: str, score: float) -> str:

@@ -15,7 +15,7 @@ from tledge.attacks.threat_model import ThreatModel
 from tledge.core.errors import OptionError
 from tledge.core.images import Floats, Pixels
 from tledge.core.progress import Progress
-from tledge.edge_runtime.classifier import softmax
+from tledge.edge_runtime.tensor import softmax
 
 LARGEST_EPS = 255
 MOST_PHOTOS = 64

@@ -17,7 +17,7 @@ def conclude(data: StoredResults) -> list[str]:
     sentences = [sentence for target in data.targets if (sentence := _fastest(compared, target))]
     doubtful: set[str] = set()
     if any("latency_ratio" in row.measured for row, _ in compared) and not sentences:
-        if all(set(row.flags) & set(UNTIMELY) for row, _ in compared):
+        if not any(row.timely for row, _ in compared):
             doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}
         sentences.append(_none_faster(compared, doubtful))
     sentences += _accuracy_changes(compared)

@@ -22,7 +22,7 @@ MAIN_FIGURES: Mapping[str, tuple[str, str]] = {
 ``{}`` stands for what the column of top-1 is called."""
 
 TIMED = ("latency_p50",)
-"""Metrics that flags may make doubtful."""
+"""Metrics that flags may make doubtful, or not comparable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +84,12 @@ def main_figures(data: StoredResults) -> list[MainFigure]:
     for name in MAIN_FIGURES:
         column = Column(name, METRICS[name])
         known = [row for row in rows if column.value(row) is not None]
+        if name in TIMED:  # a doubtful row is best only where all are doubtful
+            known = [row for row in known if row.timely] or known
         best = [row for row in known if column.is_best(row, known)]
-        if known:
+        if name in TIMED and known and not any(row.timely for row in known):
+            found.append(_incomparable(column, known))
+        elif known:
             found.append(_figure(column, best or known, only=not best))
     return found
 
@@ -103,6 +107,20 @@ def machine_blocks(data: StoredResults) -> list[MachineBlock]:
         else:
             blocks.append(MachineBlock(machine=machine, packages=machine.packages, records=(record,)))
     return blocks
+
+
+def _incomparable(column: Column, rows: Sequence[Row]) -> MainFigure:
+    """Returns the figure of rows that are all flagged, so that none of them is the best."""
+    numbers = sorted(column.value(row) or 0.0 for row in rows)
+    flags = listed(sorted({flag_text(flag) for row in rows for flag in row.flags}))
+    texts = dict.fromkeys(map(column.text, (numbers[0], numbers[-1])))
+    alone = len(rows) == 1
+    return MainFigure(
+        heading=MAIN_FIGURES[column.name][1] + ", not comparable" * (not alone),
+        value=f"{'–'.join(texts)} {column.unit}",
+        detail=f"⚠ {flags}",
+        holders=rows[0].name if alone else f"all {len(rows)} results",
+    )
 
 
 def _figure(column: Column, rows: Sequence[Row], *, only: bool) -> MainFigure:

@@ -15,12 +15,14 @@ from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_co
 from tledge.bench.report.plots.scatter import Point, draw_scatter, numbered, pareto_front
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
+from tledge.bench.results.columns import Column
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
+from tledge.core.metric_catalogue import METRICS
 from tledge.core.number_text import duration_text, flag_text, listed, rate_text
 from tledge.core.sizes import size_text
 
-WIDE, NARROW = 960.0, 350.0
+WIDE, NARROW = 1120.0, 350.0
 """Widths of drawings, px: of a page, and of a phone or one of three columns."""
 
 _LATENCIES = ("latency_p50", "latency_p90", "latency_p99")
@@ -131,14 +133,15 @@ def throughput(data: StoredResults) -> Figure | None:
     found = [item for item in data.measurements if item.metric == "throughput"]
     if not found:
         return None
-    best = max(item.value for item in found)
+    timely = {(row.artifact, row.target) for row in data.rows if row.timely}
+    best = max((item.value for item in found if (item.artifact, item.target) in timely), default=None)
     groups: dict[str, list[Bar]] = {}
     for item in found:
         bar = Bar(
             value=item.value,
             text=f"{rate_text(item.value)} images/s",
             name=f"batch {item.params['batch']}",
-            best=item.value == best and len(found) > 1,
+            best=item.value == best and (item.artifact, item.target) in timely and len(found) > 1,
         )
         groups.setdefault(f"{item.artifact} · {item.target}", []).append(bar)
     drawn = [Group(label, tuple(bars)) for label, bars in groups.items()]
@@ -195,12 +198,12 @@ def _bars(
     known = [(row, number) for row in rows if (number := row.value(metric)) is not None]
     if not known:
         return []
-    best = min(number for _, number in known) if len({number for _, number in known}) > 1 else None
+    column = Column(metric, METRICS[metric])
     groups = [
         Group(
             f"{row.artifact} · {row.target}" if by_target else row.artifact,
-            (Bar(value=number, text=text(number), best=number == best),),
+            (Bar(value=number, text=text(number), best=column.is_best(row, [row for row, _ in known])),),
         )
         for row, number in known
     ]
-    return [draw_bars(groups, name=name, title=title, width=NARROW)]
+    return [draw_bars(groups, name=name, title=title, width=NARROW, cut=True)]

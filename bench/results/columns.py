@@ -10,6 +10,9 @@ from tledge.bench.results.rows import Row
 from tledge.core.metric_catalogue import HIGHER, METRICS, Metric
 from tledge.core.number_text import ABSENT, DIGITS, UNITS_IN_HEADINGS, interval_text, value_text
 
+TIME_UNITS = ("ms", "images/s")
+"""Units of metrics that depend on how busy the machine was."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -57,8 +60,13 @@ class Column:
         return value, self.text(value), self.detail(row), self.is_best(row, rows)
 
     def is_best(self, row: Row, rows: Sequence[Row]) -> bool:
-        """Returns whether no row of the table has a better number, and some row has a worse one."""
+        """Returns whether no row of the table has a better number, and some row has a worse one.
+
+        Times are compared among the rows whose flags allow it.
+        """
         value = self.value(row)
+        if self.metric.unit in TIME_UNITS:
+            value, rows = value if row.timely else None, [other for other in rows if other.timely]
         values = [other for other in map(self.value, rows) if other is not None]
         if value is None or not self.metric.better or min(values) == max(values):
             return False

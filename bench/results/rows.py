@@ -79,7 +79,12 @@ class Row:
     @property
     def verdict(self) -> str:
         """FASTER or SLOWER than the baseline; empty if the interval does not show it, or a flag rules it out."""
-        return "" if set(self.flags) & set(UNTIMELY) else verdict(self.interval("latency_ratio"))
+        return verdict(self.interval("latency_ratio")) if self.timely else ""
+
+    @property
+    def timely(self) -> bool:
+        """Whether no flag forbids comparing its times."""
+        return not set(self.flags) & set(UNTIMELY)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the row as a dictionary that JSON can hold: every metric that tables show, by its key."""

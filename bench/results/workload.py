@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -231,13 +232,8 @@ def _read_photos(
             f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg); `data` takes {EXPECTED}"
         )
     names = [normalize("NFC", name) for name in class_names]
-    odd = sorted(name for name in set(names) if names.count(name) > 1 or (data.is_dir() and Path(name).name != name))
-    if odd:
-        raise DataError(
-            f"'{odd[0]}' is the label of several classes or cannot be the name of a folder, so photos in folders cannot"
-            " be assigned to classes; give each class its own label"
-        )
     found = find_photos(data, progress, known=names)
+    _check_ambiguous(data, names, found.class_names, progress)
     unknown = sorted(set(found.class_names) - set(names))
     if unknown:
         raise DataError(
@@ -257,10 +253,27 @@ def _read_photos(
     return found.root, tuple(path for _, path in chosen), labels
 
 
+def _check_ambiguous(data: Path, names: Sequence[str], present: Sequence[str], progress: Progress) -> None:
+    """Notes the labels of several classes, which no photo can have. Raises DataError if photos have one."""
+    shared = sorted({name for name in names if names.count(name) > 1})
+    ambiguous = [name for name in shared if name in present]
+    if ambiguous:
+        raise DataError(
+            f"'{ambiguous[0]}' is the label of several classes, so its photos in '{data}' cannot be assigned to one;"
+            " give each class its own label, or leave out those photos"
+        )
+    if shared:
+        progress.note("Photos", f"none can be of {listed(shared, 5)}: the label of several classes")
+
+
 def _check_every_class(labels: Sequence[int], class_names: Sequence[str], where: str) -> None:
-    """Raises DataError if a class has no photo, because top-1 would then silently leave it out."""
-    found = set(labels)
-    missing = [name for label, name in enumerate(class_names) if label not in found]
+    """Raises DataError if a class has no photo, because top-1 would then silently leave it out.
+
+    Except for classes that share a label, or whose label cannot be the name of a folder: they cannot have any.
+    """
+    names = [name for name, count in Counter(class_names).items() if count == 1 and Path(name).name == name]
+    present = {class_names[label] for label in labels}
+    missing = [name for name in names if name not in present]
     if missing:
         raise DataError(
             f"{where} has no photo of {', '.join(missing[:5])}{' …' * (len(missing) > 5)}: its top-1 would leave"

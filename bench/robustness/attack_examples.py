@@ -14,8 +14,7 @@ from tledge.bench.robustness.attacked_artifact import AttackedArtifact, Attacked
 from tledge.bench.robustness.attacked_photos import PhotoSet
 from tledge.core.errors import MeasurementError
 from tledge.core.records import Record, with_present_names
-from tledge.edge_runtime.classifier import softmax
-from tledge.edge_runtime.tensor import Logits
+from tledge.edge_runtime.tensor import Logits, softmax
 
 EXAMPLES = 3
 """Photos of each attack, transferred and direct."""
@@ -109,12 +108,14 @@ def _example(artifact: AttackedArtifact, photos: PhotoSet, item: AttackedLogits,
         original=photos.file(index),
         attacked=item.attacked.file(index),
         label=photos.class_names[photos.goal.labels[index]],
-        before=_top_class(artifact.clean_logits[index], photos.class_names),
-        after=_top_class(item.logits[index], photos.class_names),
+        before=_top_class(artifact, artifact.clean_logits[index], photos.class_names),
+        after=_top_class(artifact, item.logits[index], photos.class_names),
     )
 
 
-def _top_class(logits: Logits, class_names: Sequence[str]) -> tuple[str, float]:
-    scores = softmax(logits)
+def _top_class(artifact: AttackedArtifact, logits: Logits, class_names: Sequence[str]) -> tuple[str, float]:
+    """Returns the most probable class and its score; the logits of a model with probabilities are their logarithms."""
+    adopted = artifact.cell.sidecar.preprocessing
+    scores = np.exp(logits) if adopted is not None and adopted.output == "probabilities" else softmax(logits)
     best = int(scores.argmax())
     return class_names[best], float(scores[best])

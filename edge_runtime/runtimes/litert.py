@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -77,12 +77,27 @@ class LiteRTSession(Session):
         if self._batch > 1 or None in self.image.shape:
             interpreter.resize_tensor_input(self._input_index, lengths)
         interpreter.allocate_tensors()
+        found = interpreter.get_output_details()[0]["shape"]
+        if self._batch > 1 and (not len(found) or found[0] != self._batch):
+            raise ArtifactError(f"'{self._model}' only computes single images; received batches of {self._batch}")
         self.provider = read_delegation(interpreter).provider if xnnpack else WITHOUT_XNNPACK
         self._interpreter, self._lengths = interpreter, lengths
 
     def run(self, images: Tensor) -> Tensor:
         with self._lock:
             return self._run(images)
+
+    def run_filled(self, count: int, fill: Callable[[Tensor | None], Tensor]) -> Tensor:
+        with self._lock:
+            if count != self._batch or self._open or self._interpreter is None:
+                return self._run(fill(None))
+            try:  # saves a copy of the input, and the memory for it
+                fill(self._interpreter.tensor(self._input_index)())
+                self._interpreter.invoke()
+                output: Tensor = self._interpreter.get_tensor(self._output_index)
+                return output
+            except (ValueError, RuntimeError) as error:
+                raise load_error("LiteRT", self._model, error, to="run") from error
 
     def _run(self, images: Tensor) -> Tensor:
         interpreter, batch = self._interpreter, self._batch

@@ -28,6 +28,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
     "tensor(double)": np.dtype(np.float64),
+    "tensor(int16)": np.dtype(np.int16),
     "tensor(uint8)": np.dtype(np.uint8),
     "tensor(int8)": np.dtype(np.int8),
     "tensor(int32)": np.dtype(np.int32),
@@ -41,10 +42,11 @@ DTYPES: dict[str, np.dtype[Any]] = {
 class OnnxRuntimeSession(Session):
     """An inference session on one execution provider, without fallback to another.
 
-    ONNX Runtime's sessions are thread-safe and read the images in place.
+    ONNX Runtime's sessions are thread-safe and read the images in place. A graph can have a batch of 1 built in, such
+    as in the shape of a Reshape, although its input takes any: several images are then computed one by one.
     """
 
-    def __init__(self, model: Path, target: Target) -> None:
+    def __init__(self, model: Path, target: Target, batch: int = 1) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -71,15 +73,27 @@ class OnnxRuntimeSession(Session):
         self._model, self._session = model, session
         self._names = [self.output.name]
         self._batch = self.image.shape[0] if self.image.shape else None
+        self._splits = batch == 1
 
     def run(self, images: Tensor) -> Tensor:
-        batch = self._batch
-        if batch is None or batch == len(images):
+        batch, count = self._batch, len(images)
+        if batch is None and count > 1:
+            try:
+                outputs = self._run(images)
+                if len(outputs) != count:
+                    raise ArtifactError(f"the model only computes single images; received {count}")
+                return outputs
+            except ArtifactError:
+                if not self._splits:
+                    raise
+            batch = 1
+        if batch is None or batch == count:
             return self._run(images)
-        if len(images) % batch:
-            raise OptionError(f"this model needs multiples of {batch} images; received {len(images)}")
-        parts = range(0, len(images), batch)
-        return np.concatenate([self._run(images[start : start + batch]) for start in parts])
+        if count % batch:
+            raise OptionError(f"this model needs multiples of {batch} images; received {count}")
+        outputs = np.concatenate([self._run(images[start : start + batch]) for start in range(0, count, batch)])
+        self._batch = batch
+        return outputs
 
     def _run(self, images: Tensor) -> Tensor:
         session = self._session  # keeps it alive until this run has ended, even if another thread closes it
@@ -118,7 +132,7 @@ class OnnxRuntime(Runtime):
         ]
 
     def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
-        session = OnnxRuntimeSession(model, target)
+        session = OnnxRuntimeSession(model, target, batch)
         if batch > 1 and session.image.shape[:1] not in ((None,), (batch,)):
             raise ArtifactError(f"'{model}' only takes batches of {session.image.shape[0]}; received {batch}")
         return session

@@ -22,6 +22,7 @@ from tledge.bench.measure.paired_run import measure_in_turns
 from tledge.bench.results.cell_result import Specification, Timing
 from tledge.bench.results.results_folder import ResultsFolder
 from tledge.bench.results.settings import BenchSettings
+from tledge.bench.results.workload import workload_of_files
 from tledge.core.artifact import write_sidecar_beside
 from tledge.core.errors import ArtifactError, DataError, MeasurementError, OptionError
 from tledge.core.measurement import read_results
@@ -364,12 +365,16 @@ def test_a_file_given_twice_is_measured_once(files: Path) -> None:
 
 @pytest.mark.unit
 def test_labels_that_name_several_classes_cannot_judge(tmp_path: Path, labelled: Path) -> None:
-    model = write_onnx(tmp_path / "cranes.onnx", classes=4)
+    model = write_onnx(tmp_path / "cranes.onnx", classes=5)
     preprocessing = Preprocessing(layout="nchw", input_range=(0.0, 1.0))
-    sidecar = replace(
-        TINY_SIDECAR, class_names=("crane", "heron", "crane", "stork"), input_size=(24, 24), preprocessing=preprocessing
-    )
+    names = ("crane", "cat", "crane", "dog", "emu")
+    sidecar = replace(TINY_SIDECAR, class_names=names, input_size=(24, 24), preprocessing=preprocessing)
     write_sidecar_beside(model, sidecar)
+    found = workload_of_files(
+        [model], labelled, tmp_path / "out", Progress()
+    )  # no folder of that name: nothing is ambiguous
+    assert {names[label] for label in found.labels} == {"cat", "dog", "emu"}
+    shutil.copytree(labelled / "cat", labelled / "crane")
     with pytest.raises(DataError, match="'crane' is the label of several classes"):
         bench(files=[model], data=labelled)
 

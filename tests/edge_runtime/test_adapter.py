@@ -12,8 +12,7 @@ from support import TINY_SIDECAR
 from tledge.core.errors import ArtifactError
 from tledge.core.preprocessing import Preprocessing
 from tledge.edge_runtime.adapter import Adapter
-from tledge.edge_runtime.classifier import softmax
-from tledge.edge_runtime.tensor import TensorSpec
+from tledge.edge_runtime.tensor import TensorSpec, softmax
 
 pytestmark = pytest.mark.unit
 

@@ -20,9 +20,9 @@ from tledge.core.sidecar import Sidecar
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.adoption import adopt_model, make_sidecar, missing_fields
 from tledge.edge_runtime.bare import BareModel
-from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.description import Description, read_range, read_size
 from tledge.edge_runtime.inspection import inspect
+from tledge.edge_runtime.tensor import softmax
 from tledge.edge_runtime.tflite_metadata import TFLiteMetadata, read_metadata
 
 TEN = tuple(f"class{index}" for index in range(10))
@@ -247,12 +247,13 @@ def test_labels_in_the_properties_of_onnx_are_taken(copy: Callable[[str], Path],
     assert inspect(path).declared.labels == FOUR
 
 
-def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path]) -> None:
+def test_one_error_names_all_that_is_not_said(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    unknown = write_onnx(tmp_path / "unknown.onnx", size="size", batch="batch", last="Tanh")
     with pytest.raises(
         OptionError,
         match=r"does not declare its preprocessing or output; pass `labels` .*, `input_range` .*, `output`",
     ):
-        adopt_model(inspect(copy("sigmoid.tflite")), Description())
+        adopt_model(inspect(unknown), Description())
     assert missing_fields(inspect(copy("torch.onnx")), Description()) == (
         ["labels", "input_range"],
         ["colour", "mean", "std", "resize"],

@@ -14,8 +14,8 @@ from tledge.core.artifact import write_artifact
 from tledge.core.errors import ArtifactError, ImageError, MissingExtraError, OptionError, TargetError, UnknownNameError
 from tledge.edge_runtime import Classifier, Prediction, Target, targets_of_this_machine
 from tledge.edge_runtime import runtime as runtime_module
-from tledge.edge_runtime.classifier import softmax
 from tledge.edge_runtime.runtimes.litert import LiteRTCompiledSession
+from tledge.edge_runtime.tensor import softmax
 
 FILES = ["float32.tflite", "float32.onnx", "float32.keras"]
 

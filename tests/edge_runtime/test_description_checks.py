@@ -12,14 +12,14 @@ from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.preprocessing import Preprocessing
 from tledge.edge_runtime import inspection as inspections
 from tledge.edge_runtime.adoption import make_sidecar, missing_fields
-from tledge.edge_runtime.description import Description
+from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.input_range import span_of
 from tledge.edge_runtime.inspection import (
     Inspection,
     are_fractions,
     are_probabilities,
     layout_of,
     lengths_by,
-    span_of,
     sum_tolerance,
 )
 from tledge.edge_runtime.tensor import TensorSpec
@@ -238,14 +238,28 @@ def test_fractions_are_from_zero_to_one_up_to_rounding() -> None:
         (IMAGE, OUTPUT, ""),
         (replace(IMAGE, shape=(None, None, None, None)), OUTPUT, ""),
         (replace(IMAGE, shape=(1, 3, 96, 64)), replace(OUTPUT, shape=(None, 4)), ""),
-        (replace(IMAGE, shape=(1, 96, 64)), OUTPUT, "four axes"),
+        (replace(IMAGE, shape=(1, 96, 64)), OUTPUT, ""),
+        (replace(IMAGE, shape=(None, 784)), OUTPUT, ""),
+        (replace(IMAGE, shape=(1, 3072)), OUTPUT, ""),  # 32 x 32 x 3
+        (replace(IMAGE, shape=(1, 64)), OUTPUT, ""),
+        (replace(IMAGE, shape=(1, 49)), OUTPUT, "four axes"),  # too few values to be an image
+        (replace(IMAGE, shape=(1, 785)), OUTPUT, "four axes"),
+        (replace(IMAGE, shape=(1, None)), OUTPUT, "four axes"),
+        (replace(IMAGE, shape=(8, 96, 64)), OUTPUT, "it only takes batches of 8; convert"),
+        (replace(IMAGE, shape=(1, 96, 64, 3, 1)), OUTPUT, "four axes"),
         (replace(IMAGE, shape=(1, 96, 64, 2)), OUTPUT, "four axes"),
         (replace(IMAGE, shape=(2, 96, 64, 3)), OUTPUT, "it only takes batches of 2; convert"),
-        (replace(IMAGE, dtype=np.dtype(np.float64)), OUTPUT, "expected an input of uint8, int8, float16 or float32"),
+        (
+            replace(IMAGE, dtype=np.dtype(np.float64)),
+            OUTPUT,
+            "expected an input of uint8, int8, int16, float16 or float32",
+        ),
+        (replace(IMAGE, dtype=np.dtype(np.int16)), OUTPUT, ""),
         (replace(IMAGE, dtype=np.dtype(np.float16)), OUTPUT, ""),
         (IMAGE, replace(OUTPUT, dtype=np.dtype(np.int64)), "integers without a scale"),
         (IMAGE, replace(OUTPUT, dtype=np.dtype(np.int8), scale=0.1), ""),
-        (IMAGE, replace(OUTPUT, shape=(4,)), "its output has no batch axis"),
+        (IMAGE, replace(OUTPUT, shape=(4,)), ""),  # of a batch of 1
+        (IMAGE, replace(OUTPUT, shape=(4, 1)), "its output has no batch axis"),
         (IMAGE, replace(OUTPUT, shape=()), ""),
     ],
 )
@@ -255,3 +269,29 @@ def test_tensors_of_an_image_classifier(image: TensorSpec, output: TensorSpec, p
         return
     with pytest.raises(ArtifactError, match=f"'m' is not an image classifier: .*{problem}"):
         inspections._check_classifier(Path("m"), image, output)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["0 cat", "1 dog"], ("cat", "dog")),
+        (["0  background", "1  hot dog", "2  7 up"], ("background", "hot dog", "7 up")),
+        (["0: cat", "1: dog"], ("cat", "dog")),
+        (["0,cat", "1,dog", ""], ("cat", "dog")),
+        (["1\tcat", "2\tdog"], ("cat", "dog")),
+        (["1 dog", "0 cat"], ("cat", "dog")),  # the number counts
+        (["0 cat"], ("cat",)),
+        (["0 cat", "2 dog"], ("0 cat", "2 dog")),  # not every number: part of the names
+        (["0 cat", "0 dog"], ("0 cat", "0 dog")),
+        (["0 cat", "dog"], ("0 cat", "dog")),
+        (["2 cat", "3 dog"], ("2 cat", "3 dog")),
+        (["0", "1"], ("0", "1")),
+        (["0cat", "1dog"], ("0cat", "1dog")),
+        (["101 dalmatians"], ("101 dalmatians",)),
+        (["n01440764 tench", "n01443537 goldfish"], ("n01440764 tench", "n01443537 goldfish")),
+        (["crane", "crane"], ("crane", "crane")),
+        ([], ()),
+    ],
+)
+def test_numbers_before_labels_are_not_part_of_them(lines: list[str], expected: tuple[str, ...]) -> None:
+    assert trim_labels(lines) == expected

@@ -16,7 +16,8 @@ from tledge.train.data.training_batches import TrainingBatches, check_shares, co
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch, describe_validation, probe_top1, sparkline
 from tledge.train.imported_model import may_be_guessing
-from tledge.train.report.training_plots import kept_epochs
+from tledge.train.report import training_plots
+from tledge.train.report.training_plots import draw_training_curves, kept_epochs
 from tledge.train.step_schedules import ramp_factor, scale_radius, warm_up_steps
 
 pytestmark = pytest.mark.unit
@@ -133,6 +134,23 @@ def test_the_curves_mark_the_weights_that_are_kept() -> None:
     mixed = kept_epochs(FINE_TUNE, tuned, best_epoch=2, share=0.25)
     assert mixed == {2: "kept: epoch 2 (25%) + linear probe (75%)"}
     assert kept_epochs(FULL, tuned, best_epoch=1, share=1.0) == {1: "kept: epoch 1"}
+
+
+def test_no_legend_covers_a_curve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(training_plots, "_save", lambda figure, path: figures.append(figure))
+    rows = [Epoch(phase, number, 0.3, 0.9, 0.9, 0.8, 1) for phase in (PROBE, FINE_TUNE) for number in (1, 2, 3)]
+    draw_training_curves(tmp_path / "training.png", rows, best_epoch=2, share=0.25, augmented=True)
+    (figure,) = figures
+    figure.draw_without_rendering()
+    legends = [axis.get_legend() for axis in figure.axes if axis.get_legend()]
+    assert len(legends) == 2
+    for legend in legends:
+        box = legend.get_window_extent()
+        assert not any(box.overlaps(axis.get_window_extent()) for axis in figure.axes)
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0
+        assert not box.overlaps(legend.axes.xaxis.label.get_window_extent())
 
 
 def test_the_accuracy_of_the_probe_is_that_of_its_lowest_loss() -> None:

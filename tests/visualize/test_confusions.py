@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tledge.core.images import Pixels
-from tledge.edge_runtime.classifier import softmax
+from tledge.edge_runtime.tensor import softmax
 from tledge.visualize.kinds.confusions import ClassifiedPhotos
 from tledge.visualize.pictures import Grid
 

@@ -9,14 +9,18 @@ from faint_sample import SIZE, faint_stripes
 from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
-from tledge.visualize.activation_maximization import AscentOptions, ascend
+from tledge.visualize.activation_maximization import Ascent, AscentOptions, ascend
 from tledge.visualize.captions import CaptionWriter
 from tledge.visualize.colours import amplify, overlay, positive_part, stretch
 from tledge.visualize.grad_cam import GradCam
 from tledge.visualize.kinds.features import Features
+from tledge.visualize.kinds.ideal import _IdealImages
+from tledge.visualize.kinds.saliency import _SaliencyMaps
 from tledge.visualize.layers import feature_layers, feature_maps, find_layers, split_at
 from tledge.visualize.logit_gradients import LogitGradient
 from tledge.visualize.occlusion import Patches, log_odds, occlusion_map, rank_correlation
+from tledge.visualize.photo_choice import Photo
+from tledge.visualize.pictures import balanced_columns
 from tledge.visualize.total_variation import total_variation, total_variation_gradient
 from tledge.visualize.visualized_model import model_of_run
 
@@ -77,7 +81,9 @@ def test_layers_are_found_and_the_nearest_is_named(faint_network: Any) -> None:
 def test_layers_are_told_apart_from_the_image_on(faint_run: RunDirectory) -> None:
     network = model_of_run(faint_run)
     first, second = Features(layers=["shapes", "edges_relu"]).show(network, Progress()).sentences
-    assert first.startswith("From 24 × 24 in edges_relu to 12 × 12 in shapes: early layers show edges")
+    assert first.startswith(
+        "From 24\u00a0×\u00a024 in edges_relu to 12\u00a0×\u00a012 in shapes: early layers show edges"
+    )
     assert second.startswith("Of the 16 channels of shapes, ")
     (alone,) = Features(layers=["edges_relu"]).show(network, Progress()).sentences
     assert alone.startswith("Of the 12 channels of edges_relu, ")
@@ -224,3 +230,39 @@ def test_letters_fit_into_their_width() -> None:
     assert len(lines) >= 3
     assert lines[-1].endswith("…")
     assert all(writer.font.getlength(line) <= 80 for line in lines)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("count", "most", "columns"),
+    [(5, 5, 5), (8, 7, 4), (8, 5, 4), (12, 7, 6), (32, 8, 8), (32, 13, 8), (11, 7, 6), (1, 5, 1), (7, 5, 4), (3, 1, 1)],
+)
+def test_no_tile_is_alone_on_a_row(count: int, most: int, columns: int) -> None:
+    assert balanced_columns(count, most) == columns
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("score", "found"), [(0.0078, False), (0.499, False), (0.5, True), (1.0, True)])
+def test_an_image_without_the_score_is_not_called_ideal(score: float, found: bool) -> None:
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    item = _IdealImages("1", Ascent(images, [images], [0]), [1.0, score], [0.0, 0.0], [80.0, 4.0], {})
+    grid = item.pictures()[0]
+    assert grid.title == ("The ideal 1" if found else "No ideal 1 found")
+    assert ("The search failed" in grid.caption, "pretrained weights" in grid.caption) == (not found, not found)
+    assert ("no ideal image found" in item.sentence) is not found
+
+
+@pytest.mark.unit
+def test_maps_like_that_of_the_keras_model_are_named_once() -> None:
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    patches = Patches.of((20, 20), None)
+    own = np.arange(len(patches), dtype=np.float32).reshape(len(patches.rows), len(patches.columns))
+    maps = {"model.keras": own, "same.tflite": own * 2, "other.tflite": own[::-1].copy(), "flat.onnx": own * 0}
+    item = _SaliencyMaps(
+        photo=Photo("a.png", pixels), predicted="cat", score=0.9, cam=pixels[..., 0] * 1.0, maps=maps, patches=patches
+    )
+    shown = [tile.label.split("\n")[0] for tile in item.grid("relu", every=False).tiles]
+    assert shown == ["a.png", "Grad-CAM, relu", "model.keras", "other.tflite", "flat.onnx"]
+    assert "The maps of same.tflite look like that of model.keras" in item.grid("relu", every=False).caption
+    every = item.grid("relu", every=True)
+    assert (len(every.tiles), "look like" in every.caption) == (6, False)

@@ -57,8 +57,8 @@ def draw_training_curves(
             axis.set_ylabel(label)
             axis.grid(alpha=0.3)
         axes[0, column].set_title(phase)
-        axes[0, column].legend(fontsize="small")
         axes[1, column].set_xlabel("penalty, strong to weak" if phase == PROBE else "epoch")
+        axes[1, column].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize="small", frameon=False)
         axes[1, column].xaxis.get_major_locator().set_params(integer=True)
     _save(figure, path)
 

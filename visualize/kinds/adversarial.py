@@ -13,7 +13,7 @@ from tledge.attacks.goal import Indices
 from tledge.core.errors import OptionError
 from tledge.core.images import Floats
 from tledge.core.progress import Progress
-from tledge.edge_runtime.classifier import softmax
+from tledge.edge_runtime.tensor import softmax
 from tledge.visualize.colours import amplify
 from tledge.visualize.photo_choice import Photo, PhotoKind
 from tledge.visualize.pictures import Grid, Picture, Plot, Tile, enlarged_width, scored, slug

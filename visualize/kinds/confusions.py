@@ -16,8 +16,7 @@ from tledge.core.number_text import ABSENT, interval_text
 from tledge.core.progress import Progress
 from tledge.core.statistics import wilson_interval
 from tledge.edge_runtime.batched_logits import batched_logits
-from tledge.edge_runtime.classifier import softmax
-from tledge.edge_runtime.tensor import Logits
+from tledge.edge_runtime.tensor import Logits, softmax
 from tledge.visualize.kind import Kind
 from tledge.visualize.photo_choice import LabelledPhotos
 from tledge.visualize.pictures import Grid, Picture, Tile, enlarged_width, scored, slug

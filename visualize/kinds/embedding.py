@@ -71,7 +71,10 @@ class Embedding(Kind):
             f" neighbours in feature space, {same_class:.1%} belong to its class."
         ]
         if explained is not None:
-            sentences.append(f"The two axes explain {explained:.1%} of the variance of {features.shape[1]:,} features.")
+            sentences.append(
+                "PCA finds the directions in which the features vary most: the first two explain"
+                f" {explained:.1%} of the variance of {features.shape[1]:,} features."
+            )
         plot = Plot(
             name=f"embedding-{self.method}",
             title="",

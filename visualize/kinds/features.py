@@ -93,7 +93,7 @@ class _LayerResponse:
     @property
     def heading(self) -> str:
         height, width, channels = self.maps.shape
-        return f"{self.layer}: {counted(channels, 'channels')} of {height} × {width}"
+        return f"{self.layer}: {counted(channels, 'channels')} of {height}\u00a0×\u00a0{width}"
 
     def strongest_grid(self, photo: Photo) -> Grid:
         side = photo.pixels.shape[:2]
@@ -152,7 +152,7 @@ def _sentences(layers: Sequence[dict[str, Any]], photo: Photo) -> list[str]:
 
 
 def _size(figures: dict[str, Any]) -> str:
-    return f"{figures['height']} × {figures['width']}"
+    return f"{figures['height']}\u00a0×\u00a0{figures['width']}"
 
 
 KIND = Features()

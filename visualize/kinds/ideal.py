@@ -11,7 +11,7 @@ import numpy as np
 from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
-from tledge.edge_runtime.classifier import softmax
+from tledge.edge_runtime.tensor import softmax
 from tledge.visualize.activation_maximization import Ascent, AscentOptions, ascend
 from tledge.visualize.kind import Kind
 from tledge.visualize.logit_gradients import LogitGradient
@@ -26,6 +26,9 @@ WIDTH, ANIMATED_WIDTH = 224, 128
 MILLISECONDS = 120
 MOST_CLASSES = 3
 """Number of classes shown by default."""
+
+REACHED = 0.5
+"""The score that an ideal image has at least; below it, the search failed."""
 
 WITHOUT, WITH = 0, 1
 
@@ -113,9 +116,15 @@ class _IdealImages:
         return self.variations[WITH] / self.variations[WITHOUT]
 
     @property
+    def failed(self) -> bool:
+        """Whether the network does not even take the smooth image for the class."""
+        return self.scores[WITH] < REACHED
+
+    @property
     def sentence(self) -> str:
         return (
-            f"{self.name}: score {self.scores[WITH]:.4f} with the total-variation term and {self.scores[WITHOUT]:.4f}"
+            f"{self.name}: {'no ideal image found, ' * self.failed}"
+            f"score {self.scores[WITH]:.4f} with the total-variation term and {self.scores[WITHOUT]:.4f}"
             f" without it; the term reduces the total variation to {self.ratio:.1%}"
         )
 
@@ -125,13 +134,18 @@ class _IdealImages:
         for image, label, score, tv in zip(self.ascent.images, labels, self.scores, self.variations, strict=True):
             text = f"{label}\n{self.name} ({score:.4f}), TV {tv:.1f}"
             tiles.append(Tile(image, text, f"The ideal image of {self.name} {label}, score {score:.4f}"))
+        failure = (
+            f"The search failed: the image with the total-variation term scores only {self.scores[WITH]:.4f}, so it"
+            " does not show what the network looks for. More steps, a smaller weight of that term, or a backbone with"
+            " pretrained weights can help. "
+        )
         frames = [beside([enlarge(image, ANIMATED_WIDTH) for image in frame]) for frame in self.ascent.frames]
         return [
             Grid(
                 name=f"ideal-{slug(self.name)}",
-                title=f"The ideal {self.name}",
-                caption="Both start from the same noise with the same steps and jitter. TV, the total variation, is the"
-                " mean absolute difference of neighbouring pixel values.",
+                title=f"No ideal {self.name} found" if self.failed else f"The ideal {self.name}",
+                caption=f"{failure * self.failed}Both start from the same noise with the same steps and jitter. TV, the"
+                " total variation, is the mean absolute difference of neighbouring pixel values.",
                 tiles=tiles,
                 columns=2,
                 tile_width=enlarged_width(self.ascent.images[0], WIDTH),

@@ -12,11 +12,11 @@ from tledge.core.artifact import Artifact
 from tledge.core.errors import OptionError
 from tledge.core.extras import require
 from tledge.core.images import Floats
-from tledge.core.number_text import ABSENT
+from tledge.core.number_text import ABSENT, listed
 from tledge.core.progress import Progress
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.batched_logits import LogitsFn
-from tledge.edge_runtime.classifier import softmax
+from tledge.edge_runtime.tensor import softmax
 from tledge.visualize.colours import overlay, positive_part, resize_map
 from tledge.visualize.grad_cam import GradCam
 from tledge.visualize.occlusion import Patches, occlusion_map, rank_correlation
@@ -27,6 +27,8 @@ from tledge.visualize.visualized_model import VisualizedModel, default_artifact
 
 KERAS = "model.keras"
 WIDTH = 144
+ALIKE = 0.99
+"""Rank correlation with the Keras model's map from which a map looks the same and is only shown if it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Saliency(PhotoKind):
         return Section(
             title=self.title,
             sentences=_sentences(photo_maps, artifacts, cam.layer),
-            pictures=[item.grid(cam.layer) for item in photo_maps],
+            pictures=[item.grid(cam.layer, every=bool(self.artifacts)) for item in photo_maps],
             tables=[_table(photo_maps, [artifact.name for artifact in artifacts])],
             figures={"layer": cam.layer, "patch": patches.side, "photos": [item.figures() for item in photo_maps]},
             reference=self.reference,
@@ -124,7 +126,8 @@ class _SaliencyMaps:
         """Returns the rank correlation of an artifact's occlusion map with the Keras model's."""
         return rank_correlation(self.maps[name], self.maps[KERAS])
 
-    def grid(self, layer: str) -> Grid:
+    def grid(self, layer: str, *, every: bool) -> Grid:
+        """Returns the maps; without ``every``, those that look like the Keras model's are named in the caption only."""
         tiles = [
             Tile(
                 self.photo.pixels,
@@ -133,15 +136,19 @@ class _SaliencyMaps:
             ),
             self._tile(self.cam, f"Grad-CAM, {layer}"),
         ]
+        alike = [name for name in self.maps if not every and name != KERAS and (self.correlation(name) or 0) >= ALIKE]
+        same = f" The maps of {listed(alike, len(alike))} look like that of {KERAS}: they are left out." * bool(alike)
         for name, occlusion in self.maps.items():
+            if name in alike:
+                continue
             correlation = "" if name == KERAS else f"\nrank correlation {_text(self.correlation(name))}"
             tiles.append(self._tile(self.patches.spread(occlusion), f"{name}{correlation}"))
         return Grid(
             name=f"saliency-{slug(self.photo.name)}",
             title=f"{self.photo.name}: evidence for {self.predicted}",
-            caption=f"Bright areas support the prediction {self.predicted}. First Grad-CAM of the Keras model, then"
-            f" occlusion maps of each file: how much its log-odds decrease when a square of {self.patches.side} pixels"
-            " is covered.",
+            caption=f"Bright areas support the prediction {self.predicted}. First Grad-CAM of the Keras model: where"
+            " the features of its last layers raise the score. Then occlusion maps: how much a file's log-odds decrease"
+            f" when a square of {self.patches.side} pixels is covered.{same}",
             tiles=tiles,
             columns=5,
             tile_width=enlarged_width(self.photo.pixels, WIDTH),
@@ -172,8 +179,8 @@ def _sentences(photo_maps: Sequence[_SaliencyMaps], artifacts: Sequence[Artifact
     if compared is not None:
         count = f"{len(photo_maps)} photo{'s'[: len(photo_maps) != 1]}"
         sentences.append(
-            f"The occlusion maps of {compared.name} and the Keras model have a mean rank correlation (Spearman) of"
-            f" {known[compared.name]:.3f} over {count}."
+            f"The occlusion maps of {compared.name} and the Keras model have a mean rank correlation (Spearman: 1 if"
+            f" they rank all areas alike, 0 if they are unrelated) of {known[compared.name]:.3f} over {count}."
         )
         furthest = min(known, key=lambda name: known[name])
         if furthest != compared.name:

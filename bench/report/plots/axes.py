@@ -27,7 +27,7 @@ def draw_axes(frame: Box, across: Linear | Log, up: Linear, across_title: str, u
 
 def draw_axis_below(frame: Box, across: Linear | Log, title: str) -> str:
     """Draws the vertical lines of a grid, with numbers and the title below."""
-    ticks = across.ticks(max(int((frame.right - frame.left) / 62), 3))
+    ticks = across.ticks(max(int((frame.right - frame.left) / 62), 5))
     marks = [
         mark
         for tick, number in zip(ticks, tick_texts(ticks, alike=isinstance(across, Linear)), strict=True)

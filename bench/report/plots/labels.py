@@ -12,6 +12,7 @@ _CROSSED = 7.0  # px; a leader that passes a point this closely seems to end the
 _CONFUSION_COST = 40.0  # px² of overlap that are as bad as one possible confusion
 _CROSSING_COST = 200.0  # the same, for a leader that crosses a label or another leader
 _DISTANCES = (11.0, 18.0, 28.0, 40.0, 54.0, 70.0, 90.0, 112.0, 136.0, 165.0, 200.0)
+_GAP = 5.0  # px left free beside a label: "6" and "9" are not "69"
 _ROUNDS = 3  # each label is positioned again when it knows where the others are
 
 Position = tuple[float, float]
@@ -33,7 +34,8 @@ def position_labels(
     for index in _ROUNDS * sorted(range(len(points)), key=lambda number: points[number]):
         others = [point for point in points if point != points[index]]
         placed = [(points[other], box) for other, box in chosen.items() if other != index]
-        taken = [*obstacles, *(box for _, box in placed)]
+        taken = [Box(box.left - _GAP, box.top - 1, box.right + _GAP, box.bottom + 1) for _, box in placed]
+        taken += obstacles
         lowest = math.inf
         for distance, direction in itertools.product(_DISTANCES, _DIRECTIONS):
             box = _beside(points[index], distance, direction, *sizes[index])

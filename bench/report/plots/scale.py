@@ -25,13 +25,16 @@ class Linear(_Scale):
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """Returns up to ``most`` multiples of 1, 2 or 5 times a power of ten within the scale."""
-        step = _round_step((self.high - self.low) / most)
+        """Returns 2 to ``most`` multiples of 1, 2 or 5 times a power of ten within the scale; ``most`` is 2 or more."""
+        step, finer = _round_step((self.high - self.low) / (4 * most)), [0.0]
         while True:
             first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-            if last - first < most:
-                return [round(index * step, 12) for index in range(first, last + 1)]
-            step = _round_step(step * 1.5)
+            found = [round(index * step, 12) for index in range(first, last + 1)]
+            if len(found) < 2:  # every few of the finer ones
+                return finer[:: -(-len(finer) // most)]
+            if len(found) <= most:
+                return found
+            step, finer = _round_step(step * 1.5), found
 
 
 class Log(_Scale):
@@ -43,12 +46,13 @@ class Log(_Scale):
         return self.start + share * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """Returns up to ``most`` round multiples of powers of ten within the scale; linear steps if too few."""
+        """Returns 2 to ``most`` round multiples of powers of ten within the scale; linear steps if too few."""
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        least = 3 if most > 2 and self.high < 100 * self.low else 2
         for factors in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1, 3), (1,)):
             found = [factor * 10.0**decade for decade in decades for factor in factors]
             within = [round(value, 12) for value in found if self.low <= value <= self.high]
-            if 3 <= len(within) <= most:
+            if least <= len(within) <= most:
                 return within
         if len(within) > most:
             return within[:: math.ceil(len(within) / most)]

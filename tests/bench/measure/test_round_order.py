@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from measure_sample import made_round, timing
 from PIL import Image
 
 from tledge.bench.measure.round_seconds import START_UP, RoundSeconds
-from tledge.bench.measure.rounds import TIMED_IMAGES, Rounds, RoundsResult, disturbance
-from tledge.bench.results.cell_result import Round, Specification
+from tledge.bench.measure.rounds import TIMED_IMAGES, Rounds, RoundsResult, disturbance, unmeasured
+from tledge.bench.results.cell_result import CellResult, Round, Specification
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.workload import Model, Workload
 from tledge.core.errors import MeasurementError
@@ -302,3 +302,17 @@ def test_timed_photos_are_decoded_once_for_cells_of_one_form(tmp_path: Path) -> 
     assert pixels["c"][1].shape == (32, 2, 3, 3)
     assert pixels["a"][1][:, 0, 0, 0].tolist() == list(range(32))
     assert pixels["d"] == ""
+
+
+def test_batches_that_a_model_does_not_take_are_reported() -> None:
+    fixed, free = made_cells("ab")
+    sizes = (1, 8, 32)
+    taken = replace(made_round(), throughputs=np.array([10.0, 20.0, 30.0]))
+    refused = replace(taken, throughputs=np.array([10.0, np.nan, np.nan]))
+    results = {
+        fixed: CellResult.join([taken, refused], [1.0, 1.0], sizes),
+        free: CellResult.join([taken, taken], [1.0, 1.0], sizes),
+    }
+    (skipped,) = unmeasured([fixed, free], results, {})
+    assert (skipped.artifact, skipped.failed) == (fixed.model.name, False)
+    assert skipped.reason.startswith("batches of 8, 32: the model does not take them")

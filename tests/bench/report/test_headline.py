@@ -77,6 +77,22 @@ def test_main_figures_of_one_file_are_not_called_the_best(tmp_path: Path) -> Non
     assert "noisy" not in top1.detail, "noise does not change predictions"
 
 
+def test_the_lowest_latency_is_one_that_can_be_compared(tmp_path: Path) -> None:
+    def first(*cells: Made) -> tuple[str, str, str, str]:
+        (tmp_path / str(len(cells))).mkdir(exist_ok=True)
+        figure, *_ = main_figures(read_sample(write_sample(tmp_path / str(len(cells)), cells=list(cells)), title="t"))
+        return figure.heading, figure.value, figure.holders, figure.detail
+
+    noisy = Made("int8.tflite", "litert:cpu:2", 2.9, 2_746_368, 5, ("noisy",))
+    slower = replace(noisy, artifact="float32.tflite", latency=7.9)
+    heading, value, holders, detail = first(noisy, slower)
+    assert (heading, holders, detail) == ("Latency (p50), not comparable", "all 2 results", "⚠ noisy")
+    assert "–" in value
+    _, value, holders, detail = first(noisy, slower, replace(noisy, artifact="a.tflite", latency=5.0, flags=()))
+    assert holders == "a.tflite on litert:cpu:2", "the faster one is noisy"
+    assert "noisy" not in detail
+
+
 def test_a_machine_is_described_once(data: StoredResults, tmp_path: Path) -> None:
     def on(cell: StoredCell, **facts: Any) -> StoredCell:
         assert cell.raw is not None

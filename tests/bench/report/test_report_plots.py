@@ -56,11 +56,25 @@ def point(label: str, latency: float, top1: float, number: int = 0) -> Point:
         (Log(0.9, 80.0, 0, 100), 7, [1, 2, 5, 10, 20, 50]),
         (Log(0.9, 900.0, 0, 100), 4, [1, 10, 100]),
         (Log(2.8, 4.4, 0, 100), 5, [3, 3.5, 4]),
+        (Log(0.168, 88.0, 0, 100), 5, [0.3, 1, 3, 10, 30]),
+        (Log(0.168, 88.0, 0, 100), 4, [1, 10]),
         (Log(3.90, 4.01, 0, 100), 4, [3.9, 3.95, 4.0]),
     ],
 )
 def test_ticks_are_round_numbers_within_the_scale(scale: Linear | Log, most: int, expected: list[float]) -> None:
     assert scale.ticks(most) == pytest.approx(expected)
+
+
+def test_every_scale_has_two_ticks_or_more_at_round_numbers() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        most, low = int(rng.integers(3, 9)), float(10 ** rng.uniform(-3, 3))
+        high = low * float(10 ** rng.choice([rng.uniform(0.005, 1), rng.uniform(1, 4)]))
+        for scale in (Linear(low, high, 0, 100), Log(low, high, 0, 100)):
+            ticks = scale.ticks(most)
+            assert 2 <= len(ticks) <= most, (scale, most, ticks)
+            assert low * (1 - 1e-6) <= ticks[0] < ticks[-1] <= high * (1 + 1e-6)
+            assert all(float(f"{tick:.4g}") == pytest.approx(tick, rel=1e-9) for tick in ticks), ticks
 
 
 def test_scales_put_values_where_they_belong() -> None:
@@ -122,6 +136,15 @@ def test_no_label_covers_another() -> None:
     for number, box in enumerate(boxes):
         assert box.overlap(frame) == pytest.approx(box.area)
         assert all(box.overlap(other) == 0 for other in [*boxes[:number], *obstacles])
+
+
+def test_numbers_of_neighbours_do_not_read_as_one() -> None:
+    points = [(100.0 + 9 * number, 100.0) for number in range(10)]
+    boxes = position_labels(points, [(7.0, 15.0)] * 10, Box(0, 0, 350, 300), [])
+    for number, box in enumerate(boxes):
+        for other in boxes[:number]:
+            beside = min(box.bottom, other.bottom) - max(box.top, other.top) > 2
+            assert not beside or max(box.left, other.left) - min(box.right, other.right) >= 5
 
 
 def test_no_label_can_be_taken_for_that_of_another_point() -> None:
@@ -215,6 +238,23 @@ def test_bars_are_as_long_as_their_values(width: float) -> None:
     assert drawing.description == "one: batch 1 50, batch 8 100 · best; two: batch 1 0."
     (best,) = of_class(drawing, "best")
     assert "100 · best" in [item.text for item in best.iter(f"{SVG}text")]
+
+
+def test_a_bar_far_longer_than_the_others_is_cut_only_where_asked() -> None:
+    def lengths(*values: float, cut: bool = True) -> tuple[list[float], int]:
+        group = Group("one", tuple(Bar(value=value, text="x") for value in values))
+        drawing = draw_bars([group], name="plot", title="Memory", width=350, cut=cut)
+        found = [float(item.attrib["width"]) for item in parse(drawing).iter(f"{SVG}rect")]
+        return found, len(of_class(drawing, "gap"))
+
+    (outlier, first, second, _), gaps = lengths(770, 32, 16, 20)
+    assert (gaps, outlier / first, first / second) == (1, pytest.approx(1.2, rel=1e-3), pytest.approx(2, rel=1e-3))
+    assert lengths(770, 32, 16, 20, cut=False)[1] == 0
+    assert lengths(128, 32, 16, 20)[1] == 0, "four times as long is no outlier"
+    assert lengths(129, 32, 16, 20)[1] == 1
+    assert lengths(770, 700, 16, 20)[1] == 0, "half of the bars are no outliers"
+    assert lengths(770, 700, 16, 20, 20, 20, 20, 20)[1] == 2
+    assert lengths(5, 0)[1] == 0
 
 
 def test_a_matrix_shows_every_count_and_its_share() -> None:

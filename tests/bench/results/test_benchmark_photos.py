@@ -106,6 +106,9 @@ def test_classes_that_do_not_fit_are_named(catdog: Path, tmp_path: Path) -> None
     root = touch(tmp_path / "photos", "cat/1.jpg", "dog/2.jpg", "emu/3.jpg")
     with pytest.raises(DataError, match="that are not classes of the model: emu; its classes: dog, cat"):
         read(catdog, root)
+    (root / "emu" / "3.jpg").unlink()
+    with pytest.raises(DataError, match="that are not classes of the model: emu"):
+        read(catdog, root)
     shutil.rmtree(root / "emu")
     shutil.rmtree(root / "cat")
     with pytest.raises(DataError, match="has no photo of cat: its top-1 would leave it out"):

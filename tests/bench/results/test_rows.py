@@ -111,6 +111,21 @@ def test_the_best_of_a_column_is_marked() -> None:
     assert best("agreement", 0.8, 0.9) == [], "agreement is not a matter of better and worse"
 
 
+def test_a_flagged_time_is_not_the_best() -> None:
+    def best_of(name: str, *flags: str) -> list[int]:
+        rows = [
+            replace(row(measurement(name, number)), flags=(flag,) * bool(flag)) for number, flag in enumerate(flags)
+        ]
+        return [index for index, item in enumerate(rows) if column(name).is_best(item, rows)]
+
+    assert best_of("latency_p50", "", "", "noisy") == [0]
+    assert best_of("latency_p50", "noisy", "", "") == [1]
+    assert best_of("cold_start", "random_input", "", "") == [0]
+    assert best_of("latency_p50", "noisy", "noisy") == []
+    assert best_of("latency_p50", "noisy", "") == [], "nothing to compare it with"
+    assert best_of("peak_memory", "noisy", "") == [0], "noise does not change memory"
+
+
 def test_only_measured_columns_are_shown() -> None:
     rows = [
         row(measurement("latency_p50", 1.0)),

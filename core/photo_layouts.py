@@ -176,9 +176,8 @@ class _Layout:
             raise DataError(f"only one class in '{root}': '{name}'; a classifier needs two or more: {EXPECTED}")
         if level.photos:
             raise DataError(
-                f"{counted(len(level.photos), 'images')} in '{root}'"
-                f" {'is' if len(level.photos) == 1 else 'are'} outside the class folders {abridged(found)}; move images"
-                " into one"
+                f"{counted(len(level.photos), 'images')} in '{root}' outside the class folders {abridged(found)}; move"
+                " them into one"
             )
         for tree in trees.values():
             self.left_out.update(tree.left_out)

@@ -18,7 +18,7 @@ from unicodedata import normalize
 from tledge.core.errors import DataError
 from tledge.core.extras import require
 from tledge.core.image_formats import SUFFIXES
-from tledge.core.number_text import abridged
+from tledge.core.number_text import abridged, counted
 from tledge.core.photo_listing import Listing
 from tledge.core.photo_references import PhotoFinder
 from tledge.core.split_names import SPLITS, UNASSIGNED, split_of
@@ -98,7 +98,7 @@ def read_table(table: Path) -> list[tuple[Path, str, str]]:
             contradicting.append(row[columns.path])
     if missing:
         raise DataError(
-            f"{len(missing):,} of {len(rows):,} photos in '{table}' were not found below '{table.parent}', or more than"
+            f"{len(missing):,} of {counted(len(rows), 'photos')} in '{table}' were not found below '{table.parent}', or more than"
             f" one file fits: {abridged(missing)}; put the table into the folder of the photos or correct its paths"
         )
     if contradicting:

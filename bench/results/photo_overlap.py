@@ -88,7 +88,7 @@ def find_seen(records: Sequence[SeenPhotos], photos: Sequence[Path], digests: Se
 def check_some_left(seen: Found, labels: Sequence[int], class_names: Sequence[str], data: Path) -> None:
     """Raises DataError if leaving out the seen photos leaves a class without any."""
     left = {label for label, used in zip(labels, seen, strict=True) if not used}
-    lost = [name for label, name in enumerate(class_names) if label not in left]
+    lost = [class_names[label] for label in sorted(set(labels) - left)]
     if lost:
         which = f"all {len(seen):,} photos" if seen.all() else f"all photos of {listed(lost, 5)}"
         raise DataError(

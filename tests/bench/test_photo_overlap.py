@@ -18,6 +18,7 @@ from tledge.core.errors import DataError, OptionError, UnknownNameError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import decode
 from tledge.core.perceptual_hash import thumbnail
+from tledge.core.progress import Progress
 from tledge.core.seen_photos import MOST_PHOTOS, SeenPhotos, remember_photos
 
 CLASSES = ("cat", "dog", "emu")
@@ -108,7 +109,7 @@ def test_copies_are_left_out_too(tiny_artifacts: Path, photos: Path, tmp_path: P
         Image.open(photos / name / "5.png").save(tmp_path / "copies" / name / "b.jpg", quality=80)
     record = measure(model, data=tmp_path / "copies", out=tmp_path / "out")
     assert (record.settings.images, record.settings.overlap.seen) == (3, 3)
-    workload = workload_of_files([model], tmp_path / "copies", tmp_path / "out")
+    workload = workload_of_files([model], tmp_path / "copies", tmp_path / "out", Progress())
     assert [path.name for path in workload.photos] == ["b.jpg"] * 3
 
 

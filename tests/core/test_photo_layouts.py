@@ -195,7 +195,7 @@ def test_class_folders_that_are_wrong(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="class folders without images in '.*': 'empty'; add"):
         find_photos(root)
     touch(root, "empty/5.jpg")
-    with pytest.raises(DataError, match="2 images in '.*' are outside the class folders deeper, empty, other; move"):
+    with pytest.raises(DataError, match="2 images in '.*' outside the class folders deeper, empty, other; move"):
         find_photos(root)
 
 

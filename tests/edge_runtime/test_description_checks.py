@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from tledge.core.errors import ArtifactError, OptionError
+from tledge.core.label_file import trim_labels
 from tledge.core.preprocessing import Preprocessing
 from tledge.edge_runtime import inspection as inspections
 from tledge.edge_runtime.adoption import make_sidecar, missing_fields
-from tledge.edge_runtime.description import Description, trim_labels
+from tledge.edge_runtime.description import Description
 from tledge.edge_runtime.input_range import span_of
 from tledge.edge_runtime.inspection import (
     Inspection,

@@ -106,7 +106,7 @@ def test_folders_that_are_no_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="class folders without images in '.*': 'dog'; add"):
         read(root)
     Image.new("RGB", (8, 8)).save(root / "dog" / "1.png")
-    with pytest.raises(DataError, match="1 image in '.*' is outside the class folders cat, dog"):
+    with pytest.raises(DataError, match="1 image in '.*' outside the class folders cat, dog"):
         read(root)
     with pytest.raises(DataError, match="is a file, not a folder"):
         read(root / "a.txt")

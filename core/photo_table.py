@@ -98,9 +98,9 @@ def read_table(table: Path) -> list[tuple[Path, str, str]]:
             contradicting.append(row[columns.path])
     if missing:
         raise DataError(
-            f"{len(missing):,} of {counted(len(rows), 'photos')} in '{table}' were not found below"
-            f" '{table.parent}', or more than one file fits: {abridged(missing)}; put the table into the folder of the photos or correct its"
-            " paths"
+            f"{len(missing):,} of {counted(len(rows), 'photos')} in '{table}' were not found below '{table.parent}',"
+            f" or more than one file fits: {abridged(missing)}; put the table into the folder of the photos or correct"
+            " its paths"
         )
     if contradicting:
         raise DataError(f"'{table}' lists photos with more than one label or split: {abridged(contradicting)}")

@@ -18,7 +18,7 @@ from unicodedata import normalize
 from tledge.core.errors import DataError
 from tledge.core.extras import require
 from tledge.core.image_formats import SUFFIXES
-from tledge.core.number_text import abridged, counted
+from tledge.core.number_text import abridged
 from tledge.core.photo_listing import Listing
 from tledge.core.photo_references import PhotoFinder
 from tledge.core.split_names import SPLITS, UNASSIGNED, split_of
@@ -97,10 +97,10 @@ def read_table(table: Path) -> list[tuple[Path, str, str]]:
         elif found.setdefault(path, labelled) != labelled:
             contradicting.append(row[columns.path])
     if missing:
+        listed = len(rows)
         raise DataError(
-            f"{len(missing):,} of {counted(len(rows), 'photos')} in '{table}' were not found below '{table.parent}',"
-            f" or more than one file fits: {abridged(missing)}; put the table into the folder of the photos or correct"
-            " its paths"
+            f"{len(missing):,} of {listed:,} photos in '{table}' were not found below '{table.parent}', or more than"
+            f" one file fits: {abridged(missing)}; put the table into the folder of the photos or correct its paths"
         )
     if contradicting:
         raise DataError(f"'{table}' lists photos with more than one label or split: {abridged(contradicting)}")

@@ -235,7 +235,7 @@ def _oxford_pets(root: Path) -> list[Labelled]:
 
 def _contents(loose_photos: int, listings: Iterable[Listing]) -> str:
     if loose_photos:
-        return f"{loose_photos} images outside of any class folder"
+        return f"{counted(loose_photos, 'images')} outside of any class folder"
     kinds = sum((listing.left_out for listing in listings), Counter[str]()).most_common(3)
     shown = (f"{count} {kind} files" if kind.startswith(".") else f"{count} files {kind}" for kind, count in kinds)
     return ", ".join(shown) or "nothing"

@@ -96,7 +96,7 @@ def test_folders_that_are_no_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"found 2 .txt files, 1 .md files; expected one folder per class"):
         read(root)
     Image.new("RGB", (8, 8)).save(root / "loose.png")
-    with pytest.raises(DataError, match="found 1 images outside of any class folder"):
+    with pytest.raises(DataError, match="found 1 image outside of any class folder"):
         read(root)
     (root / "cat").mkdir()
     Image.new("RGB", (8, 8)).save(root / "cat" / "1.png")

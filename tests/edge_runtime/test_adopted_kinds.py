@@ -230,6 +230,28 @@ def test_one_sigmoid_and_one_logit_are_told_apart_by_the_graph(tmp_path: Path) -
         np.testing.assert_allclose(scores, np.concatenate([1 - wanted, wanted], axis=1), atol=1e-6)
 
 
+def test_an_output_whose_axes_are_not_in_the_file_is_found_by_running_it(tmp_path: Path) -> None:
+    import onnx
+
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 4, ("Softmax",))
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 4], np.int64), "shape"))
+    model.graph.node[-1].output[0] = "hidden"
+    model.graph.node.append(onnx.helper.make_node("NonZero", ["shape"], ["places"]))
+    model.graph.node.append(onnx.helper.make_node("Squeeze", ["places"], ["open"]))
+    model.graph.node.append(onnx.helper.make_node("Gather", ["shape", "open"], ["lengths"]))
+    model.graph.node.append(onnx.helper.make_node("Reshape", ["hidden", "lengths"], ["output"]))
+    onnx.save(model, path)
+    assert BareModel(path).output.shape == ()
+    assert inspect(path).output.shape == (None, 4)
+    with pytest.raises(OptionError, match="3 labels for .* which has 4 outputs"):
+        adopt(path, labels=("a", "b", "c"), input_range=(0.0, 1.0))
+    with adopt(path, input_range=(0.0, 1.0)) as classifier:
+        scores = classifier.probabilities(PHOTOS)
+    np.testing.assert_allclose(scores, bare(path, planes(REAL / 255).astype(np.float32)), atol=1e-5)
+
+
 @pytest.mark.parametrize("output", [(1, 4), ("N", 4)])
 def test_a_batch_of_one_that_is_built_in_is_no_error(tmp_path: Path, output: Any) -> None:
     path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 4, output=output, batch_inside=True)

@@ -136,11 +136,15 @@ def _spectrogram(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
     return f"an audio model (input {text} is a spectrogram; for grey photos of that shape, pass `colour='grey'`)"
 
 
+def _points(_: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
+    if len(outputs) > 1 and any(item.outputs in _COORDINATES and item.outputs in item.shape for item in outputs):
+        return f"a pose or landmark model (outputs {_shapes(outputs)} are coordinates of points)"
+    return ""
+
+
 def _detector(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
     if len(outputs) > 1 and any(_BOXES.search(item.name) for item in outputs):
         return f"an object detector (outputs {_shapes(outputs)} are boxes and their classes)"
-    if len(outputs) > 1 and any(item.outputs in _COORDINATES and item.outputs in item.shape for item in outputs):
-        return f"a pose or landmark model (outputs {_shapes(outputs)} are coordinates of points)"
     if len(outputs) > 1 and all(len(item.shape) in (4, 5) for item in outputs):
         return f"a model of maps, as detectors and pose models are (outputs {_shapes(outputs)})"
     for item in outputs:
@@ -203,7 +207,7 @@ def _map_of_pixels(text: str, sides: tuple[int, int], size: tuple[int, int], cha
 OF_INPUTS: tuple[Rule, ...] = (_text, _recurrent, _waveform, _spectrogram)
 """Rules that look at the inputs: each returns the task, "an audio model (…)", or nothing."""
 
-OF_OUTPUTS: tuple[Rule, ...] = (_value_for_each_pixel, _detector, _map)
+OF_OUTPUTS: tuple[Rule, ...] = (_value_for_each_pixel, _points, _detector, _map)
 """Rules that look at the outputs."""
 
 

@@ -23,6 +23,9 @@ _SPOKEN = re.compile(r"audio|wave?form|\bwav\b|spectro|mfcc|(?<![a-z])mel|sound|
 _KEYPOINTS = (16, 17, 21, 33, 68, 133, 468)
 """Points of COCO and MPII poses, hands, bodies and faces."""
 
+_COORDINATES = {points * values for points in (*_KEYPOINTS, 39, 71, 478) for values in (2, 3, 4, 5)}
+"""Values of a list of points: MediaPipe has 39 for a body, 71 for an eye, and up to 5 values for each."""
+
 _WIDTHS = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1152, 1280)
 """Usual widths of a transformer's tokens."""
 
@@ -133,6 +136,12 @@ def _spectrogram(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
     return f"an audio model (input {text} is a spectrogram; for grey photos of that shape, pass `colour='grey'`)"
 
 
+def _points(_: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
+    if len(outputs) > 1 and any(item.outputs in _COORDINATES and item.outputs in item.shape for item in outputs):
+        return f"a pose or landmark model (outputs {_shapes(outputs)} are coordinates of points)"
+    return ""
+
+
 def _detector(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
     if len(outputs) > 1 and any(_BOXES.search(item.name) for item in outputs):
         return f"an object detector (outputs {_shapes(outputs)} are boxes and their classes)"
@@ -170,8 +179,10 @@ def _map(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
         return ""
     output = outputs[0]
     shape, text = output.shape, _shape(output)
-    if len(shape) == 3 and shape[0] in (None, 1) and (shape[1] or 0) > 1 and (shape[2] or 0) > 1:
-        return f"a model of sequences, as text recognition is (output {text})"
+    if len(shape) == 3 and (shape[0] in (None, 1) or inputs[0].shape[0] == 1):
+        steps = (shape[1] if shape[0] in (None, 1) else shape[0]) or 0
+        if steps > 1 and (shape[2] or 0) > 1:
+            return f"a model of sequences, as text recognition is (output {text})"
     if len(shape) != 4 or None in shape[1:] or output.outputs == max(length or 0 for length in shape[1:]):
         return ""
     return _map_of_pixels(text, _sides(output), _sides(inputs[0]), _channels(output))
@@ -196,7 +207,7 @@ def _map_of_pixels(text: str, sides: tuple[int, int], size: tuple[int, int], cha
 OF_INPUTS: tuple[Rule, ...] = (_text, _recurrent, _waveform, _spectrogram)
 """Rules that look at the inputs: each returns the task, "an audio model (…)", or nothing."""
 
-OF_OUTPUTS: tuple[Rule, ...] = (_value_for_each_pixel, _detector, _map)
+OF_OUTPUTS: tuple[Rule, ...] = (_value_for_each_pixel, _points, _detector, _map)
 """Rules that look at the outputs."""
 
 

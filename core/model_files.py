@@ -26,6 +26,8 @@ _INSIDE: dict[str, dict[int, str]] = {
 }
 """The fields of onnx.proto that lead to ``TensorProto.external_data``, by message."""
 
+_REJECTED = "that is rejected, because a model could read any file so"
+
 
 def weight_files(model: Path) -> tuple[str, ...]:
     """Returns the other files that hold a model's weights, relative to its folder and sorted; empty without any.
@@ -40,11 +42,15 @@ def weight_files(model: Path) -> tuple[str, ...]:
     folders = (model.parent.resolve(), model.resolve().parent) if needed else ()
     for name, size in needed.items():
         parts = PurePosixPath(name.replace("\\", "/")).parts
-        outside = not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name
-        if outside or not any(_resolved(model.parent / name).is_relative_to(folder) for folder in folders):
+        if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name:
             raise ArtifactError(
-                f"'{model}' refers to weights outside its folder, in '{name}': that is rejected, because a model could"
-                " read any file so; save it again with its weights beside it"
+                f"'{model}' refers to weights outside its folder, in '{name}': {_REJECTED}; save it again with its"
+                " weights beside it"
+            )
+        if not any(_resolved(model.parent / name).is_relative_to(folder) for folder in folders):
+            raise ArtifactError(
+                f"'{name}', which holds weights of '{model}', is a link to another folder: {_REJECTED}; copy both files"
+                " into one folder"
             )
         path = model.parent / name
         if not path.is_file():

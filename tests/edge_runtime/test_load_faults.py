@@ -126,8 +126,8 @@ def test_weights_behind_a_link_to_another_folder(tmp_path: Path) -> None:
     (tmp_path / "models/m.onnx.data").symlink_to("../blobs/1234")
     with pytest.raises(
         ArtifactError,
-        match=f"^'m.onnx.data', which holds weights of '{model}', is a link to another folder: that is rejected, because"
-        " a model could read any file so; copy both files into one folder$",
+        match=f"^'m.onnx.data', which holds weights of '{model}', is a link to another folder: that is rejected,"
+        " because a model could read any file so; copy both files into one folder$",
     ):
         BareModel(model)
     model.rename(tmp_path / "blobs/5678")  # as in Hugging Face's cache

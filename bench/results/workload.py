@@ -94,7 +94,7 @@ def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model
     return Model(path, name, artifact, input_size)
 
 
-def workload_of_run(directory: RunDirectory, progress: Progress) -> Workload:
+def workload_of_run(directory: RunDirectory, progress: Progress | None = None) -> Workload:
     """Returns the Keras model of a run and everything exported from it, on its test split.
 
     Raises:

@@ -94,7 +94,7 @@ def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model
     return Model(path, name, artifact, input_size)
 
 
-def workload_of_run(directory: RunDirectory) -> Workload:
+def workload_of_run(directory: RunDirectory, progress: Progress | None = None) -> Workload:
     """Returns the Keras model of a run and everything exported from it, on its test split.
 
     Raises:
@@ -102,7 +102,7 @@ def workload_of_run(directory: RunDirectory) -> Workload:
         ArtifactError: there are no artifacts, or one cannot be read or belongs to another run.
         DataError: a class has no test photo.
     """
-    splits = directory.splits()
+    splits = directory.splits(progress)
     reference = read_artifact(directory.model)
     directory.check_model(reference.sha256)
     splits.check_unchanged(splits.test)

@@ -257,8 +257,10 @@ def _read_photos(
     labels = tuple(label for label, _ in chosen)
     if not adopted:
         _check_every_class(labels, class_names, f"'{data}'")
-    elif absent := len(class_names) - len(set(labels)):
-        progress.note("Photos", f"none of {absent:,} of the {len(class_names):,} classes; accuracy is of the others")
+    elif (present := len(set(labels))) < len(class_names):
+        progress.note(
+            "Photos", f"from {present:,} of the model's {len(class_names):,} classes; accuracy is that of these"
+        )
     return found.root, tuple(path for _, path in chosen), labels
 
 

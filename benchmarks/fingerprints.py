@@ -22,6 +22,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from tledge.core import images
 from tledge.core.image_batches import map_ahead
 from tledge.core.perceptual_hash import CHECKED_AT, Thumbnails, thumbnail
+from tledge.core.photo_listing import list_tree
 from tledge.core.seen_photos import SeenPhotos, remember_photos
 from tledge.train.data.near_duplicates import group_near_duplicates
 
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    found = [path for folder in options.folders for path in images.images_below(folder)]
+    found = [path for folder in options.folders for path in list_tree(folder).photos]
     photos = [found[index] for index in rng.permutation(len(found))]
 
     def small(path: Path) -> Thumbnails:

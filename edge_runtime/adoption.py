@@ -27,7 +27,7 @@ from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.classifier import Prediction, ranked
 from tledge.edge_runtime.description import FIELDS, Description
-from tledge.edge_runtime.input_range import span_of
+from tledge.edge_runtime.input_range import check_span
 from tledge.edge_runtime.inspection import (
     MULTI_LABEL,
     Inspection,
@@ -41,15 +41,6 @@ RECIPE = "adopted"
 """Stored instead of the quantization recipe, which is unknown."""
 
 GIVEN, ASSUMED = "given", "assumed"
-
-_LEAST_SPAN = 0.1
-"""The smallest width of the range that pixels become: below it, a model can hardly distinguish them."""
-
-_LEAST_COVERED = 0.4
-"""The smallest fraction of a quantized input's range that pixels must use: a symmetric one is half empty for 0..1."""
-
-_MOST_CLIPPED = 0.25
-"""The largest fraction of the pixels' range that a quantized input may clip: calibration cuts some off."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +120,7 @@ def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, M
         preprocessing = _preprocessing(known)
     except ValueError as error:
         raise OptionError(f"the description of '{inspection.path}' is not valid: {error}") from error
-    _check_against_quantization(inspection.image, preprocessing)
+    check_span(inspection.image, preprocessing)
     return (
         Sidecar(
             class_names=known.labels or (),
@@ -211,32 +202,6 @@ def _check_output(inspection: Inspection, known: Description) -> None:
         raise OptionError(
             f"`output='{known.output}'` contradicts '{inspection.path}': judging by {inspection.sources['output']}, it"
             f" returns {declared}"
-        )
-
-
-def _check_against_quantization(image: TensorSpec, preprocessing: Preprocessing) -> None:
-    """Raises OptionError if an integer input clips much of the pixels' range, or if pixels use little of its range.
-
-    Also if all pixels become nearly the same number: mean and std have other units than the range.
-    """
-    span = span_of(image)
-    means = preprocessing.mean or (0.0,) * preprocessing.channels
-    deviations = preprocessing.std or (1.0,) * preprocessing.channels
-    channels = list(zip(means, deviations, strict=True))
-    ends = [(end - mean) / std for end in preprocessing.input_range for mean, std in channels]
-    low, high = min(ends), max(ends)
-    if high - low < _LEAST_SPAN:
-        raise OptionError(
-            f"pixel values 0 to 255 map to {low:.4g}..{high:.4g}, which is nearly constant; give `mean` and `std` in"
-            " the units of `input_range`, such as 0.485 for 0..1 or 123.7 for 0..255"
-        )
-    if span is None:
-        return
-    represented = max(0.0, min(high, span[1]) - max(low, span[0]))
-    if represented < (1 - _MOST_CLIPPED) * (high - low) or represented < _LEAST_COVERED * (span[1] - span[0]):
-        raise OptionError(
-            f"pixel values 0 to 255 map to {low:.4g}..{high:.4g}, but the quantized input has the range"
-            f" {span[0]:.4g}..{span[1]:.4g}: {image}; check `input_range`, `mean` and `std`"
         )
 
 

@@ -101,7 +101,9 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: boo
     finally:
         loaded.close()
     known = Description(**{name: value for name, (value, _) in declared.items()})
-    return Inspection(model, image, output, about, known, {name: source for name, (_, source) in declared.items()})
+    return Inspection(
+        model, image, loaded.output, about, known, {name: source for name, (_, source) in declared.items()}
+    )
 
 
 def layout_of(image: TensorSpec) -> str | None:
@@ -179,13 +181,13 @@ def _may_be_images(image: TensorSpec) -> bool:
 
 def _check_open_output(model: Path, loaded: BareModel) -> None:
     """Raises ArtifactError, naming the task, if an output that the file leaves open turns out to be a map."""
-    if len(loaded.output.shape) < 3 or None not in loaded.output.shape[1:]:
+    if loaded.output.shape and None not in loaded.output.shape[1:]:
         return
     image = loaded.random_input(0)
     try:
         output = loaded.run(image)
     except ArtifactError as error:  # it does not take an image of the usual size
-        if len(loaded.output.shape) > 3:
+        if len(loaded.output.shape) != 3:
             return
         what = f"a model of sequences or boxes (output {loaded.output})"
         raise ArtifactError(f"'{model}' is {what}, not an image classifier; {TAKEN}") from error
@@ -195,6 +197,8 @@ def _check_open_output(model: Path, loaded: BareModel) -> None:
 def _check_shapes(model: Path, loaded: BareModel, image: Tensor, output: Tensor) -> None:
     specs = (replace(spec, shape=array.shape) for spec, array in ((loaded.image, image), (loaded.output, output)))
     check_task(model, *specs, grey=True)
+    if not loaded.output.shape:  # the file does not even say how many axes it has
+        loaded.output = replace(loaded.output, shape=(None, *output.shape[1:]))
 
 
 def _read_metadata_of(model: Path, runtime: str, declared: dict[str, tuple[Any, str]]) -> str:

@@ -1,18 +1,14 @@
 """The operator that computes a model's output, read from the graph in its file.
 
-Operators that only copy, reshape or (de)quantize values are skipped. Reading an ONNX graph needs no library; its
-field numbers are those of onnx.proto: ModelProto.graph 7; GraphProto.node 1, output 12; NodeProto.input 1, output 2,
-op_type 4.
+Operators that only copy, reshape or (de)quantize values are skipped.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
 from pathlib import Path
 
-from tledge.core.sidecar_storage import LENGTH, read_header
 from tledge.edge_runtime.delegation import DELEGATE
+from tledge.edge_runtime.onnx_graph import read_graph
 
 SIGMOID, SOFTMAX, LINEAR = "sigmoid", "softmax", "linear"
 
@@ -65,33 +61,5 @@ def _tflite_graph(model: Path) -> tuple[list[Node], str]:
 
 def _onnx_graph(model: Path) -> tuple[list[Node], str]:
     """Returns the operators of an ONNX file, and its output."""
-    nodes: list[Node] = []
-    output = ""
-    with model.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        while file.tell() < size:
-            number, wire, length = read_header(file)
-            end = file.tell() + length
-            if number == 7 and wire == LENGTH:
-                while file.tell() < end:
-                    number, _, length = read_header(file)
-                    if number == 1:
-                        fields = dict(reversed(list(_strings(file.read(length)))))  # the first of each
-                        nodes.append((fields.get(4, ""), fields.get(1, ""), fields.get(2, "")))
-                    elif number == 12:
-                        output = output or dict(_strings(file.read(length))).get(1, "")
-                    else:
-                        file.seek(length, io.SEEK_CUR)
-            file.seek(end)
-    return nodes, output
-
-
-def _strings(message: bytes) -> Iterator[tuple[int, str]]:
-    """Yields the fields of a message with a length, as text."""
-    file = io.BytesIO(message)
-    while file.tell() < len(message):
-        number, wire, length = read_header(file)
-        content = file.read(length)
-        if wire == LENGTH:
-            yield number, content.decode("utf-8", "replace")
+    graph = read_graph(model)
+    return [(item.name, item.inputs[0], item.outputs[0]) for item in graph.operators if item.inputs], graph.output

@@ -32,15 +32,19 @@ from tledge.edge_runtime.inspection import (
     MULTI_LABEL,
     Inspection,
     are_fractions,
+    are_independent,
     are_probabilities,
     lengths_by,
 )
-from tledge.edge_runtime.tensor import Logits, TensorSpec
+from tledge.edge_runtime.tensor import Logits
 
 RECIPE = "adopted"
 """Stored instead of the quantization recipe, which is unknown."""
 
 GIVEN, ASSUMED = "given", "assumed"
+
+_OUTPUTS = ("logits or probabilities", "sigmoid or logit")
+"""The possible outputs of a model with several values, and of one with a single value."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ def missing_fields(inspection: Inspection, given: Description) -> tuple[list[str
         [name for name in unknown if FIELDS[name].default is None],
         [name for name in unknown if FIELDS[name].default is not None],
     )
+
+
+def example_of(name: str, inspection: Inspection) -> str:
+    """Returns a valid value of one of ``FIELDS`` for a model, as text."""
+    return _OUTPUTS[inspection.output.outputs == 1] if name == "output" else FIELDS[name].example
 
 
 def adopt_model(
@@ -107,7 +116,7 @@ def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, M
     """
     missing, _ = missing_fields(inspection, given)
     if missing:
-        wanted = ", ".join(f"`{name}` (such as {FIELDS[name].example})" for name in missing)
+        wanted = ", ".join(f"`{name}` (such as {example_of(name, inspection)})" for name in missing)
         raise OptionError(f"'{inspection.path}' does not declare its preprocessing or output; pass {wanted}")
     known, sources = _merge(inspection, given)
     defaults = {name: FIELDS[name].read(FIELDS[name].default or "") for name in ("colour", "resize")}
@@ -188,10 +197,9 @@ def _check_output(inspection: Inspection, known: Description) -> None:
     labels, outputs = len(known.labels or ()), inspection.output.outputs
     single = known.output in ("sigmoid", "logit")
     if outputs and single != (outputs == 1):
-        kinds = "sigmoid or logit" if outputs == 1 else "logits or probabilities"
         raise OptionError(
             f"`output='{known.output}'` contradicts '{inspection.path}': it has {outputs:,} output{'s'[: outputs != 1]}"
-            f"; expected {kinds}"
+            f"; expected {_OUTPUTS[outputs == 1]}"
         )
     if outputs and labels != (2 if single else outputs):
         hint = "; one of them may be a 'background' class" if abs(labels - outputs) == 1 and not single else ""
@@ -231,18 +239,17 @@ def _compute_scores(inspection: Inspection, sidecar: Sidecar, pixels: Pixels) ->
     kind = sidecar.preprocessing.output if sidecar.preprocessing is not None else ""
     values = loaded.output.to_real(outputs.reshape(len(pixels), -1))
     labels, found = len(sidecar.class_names), values.shape[1] + (kind in ("sigmoid", "logit"))
-    if labels != found:
-        problem = f"{labels:,} labels for {found:,} classes"
-    else:
-        problem = _find_problem(kind, values, inspection.output)
+    problem = f"{labels:,} labels for {found:,} classes"
+    if labels == found:
+        problem = _find_problem(kind, values, inspection)
     if problem:
         raise ArtifactError(f"the output of '{inspection.path}' does not match its description: {problem}")
     return adapter.to_probabilities(outputs), bool(np.array_equal(values[0], values[1]))
 
 
-def _find_problem(kind: str, values: Logits, output: TensorSpec) -> str:
+def _find_problem(kind: str, values: Logits, inspection: Inspection) -> str:
     """Returns how the outputs for N pictures, float32 (N, outputs), contradict their kind; "" if they do not."""
-    fractions, probabilities = are_fractions(values), are_probabilities(values, output)
+    fractions, probabilities = are_fractions(values), are_probabilities(values, inspection.output)
     found = f"values from {values.min():.4g} to {values.max():.4g}"
     if not np.isfinite(values).all():
         return "values are not finite; check `input_range`, `mean` and `std`"
@@ -254,4 +261,6 @@ def _find_problem(kind: str, values: Logits, output: TensorSpec) -> str:
         return f"{values.min():.4g} is not between 0 and 1, as a sigmoid is; try `output='logit'`"
     if kind == "logits" and probabilities:
         return "values from 0 to 1 with a sum of 1 are not logits; try `output='probabilities'`"
+    if kind == "logits" and inspection.declared.output is None and are_independent(values, inspection.output):
+        return f"{found} are not logits; this is a multi-label model: {MULTI_LABEL}"
     return ""

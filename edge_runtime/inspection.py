@@ -18,7 +18,7 @@ from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description
 from tledge.edge_runtime.input_range import is_about, range_of_bytes, span_of
 from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
-from tledge.edge_runtime.output_operator import LINEAR, SIGMOID, SOFTMAX, output_operator
+from tledge.edge_runtime.output_operator import LINEAR, SCALED_SIGMOID, SIGMOID, SOFTMAX, output_operator
 from tledge.edge_runtime.tensor import CHANNELS, Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
@@ -142,6 +142,16 @@ def are_fractions(values: Logits) -> bool:
     return bool(np.all((values >= -1e-3) & (values <= 1 + 1e-3)))
 
 
+def are_independent(values: Logits, output: TensorSpec) -> bool:
+    """Whether values (N, classes) look like several sigmoids: all are from 0 to 1, some above 0, and sums are not 1.
+
+    A quantized output that can be outside of 0..1 is no sigmoid.
+    """
+    span = span_of(output)
+    possible = span is None or is_about(span, (0.0, 1.0))
+    return possible and are_fractions(values) and bool(values.any()) and not are_probabilities(values, output)
+
+
 def sum_tolerance(output: TensorSpec) -> float:
     """Returns how far probabilities may sum from 1: quantization rounds each by up to half a step."""
     return max(ROUNDING, output.scale * max(output.outputs, 1) / 2)
@@ -260,7 +270,9 @@ def _kind_of_output(
         several = values.shape[1] > 1
         if several and are_probabilities(values, loaded.output):
             return "probabilities", "its outputs"
-        if several and operator == SIGMOID and are_fractions(values):
+        if several and (
+            operator in (SIGMOID, SCALED_SIGMOID) or (operator == "" and are_independent(values, loaded.output))
+        ):
             raise ArtifactError(f"'{model}' is a multi-label model: {MULTI_LABEL}")
         if not are_fractions(values):
             return "logits" if several else "logit", "its outputs"

@@ -1,5 +1,6 @@
 """Every kind of input and output of a model made elsewhere: the scores are those of the bare runtime."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from support import random_images
 from tledge.core.artifact import path_beside
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.edge_runtime import Classifier
-from tledge.edge_runtime.adoption import adopt_model
+from tledge.edge_runtime.adoption import adopt_model, make_sidecar
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description
 from tledge.edge_runtime.inspection import inspect
@@ -213,10 +214,74 @@ def test_several_sigmoids_in_tflite_are_a_multi_label_model(tmp_path: Path, dtyp
         (("LogSoftmax",), "linear"),
         (("T",), ""),  # a quotient of logits
         (("Sigmoid", "Tanh"), ""),
+        (("Sigmoid", "Relu"), "sigmoid"),
+        (("Sigmoid", "Clip", "Flatten"), "sigmoid"),
+        (("Sigmoid", "Concat"), "sigmoid"),
+        (("Sigmoid", "Max", "Min"), "sigmoid"),
+        (("Sigmoid", "T"), "scaled sigmoid"),
+        (("Sigmoid", "Mul", "Relu"), "scaled sigmoid"),
+        (("Sigmoid", "Sub"), "scaled sigmoid"),
+        (("1/(1+e^-x)", "1-x", "Identity"), "scaled sigmoid"),
+        (("Sigmoid", "T", "Concat"), "scaled sigmoid"),
+        (("Softmax", "T"), ""),
+        (("Clip",), ""),
+        (("Mul",), ""),
+        (("Concat",), "linear"),
+        (("Add",), "linear"),
+        (("Exp", "Reciprocal"), ""),  # no sum
+        (("Exp", "Add", "Reciprocal"), "sigmoid"),
     ],
 )
 def test_the_last_operator_is_read_from_the_graph(tmp_path: Path, last: tuple[str, ...], expected: str) -> None:
     assert output_operator(write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 4, last)) == expected
+
+
+@pytest.mark.parametrize(
+    "last", [("Sigmoid", "Relu"), ("Sigmoid", "Clip"), ("Sigmoid", "T"), ("Sigmoid", "Add"), ("Softsign", "Abs")]
+)
+@pytest.mark.parametrize("output", ["logits", "probabilities", None])
+def test_independent_fractions_are_a_multi_label_model(tmp_path: Path, last: Any, output: str | None) -> None:
+    """Found by the graph, or without a sigmoid there (the last case) by the values."""
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 3, last)
+    with pytest.raises(ArtifactError, match="is a multi-label model: .* one label per photo"):
+        adopt(path, labels=FOUR[:3], input_range=(0.0, 1.0), output=output)
+
+
+@pytest.mark.parametrize("last", [("Relu",), ("Clip",), ("T",), ("Concat",), ("Exp",)])
+def test_logits_behind_other_operators_are_no_multi_label_model(tmp_path: Path, last: Any) -> None:
+    count = 4 * (1 + ("Concat" in last))
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 4, last, output=("N", count))
+    with adopt(path, labels=tuple("abcdefgh"[:count]), input_range=(0.0, 1.0), output="logits") as classifier:
+        assert classifier.probabilities(PHOTOS).shape == (len(PHOTOS), count)
+
+
+def test_fractions_of_a_model_of_open_size_are_refused_as_logits(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("ReduceMax", ["input"], ["values"], axes=[2, 3], keepdims=0),
+        helper.make_node("Abs", ["values"], ["output"]),
+    ]
+    image = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, "H", "W"])
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["N", 3])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [image], [output]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    known = {"labels": FOUR[:3], "input_size": (SIDE, SIDE), "output": "logits"}
+    with pytest.raises(ArtifactError, match="values from .* are not logits; this is a multi-label model"):
+        adopt(tmp_path / "m.onnx", input_range=(0.0, 1.0), **known)
+    adopt(tmp_path / "m.onnx", input_range=(0.0, 255.0), **known)
+
+
+@pytest.mark.parametrize(
+    ("classes", "advice"), [(3, r"such as logits or probabilities\)"), (1, r"such as sigmoid or logit\)")]
+)
+def test_the_advice_names_outputs_that_the_model_can_have(tmp_path: Path, classes: int, advice: str) -> None:
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), classes, ("Exp",))
+    with pytest.raises(OptionError, match=advice):
+        make_sidecar(replace(inspect(path), declared=Description()), Description(labels=FOUR[:3]))
 
 
 def test_one_sigmoid_and_one_logit_are_told_apart_by_the_graph(tmp_path: Path) -> None:

@@ -168,6 +168,8 @@ def split_photos(dataset: Dataset, options: Settings | ImportOptions, progress: 
     )
     progress.note("Data", describe_data(record))
     seen = remember_training(dataset, drawn.splits) if isinstance(options, Settings) else None
+    if seen is not None and not seen.appearance:
+        progress.note("Fingerprints", "the photos look alike, so benchmarks will recognize identical files, not copies")
     return replace(drawn.splits, seen_photos=seen), record
 
 

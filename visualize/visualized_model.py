@@ -37,6 +37,7 @@ class VisualizedModel:
         artifacts: artifacts exported from it.
         directory: run directory; None for a backbone.
         progress: reports that a ZIP of photos is unpacked again.
+        imported: it was trained elsewhere.
     """
 
     title: str
@@ -46,6 +47,17 @@ class VisualizedModel:
     artifacts: tuple[Artifact, ...] = ()
     directory: RunDirectory | None = None
     progress: Progress = field(default_factory=Progress)
+    imported: bool = False
+
+    @property
+    def photo_kind(self) -> str:
+        """What photos of the run's test split are called: an imported model may have been trained on them."""
+        return "photos" if self.imported else "test photos"
+
+    @property
+    def photo_doubts(self) -> list[str]:
+        """What is to be known of these photos, as sentences."""
+        return ["The model was imported: some of these photos may have been used to train it."] * self.imported
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -186,8 +198,10 @@ def model_of_run(directory: RunDirectory) -> VisualizedModel:
     except Exception as error:  # Keras raises whatever a layer's constructor does
         raise ModelError(f"Keras {keras.__version__} cannot load '{directory.model}': {error}; train again") from error
     exported = directory.exported() if directory.artifacts.is_dir() and any(directory.artifacts.iterdir()) else []
+    manifest = directory.manifest()
     return VisualizedModel(
-        title=directory.manifest().title,
+        title=manifest.title,
+        imported=manifest.imported,
         model=model,
         class_names=reference.sidecar.class_names,
         resize=reference.sidecar.resize,

@@ -117,9 +117,9 @@ def _read_csv(table: Path) -> tuple[Row, Sequence[Row], int]:
     except UnicodeDecodeError as error:
         raise DataError(f"'{table}' is not UTF-8 text; save it as CSV in UTF-8") from error
     head = text.lstrip().partition("\n")[0]
-    if told := re.match(r"sep=(.)\s*$", head):  # as Excel reads and writes it
+    if separator := re.match(r"sep=(.)\s*$", head):  # as Excel reads and writes it
         text = text.lstrip().partition("\n")[2]
-    delimiter = told[1] if told else max(",;\t|", key=head.count)
+    delimiter = separator[1] if separator else max(",;\t|", key=head.count)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
         rows = [row for cells in reader if any(row := [cell.strip() for cell in cells])]

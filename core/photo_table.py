@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def read_table(table: Path, progress: Progress = SILENT, *, complete: bool = Tru
     if contradicting:
         raise DataError(f"'{table}' lists photos with more than one label or split: {abridged(contradicting)}")
     if progress is not SILENT:
-        unlisted = len(set(finder.photos) - found.keys())
+        unlisted = len(set(map(os.path.normpath, finder.photos)) - set(map(os.path.normpath, found)))
         progress.note("Labels", _describe(table, columns, header, unlisted=unlisted, by_name=by_name))
     return sorted(((path, *labelled) for path, labelled in found.items()), key=lambda photo: photo[1])
 

@@ -280,6 +280,61 @@ def test_a_folder_with_loose_photos_and_a_table_is_read_by_it(tmp_path: Path) ->
         photo_layouts.find_photos(tmp_path, Progress())
 
 
+BESIDE = {
+    "images/1.jpg masks/1.jpg": (
+        "path,label\nimages/1.jpg,cat\n",
+        r"are the folders images, masks or in labels.csv, which has other labels for 1 photo: '.*/images/1.jpg' is "
+        r"'cat'; pass '.*/labels.csv' as `data` for the labels in it, or move it elsewhere",
+    ),
+    "cat/1.jpg dog/2.jpg": ("file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,dog,0.9\n", "other labels for 1 photo"),
+    "cat/1.jpg dog/2.jpg bird/x.txt": (
+        "file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,cat,0.9\n",
+        "class folders without images in '.*': 'bird'; .*; or pass one of its tables as `data`: labels.csv",
+    ),
+    "cat/1.jpg dog/2.jpg 3.jpg": ("file,label\n3.jpg,x\n2,y\n", "1 image in '.*' outside.*or pass one of its tables"),
+    "photos/cat/1.jpg photos/dog/2.jpg": ("file,label\n1,dog\n2,cat\n", "only one class .*or pass one of its tables"),
+    "train/cat/1.jpg train/dog/2.jpg test/3.jpg": (
+        "id,label\n3,cat\n",
+        r"it is unclear which folders .*test \(1 photos\).*or pass one of its tables",
+    ),
+    "train/cat/1.jpg train/dog/2.jpg test/cat/3.jpg test/dog/4.jpg": (
+        "id,label\n3,dog\n",
+        "are the folders cat, dog or in labels.csv, which has other labels for 1 photo",
+    ),
+}
+
+
+@pytest.mark.parametrize("files", BESIDE)
+def test_a_table_beside_class_folders_never_replaces_or_contradicts_them(files: str, tmp_path: Path) -> None:
+    content, told = BESIDE[files]
+    (photos(tmp_path, *files.split()) / "labels.csv").write_text(content)
+    with pytest.raises(DataError, match=told):
+        photo_layouts.find_photos(tmp_path, Progress())
+
+
+def test_a_table_that_agrees_or_has_no_labels_is_left_out(tmp_path: Path) -> None:
+    photos(tmp_path, "cat/1.jpg", "dog/2.jpg", "dog/3.jpg")
+    notes = Notes()
+    (tmp_path / "labels.csv").write_text("path,label\ncat/1.jpg,cat\ndog/2.jpg,dog\ndog/9.jpg,dog\n")
+    assert photo_layouts.find_photos(tmp_path, notes).class_names == ("cat", "dog")
+    assert notes.notes == []
+    (tmp_path / "labels.csv").write_text("width,height\n1,2\n")
+    found = photo_layouts.find_photos(tmp_path, notes)
+    assert (found.class_names, found.left_out) == (("cat", "dog"), {".csv": 1})
+    assert "Labels: from the folders, not from labels.csv: the columns of paths and labels in" in notes.notes[0]
+    (tmp_path / "labels.csv").write_text("path,label\ncat/1.jpg,kitten\n")
+    assert photo_layouts.find_photos(tmp_path, Progress(), ["cat", "dog"]).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("files", ["1.jpg 2.jpg", "images/1.jpg images/2.jpg", "train/1.jpg test/2.jpg"])
+def test_the_table_of_photos_without_class_folders_is_noted(files: str, tmp_path: Path) -> None:
+    photos(tmp_path, *files.split())
+    (tmp_path / "labels.csv").write_text("id,label\n1,a\n2,b\n")
+    notes = Notes()
+    assert photo_layouts.find_photos(tmp_path, notes).class_names == ("a", "b")
+    assert notes.notes == ["Labels: from labels.csv, column 'label'; paths: column 'id'; 2 photos found by name alone"]
+
+
 def test_roboflow_s_folders_with_tables_are_splits(tmp_path: Path) -> None:
     for split in ("train", "valid", "test"):
         photos(tmp_path, f"{split}/1.jpg", f"{split}/2.jpg")

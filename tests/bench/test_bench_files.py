@@ -403,7 +403,7 @@ def test_only_adopted_models_may_have_classes_without_photos(tmp_path: Path, lab
             workload_of_files([model], labelled, tmp_path / "out", Notes())
         return
     found = workload_of_files([model], labelled, tmp_path / "out", Notes())
-    assert notes == ["none of 997 of the 1,000 classes; accuracy is of the others"]
+    assert notes == ["from 3 of the model's 1,000 classes; accuracy is that of these"]
     assert found.labels == tuple(np.repeat([997, 998, 999], 7))
     (labelled / "thing").mkdir()
     with pytest.raises(DataError, match="folders that are not classes of the model: thing"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +18,10 @@ TFDS_PREFIX = "tfds:"
 
 
 def data_name(source: str) -> str:
-    """Returns the name of a data set: "photos" for ``/home/me/photos`` and ``photos.zip``, "tfds:NAME" unchanged."""
-    return source if source.startswith(TFDS_PREFIX) else Path(source).resolve().name.removesuffix(".zip") or source
+    """Returns the name of a data set: "photos" for ``/home/me/photos`` and ``photos.ZIP``, "tfds:NAME" unchanged."""
+    if source.startswith(TFDS_PREFIX):
+        return source
+    return re.sub(r"(?<=.)\.(zip|csv|tsv|parquet)$", "", Path(source).resolve().name, flags=re.IGNORECASE) or source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +126,11 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
         """What was trained, for headings: "MobileNetV2 on cats_vs_dogs"."""
         return f"{network_name(self.backbone)} on {self.data.title}"
 
+    @property
+    def imported(self) -> bool:
+        """Whether the model was trained elsewhere, perhaps on photos of the test split."""
+        return "model" in self.config
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads ``run.json``. Raises RunError if it is absent, garbled or of another schema version."""
@@ -140,7 +148,7 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
             ("Run", self.name),
             ("Data", f"{data.title}: {counted(sum(data.images.values()), 'photos')} ({splits})"),
             ("Classes", f"{len(self.class_names)}: {listed(self.class_names)}"),
-            *([] if top1 is None else [("Test top-1", f"{top1:.3f}{interval}")]),
+            *([] if top1 is None else [("Top-1" if self.imported else "Test top-1", f"{top1:.3f}{interval}")]),
         ]
         curves = self.directory and html_picture(self.directory / "figures" / "training.png", "Training curves")
         return html_table(rows) + (curves or "")

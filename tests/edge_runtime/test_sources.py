@@ -65,6 +65,16 @@ class TestNames:
         assert found.notes == ("'a/[In]*': left out: 1 .txt",)
         assert find_sources(["a/*.jfif", "b.jpg"]).notes == ()
 
+    def test_globs_leave_thumbnail_folders_out_unless_they_name_them(self, tmp_path: Path) -> None:
+        thumbnails = ["a/@eaDir/2.JPG/THUMB.jpg", "a/@eaDir/3.JPG/THUMB.jpg"]
+        touch(tmp_path, *thumbnails, "a/deep/@eaDir/4.jpg", "a/5.jpg")
+        found = find_sources(["a/**/*.jpg"])
+        assert names_of(found) == ["a/5.jpg"]
+        assert found.notes == ("'a/**/*.jpg': left out: 2 @eaDir/",)
+        assert names_of(find_sources(["a/@eaDir/*/*.jpg"])) == thumbnails
+        with pytest.raises(SourceError, match=r"\(left out: 1 @eaDir/\)"):
+            find_sources(["a/deep/*/4.jpg"])
+
     def test_heic_photos_that_cannot_be_decoded_are_counted(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -78,7 +88,7 @@ class TestNames:
     def test_a_glob_without_images_is_an_error(self) -> None:
         with pytest.raises(SourceError, match="no image or video matches 'b/\\*.jpg', and no file has that name"):
             find_sources(["b.jpg", "b/*.jpg"])
-        with pytest.raises(SourceError, match="'a/n\\*': 1 files of other types match"):
+        with pytest.raises(SourceError, match=r"matches 'a/n\*' \(left out: 1 .txt\)"):
             find_sources(["a/n*"])
 
     def test_a_folder_without_images_is_an_error(self, tmp_path: Path) -> None:
@@ -455,13 +465,20 @@ class TestWatchedFolder:
 
     def test_what_comes_is_known_by_its_content(self, tmp_path: Path) -> None:
         (tmp_path / "old").write_bytes(jpeg(1))
+        (tmp_path / "old.txt").touch()
         with watched(tmp_path) as (source, found):
             assert source.left == 1
+            assert source.left_out == {}, "files that were there are no arrivals"
             (tmp_path / "note.txt").write_text("hello")
             (tmp_path / "a.JFIF").write_bytes(jpeg(2))
             assert self.take(found) == str(tmp_path / "a.JFIF")
+            (tmp_path / "note.txt").write_text("hello again")
             (tmp_path / "b").write_bytes(jpeg(3))
             assert self.take(found) == str(tmp_path / "b")
+            assert source.left_out == {".txt": 1}, "a file that changes counts once"
+            (tmp_path / "note.txt").unlink()
+            (tmp_path / "c.jpg").write_bytes(jpeg(4))
+            assert self.take(found) == str(tmp_path / "c.jpg")
             assert source.left_out == {".txt": 1}
 
     def test_a_folder_below_may_vanish(self, tmp_path: Path) -> None:

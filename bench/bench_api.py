@@ -304,7 +304,7 @@ def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSett
         photos=workload.fingerprint,
         seen_photos=plan.options.seen_photos,
         overlap=workload.overlap,
-        doubts=tuple(explain_predictions(measured.rounds.results, workload, here=plan.place.here, progress=progress)),
+        doubts=() if measured.interrupted else _doubts(plan, measured, progress),
         skipped=measured.skipped,
         interrupted=measured.incomplete,
         not_repeated=measured.rounds.not_repeated,
@@ -315,6 +315,17 @@ def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSett
         on=plan.place.name,
         input_size=plan.options.input_size or "",
     )
+
+
+def _doubts(plan: _Plan, measured: _Measured, progress: Progress) -> tuple[str, ...]:
+    """Looks into predictions that look wrong. Whatever fails there is a warning: the results are not written yet."""
+    here = plan.place.here
+    try:
+        return tuple(explain_predictions(measured.rounds.results, plan.workload, here=here, progress=progress))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no failure here may cost the results
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+        progress.warn(f"why predictions may look wrong was not examined: {reason}")
+        return ()
 
 
 def _check_place(place: Place, options: BenchOptions) -> None:
@@ -343,7 +354,7 @@ def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
     for name in ("data", "seen_photos", "output", "input_size"):
         if name in given:
             raise OptionError(f"`{name}='{given[name]}'` needs model files; a run is measured on its own test split")
-    return workload_of_run(find_run(options.run, Path(options.runs)))
+    return workload_of_run(find_run(options.run, Path(options.runs)), progress)
 
 
 def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> tuple[Profile, ...]:

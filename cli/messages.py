@@ -40,9 +40,9 @@ def translate(message: str, command: str) -> str:
 
     Args:
         message: the text of an error, a warning or a note.
-        command: the command that runs; its options are known.
+        command: whose options the parameters are.
     """
-    options = _COMMANDS.get(command, {})
+    options = _options_of(command)
     return _CODE.sub(lambda found: _translated(found[1], options) or found[0], message)
 
 
@@ -52,13 +52,19 @@ def _translated(code: str, options: Mapping[str, Option]) -> str | None:
         return flag(options[code]) if code in options else None
     call = _parse(code)
     name = call.func.id if call is not None and isinstance(call.func, ast.Name) else ""
-    if call is not None and find_spec(f"{_MODULES}.{name or '?'}") is not None:
-        importlib.import_module(f"{_MODULES}.{name}")  # which registers its options
-        arguments = _arguments(call, _COMMANDS[name])
+    if call is not None and (known := _options_of(name)):
+        arguments = _arguments(call, known)
         return None if arguments is None else " ".join(["tledge", name, *arguments])
     call = _parse(f"options({code})")
     arguments = None if call is None or call.args else _arguments(call, options)
     return " ".join(arguments) if arguments else None
+
+
+def _options_of(command: str) -> Mapping[str, Option]:
+    """Returns the options of a command; empty if there is no such command."""
+    if command not in _COMMANDS and find_spec(f"{_MODULES}.{command or '?'}") is not None:
+        importlib.import_module(f"{_MODULES}.{command}")  # which registers them
+    return _COMMANDS.get(command, {})
 
 
 def _parse(code: str) -> ast.Call | None:

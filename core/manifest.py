@@ -126,6 +126,11 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
         """What was trained, for headings: "MobileNetV2 on cats_vs_dogs"."""
         return f"{network_name(self.backbone)} on {self.data.title}"
 
+    @property
+    def imported(self) -> bool:
+        """Whether the model was trained elsewhere, perhaps on photos of the test split."""
+        return "model" in self.config
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads ``run.json``. Raises RunError if it is absent, garbled or of another schema version."""
@@ -143,7 +148,7 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
             ("Run", self.name),
             ("Data", f"{data.title}: {counted(sum(data.images.values()), 'photos')} ({splits})"),
             ("Classes", f"{len(self.class_names)}: {listed(self.class_names)}"),
-            *([] if top1 is None else [("Test top-1", f"{top1:.3f}{interval}")]),
+            *([] if top1 is None else [("Top-1" if self.imported else "Test top-1", f"{top1:.3f}{interval}")]),
         ]
         curves = self.directory and html_picture(self.directory / "figures" / "training.png", "Training curves")
         return html_table(rows) + (curves or "")

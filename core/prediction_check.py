@@ -84,6 +84,9 @@ class Remedy:
 def describe_fault(predicted: Classes, labels: Classes, class_names: Sequence[str]) -> str:
     """Returns why predictions look wrong: one class for all photos, or no better than guessing; otherwise empty.
 
+    A model is better than guessing if McNemar's test finds it better than always predicting the largest class, or its
+    interval of top-1 is above that class's share. Such a model may nearly always predict a class of most photos.
+
     Args:
         predicted, labels: (n,), the predicted and the true class of each photo.
     """
@@ -91,14 +94,16 @@ def describe_fault(predicted: Classes, labels: Classes, class_names: Sequence[st
     if photos < LEAST_PHOTOS or classes < 2:
         return ""
     counts, true = np.bincount(predicted, minlength=classes), np.bincount(labels, minlength=classes)
-    most, right = int(counts.argmax()), int((predicted == labels).sum())
-    if counts[most] >= CONSTANT * photos and wilson_interval(int(counts[most]), photos)[0] > true[most] / photos:
+    most, largest, right = int(counts.argmax()), int(true.argmax()), predicted == labels
+    better = _is_better(right, labels == largest)
+    constant = counts[most] >= CONSTANT * photos and wilson_interval(int(counts[most]), photos)[0] > true[most] / photos
+    if constant and not (better and 2 * true[most] > photos):
         return f"it predicts '{class_names[most]}' for {counts[most]:,} of {photos:,} photos"
-    guess = int(true.max()) / photos
-    if wilson_interval(right, photos)[0] <= guess:
+    guess = int(true[largest]) / photos
+    if not better and wilson_interval(int(right.sum()), photos)[0] <= guess:
         return (
-            f"its top-1 of {right / photos:.3f} is not significantly better than always predicting"
-            f" '{class_names[int(true.argmax())]}' ({guess:.3f})"
+            f"its top-1 of {right.mean():.3f} is not significantly better than always predicting"
+            f" '{class_names[largest]}' ({guess:.3f})"
         )
     return ""
 

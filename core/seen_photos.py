@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from tledge.core.errors import ArtifactError
 from tledge.core.perceptual_hash import FREQUENCIES, Thumbnails, lowest_frequencies
+from tledge.core.statistics import wilson_interval
 
 SIGNS = 48
 """Signs in the code of a photo."""
@@ -36,8 +37,9 @@ MOST_PHOTOS = 100_000
 MOST_BYTES, MOST_BITS = 200_000, 24
 """Of a set, and of a fingerprint: 6 kB for 2,000 photos, 200 kB for 100,000."""
 
-MOST_ALIKE = 0.01
-"""Fraction of a run's test photos that may look like a training photo; with more, files are recognized exactly."""
+MOST_ALIKE, LEAST_ALIKE = 0.01, 3
+"""Fraction of a run's test photos that may look like a training photo. If significantly more do, and at least three,
+only identical files are recognized."""
 
 Keys = npt.NDArray[np.uint64]
 Found = npt.NDArray[np.bool_]
@@ -115,12 +117,13 @@ def remember_photos(
     Args:
         digests: SHA-256 of each photo's file.
         thumbnails: uint8 (n, 16, 16).
-        others: the same of photos that were held out. If more than ``MOST_ALIKE`` of them look like one of the photos,
-            as scanned digits do, only identical files will be recognized.
+        others: the same of photos that were held out. If significantly more than ``MOST_ALIKE`` of them look like one
+            of the photos, as scanned digits do, only identical files will be recognized.
     """
     exact = _exact_keys(digests)
     alike = _store(np.where(_contrasts(thumbnails), _mix(_canonical(_codes(thumbnails))), exact), appearance=True)
-    if alike.recognize(*others).sum() <= MOST_ALIKE * len(others[0]):
+    matches = int(alike.recognize(*others).sum())
+    if matches < LEAST_ALIKE or wilson_interval(matches, len(others[0]))[0] <= MOST_ALIKE:
         return alike
     return _store(exact, appearance=False)
 

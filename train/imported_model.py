@@ -16,8 +16,10 @@ from tledge.core.images import RESIZE_RULES
 from tledge.core.label_file import read_labels
 from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 from tledge.core.options import takes
+from tledge.core.prediction_check import LEAST_PHOTOS
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, create_run
+from tledge.core.split_names import SPLITS
 from tledge.train.data.dataset import read_dataset, with_class_order
 from tledge.train.import_options import ImportOptions
 from tledge.train.keras_file_check import check_keras_file
@@ -25,6 +27,12 @@ from tledge.train.train_api import split_photos
 
 if TYPE_CHECKING:
     from tledge.train.evaluation import Evaluation, ResizeRule
+
+UNTRIED = (
+    "if it expects pixel values other than 0 to 255, pass '0..1' or '-1..1' as `input_range`; if it expects blue first,"
+    " pass `colour='bgr'`"
+)
+"""What may be wrong if there are too few photos to find out."""
 
 
 @takes(ImportOptions)
@@ -109,10 +117,11 @@ def _import(
     if doubts := explain_predictions(model, splits, tuple(found.values()), **given, **rule):
         progress.warn(f"the predictions of '{path.name}' look wrong: {doubts}")
     elif may_be_guessing(found["test"], classes):
+        # Of so few, nothing could be tried; more photos have shown that, over all splits, it is better than guessing.
+        few = sum(len(splits.samples(split)) for split in SPLITS) < LEAST_PHOTOS
         progress.warn(
-            f"the model classifies {found['test'].top1:.3f} of the test photos correctly, which is not significantly"
-            " better than guessing; if it expects pixel values other than 0 to 255, pass '0..1' or '-1..1' as"
-            " `input_range`; if it expects blue first, pass `colour='bgr'`",
+            f"the model classifies {found['test'].top1:.3f} of the photos of the test split correctly, which is not"
+            " significantly better than guessing" + f"; {UNTRIED}" * few
         )
     write_evaluation(directory.evaluation, found["test"], splits.class_names)
     draw_confusion(directory.figures / "confusion.png", found["test"].confusion, splits.class_names)

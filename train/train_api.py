@@ -135,7 +135,7 @@ def _finish(directory: RunDirectory, unfinished: UnfinishedRun, progress: Progre
     from tledge.train.finish import finish_run
     from tledge.train.phases import train_phases
 
-    splits = directory.splits()
+    splits = directory.splits(progress)
     splits.check_unchanged(splits.train + splits.validation + splits.test)
     trained = train_phases(directory, unfinished, splits=splits, progress=progress)
     manifest = finish_run(directory, unfinished, splits=splits, trained=trained, progress=progress)
@@ -168,6 +168,8 @@ def split_photos(dataset: Dataset, options: Settings | ImportOptions, progress: 
     )
     progress.note("Data", describe_data(record))
     seen = remember_training(dataset, drawn.splits) if isinstance(options, Settings) else None
+    if seen is not None and not seen.appearance:
+        progress.note("Fingerprints", "the photos look alike, so benchmarks will recognize identical files, not copies")
     return replace(drawn.splits, seen_photos=seen), record
 
 

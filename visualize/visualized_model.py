@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, ModelError, OptionError, UnknownNameError
 from tledge.core.extras import keras_backend, require
 from tledge.core.images import Floats, Pixels
-from tledge.core.progress import Step
+from tledge.core.progress import Progress, Step
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
 from tledge.edge_runtime import Classifier
@@ -36,6 +36,8 @@ class VisualizedModel:
         resize: rule for resizing photos to its input size.
         artifacts: artifacts exported from it.
         directory: run directory; None for a backbone.
+        progress: reports that a ZIP of photos is unpacked again.
+        imported: it was trained elsewhere.
     """
 
     title: str
@@ -44,6 +46,18 @@ class VisualizedModel:
     resize: str
     artifacts: tuple[Artifact, ...] = ()
     directory: RunDirectory | None = None
+    progress: Progress = field(default_factory=Progress)
+    imported: bool = False
+
+    @property
+    def photo_kind(self) -> str:
+        """What photos of the run's test split are called: an imported model may have been trained on them."""
+        return "photos" if self.imported else "test photos"
+
+    @property
+    def photo_doubts(self) -> list[str]:
+        """What is to be known of these photos, as sentences."""
+        return ["The model was imported: some of these photos may have been used to train it."] * self.imported
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -73,7 +87,7 @@ class VisualizedModel:
         """The splits of the run. Raises RunError if they cannot be read, OptionError if there is no run."""
         if self.directory is None:
             raise OptionError(f"{self.needs_run}, or name photos with `photos`")
-        return self.directory.splits()
+        return self.directory.splits(self.progress)
 
     @cached_property
     def gradient_model(self) -> GradientModel:
@@ -184,8 +198,10 @@ def model_of_run(directory: RunDirectory) -> VisualizedModel:
     except Exception as error:  # Keras raises whatever a layer's constructor does
         raise ModelError(f"Keras {keras.__version__} cannot load '{directory.model}': {error}; train again") from error
     exported = directory.exported() if directory.artifacts.is_dir() and any(directory.artifacts.iterdir()) else []
+    manifest = directory.manifest()
     return VisualizedModel(
-        title=directory.manifest().title,
+        title=manifest.title,
+        imported=manifest.imported,
         model=model,
         class_names=reference.sidecar.class_names,
         resize=reference.sidecar.resize,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.cells import Cell
-from tledge.bench.results.workload import Workload
+from tledge.bench.results.workload import Model, Workload
 from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import TledgeError
 from tledge.core.image_batches import batches
@@ -23,47 +23,67 @@ from tledge.edge_runtime.runtime import resolve
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's channels, as torchvision's models take them."""
 
-_RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, ...], tuple[float, ...]]] = {
-    "--input-range 0..255": ((0, 255), (), ()),
-    "--input-range 0..1": ((0, 1), (), ()),
-    "--input-range -1..1": ((-1, 1), (), ()),
-    "--input-range 0..1 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225": ((0, 1), *IMAGENET),
-}
+_RANGES: Sequence[tuple[tuple[int, int], tuple[float, ...], tuple[float, ...]]] = (
+    ((0, 255), (), ()),
+    ((0, 1), (), ()),
+    ((-1, 1), (), ()),
+    ((0, 1), *IMAGENET),
+)
 
 
 def explain_predictions(
     results: Mapping[Cell, CellResult], workload: Workload, *, here: bool, progress: Progress
 ) -> list[str]:
-    """Returns a sentence on the models whose predictions look wrong, with what would mend them.
+    """Returns sentences on the models whose predictions look wrong, with what would mend them.
 
     Args:
-        results: what was measured.
+        results: what was measured. Targets on which a model predicts the same are examined once.
         here: the models run on this machine, so that other preprocessing of models made elsewhere can be tried.
     """
+    if not workload.labels:
+        return []
+    different: dict[str, dict[bytes, tuple[Cell, Classes]]] = {}
+    for cell, result in results.items():
+        if len(result.logits) == len(workload.labels):
+            predicted = result.logits.argmax(axis=1)
+            different.setdefault(cell.model.name, {}).setdefault(predicted.tobytes(), (cell, predicted))
     found: dict[str, list[str]] = {}
-    labels = np.array(workload.labels, np.intp)
-    for cell, result in {cell.model.name: (cell, result) for cell, result in results.items()}.values():
-        if not len(labels) or len(result.logits) != len(labels):
-            continue
-        predicted = result.logits.argmax(axis=1)
-        fault = describe_fault(predicted, labels, workload.class_names)
-        remedy = find_remedy({(): predicted}, labels, len(workload.class_names))
-        if not fault and remedy is None:
-            continue
-        adopted = cell.model.artifact is not None and cell.model.artifact.sidecar.preprocessing is not None
-        if adopted and here:
-            chosen = choose_balanced(range(len(labels)), workload.labels, TRIAL_PHOTOS, 0)
-            try:
-                tried = _try_all(cell, workload, chosen, progress)
-                remedy = find_remedy(tried, labels[list(chosen)], len(workload.class_names)) or remedy
-            except TledgeError as error:
-                progress.warn(f"other preprocessing of {cell.model.name} could not be tried: {error}")
-        parts = [fault]
-        if remedy is not None:
-            parts.append(remedy.describe(workload.class_names, "--labels"))
-            parts.append("'tledge adopt' describes the model again" if adopted else "export the model again")
-        found.setdefault("; ".join(filter(None, parts)), []).append(cell.model.name)
+    for name, examined in different.items():
+        for cell, predicted in examined.values():
+            if text := _explain(cell, predicted, workload, here=here, progress=progress):
+                found.setdefault(text, []).append(name if len(examined) == 1 else cell.name)
     return [f"{listed(names, 4)}: {text}." for text, names in found.items()]
+
+
+def _explain(cell: Cell, predicted: Classes, workload: Workload, *, here: bool, progress: Progress) -> str:
+    """Returns what is wrong with a cell's predictions, and what would mend them; empty if nothing seems wrong."""
+    labels, classes = np.array(workload.labels, np.intp), len(workload.class_names)
+    fault = describe_fault(predicted, labels, workload.class_names)
+    remedy = find_remedy({(): predicted}, labels, classes)
+    if not fault and remedy is None:
+        return ""
+    adopted = cell.model.artifact is not None and cell.model.artifact.sidecar.preprocessing is not None
+    if adopted and here:
+        chosen = choose_balanced(range(len(labels)), workload.labels, TRIAL_PHOTOS, 0)
+        try:
+            tried = _try_all(cell, workload, chosen, progress)
+            remedy = find_remedy(tried, labels[list(chosen)], classes) or remedy
+        except TledgeError as error:
+            progress.warn(f"other preprocessing of {cell.model.name} could not be tried: {error}")
+    if remedy is None:
+        return fault
+    what, advice = "`labels`", "`adopt(overwrite=True)` describes the model again"
+    if not adopted:
+        what, advice = "its classes", _check_folders(cell.model, workload)
+    return "; ".join(filter(None, (fault, remedy.describe(workload.class_names, what), advice)))
+
+
+def _check_folders(model: Model, workload: Workload) -> str:
+    """Returns where the labels of a model that tledge exported may have been swapped: its own are part of the file."""
+    advice = f"check which photos are in which folder of {'`data`' if workload.data else 'the data set'}"
+    if model.seen_photos is None:
+        advice += ", or give an imported model its labels: `export(model='MODEL', labels='LABELS')`"
+    return advice
 
 
 def _try_all(cell: Cell, workload: Workload, chosen: tuple[int, ...], progress: Progress) -> dict[Changes, Classes]:
@@ -98,11 +118,13 @@ def _variants(present: Preprocessing) -> Iterator[tuple[Changes, Preprocessing]]
     yield (), present
     other = {"rgb": "bgr", "bgr": "rgb"}.get(present.colour, present.colour)
     for colour in dict.fromkeys((present.colour, other)):
-        of_colour = (f"--colour {colour}",) * (colour != present.colour)
+        of_colour = (f"`colour='{colour}'`",) * (colour != present.colour)
         if of_colour:
             yield of_colour, replace(present, colour=colour)
-        for change, (limits, mean, std) in _RANGES.items():
-            first = slice(present.channels)
-            changed = replace(present, colour=colour, input_range=limits, mean=mean[first], std=std[first])
+        for (low, high), *by_channel in _RANGES:
+            mean, std = (values[: present.channels] for values in by_channel)
+            changed = replace(present, colour=colour, input_range=(low, high), mean=mean, std=std)
             if changed != replace(present, colour=colour):
-                yield (change, *of_colour), changed
+                given = [f"input_range='{low}..{high}'"]
+                given += [f"{name}='{','.join(map(str, v))}'" for name, v in (("mean", mean), ("std", std)) if v]
+                yield (f"`{', '.join(given)}`", *of_colour), changed

@@ -10,9 +10,11 @@ import numpy as np
 
 from tledge.core import images
 from tledge.core.errors import DataError
+from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import map_ahead
 from tledge.core.number_text import listed
-from tledge.core.perceptual_hash import CHECKED_AT, thumbnail
+from tledge.core.perceptual_hash import CHECKED_AT, Thumbnails, thumbnail
+from tledge.core.progress import Progress
 from tledge.core.seen_photos import Found, SeenPhotos
 
 TEST, SEEN, GIVEN = "test", "seen", "given"
@@ -30,18 +32,20 @@ class PhotoOverlap:
         seen: how many of them training or validation photos of a model are.
         kept: whether those were kept.
         unknown: the models that do not record all of their training photos.
+        exact: the models whose training photos look alike, so that copies are not recognized, only identical files.
     """
 
     seen: int = 0
     kept: bool = False
     unknown: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
 
     @property
     def split(self) -> str:
         """One of TEST, SEEN and GIVEN."""
         if self.seen and self.kept:
             return SEEN
-        return GIVEN if self.unknown else TEST
+        return GIVEN if self.unknown or self.exact else TEST
 
     def sentences(self, images: int) -> list[str]:
         """Returns what a report says; ``images`` is the number of photos that were classified."""
@@ -62,27 +66,39 @@ class PhotoOverlap:
                 f"Some photos may have been used in training: {listed(self.unknown, 3)} {does} not record all training"
                 " photos."
             )
+        if self.exact:
+            found.append(
+                "Copies of training photos may be among the photos: those of"
+                f" {listed(self.exact, 3)} look so alike that only identical files are recognized."
+            )
         return found
 
 
-def find_seen(records: Sequence[SeenPhotos], photos: Sequence[Path], digests: Sequence[str]) -> Found:
-    """Returns which photos any of the models was trained on: bool (n,).
+def find_seen(records: Sequence[SeenPhotos], photos: Sequence[Path], progress: Progress) -> tuple[Found, list[str]]:
+    """Returns which photos any of the models was trained on, bool (n,), and the SHA-256 of each photo's file.
 
     Args:
         records: the fingerprints of the models' training photos.
         photos: the files.
-        digests: the SHA-256 of each.
 
     Raises:
         ImageError: a photo cannot be read.
     """
-    thumbnails = None
-    if any(record.appearance for record in records):
-        decoded = map_ahead(lambda path: thumbnail(images.decode(path, at_least=CHECKED_AT)), photos, ahead=64)
-        thumbnails = np.stack(list(decoded))
+    appearance = any(record.appearance for record in records)
+
+    def read(path: Path) -> tuple[str, Thumbnails | None]:
+        small = thumbnail(images.decode(path, at_least=CHECKED_AT)) if appearance else None
+        return sha256_of_file(path), small
+
+    digests, decoded = list[str](), list[Thumbnails]()
+    with progress.step("Compare with training photos", len(photos), "photos") as step:
+        for digest, small in map_ahead(read, photos, ahead=64):
+            digests.append(digest)
+            decoded += [] if small is None else [small]
+            step.advance()
+    thumbnails = np.stack(decoded) if decoded else None
     found = [record.recognize(digests, thumbnails) for record in dict.fromkeys(records)]
-    seen: Found = np.logical_or.reduce([np.zeros(len(photos), bool), *found])
-    return seen
+    return np.logical_or.reduce([np.zeros(len(photos), bool), *found]), digests
 
 
 def check_some_left(seen: Found, labels: Sequence[int], class_names: Sequence[str], data: Path) -> None:

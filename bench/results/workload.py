@@ -12,8 +12,8 @@ from tledge.bench.results.photo_overlap import DROP, KEEP, PhotoOverlap, check_s
 from tledge.core import sidecar_storage
 from tledge.core.artifact import Artifact, path_beside, read_artifact, read_exported
 from tledge.core.colour_conversion import describe_mixed_ranges
-from tledge.core.errors import ArtifactError, DataError, OptionError
-from tledge.core.fingerprint import sha256_of_file, sha256_of_records
+from tledge.core.errors import ArtifactError, DataError, OptionError, TledgeError
+from tledge.core.fingerprint import sha256_of_records
 from tledge.core.number_text import counted, listed
 from tledge.core.photo_layouts import EXPECTED, find_photos
 from tledge.core.photo_listing import describe_left_out
@@ -21,6 +21,8 @@ from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.seen_photos import SeenPhotos
 from tledge.core.split_names import TEST, UNASSIGNED, VALIDATION
+from tledge.edge_runtime.adoption import RECIPE
+from tledge.edge_runtime.bare import BareModel
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,14 @@ def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model
     artifact = read_artifact(path) if _has_sidecar(path) else None
     if artifact is not None and input_size and input_size != artifact.sidecar.input_size:
         size, found = ("x".join(map(str, lengths)) for lengths in (input_size, artifact.sidecar.input_size))
-        raise OptionError(
-            f"`input_size='{size}'` contradicts the sidecar of '{path}', which has {found}; for another size, adopt it"
-            f" again with `adopt('{path}', input_size='{size}', overwrite=True)`"
-        )
+        advice = f"adopt it again for another size: `adopt('{path}', input_size='{size}', overwrite=True)`"
+        if not _leaves_size_open(path):
+            advice = "leave out `input_size`, since the model takes no other size"
+        raise OptionError(f"`input_size='{size}'` contradicts the sidecar of '{path}', which has {found}; {advice}")
     return Model(path, name, artifact, input_size)
 
 
-def workload_of_run(directory: RunDirectory) -> Workload:
+def workload_of_run(directory: RunDirectory, progress: Progress | None = None) -> Workload:
     """Returns the Keras model of a run and everything exported from it, on its test split.
 
     Raises:
@@ -103,17 +105,18 @@ def workload_of_run(directory: RunDirectory) -> Workload:
         ArtifactError: there are no artifacts, or one cannot be read or belongs to another run.
         DataError: a class has no test photo.
     """
-    splits = directory.splits()
+    splits = directory.splits(progress)
     reference = read_artifact(directory.model)
     directory.check_model(reference.sha256)
     splits.check_unchanged(splits.test)
-    exported = [read_exported(path, reference) for path in directory.exported()]
+    models = [reference, *(read_exported(path, reference) for path in directory.exported())]
+    manifest = directory.manifest()
     labels = tuple(sample.label for sample in splits.test)
     _check_every_class(labels, splits.class_names, f"the test split of '{directory.path}'")
     return Workload(
-        title=directory.manifest().title,
+        title=manifest.title,
         folder=directory.bench,
-        models=tuple(Model(artifact.path, artifact.name, artifact) for artifact in (reference, *exported)),
+        models=tuple(Model(model.path, model.name, model) for model in models),
         photos=tuple(splits.paths(splits.test)),
         labels=labels,
         class_names=splits.class_names,
@@ -121,6 +124,7 @@ def workload_of_run(directory: RunDirectory) -> Workload:
         fingerprint=sha256_of_records(
             (sample.path, splits.class_names[sample.label], sample.sha256) for sample in splits.test
         ),
+        overlap=PhotoOverlap(unknown=tuple(model.name for model in models) if manifest.imported else ()),
     )
 
 
@@ -146,7 +150,8 @@ def workload_of_files(
     Raises:
         ArtifactError: a file is absent, of an unknown format, or does not match its sidecar.
         OptionError: photos were given, and a file has no sidecar or other classes than the first.
-        DataError: a class has no photos, or none that were not used in training, or a folder belongs to no class.
+        DataError: a class of models that tledge exported has no photos, or none that were not used in training, or a
+            folder belongs to no class.
     """
     files = list({path.resolve(): path for path in files}.values())
     models = tuple(read_model(path, name, input_size) for path, name in zip(files, _names(files), strict=True))
@@ -172,22 +177,29 @@ def workload_of_files(
                 f"'{model.path}' has the classes {', '.join(model.artifact.sidecar.class_names[:5])}, but"
                 f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models with other classes separately"
             )
-    root, photos, labels = _read_photos(data, classes[0], progress)
+    adopted = any(model.artifact.sidecar.recipe == RECIPE for model in models if model.artifact is not None)
+    root, photos, labels = _read_photos(data, classes[0], progress, adopted=adopted)
     workload = replace(workload, data=str(data.resolve()))
-    workload = _with_photos(workload, root, photos, labels, seen_photos=seen_photos)
+    workload = _with_photos(workload, root, photos, labels, seen_photos=seen_photos, progress=progress)
     if mixed := describe_mixed_ranges():
         progress.warn(mixed)
     return workload
 
 
 def _with_photos(
-    workload: Workload, root: Path, photos: Sequence[Path], labels: Sequence[int], *, seen_photos: str
+    workload: Workload,
+    root: Path,
+    photos: Sequence[Path],
+    labels: Sequence[int],
+    *,
+    seen_photos: str,
+    progress: Progress,
 ) -> Workload:
     """Returns a workload with labelled photos; those that a model was trained on are left out or kept."""
     names = workload.class_names
-    digests = [sha256_of_file(path) for path in photos]
     records = {model.name: model.seen_photos for model in workload.models}
-    seen = find_seen([record for record in records.values() if record is not None], photos, digests)
+    complete = {name: record for name, record in records.items() if record is not None and record.complete}
+    seen, digests = find_seen([record for record in records.values() if record is not None], photos, progress)
     if seen_photos == DROP:
         check_some_left(seen, labels, names, Path(workload.data))
     chosen = [index for index, used in enumerate(seen) if not used or seen_photos == KEEP]
@@ -201,7 +213,8 @@ def _with_photos(
         overlap=PhotoOverlap(
             seen=int(seen.sum()),
             kept=seen_photos == KEEP,
-            unknown=tuple(name for name, record in records.items() if record is None or not record.complete),
+            unknown=tuple(name for name in records if name not in complete),
+            exact=tuple(name for name, record in complete.items() if not record.appearance),
         ),
     )
 
@@ -218,6 +231,16 @@ def _has_sidecar(path: Path) -> bool:
     return inside is not None or path_beside(path).exists()
 
 
+def _leaves_size_open(path: Path) -> bool:
+    """Returns whether a file that was made elsewhere takes images of any size; it can be adopted for another."""
+    if sidecar_storage.extract(path, sidecar_storage.format_of(path), sidecar_storage.SIDECAR) is not None:
+        return False
+    try:
+        return None in BareModel(path).image.shape[1:]
+    except TledgeError:
+        return False
+
+
 def _names(files: Sequence[Path]) -> list[str]:
     """Returns the files' names, with as many of their folders as make them unique: none, one or all."""
     for name in (lambda path: path.name, lambda path: f"{path.resolve().parent.name}/{path.name}"):
@@ -228,9 +251,12 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 
 def _read_photos(
-    data: Path, class_names: tuple[str, ...], progress: Progress
+    data: Path, class_names: tuple[str, ...], progress: Progress, *, adopted: bool
 ) -> tuple[Path, tuple[Path, ...], tuple[int, ...]]:
-    """Returns the folder that holds the photos, the photos, and the label of each."""
+    """Returns the folder that holds the photos, the photos, and the label of each.
+
+    Not every class of an ``adopted`` model needs photos: who has one for the 1,000 classes of ImageNet tests a few.
+    """
     if not data.exists():
         raise DataError(
             f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg); `data` takes {EXPECTED}"
@@ -253,7 +279,12 @@ def _read_photos(
     if found.left_out:
         progress.note("Photos", describe_left_out(found.left_out))
     labels = tuple(label for label, _ in chosen)
-    _check_every_class(labels, class_names, f"'{data}'")
+    if not adopted:
+        _check_every_class(labels, class_names, f"'{data}'")
+    elif (present := len(set(labels))) < len(class_names):
+        progress.note(
+            "Photos", f"from {present:,} of the model's {len(class_names):,} classes; accuracy is that of these"
+        )
     return found.root, tuple(path for _, path in chosen), labels
 
 

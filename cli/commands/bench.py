@@ -15,6 +15,7 @@ from tledge.cli.bench_table import attack_table, bench_table, corruption_table, 
 from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.comparison_table import comparison_table
 from tledge.cli.execution import executing
+from tledge.cli.messages import translate
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import OptionError, RunError
 from tledge.core.options import as_tuple, option_names
@@ -170,7 +171,7 @@ def show_benchmark(terminal: Terminal, record: BenchRecord) -> None:
     for flag in sorted({flag for row in rows for flag in row.flags}):
         terminal.print_sentence(f"⚠ {flag.replace('_', ' ')}: {MEANINGS[flag]}")
     for sentence in record.conclusions:
-        terminal.print_sentence(sentence)
+        terminal.print_sentence(translate(sentence, "adopt"))  # whose parameters suggestions name
     for item in record.skipped:
         where = f"{item.artifact} on {item.target}" if item.target else item.artifact
         terminal.print(f"Not measured: {where}: {item.reason}")

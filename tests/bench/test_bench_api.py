@@ -15,6 +15,7 @@ from support import Demo, Finished, check_one_line_error, tledge
 from tledge.bench import bench, summarize
 from tledge.bench.measure.round_launcher import measure_in_own_process
 from tledge.bench.results.cell_result import CellResult, Round, Specification, Timing
+from tledge.bench.results.workload import workload_of_run
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import ArtifactError, MeasurementError, OptionError, RunError
 from tledge.core.measurement import read_results
@@ -186,6 +187,19 @@ def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDir
     assert skipped["failed"]
     assert "was ended by SIGKILL" in skipped["reason"]
     assert len(reported["rows"]) == 4
+
+
+def test_photos_of_an_imported_run_are_not_called_test_photos(run: RunDirectory) -> None:
+    assert workload_of_run(run).overlap.split == "test"
+    content = json.loads(run.manifest_path.read_text())
+    content["config"]["model"] = "elsewhere.keras"
+    run.manifest_path.write_text(json.dumps(content))
+    workload = workload_of_run(run)
+    assert workload.overlap.split == "given"
+    assert workload.overlap.unknown == tuple(model.name for model in workload.models)
+    record = bench(run=run.path, targets=["litert:cpu:1"], seconds=0.02, rounds=1, batch_sizes=[1])
+    assert any("may have been used in training" in sentence for sentence in record.conclusions)
+    assert "est top-1" not in record.folder.markdown.read_text() + run.model_card.read_text().split("start: Bench")[1]
 
 
 def test_agreement_is_with_the_answers_of_an_earlier_benchmark(run: RunDirectory) -> None:

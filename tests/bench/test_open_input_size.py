@@ -17,7 +17,7 @@ from tledge.bench.places.emulation.emulated_logits import _copy_unchanged
 from tledge.bench.results.cell_result import Specification, Timing
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.workload import read_model
-from tledge.core.artifact import read_artifact, write_sidecar_beside
+from tledge.core.artifact import read_artifact, write_artifact, write_sidecar_beside
 from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.model_files import sha256_of_model
 from tledge.core.progress import Progress
@@ -83,6 +83,13 @@ def test_a_sidecar_decides_the_size(tmp_path: Path) -> None:
         OptionError, match=r"`input_size='40x56'` contradicts the sidecar of .*, which has 24x32; .*adopt"
     ):
         read_model(model, "m", (40, 56))
+    fixed = write_onnx(tmp_path / "fixed.onnx")
+    write_sidecar_beside(fixed, TINY_SIDECAR)
+    own = tmp_path / "own.onnx"
+    write_artifact(own, model.read_bytes(), TINY_SIDECAR)
+    for path in (fixed, own):  # which cannot be adopted for another size
+        with pytest.raises(OptionError, match="leave out `input_size`, since the model takes no other size"):
+            read_model(path, "m", (40, 56))
 
 
 @pytest.mark.unit

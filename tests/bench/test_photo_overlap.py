@@ -1,5 +1,7 @@
 """Photos that a model was trained on: left out of a benchmark of its file, or named where they are kept."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from tledge.core.errors import DataError, OptionError, UnknownNameError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import decode
 from tledge.core.perceptual_hash import thumbnail
-from tledge.core.progress import Progress
+from tledge.core.progress import Progress, Step
 from tledge.core.seen_photos import MOST_PHOTOS, SeenPhotos, remember_photos
 
 CLASSES = ("cat", "dog", "emu")
@@ -128,6 +130,35 @@ def test_it_is_said_if_training_photos_are_not_known(tiny_artifacts: Path, photo
     assert measure(sampled, data=photos, out=tmp_path / "big").settings.overlap.unknown == ("big.onnx",)
 
 
+def test_it_is_said_if_copies_cannot_be_recognized(tiny_artifacts: Path, photos: Path, tmp_path: Path) -> None:
+    used = [photos / name / "3.png" for name in CLASSES]
+    thumbnails = np.stack([thumbnail(decode(path)) for path in used])
+    digests = [sha256_of_file(path) for path in used]
+    seen = remember_photos(digests, thumbnails, (["0" * 64] * 3, thumbnails))
+    model = artifact(tiny_artifacts, tmp_path / "own.onnx", seen)
+    steps: list[tuple[str, int, int]] = []
+
+    class Counted(Progress):
+        @contextmanager
+        def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
+            class Counter(Step):
+                count = 0
+
+                def advance(self, count: int = 1, detail: str = "") -> None:
+                    self.count += count
+
+            yield (counter := Counter())
+            steps.append((label, total, counter.count))
+
+    workload = workload_of_files([model], photos, tmp_path / "out", Counted())
+    assert steps == [("Compare with training photos", 21, 21)]
+    assert workload.overlap == PhotoOverlap(seen=3, exact=("own.onnx",))
+    assert workload.overlap.sentences(18)[1] == (
+        "Copies of training photos may be among the photos: those of own.onnx look so alike that only identical files"
+        " are recognized."
+    )
+
+
 def test_photos_that_are_all_known_are_an_error(tiny_artifacts: Path, photos: Path, tmp_path: Path) -> None:
     for used, message in (
         (sorted(photos.rglob("*.png")), "all 21 photos in "),
@@ -158,8 +189,10 @@ def test_the_option_needs_files_and_has_two_values() -> None:
         (PhotoOverlap(seen=3, kept=True, unknown=("a",)), "seen"),
         (PhotoOverlap(seen=3, unknown=("a",)), "given"),
         (PhotoOverlap(unknown=("a",)), "given"),
+        (PhotoOverlap(exact=("a",)), "given"),
+        (PhotoOverlap(seen=3, exact=("a",)), "given"),
     ],
 )
 def test_only_photos_that_were_held_out_are_test_photos(overlap: PhotoOverlap, split: str) -> None:
     assert overlap.split == split
-    assert bool(overlap.sentences(10)) == bool(overlap.seen or overlap.unknown)
+    assert bool(overlap.sentences(10)) == bool(overlap.seen or overlap.unknown or overlap.exact)

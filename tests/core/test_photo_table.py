@@ -276,7 +276,7 @@ def test_a_folder_with_loose_photos_and_a_table_is_read_by_it(tmp_path: Path) ->
     (tmp_path / "labels.csv").write_text("id,label\n1,a\n2,b\n")
     assert photo_layouts.find_photos(tmp_path, Progress()).class_names == ("a", "b")
     (tmp_path / "other.csv").write_text("id,label\n")
-    with pytest.raises(DataError, match="or pass one of its tables as `data`: labels.csv, other.csv"):
+    with pytest.raises(DataError, match=r"or pass one of its tables as `data`: '.*labels.csv', '.*other.csv'"):
         photo_layouts.find_photos(tmp_path, Progress())
 
 
@@ -289,7 +289,7 @@ BESIDE = {
     "cat/1.jpg dog/2.jpg": ("file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,dog,0.9\n", "other labels for 1 photo"),
     "cat/1.jpg dog/2.jpg bird/x.txt": (
         "file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,cat,0.9\n",
-        "class folders without images in '.*': 'bird'; .*; or pass one of its tables as `data`: labels.csv",
+        "class folders without images in '.*': 'bird'; .*; or pass one of its tables as `data`: '.*labels.csv'",
     ),
     "cat/1.jpg dog/2.jpg 3.jpg": ("file,label\n3.jpg,x\n2,y\n", "1 image in '.*' outside.*or pass one of its tables"),
     "photos/cat/1.jpg photos/dog/2.jpg": ("file,label\n1,dog\n2,cat\n", "only one class .*or pass one of its tables"),
@@ -339,7 +339,12 @@ def test_roboflow_s_folders_with_tables_are_splits(tmp_path: Path) -> None:
     for split in ("train", "valid", "test"):
         photos(tmp_path, f"{split}/1.jpg", f"{split}/2.jpg")
         (tmp_path / split / "_classes.csv").write_text("filename, cat, dog\n1.jpg, 1, 0\n2.jpg, 0, 1\n")
+    (tmp_path / "test" / "notes.txt").touch()
+    (tmp_path / "test" / "Notes.TXT").touch()
     found = photo_layouts.find_photos(tmp_path, Progress())
+    assert found.left_out == {".txt": 2}, "the tables are read"
+    in_one = photo_layouts.find_photos(tmp_path / "test", Progress())
+    assert (len(in_one.files), in_one.left_out) == (2, {".txt": 2})
     assert found.class_names == ("cat", "dog")
     assert {(path.parent.name, split) for path, _, split in found.files} == {
         ("train", "train"),

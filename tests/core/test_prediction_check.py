@@ -54,6 +54,28 @@ def test_top1_is_compared_with_guessing(right: int, fault: bool) -> None:
     assert bool(describe_fault(predicted, labels, ("cat", "dog"))) is fault
 
 
+@pytest.mark.parametrize(
+    ("found", "false_alarms", "fault"), [(10, 0, False), (6, 0, False), (5, 0, True), (6, 1, True), (8, 1, False)]
+)
+def test_a_model_that_finds_some_photos_of_a_rare_class_sees_the_photos(
+    found: int, false_alarms: int, fault: bool
+) -> None:
+    """475 photos are 'ok', 25 'defect'; McNemar's p of 6 to 0 is 0.031, of 5 to 0 0.063, 6 to 1 0.125, 8 to 1 0.039."""
+    labels = np.repeat([0, 1], [475, 25])
+    predicted = np.zeros(500, np.intp)
+    predicted[475 : 475 + found] = 1
+    predicted[:false_alarms] = 1
+    assert bool(describe_fault(predicted, labels, ("ok", "defect"))) is fault
+
+
+def test_one_class_of_several_that_are_as_large_is_a_fault_even_with_some_right() -> None:
+    labels = np.repeat(np.arange(10), 100)
+    predicted = np.full(1000, 4)
+    for label in (0, 1, 2, 3, 5):
+        predicted[100 * label : 100 * label + 10] = label
+    assert describe_fault(predicted, labels, tuple("abcdefghij")) == "it predicts 'e' for 950 of 1,000 photos"
+
+
 def test_few_photos_show_nothing() -> None:
     for photos, found in ((LEAST_PHOTOS - 2, False), (LEAST_PHOTOS, True)):
         labels = np.arange(photos, dtype=np.intp) % 2

@@ -128,6 +128,9 @@ def test_a_notebook_shows_the_figures_and_the_curves_of_a_run(tmp_path: Path) ->
     assert "Data</th><td>photos: 3 photos (test 1)</td>" in shown
     assert "Classes</th><td>2: &lt;cat&gt; and dog</td>" in shown
     assert "Test top-1</th><td>0.900 (95% interval 0.600–0.980)</td>" in shown
+    imported = dataclasses.replace(run, config={**run.config, "model": "m.keras"})._repr_html_()
+    assert ">Top-1</th><td>0.900" in imported, "it may have been trained on these photos"
+    assert "Test top-1" not in imported
     assert "<img" not in shown
     run.save(tmp_path / "run.json")
     assert "directory" not in json.loads((tmp_path / "run.json").read_text())

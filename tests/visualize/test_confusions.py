@@ -1,5 +1,7 @@
 """Errors and disagreements of fixed logits, worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,7 @@ def test_errors_and_disagreements_are_listed_by_confidence() -> None:
         "small.tflite gets 3 of 6 test photos wrong; its most confident error predicts cat for a photo of owl with"
         " score 0.995; it disagrees with the Keras model on 3."
     )
+    assert "small.tflite gets 3 of 6 photos wrong;" in replace(small, kind="photos").sentence
     keras = classified("model.keras", FLOAT)
     assert keras.wrong == [3, 5]
     assert keras.disagreeing == []

@@ -51,7 +51,7 @@ class Confusions(Kind):
         artifacts = network.choose_artifacts(self.artifacts)
         photos = LabelledPhotos.of(network)
         logits: dict[str, Logits] = {}
-        with progress.step("test photos", len(photos) * (len(artifacts) + 1), "photos") as step:
+        with progress.step(network.photo_kind, len(photos) * (len(artifacts) + 1), "photos") as step:
             logits[KERAS] = batched_logits(network.logits, photos.batches(), step=step)
             for artifact in artifacts:
                 logits[artifact.name] = artifact_logits(artifact, photos.batches(), step)
@@ -63,6 +63,7 @@ class Confusions(Kind):
                 labels=photos.labels,
                 scores=softmax(own),
                 float_scores=softmax(logits[KERAS]),
+                kind=network.photo_kind,
             )
             for name, own in logits.items()
         }
@@ -75,7 +76,7 @@ class Confusions(Kind):
         pictures = [picture for name in shown for picture in classified[name].pictures(self.tiles, load)]
         return Section(
             title=self.title,
-            sentences=[classified[name].sentence for name in shown],
+            sentences=[*(classified[name].sentence for name in shown), *network.photo_doubts],
             pictures=pictures,
             tables=[_table(list(classified.values()))],
             figures={"photos": len(photos), "artifacts": [item.figures(self.tiles) for item in classified.values()]},
@@ -93,6 +94,7 @@ class ClassifiedPhotos:
         labels: (N,), class indices.
         scores: float32 (N, classes), softmax scores.
         float_scores: the same for the Keras model.
+        kind: what the photos are called.
     """
 
     name: str
@@ -101,6 +103,7 @@ class ClassifiedPhotos:
     labels: Indices
     scores: Logits
     float_scores: Logits
+    kind: str = "test photos"
 
     @property
     def predictions(self) -> Indices:
@@ -137,7 +140,7 @@ class ClassifiedPhotos:
     def sentence(self) -> str:
         wrong = self.wrong
         total = len(self.photos)
-        sentence = f"{self.name} gets {len(wrong)} of {total} test photos wrong"
+        sentence = f"{self.name} gets {len(wrong)} of {total} {self.kind} wrong"
         if wrong:
             first = wrong[0]
             sentence += (
@@ -155,8 +158,8 @@ class ClassifiedPhotos:
             ("disagreeing", self.disagreeing, self._disagreeing_tile, "disagreements with the Keras model"),
         )
         captions = {
-            "wrong": "Misclassified test photos, the most confident first: true class → prediction (score).",
-            "disagreeing": "Test photos for which the two models predict different classes; ✓ marks the correct one.",
+            "wrong": "Misclassified photos, the most confident first: true class → prediction (score).",
+            "disagreeing": "Photos for which the two models predict different classes; ✓ marks the correct one.",
         }
         return [
             Grid(
@@ -221,7 +224,7 @@ def _table(classified: Sequence[ClassifiedPhotos]) -> Table:
         disagreeing = ABSENT if item.name == KERAS else str(len(item.disagreeing))
         rows.append((item.name, f"{top1:.3f} ({interval_text(interval)})", str(len(wrong)), confidence, disagreeing))
     return Table(
-        caption=f"{len(classified[0].photos)} test photos",
+        caption=f"{len(classified[0].photos)} {classified[0].kind}",
         headings=("artifact", "top-1 (95% interval)", "wrong", "most confident error", "disagrees with Keras"),
         rows=rows,
     )

@@ -1,4 +1,4 @@
-"""A map of the test photos: photos with similar features lie close together."""
+"""A map of the photos of a test split: photos with similar features lie close together."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Embedding(Kind):
         seed: seed of the choice and of t-SNE.
     """
 
-    title: ClassVar[str] = "A map of the test photos"
+    title: ClassVar[str] = "A map of photos"
     order: ClassVar[int] = 6
     reference: ClassVar[str] = "Pearson 1901 (PCA); van der Maaten and Hinton 2008 (t-SNE)"
 
@@ -67,8 +67,9 @@ class Embedding(Kind):
         names = network.class_names
         photo_map = PhotoMap(points=points, labels=photos.labels, predictions=predictions, class_names=names, axes=axes)
         sentences = [
-            f"{len(wrong)} of {len(photos)} test photos are misclassified. Of each photo's {NEIGHBOURS} nearest"
-            f" neighbours in feature space, {same_class:.1%} belong to its class."
+            f"{len(wrong)} of {len(photos)} {network.photo_kind} are misclassified. Of each photo's {NEIGHBOURS}"
+            f" nearest neighbours in feature space, {same_class:.1%} belong to its class.",
+            *network.photo_doubts,
         ]
         if explained is not None:
             sentences.append(
@@ -78,9 +79,9 @@ class Embedding(Kind):
         plot = Plot(
             name=f"embedding-{self.method}",
             title="",
-            caption="Each point is a test photo, in the colour and marker of its class; rings mark wrong predictions.",
+            caption="Each point is a photo, in the colour and marker of its class; rings mark wrong predictions.",
             chart=scatter(photo_map),
-            alt=f"A map of {len(photos)} test photos of {', '.join(names[:LISTED])}; {len(wrong)} are misclassified",
+            alt=f"A map of {len(photos)} photos of {', '.join(names[:LISTED])}; {len(wrong)} are misclassified",
         )
         return Section(
             title=self.title,

@@ -21,7 +21,7 @@ from tledge.core.extras import require
 from tledge.core.image_formats import SUFFIXES
 from tledge.core.number_text import abridged, counted
 from tledge.core.photo_listing import Listing
-from tledge.core.photo_references import PhotoFinder, Reference
+from tledge.core.photo_references import PhotoFinder, PhotoReference
 from tledge.core.progress import Progress
 from tledge.core.split_names import SPLITS, UNASSIGNED, split_of
 
@@ -107,7 +107,7 @@ def read_table(table: Path, progress: Progress = SILENT, *, complete: bool = Tru
     if all(whole := [re.fullmatch(r"(-?\d+)\.0+", label) for label in labels]):  # integers that pandas read as floats
         labels = [match[1] for match in whole if match]
     splits = [_split(row, columns, table, number) for number, row in rows.items()]
-    references = list(map(Reference, (row[columns.path] for row in rows.values()), labels, splits))
+    references = list(map(PhotoReference, (row[columns.path] for row in rows.values()), labels, splits))
     finder = PhotoFinder(table.parent, preferred=table.stem)
     paths, by_name = finder.find(references)
     found: dict[Path, tuple[str, str]] = {}

@@ -52,13 +52,10 @@ PATHS = [
 ]
 """The names of a column of paths, the surest first, without spaces and underscores."""
 
-LABELS = tuple(
-    names.split()
-    for names in (
-        "labelname classname categoryname",
-        "label class category labels choice target",
-        "species breed tag",
-    )
+LABELS = (
+    ("labelname", "classname", "categoryname"),
+    ("label", "class", "category", "labels", "choice", "target"),
+    ("species", "breed", "tag"),
 )
 """The names of a column of labels, the surest first; those of one group are equally sure."""
 
@@ -93,7 +90,7 @@ def read_table(table: Path, progress: Progress = SILENT, *, complete: bool = Tru
     photos below that folder no row lists.
 
     Args:
-        complete: whether all photos must be there.
+        complete: whether all photos must be there; otherwise, the path of an absent one is what the table says.
 
     Raises:
         DataError: the table cannot be read, its columns are unclear, or photos or labels are missing or contradict.
@@ -115,7 +112,8 @@ def read_table(table: Path, progress: Progress = SILENT, *, complete: bool = Tru
     for path, (text, *labelled) in zip(paths, references, strict=True):
         if path is None:
             missing.append(text)
-        elif found.setdefault(path, (labelled[0], labelled[1])) != tuple(labelled):
+        path = path or Path(text)  # noqa: PLW2901
+        if found.setdefault(path, (labelled[0], labelled[1])) != tuple(labelled):
             contradicting.append(text)
     if missing and complete:
         raise DataError(

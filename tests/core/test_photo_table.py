@@ -286,6 +286,10 @@ BESIDE = {
         r"are the folders images, masks or in labels.csv, which has other labels for 1 photo: '.*/images/1.jpg' is "
         r"'cat'; pass '.*/labels.csv' as `data` for the labels in it, or move it elsewhere",
     ),
+    "images/1.jpg images/2.jpg masks/1.jpg masks/2.jpg": (
+        "id,label\n1,cat\n2,dog\n",
+        "folders images, masks or in labels.csv, which has other labels for 2 photos: '1' is 'cat'",
+    ),
     "cat/1.jpg dog/2.jpg": ("file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,dog,0.9\n", "other labels for 1 photo"),
     "cat/1.jpg dog/2.jpg bird/x.txt": (
         "file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,cat,0.9\n",

@@ -71,12 +71,14 @@ class Attack(ABC):
         norms: the norms of ``threat_model.NORMS`` that it supports.
         targeted: whether it can aim at a class.
         reference: the paper.
+        version: raised when the same parameters find other images, so that results of both are not compared.
     """
 
     needs_gradients: ClassVar[bool]
     norms: ClassVar[tuple[str, ...]] = NORMS
     targeted: ClassVar[bool] = True
     reference: ClassVar[str]
+    version: ClassVar[int] = 1
 
     @property
     def name(self) -> str:
@@ -96,7 +98,7 @@ class Attack(ABC):
     @property
     @abstractmethod
     def budget(self) -> int:
-        """The most images of one photo that :meth:`search` shows to the model."""
+        """The most images of one photo that :meth:`search` shows to the model, unless their scores tell nothing."""
 
     @abstractmethod
     def search(self, batch: AttackBatch) -> Pixels:
@@ -144,10 +146,9 @@ class Attack(ABC):
         attacked = np.flatnonzero(~clean_success)
         label = f"{self.name} {threat}"
         with (progress or Progress()).step(label, len(attacked) * (self.budget + 1), "queries") as step:
-            counter.step = step
+            counter.step, counter.most = step, self.budget + 2  # with the first and the last query
             size = max(1, GROUP_VALUES // images[0].size)
             for photos in (attacked[begin : begin + size] for begin in range(0, len(attacked), size)):
-                shown = int(counter.queries[photos].sum())
                 originals, group_goal = images[photos], goal.select(photos)
                 batch = AttackBatch(counter, originals, group_goal, photos=photos, threat=threat, seed=seed)
                 found = threat.round(self.search(batch), originals)
@@ -155,10 +156,8 @@ class Attack(ABC):
                 success[photos] = group_goal.reached(after)
                 nearer = success[photos] | (group_goal.margins(after) < group_goal.margins(before[photos]))
                 adversarial[photos[nearer]] = found[nearer]
-                shown = int(counter.queries[photos].sum()) - shown
-                unused = len(photos) * (self.budget + 1) - shown
-                if unused > 0:  # counts as done
-                    step.advance(unused, f"{success.mean():.1%} success")
+                unused = counter.most - np.minimum(counter.queries[photos], counter.most)  # counts as done
+                step.advance(int(unused.sum()), f"{success.mean():.1%} success")
         return AttackResult(adversarial, success, clean_success, counter.queries, ties, time.perf_counter() - started)
 
     def _check_options(

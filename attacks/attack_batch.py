@@ -27,13 +27,13 @@ class QueryCounter:
 
     Attributes:
         queries: int (photos,), the images of each photo that were shown.
-        step: advances by one for each image.
+        step: advances by one for each image, for the first ``most`` of each photo.
     """
 
     def __init__(self, model: LogitsFn | GradientModel, photos: int) -> None:
         self._model = model
         self.queries: npt.NDArray[np.int_] = np.zeros(photos, np.int_)
-        self.step = Step()
+        self.step, self.most = Step(), 0
 
     def logits(self, pixels: Pixels, photos: Indices) -> Logits:
         """Returns the logits of one image of each given photo: float32 (n, classes). Raises ModelError."""
@@ -52,7 +52,7 @@ class QueryCounter:
 
     def _count(self, photos: Indices) -> None:
         self.queries[photos] += 1
-        self.step.advance(len(photos))
+        self.step.advance(int((self.queries[photos] <= self.most).sum()))
 
 
 class AttackBatch:

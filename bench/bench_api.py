@@ -354,7 +354,7 @@ def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
     for name in ("data", "seen_photos", "output", "input_size"):
         if name in given:
             raise OptionError(f"`{name}='{given[name]}'` needs model files; a run is measured on its own test split")
-    return workload_of_run(find_run(options.run, Path(options.runs)))
+    return workload_of_run(find_run(options.run, Path(options.runs)), progress)
 
 
 def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> tuple[Profile, ...]:

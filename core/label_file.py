@@ -43,10 +43,14 @@ def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _without_numbers(labels: list[str]) -> list[str]:
-    """Returns the names of labels of which each has its number first, from 0 or 1: "0 cat", "1: dog"; else labels."""
+    """Returns the names of labels that start with their numbers, from 0 or 1: "0 cat", "1: dog".
+
+    Labels stay as they are without such numbers, or if names would repeat: "1 Euro", "2 Euro".
+    """
     parts = [re.match(r"(\d+)(?:\s*[:,;]\s*|\s+)(\S.*)", label) for label in labels]
     found = {int(part[1]): part[2] for part in parts if part}
     for first in (0, 1):
-        if labels and sorted(found) == list(range(first, first + len(labels))):
+        numbered = sorted(found) == list(range(first, first + len(labels)))
+        if labels and numbered and len(set(found.values())) == len(labels):
             return [found[number] for number in sorted(found)]
     return labels

@@ -26,20 +26,31 @@ _INSIDE: dict[str, dict[int, str]] = {
 }
 """The fields of onnx.proto that lead to ``TensorProto.external_data``, by message."""
 
+_REJECTED = "that is rejected, because a model could read any file so"
+
 
 def weight_files(model: Path) -> tuple[str, ...]:
     """Returns the other files that hold a model's weights, relative to its folder and sorted; empty without any.
+
+    Links count as their targets, which must be in the model's folder or in that of the file that the model is a link
+    to: caches of model hubs link all files of a model to one folder. ONNX Runtime 1.32 has the same rule.
 
     Raises:
         ArtifactError: one is missing, shorter than the model says, or outside the model's folder.
     """
     needed = _external_data(model)
+    folders = (model.parent.resolve(), model.resolve().parent) if needed else ()
     for name, size in needed.items():
         parts = PurePosixPath(name.replace("\\", "/")).parts
-        if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
+        if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name:
             raise ArtifactError(
-                f"'{model}' refers to weights outside its folder, in '{name}': that is rejected, because a model could"
-                " read any file so; save it again with its weights beside it"
+                f"'{model}' refers to weights outside its folder, in '{name}': {_REJECTED}; save it again with its"
+                " weights beside it"
+            )
+        if not any(_resolved(model.parent / name).is_relative_to(folder) for folder in folders):
+            raise ArtifactError(
+                f"'{name}', which holds weights of '{model}', is a link to another folder: {_REJECTED}; copy both files"
+                " into one folder"
             )
         path = model.parent / name
         if not path.is_file():
@@ -74,6 +85,14 @@ def sha256_of_model(model: Path) -> str:
 def size_of_model(model: Path) -> int:
     """Returns the bytes of all files of a model."""
     return sum(path.stat().st_size for path in (model, *(model.parent / name for name in weight_files(model))))
+
+
+def _resolved(path: Path) -> Path:
+    """Returns the file behind all links; "/" for links in a circle, which no folder contains."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # RuntimeError before Python 3.13
+        return Path("/")
 
 
 def _external_data(model: Path) -> dict[str, int]:

@@ -137,12 +137,12 @@ class _Layout:
                 raise DataError(f"the folders in '{folder}' are not the expected classes")
         except DataError as error:
             if len(tables) > 1:
-                names = ", ".join(path.name for path in tables)
+                names = ", ".join(f"'{path}'" for path in tables)
                 raise DataError(f"{error}; or pass one of its tables as `data`: {names}") from error
             if not tables:
                 raise
             try:
-                return read_table(tables[0])
+                return self._in_table(tables[0], level)
             except DataError as of_table:
                 raise DataError(f"{error}; its table cannot be used either: {of_table}") from of_table
         self.left_out.update(level.left_out)
@@ -156,6 +156,11 @@ class _Layout:
         below = list_folder(inner)
         whole = len(below.folders) > 1 or tables_in(below) or (below.folders and not below.photos)
         return inner if whole and composed_name(inner) not in self.known else None
+
+    def _in_table(self, table: Path, level: Listing) -> list[Labelled]:
+        photos = read_table(table)
+        self.left_out.update(level.left_out - Counter([table.suffix.lower()]))
+        return photos
 
     def _in_classes(self, root: Path, level: Listing) -> list[Labelled]:
         trees = {folder: list_tree(folder) for folder in level.folders}
@@ -187,8 +192,11 @@ class _Layout:
         found: dict[str, list[Labelled]] = {}
         for split, folder in folders.items():
             level = list_folder(folder)
-            found[split] = self._in_classes(folder, level) if level.folders else read_table(tables_in(level)[0])
-            self.left_out.update(level.left_out)
+            if level.folders:
+                found[split] = self._in_classes(folder, level)
+                self.left_out.update(level.left_out)
+            else:
+                found[split] = self._in_table(tables_in(level)[0], level)
         first = TRAIN if TRAIN in found else next(iter(found))
         class_names = {name for _, name, _ in found[first]}
         for split, part in found.items():

@@ -110,7 +110,10 @@ def list_tree(folder: Path) -> Listing:
 
 def describe_left_out(left_out: Mapping[str, int]) -> str:
     """Returns the files that were left out, in one line: "left out: 12 .txt, 2 @eaDir/"; empty if there are none."""
-    shown = [f"{count:,} {kind}" for kind, count in Counter(left_out).most_common()]
+    shown = [
+        f"{count:,} {kind}{'s' * (count > 1 and kind.endswith('folder'))}"
+        for kind, count in Counter(left_out).most_common()
+    ]
     rest = f", … ({len(shown)} kinds)" if len(shown) > MOST_KINDS else ""
     return f"left out: {', '.join(shown[:MOST_KINDS])}{rest}" if shown else ""
 

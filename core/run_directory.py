@@ -17,6 +17,7 @@ from pathlib import Path
 from tledge.core import atomic, sidecar_storage
 from tledge.core.errors import ArtifactError, RunError
 from tledge.core.manifest import RunManifest
+from tledge.core.progress import Progress
 from tledge.core.splits import Splits
 
 LATEST = "latest"
@@ -72,9 +73,9 @@ class RunDirectory:
         """Reads ``run.json``. Raises RunError."""
         return RunManifest.load(self.manifest_path)
 
-    def splits(self) -> Splits:
+    def splits(self, progress: Progress | None = None) -> Splits:
         """Reads ``splits.json``. Raises RunError."""
-        return Splits.load(self.splits_path)
+        return Splits.load(self.splits_path, progress)
 
     def exported(self) -> list[Path]:
         """Returns the exported files by format, the largest first. Raises ArtifactError if there are none."""

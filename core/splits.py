@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tledge.core.errors import RunError
 from tledge.core.fingerprint import sha256_of_file
+from tledge.core.progress import Progress
 from tledge.core.records import Record
 from tledge.core.seen_photos import SeenPhotos
 
@@ -69,8 +70,8 @@ class Splits:
         _StoredSplits(**{**vars(self), "root": stored_root}).save(path)
 
     @classmethod
-    def load(cls, path: Path) -> Splits:
-        """Reads ``splits.json``, and unpacks a ZIP again if its folder is gone.
+    def load(cls, path: Path, progress: Progress | None = None) -> Splits:
+        """Reads ``splits.json``, and unpacks a ZIP again, which is reported, if its folder is gone.
 
         Raises:
             RunError: it is absent or garbled, or its folder of images is gone.
@@ -80,9 +81,8 @@ class Splits:
         root = path.parent / stored.root
         if stored.archive and not root.is_dir() and Path(stored.archive).is_file():
             from tledge.core.photo_archive import unpack_photos
-            from tledge.core.progress import Progress
 
-            folder, _ = unpack_photos(Path(stored.archive), Progress())
+            folder, _ = unpack_photos(Path(stored.archive), progress or Progress())
             root = folder if folder.name == root.name else root
         if not root.is_dir():
             of_zip = f", unpacked from '{stored.archive}', which is gone or has changed" if stored.archive else ""

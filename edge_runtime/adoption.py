@@ -27,29 +27,24 @@ from tledge.edge_runtime.adapter import Adapter
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.classifier import Prediction, ranked
 from tledge.edge_runtime.description import FIELDS, Description
-from tledge.edge_runtime.input_range import span_of
+from tledge.edge_runtime.input_range import check_span
 from tledge.edge_runtime.inspection import (
     MULTI_LABEL,
     Inspection,
     are_fractions,
+    are_independent,
     are_probabilities,
     lengths_by,
 )
-from tledge.edge_runtime.tensor import Logits, TensorSpec
+from tledge.edge_runtime.tensor import Logits
 
 RECIPE = "adopted"
 """Stored instead of the quantization recipe, which is unknown."""
 
 GIVEN, ASSUMED = "given", "assumed"
 
-_LEAST_SPAN = 0.1
-"""The smallest width of the range that pixels become: below it, a model can hardly distinguish them."""
-
-_LEAST_COVERED = 0.4
-"""The smallest fraction of a quantized input's range that pixels must use: a symmetric one is half empty for 0..1."""
-
-_MOST_CLIPPED = 0.25
-"""The largest fraction of the pixels' range that a quantized input may clip: calibration cuts some off."""
+_OUTPUTS = ("logits or probabilities", "sigmoid or logit")
+"""The possible outputs of a model with several values, and of one with a single value."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +74,11 @@ def missing_fields(inspection: Inspection, given: Description) -> tuple[list[str
         [name for name in unknown if FIELDS[name].default is None],
         [name for name in unknown if FIELDS[name].default is not None],
     )
+
+
+def example_of(name: str, inspection: Inspection) -> str:
+    """Returns a valid value of one of ``FIELDS`` for a model, as text."""
+    return _OUTPUTS[inspection.output.outputs == 1] if name == "output" else FIELDS[name].example
 
 
 def adopt_model(
@@ -116,7 +116,7 @@ def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, M
     """
     missing, _ = missing_fields(inspection, given)
     if missing:
-        wanted = ", ".join(f"`{name}` (such as {FIELDS[name].example})" for name in missing)
+        wanted = ", ".join(f"`{name}` (such as {example_of(name, inspection)})" for name in missing)
         raise OptionError(f"'{inspection.path}' does not declare its preprocessing or output; pass {wanted}")
     known, sources = _merge(inspection, given)
     defaults = {name: FIELDS[name].read(FIELDS[name].default or "") for name in ("colour", "resize")}
@@ -129,7 +129,7 @@ def make_sidecar(inspection: Inspection, given: Description) -> tuple[Sidecar, M
         preprocessing = _preprocessing(known)
     except ValueError as error:
         raise OptionError(f"the description of '{inspection.path}' is not valid: {error}") from error
-    _check_against_quantization(inspection.image, preprocessing)
+    check_span(inspection.image, preprocessing)
     return (
         Sidecar(
             class_names=known.labels or (),
@@ -197,10 +197,9 @@ def _check_output(inspection: Inspection, known: Description) -> None:
     labels, outputs = len(known.labels or ()), inspection.output.outputs
     single = known.output in ("sigmoid", "logit")
     if outputs and single != (outputs == 1):
-        kinds = "sigmoid or logit" if outputs == 1 else "logits or probabilities"
         raise OptionError(
             f"`output='{known.output}'` contradicts '{inspection.path}': it has {outputs:,} output{'s'[: outputs != 1]}"
-            f"; expected {kinds}"
+            f"; expected {_OUTPUTS[outputs == 1]}"
         )
     if outputs and labels != (2 if single else outputs):
         hint = "; one of them may be a 'background' class" if abs(labels - outputs) == 1 and not single else ""
@@ -211,32 +210,6 @@ def _check_output(inspection: Inspection, known: Description) -> None:
         raise OptionError(
             f"`output='{known.output}'` contradicts '{inspection.path}': judging by {inspection.sources['output']}, it"
             f" returns {declared}"
-        )
-
-
-def _check_against_quantization(image: TensorSpec, preprocessing: Preprocessing) -> None:
-    """Raises OptionError if an integer input clips much of the pixels' range, or if pixels use little of its range.
-
-    Also if all pixels become nearly the same number: mean and std have other units than the range.
-    """
-    span = span_of(image)
-    means = preprocessing.mean or (0.0,) * preprocessing.channels
-    deviations = preprocessing.std or (1.0,) * preprocessing.channels
-    channels = list(zip(means, deviations, strict=True))
-    ends = [(end - mean) / std for end in preprocessing.input_range for mean, std in channels]
-    low, high = min(ends), max(ends)
-    if high - low < _LEAST_SPAN:
-        raise OptionError(
-            f"pixel values 0 to 255 map to {low:.4g}..{high:.4g}, which is nearly constant; give `mean` and `std` in"
-            " the units of `input_range`, such as 0.485 for 0..1 or 123.7 for 0..255"
-        )
-    if span is None:
-        return
-    represented = max(0.0, min(high, span[1]) - max(low, span[0]))
-    if represented < (1 - _MOST_CLIPPED) * (high - low) or represented < _LEAST_COVERED * (span[1] - span[0]):
-        raise OptionError(
-            f"pixel values 0 to 255 map to {low:.4g}..{high:.4g}, but the quantized input has the range"
-            f" {span[0]:.4g}..{span[1]:.4g}: {image}; check `input_range`, `mean` and `std`"
         )
 
 
@@ -266,18 +239,17 @@ def _compute_scores(inspection: Inspection, sidecar: Sidecar, pixels: Pixels) ->
     kind = sidecar.preprocessing.output if sidecar.preprocessing is not None else ""
     values = loaded.output.to_real(outputs.reshape(len(pixels), -1))
     labels, found = len(sidecar.class_names), values.shape[1] + (kind in ("sigmoid", "logit"))
-    if labels != found:
-        problem = f"{labels:,} labels for {found:,} classes"
-    else:
-        problem = _find_problem(kind, values, inspection.output)
+    problem = f"{labels:,} labels for {found:,} classes"
+    if labels == found:
+        problem = _find_problem(kind, values, inspection)
     if problem:
         raise ArtifactError(f"the output of '{inspection.path}' does not match its description: {problem}")
     return adapter.to_probabilities(outputs), bool(np.array_equal(values[0], values[1]))
 
 
-def _find_problem(kind: str, values: Logits, output: TensorSpec) -> str:
+def _find_problem(kind: str, values: Logits, inspection: Inspection) -> str:
     """Returns how the outputs for N pictures, float32 (N, outputs), contradict their kind; "" if they do not."""
-    fractions, probabilities = are_fractions(values), are_probabilities(values, output)
+    fractions, probabilities = are_fractions(values), are_probabilities(values, inspection.output)
     found = f"values from {values.min():.4g} to {values.max():.4g}"
     if not np.isfinite(values).all():
         return "values are not finite; check `input_range`, `mean` and `std`"
@@ -289,4 +261,6 @@ def _find_problem(kind: str, values: Logits, output: TensorSpec) -> str:
         return f"{values.min():.4g} is not between 0 and 1, as a sigmoid is; try `output='logit'`"
     if kind == "logits" and probabilities:
         return "values from 0 to 1 with a sum of 1 are not logits; try `output='probabilities'`"
+    if kind == "logits" and inspection.declared.output is None and are_independent(values, inspection.output):
+        return f"{found} are not logits; this is a multi-label model: {MULTI_LABEL}"
     return ""

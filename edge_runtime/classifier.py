@@ -16,6 +16,7 @@ from tledge.core.cpu import CpuWarning, mismatch
 from tledge.core.errors import ArtifactError, OptionError, SidecarMissingError, TledgeError
 from tledge.core.images import Pixels
 from tledge.edge_runtime.adapter import Adapter
+from tledge.edge_runtime.input_range import check_span
 from tledge.edge_runtime.runtime import default_target, resolve
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Logits, Tensor
@@ -87,6 +88,13 @@ class Classifier:
         if difference:
             warnings.warn(f"'{artifact}': {difference}", CpuWarning, stacklevel=2)
         self._session = runtime.load(self.artifact.path, self.target, batch, self.input_size)
+        if self.sidecar.preprocessing is not None:
+            try:
+                check_span(self._session.image, self.sidecar.preprocessing)
+            except OptionError as error:
+                raise ArtifactError(
+                    f"the sidecar of '{artifact}' does not match its model: {error}; adopt it again"
+                ) from error
         self._adapter = Adapter(self.artifact.path, self.sidecar, self._session.image, self._session.output)
         self._expected = (*self.input_size, 3)
         if warm_up:

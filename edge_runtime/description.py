@@ -114,7 +114,7 @@ FIELDS: dict[str, Field] = {
     "std": Field("Standard deviation to divide by: one number, or one per channel", STD, _read_numbers("std", STD), ""),
     "output": Field(
         "Output: logits or probabilities; for a single output: sigmoid or logit",
-        "logits or sigmoid",
+        "logits or probabilities",
         _read_one_of("output", OUTPUTS),
     ),
     "resize": Field(

@@ -18,7 +18,7 @@ from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description
 from tledge.edge_runtime.input_range import is_about, range_of_bytes, span_of
 from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
-from tledge.edge_runtime.output_operator import LINEAR, SIGMOID, SOFTMAX, output_operator
+from tledge.edge_runtime.output_operator import LINEAR, SCALED_SIGMOID, SIGMOID, SOFTMAX, output_operator
 from tledge.edge_runtime.tensor import CHANNELS, Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
 
@@ -101,7 +101,9 @@ def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: boo
     finally:
         loaded.close()
     known = Description(**{name: value for name, (value, _) in declared.items()})
-    return Inspection(model, image, output, about, known, {name: source for name, (_, source) in declared.items()})
+    return Inspection(
+        model, image, loaded.output, about, known, {name: source for name, (_, source) in declared.items()}
+    )
 
 
 def layout_of(image: TensorSpec) -> str | None:
@@ -138,6 +140,16 @@ def are_probabilities(values: Logits, output: TensorSpec) -> bool:
 def are_fractions(values: Logits) -> bool:
     """Whether all values are from 0 to 1, up to rounding."""
     return bool(np.all((values >= -1e-3) & (values <= 1 + 1e-3)))
+
+
+def are_independent(values: Logits, output: TensorSpec) -> bool:
+    """Whether values (N, classes) look like several sigmoids: all are from 0 to 1, some above 0, and sums are not 1.
+
+    A quantized output that can be outside of 0..1 is no sigmoid.
+    """
+    span = span_of(output)
+    possible = span is None or is_about(span, (0.0, 1.0))
+    return possible and are_fractions(values) and bool(values.any()) and not are_probabilities(values, output)
 
 
 def sum_tolerance(output: TensorSpec) -> float:
@@ -179,13 +191,13 @@ def _may_be_images(image: TensorSpec) -> bool:
 
 def _check_open_output(model: Path, loaded: BareModel) -> None:
     """Raises ArtifactError, naming the task, if an output that the file leaves open turns out to be a map."""
-    if len(loaded.output.shape) < 3 or None not in loaded.output.shape[1:]:
+    if loaded.output.shape and None not in loaded.output.shape[1:]:
         return
     image = loaded.random_input(0)
     try:
         output = loaded.run(image)
     except ArtifactError as error:  # it does not take an image of the usual size
-        if len(loaded.output.shape) > 3:
+        if len(loaded.output.shape) != 3:
             return
         what = f"a model of sequences or boxes (output {loaded.output})"
         raise ArtifactError(f"'{model}' is {what}, not an image classifier; {TAKEN}") from error
@@ -195,6 +207,8 @@ def _check_open_output(model: Path, loaded: BareModel) -> None:
 def _check_shapes(model: Path, loaded: BareModel, image: Tensor, output: Tensor) -> None:
     specs = (replace(spec, shape=array.shape) for spec, array in ((loaded.image, image), (loaded.output, output)))
     check_task(model, *specs, grey=True)
+    if not loaded.output.shape:  # the file does not even say how many axes it has
+        loaded.output = replace(loaded.output, shape=(None, *output.shape[1:]))
 
 
 def _read_metadata_of(model: Path, runtime: str, declared: dict[str, tuple[Any, str]]) -> str:
@@ -256,7 +270,9 @@ def _kind_of_output(
         several = values.shape[1] > 1
         if several and are_probabilities(values, loaded.output):
             return "probabilities", "its outputs"
-        if several and operator == SIGMOID and are_fractions(values):
+        if several and (
+            operator in (SIGMOID, SCALED_SIGMOID) or (operator == "" and are_independent(values, loaded.output))
+        ):
             raise ArtifactError(f"'{model}' is a multi-label model: {MULTI_LABEL}")
         if not are_fractions(values):
             return "logits" if several else "logit", "its outputs"

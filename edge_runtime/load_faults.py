@@ -60,11 +60,6 @@ FAULTS: tuple[tuple[str, str, str], ...] = (
         "it uses the operator {1}, which opset {2} does not have",
         "export it again, with the opset that it needs",
     ),
-    (
-        r"data path escapes model directory",
-        "the file of its weights is a link to another folder, which ONNX Runtime rejects",
-        "copy both files into one folder",
-    ),
     (r"Protobuf parsing failed", "it is damaged, truncated or no ONNX model", "copy or export it again"),
 )
 """A pattern of the runtime's message, the cause and the remedy; {1} is the first group, {operators} are custom ones."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tledge.core.errors import ArtifactError
+from tledge.core.number_text import counted
 from tledge.edge_runtime.tensor import Logits, TensorSpec
 
 TAKEN = "tledge takes models with one image in and one score per class out"
@@ -22,6 +23,9 @@ _BOXES = re.compile(r"detection|boxes|\bdets?\b|num_det|anchors", re.IGNORECASE)
 _SPOKEN = re.compile(r"audio|wave?form|\bwav\b|spectro|mfcc|(?<![a-z])mel|sound|speech", re.IGNORECASE)
 _KEYPOINTS = (16, 17, 21, 33, 68, 133, 468)
 """Points of COCO and MPII poses, hands, bodies and faces."""
+
+_COORDINATES = {points * values for points in (*_KEYPOINTS, 39, 71, 478) for values in (2, 3, 4, 5)}
+"""Values of a list of points: MediaPipe has 39 for a body, 71 for an eye, and up to 5 values for each."""
 
 _WIDTHS = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1152, 1280)
 """Usual widths of a transformer's tokens."""
@@ -41,6 +45,12 @@ _LONG = 2.0
 
 _SHORT = 16
 """So is one with a side this short, unless it is square."""
+
+_FRAMES = {49, 59, 98, 99, 101}
+"""And one with a side of so many: the frames of a second of sound or a little more, every 10 or 20 ms."""
+
+_SENSORS = 8
+"""A shorter side is the values of sensors."""
 
 Rule = Callable[[Sequence[TensorSpec], Sequence[TensorSpec]], str]
 
@@ -108,12 +118,23 @@ def _waveform(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
     if samples is None or _SPOKEN.search(image.name) or (samples >= _WAVE and not photo):
         count = "any number of" if samples is None else f"{samples:,}"
         return f"an audio model (input {_shape(image)} is {count} samples)"
-    return "" if photo else f"a model of tables (input {_shape(image)} is {samples:,} numbers)"
+    return "" if photo else f"a model of tables (input {_shape(image)} is {counted(samples, 'numbers')})"
 
 
 def _recurrent(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
     if len(inputs) > 1 and not any(len(item.shape) == 4 for item in inputs):
         return f"a model of sound or other sequences (inputs {_shapes(inputs)})"
+    return ""
+
+
+def _column(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
+    if (
+        len(inputs) == 1
+        and len(shape := inputs[0].shape) == 4
+        and shape[2] == 1
+        and min(shape[1] or 0, shape[3] or 0) > 1
+    ):
+        return f"an audio model (input {_shape(inputs[0])} is a spectrogram)"
     return ""
 
 
@@ -128,9 +149,16 @@ def _spectrogram(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
     grey = len(image.shape) == 3 or 1 in image.shape[1:]
     if not grey or image.shape[0] not in (None, 1) or len(sides) != 2 or sides[0] == sides[1] or sides[1] < _SHORT:
         return ""
-    if 0 in sides or (sides[0] > _SHORT and sides[1] < _LONG * sides[0]):
+    if 0 in sides or (sides[0] > _SHORT and sides[1] < _LONG * sides[0] and _FRAMES.isdisjoint(sides)):
         return ""
-    return f"an audio model (input {text} is a spectrogram; for grey photos of that shape, pass `colour='grey'`)"
+    kind, what = ("an audio model", "spectrogram") if sides[0] >= _SENSORS else ("a model of sensors", "time series")
+    return f"{kind} (input {text} is a {what}; for grey photos of that shape, pass `colour='grey'`)"
+
+
+def _points(_: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
+    if len(outputs) > 1 and any(item.outputs in _COORDINATES and item.outputs in item.shape for item in outputs):
+        return f"a pose or landmark model (outputs {_shapes(outputs)} are coordinates of points)"
+    return ""
 
 
 def _detector(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
@@ -170,8 +198,10 @@ def _map(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
         return ""
     output = outputs[0]
     shape, text = output.shape, _shape(output)
-    if len(shape) == 3 and shape[0] in (None, 1) and (shape[1] or 0) > 1 and (shape[2] or 0) > 1:
-        return f"a model of sequences, as text recognition is (output {text})"
+    if len(shape) == 3 and (shape[0] in (None, 1) or inputs[0].shape[0] == 1):
+        steps = (shape[1] if shape[0] in (None, 1) else shape[0]) or 0
+        if steps > 1 and (shape[2] or 0) > 1:
+            return f"a model of sequences, as text recognition is (output {text})"
     if len(shape) != 4 or None in shape[1:] or output.outputs == max(length or 0 for length in shape[1:]):
         return ""
     return _map_of_pixels(text, _sides(output), _sides(inputs[0]), _channels(output))
@@ -193,10 +223,10 @@ def _map_of_pixels(text: str, sides: tuple[int, int], size: tuple[int, int], cha
     return f"a segmentation model (output {text} is a map of {pixels})"
 
 
-OF_INPUTS: tuple[Rule, ...] = (_text, _recurrent, _waveform, _spectrogram)
+OF_INPUTS: tuple[Rule, ...] = (_text, _recurrent, _waveform, _column, _spectrogram)
 """Rules that look at the inputs: each returns the task, "an audio model (…)", or nothing."""
 
-OF_OUTPUTS: tuple[Rule, ...] = (_value_for_each_pixel, _detector, _map)
+OF_OUTPUTS: tuple[Rule, ...] = (_value_for_each_pixel, _points, _detector, _map)
 """Rules that look at the outputs."""
 
 

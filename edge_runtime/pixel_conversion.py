@@ -1,8 +1,8 @@
 """Conversion of 8-bit pixels to the values of a model's input, in few passes of NumPy over the image.
 
 All ways follow one formula (``core.preprocessing``), computed in float64 for the 256 values of each channel. A faster
-one is only taken if it gives the same integers for all of them, or the same float32 numbers within 2 units in the last
-place:
+one is only taken if it gives the same integers for all of them, or float32 numbers whose absolute error is at most 2
+units in the last place of the channel's largest value (a value near 0, close to the mean, has a larger relative error):
 
 - for 8-bit integers that are the pixels plus a constant: that addition, modulo 256;
 - for other 8-bit integers and for float32: a subtraction and a multiplication in float32;
@@ -22,6 +22,7 @@ Table = npt.NDArray[np.float64]
 
 _VALUES = np.arange(256)
 _TIE = 1e-4  # steps of quantization: how far a value may be from half-way, since scales are float32
+_MOST_UNITS = 2  # of error of a line in float32, in units in the last place of the largest value
 _GREY = np.array([19595, 38470, 7471], np.float32) / 65536  # ITU-R BT.601, as in Pillow's mode "L"
 _SIGN = np.uint8(128)  # added modulo 256, it turns int8 into uint8 of the same order, and back
 
@@ -52,7 +53,10 @@ class PixelConversion:
         self._spread: tuple[int, Tensor | None, Tensor | None] | None = None
         self._line: Tensor | None = None
         if self._is_float32:
-            self._line = np.stack([-starts[:count] / slopes, slopes]).astype(np.float32)
+            line = np.stack([-starts[:count] / slopes, slopes]).astype(np.float32)
+            errors = np.abs(_on_line_of_bytes(line) - tables[:count]).max(axis=1)
+            units = np.spacing(np.abs(tables[:count]).max(axis=1).astype(np.float32))
+            self._line = line if (errors <= _MOST_UNITS * units).all() else None
         elif integers and self._dtype.itemsize == 1 and self._added is None:
             self._fit(tables[:count] - np.iinfo(self._dtype).min, slopes / (image.scale or 1.0))
 
@@ -153,7 +157,7 @@ class PixelConversion:
         if not inner.any(axis=1).all():
             return
         line = np.stack([-(most + least + 1) / 2 / slopes, slopes]).astype(np.float32)
-        values = (_VALUES.astype(np.float32) - line[0][:, np.newaxis]) * line[1][:, np.newaxis]
+        values = _on_line_of_bytes(line)
         if (np.trunc(values.clip(0, 255)) == wanted).all():
             self._line, self._limited = line, bool((values < 0).any() or (values >= 256).any())
 
@@ -199,6 +203,12 @@ def grey(photos: Pixels) -> Pixels:
     for channel, weight in enumerate(_GREY):
         total += photos[..., channel].astype(np.float32) * weight
     return total.astype(np.uint8)
+
+
+def _on_line_of_bytes(line: Tensor) -> Tensor:
+    """Returns the float32 numbers (channels, 256) that a line gives for the pixel values."""
+    numbers: Tensor = (_VALUES.astype(np.float32) - line[0][:, np.newaxis]) * line[1][:, np.newaxis]
+    return numbers
 
 
 def _added(tables: Tensor) -> np.uint8 | None:

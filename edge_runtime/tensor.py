@@ -38,8 +38,8 @@ class TensorSpec:
 
     @property
     def outputs(self) -> int:
-        """The number of output values for one image; 0 if the file leaves it open."""
-        return math.prod(length or 0 for length in self.shape[len(self.shape) > 1 :])
+        """The number of output values for one image; 0 if the file leaves it open, or even the number of axes."""
+        return math.prod(length or 0 for length in self.shape[len(self.shape) > 1 :]) if self.shape else 0
 
     def lengths(self, batch: int, size: tuple[int, ...] = (), *, channels_last: bool = True) -> tuple[int, ...]:
         """Returns the shape of a batch of ``batch`` images.

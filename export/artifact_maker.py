@@ -59,7 +59,7 @@ class ArtifactMaker:
         self.source = source
         self.options = options
         self.progress = progress
-        self.splits = directory.splits()
+        self.splits = directory.splits(progress)
         self.manifest = directory.manifest()
         self._trained: Any = keras.saving.load_model(directory.model, compile=False)
         self._trained.jit_compile = False  # XLA is many times slower on a CPU

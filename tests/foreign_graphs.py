@@ -131,7 +131,8 @@ def write_dense_onnx(
         path: where to write it.
         shape, dtype: of the input; 8-bit integers go through a DequantizeLinear with a scale of 1/128.
         classes: outputs of the dense layer.
-        last: operators after it; "T" divides by a temperature of 2, "1/(1+e^-x)" is a sigmoid in four operators.
+        last: operators after it; "T" divides by a temperature of 2, "1/(1+e^-x)" is a sigmoid in four operators, other
+            arithmetic is with 1, and "Concat" repeats the outputs.
         output: the shape of the output, if it is not (batch, classes).
         batch_inside: reshape to a constant batch of 1.
     """
@@ -162,6 +163,12 @@ def write_dense_onnx(
     for operator in last:
         if operator == "T":
             current = add("Div", current, "two")
+        elif operator in ("Add", "Sub", "Mul", "Max", "Min"):
+            current = add(operator, current, add("Identity", "one"))
+        elif operator == "Concat":
+            current = add("Concat", current, add("Identity", current), axis=-1)
+        elif operator == "1-x":
+            current = add("Sub", "one", current)
         elif operator == "1/(1+e^-x)":
             current = add("Div", "one", add("Add", "one", add("Exp", add("Neg", current))))
         else:

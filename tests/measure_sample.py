@@ -46,7 +46,9 @@ class MadeModel:
         self.queries.append(query)
 
     def loaded(self, *queries: Any) -> LoadedModel:
-        return LoadedModel(self.run, queries or ("a", "b"), Target("litert", "cpu", 1), "XNNPACK", 1.0, lambda: None)
+        return LoadedModel(
+            self.run, queries or ("a", "b"), Target("litert", "cpu", 1), lambda: "XNNPACK", 1.0, lambda: None
+        )
 
 
 def timing(**options: Any) -> Timing:

@@ -7,6 +7,7 @@ TensorFlow, loads them in a child process; see docs/adr/0021-keras-2-files-are-r
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +49,13 @@ def convert_keras2(
 
     Args:
         low, high: the range of the model's inputs, for the comparison.
-        trust: load code in the file.
+        trust: load code in the file; a Lambda layer becomes the TensorFlow functions that it calls.
 
     Raises:
         MissingExtraError: tf_keras is not installed.
         ModelError: tf_keras cannot load the file, a layer has no counterpart in Keras 3, or the outputs differ.
     """
-    require("tensorflow", "tf_keras", extra="export", purpose="reading a Keras 2 file")
+    require_keras2()
     request = {"path": str(path.resolve()), "low": low, "high": high, "trust": trust}
     try:
         found, values = _read(request, name=f"reading '{path.name}' with tf_keras", progress=progress)
@@ -70,6 +71,11 @@ def convert_keras2(
             f" (limit {LARGEST_DIFFERENCE:g})"
         )
     return ConvertedModel(model, difference)
+
+
+def require_keras2() -> None:
+    """Raises MissingExtraError unless tf_keras is installed."""
+    require("tensorflow", "tf_keras", extra="export", purpose="reading a Keras 2 file")
 
 
 def _read(request: dict[str, Any], *, name: str, progress: Progress | None) -> tuple[Any, dict[str, Any]]:
@@ -89,7 +95,8 @@ def _read(request: dict[str, Any], *, name: str, progress: Progress | None) -> t
 
 def infer(model: Any, inputs: Any) -> Any:
     """Returns a model's outputs as an array, computed on the CPU: GPUs round the factors of convolutions."""
-    with keras.device("cpu:0"):
+    with keras.device("cpu:0"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a model whose inputs are a list of one
         return keras.ops.convert_to_numpy(model(inputs, training=False))
 
 

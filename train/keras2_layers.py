@@ -128,6 +128,8 @@ def make_layer(call: Mapping[str, Any], weights: Sequence[Any]) -> Any:
     """
     kind, name, config = call["kind"], call["name"], call["config"]
     if kind in ("TFOpLambda", "SlicingOpLambda"):
+        if config["function"] not in FUNCTIONS:  # as in a Lambda layer
+            raise ModelError(f"'{name}' calls TensorFlow's {config['function']!r}, which has no counterpart in Keras 3")
         return FUNCTIONS[config["function"]]
     if kind == "LayerScale":
         return layers.Rescaling(np.asarray(weights[0]).tolist(), name=name)
@@ -136,7 +138,7 @@ def make_layer(call: Mapping[str, Any], weights: Sequence[Any]) -> Any:
     if kind == "Normalization":
         return layers.Rescaling(config["scale"], config["offset"], name=name)
     made = getattr(layers, _KINDS.get(kind, kind), None)
-    if made is None or not call["own"] or kind == "Lambda":
+    if made is None or not call["own"]:
         raise ModelError(f"layer '{name}' ({kind}) has no counterpart in Keras 3; replace it with another layer")
     try:
         return made(name=name, **_options(kind, made, config))

@@ -97,6 +97,8 @@ class _Reader:
             return self.read(layer, taken)
         if type(layer).__name__ in _PASSING:
             return taken
+        if type(layer).__name__ == "Lambda":
+            return self.read(_traced(layer, node.keras_inputs), taken)
         kwargs = {key: value for key, value in node.call_kwargs.items() if key not in ("training", "mask", "name")}
         self.calls.append(
             {
@@ -127,6 +129,20 @@ class _Reader:
         )
         self._names.add(unique)
         return unique
+
+
+def _traced(layer: Any, tensors: Any) -> Any:
+    """Returns a model of the TensorFlow functions that a Lambda layer calls."""
+    import tf_keras
+
+    inputs = [tf_keras.Input(batch_shape=tensor.shape) for tensor in tensors]
+    try:
+        outputs = layer.function(inputs if len(inputs) > 1 else inputs[0], **layer.arguments)
+        return tf_keras.Model(inputs, outputs)
+    except Exception as error:  # of any code
+        raise ModelError(
+            f"the Lambda layer '{layer.name}' cannot be taken apart; replace it with other layers: {first_line(error)}"
+        ) from error
 
 
 def _config(layer: Any) -> dict[str, Any]:

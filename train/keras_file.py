@@ -12,10 +12,12 @@ import keras
 import numpy as np
 
 from tledge.core.errors import ModelError, OptionError, UnknownNameError, first_line
+from tledge.core.extras import is_installed
 from tledge.core.preprocessing import COLOURS
 from tledge.core.progress import Progress
-from tledge.train.keras2_conversion import LARGEST_DIFFERENCE, convert_keras2, infer, name_uniquely, relative_difference
-from tledge.train.keras_config import float32_file
+from tledge.train import keras2_conversion
+from tledge.train.keras2_conversion import LARGEST_DIFFERENCE, infer, name_uniquely, relative_difference
+from tledge.train.keras_config import KerasConfig, float32_file
 from tledge.train.keras_file_check import check_keras_file
 from tledge.train.pixel_arithmetic import fold_pixel_arithmetic
 
@@ -37,7 +39,7 @@ class ImportedModel:
 
     Attributes:
         model: a ``keras.Model`` from ``image``, float32 (N, height, width, 3), to ``logits`` (N, classes).
-        keras2_difference: if the file is of Keras 2, the largest difference of the converted model's outputs, as a
+        keras2_difference: if tf_keras has read the file, the largest difference of the converted model's outputs, as a
             fraction of the largest output, or of 1 if that is larger; otherwise None.
         colour: the channels that the file's model is given, one of ``core.preprocessing.COLOURS``.
     """
@@ -60,8 +62,9 @@ def read_keras_file(
 
     A softmax at the end is removed. A single output, a sigmoid or its logit, becomes the logits (0, z) of two classes.
     Layers that do nothing at inference (dropout, random changes of the image) are removed, and lower or mixed precision
-    becomes float32. Arithmetic on the pixels becomes a Rescaling layer (``pixel_arithmetic``). A file of Keras 2 is
-    converted by ``keras2_conversion``. The result is compared with the file's model on random images.
+    becomes float32. Arithmetic on the pixels becomes a Rescaling layer (``pixel_arithmetic``), a Lambda layer the
+    operations that it calls. A file of Keras 2 is converted by ``keras2_conversion``; without ``tf_keras`` Keras 3 may
+    load it. The result is compared with the file's model on random images.
 
     Args:
         path: a ``.keras`` or ``.h5`` file.
@@ -72,7 +75,7 @@ def read_keras_file(
 
     Raises:
         ModelError: the file is no Keras model, could execute code, or is no image classifier of that many classes.
-        MissingExtraError: a file of Keras 2 needs ``tf_keras``.
+        MissingExtraError: a file of Keras 2 needs ``tf_keras``, since Keras 3 would not load it or change its outputs.
         OptionError: ``colour`` contradicts the model's input.
         UnknownNameError: there is no such input range or colour.
     """
@@ -106,15 +109,27 @@ def _load(path: Path, *, input_range: str, trust: bool, progress: Progress | Non
     scale, offset = INPUT_RANGES[input_range]
     with tempfile.TemporaryDirectory(prefix="tledge-float32-") as folder:
         file = float32_file(path, Path(folder))
-        if config.of_keras2:
-            converted = convert_keras2(file, low=offset, high=255 * scale + offset, trust=trust, progress=progress)
+        if config.of_keras2 and not _loads_directly(config):
+            span = {"low": offset, "high": 255 * scale + offset}
+            converted = keras2_conversion.convert_keras2(file, **span, trust=trust, progress=progress)
             return converted.model, converted.difference
         try:
             loaded = keras.saving.load_model(file, compile=False, safe_mode=not trust)
         except Exception as error:  # Keras passes on any error of a layer's constructor
+            if config.of_keras2:
+                keras2_conversion.require_keras2()
             raise ModelError(f"Keras {keras.__version__} cannot load '{path}': {str(error).strip()}") from error
+    if config.of_keras2 and progress:
+        progress.warn(
+            f"'{path}' is a Keras 2 file, and `tf_keras` is not installed: its outputs were not compared with Keras 2's"
+        )
     loaded.jit_compile = False
     return loaded, None
+
+
+def _loads_directly(config: KerasConfig) -> bool:
+    """Returns whether to try Keras 3 on a Keras 2 file: there is no tf_keras, and no function that has changed."""
+    return not is_installed("tf_keras") and "hard_sigmoid" not in str(config.model)
 
 
 def _read_input(path: Path, model: Any, colour: str | None) -> tuple[tuple[int, int], str]:
@@ -178,6 +193,8 @@ def _split_head(path: Path, model: Any, *, value: Any) -> tuple[Any, Any, str]:
             return lambda taken, **_: run(operation, taken)
         if _does_nothing(operation):
             return lambda taken, **_: taken
+        if isinstance(operation, keras.layers.Lambda):
+            return lambda taken, **_: _traced(path, operation, taken)
         return operation
 
     def run(part: Any, taken: Any) -> Any:
@@ -228,6 +245,17 @@ def _is_dense(layer: Any, output: Any) -> bool:
     if type(layer) is keras.layers.Conv2D:
         return layer.kernel_size == (1, 1) and layer.groups == 1 and tuple(output.shape[1:3]) == (1, 1)
     return type(layer) is keras.layers.Dense and len(output.shape) == 2
+
+
+def _traced(path: Path, layer: Any, taken: Any) -> Any:
+    """Returns the output of a Lambda layer's function as operations, which can be loaded without executing its code."""
+    try:
+        return layer.function(taken, **layer.arguments)
+    except Exception as error:  # of any code
+        raise ModelError(
+            f"the Lambda layer '{layer.name}' of '{path}' cannot be converted; replace it with other layers, or call"
+            f" only `keras.ops` in it: {first_line(error)}"
+        ) from error
 
 
 def _does_nothing(operation: Any) -> bool:

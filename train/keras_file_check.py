@@ -17,12 +17,19 @@ READS_FILES = ("StringLookup", "IntegerLookup", "TextVectorization")
 SAFE_MODULES = ("layers", "models", "initializers", "regularizers", "constraints", "dtype_policies", "ops")
 """Modules of ``keras`` and ``keras.src`` whose other classes only compute."""
 
+_INITIALIZERS = (
+    *("Constant", "GlorotNormal", "GlorotUniform", "Identity", "Ones", "Orthogonal", "RandomNormal", "RandomUniform"),
+    *("TruncatedNormal", "VarianceScaling", "Zeros"),
+)
+"""TensorFlow's own, as in EfficientNetV2 of Keras 2."""
+
 SAFE_CLASSES = (
     *(("keras", name) for name in ("DTypePolicy", "Functional", "Sequential")),
     *(("keras.engine.functional", "Functional"), ("keras.engine.sequential", "Sequential")),
     *(("keras.mixed_precision", "Policy"), ("builtins", "slice")),
     *(("keras.applications.convnext", name) for name in ("LayerScale", "StochasticDepth")),
     ("keras.applications.inception_resnet_v2", "CustomScaleLayer"),
+    *(("tensorflow.python.ops.init_ops_v2", name) for name in _INITIALIZERS),
 )
 """Other safe classes, by their modules without ``src``; tf_keras counts as Keras."""
 

@@ -135,7 +135,7 @@ def _finish(directory: RunDirectory, unfinished: UnfinishedRun, progress: Progre
     from tledge.train.finish import finish_run
     from tledge.train.phases import train_phases
 
-    splits = directory.splits()
+    splits = directory.splits(progress)
     splits.check_unchanged(splits.train + splits.validation + splits.test)
     trained = train_phases(directory, unfinished, splits=splits, progress=progress)
     manifest = finish_run(directory, unfinished, splits=splits, trained=trained, progress=progress)

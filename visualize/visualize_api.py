@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
     chosen = _choose(named, options.given())
     require("jinja2", extra="train", purpose="visualize.html")
     model, folder = _find_model(options)
-    sections, skipped = _show(chosen, model, optional=not named, progress=progress)
+    sections, skipped = _show(chosen, replace(model, progress=progress), optional=not named, progress=progress)
     sections = _with_unique_names(sections)
     folder.mkdir(parents=True, exist_ok=True)
     files = [picture.save(folder) for section in sections.values() for picture in section.pictures]

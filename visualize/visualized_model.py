@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, ModelError, OptionError, UnknownNameError
 from tledge.core.extras import keras_backend, require
 from tledge.core.images import Floats, Pixels
-from tledge.core.progress import Step
+from tledge.core.progress import Progress, Step
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
 from tledge.edge_runtime import Classifier
@@ -37,6 +37,7 @@ class VisualizedModel:
         artifacts: artifacts exported from it.
         directory: run directory; None for a backbone.
         imported: it was trained elsewhere.
+        progress: reports that a ZIP of photos is unpacked again.
     """
 
     title: str
@@ -46,6 +47,7 @@ class VisualizedModel:
     artifacts: tuple[Artifact, ...] = ()
     directory: RunDirectory | None = None
     imported: bool = False
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def photo_kind(self) -> str:
@@ -85,7 +87,7 @@ class VisualizedModel:
         """The splits of the run. Raises RunError if they cannot be read, OptionError if there is no run."""
         if self.directory is None:
             raise OptionError(f"{self.needs_run}, or name photos with `photos`")
-        return self.directory.splits()
+        return self.directory.splits(self.progress)
 
     @cached_property
     def gradient_model(self) -> GradientModel:

@@ -49,6 +49,7 @@ class Square(Attack):
 
     needs_gradients: ClassVar[bool] = False
     reference: ClassVar[str] = "arXiv 1912.00049"
+    version: ClassVar[int] = 2  # since it restarts where scores tie
 
     queries: int = 1000
     p_init: float = 0.8

@@ -43,7 +43,7 @@ class ComparedRow:
         no_times_verdict: the same for throughput, cold start and load time, which are never measured alternately.
         mcnemar_p: p-value that both are right equally often on the same photos; None if the photos differ.
         same_photos: both classified the same photos.
-        same_attacks: both were attacked in the same way, on the same photos.
+        same_attacks: both were attacked in the same way, by the same versions of the attacks, on the same photos.
         again: the earlier model file was measured again, alternating with the new one; the latencies are from then.
     """
 
@@ -163,7 +163,9 @@ class _Benchmarks:
     @property
     def same_attacks(self) -> bool:
         first, second = self.old.settings, self.new.settings
-        if first is None or second is None or not first.attacks or first.attacks != second.attacks:
+        if first is None or second is None or not first.attacks or first.attack_versions != second.attack_versions:
+            return False
+        if {**first.attacks, "versions": {}} != {**second.attacks, "versions": {}}:
             return False
         return first.attacked_with == second.attacked_with and self.old.photos == self.new.photos
 

@@ -38,6 +38,8 @@ class Repetition:
             found.append("the photos or their labels have changed")
         if before.attacked_with != again.attacked_with:
             found.append("the attack set or the surrogate has changed")
+        if before.attacks and before.attack_versions != again.attack_versions:
+            found.append("an attack has changed: the same options find other images")
         if before.version != again.version:
             found.append(f"tledge {again.version} now, {before.version} then")
         return found

@@ -58,7 +58,7 @@ class LoadedModel:
         run: runs one query.
         queries: arrays of one batch each, as ``run`` takes them.
         target: the target in full.
-        provider: what runs the model ("XNNPACK").
+        read_provider: returns what runs the model ("XNNPACK"), which its runs can change.
         load_time: ms.
         close: frees the model.
     """
@@ -66,7 +66,7 @@ class LoadedModel:
     run: Callable[[Any], Any]
     queries: Sequence[Any]
     target: Target
-    provider: str
+    read_provider: Callable[[], str]
     load_time: float
     close: Callable[[], None]
 
@@ -105,7 +105,7 @@ def measure(specification: Specification) -> Round:
         energy=energy,
         energy_source="" if meter is None else meter.source,
         conditions=conditions,
-        provider=loaded.provider,
+        provider=loaded.read_provider(),
         artifact_sha256=sha256_of_model(Path(specification.artifact)),
         environment=environment.to_dict(),
         environment_id=environment.id,
@@ -127,7 +127,7 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
         model = BareModel(Path(specification.artifact), specification.target, batch=batch, input_size=size)
         load_time = (time.perf_counter_ns() - began) / 1e6
         queries = [model.random_input(seed, batch) for seed in range(RANDOM_QUERIES)]
-        return LoadedModel(model.run, queries, model.target, model.provider, load_time, model.close)
+        return LoadedModel(model.run, queries, model.target, lambda: model.provider, load_time, model.close)
     # No warm-up: the load time ends with the load, and the cold start with the first inference.
     model = Classifier(specification.artifact, target=specification.target, batch=batch, warm_up=False)
     load_time = (time.perf_counter_ns() - began) / 1e6
@@ -138,7 +138,7 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
     images = [pixels[index : index + 1] for index in range(len(pixels))]
     if batch > 1:
         images = [np.concatenate([images[index % len(images)] for index in range(batch)])]
-    return LoadedModel(model.logits, images, model.target, model.provider, load_time, model.close)
+    return LoadedModel(model.logits, images, model.target, lambda: model.provider, load_time, model.close)
 
 
 def warm_up(loaded: LoadedModel, timing: Timing) -> None:

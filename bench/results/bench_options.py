@@ -68,7 +68,10 @@ class AttackOptions:
         default_text="the attack's own; 20 for pgd",
     )
     attack_queries: int | None = option(
-        None, "Queries per photo and artifact, for square.", group="Attacks", default_text=str(DEFAULT_QUERIES)
+        None,
+        "Queries per photo and artifact, for square; up to 5 times as many where scores are too coarse to compare.",
+        group="Attacks",
+        default_text=str(DEFAULT_QUERIES),
     )
     attack_target: str | None = option(
         None,

@@ -64,7 +64,8 @@ class BenchSettings(
         input_size: HEIGHTxWIDTH of the input of files that leave it open; empty for the default.
         on: the place where the artifacts ran; empty on the machine that wrote the results.
         attacked_with: fingerprint of the attack set that was shown, or SHA-256 of the surrogate; empty without one.
-        attacks: the fields of the :class:`~tledge.bench.robustness.attack_plan.AttackPlan`; empty without attacks.
+        attacks: the fields of the :class:`~tledge.bench.robustness.attack_plan.AttackPlan` and the ``versions`` of its
+            attacks above 1; empty without attacks.
     """
 
     version: str
@@ -94,6 +95,11 @@ class BenchSettings(
     attacked_with: str = ""
     on: str = ""
     input_size: str = ""
+
+    @property
+    def attack_versions(self) -> Mapping[str, int]:
+        """The versions of the attacks above 1; empty in results from before they were recorded."""
+        return self.attacks.get("versions") or {}
 
     def save(self, path: Path) -> None:
         """Writes ``run.json`` into a folder of results."""

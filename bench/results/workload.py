@@ -20,6 +20,7 @@ from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.seen_photos import SeenPhotos
 from tledge.core.split_names import TEST, UNASSIGNED, VALIDATION
+from tledge.edge_runtime.adoption import RECIPE
 from tledge.edge_runtime.bare import BareModel
 
 
@@ -95,7 +96,7 @@ def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model
     return Model(path, name, artifact, input_size)
 
 
-def workload_of_run(directory: RunDirectory) -> Workload:
+def workload_of_run(directory: RunDirectory, progress: Progress | None = None) -> Workload:
     """Returns the Keras model of a run and everything exported from it, on its test split.
 
     Raises:
@@ -103,7 +104,7 @@ def workload_of_run(directory: RunDirectory) -> Workload:
         ArtifactError: there are no artifacts, or one cannot be read or belongs to another run.
         DataError: a class has no test photo.
     """
-    splits = directory.splits()
+    splits = directory.splits(progress)
     reference = read_artifact(directory.model)
     directory.check_model(reference.sha256)
     splits.check_unchanged(splits.test)
@@ -148,7 +149,8 @@ def workload_of_files(
     Raises:
         ArtifactError: a file is absent, of an unknown format, or does not match its sidecar.
         OptionError: photos were given, and a file has no sidecar or other classes than the first.
-        DataError: a class has no photos, or none that were not used in training, or a folder belongs to no class.
+        DataError: a class of models that tledge exported has no photos, or none that were not used in training, or a
+            folder belongs to no class.
     """
     files = list({path.resolve(): path for path in files}.values())
     models = tuple(read_model(path, name, input_size) for path, name in zip(files, _names(files), strict=True))
@@ -174,7 +176,8 @@ def workload_of_files(
                 f"'{model.path}' has the classes {', '.join(model.artifact.sidecar.class_names[:5])}, but"
                 f" '{models[0].path}' has {', '.join(classes[0][:5])}: benchmark models with other classes separately"
             )
-    root, photos, labels = _read_photos(data, classes[0], progress)
+    adopted = any(model.artifact.sidecar.recipe == RECIPE for model in models if model.artifact is not None)
+    root, photos, labels = _read_photos(data, classes[0], progress, adopted=adopted)
     workload = replace(workload, data=str(data.resolve()))
     return _with_photos(workload, root, photos, labels, seen_photos=seen_photos, progress=progress)
 
@@ -244,9 +247,12 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 
 def _read_photos(
-    data: Path, class_names: tuple[str, ...], progress: Progress
+    data: Path, class_names: tuple[str, ...], progress: Progress, *, adopted: bool
 ) -> tuple[Path, tuple[Path, ...], tuple[int, ...]]:
-    """Returns the folder that holds the photos, the photos, and the label of each."""
+    """Returns the folder that holds the photos, the photos, and the label of each.
+
+    Not every class of an ``adopted`` model needs photos: who has one for the 1,000 classes of ImageNet tests a few.
+    """
     if not data.exists():
         raise DataError(
             f"no folder '{data}'; expected one folder per class ({class_names[0]}/1.jpg); `data` takes {EXPECTED}"
@@ -269,7 +275,12 @@ def _read_photos(
     if found.left_out:
         progress.note("Photos", describe_left_out(found.left_out))
     labels = tuple(label for label, _ in chosen)
-    _check_every_class(labels, class_names, f"'{data}'")
+    if not adopted:
+        _check_every_class(labels, class_names, f"'{data}'")
+    elif (present := len(set(labels))) < len(class_names):
+        progress.note(
+            "Photos", f"from {present:,} of the model's {len(class_names):,} classes; accuracy is that of these"
+        )
     return found.root, tuple(path for _, path in chosen), labels
 
 

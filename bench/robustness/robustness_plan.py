@@ -56,8 +56,12 @@ class RobustnessPlan:
 
     @property
     def attacks(self) -> dict[str, Any]:
-        """The attack plan for the record; empty without attacks."""
-        return {} if self.attack_inputs is None else self.attack_inputs.plan.to_dict()
+        """The attack plan for the record, and the versions of the attacks above 1; empty without attacks."""
+        if self.attack_inputs is None:
+            return {}
+        plan = self.attack_inputs.plan
+        versions = {attack.name: attack.version for attack in plan.attacks if attack.version > 1}
+        return {**plan.to_dict(), "versions": versions}
 
 
 @dataclass(frozen=True)

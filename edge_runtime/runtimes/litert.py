@@ -97,7 +97,29 @@ class LiteRTSession(Session):
                 output: Tensor = self._interpreter.get_tensor(self._output_index)
                 return output
             except (ValueError, RuntimeError) as error:
-                raise load_error("LiteRT", self._model, error, to="run") from error
+                return self._run_without_xnnpack(fill(None), error)
+
+    def _run_without_xnnpack(self, images: Tensor, cause: Exception) -> Tensor:
+        """Runs images after XNNPACK failed to, as it does where it prepares a model only when it runs.
+
+        Warns:
+            CpuWarning: LiteRT's own kernels run it.
+
+        Raises:
+            ArtifactError: they fail, too.
+        """
+        failed = load_error("LiteRT", self._model, cause, to="run")
+        if self.provider == WITHOUT_XNNPACK:
+            raise failed from cause
+        before = self._interpreter, self.provider
+        try:
+            self._allocate(xnnpack=False)
+            outputs = self._run(images)
+        except (ArtifactError, ValueError, RuntimeError):
+            self._interpreter, self.provider = before
+            raise failed from cause
+        warnings.warn(f"'{self._model}': {SLOWER}", CpuWarning, stacklevel=2)
+        return outputs
 
     def _run(self, images: Tensor) -> Tensor:
         interpreter, batch = self._interpreter, self._batch
@@ -122,7 +144,7 @@ class LiteRTSession(Session):
                 outputs.append(interpreter.get_tensor(self._output_index))
             return np.concatenate(outputs)
         except (ValueError, RuntimeError) as error:
-            raise load_error("LiteRT", self._model, error, to="run") from error
+            return self._run_without_xnnpack(images, error)
 
     def close(self) -> None:
         with self._lock:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tledge.core.errors import ArtifactError, OptionError, TargetError
+from tledge.core.sidecar_storage import SIDECAR
 from tledge.edge_runtime.load_faults import load_error
 from tledge.edge_runtime.model_tasks import check_tensors
+from tledge.edge_runtime.onnx_graph import read_graph
 from tledge.edge_runtime.runtime import (
     NO_NVIDIA_DRIVER,
     Device,
@@ -37,6 +40,10 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(string)": np.dtype(np.object_),
 }
 """The element types of inputs and outputs, by ONNX Runtime's names."""
+
+
+SCALED = (np.uint8, np.int8, np.int16)
+"""Types of quantized inputs and outputs."""
 
 
 class OnnxRuntimeSession(Session):
@@ -70,6 +77,8 @@ class OnnxRuntimeSession(Session):
         images, answers = [[_spec(item, model) for item in of()] for of in (session.get_inputs, session.get_outputs)]
         check_tensors(images, answers, model)
         (self.image,), (self.output,) = images, answers
+        if SIDECAR not in session.get_modelmeta().custom_metadata_map:  # tledge's own inputs are bytes, without a scale
+            self.image, self.output = _with_scales(model, self.image, self.output)
         self._model, self._session = model, session
         self._names = [self.output.name]
         self._batch = self.image.shape[0] if self.image.shape else None
@@ -114,6 +123,23 @@ def _spec(tensor: Any, model: Path) -> TensorSpec:
         raise ArtifactError(f"'{model}' is not an image classifier: its tensor '{tensor.name}' has type {tensor.type}")
     lengths = tuple(length if isinstance(length, int) else None for length in tensor.shape)  # otherwise a name or None
     return TensorSpec(tensor.name, lengths, DTYPES[tensor.type])
+
+
+def _with_scales(model: Path, image: TensorSpec, output: TensorSpec) -> tuple[TensorSpec, TensorSpec]:
+    """Returns integer tensors with the scales that the graph has for them: ONNX has none in the type of a tensor."""
+    if image.dtype not in SCALED and output.dtype not in SCALED:
+        return image, output
+    try:
+        graph = read_graph(model)
+    except ValueError:  # ONNX Runtime's own format: the integers have no known scale, as in other graphs without one
+        return image, output
+    if image.dtype in SCALED:
+        scale, zero_point = graph.quantization_of_input(image.name, image.dtype)
+        image = replace(image, scale=scale, zero_point=zero_point)
+    if output.dtype in SCALED:
+        scale, zero_point = graph.quantization_of_output(output.name, output.dtype)
+        output = replace(output, scale=scale, zero_point=zero_point)
+    return image, output
 
 
 class OnnxRuntime(Runtime):

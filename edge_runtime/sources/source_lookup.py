@@ -12,6 +12,7 @@ from threading import Event
 
 from tledge.core.errors import OptionError, SourceError
 from tledge.core.photo_listing import (
+    THUMBNAIL_FOLDERS,
     Listing,
     describe_left_out,
     describe_undecodable,
@@ -104,19 +105,22 @@ def _expand(name: str, notes: list[str]) -> Sequence[Path | None]:
 def _photos_matching(name: str) -> Listing:
     """Returns the image and video files that match a glob. Raises SourceError if there are none."""
     photos, left_out = [], Counter[str]()
+    thumbnails, skipped = set[Path](), THUMBNAIL_FOLDERS.difference(Path(name).parts)
     for path in map(Path, sorted(glob.glob(name, recursive=True))):  # noqa: PTH207 - pathlib refuses absolute ones
         if path.is_dir():
             left_out["folder"] += "**" not in name
+        elif inside := [parent for parent in path.parents if parent.name in skipped]:
+            thumbnails.add(inside[-1])
         elif is_photo(path) or is_video_name(path):
             photos.append(path)
         else:
             left_out[kind_of(path)] += 1
+    left_out.update(f"{folder.name}/" for folder in thumbnails)
     del left_out[""]
     if not photos:
-        number = left_out.total()
+        others = describe_left_out(+left_out)
         raise SourceError(
-            f"no image or video matches '{name}'"
-            + (f": {number:,} files of other types match" if number else ", and no file has that name")
+            f"no image or video matches '{name}'" + (f" ({others})" if others else ", and no file has that name")
         )
     return Listing(tuple(photos), left_out=+left_out)
 

@@ -209,6 +209,11 @@ def _as_depthwise(node: Node, weights: Weights) -> tuple[Node, list[Array]]:
         scale, offset = (np.asarray(node.config[key], np.float64) for key in ("scale", "offset"))
     else:
         scale, offset = norm_scale(node, weights[node.name])
+    if max(scale.size, offset.size) > max(channels, 1):
+        raise ConversionError(
+            f"layer '{node.name}' ({node.kind}) scales each place by itself: the recipe qat cannot train it; use int8"
+            " instead"
+        )
     kernel, bias = (np.broadcast_to(values, (channels,)).astype(np.float32) for values in (scale, offset))
     config = {"kernel_size": [1, 1], "use_bias": True, "activation": "linear"}
     return replace(node, kind="DepthwiseConv2D", config=config), [kernel.reshape(1, 1, channels, 1), bias]

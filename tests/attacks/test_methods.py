@@ -1,5 +1,6 @@
 """Each attack by itself, on a small network."""
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -237,20 +238,37 @@ def test_scores_that_are_flat_get_more_queries_and_are_reported(two_colours: tup
     assert found.unjudged == 20
 
 
+class Recorder(Progress, Step):
+    """A step that keeps how far it is, and was at most."""
+
+    def __init__(self) -> None:
+        self.done = self.most = 0
+
+    def step(self, label: str, total: int, unit: str) -> Any:
+        self.label, self.total, self.unit = label, total, unit
+        return nullcontext(self)
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self.done += count
+        self.most = max(self.most, self.done)
+
+
+@pytest.mark.unit
+def test_queries_that_tell_nothing_do_not_pass_the_end_of_the_progress(two_colours: tuple[Pixels, Goal]) -> None:
+    images, goal = two_colours
+    recorder = Recorder()
+    found = Square(queries=20).run(
+        lambda shown: np.eye(2, dtype=np.float32)[_difference(shown).argmax(axis=1)],
+        images,
+        goal,
+        threat=ThreatModel("linf", 2),
+        progress=recorder,
+    )
+    assert found.queries.sum() == 20 * 102
+    assert recorder.done == recorder.most == recorder.total == 20 * 21
+
+
 def test_progress_ends_at_its_total(model: GradientModel, digits: Any) -> None:
-    class Recorder(Progress, Step):
-        def __init__(self) -> None:
-            self.done = 0
-
-        def step(self, label: str, total: int, unit: str) -> Any:
-            from contextlib import nullcontext
-
-            self.label, self.total, self.unit = label, total, unit
-            return nullcontext(self)
-
-        def advance(self, count: int = 1, detail: str = "") -> None:
-            self.done += count
-
     for attack in (Fgsm(), Pgd(steps=4, restarts=2), Apgd(steps=4), Square(queries=20)):
         recorder = Recorder()
         attack.run(model, digits.images, digits.goal, threat=ThreatModel("linf", 12), progress=recorder)

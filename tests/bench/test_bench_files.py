@@ -379,6 +379,62 @@ def test_labels_that_name_several_classes_cannot_judge(tmp_path: Path, labelled:
         bench(files=[model], data=labelled)
 
 
+@pytest.mark.unit
+@pytest.mark.parametrize("recipe", ["adopted", "float32"])
+def test_only_adopted_models_may_have_classes_without_photos(tmp_path: Path, labelled: Path, recipe: str) -> None:
+    names = tuple(f"thing {index}" for index in range(997)) + CLASSES
+    model = write_onnx(tmp_path / "imagenet.onnx", classes=1000)
+    sidecar = replace(
+        TINY_SIDECAR,
+        recipe=recipe,
+        class_names=names,
+        input_size=(24, 24),
+        preprocessing=Preprocessing(layout="nchw", input_range=(0.0, 1.0)),
+    )
+    write_sidecar_beside(model, sidecar)
+    notes: list[str] = []
+
+    class Notes(Progress):
+        def note(self, name: str, value: str) -> None:
+            notes.append(value)
+
+    if recipe != "adopted":
+        with pytest.raises(DataError, match="has no photo of thing 0, thing 1, thing 2, thing 3, thing 4 …"):
+            workload_of_files([model], labelled, tmp_path / "out", Notes())
+        return
+    found = workload_of_files([model], labelled, tmp_path / "out", Notes())
+    assert notes == ["from 3 of the model's 1,000 classes; accuracy is that of these"]
+    assert found.labels == tuple(np.repeat([997, 998, 999], 7))
+    (labelled / "thing").mkdir()
+    with pytest.raises(DataError, match="folders that are not classes of the model: thing"):
+        workload_of_files([model], labelled, tmp_path / "out", Notes())
+
+
+def test_the_accuracy_of_an_adopted_model_is_that_of_the_photos_at_hand(tmp_path: Path, labelled: Path) -> None:
+    import onnxruntime
+
+    model = write_onnx(tmp_path / "m.onnx", classes=40)
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    predicted, folders = [], []
+    for path in sorted(labelled.rglob("*.png")):
+        with Image.open(path) as photo:
+            pixels = np.asarray(photo.resize((24, 24), Image.Resampling.BILINEAR), np.float32) / 255
+        predicted.append(int(session.run(None, {"input": pixels.transpose(2, 0, 1)[np.newaxis]})[0].argmax()))
+        folders.append(path.parent.name)
+    names = [f"thing {index}" for index in range(40)]
+    names[predicted[0]] = folders[0]
+    free = [index for index in range(40) if index != predicted[0]]
+    names[free[0]], names[free[1]] = "dog", "emu"
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    done = tledge("adopt", "m.onnx", "--labels", "labels.txt", "--input-range", "0..1", cwd=tmp_path)
+    assert done.code == 0, done
+    done = tledge("bench", "m.onnx", "--data", "photos", "--seconds", "0.01", "--rounds", "1", "--json", cwd=tmp_path)
+    assert done.code == 0, done
+    (row,) = json.loads(done.out)["rows"]
+    right = [names[place] == folder for place, folder in zip(predicted, folders, strict=True)]
+    assert row["top1"] == np.mean(right) > 0
+
+
 def test_logits_that_are_no_numbers_fail_the_cell(tmp_path: Path, labelled: Path) -> None:
     model = write_onnx(tmp_path / "broken.onnx", classes=3, last="Log")  # of negative logits
     sidecar = replace(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 from external_model import digest, write_external
 from support import TINY_SIDECAR
@@ -61,6 +62,48 @@ def test_weights_outside_the_folder_are_rejected(folder: Path, location: str) ->
     model = write_external(folder / NAME, location.format(root=folder.parent), written=False)
     with pytest.raises(ArtifactError, match=f"'{model}' refers to weights outside its folder, in '.*outside|C:"):
         weight_files(model)
+
+
+@pytest.mark.parametrize(
+    ("links", "accepted"),
+    [
+        ({"w/a.bin": "../../outside.bin"}, False),
+        ({"w/a.bin": "{root}/outside.bin"}, False),
+        ({"w": "{root}"}, False),  # a linked folder
+        ({"w/a.bin": "a.bin"}, False),  # a circle
+        ({"w/a.bin": "../inside.bin"}, True),
+        ({"w": "folder"}, True),
+        ({"model.onnx": "../blobs/1", "w/a.bin": "../../blobs/2"}, True),  # as caches of model hubs do
+        ({"model.onnx": "../blobs/1", "w/a.bin": "../../outside.bin"}, False),
+        ({"w/a.bin": "../../blobs/2"}, False),  # only the weights are a link
+    ],
+)
+def test_links_must_stay_in_the_folder(folder: Path, links: dict[str, str], accepted: bool) -> None:
+    """The same files as ONNX Runtime reads."""
+    model = write_external(folder / NAME, "w/a.bin")
+    content, plain = (folder / "w/a.bin").read_bytes(), model.read_bytes()
+    others = (folder.parent / "outside.bin", folder / "inside.bin", folder / "folder/a.bin", folder.parent / "a.bin")
+    (folder.parent / "blobs").mkdir()
+    (folder / "folder").mkdir()
+    for path in (*others, folder.parent / "blobs/2"):
+        path.write_bytes(content)
+    (folder.parent / "blobs/1").write_bytes(plain)
+    for name, target in links.items():
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        path.symlink_to(target.format(root=folder.parent))
+    if accepted:
+        assert weight_files(model) == ("w/a.bin",)
+        assert size_of_model(model) == len(content) + len(plain)
+        onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        return
+    for read in (weight_files, sha256_of_model, size_of_model, files_of):
+        with pytest.raises(
+            ArtifactError, match=f"'w/a.bin', which holds weights of '{model}', is a link to another fold"
+        ):
+            read(model)
 
 
 def test_missing_weights_are_named_with_their_place(folder: Path) -> None:

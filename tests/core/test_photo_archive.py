@@ -212,8 +212,10 @@ def test_a_run_finds_its_photos_again(tmp_path: Path, cache: Path) -> None:
     splits = draw_splits(dataset, seed=0).splits
     splits.save(tmp_path / "splits.json")
     shutil.rmtree(cache)
-    again = Splits.load(tmp_path / "splits.json")
+    notes = Notes()
+    again = Splits.load(tmp_path / "splits.json", notes)
     assert again == splits
+    assert notes.notes == [f"'{archive}' into '{again.root}': 0 MB, safe to delete"]
     again.check_unchanged(again.train + again.validation + again.test)
     shutil.rmtree(cache)
     packed(archive, *CLASSES)

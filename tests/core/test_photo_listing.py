@@ -136,6 +136,7 @@ def test_pipes_and_unreadable_files_are_left_out(tmp_path: Path) -> None:
 def test_what_was_left_out_is_one_line() -> None:
     assert describe_left_out({}) == ""
     assert describe_left_out({".txt": 1200, "@eaDir/": 2}) == "left out: 1,200 .txt, 2 @eaDir/"
+    assert describe_left_out({"folder": 2, "linked folder": 1}) == "left out: 2 folders, 1 linked folder"
     many = describe_left_out({f".{number}": number + 1 for number in range(9)})
     assert many == "left out: 9 .8, 8 .7, 7 .6, 6 .5, 5 .4, 4 .3, 3 .2, 2 .1, … (9 kinds)"
 

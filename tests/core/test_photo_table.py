@@ -168,7 +168,7 @@ def test_a_folder_with_loose_photos_and_a_table_is_read_by_it(tmp_path: Path) ->
     (tmp_path / "labels.csv").write_text("id,label\n1,a\n2,b\n")
     assert photo_layouts.find_photos(tmp_path, Progress()).class_names == ("a", "b")
     (tmp_path / "other.csv").write_text("id,label\n")
-    with pytest.raises(DataError, match="or pass one of its tables as `data`: labels.csv, other.csv"):
+    with pytest.raises(DataError, match=r"or pass one of its tables as `data`: '.*labels.csv', '.*other.csv'"):
         photo_layouts.find_photos(tmp_path, Progress())
 
 
@@ -176,7 +176,12 @@ def test_roboflow_s_folders_with_tables_are_splits(tmp_path: Path) -> None:
     for split in ("train", "valid", "test"):
         photos(tmp_path, f"{split}/1.jpg", f"{split}/2.jpg")
         (tmp_path / split / "_classes.csv").write_text("filename, cat, dog\n1.jpg, 1, 0\n2.jpg, 0, 1\n")
+    (tmp_path / "test" / "notes.txt").touch()
+    (tmp_path / "test" / "Notes.TXT").touch()
     found = photo_layouts.find_photos(tmp_path, Progress())
+    assert found.left_out == {".txt": 2}, "the tables are read"
+    in_one = photo_layouts.find_photos(tmp_path / "test", Progress())
+    assert (len(in_one.files), in_one.left_out) == (2, {".txt": 2})
     assert found.class_names == ("cat", "dog")
     assert {(path.parent.name, split) for path, _, split in found.files} == {
         ("train", "train"),

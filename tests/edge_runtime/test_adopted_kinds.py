@@ -1,5 +1,6 @@
 """Every kind of input and output of a model made elsewhere: the scores are those of the bare runtime."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from foreign_graphs import Tensor, write_dense_onnx, write_dense_tflite
 from PIL import Image
 from support import random_images
 
+from tledge.core.artifact import path_beside
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.edge_runtime import Classifier
-from tledge.edge_runtime.adoption import adopt_model
+from tledge.edge_runtime.adoption import adopt_model, make_sidecar
 from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description
 from tledge.edge_runtime.inspection import inspect
@@ -212,10 +214,74 @@ def test_several_sigmoids_in_tflite_are_a_multi_label_model(tmp_path: Path, dtyp
         (("LogSoftmax",), "linear"),
         (("T",), ""),  # a quotient of logits
         (("Sigmoid", "Tanh"), ""),
+        (("Sigmoid", "Relu"), "sigmoid"),
+        (("Sigmoid", "Clip", "Flatten"), "sigmoid"),
+        (("Sigmoid", "Concat"), "sigmoid"),
+        (("Sigmoid", "Max", "Min"), "sigmoid"),
+        (("Sigmoid", "T"), "scaled sigmoid"),
+        (("Sigmoid", "Mul", "Relu"), "scaled sigmoid"),
+        (("Sigmoid", "Sub"), "scaled sigmoid"),
+        (("1/(1+e^-x)", "1-x", "Identity"), "scaled sigmoid"),
+        (("Sigmoid", "T", "Concat"), "scaled sigmoid"),
+        (("Softmax", "T"), ""),
+        (("Clip",), ""),
+        (("Mul",), ""),
+        (("Concat",), "linear"),
+        (("Add",), "linear"),
+        (("Exp", "Reciprocal"), ""),  # no sum
+        (("Exp", "Add", "Reciprocal"), "sigmoid"),
     ],
 )
 def test_the_last_operator_is_read_from_the_graph(tmp_path: Path, last: tuple[str, ...], expected: str) -> None:
     assert output_operator(write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 4, last)) == expected
+
+
+@pytest.mark.parametrize(
+    "last", [("Sigmoid", "Relu"), ("Sigmoid", "Clip"), ("Sigmoid", "T"), ("Sigmoid", "Add"), ("Softsign", "Abs")]
+)
+@pytest.mark.parametrize("output", ["logits", "probabilities", None])
+def test_independent_fractions_are_a_multi_label_model(tmp_path: Path, last: Any, output: str | None) -> None:
+    """Found by the graph, or without a sigmoid there (the last case) by the values."""
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 3, last)
+    with pytest.raises(ArtifactError, match="is a multi-label model: .* one label per photo"):
+        adopt(path, labels=FOUR[:3], input_range=(0.0, 1.0), output=output)
+
+
+@pytest.mark.parametrize("last", [("Relu",), ("Clip",), ("T",), ("Concat",), ("Exp",)])
+def test_logits_behind_other_operators_are_no_multi_label_model(tmp_path: Path, last: Any) -> None:
+    count = 4 * (1 + ("Concat" in last))
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 4, last, output=("N", count))
+    with adopt(path, labels=tuple("abcdefgh"[:count]), input_range=(0.0, 1.0), output="logits") as classifier:
+        assert classifier.probabilities(PHOTOS).shape == (len(PHOTOS), count)
+
+
+def test_fractions_of_a_model_of_open_size_are_refused_as_logits(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("ReduceMax", ["input"], ["values"], axes=[2, 3], keepdims=0),
+        helper.make_node("Abs", ["values"], ["output"]),
+    ]
+    image = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, "H", "W"])
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["N", 3])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [image], [output]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    known = {"labels": FOUR[:3], "input_size": (SIDE, SIDE), "output": "logits"}
+    with pytest.raises(ArtifactError, match="values from .* are not logits; this is a multi-label model"):
+        adopt(tmp_path / "m.onnx", input_range=(0.0, 1.0), **known)
+    adopt(tmp_path / "m.onnx", input_range=(0.0, 255.0), **known)
+
+
+@pytest.mark.parametrize(
+    ("classes", "advice"), [(3, r"such as logits or probabilities\)"), (1, r"such as sigmoid or logit\)")]
+)
+def test_the_advice_names_outputs_that_the_model_can_have(tmp_path: Path, classes: int, advice: str) -> None:
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), classes, ("Exp",))
+    with pytest.raises(OptionError, match=advice):
+        make_sidecar(replace(inspect(path), declared=Description()), Description(labels=FOUR[:3]))
 
 
 def test_one_sigmoid_and_one_logit_are_told_apart_by_the_graph(tmp_path: Path) -> None:
@@ -228,6 +294,28 @@ def test_one_sigmoid_and_one_logit_are_told_apart_by_the_graph(tmp_path: Path) -
         wanted = bare(path, (REAL / 255).astype(np.float32))
         wanted = wanted if last else 1 / (1 + np.exp(-wanted))
         np.testing.assert_allclose(scores, np.concatenate([1 - wanted, wanted], axis=1), atol=1e-6)
+
+
+def test_an_output_whose_axes_are_not_in_the_file_is_found_by_running_it(tmp_path: Path) -> None:
+    import onnx
+
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 4, ("Softmax",))
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 4], np.int64), "shape"))
+    model.graph.node[-1].output[0] = "hidden"
+    model.graph.node.append(onnx.helper.make_node("NonZero", ["shape"], ["places"]))
+    model.graph.node.append(onnx.helper.make_node("Squeeze", ["places"], ["open"]))
+    model.graph.node.append(onnx.helper.make_node("Gather", ["shape", "open"], ["lengths"]))
+    model.graph.node.append(onnx.helper.make_node("Reshape", ["hidden", "lengths"], ["output"]))
+    onnx.save(model, path)
+    assert BareModel(path).output.shape == ()
+    assert inspect(path).output.shape == (None, 4)
+    with pytest.raises(OptionError, match="3 labels for .* which has 4 outputs"):
+        adopt(path, labels=("a", "b", "c"), input_range=(0.0, 1.0))
+    with adopt(path, input_range=(0.0, 1.0)) as classifier:
+        scores = classifier.probabilities(PHOTOS)
+    np.testing.assert_allclose(scores, bare(path, planes(REAL / 255).astype(np.float32)), atol=1e-5)
 
 
 @pytest.mark.parametrize("output", [(1, 4), ("N", 4)])
@@ -271,3 +359,75 @@ def test_the_range_of_a_quantized_input_is_its_span(
     output = Tensor((1, 4), dtype, 0.05, 128 if dtype == "uint8" else 0)
     path = write_dense_tflite(tmp_path / "m.tflite", image, output)
     assert inspect(path).declared.input_range == (expected and pytest.approx(expected, abs=1e-9))
+
+
+def quantized_onnx(path: Path, dtype: str, given: tuple[float, int], returned: tuple[float, int], last: str) -> Path:
+    """DequantizeLinear, a dense layer, ``last`` and QuantizeLinear, as ONNX Runtime's quantization writes them."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    path = write_dense_onnx(path, ("N", 3, SIDE, SIDE), 4, (last,) if last else (), dtype=dtype)
+    model = onnx.load(path)
+    kept = [item for item in model.graph.initializer if item.name not in ("scale", "zero")]
+    del model.graph.initializer[:]
+    values = {"scale": np.float32(given[0]), "zero": np.array(given[1], dtype)}
+    values |= {"out_scale": np.float32(returned[0]), "out_zero": np.array(returned[1], dtype)}
+    model.graph.initializer.extend([*kept, *(numpy_helper.from_array(value, name) for name, value in values.items())])
+    model.graph.node[-1].output[0] = "real"
+    nodes = [("QuantizeLinear", ["real", "out_scale", "out_zero"], "integers"), ("Identity", ["integers"], "output")]
+    model.graph.node.extend(helper.make_node(name, inputs, [output]) for name, inputs, output in nodes)
+    model.graph.output[0].type.tensor_type.elem_type = getattr(onnx.TensorProto, dtype.upper())
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dtype", "given", "returned", "last", "known", "prepared"),
+    [
+        ("uint8", (1 / 255, 0), (1 / 256, 0), "Softmax", {}, PHOTOS),
+        ("uint8", (1 / 128, 128), (0.05, 117), "", {}, PHOTOS),
+        ("int8", (1 / 128, 0), (0.05, -3), "", {}, PHOTOS.astype(np.int16) - 128),
+        (
+            "uint8",
+            (0.0187, 114),
+            (0.05, 128),
+            "",
+            NORMALIZED,
+            np.clip(np.rint((REAL / 255 - MEAN) / STD / 0.0187) + 114, 0, 255),
+        ),
+    ],
+)
+def test_onnx_integers_have_the_scales_of_their_graph(
+    tmp_path: Path, dtype: str, given: Any, returned: Any, last: str, known: dict[str, Any], prepared: Any
+) -> None:
+    path = quantized_onnx(tmp_path / "m.onnx", dtype, given, returned, last)
+    found = inspect(path)
+    assert (found.image.scale, found.image.zero_point) == (pytest.approx(given[0]), given[1])
+    assert (found.output.scale, found.output.zero_point) == (pytest.approx(returned[0]), returned[1])
+    wanted = (bare(path, planes(prepared).astype(dtype)).astype(np.float64) - returned[1]) * returned[0]
+    with adopt(path, **known) as classifier:
+        assert classifier.sidecar.preprocessing.output == ("probabilities" if last else "logits")
+        scores = classifier.probabilities(PHOTOS)
+    np.testing.assert_allclose(scores, wanted if last else softmax(wanted), atol=1e-5)
+    assert len(np.unique(scores)) > 4
+
+
+def test_a_sidecar_whose_range_a_quantized_input_cannot_hold_is_an_error(tmp_path: Path) -> None:
+    path = write_dense_onnx(tmp_path / "m.onnx", ("N", 3, SIDE, SIDE), 4, dtype="uint8")
+    adopt(path, input_range=(-1.0, 1.0)).close()
+    sidecar = path_beside(path)
+    sidecar.write_text(sidecar.read_text().replace("-1.0", "0.0").replace("1.0", "255.0"))
+    with pytest.raises(ArtifactError, match=r"does not match its model: .* map to 0..255, but .* adopt it again"):
+        Classifier(path)
+
+
+def test_integers_without_a_scale_in_the_graph_are_no_scores(tmp_path: Path) -> None:
+    import onnx
+
+    path = quantized_onnx(tmp_path / "m.onnx", "uint8", (1 / 255, 0), (1 / 256, 0), "Softmax")
+    model = onnx.load(path)
+    model.graph.node.insert(0, onnx.helper.make_node("Identity", ["out_scale"], ["computed"]))
+    model.graph.node[-2].input[1] = "computed"
+    onnx.save(model, path)
+    with pytest.raises(ArtifactError, match="its output is integers without a scale"):
+        inspect(path)

@@ -284,6 +284,8 @@ def test_tensors_of_an_image_classifier(image: TensorSpec, output: TensorSpec, p
         (["0 cat"], ("cat",)),
         (["0 cat", "2 dog"], ("0 cat", "2 dog")),  # not every number: part of the names
         (["0 cat", "0 dog"], ("0 cat", "0 dog")),
+        (["1 Euro", "2 Euro"], ("1 Euro", "2 Euro")),  # the number is all that tells them apart
+        (["0 degrees", "1 degrees", "2 degrees"], ("0 degrees", "1 degrees", "2 degrees")),
         (["0 cat", "dog"], ("0 cat", "dog")),
         (["2 cat", "3 dog"], ("2 cat", "3 dog")),
         (["0", "1"], ("0", "1")),

@@ -44,6 +44,15 @@ TASKS = [
     ),
     (spec(1, 1, 49, 10), spec(1, 12), "an audio model"),
     (spec(1, 43, 232, 1), spec(1, 5), "an audio model .* spectrogram"),
+    (spec(N, 49, 40, 1), spec(N, 4), "an audio model .input .x49x40x1 is a spectrogram; for grey photos of that shape"),
+    (spec(N, 59, 48, 1), spec(N, 6), "an audio model"),
+    (spec(N, 60, 49, 1), spec(N, 6), "an audio model"),
+    (spec(N, 98, 1, 104), spec(N, 3), "an audio model .input .x98x1x104 is a spectrogram."),
+    (spec(N, 17, 1, 17), spec(N, 3), "an audio model"),
+    (spec(N, 128, 3, 1), spec(N, 4), "a model of sensors .input .x128x3x1 is a time series; for grey"),
+    (spec(N, 128, 8, 1), spec(N, 4), "an audio model"),
+    (spec(N, 128, 7, 1), spec(N, 4), "a model of sensors"),
+    (spec(N, 1), spec(N, 1), "a model of tables .input .x1 is 1 number."),
     (spec(1, 80, 3000, name="input_features"), spec(1, 12), "an audio model"),
     (spec(1, 96, 64, 1, name="log_mel"), spec(1, 521), "an audio model .input 1x96x64x1 is a spectrogram."),
     # maps
@@ -74,6 +83,7 @@ TASKS = [
     (spec(1, 3, 100, 200), spec(1, 6, 444), "an object detector .* 444 candidates of 6"),  # 13*25 + 7*13 + 4*7
     (spec(1, 3, 48, 320), spec(1, 40, 6625), "a model of sequences, as text recognition is"),
     (spec(1, 32, 100, 3), spec(1, 26, 37), "a model of sequences, as text recognition is"),
+    (spec(1, 3, 64, 224), spec(28, 1, 8210), "a model of sequences, as text recognition is .output 28x1x8210."),
 ]
 
 CLASSIFIERS = [
@@ -86,11 +96,16 @@ CLASSIFIERS = [
     (spec(1, 96, 96, 1), spec(1, 2)),
     (spec(1, 96, 64, 1), spec(1, 2)),
     (spec(1, 1, 28, 28), spec(1, 10)),
+    (spec(1, 27, 27, 1), spec(1, 10)),
+    (spec(1, 50, 40, 1), spec(1, 10)),
+    (spec(1, 49, 40, 3), spec(1, 10)),
     (spec(N, 28, 28), spec(N, 10)),
     (spec(N, 784), spec(N, 10)),
     (spec(N, 64), spec(N, 10)),
     (spec(N, 3072), spec(N, 10)),
     (spec(3, 4, 5), spec(3, 4, 5)),
+    (spec(8, 3, 64, 64), spec(8, 1, 10)),
+    (spec(N, 3, 64, 64), spec(N, 1, 10)),
     (spec(N, 3, N, N), spec(N, 22, N)),
     (spec(N, 3, N, N), spec(N, 1, N, N)),
     (spec(N, 16384), spec(N, 10)),
@@ -158,6 +173,9 @@ DETECTIONS = [spec(1, 10, 4, name="TFLite_Detection_PostProcess"), spec(1, 10, n
         ),
         ([PHOTO, spec(1, 77, kind=np.int64)], [spec(1, 2)], "a text model"),
         ([spec(N, N), spec(2, N, 128, name="state"), spec(kind=np.int64)], [SCORES], "a model of sound or other seq"),
+        ([PHOTO], [spec(1, 63), spec(1, 1), spec(1, 1)], "a pose or landmark model .outputs 1x63, 1x1, 1x1 are coord"),
+        ([PHOTO], [spec(1, 1, 1, 1404), spec(1, 1, 1, 1)], "a pose or landmark model"),
+        ([PHOTO], [spec(1, 9, 7), spec(1, 1)], "not an image classifier: expected one output, found 2"),
         ([PHOTO, spec(1, 2)], [SCORES], "not an image classifier: expected one input, found 2"),
         ([PHOTO], [SCORES, SCORES], "not an image classifier: expected one output, found 2"),
         ([], [SCORES], "not an image classifier: expected one input, found 0: none"),
@@ -226,3 +244,25 @@ def test_open_maps_are_found_by_running_them(tmp_path: Path) -> None:
         ArtifactError, match=r"is an image-to-image model \(output 1x3x32x48 is an image of 32x48 pixels"
     ):
         inspect(tmp_path / "m.onnx", (32, 48))
+
+
+def test_an_open_length_may_hide_a_sequence(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, "W"])
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, "C"])  # it is [W, 1, 48]
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["columns"], perm=[3, 0, 1, 2]),
+        helper.make_node("Flatten", ["columns"], ["flat"], axis=2),
+        helper.make_node("Unsqueeze", ["flat", "axis"], ["row"]),
+        helper.make_node("Reshape", ["row", "shape"], ["scores"]),
+    ]
+    constants = [
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("shape", TensorProto.INT64, [3], [-1, 1, 48]),
+    ]
+    graph = helper.make_graph(nodes, "g", [image], [scores], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    with pytest.raises(ArtifactError, match=r"is a model of sequences, .* \(output 224x1x48\)"):
+        inspect(tmp_path / "m.onnx")

@@ -102,3 +102,66 @@ def test_a_fixed_input_size_may_be_repeated_and_not_contradicted(
         OptionError, match=rf"`input_size='{size[0]}x{size[1]}'` contradicts '.*fixed.onnx', whose input"
     ):
         BareModel(model, input_size=size)
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_model_that_xnnpack_cannot_run_after_all_runs_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filled: bool
+) -> None:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    prepare, invoke, broken = Interpreter.__init__, Interpreter.invoke, []
+    own = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+
+    def initialize(self: Interpreter, *args: object, **options: object) -> None:
+        prepare(self, *args, **options)
+        if options["experimental_op_resolver_type"] is not own:
+            broken.append(self)
+
+    def run(self: Interpreter) -> None:
+        if self in broken:
+            raise RuntimeError(f"failed to invoke XNNPACK runtime {broken.index(self)}")
+        invoke(self)
+
+    monkeypatch.setattr(Interpreter, "__init__", initialize)
+    monkeypatch.setattr(Interpreter, "invoke", run)
+    model = write_refused_by_xnnpack(tmp_path / "m.tflite", output_scale=1 / 255.5)
+    runtime, target = resolve(Target.parse("litert:cpu:1"))
+    session = runtime.load(model, target)
+    images = BareModel(model, "litert:cpu:1").random_input(seed=4)
+
+    def fill(out: Tensor | None) -> Tensor:
+        if out is None:
+            return images
+        out[...] = images
+        return out
+
+    assert session.provider == "XNNPACK"
+    with pytest.warns(CpuWarning, match="XNNPACK"):
+        outputs = session.run_filled(1, fill) if filled else session.run(images)
+    assert session.provider == WITHOUT_XNNPACK
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = session.run(images)
+    monkeypatch.setattr(Interpreter, "invoke", invoke)
+    monkeypatch.setattr(Interpreter, "__init__", prepare)
+    np.testing.assert_array_equal(outputs, reference(model, images))
+    np.testing.assert_array_equal(again, outputs)
+
+
+def test_where_both_kernels_fail_the_first_cause_is_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    causes = iter(["the first cause", "the second", "the third", "the fourth"])
+
+    def run(_: Interpreter) -> None:
+        raise RuntimeError(next(causes))
+
+    model = write_refused_by_xnnpack(tmp_path / "m.tflite", output_scale=1 / 255.5)
+    loaded = BareModel(model, "litert:cpu:1")
+    monkeypatch.setattr(Interpreter, "invoke", run)
+    with pytest.raises(ArtifactError, match="LiteRT cannot run .*: the first cause"):
+        loaded.run(loaded.random_input(seed=4))
+    assert loaded.provider == "XNNPACK"
+    with pytest.raises(ArtifactError, match="the third"):
+        loaded.run(loaded.random_input(seed=4))

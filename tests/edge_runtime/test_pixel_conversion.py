@@ -42,6 +42,34 @@ def check(preprocessing: Preprocessing, image: TensorSpec) -> None:
             np.testing.assert_allclose(found, wanted, atol=error * np.abs(wanted).max(), rtol=error)
 
 
+@pytest.mark.parametrize(
+    ("span", "mean", "std", "exact"),
+    [
+        ((0.0, 1.0), (), (), False),
+        ((-1.0, 1.0), (), (), False),
+        ((0.0, 1.0), MEAN, STD, False),
+        ((0.0, 255.0), (127.0001,) * 3, (), False),  # a pixel value so near to the mean has few correct digits
+        ((0.0, 255.0), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), False),
+        ((1e6, 1e6 + 1), (), (), False),
+        ((0.0, 1.0), (0.2552,) * 3, (0.8461,) * 3, True),  # 3 roundings on a line are too many here
+        ((0.0, 1.0), (0.4633,) * 3, (0.5448,) * 3, True),
+    ],
+)
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+def test_the_worst_float32_is_near_in_units_of_the_largest(
+    layout: str, span: tuple[float, float], mean: Any, std: Any, exact: bool
+) -> None:
+    preprocessing = Preprocessing(layout=layout, input_range=span, mean=mean, std=std)
+    wanted = real_values(preprocessing)
+    found = PixelConversion(preprocessing, TensorSpec("x", (1, None, None, None), np.dtype(np.float32)))(EVERY_VALUE)
+    channels = found[0].reshape(3, 256) if layout == "nchw" else found[0].reshape(256, 3).T
+    wanted = np.broadcast_to(wanted, channels.shape)
+    units = np.spacing(np.abs(wanted).max(axis=1).astype(np.float32))
+    worst = np.abs(channels - wanted).max(axis=1) / units
+    assert (worst <= 2).all()
+    assert np.array_equal(channels, wanted.astype(np.float32)) is exact
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8, np.int8, np.int16])
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
 @pytest.mark.parametrize("colour", ["rgb", "bgr", "grey"])

@@ -32,6 +32,26 @@ def as_rescaling(x: Any) -> Any:
     return keras.layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist())(x)
 
 
+def nested(x: Any) -> Any:
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((24, 24, 3)), layers.RandomFlip(), layers.Rescaling(1.0, -1.0)])
+    return keras.Sequential([keras.Input((24, 24, 3)), layers.Rescaling(1 / 127.5), inner])(x)
+
+
+def of_all_channels(x: Any) -> Any:
+    return keras.layers.Normalization(axis=None, mean=127.5, variance=127.5**2)(x)
+
+
+def caffe(x: Any) -> Any:
+    """Blue first, less ImageNet's means."""
+    return keras.applications.resnet50.preprocess_input(x)
+
+
+def caffe_as_rescaling(x: Any) -> Any:
+    """The same means of red, green and blue, which stay in this order."""
+    return keras.layers.Rescaling(1.0, [-123.68, -116.779, -103.939])(x)
+
+
 def scaled(x: Any) -> Any:
     return keras.layers.Rescaling(1 / 127.5, -1.0)(x)
 
@@ -98,8 +118,11 @@ def _centred(logits: Any) -> Any:
         (scaled, scaled, "mixed_float16"),
         (adapted, as_rescaling, "float32"),
         (given, as_rescaling, "float32"),
+        (nested, scaled, "float32"),
+        (of_all_channels, scaled, "float32"),
+        (caffe, caffe_as_rescaling, "float32"),
     ],
-    ids=["arithmetic", "preprocess_input", "mixed", "adapted", "given"],
+    ids=["arithmetic", "preprocess_input", "mixed", "adapted", "given", "nested", "all", "caffe"],
 )
 def test_int8_is_as_close_as_with_a_rescaling(
     first: Callable[[Any], Any], reference: Callable[[Any], Any], dtype: str, kind: str, tmp_path: Path

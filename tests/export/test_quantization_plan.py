@@ -130,6 +130,15 @@ def test_a_layer_that_cannot_be_trained_in_8_bits_is_named(kind: str, config: di
     assert str(caught.value) == f"layer 'layer' ({kind}) {reason}: the recipe qat cannot train it; use int8 instead"
 
 
+def test_a_scaling_of_each_place_cannot_be_trained() -> None:
+    """It is no depthwise convolution; a scale for each channel is one."""
+    per_channel = node("scale", "Rescaling", "image", scale=[2.0, 3.0], offset=0.0)
+    assert plan_quantization(graph(per_channel)).graph.weights["scale"][0].tolist() == [[[[2.0], [3.0]]]]
+    per_place = node("scale", "Rescaling", "image", scale=[1.0] * 32, offset=0.0)
+    with pytest.raises(ConversionError, match=r"'scale' \(Rescaling\) scales each place by itself.* use int8"):
+        plan_quantization(graph(per_place))
+
+
 def test_weights_are_read_as_they_were_written(tmp_path: Any) -> None:
     weights = {
         "block.conv": [np.arange(3, dtype=np.float32), np.ones(1, np.float32)],

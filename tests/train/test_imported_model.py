@@ -135,6 +135,25 @@ def test_a_trusted_file_is_loaded(tmp_path: Path) -> None:
     assert answers(path, 2, trust=True).shape == (8, 2)
 
 
+def test_a_lambda_layer_becomes_operations_that_load_without_trust(tmp_path: Path) -> None:
+    """Exporting loads the run's model, and so do attacks."""
+    from tledge.train.keras_file import read_keras_file
+
+    flatten, end = keras.layers.Flatten(), keras.layers.Dense(2)
+    path = save(tmp_path / "m.keras", flatten, keras.layers.Lambda(lambda x: x * x / (1 + x)), end)
+    expected = keras.saving.load_model(path, safe_mode=False).predict_on_batch(IMAGES.astype(np.float32))
+    read_keras_file(path, 2, trust=True).model.save(tmp_path / "run.keras")
+    found = keras.saving.load_model(tmp_path / "run.keras").predict_on_batch(IMAGES.astype(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_lambda_layer_that_calls_tensorflow_is_refused(tmp_path: Path) -> None:
+    layer = keras.layers.Lambda(lambda x: __import__("tensorflow").abs(x) / 255, output_shape=lambda shape: shape)
+    path = save(tmp_path / "m.keras", layer, keras.layers.Flatten(), keras.layers.Dense(2))
+    with pytest.raises(ModelError, match=r"the Lambda layer 'lambda.*' of .* cannot be converted; .*only `keras.ops`"):
+        answers(path, 2, trust=True)
+
+
 @pytest.mark.parametrize(
     ("layers", "what"),
     [

@@ -48,6 +48,7 @@ def check(*parts: Any) -> None:
         {"module": "keras.mixed_precision", "class_name": "Policy", "config": {"name": "mixed_float16"}},
         {"module": "tf_keras.src.layers.core.tf_op_layer", "class_name": "TFOpLambda", "config": {"function": "cast"}},
         *({"class_name": "TFOpLambda", "config": {"function": name}} for name in TENSORFLOW_FUNCTIONS),
+        {"module": "tensorflow.python.ops.init_ops_v2", "class_name": "Constant", "registered_name": "Constant"},
         {"class_name": 3},
         "Lambda",
         None,
@@ -74,6 +75,7 @@ def test_what_only_computes_is_accepted(part: Any) -> None:
         ({"class_name": "SlicingOpLambda", "config": {"function": "raw_ops.WriteFile"}}, "SlicingOpLambda"),
         ({"module": "keras.src.engine.functional", "class_name": "get_file"}, "get_file"),
         ({"module": "tensorflow.io", "class_name": "read_file"}, "read_file"),
+        ({"module": "tensorflow.python.ops.init_ops_v2", "class_name": "ops"}, "ops"),
         ({"module": "os.path", "class_name": "join"}, "join"),
         ({"module": "keras.utils", "class_name": "get_file"}, "get_file"),
         ({"module": "keras", "class_name": "Model"}, "Model"),
@@ -135,6 +137,10 @@ def test_the_lists_of_classes_and_modules() -> None:
         ("keras.applications.convnext", "LayerScale"),
         ("keras.applications.convnext", "StochasticDepth"),
         ("keras.applications.inception_resnet_v2", "CustomScaleLayer"),
+        *(("tensorflow.python.ops.init_ops_v2", name) for name in ("Constant", "Identity", "Ones", "Orthogonal")),
+        *(("tensorflow.python.ops.init_ops_v2", name) for name in ("GlorotNormal", "GlorotUniform", "Zeros")),
+        *(("tensorflow.python.ops.init_ops_v2", name) for name in ("RandomNormal", "RandomUniform")),
+        *(("tensorflow.python.ops.init_ops_v2", name) for name in ("TruncatedNormal", "VarianceScaling")),
     }
     assert set(UNSUPPORTED) == {"ClassMethod", "InstanceMethod", "InstanceProperty", "TensorFlowOpLayer"}
     for name in (*EXECUTES_CODE, *READS_FILES):

@@ -19,6 +19,7 @@ from tledge.bench.results.workload import Model, Workload
 from tledge.core.artifact import files_of
 from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
 from tledge.core.fingerprint import sha256_of_file
+from tledge.core.image_formats import EXTRA, SHOWN, format_of_file
 from tledge.core.number_text import counted
 from tledge.core.progress import Progress
 from tledge.edge_runtime.target import Target
@@ -37,6 +38,7 @@ class SshHost(Place):
         self._account = account
         self._config = config
         self._folder: RemoteFolder | None = None
+        self._extras: tuple[str, ...] = ()
         self._progress = Progress()
 
     def plan(
@@ -47,15 +49,15 @@ class SshHost(Place):
             raise MeasurementError(f"nothing to run on {self.name}: there is no .tflite or .onnx file; export one")
         self._progress = progress
         connection = Connection(self._account, self._config, progress)
-        onnx = any(model.format == "onnx" for model in shipped)
+        self._extras = ("onnx",) if any(model.format == "onnx" for model in shipped) else ()
         fingerprints = {
             model.name: [(name, sha256_of_file(path)) for name, path in files_of(model.path).items()]
             for model in shipped
         }
-        settings = {"models": fingerprints, "onnx": onnx, "versions": pinned_versions()}
+        settings = {"models": fingerprints, "onnx": bool(self._extras), "versions": pinned_versions()}
         with tempfile.TemporaryDirectory() as folder:
             self._folder = RemoteFolder(connection, write_wheel(Path(folder)), settings, progress)
-            self._folder.install(onnx=onnx)
+            self._folder.install(*self._extras)
         found = self._folder.ask("tledge.bench.places.remote.remote_targets", list(wanted), purpose="list its targets")
         targets = [Target.parse(text) for text in found]
         return pair_cells(shipped, targets, asked=bool(wanted))
@@ -74,6 +76,8 @@ class SshHost(Place):
         }
         # Safe names: local ones can be anything.
         photos = {f"photos/{number:06d}{path.suffix.lower()}": path for number, path in enumerate(workload.photos)}
+        if any(format_of_file(path) in SHOWN for path in workload.photos):
+            folder.install(*self._extras, EXTRA)
         folder.copy(files, "model files")
         folder.copy(photos, "photos")
         names = {str(path): name for name, path in {**files, **photos}.items()}

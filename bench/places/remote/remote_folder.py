@@ -18,6 +18,7 @@ from typing import Any
 from tledge.bench.places.emulation.root import library_versions
 from tledge.bench.places.remote import remote_receiver
 from tledge.bench.places.remote.connection import Connection
+from tledge.core.environment import installed_versions
 from tledge.core.errors import HostError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
@@ -59,23 +60,24 @@ class RemoteFolder:
                 " and room for the photos: free some space there"
             )
 
-    def install(self, *, onnx: bool) -> None:
-        """Creates the virtual environment, unless it exists: tledge, with ONNX Runtime if ``onnx``."""
+    def install(self, *extras: str) -> None:
+        """Creates the virtual environment unless it exists, and installs tledge with these extras unless they are."""
         self.copy({self._wheel.name: self._wheel}, "tledge")
         there = self.path / self._wheel.name
-        wanted, pins = f"{there}[onnx]" if onnx else str(there), pinned_versions()
+        wanted, pins = f"{there}[{','.join(extras)}]" if extras else str(there), pinned_versions()
         # A marker at the end: an installation that was cut off is done again.
         # And a lock: after a lost connection, the first installation may still be running.
         script = (
             'exec 9> "$1/lock" && flock 9 || exit 1\n'
-            'test -e "$1/venv/ready" && exit 0\n'
-            'rm -rf -- "$1/venv" && python3 -m venv "$1/venv" || exit 1\n'
+            'test -e "$1/venv/$4" && exit 0\n'
+            'test -e "$1/venv/ready" || { rm -rf -- "$1/venv" && python3 -m venv "$1/venv"; } || exit 1\n'
             'printf "%s\\n" "$3" > "$1/constraints.txt"\n'
             '"$1/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all:'
-            ' -c "$1/constraints.txt" "$2" >&2 && touch "$1/venv/ready"\n'
+            ' -c "$1/constraints.txt" "$2" >&2 && touch "$1/venv/ready" "$1/venv/$4"\n'
         )
         with self._progress.step(f"Install on {self._connection.host}", 1, "environments") as step:
             command: list[str | PurePath] = ["sh", "-c", script, "sh", self.path, wanted, "\n".join(pins)]
+            command.append("-".join(("ready", *extras)))
             self._connection.run(command, purpose=f"install tledge ({', '.join(pins)}) from its package index")
             step.advance(1)
 
@@ -185,5 +187,6 @@ def _inspect(connection: Connection) -> tuple[PurePosixPath, int]:
 
 
 def pinned_versions() -> list[str]:
-    """Returns pip requirements for the libraries that compute logits: the versions of this environment."""
-    return [f"{name}=={version}" for name, version in library_versions().items()]
+    """Returns pip requirements for the libraries that decode photos and compute logits: this environment's versions."""
+    versions = {**library_versions(), **installed_versions(("pillow-heif",))}
+    return [f"{name}=={version}" for name, version in versions.items()]

@@ -540,6 +540,10 @@ def test_mcnemars_test_needs_all_logits() -> None:
         ({"attack": ["pgd"]}, {"attack": ["fgsm"]}, False),
         ({}, {}, False),
         ({}, {"attack": ["pgd"]}, False),
+        ({"attack": ["pgd"]}, {"attack": ["pgd"], "versions": {}}, True),  # from before versions were recorded
+        ({"attack": ["square"]}, {"attack": ["square"], "versions": {"square": 2}}, False),
+        ({"attack": ["square"], "versions": {"square": 2}}, {"attack": ["square"], "versions": {"square": 2}}, True),
+        ({"attack": ["square"], "versions": {"square": 2}}, {"attack": ["square"], "versions": {"square": 3}}, False),
     ],
 )
 def test_attacks_are_the_same_if_asked_alike(old: Any, new: Any, same: bool) -> None:

@@ -74,7 +74,7 @@ def test_photos_are_queries_of_one_image_each(made: list[Any], tmp_path: Path) -
     loaded = load_model(specification(tmp_path, pixels=save_pixels(tmp_path)))
     assert [query.shape for query in loaded.queries] == [(1, 4, 6, 3)] * 3
     assert [int(query[0, 0, 0, 0]) for query in loaded.queries] == [0, 1, 2]
-    assert (loaded.load_time, loaded.target, loaded.provider) == (30.0, LITERT, "XNNPACK")
+    assert (loaded.load_time, loaded.target, loaded.read_provider()) == (30.0, LITERT, "XNNPACK")
     ((_, options),) = made
     assert options == {"target": "litert:cpu:1", "batch": 1, "warm_up": False}
 

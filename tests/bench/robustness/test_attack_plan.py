@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tledge.bench.results.bench_options import AttackOptions
+from tledge.bench.robustness.attack_inputs import AttackInputs
 from tledge.bench.robustness.attack_plan import AttackPlan, plan_attacks
+from tledge.bench.robustness.robustness_plan import RobustnessPlan
 from tledge.core.errors import OptionError, UnknownNameError
 
 pytestmark = pytest.mark.unit
@@ -28,6 +30,18 @@ def test_plans_are_what_options_say() -> None:
         AttackPlan(attack_images=0)
     with pytest.raises(UnknownNameError, match="norm"):
         AttackPlan(attack=("pgd",), norm="l1")
+
+
+@pytest.mark.parametrize(
+    ("attack", "versions"), [("pgd", {}), (("pgd", "square"), {"square": 2}), ("square", {"square": 2})]
+)
+def test_the_record_of_a_plan_has_the_versions_of_its_attacks(attack: Any, versions: dict[str, int]) -> None:
+    plan = plan_attacks(AttackOptions(attack=attack))
+    assert plan is not None
+    recorded = RobustnessPlan((), 0, AttackInputs(plan)).attacks
+    assert recorded == {**plan.to_dict(), "versions": versions}
+    assert AttackPlan.from_dict(recorded, "settings") == plan
+    assert RobustnessPlan((), 0, None).attacks == {}
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def remember_photos(
         digests: SHA-256 of each photo's file.
         thumbnails: uint8 (n, 16, 16).
         others: the same of photos that were held out. If significantly more than ``MOST_ALIKE`` of them look like one
-            of the photos, as scanned digits do, only identical files will be recognized.
+            of the photos, as scans of one form do, only identical files will be recognized.
     """
     exact = _exact_keys(digests)
     alike = _store(np.where(_contrasts(thumbnails), _mix(_canonical(_codes(thumbnails))), exact), appearance=True)

@@ -15,12 +15,16 @@ from tledge.core.images import decode
 from tledge.core.manifest import DataRecord
 from tledge.core.perceptual_hash import thumbnail
 from tledge.core.progress import Progress
+from tledge.core.seen_photos import SeenPhotos
 from tledge.core.splits import Sample, Splits
+from tledge.train import train_api
 from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.digits import write_digits
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.import_options import ImportOptions
 from tledge.train.train_api import describe_data, split_photos
+from tledge.train.train_options import RunOptions
+from tledge.train.train_settings import settle
 
 
 def read(root: Path, skip_broken: bool = False) -> Dataset:
@@ -362,3 +366,25 @@ def test_fingerprints_are_of_the_training_and_validation_photos(tmp_path: Path) 
             small = thumbnail(decode(splits.root / sample.path))[np.newaxis]
             assert seen.recognize([sample.sha256]).tolist() == [False], "its appearance is stored, not its file"
             assert seen.recognize([sample.sha256], small).tolist() == [expected]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("alike", [False, True])
+def test_it_is_noted_if_photos_look_so_alike_that_copies_are_not_recognized(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: bool
+) -> None:
+    notes: dict[str, str] = {}
+
+    class Notes(Progress):
+        def note(self, label: str, text: str) -> None:
+            notes[label] = text
+
+    def remember(dataset: Dataset, splits: Splits) -> SeenPhotos:
+        return replace(remember_training(dataset, splits), appearance=not alike)
+
+    monkeypatch.setattr(train_api, "remember_training", remember)
+    photos = write_stripes(tmp_path / "photos", per_class=4)
+    splits, _ = split_photos(read(photos), settle(RunOptions(data=photos, weights="none")), Notes())
+    assert splits.seen_photos is not None
+    assert ("Fingerprints" in notes) is alike
+    assert ("look alike" in notes.get("Fingerprints", "")) is alike

@@ -1,17 +1,23 @@
 """Which photos a benchmark of model files classifies, with which labels: in every layout that training takes."""
 
+import io
 import shutil
 import unicodedata
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import TINY_SIDECAR
 
-from tledge.bench.results.workload import Workload, workload_of_files
+from tledge.bench.results.workload import Workload, workload_of_files, workload_of_run
 from tledge.core.artifact import write_artifact
 from tledge.core.errors import DataError, OptionError
+from tledge.core.fingerprint import sha256_of_file
+from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 from tledge.core.progress import Progress
+from tledge.core.run_directory import RunDirectory
+from tledge.core.splits import Sample, Splits
 
 pytestmark = pytest.mark.unit
 
@@ -117,3 +123,44 @@ def test_classes_that_do_not_fit_are_named(catdog: Path, tmp_path: Path) -> None
         read(catdog, tmp_path / "gone")
     with pytest.raises(OptionError, match="but .* has dog, cat: benchmark"):
         workload_of_files([catdog, model(tmp_path / "b.tflite", "cat", "dog")], root, tmp_path / "out", Progress())
+
+
+@pytest.mark.parametrize(("config", "split"), [({"epochs": 3}, "test"), ({"model": "elsewhere.keras"}, "given")])
+def test_photos_of_an_imported_run_are_not_called_test_photos(
+    tmp_path: Path, config: dict[str, object], split: str
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.artifacts.mkdir(parents=True)
+    root = touch(tmp_path / "photos", "cat/1.jpg", "dog/2.jpg")
+    samples = tuple(
+        Sample(f"{name}.jpg", label, sha256_of_file(root / f"{name}.jpg"))
+        for label, name in enumerate(("cat/1", "dog/2"))
+    )
+    Splits(root=root, class_names=("cat", "dog"), train=(), validation=(), test=samples).save(run.splits_path)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("config.json", "{}")
+    own = replace(TINY_SIDECAR, class_names=("cat", "dog"))
+    write_artifact(run.model, stream.getvalue(), own)
+    digest = sha256_of_file(run.model)
+    exported = replace(own, source_sha256=digest)
+    write_artifact(run.artifacts / "int8.tflite", b"\x1c\0\0\0TFL3" + bytes(100), exported)
+    RunManifest(
+        name="run",
+        created="2026-01-01T10:00:00+00:00",
+        backbone="vgg16",
+        weights=WeightsRecord(source="none"),
+        class_names=("cat", "dog"),
+        input_size=own.input_size,
+        resize=own.resize,
+        seed=0,
+        config=config,
+        data=DataRecord(source="photos", fingerprint="", images={}, splits={}),
+        device="",
+        versions={},
+        metrics={},
+        model_sha256=digest,
+    ).save(run.manifest_path)
+    overlap = workload_of_run(run).overlap
+    assert overlap.split == split
+    assert overlap.unknown == (() if split == "test" else ("model.keras", "int8.tflite"))

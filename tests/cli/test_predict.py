@@ -246,7 +246,7 @@ def test_watching_goes_on_past_broken_files_until_it_is_ended(artifact: Path, tm
     inbox.mkdir()
     (inbox / "old.jpg").write_bytes(photo())
     with predicting(artifact, "--watch", "inbox", cwd=tmp_path) as running:
-        assert running.note() == "watching 'inbox', ignoring 1 existing images; press Ctrl-C to stop"
+        assert running.note() == "watching 'inbox', ignoring 1 existing image; press Ctrl-C to stop"
         (inbox / "broken.jpg").write_bytes(b"no photo")
         assert "inbox/broken.jpg' (8 bytes) has an unknown image format" in running.line()
         (inbox / "new.jpg").write_bytes(photo())

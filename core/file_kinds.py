@@ -61,7 +61,7 @@ SUFFIXES: tuple[tuple[str, str, str], ...] = (
 """Suffixes of files that their first bytes do not tell, what they are, and the remedy."""
 
 
-def recognise(path: Path, head: bytes | None = None) -> str:
+def recognize(path: Path, head: bytes | None = None) -> str:
     """Returns what a file is and the remedy, "a Git LFS pointer …: run 'git lfs pull' there"; empty if unknown.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +18,10 @@ TFDS_PREFIX = "tfds:"
 
 
 def data_name(source: str) -> str:
-    """Returns the name of a data set: "photos" for ``/home/me/photos`` and ``photos.zip``, "tfds:NAME" unchanged."""
-    return source if source.startswith(TFDS_PREFIX) else Path(source).resolve().name.removesuffix(".zip") or source
+    """Returns the name of a data set: "photos" for ``/home/me/photos`` and ``photos.ZIP``, "tfds:NAME" unchanged."""
+    if source.startswith(TFDS_PREFIX):
+        return source
+    return re.sub(r"(?<=.)\.(zip|csv|tsv|parquet)$", "", Path(source).resolve().name, flags=re.IGNORECASE) or source
 
 
 @dataclass(frozen=True, kw_only=True)

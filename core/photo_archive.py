@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+from unicodedata import normalize
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from tledge.core.errors import DataError
@@ -47,7 +48,7 @@ def unpack_photos(archive: Path, progress: Progress) -> tuple[Path, str]:
     """
     try:
         sha256 = sha256_of_file(archive)
-        folder = user_cache("photos") / f"{archive.stem}-{sha256[:16]}"
+        folder = user_cache("photos") / f"{archive.stem.encode()[:80].decode(errors='ignore')}-{sha256[:16]}"
         if not folder.is_dir():
             with ZipFile(archive) as content, building(folder) as temporary:
                 _unpack(archive, content, temporary, progress)
@@ -67,10 +68,14 @@ def _unpack(archive: Path, content: ZipFile, folder: Path, progress: Progress) -
     with progress.step(f"Unpack {archive.name}", len(members), "files") as step:
         for member, target in zip(members, targets, strict=True):
             path = folder / target
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with content.open(member) as packed, path.open("xb") as file:
-                for piece in _pieces(packed, member.file_size):
-                    file.write(piece)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with content.open(member) as packed, path.open("xb") as file:
+                    for piece in _pieces(packed, member.file_size):
+                        file.write(piece)
+            except OSError as error:
+                problem = error.strerror or str(error)
+                raise DataError(f"cannot unpack '{target}' of '{archive}' to '{folder.parent}': {problem}") from error
             step.advance()
 
 
@@ -98,22 +103,36 @@ def _check_names(archive: Path, members: list[ZipInfo]) -> list[str]:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise DataError(f"'{archive}' is not unpacked: '{name}' in it is a link or a device; pass a folder instead")
-        if re.match(r"[A-Za-z]:|.*\0", name, re.DOTALL) or {"", ".", ".."} & set(name.split("/")):
+        if re.match(r"[A-Za-z]:|.*\0", name, re.DOTALL) or {"", ".."} & set(name.split("/")):
             raise DataError(
                 f"'{archive}' is not unpacked: the name '{name}' points outside its folder; create the ZIP again"
             )
-    if len(set(names)) < len(names):
-        raise DataError(f"'{archive}' is not unpacked: it has several files with the same name; create the ZIP again")
+    if clash := _find_clash(names):
+        raise DataError(f"'{archive}' is not unpacked: it has {clash}; rename one and create the ZIP again")
     return names
 
 
+def _find_clash(names: list[str]) -> str:
+    """Returns which two names are one file or folder, on this disk or another; empty if none are."""
+    files, folders = dict[str, str](), dict[str, str]()
+    for number, name in enumerate(names):
+        other = files.setdefault(normalize("NFC", name), name)
+        if len(files) == number:
+            return f"several files with the same name: '{other}' and '{name}'"
+        for end in (match.start() for match in re.finditer("/", name)):
+            if (other := folders.setdefault(normalize("NFC", name[:end]).casefold(), name[:end])) != name[:end]:
+                return f"the folders '{other}' and '{name[:end]}'"
+    both = files.keys() & {normalize("NFC", folder) for folder in folders.values()}
+    return f"a file and a folder with the same name: '{files[min(both)]}'" if both else ""
+
+
 def _name(member: ZipInfo) -> str:
-    """Returns the path of a file; macOS and Windows write UTF-8 and backslashes without saying so."""
+    """Returns the path of a file without ``.``; macOS and Windows write UTF-8 and backslashes without saying so."""
     name = member.orig_filename
     if not member.flag_bits & 0x800:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/")
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part != ".")
 
 
 def _check_sizes(archive: Path, members: list[ZipInfo], *, free: int) -> None:

@@ -1,7 +1,7 @@
 """The layouts of folders with labelled photos.
 
 * one folder per class: ``photos/cat/1.jpg``;
-* folders of splits, such as ``train``, ``val`` and ``test``, each with one folder per class;
+* folders of splits, such as ``train``, ``val`` and ``test``, each with one folder per class, or the reverse;
 * one folder or split folders with a table of paths and labels; see ``core/photo_table.py``;
 * the Oxford-IIIT Pet layout: ``images/*.jpg`` and ``annotations/{trainval,test}.txt`` with lines
   ``NAME CLASS-ID SPECIES BREED-ID``; the class is the name without its number.
@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tledge.core.errors import DataError
+from tledge.core.errors import DataError, MissingExtraError
 from tledge.core.number_text import abridged, counted
 from tledge.core.photo_archive import unpack_photos
 from tledge.core.photo_listing import Listing, describe_undecodable, list_folder, list_tree
 from tledge.core.photo_table import TABLE_SUFFIXES, read_table, tables_in
 from tledge.core.progress import Progress
-from tledge.core.split_folders import composed_name, split_folders
-from tledge.core.split_names import TEST, TRAIN, UNASSIGNED
+from tledge.core.split_folders import are_splits_within, composed_name, split_folders
+from tledge.core.split_names import TEST, TRAIN, UNASSIGNED, split_of
 
 EXPECTED = (
     "one folder per class with .jpg, .png, .webp or other photos (photos/cat/1.jpg, photos/dog/2.jpg), such folders"
@@ -75,19 +75,20 @@ def find_photos(data: Path, progress: Progress, known: Collection[str] = ()) -> 
         raise DataError(f"no such folder: '{data}'; `data` takes {EXPECTED}")
     if data.is_file() and data.suffix.lower() == ".zip":
         folder, sha256 = unpack_photos(data, progress)
-        found = _find(folder, known)
+        found = _find(folder, progress, known)
         if found.root != folder:
             raise DataError(f"a table in '{data}' names files outside of the ZIP; correct its paths")
         return replace(found, archive=str(data.resolve()), archive_sha256=sha256)
     if not data.is_dir() and data.suffix.lower() not in TABLE_SUFFIXES:
         raise DataError(f"'{data}' is a file, not a folder; `data` takes {EXPECTED}")
-    return _find(data, known)
+    return _find(data, progress, known)
 
 
-def _find(root: Path, known: Collection[str]) -> FoundPhotos:
+def _find(root: Path, progress: Progress, known: Collection[str]) -> FoundPhotos:
     left_out, empty = Counter[str](), list[str]()
     try:
-        photos = _Layout(known, left_out, empty).read(root) if root.is_dir() else read_table(root)
+        layout = _Layout(progress, known, left_out, empty)
+        photos = layout.read(root) if root.is_dir() else read_table(root, progress)
     except OSError as error:
         raise DataError(
             f"cannot read folder '{error.filename or root}': {error.strerror}; check its permissions"
@@ -118,6 +119,7 @@ class _Layout:
     With ``known`` classes, ``empty`` receives the class folders without photos; otherwise these are an error.
     """
 
+    progress: Progress
     known: Collection[str]
     left_out: Counter[str]
     empty: list[str]
@@ -133,10 +135,12 @@ class _Layout:
         try:
             splits = split_folders(folder, level, self.known)
             photos = self._in_splits(folder, splits) if splits else self._in_classes(folder, level)
+            if not splits and are_splits_within(folder, level, alone=bool(self.known)):
+                photos = [(path, name, str(split_of(path.relative_to(folder).parts[1]))) for path, name, _ in photos]
             if tables and self.known and not {name for _, name, _ in photos} & set(self.known):
                 raise DataError(f"the folders in '{folder}' are not the expected classes")
         except DataError as error:
-            if len(tables) > 1:
+            if len(tables) > 1 or (tables and self._are_classes(level)):
                 names = ", ".join(f"'{path}'" for path in tables)
                 raise DataError(f"{error}; or pass one of its tables as `data`: {names}") from error
             if not tables:
@@ -145,8 +149,35 @@ class _Layout:
                 return self._in_table(tables[0], level)
             except DataError as of_table:
                 raise DataError(f"{error}; its table cannot be used either: {of_table}") from of_table
+        self._check_tables(folder, tables, photos)
         self.left_out.update(level.left_out)
         return photos
+
+    def _are_classes(self, level: Listing) -> bool:
+        """Whether some folders, or those in them, look like classes, so that a table is not what tells the labels."""
+        named = [folder for folder in level.folders if not self.known or composed_name(folder) in self.known]
+        classes = [folder for folder in named if not split_of(composed_name(folder)) and list_tree(folder).photos]
+        below = [folder for folder in level.folders if not folder.is_symlink()]
+        return len(classes) > (not self.known) or any(self._are_classes(list_folder(path)) for path in below)
+
+    def _check_tables(self, root: Path, tables: Sequence[Path], photos: Sequence[Labelled]) -> None:
+        """Raises DataError if a table gives photos other labels than their folders, unless these are expected."""
+        labels = {os.path.normpath(path): name for path, name, _ in photos}
+        for table in tables if not self.known else ():
+            try:
+                listed = read_table(table, complete=False)
+            except (DataError, MissingExtraError) as error:
+                self.progress.note("Labels", f"from the folders, not from {table.name}: {error}")
+                continue
+            other = [(path, name) for path, name, _ in listed if labels.get(os.path.normpath(path), name) != name]
+            if other:
+                path, name = other[0]
+                raise DataError(
+                    f"it is unclear whether the labels in '{root}' are the folders"
+                    f" {abridged(sorted(set(labels.values())))} or in {table.name}, which has other labels for"
+                    f" {counted(len(other), 'photos')}: '{path}' is '{name}'; pass '{table}' as `data` for the"
+                    " labels in it, or move it elsewhere for those of the folders"
+                )
 
     def _only_folder(self, level: Listing) -> Path | None:
         """Returns the one folder that holds everything, as in most archives; None if the folder itself is read."""
@@ -158,7 +189,7 @@ class _Layout:
         return inner if whole and composed_name(inner) not in self.known else None
 
     def _in_table(self, table: Path, level: Listing) -> list[Labelled]:
-        photos = read_table(table)
+        photos = read_table(table, self.progress)
         self.left_out.update(level.left_out - Counter([table.suffix.lower()]))
         return photos
 

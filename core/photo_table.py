@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from unicodedata import normalize
 from tledge.core.errors import DataError
 from tledge.core.extras import require
 from tledge.core.image_formats import SUFFIXES
-from tledge.core.number_text import abridged
+from tledge.core.number_text import abridged, counted
 from tledge.core.photo_listing import Listing
-from tledge.core.photo_references import PhotoFinder
+from tledge.core.photo_references import PhotoFinder, Reference
+from tledge.core.progress import Progress
 from tledge.core.split_names import SPLITS, UNASSIGNED, split_of
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -50,9 +52,20 @@ PATHS = [
 ]
 """The names of a column of paths, the surest first, without spaces and underscores."""
 
-LABELS = "labelname classname categoryname label class category labels choice target species breed tag".split()  # noqa: SIM905
+LABELS = tuple(
+    names.split()
+    for names in (
+        "labelname classname categoryname",
+        "label class category labels choice target",
+        "species breed tag",
+    )
+)
+"""The names of a column of labels, the surest first; those of one group are equally sure."""
 
 SPLIT_COLUMNS = "split subset partition set mluse usage".split()  # noqa: SIM905
+
+SILENT = Progress()
+"""For readers that only look what a table says."""
 
 Row = Sequence[str]
 
@@ -72,43 +85,69 @@ def tables_in(folder: Listing) -> list[Path]:
     return [path for path in folder.others if path.suffix.lower() in TABLE_SUFFIXES]
 
 
-def read_table(table: Path) -> list[tuple[Path, str, str]]:
+def read_table(table: Path, progress: Progress = SILENT, *, complete: bool = True) -> list[tuple[Path, str, str]]:
     """Reads the photos that a table lists, with their classes and splits, sorted by class.
 
     Paths are relative to the table's folder. Of a path or URL of another machine, the file below that folder with the
-    same name is taken, if only one fits.
+    same name is taken, if only one fits; see ``core/photo_references.py``. Notes which columns were used, and how many
+    photos below that folder no row lists.
+
+    Args:
+        complete: whether all photos must be there.
 
     Raises:
         DataError: the table cannot be read, its columns are unclear, or photos or labels are missing or contradict.
         MissingExtraError: a Parquet file, and PyArrow is not installed.
     """
-    header, rows, first = _read_parquet(table) if table.suffix.lower() == ".parquet" else _read_csv(table)
+    header, rows = _read_parquet(table) if table.suffix.lower() == ".parquet" else _read_csv(table)
     if not rows:
         raise DataError(f"'{table}' has no rows; expected a photo's path and its label in each")
-    columns = _find_columns(table, header, rows)
+    columns = _find_columns(table, header, list(rows.values()))
+    labels = [_label(row, columns, header, where=f"'{table}', row {number}") for number, row in rows.items()]
+    if all(whole := [re.fullmatch(r"(-?\d+)\.0+", label) for label in labels]):  # integers that pandas read as floats
+        labels = [match[1] for match in whole if match]
+    splits = [_split(row, columns, table, number) for number, row in rows.items()]
+    references = list(map(Reference, (row[columns.path] for row in rows.values()), labels, splits))
+    finder = PhotoFinder(table.parent, preferred=table.stem)
+    paths, by_name = finder.find(references)
     found: dict[Path, tuple[str, str]] = {}
     missing, contradicting = [], []
-    finder = PhotoFinder(table.parent, preferred=table.stem)
-    for number, row in enumerate(rows, first):
-        labelled = _label(row, columns, header, where=f"'{table}', row {number}"), _split(row, columns, table, number)
-        path = finder.find(row[columns.path])
+    for path, (text, *labelled) in zip(paths, references, strict=True):
         if path is None:
-            missing.append(row[columns.path])
-        elif found.setdefault(path, labelled) != labelled:
-            contradicting.append(row[columns.path])
-    if missing:
-        listed = len(rows)
+            missing.append(text)
+        elif found.setdefault(path, (labelled[0], labelled[1])) != tuple(labelled):
+            contradicting.append(text)
+    if missing and complete:
         raise DataError(
-            f"{len(missing):,} of {listed:,} photos in '{table}' were not found below '{table.parent}', or more than"
-            f" one file fits: {abridged(missing)}; put the table into the folder of the photos or correct its paths"
+            f"{len(missing):,} of {len(rows):,} photos in '{table}' were not found below '{table.parent}', only found"
+            f" in the folder of another class or split, or more than one file fits: {abridged(missing)}; put the table"
+            " into the folder of the photos or correct its paths"
         )
     if contradicting:
         raise DataError(f"'{table}' lists photos with more than one label or split: {abridged(contradicting)}")
+    if progress is not SILENT:
+        unlisted = len(set(map(os.path.normpath, finder.photos)) - set(map(os.path.normpath, found)))
+        progress.note("Labels", _describe(table, columns, header, unlisted=unlisted, by_name=by_name))
     return sorted(((path, *labelled) for path, labelled in found.items()), key=lambda photo: photo[1])
 
 
-def _read_csv(table: Path) -> tuple[Row, Sequence[Row], int]:
-    """Returns the header, empty if there is none, the rows, and the number of the first row."""
+def _describe(table: Path, columns: _Columns, header: Row, *, unlisted: int, by_name: int) -> str:
+    def named(place: int) -> str:
+        return f"column '{header[place]}'" if header else f"column {place + 1}"
+
+    label = "one column per class" if columns.label is None else named(columns.label)
+    parts = [f"from {table.name}, {label}", f"paths: {named(columns.path)}"]
+    if columns.split is not None:
+        parts.append(f"splits: {named(columns.split)}")
+    if by_name:
+        parts.append(f"{counted(by_name, 'photos')} found by name alone")
+    if unlisted:
+        parts.append(f"{counted(unlisted, 'photos')} in '{table.parent}' not in the table")
+    return "; ".join(parts)
+
+
+def _read_csv(table: Path) -> tuple[Row, dict[int, Row]]:
+    """Returns the header, empty if there is none, and the rows by the number of their line."""
     content = table.read_bytes()
     try:
         text = content.decode(
@@ -116,31 +155,37 @@ def _read_csv(table: Path) -> tuple[Row, Sequence[Row], int]:
         )
     except UnicodeDecodeError as error:
         raise DataError(f"'{table}' is not UTF-8 text; save it as CSV in UTF-8") from error
+    skipped = 0
     head = text.lstrip().partition("\n")[0]
-    if told := re.match(r"sep=(.)\s*$", head):  # as Excel reads and writes it
-        text = text.lstrip().partition("\n")[2]
-    delimiter = told[1] if told else max(",;\t|", key=head.count)
+    if separator := re.match(r"sep=(.)\s*$", head):  # as Excel reads and writes it
+        rest = text.lstrip().partition("\n")[2]
+        skipped = text.count("\n") - rest.count("\n")
+        text = rest
+    delimiter = separator[1] if separator else max(",;\t|", key=head.count)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-        rows = [row for cells in reader if any(row := [cell.strip() for cell in cells])]
+        rows: dict[int, Row] = {}
+        for read in reader:
+            if any(cells := [cell.strip() for cell in read]):
+                rows[skipped + reader.line_num] = cells
     except csv.Error as error:
         raise DataError(f"'{table}' is not a CSV table: {error}") from error
-    if not rows or len(rows[0]) < 2:
-        raise DataError(
-            f"'{table}' is not a table of paths and labels: found {abridged(rows[0]) if rows else 'nothing'}"
-        )
-    odd = [number for number, row in enumerate(rows, 1) if len(row) != len(rows[0])]
-    if odd:
-        raise DataError(
-            f"'{table}', row {odd[0]}: expected {len(rows[0])} columns, received {len(rows[odd[0] - 1])}; put cells"
-            f" with '{delimiter}' in quotes"
-        )
-    if any(map(_is_photo_name, rows[0])):
-        return [], rows, 1
-    return rows[0], rows[1:], 2
+    first = next(iter(rows.values()), ())
+    if len(first) < 2:
+        raise DataError(f"'{table}' is not a table of paths and labels: found {abridged(first) or 'nothing'}")
+    for number, row in rows.items():
+        if len(row) != len(first):
+            raise DataError(
+                f"'{table}', row {number}: expected {len(first)} columns, received {len(row)}; put cells"
+                f" with '{delimiter}' in quotes"
+            )
+    if any(map(_is_photo_name, first)):
+        return [], rows
+    del rows[next(iter(rows))]
+    return first, rows
 
 
-def _read_parquet(table: Path) -> tuple[Row, Sequence[Row], int]:
+def _read_parquet(table: Path) -> tuple[Row, dict[int, Row]]:
     require("pyarrow", extra="bench", purpose=f"reading '{table}'")
     import pyarrow
     from pyarrow import parquet
@@ -160,7 +205,7 @@ def _read_parquet(table: Path) -> tuple[Row, Sequence[Row], int]:
             f" {abridged(flat) or 'none'}; photos inside a Parquet file are not read: save them as files"
         )
     cells = [["" if cell is None else str(cell).strip() for cell in content[name].to_pylist()] for name in flat]
-    return flat, list(zip(*cells, strict=True)), 1
+    return flat, dict(enumerate(zip(*cells, strict=True), 1))
 
 
 def _is_photo_name(cell: str) -> bool:
@@ -182,7 +227,7 @@ def _find_columns(table: Path, header: Row, rows: Sequence[Row]) -> _Columns:
     if not header and len(rest) > 1:
         split = _holding(_is_split, rows, rest)
     rest = [place for place in rest if place != split]
-    label = rest[0] if len(rest) == 1 else _named(LABELS, names, rest)
+    label = rest[0] if len(rest) == 1 else _label_column(table, names, rows, rest)
     classes = _one_hot(header, rows, rest) if label is None else ()
     if path is None or (label is None and not classes):
         raise DataError(
@@ -195,6 +240,29 @@ def _find_columns(table: Path, header: Row, rows: Sequence[Row]) -> _Columns:
 def _named(known: Sequence[str], names: Sequence[str], among: Sequence[int]) -> int | None:
     """Returns the place of the first of the known names; ``names`` is empty without a header."""
     return next((place for name in known for place in among if names and names[place] == name), None)
+
+
+def _label_column(table: Path, names: Sequence[str], rows: Sequence[Row], among: Sequence[int]) -> int | None:
+    """Returns the place of the surest column of labels, rather of names than of numbers; None without one.
+
+    Raises DataError if several fit equally and do not hold the same.
+    """
+    for known in LABELS:
+        fitting = [place for place in among if names and names[place] in known]
+        cells = {place: [row[place] for row in rows] for place in fitting}
+        fitting = [place for place in fitting if any(map(_is_word, cells[place]))] or fitting
+        if any(cells[place] != cells[fitting[0]] for place in fitting):
+            raise DataError(
+                f"several columns of '{table}' may hold the labels: {abridged(names[place] for place in fitting)}; keep"
+                " one of them, or call one 'label_name'"
+            )
+        if fitting:
+            return fitting[0]
+    return None
+
+
+def _is_word(cell: str) -> bool:
+    return bool(cell) and not re.fullmatch(r"[-+.\d]+", cell)
 
 
 def _holding(test: Callable[[str], bool], rows: Sequence[Row], among: Sequence[int]) -> int | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tledge.core.errors import ArtifactError, OptionError
-from tledge.core.file_kinds import HEAD, recognise
+from tledge.core.file_kinds import HEAD, recognize
 
 SIDECAR = "tledge.json"
 LABELS = "labels.txt"
@@ -36,7 +36,7 @@ def format_of(path: Path) -> str:
     """Returns the format of a model file, by its suffix. Raises OptionError if the suffix is unknown."""
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
-        known = recognise(path)
+        known = recognize(path)
         expected = "expected a name ending in .tflite, .onnx or .keras"
         raise OptionError(f"'{path}' is not a model file; {expected}{known and f'; it is {known}'}")
     return name
@@ -70,7 +70,7 @@ def extract(path: Path, model_format: str, member: str) -> bytes | None:
         head = file.read(HEAD)
         if not head:
             raise ArtifactError(f"'{path}' is empty (0 bytes): copy or export it again")
-        if not re.match(_OWN_BYTES[model_format], head, re.DOTALL) and (known := recognise(path, head)):
+        if not re.match(_OWN_BYTES[model_format], head, re.DOTALL) and (known := recognize(path, head)):
             raise ArtifactError(f"'{path}' is {known}")
         if model_format == "onnx":
             return _read_properties(file, path).get(member)

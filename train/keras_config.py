@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tledge.core.errors import ModelError, first_line
-from tledge.core.file_kinds import HEAD, recognise
+from tledge.core.file_kinds import HEAD, recognize
 
 HDF5, ZIP = b"\x89HDF", b"PK\x03\x04"
 
@@ -95,7 +95,7 @@ def _check_kind(path: Path) -> None:
     if onnx or head[4:8] == b"TFL3":
         kind = "an ONNX" if onnx else "a TFLite"
         raise ModelError(f"'{path}' is {kind} model, which is ready to run: adopt it instead")
-    known = "" if head.startswith((HDF5, ZIP)) else recognise(path.with_suffix(""), head)
+    known = "" if head.startswith((HDF5, ZIP)) else recognize(path.with_suffix(""), head)
     if known:
         raise ModelError(f"'{path}' is {known}")
 

@@ -39,7 +39,8 @@ class WatchedFolder:
 
     Attributes:
         left: number of images that existed at the start; they are ignored unless they change.
-        left_out: the number of other complete files by kind; see ``core.photo_listing.Listing``.
+        left_out: the number of other files that arrived, by kind; see ``core.photo_listing.Listing``. A file counts
+            once, however often it changes.
 
     Raises:
         SourceError: the folder does not exist or cannot be read.
@@ -49,7 +50,8 @@ class WatchedFolder:
         self._folder = folder
         self._known = self._look()
         self.left_out = Counter[str]()
-        self.left = sum(map(self._is_photo, self._known))
+        self._others = set[str]()
+        self.left = sum(is_photo(Path(path)) for path in self._known)
 
     @property
     def width(self) -> int:
@@ -69,18 +71,13 @@ class WatchedFolder:
             changing = {path: state for path, state in fresh.items() if path not in settled}
             self._known = {path: state for path, state in self._known.items() if path in there}
             self._known |= {path: there[path] for path in settled}
+            self._others &= there.keys()
             for path in sorted(settled, key=lambda path: (there[path][1], path)):
-                if self._is_photo(path):
+                if is_photo(Path(path)):
                     yield PhotoFile(Path(path))
-
-    def _is_photo(self, name: str) -> bool:
-        """Whether a file is a photo; counts it as left out if not."""
-        path = Path(name)
-        if is_photo(path):
-            return True
-        if kind := kind_of(path):
-            self.left_out[kind] += 1
-        return False
+                elif path not in self._others and (kind := kind_of(Path(path))):
+                    self._others.add(path)
+                    self.left_out[kind] += 1
 
     def _look(self) -> dict[str, State]:
         """Returns the state of each file in the folder and its subfolders, without hidden ones and links to folders."""

@@ -16,7 +16,7 @@ from foreign_models import write_onnx
 
 from tledge.core import sidecar_storage
 from tledge.core.errors import ArtifactError, OptionError
-from tledge.core.file_kinds import HEAD, recognise
+from tledge.core.file_kinds import HEAD, recognize
 
 pytestmark = pytest.mark.unit
 
@@ -84,8 +84,8 @@ def test_what_is_no_model_is_named(tmp_path: Path, content: bytes, kind: str, su
 def test_tar_archives_say_so_at_byte_257(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(tarred(write_custom(tmp_path / "whole.tflite", "A")))
-    assert recognise(path).startswith("an archive: unpack it")
-    assert recognise(path, path.read_bytes()[:HEAD]).startswith("an archive")
+    assert recognize(path).startswith("an archive: unpack it")
+    assert recognize(path, path.read_bytes()[:HEAD]).startswith("an archive")
 
 
 def test_formats_under_each_others_names(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_models_are_not_taken_for_something_else(tmp_path: Path) -> None:
         assert sidecar_storage.extract(path, path.suffix[1:], sidecar_storage.SIDECAR) is None
     unknown = tmp_path / "c.tflite"
     unknown.write_bytes(b"\x93\x94\x95\x96\x97\x98\x99\x9a" * 20)
-    assert recognise(unknown) == ""
+    assert recognize(unknown) == ""
     with pytest.raises(ArtifactError, match=r"c.tflite' is not a TFLite model \(it starts with b'.x93"):
         sidecar_storage.extract(unknown, "tflite", "x")
 

@@ -128,7 +128,7 @@ def _without_utf8_flag(archive: Path, names: list[str]) -> Path:
         "..\\evil.jpg",
         "C:\\evil.jpg",
         "c:evil.jpg",
-        "./x.jpg",
+        "a/./../b.jpg",
         "a//b.jpg",
     ],
 )
@@ -157,6 +157,36 @@ def test_links_encrypted_files_and_repeated_names_are_refused(tmp_path: Path) ->
         find(tmp_path / "odd.zip")
     with pytest.raises(DataError, match="has several files with the same name"):
         find(packed(tmp_path / "twice.zip", "cat\\1.jpg", "cat/1.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["Cat/1.jpg", "cat/2.jpg"], "the folders 'Cat' and 'cat'; rename one and create the ZIP again"),
+        (["x/Rosé/1.jpg", "x/Rose\N{COMBINING ACUTE ACCENT}/2.jpg"], "the folders 'x/Rosé' and 'x/Rosé'; rename one"),
+        (["cat", "cat/1.jpg"], "a file and a folder with the same name: 'cat'; rename one"),
+        (["cat/1.jpg", "cat"], "a file and a folder with the same name: 'cat'; rename one"),
+    ],
+)
+def test_names_that_clash_are_named(tmp_path: Path, cache: Path, names: list[str], told: str) -> None:
+    with pytest.raises(DataError, match="is not unpacked: it has ") as raised:
+        find(packed(tmp_path / "photos.zip", *CLASSES[2:], *names))
+    assert unicodedata.normalize("NFC", told) in unicodedata.normalize("NFC", str(raised.value))
+    assert list(cache.iterdir()) == []
+
+
+def test_good_names_that_look_odd_are_unpacked(tmp_path: Path) -> None:
+    names = [f"./{name}" for name in CLASSES] + ["cat/1.JPG", "dog/./5.png", "cat/cat/6.jpg", "cat/dog/7.jpg"]
+    found = find(packed(tmp_path / f"{'ä' * 100}{'x' * 30}.zip", *names))
+    assert found.class_names == ("cat", "dog")
+    assert len(found.files) == 8
+    assert found.root.name.startswith("ä" * 40 + "-")
+
+
+def test_a_name_that_is_too_long_is_named(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot unpack 'cat/x{300}' of '.*photos.zip' to '.*': File name too long"):
+        find(packed(tmp_path / "photos.zip", *CLASSES, f"cat/{'x' * 300}"))
+    assert list(cache.iterdir()) == []
 
 
 def test_damaged_zips_are_named(tmp_path: Path, cache: Path) -> None:

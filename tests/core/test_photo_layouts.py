@@ -119,8 +119,68 @@ def test_trains_beside_other_vehicles_are_a_class(tmp_path: Path) -> None:
 def test_numbered_classes_and_folders_inside_classes_are_classes(tmp_path: Path) -> None:
     root = touch(tmp_path / "1", "class_0/1.jpg", "class_1/2.jpg", "class_2/x/3.jpg")
     assert find_photos(root).class_names == ("class_0", "class_1", "class_2")
-    root = touch(tmp_path / "2", *(f"{name}/{place}/1.jpg" for name in ("cat", "dog") for place in ("in", "out")))
+    root = touch(tmp_path / "2", *(f"{name}/{place}/1.jpg" for name in ("cat", "dog") for place in ("in", name)))
     assert find_photos(root).class_names == ("cat", "dog")
+    touch(root, "cat/out/2.jpg", "dog/out/2.jpg")
+    with pytest.raises(DataError, match=r"cat, dog all have the same folders; .*pass one of them if the folders in it"):
+        find_photos(root)
+    assert find_photos(root, ["cat", "dog"]).class_names == ("cat", "dog")
+    touch(root, "cat/3.jpg", "dog/3.jpg")
+    assert find_photos(root).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (
+            "original/cat/1.jpg original/dog/1.jpg augmented/cat/2.jpg augmented/dog/2.jpg",
+            "augmented, original all have",
+        ),
+        ("RGB/a/1.jpg RGB/b/1.jpg RGB/c/1.jpg mask/a/1.jpg mask/b/1.jpg", "RGB, mask all have the same folders"),
+    ],
+)
+def test_variants_of_the_photos_are_no_classes(tmp_path: Path, files: str, named: str) -> None:
+    with pytest.raises(DataError, match=rf"it is unclear which folders in .*{named}") as raised:
+        find_photos(touch(tmp_path, *files.split()))
+    assert "' alone" not in str(raised.value)
+
+
+def test_splits_inside_classes_are_splits(tmp_path: Path) -> None:
+    root = touch(tmp_path, *(f"{name}/{split}/{name}.jpg" for name in ("cat", "dog") for split in ("Train", "test")))
+    expected = [("cat/Train/cat.jpg", 0, "train"), ("cat/test/cat.jpg", 0, "test")]
+    assert found(root) == [*expected, ("dog/Train/dog.jpg", 1, "train"), ("dog/test/dog.jpg", 1, "test")]
+    assert {split for _, _, split in find_photos(root, ["cat", "dog"]).files} == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        "cat/train/1.jpg cat/test/1.jpg dog/train/1.jpg dog/test/1.jpg bird/1.jpg",
+        "cat/train/1.jpg cat/test/1.jpg dog/train/1.jpg dog/2.jpg",
+        "cat/train/1.jpg cat/test/1.jpg dog/train/1.jpg dog/spare/1.jpg",
+        "cat/train/1.jpg cat/eval/1.jpg dog/train/1.jpg",
+        "cat/train/1.jpg cat/Train/1.jpg dog/train/1.jpg",
+        "cat/test/1.jpg dog/test/1.jpg",
+    ],
+)
+def test_unclear_splits_inside_classes_are_an_error(tmp_path: Path, files: str) -> None:
+    with pytest.raises(DataError, match="it is unclear which photos in '.*' belong to which split: found .*; put "):
+        find_photos(touch(tmp_path, *files.split()))
+
+
+@pytest.mark.parametrize(
+    ("files", "alone"),
+    [
+        ("train/a/1.jpg train/b/1.jpg models/a/1.jpg models/b/1.jpg", "or pass '.*/train' alone"),
+        ("train/a/1.jpg train/b/1.jpg test/1.jpg models/a/1.jpg", "or pass '.*/train' alone"),
+        ("test/1.jpg models/a/1.jpg models/b/1.jpg", ""),
+        ("train/a/1.jpg samples/1.jpg", ""),
+    ],
+)
+def test_a_split_is_advised_alone_only_if_it_has_classes(tmp_path: Path, files: str, alone: str) -> None:
+    with pytest.raises(DataError, match=f"and nothing else beside them.*{alone}") as raised:
+        find_photos(touch(tmp_path, *files.split()))
+    assert (" alone" in str(raised.value)) == bool(alone)
 
 
 @pytest.mark.parametrize("wrapper", ["data", "data/photos/all of them", "train"])

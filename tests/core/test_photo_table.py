@@ -147,6 +147,114 @@ def test_a_name_in_two_folders_is_ambiguous_unless_the_table_or_path_tells(tmp_p
         read(tmp_path / "labels.csv", "id,label\n1,cat\n")
 
 
+@pytest.mark.parametrize(
+    ("there", "rows", "missing"),
+    [
+        ("cat/1.jpg dog/4.jpg", "cat/1.jpg,cat cat/4.jpg,cat", "cat/4.jpg"),
+        ("cat/1.jpg dog/4.jpg", "1.jpg,cat 4.jpg,cat 1,dog", "4.jpg, 1"),
+        ("dog/4.jpg misc/1.jpg", "/x/cat/4.jpg,cat /y/1.jpg,dog", "/x/cat/4.jpg"),
+        ("cat/1.jpg dog/2.jpg old/4.jpg", "/x/cat/1.jpg,cat /x/dog/2.jpg,dog /x/cat/4.jpg,cat", "/x/cat/4.jpg"),
+        ("cat/1.jpg misc/4.jpg", "cat/1.jpg,cat cat/4.jpg,cat", "cat/4.jpg"),
+        ("cat/1.jpg misc/4.jpg", "set/cat/1.jpg,cat set/cat/4.jpg,cat", "set/cat/4.jpg"),
+        ("cat/1.jpg misc/4.jpg", "https://x/cat/1.jpg,cat https://x/dog/4.jpg,dog", "https://x/dog/4.jpg"),
+        ("1.jpg misc/4.jpg", "1.jpg,cat 4.jpg,cat", "4.jpg"),
+        ("train/1.jpg test/3.jpg", "train/1.jpg,cat train/3.jpg,cat", "train/3.jpg"),
+        ("train/1.jpg test/3.jpg", "x/train/1.jpg,cat x/train/3.jpg,cat", "x/train/3.jpg"),
+        ("Test/1.jpg", "1,cat,train", "1"),
+        ("Test/1.jpg", "/x/1.jpg,cat,val", "/x/1.jpg"),
+    ],
+)
+def test_a_missing_photo_is_never_another_one(tmp_path: Path, there: str, rows: str, missing: str) -> None:
+    photos(tmp_path, *there.split())
+    header = "path,label,split" if rows.count(",") > 1 + rows.count(" ") else "path,label"
+    with pytest.raises(
+        DataError, match=rf"{missing.count(',') + 1} of \d photos in .* more than one file fits: {missing};"
+    ):
+        read(tmp_path / "labels.csv", "\n".join((header, *rows.split())))
+
+
+def test_the_name_of_a_table_is_that_of_its_split(tmp_path: Path) -> None:
+    photos(tmp_path, "train/1.jpg", "test/2.jpg")
+    for name in ("train.csv", "train_labels.csv"):
+        with pytest.raises(DataError, match="1 of 2 photos in .* fits: 2;"):
+            read(tmp_path / name, "id,label\n1,cat\n2,dog\n")
+    assert len(read(tmp_path / "labels.csv", "id,label\n1,cat\n2,dog\n")) == 2
+
+
+def test_photos_that_were_moved_are_found(tmp_path: Path) -> None:
+    photos(tmp_path, "all/1.jpg", "all/4.jpg", "all/cat/5.jpg")
+    table = "path,label\ncat/1.jpg,cat\ndog/4.jpg,dog\n/x/5.jpg,cat\n"
+    assert set(read(tmp_path / "labels.csv", table)) == {"all/1.jpg", "all/4.jpg", "all/cat/5.jpg"}
+
+
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, label: str, text: str) -> None:
+        self.notes.append(f"{label}: {text}")
+
+
+NOTED = {
+    "path,species,size\na/1.jpg,cat,1\n": "column 'species'; paths: column 'path'; 2 photos in '{}' not in the table",
+    "path,label,part,split\na/1.jpg,cat,1,train\n1,cat,2,train\nb/3.jpg,dog,3,test\n": (
+        "column 'label'; paths: column 'path'; splits: column 'split'; 1 photo found by name alone; 1 photo in '{}'"
+        " not in the table"
+    ),
+    "a/1.jpg,cat\na/2.jpg,cat\nb/3.jpg,dog\n": "column 2; paths: column 1",
+    "file,cat,dog\n1,1,0\n2,1,0\n/x/b/3.jpg,0,1\n": (
+        "one column per class; paths: column 'file'; 3 photos found by name alone"
+    ),
+}
+
+
+@pytest.mark.parametrize("content", NOTED)
+def test_the_columns_and_the_photos_without_a_row_are_noted(content: str, root: Path) -> None:
+    (root / "labels.csv").write_text(content)
+    notes = Notes()
+    read_table(root / "labels.csv", notes)
+    assert notes.notes == [f"Labels: from labels.csv, {NOTED[content].format(root)}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            "path,species,breed\n1,cat,siam\n2,dog,pug\n",
+            "columns of '.*labels.csv' may hold the labels: species, breed;",
+        ),
+        ("path,Label,label\n1,cat,a\n2,dog,b\n", "keep one of them, or call one 'label_name'"),
+        ("path,label,class\n1,0,0\n2,1,2\n", "labels: label, class;"),
+        ("path,label,class\n1,0,cat\n2,1,dog\n", {"cat", "dog"}),
+        ("path,class,label\n1,0,cat\n2,1,dog\n", {"cat", "dog"}),
+        ("path,Label,label\n1,cat,cat\n2,dog,dog\n", {"cat", "dog"}),
+        ("path,breed,label\n1,x,cat\n2,y,dog\n", {"cat", "dog"}),
+        ("path,label\n1,0.0\n2,1.0\n", {"0", "1"}),
+        ("path,label\n1,0.0\n2,1.5\n", {"0.0", "1.5"}),
+    ],
+)
+def test_the_column_of_labels_is_clear_or_asked_for(content: str, expected: str | set[str], root: Path) -> None:
+    if isinstance(expected, str):
+        with pytest.raises(DataError, match=expected):
+            read(root / "labels.csv", content)
+    else:
+        assert {name for name, _ in read(root / "labels.csv", content).values()} == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("path,label\n\n1,cat\n\n\n\n2,\n", 7),
+        ("\n\nsep=,\npath,label\n1,cat\n2,\n", 6),
+        ("path,label\r\n\r\n1,cat\r\n2,cat,dog\r\n", 4),
+        ('path,label,note\n1,cat,"a\nb"\n2,,x\n', 4),
+    ],
+)
+def test_rows_are_counted_as_an_editor_does(content: str, line: int, root: Path) -> None:
+    with pytest.raises(DataError, match=f"labels.csv', row {line}: expected"):
+        read(root / "labels.csv", content)
+
+
 def test_names_compare_composed(tmp_path: Path) -> None:
     photos(tmp_path, unicodedata.normalize("NFD", "x/Rosé.jpg"), "x/b.jpg")
     table = tmp_path / "labels.csv"
@@ -170,6 +278,61 @@ def test_a_folder_with_loose_photos_and_a_table_is_read_by_it(tmp_path: Path) ->
     (tmp_path / "other.csv").write_text("id,label\n")
     with pytest.raises(DataError, match=r"or pass one of its tables as `data`: '.*labels.csv', '.*other.csv'"):
         photo_layouts.find_photos(tmp_path, Progress())
+
+
+BESIDE = {
+    "images/1.jpg masks/1.jpg": (
+        "path,label\nimages/1.jpg,cat\n",
+        r"are the folders images, masks or in labels.csv, which has other labels for 1 photo: '.*/images/1.jpg' is "
+        r"'cat'; pass '.*/labels.csv' as `data` for the labels in it, or move it elsewhere",
+    ),
+    "cat/1.jpg dog/2.jpg": ("file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,dog,0.9\n", "other labels for 1 photo"),
+    "cat/1.jpg dog/2.jpg bird/x.txt": (
+        "file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,cat,0.9\n",
+        "class folders without images in '.*': 'bird'; .*; or pass one of its tables as `data`: labels.csv",
+    ),
+    "cat/1.jpg dog/2.jpg 3.jpg": ("file,label\n3.jpg,x\n2,y\n", "1 image in '.*' outside.*or pass one of its tables"),
+    "photos/cat/1.jpg photos/dog/2.jpg": ("file,label\n1,dog\n2,cat\n", "only one class .*or pass one of its tables"),
+    "train/cat/1.jpg train/dog/2.jpg test/3.jpg": (
+        "id,label\n3,cat\n",
+        r"it is unclear which folders .*test \(1 photos\).*or pass one of its tables",
+    ),
+    "train/cat/1.jpg train/dog/2.jpg test/cat/3.jpg test/dog/4.jpg": (
+        "id,label\n3,dog\n",
+        "are the folders cat, dog or in labels.csv, which has other labels for 1 photo",
+    ),
+}
+
+
+@pytest.mark.parametrize("files", BESIDE)
+def test_a_table_beside_class_folders_never_replaces_or_contradicts_them(files: str, tmp_path: Path) -> None:
+    content, told = BESIDE[files]
+    (photos(tmp_path, *files.split()) / "labels.csv").write_text(content)
+    with pytest.raises(DataError, match=told):
+        photo_layouts.find_photos(tmp_path, Progress())
+
+
+def test_a_table_that_agrees_or_has_no_labels_is_left_out(tmp_path: Path) -> None:
+    photos(tmp_path, "cat/1.jpg", "dog/2.jpg", "dog/3.jpg")
+    notes = Notes()
+    (tmp_path / "labels.csv").write_text("path,label\ncat/1.jpg,cat\ndog/2.jpg,dog\ndog/9.jpg,dog\n")
+    assert photo_layouts.find_photos(tmp_path, notes).class_names == ("cat", "dog")
+    assert notes.notes == []
+    (tmp_path / "labels.csv").write_text("width,height\n1,2\n")
+    found = photo_layouts.find_photos(tmp_path, notes)
+    assert (found.class_names, found.left_out) == (("cat", "dog"), {".csv": 1})
+    assert "Labels: from the folders, not from labels.csv: the columns of paths and labels in" in notes.notes[0]
+    (tmp_path / "labels.csv").write_text("path,label\ncat/1.jpg,kitten\n")
+    assert photo_layouts.find_photos(tmp_path, Progress(), ["cat", "dog"]).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("files", ["1.jpg 2.jpg", "images/1.jpg images/2.jpg", "train/1.jpg test/2.jpg"])
+def test_the_table_of_photos_without_class_folders_is_noted(files: str, tmp_path: Path) -> None:
+    photos(tmp_path, *files.split())
+    (tmp_path / "labels.csv").write_text("id,label\n1,a\n2,b\n")
+    notes = Notes()
+    assert photo_layouts.find_photos(tmp_path, notes).class_names == ("a", "b")
+    assert notes.notes == ["Labels: from labels.csv, column 'label'; paths: column 'id'; 2 photos found by name alone"]
 
 
 def test_roboflow_s_folders_with_tables_are_splits(tmp_path: Path) -> None:

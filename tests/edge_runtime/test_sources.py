@@ -465,13 +465,20 @@ class TestWatchedFolder:
 
     def test_what_comes_is_known_by_its_content(self, tmp_path: Path) -> None:
         (tmp_path / "old").write_bytes(jpeg(1))
+        (tmp_path / "old.txt").touch()
         with watched(tmp_path) as (source, found):
             assert source.left == 1
+            assert source.left_out == {}, "files that were there are no arrivals"
             (tmp_path / "note.txt").write_text("hello")
             (tmp_path / "a.JFIF").write_bytes(jpeg(2))
             assert self.take(found) == str(tmp_path / "a.JFIF")
+            (tmp_path / "note.txt").write_text("hello again")
             (tmp_path / "b").write_bytes(jpeg(3))
             assert self.take(found) == str(tmp_path / "b")
+            assert source.left_out == {".txt": 1}, "a file that changes counts once"
+            (tmp_path / "note.txt").unlink()
+            (tmp_path / "c.jpg").write_bytes(jpeg(4))
+            assert self.take(found) == str(tmp_path / "c.jpg")
             assert source.left_out == {".txt": 1}
 
     def test_a_folder_below_may_vanish(self, tmp_path: Path) -> None:

@@ -251,7 +251,8 @@ def test_names_do_not_change_the_card(tmp_path: Path) -> None:
 def test_the_data_set_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     monkeypatch.chdir(tmp_path / "photos")
-    for source, name in ((".", "photos"), ("tfds:a/b", "tfds:a/b"), ("/home/me/cats/", "cats"), ("/", "/")):
+    names = {".": "photos", "tfds:a/b": "tfds:a/b", "/home/me/cats/": "cats", "x/A.ZIP": "A", "b.csv": "b", "/": "/"}
+    for source, name in names.items():
         assert data_name(source) == name
     monkeypatch.chdir(tmp_path)
     text = card(tmp_path, data={"source": ".", "name": "photos"})

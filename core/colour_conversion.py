@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,11 @@ if TYPE_CHECKING:
 
 DARKEST = 16
 """Floats above 1 are brightness values, 0 to 255 or more, only if one of them is this bright."""
+
+WHITES = tuple(2.0**bits - 1 for bits in (8, 12, 16, 24, 31))
+"""What may be white in greyscale integers: the least that no pixel exceeds. In few steps, so few photos differ."""
+
+_seen_whites = set[float]()
 
 STRIP = 64
 """Rows to convert to RGB at a time, if the conversion takes several steps."""
@@ -53,6 +57,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return upright.convert("RGB")
 
 
+def describe_mixed_ranges() -> str:
+    """Returns a warning if the greyscale numbers converted since the last call have several ranges; else nothing."""
+    whites = sorted(_seen_whites)
+    _seen_whites.clear()
+    if len(whites) < 2:
+        return ""
+    return (
+        "greyscale photos with more than 8 bits are scaled by what each holds, here from 0 to"
+        f" {' or '.join(f'{white:,.0f}' for white in whites)}: photos of one camera may differ in brightness; save them"
+        " with 8 bits"
+    )
+
+
 def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """Converts an image to RGB, some rows at a time, to avoid several copies of a large one."""
     converted = Image.new("RGB", image.size)
@@ -67,16 +84,16 @@ def _strips(image: Image.Image) -> Iterator[Image.Image]:
 
 
 def _numbers_to_rgb(image: Image.Image) -> Image.Image:
-    """Converts greyscale of integers or floats, scaled by what they hold: 8, 10, 12, … bits, or 0 to 1."""
+    """Converts greyscale of integers or floats; see docs/adr/0019-photos-are-what-decodes.md for the ranges."""
     ends = [(float(part.min()), float(part.max())) for part in map(np.asarray, _strips(image))]
     least, most = float(np.min(ends)), float(np.max(ends))
-    unit = image.mode == "F" and most <= 1
-    if not (least >= 0 and most < math.inf) or (image.mode == "F" and 1 < most < DARKEST):  # also NaN
+    whites = (1.0, 255.0) if image.mode == "F" else WHITES
+    white = next((white for white in whites if most < white + 0.5), 0)  # floats may exceed it by rounding
+    if not least >= 0 or not white or (image.mode == "F" and 1 < most < DARKEST):  # also NaN
         raise ImageError(
             f"has pixel values from {least:g} to {most:g}, which are not those of a photo; save it with 8 or 16 bits"
         )
-    bits = max(8, 2 * math.ceil(math.ceil(most).bit_length() / 2))
-    white = 1 if unit else 2 ** (31 if bits == 32 else bits) - 1  # 32 bits are signed
+    _seen_whites.add(white)
     scale = 255 / white
 
     def convert(strip: Image.Image) -> Image.Image:

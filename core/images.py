@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # Pillow's plugins take time to import, and are only needed w
     from PIL.ImageFile import ImageFile
     from PIL.JpegImagePlugin import JpegImageFile
 
-DECODING = 3
+DECODING = 4
 """The version of the decoding: increased whenever photos give other pixels, so that caches are recomputed."""
 
 REDUCED = 2

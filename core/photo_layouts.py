@@ -163,18 +163,23 @@ class _Layout:
     def _check_tables(self, root: Path, tables: Sequence[Path], photos: Sequence[Labelled]) -> None:
         """Raises DataError if a table gives photos other labels than their folders, unless these are expected."""
         labels = {os.path.normpath(path): name for path, name, _ in photos}
+        classes = sorted(set(labels.values()))
         for table in tables if not self.known else ():
             try:
                 listed = read_table(table, complete=False)
             except (DataError, MissingExtraError) as error:
                 self.progress.note("Labels", f"from the folders, not from {table.name}: {error}")
                 continue
-            other = [(path, name) for path, name, _ in listed if labels.get(os.path.normpath(path), name) != name]
+            other = [
+                (path, name)
+                for path, name, _ in listed
+                if labels.get(os.path.normpath(path), name) != name or name not in classes
+            ]
             if other:
                 path, name = other[0]
                 raise DataError(
                     f"it is unclear whether the labels in '{root}' are the folders"
-                    f" {abridged(sorted(set(labels.values())))} or in {table.name}, which has other labels for"
+                    f" {abridged(classes)} or in {table.name}, which has other labels for"
                     f" {counted(len(other), 'photos')}: '{path}' is '{name}'; pass '{table}' as `data` for the"
                     " labels in it, or move it elsewhere for those of the folders"
                 )

@@ -24,7 +24,7 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-")
 """What Label Studio puts before the name of an uploaded file."""
 
 
-class Reference(NamedTuple):
+class PhotoReference(NamedTuple):
     """What a row of a table says about a photo: a path, a URL or a name without suffix, its class and its split."""
 
     text: str
@@ -52,7 +52,7 @@ class PhotoFinder:
     folder: Path
     preferred: str = ""
 
-    def find(self, references: Sequence[Reference]) -> tuple[list[Path | None], int]:
+    def find(self, references: Sequence[PhotoReference]) -> tuple[list[Path | None], int]:
         """Returns the file of each reference, and how many of them were found by less than their whole path.
 
         There is no file if none or more than one fits. A path that is not right as it stands is searched by its end.
@@ -79,7 +79,7 @@ class PhotoFinder:
                 by_name += 0 < depth < max(2, len(names))
         return found, by_name
 
-    def _match(self, reference: Reference, parts: list[str], labels: Collection[str]) -> _Match | None:
+    def _match(self, reference: PhotoReference, parts: list[str], labels: Collection[str]) -> _Match | None:
         path = os.path.normpath(self.folder / _plain_path(reference.text))
         if os.path.isfile(path):  # noqa: PTH113 - pathlib raises if a name is too long
             return _Match(Path(path), 0)
@@ -91,7 +91,7 @@ class PhotoFinder:
         return self._one_of(self._by_stem.get(parts[-1], ()), parts, reference, labels)
 
     def _one_of(
-        self, found: Iterable[Path], parts: list[str], reference: Reference, labels: Collection[str]
+        self, found: Iterable[Path], parts: list[str], reference: PhotoReference, labels: Collection[str]
     ) -> _Match | None:
         """Returns the file whose folders agree with the longest end of ``parts``, if it is the only one."""
         for depth in range(len(parts), 0, -1):
@@ -105,7 +105,7 @@ class PhotoFinder:
         return None
 
     def _contradicts(
-        self, path: Path, parts: list[str], depth: int, reference: Reference, labels: Collection[str]
+        self, path: Path, parts: list[str], depth: int, reference: PhotoReference, labels: Collection[str]
     ) -> bool:
         """Whether a folder that the path of the row does not name is called like another class or split."""
         folders = _folders(path.relative_to(self.folder))

@@ -21,7 +21,7 @@ from tledge.core.extras import require
 from tledge.core.image_formats import SUFFIXES
 from tledge.core.number_text import abridged, counted
 from tledge.core.photo_listing import Listing
-from tledge.core.photo_references import PhotoFinder, Reference
+from tledge.core.photo_references import PhotoFinder, PhotoReference
 from tledge.core.progress import Progress
 from tledge.core.split_names import SPLITS, UNASSIGNED, split_of
 
@@ -52,13 +52,10 @@ PATHS = [
 ]
 """The names of a column of paths, the surest first, without spaces and underscores."""
 
-LABELS = tuple(
-    names.split()
-    for names in (
-        "labelname classname categoryname",
-        "label class category labels choice target",
-        "species breed tag",
-    )
+LABELS = (
+    ("labelname", "classname", "categoryname"),
+    ("label", "class", "category", "labels", "choice", "target"),
+    ("species", "breed", "tag"),
 )
 """The names of a column of labels, the surest first; those of one group are equally sure."""
 
@@ -93,7 +90,7 @@ def read_table(table: Path, progress: Progress = SILENT, *, complete: bool = Tru
     photos below that folder no row lists.
 
     Args:
-        complete: whether all photos must be there.
+        complete: whether all photos must be there; otherwise, the path of an absent one is what the table says.
 
     Raises:
         DataError: the table cannot be read, its columns are unclear, or photos or labels are missing or contradict.
@@ -107,7 +104,7 @@ def read_table(table: Path, progress: Progress = SILENT, *, complete: bool = Tru
     if all(whole := [re.fullmatch(r"(-?\d+)\.0+", label) for label in labels]):  # integers that pandas read as floats
         labels = [match[1] for match in whole if match]
     splits = [_split(row, columns, table, number) for number, row in rows.items()]
-    references = list(map(Reference, (row[columns.path] for row in rows.values()), labels, splits))
+    references = list(map(PhotoReference, (row[columns.path] for row in rows.values()), labels, splits))
     finder = PhotoFinder(table.parent, preferred=table.stem)
     paths, by_name = finder.find(references)
     found: dict[Path, tuple[str, str]] = {}
@@ -115,7 +112,8 @@ def read_table(table: Path, progress: Progress = SILENT, *, complete: bool = Tru
     for path, (text, *labelled) in zip(paths, references, strict=True):
         if path is None:
             missing.append(text)
-        elif found.setdefault(path, (labelled[0], labelled[1])) != tuple(labelled):
+        path = path or Path(text)  # noqa: PLW2901
+        if found.setdefault(path, (labelled[0], labelled[1])) != tuple(labelled):
             contradicting.append(text)
     if missing and complete:
         raise DataError(

@@ -80,6 +80,23 @@ def _activations(keras: Any, x: Any) -> Any:
     return layers.Concatenate()(found)
 
 
+def _layers(keras: Any, x: Any) -> Any:
+    """Layers of NASNet, Inception-ResNet and ConvNeXt, and others."""
+    from tf_keras.src.applications import convnext, inception_resnet_v2
+
+    layers = keras.layers
+    x = layers.SeparableConv2D(4, 3, padding="same")(layers.Rescaling(1 / 64, -2.0)(x))
+    x = layers.Cropping2D(((1, 0), (1, 0)))(layers.ZeroPadding2D(((0, 1), (0, 1)))(x))
+    x = layers.UpSampling2D(2, interpolation="bilinear")(layers.AveragePooling2D(3, 2, "same")(x))
+    x = layers.Conv2DTranspose(4, 3, padding="same")(layers.MaxPooling2D(2, 1, "same")(x))
+    x = convnext.StochasticDepth(0.5)(convnext.LayerScale(0.5, 4)(layers.SpatialDropout2D(0.5)(x)))
+    x = inception_resnet_v2.CustomScaleLayer(scale=0.2)([x, layers.Conv2D(4, 3, padding="same", groups=2)(x)])
+    gate = layers.Dense(4, activation="sigmoid")(layers.GlobalMaxPooling2D(keepdims=True)(x))
+    x = layers.Permute((2, 1, 3))(layers.Multiply()([x, layers.Reshape((1, 1, 4))(gate)]))
+    found = [layers.Maximum()([x, -x]), layers.Average()([x, gate]), layers.Subtract()([x, gate])]
+    return layers.Concatenate()([*found, layers.Resizing(SIZE, SIZE)(layers.CenterCrop(20, 20)(x))])
+
+
 def _functions(keras: Any, x: Any) -> Any:
     import tensorflow as tf
 
@@ -169,6 +186,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "functions": lambda: _functional(_functions, end=None),
     "given": lambda: _functional(lambda keras, x: keras.layers.Normalization(mean=[9, 8, 7], variance=[6, 5, 4])(x)),
     "lambda": lambda: _functional(lambda keras, x: keras.layers.Lambda(lambda y: abs(y / 32 - 4))(x)),
+    "layers": lambda: _functional(_layers),
     "mixed": _mixed,
     "other_lambda": lambda: _functional(lambda keras, x: keras.layers.Lambda(lambda y: y // 32)(x)),
     "per_image": lambda: _functional(_per_image),

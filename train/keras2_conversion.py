@@ -22,10 +22,7 @@ from tledge.core.progress import Progress
 from tledge.core.worker import python_module, quiet_environment, run_worker
 from tledge.train.keras2_layers import activation_behind, make_layer
 from tledge.train.keras2_worker import ARRAYS
-
-LARGEST_DIFFERENCE = 1e-5
-"""Largest allowed difference between an output of the converted model and of the file's, as a fraction of the largest
-output, or of 1 if that is larger."""
+from tledge.train.model_comparison import LARGEST_DIFFERENCE, end_removed, find_difference
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class ConvertedModel:
 
     Attributes:
         model: a functional ``keras.Model`` without models inside it, without its layers for training only.
-        difference: the largest difference of its outputs from those of tf_keras on random inputs, as
+        difference: the largest difference of its outputs and logits from those of tf_keras on ``probe_images``, as
             ``LARGEST_DIFFERENCE`` is.
     """
 
@@ -64,7 +61,10 @@ def convert_keras2(
         raise ModelError(f"'{path.name}' is a Keras 2 file that cannot be converted: {error}") from error
     if "inputs" not in values:
         return ConvertedModel(model, 0.0)  # of variable size, which no importer takes
-    difference = relative_difference(infer(model, values["inputs"]), values["outputs"])
+    difference = find_difference(infer(model, values["inputs"]), values["outputs"])
+    with end_removed(model) as removed:
+        if removed and "logits" in values:
+            difference = max(difference, find_difference(infer(model, values["inputs"]), values["logits"]))
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(
             f"'{path.name}' is a Keras 2 file that cannot be converted: the outputs would differ by {difference:.2g}"
@@ -98,11 +98,6 @@ def infer(model: Any, inputs: Any) -> Any:
     with keras.device("cpu:0"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a model whose inputs are a list of one
         return keras.ops.convert_to_numpy(model(inputs, training=False))
-
-
-def relative_difference(found: Any, expected: Any) -> float:
-    """Returns the largest difference of two arrays as a fraction of the largest expected value, or of 1 if larger."""
-    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
 
 
 def _build(found: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:

@@ -17,12 +17,11 @@ import numpy as np
 from tledge.core.errors import ModelError, first_line
 from tledge.core.progress import Progress
 from tledge.core.worker_child import serve
+from tledge.train.model_comparison import end_removed, probe_images
 
 ARRAYS = "arrays.npz"
-"""Holds ``inputs`` and ``outputs``, and the weights of layer ``n`` as ``n|0``, ``n|1``, ..."""
-
-PROBES = 4
-"""Random inputs on which the converted model is compared with the file's."""
+"""Holds ``inputs``, ``outputs``, ``logits`` if a softmax or sigmoid follows, and the weights of layer ``n`` as
+``n|0``, ``n|1``, ..."""
 
 _PASSING = frozenset(
     {"ActivityRegularization", "AlphaDropout", "Dropout", "FixedDropout", "GaussianDropout", "GaussianNoise"}
@@ -63,8 +62,11 @@ def read_file(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         f"{index}|{part}": values for index, layer in enumerate(reader.layers) for part, values in enumerate(layer)
     }
     if None not in shape:
-        inputs = np.random.default_rng(0).uniform(request["low"], request["high"], (PROBES, *shape)).astype(np.float32)
+        inputs = probe_images(shape, request["low"], request["high"])
         arrays |= {"inputs": inputs, "outputs": np.asarray(model(inputs, training=False))}
+        with end_removed(model) as removed:
+            if removed:
+                arrays["logits"] = np.asarray(model(inputs, training=False))
     np.savez(Path(request["folder"]) / ARRAYS, **arrays)
     return {"shape": shape, "calls": reader.calls, "output": output}
 

@@ -16,9 +16,10 @@ from tledge.core.extras import is_installed
 from tledge.core.preprocessing import COLOURS
 from tledge.core.progress import Progress
 from tledge.train import keras2_conversion
-from tledge.train.keras2_conversion import LARGEST_DIFFERENCE, infer, name_uniquely, relative_difference
+from tledge.train.keras2_conversion import infer, name_uniquely
 from tledge.train.keras_config import KerasConfig, float32_file
 from tledge.train.keras_file_check import check_keras_file
+from tledge.train.model_comparison import LARGEST_DIFFERENCE, end_removed, find_difference, probe_images
 from tledge.train.pixel_arithmetic import fold_pixel_arithmetic
 
 INPUT_RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
@@ -26,9 +27,6 @@ INPUT_RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in a grey value (ITU-R BT.601), as Pillow's."""
-
-IMAGES = 4
-"""Random images on which the converted model is compared with the file's."""
 
 _ENDS = ("softmax", "sigmoid", "linear")
 
@@ -64,7 +62,7 @@ def read_keras_file(
     Layers that do nothing at inference (dropout, random changes of the image) are removed, and lower or mixed precision
     becomes float32. Arithmetic on the pixels becomes a Rescaling layer (``pixel_arithmetic``), a Lambda layer the
     operations that it calls. A file of Keras 2 is converted by ``keras2_conversion``; without ``tf_keras`` Keras 3 may
-    load it. The result is compared with the file's model on random images.
+    load it. The result is compared with the file's model on ``probe_images``.
 
     Args:
         path: a ``.keras`` or ``.h5`` file.
@@ -97,9 +95,12 @@ def read_keras_file(
     except ValueError as error:
         raise ModelError(f"'{path}' cannot be converted to one flat graph: {first_line(error)}") from error
     model.jit_compile = False
-    pixels = np.random.default_rng(1).integers(0, 256, (IMAGES, *size, 3)).astype(np.float32)
+    pixels = probe_images((*size, 3), 0, 255).round()
     given = infer(keras.Model(image, value), pixels)  # what the file's model takes of these pixels
-    _check_same(path, infer(model, pixels), infer(loaded, given), end)
+    expected = infer(loaded, given)
+    with end_removed(loaded) as removed:
+        before = infer(loaded, given) if removed else None
+    _check_same(path, infer(model, pixels), expected, before=before, end=end)
     return ImportedModel(model, difference, colour)
 
 
@@ -164,18 +165,22 @@ def _to_input(image: Any, model: Any, colour: str) -> Any:
     return value if len(shape) == 3 else keras.layers.Reshape(shape, name="to_input_shape")(value)
 
 
-def _check_same(path: Path, logits: Any, expected: Any, end: str) -> None:
-    """Raises ModelError unless logits give the outputs of a file's model, whose activation at the end is ``end``."""
+def _check_same(path: Path, logits: Any, expected: Any, *, before: Any, end: str) -> None:
+    """Raises ModelError unless logits give the outputs of a file's model, whose activation at the end is ``end``.
+
+    Args:
+        before: what that activation takes in the file's model; None if that is not known.
+    """
     found = logits
     if expected.shape[1] == 1:
         found = logits[:, 1:]
+    difference = 0.0 if before is None else find_difference(found, before.reshape(found.shape))
     if end == "softmax":
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         found = powers / powers.sum(axis=1, keepdims=True)
     elif end == "sigmoid":
         found = 1 / (1 + np.exp(-found))
-    # The rounding of the logits grows with them.
-    difference = relative_difference(found, expected) / max(1.0, float(np.abs(logits).max()))
+    difference = max(difference, find_difference(found, expected))
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(
             f"'{path}' cannot be converted: its outputs would differ by {difference:.2g} (limit {LARGEST_DIFFERENCE:g})"

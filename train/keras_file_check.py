@@ -87,7 +87,7 @@ def check_config(path: Path, config: Any) -> None:
 
 def _is_foreign(part: dict[str, Any]) -> bool:
     """Returns whether a serialized object is of a class of others, which is only unknown."""
-    name, module = str(part["class_name"]), str(part.get("module") or "keras")
+    name, module = _class_name(part), str(part.get("module") or "keras")
     if not name.isidentifier() or name in (*EXECUTES_CODE, *READS_FILES, "function"):
         return False
     root = module.partition(".")[0]
@@ -96,11 +96,13 @@ def _is_foreign(part: dict[str, Any]) -> bool:
 
 def _is_safe(part: dict[str, Any]) -> bool:
     """Returns whether a serialized object is one of Keras' own, and only computes."""
-    name, module = str(part["class_name"]), part.get("module")
+    name, module = _class_name(part), part.get("module")
     if not name.isidentifier() or name in (*EXECUTES_CODE, *READS_FILES, "function"):
         return False
     parts = [part for part in str(module).replace("tf_keras", "keras", 1).split(".") if part != "src"]
     if (".".join(parts), name) in SAFE_CLASSES and module != "keras.src":
+        return True
+    if module is None and _registered_name(part) == "Custom>CustomScaleLayer":  # in an .h5 file
         return True
     if ">" in _registered_name(part) or _called_function(part).startswith(_DANGEROUS_FUNCTIONS):
         return False
@@ -146,7 +148,12 @@ def _describe(part: dict[str, Any]) -> Any:
 
 def _registered_name(part: dict[str, Any]) -> str:
     """Returns the name of a class that was registered by others ("package>Name"), or another name, or nothing."""
-    return str(part.get("registered_name") or "")
+    return str(part.get("registered_name") or (part["class_name"] if ">" in part["class_name"] else ""))
+
+
+def _class_name(part: dict[str, Any]) -> str:
+    """Returns the name of a class, before which .h5 files have the package ("package>Name")."""
+    return str(part["class_name"]).rpartition(">")[2]
 
 
 def _serialized_objects(config: Any) -> Iterator[dict[str, Any]]:

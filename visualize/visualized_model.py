@@ -36,8 +36,8 @@ class VisualizedModel:
         resize: rule for resizing photos to its input size.
         artifacts: artifacts exported from it.
         directory: run directory; None for a backbone.
-        progress: reports that a ZIP of photos is unpacked again.
         imported: it was trained elsewhere.
+        progress: reports that a ZIP of photos is unpacked again.
     """
 
     title: str
@@ -46,8 +46,8 @@ class VisualizedModel:
     resize: str
     artifacts: tuple[Artifact, ...] = ()
     directory: RunDirectory | None = None
-    progress: Progress = field(default_factory=Progress)
     imported: bool = False
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def photo_kind(self) -> str:

@@ -11,6 +11,7 @@ from unicodedata import normalize
 from tledge.bench.results.photo_overlap import DROP, KEEP, PhotoOverlap, check_some_left, find_seen
 from tledge.core import sidecar_storage
 from tledge.core.artifact import Artifact, path_beside, read_artifact, read_exported
+from tledge.core.colour_conversion import describe_mixed_ranges
 from tledge.core.errors import ArtifactError, DataError, OptionError, TledgeError
 from tledge.core.fingerprint import sha256_of_records
 from tledge.core.number_text import counted, listed
@@ -179,7 +180,10 @@ def workload_of_files(
     adopted = any(model.artifact.sidecar.recipe == RECIPE for model in models if model.artifact is not None)
     root, photos, labels = _read_photos(data, classes[0], progress, adopted=adopted)
     workload = replace(workload, data=str(data.resolve()))
-    return _with_photos(workload, root, photos, labels, seen_photos=seen_photos, progress=progress)
+    workload = _with_photos(workload, root, photos, labels, seen_photos=seen_photos, progress=progress)
+    if mixed := describe_mixed_ranges():
+        progress.warn(mixed)
+    return workload
 
 
 def _with_photos(

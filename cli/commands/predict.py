@@ -100,6 +100,7 @@ def _check_usage(options: PredictOptions) -> None:
 def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> PredictionLines:
     """Classifies everything that the options name, and prints each prediction as it is made."""
     from tledge.cli.prediction_lines import PredictionLines
+    from tledge.core.colour_conversion import describe_mixed_ranges
     from tledge.core.errors import TledgeError
     from tledge.core.photo_listing import describe_left_out
     from tledge.edge_runtime.prediction_stream import AHEAD, predict
@@ -129,6 +130,8 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
             lines.summarize(camera.dropped if camera else None)
             raise
         lines.summarize(camera.dropped if camera else None)
+        if mixed := describe_mixed_ranges():
+            terminal.warn(mixed)
         if watched is not None and watched.left_out:
             terminal.note(f"'{options.watch}': {describe_left_out(watched.left_out)}")
     return lines

@@ -74,12 +74,12 @@ def test_16_bits_are_rounded_to_8(value: int, expected: int) -> None:
     assert np.asarray(colour_conversion.to_rgb(photo)).tolist() == [[[expected] * 3] * 3, [[255] * 3] * 3]
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
 @pytest.mark.parametrize(
     ("most", "white"),
-    [(17, 255), (255, 255), (256, 1023), (1023, 1023), (1024, 4095), (4095, 4095), (4096, 16383), (16384, 65535)],
+    [(17, 255), (255, 255), (256, 4095), (4000, 4095), (4095, 4095), (4096, 65535), (16384, 65535), (65535, 65535)],
 )
-def test_numbers_are_scaled_by_the_bits_that_they_fill(dtype: type, most: int, white: int) -> None:
+def test_numbers_are_scaled_by_8_12_or_16_bits(dtype: type, most: int, white: int) -> None:
     photo = Image.fromarray(np.array([[0, most // 2, most]], dtype))
     expected = [round(255 * value / white) for value in (0, most // 2, most)]
     assert np.asarray(colour_conversion.to_rgb(photo))[0, :, 0].tolist() == expected
@@ -88,6 +88,22 @@ def test_numbers_are_scaled_by_the_bits_that_they_fill(dtype: type, most: int, w
 def test_32_bits_are_scaled() -> None:
     photo = Image.fromarray(np.array([[0, 2**30, 2**31 - 1]], np.int32))
     assert np.asarray(colour_conversion.to_rgb(photo))[0, :, 0].tolist() == [0, 128, 255]
+    photo = Image.fromarray(np.array([[0, 65536, 2**24 - 1]], np.int32))
+    assert np.asarray(colour_conversion.to_rgb(photo))[0, :, 0].tolist() == [0, 1, 255]
+
+
+def test_several_ranges_in_one_set_are_told_once() -> None:
+    def convert(*most: float) -> str:
+        for value in most:
+            colour_conversion.to_rgb(Image.fromarray(np.array([[value]], np.uint16)))
+        return colour_conversion.describe_mixed_ranges()
+
+    colour_conversion.describe_mixed_ranges()
+    assert convert(300, 4000, 4095) == ""
+    assert convert(4096, 65535) == ""
+    told = convert(4000, 4200)
+    assert "here from 0 to 4,095 or 65,535: photos of one camera may differ in brightness; save" in told
+    assert convert() == ""
 
 
 @pytest.mark.parametrize(
@@ -96,6 +112,7 @@ def test_32_bits_are_scaled() -> None:
         ([0, 0.25, 1], [0, 64, 255]),
         ([0, 0.002, 0.5], [0, 1, 128]),
         ([0, 1.5, 254.6], [0, 2, 255]),
+        ([0, 128, 255.4], [0, 128, 255]),
         ([0, 8, 16], [0, 8, 16]),
     ],
 )
@@ -107,7 +124,20 @@ def test_floats_are_read_from_0_to_1_or_to_255(values: list[float], expected: li
 
 
 @pytest.mark.parametrize(
-    "values", [[-0.1, 0.5], [0, 1.01], [0, 15.9], [0, np.nan], [np.nan, 0], [0, np.inf], [-np.inf, 1]]
+    "values",
+    [
+        [-0.1, 0.5],
+        [0, 1.01],
+        [0, 15.9],
+        [0, 255.5],
+        [0, 300],
+        [0, 65535],
+        [-1, 255],
+        [0, np.nan],
+        [np.nan, 0],
+        [0, np.inf],
+        [-np.inf, 1],
+    ],
 )
 def test_floats_that_are_no_brightness_are_refused(values: list[float]) -> None:
     with pytest.raises(ImageError, match="which are not those of a photo; save it with 8 or 16 bits"):

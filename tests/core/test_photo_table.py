@@ -286,10 +286,14 @@ BESIDE = {
         r"are the folders images, masks or in labels.csv, which has other labels for 1 photo: '.*/images/1.jpg' is "
         r"'cat'; pass '.*/labels.csv' as `data` for the labels in it, or move it elsewhere",
     ),
+    "images/1.jpg images/2.jpg masks/1.jpg masks/2.jpg": (
+        "id,label\n1,cat\n2,dog\n",
+        "folders images, masks or in labels.csv, which has other labels for 2 photos: '1' is 'cat'",
+    ),
     "cat/1.jpg dog/2.jpg": ("file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,dog,0.9\n", "other labels for 1 photo"),
     "cat/1.jpg dog/2.jpg bird/x.txt": (
         "file,label,score\ncat/1.jpg,dog,0.6\ndog/2.jpg,cat,0.9\n",
-        "class folders without images in '.*': 'bird'; .*; or pass one of its tables as `data`: labels.csv",
+        "class folders without images in '.*': 'bird'; .*; or pass one of its tables as `data`: '.*labels.csv'",
     ),
     "cat/1.jpg dog/2.jpg 3.jpg": ("file,label\n3.jpg,x\n2,y\n", "1 image in '.*' outside.*or pass one of its tables"),
     "photos/cat/1.jpg photos/dog/2.jpg": ("file,label\n1,dog\n2,cat\n", "only one class .*or pass one of its tables"),

@@ -327,6 +327,25 @@ def test_what_is_left_out_and_the_zip_are_recorded_and_told(tmp_path: Path, monk
 
 
 @pytest.mark.unit
+@pytest.mark.parametrize(("brightest", "warned"), [(4095, 0), (4096, 1)])
+def test_greyscale_of_several_ranges_is_told_once(tmp_path: Path, brightest: int, warned: int) -> None:
+    class Warnings(Progress):
+        def warn(self, text: str) -> None:
+            texts.append(text)
+
+    texts: list[str] = []
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for most in (3000, brightest):
+            pixels = np.random.default_rng(most).integers(0, most, (9, 9), np.uint16)
+            pixels[0, 0] = most
+            Image.fromarray(pixels).save(tmp_path / name / f"{most}.png")
+            (tmp_path / name / f"{most}.png").open("ab").write(name.encode())
+    read_dataset(tmp_path, Warnings(), look_for_near_duplicates=False)
+    assert [text.split(" are ")[0] for text in texts] == ["greyscale photos with more than 8 bits"] * warned
+
+
+@pytest.mark.unit
 def test_fingerprints_are_of_the_training_and_validation_photos(tmp_path: Path) -> None:
     for number, name in enumerate(("cat", "dog")):
         (tmp_path / "photos" / name).mkdir(parents=True)

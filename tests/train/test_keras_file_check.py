@@ -49,6 +49,7 @@ def check(*parts: Any) -> None:
         {"module": "tf_keras.src.layers.core.tf_op_layer", "class_name": "TFOpLambda", "config": {"function": "cast"}},
         *({"class_name": "TFOpLambda", "config": {"function": name}} for name in TENSORFLOW_FUNCTIONS),
         {"module": "tensorflow.python.ops.init_ops_v2", "class_name": "Constant", "registered_name": "Constant"},
+        {"class_name": "Custom>CustomScaleLayer", "config": {"scale": 0.2}},  # of InceptionResNetV2, in an .h5 file
         {"class_name": 3},
         "Lambda",
         None,
@@ -65,6 +66,7 @@ def test_what_only_computes_is_accepted(part: Any) -> None:
         ({"module": "keras.layers", "class_name": "Lambda"}, "Lambda"),
         ({"class_name": "Lambda"}, "Lambda"),
         ({"class_name": "__lambda__"}, "__lambda__"),
+        ({"class_name": "mine>Lambda"}, "mine>Lambda"),
         ({"module": "keras.layers", "class_name": "StringLookup"}, "StringLookup"),
         ({"module": "keras", "class_name": "layers.Lambda"}, "layers.Lambda"),
         ({"module": "keras.layers", "class_name": "layers.Dense"}, "layers.Dense"),
@@ -97,6 +99,8 @@ def test_what_could_execute_code_is_rejected_wherever_it_is(part: dict[str, Any]
     [
         ({"class_name": "Twice", "registered_name": "mine>Twice"}, "mine>Twice"),
         ({"module": "keras.layers", "class_name": "Twice", "registered_name": "mine>Twice"}, "mine>Twice"),
+        ({"class_name": "mine>Twice"}, "mine>Twice"),
+        ({"module": "keras.layers", "class_name": "Custom>CustomScaleLayer"}, "Custom>CustomScaleLayer"),
         ({"module": "mine.layers", "class_name": "Dense"}, "Dense"),
         ({"module": "mine.keras.layers", "class_name": "Dense"}, "Dense"),
     ],

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import images
+from tledge.core.colour_conversion import describe_mixed_ranges
 from tledge.core.errors import DataError, ImageError, OptionError
 from tledge.core.fingerprint import sha256_of_records
 from tledge.core.image_batches import map_ahead
@@ -90,6 +91,7 @@ def read_dataset(
     root = found.root
     checked: list[tuple[Sample, Thumbnails, str]] = []
     broken: list[tuple[str, ImageError]] = []
+    describe_mixed_ranges()  # forgets those of photos that were read before
 
     def check(file: tuple[Path, int, str]) -> tuple[Sample, Thumbnails] | ImageError:
         path, label, _ = file
@@ -108,6 +110,8 @@ def read_dataset(
             else:
                 checked.append((*result, split))
             step.advance()
+    if mixed := describe_mixed_ranges():
+        progress.warn(mixed)
     if broken and not skip_broken:
         raise DataError(_describe_broken(broken))
     contradicted = find_contradicted([sample for sample, _, _ in checked])

@@ -30,6 +30,7 @@ _COORDINATES = {points * values for points in (*_KEYPOINTS, 39, 71, 478) for val
 _WIDTHS = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1152, 1280)
 """Usual widths of a transformer's tokens."""
 
+_SPECTROGRAM = "an audio model (input {} is a spectrogram)"
 _LEAST_EMBEDDING = 16
 _WAVE = 4000
 """Samples of a quarter of a second at 16 kHz."""
@@ -134,7 +135,7 @@ def _column(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
         and shape[2] == 1
         and min(shape[1] or 0, shape[3] or 0) > 1
     ):
-        return f"an audio model (input {_shape(inputs[0])} is a spectrogram)"
+        return _SPECTROGRAM.format(_shape(inputs[0]))
     return ""
 
 
@@ -145,7 +146,7 @@ def _spectrogram(inputs: Sequence[TensorSpec], _: Sequence[TensorSpec]) -> str:
     lengths = image.shape[:2] if len(image.shape) == 3 and image.shape[2] == 1 else image.shape[1:]
     text, sides = _shape(image), sorted(length or 0 for length in lengths if length != 1)
     if _SPOKEN.search(image.name):
-        return f"an audio model (input {text} is a spectrogram)"
+        return _SPECTROGRAM.format(text)
     grey = len(image.shape) == 3 or 1 in image.shape[1:]
     if not grey or image.shape[0] not in (None, 1) or len(sides) != 2 or sides[0] == sides[1] or sides[1] < _SHORT:
         return ""

@@ -29,7 +29,7 @@ class PhotoOverlap:
     """How far the photos of a benchmark were used in training.
 
     Attributes:
-        seen: how many of them training or validation photos of a model are.
+        seen: the number of photos that a model was trained or validated on.
         kept: whether those were kept.
         unknown: the models that do not record all of their training photos.
         exact: the models whose training photos look alike, so that copies are not recognized, only identical files.

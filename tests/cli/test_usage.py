@@ -1,4 +1,4 @@
-"""Wrong usage is told in plain words, without the parser's own."""
+"""Wrong usage gets plain error messages, not those of the command-line parser."""
 
 import pytest
 from typer.testing import CliRunner

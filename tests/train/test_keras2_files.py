@@ -15,7 +15,7 @@ from tledge.core.run_directory import RunDirectory
 from tledge.train import import_model
 from tledge.train.keras_file_check import TENSORFLOW_FUNCTIONS
 
-pytest.importorskip("tf_keras")
+lazy_module("tf_keras")
 keras = lazy_module("keras")
 
 REFUSED = ("custom", "lambda", "other_lambda", "per_image")

@@ -31,6 +31,17 @@ _temporary = pytest.StashKey[Path]()
 _guarded_test: str | None = None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option that makes the tests in ``tests/hardening`` long."""
+    parser.addoption("--scale", type=int, default=1, help="multiplies the mutations and kills of tests/hardening")
+
+
+@pytest.fixture(scope="session")
+def scale(pytestconfig: pytest.Config) -> int:
+    """How many times as many mutations and kills a hardening test tries; 20 is the long version."""
+    return int(pytestconfig.getoption("--scale"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Gives the tests a folder of their own for temporary files, and with it a benchmark lock of their own."""
     folder = Path(tempfile.mkdtemp(prefix="tledge-"))

@@ -23,13 +23,16 @@ from tledge.bench.measure.rounds import RoundsResult
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
 from tledge.bench.profile.operator_profile import profile_operators as profile_cell
+from tledge.bench.report.conclusions import conclude
+from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
 from tledge.bench.results.bench_options import DEFAULT_OUTPUT, AttackOptions, BenchOptions
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import EMULATED
 from tledge.bench.results.metrics import CellMetrics, Classes, find_baseline
+from tledge.bench.results.recommendation import Recommendation, recommend
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name, write
-from tledge.bench.results.rows import summarize
+from tledge.bench.results.rows import RowTable
 from tledge.bench.results.settings import BenchSettings, Skipped
 from tledge.bench.results.stored_results import StoredResults, read_stored
 from tledge.bench.results.workload import Workload, workload_of_files, workload_of_run
@@ -66,7 +69,10 @@ class BenchRecord:
         folder: the folder of the results.
         settings: the settings of the benchmark.
         measurements: the rows of ``results.jsonl``.
-        conclusions: sentences that summarize them.
+        rows: the rows of tables, with the best of each column marked.
+        recommendation: which file to ship.
+        card: the recommendation in words, as reports begin.
+        conclusions: sentences that summarize the rest.
         profiles: the slowest operators of each artifact, with ``profile``.
         comparison: with an earlier benchmark, with ``against``.
         gate: the result of the conditions in ``fail_on``; passed where there are none.
@@ -75,6 +81,9 @@ class BenchRecord:
     folder: ResultsFolder
     settings: BenchSettings = field(repr=False)
     measurements: tuple[Measurement, ...] = field(repr=False)
+    rows: RowTable = field(repr=False)
+    recommendation: Recommendation = field(repr=False)
+    card: RecommendationCard
     conclusions: tuple[str, ...]
     profiles: tuple[Profile, ...] = field(default=(), repr=False)
     comparison: Comparison | None = field(default=None, repr=False)
@@ -96,9 +105,10 @@ class BenchRecord:
         return self.settings.skipped
 
     def _repr_html_(self) -> str:
-        """The conclusions and the main columns, as Jupyter shows them."""
-        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.conclusions)
-        return f"{sentences}{summarize(self.measurements)._repr_html_()}<p>Report: {escape(str(self.report))}</p>"
+        """The recommendation, the conclusions and the main columns, as Jupyter shows them."""
+        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*self.card.why, *self.conclusions))
+        title = f"<p><strong>{escape(self.card.title)}</strong></p>"
+        return f"{title}{sentences}{self.rows._repr_html_()}<p>Report: {escape(str(self.report))}</p>"
 
 
 class BenchInterrupted(KeyboardInterrupt):
@@ -409,7 +419,17 @@ def _write(
             shutil.rmtree(fresh.adversarial, ignore_errors=True)
             progress.warn(f"the attacked photos could not be saved: {error}")
     written = read_stored(folder.path, title=workload.title, complete=True)
-    return BenchRecord(folder, settings, tuple(measurements), _write_reports(written, progress)), written
+    recommendation = recommend(written)
+    _write_reports(written, progress)
+    return BenchRecord(
+        folder=folder,
+        settings=settings,
+        measurements=tuple(measurements),
+        rows=written.rows,
+        recommendation=recommendation,
+        card=recommendation_card(written, recommendation),
+        conclusions=tuple(conclude(written)),
+    ), written
 
 
 def _compare(record: BenchRecord, written: StoredResults, plan: _Plan, measured: _Measured) -> BenchRecord:
@@ -436,9 +456,9 @@ def _measurements(
     return found
 
 
-def _write_reports(data: StoredResults, progress: Progress) -> tuple[str, ...]:
-    """Writes the reports that the installed libraries can make, and returns their conclusions."""
-    from tledge.bench.report import conclude, write_html, write_markdown
+def _write_reports(data: StoredResults, progress: Progress) -> None:
+    """Writes the reports that the installed libraries can make."""
+    from tledge.bench.report import write_html, write_markdown
 
     folder = data.folder
     write_markdown(data, folder.markdown)
@@ -446,7 +466,6 @@ def _write_reports(data: StoredResults, progress: Progress) -> tuple[str, ...]:
         write_html(data, folder.html)
     else:
         progress.note("Report", "report.html needs jinja2: pip install 'tledge[bench]'")
-    return tuple(conclude(data))
 
 
 def _write_card(data: StoredResults, progress: Progress) -> None:

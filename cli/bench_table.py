@@ -52,7 +52,7 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
         rows: one for each cell.
         width: characters per line of the terminal; a narrow one gets fewer columns.
     """
-    from tledge.bench.results.columns import TERMINAL_COLUMNS, shown_columns
+    from tledge.bench.results.columns import BEST_NOTE, TERMINAL_COLUMNS, shown_columns
 
     columns = [
         TableColumn(heading="artifact", cells=[row.artifact for row in rows]),
@@ -63,7 +63,7 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
     if any(flags):
         marks = TableColumn(heading="", cells=[text[:1] for text in flags])
         columns.append(TableColumn(heading="", cells=flags, rank=RANKS["flags"], short=marks))
-    return fitted_table(columns, width, caption="* best in its column", elsewhere=ELSEWHERE)
+    return fitted_table(columns, width, caption=f"* {BEST_NOTE}", elsewhere=ELSEWHERE)
 
 
 def corruption_table(rows: Sequence[Row], width: int) -> Any:
@@ -144,7 +144,7 @@ def profile_table(profile: Profile, width: int) -> Any:
 def _metric_column(column: Column, rows: Sequence[Row]) -> TableColumn:
     heading, legend, rank = column.metric.terminal, LEGENDS.get(column.name, ""), RANKS.get(column.name, 0)
     if column.name != "top1":
-        cells = [_cell(column, row, rows) for row in rows]
+        cells = [_cell(column, row) for row in rows]
         return TableColumn(heading=heading, cells=cells, justify="right", rank=rank, legend=legend)
     from tledge.bench.results.columns import TOP1_HEADINGS, top1_heading
     from tledge.bench.results.photo_overlap import SEEN
@@ -160,15 +160,15 @@ def _metric_column(column: Column, rows: Sequence[Row]) -> TableColumn:
     return TableColumn(heading=f"{full.lower()} (95%)", cells=cells, rank=rank, short=brief, name="95% intervals")
 
 
-def _cell(column: Column, row: Row, rows: Sequence[Row]) -> Any:
-    """Returns a number; the best in its column is between asterisks, and coloured if the terminal has colours."""
+def _cell(column: Column, row: Row) -> Any:
+    """Returns a number; the best of a column are between asterisks, and coloured if the terminal has colours."""
     from rich.text import Text
 
     value = column.value(row)
     if value is None:
         return Text(f"{ABSENT} ")
     text = terminal_text(value, column.metric.unit)
-    return Text(f"*{text}*", BEST) if column.is_best(row, rows) else Text(f"{text} ")
+    return Text(f"*{text}*", BEST) if column.name in row.best else Text(f"{text} ")
 
 
 def terminal_text(value: float, unit: str) -> str:

@@ -17,6 +17,8 @@ multiply exactly."""
 
 X86 = frozenset({"x86_64", "amd64", "i686"})
 
+ARM = frozenset({"aarch64", "arm64"})
+
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -48,6 +50,20 @@ def mismatch_on(cpu: str, machine: str, features: Collection[str]) -> str:
         features: the CPU's extensions, by their names in Linux.
     """
     return _explain(cpu, machine, saturating=_may_saturate(machine, features))
+
+
+def missing_int8_instructions(machine: str, features: Collection[str]) -> str:
+    """Returns what a CPU lacks for fast 8-bit arithmetic: "VNNI", "asimddp"; empty if it lacks nothing or is unknown.
+
+    Args:
+        machine: the machine's instruction set ("aarch64").
+        features: the CPU's extensions, by their names in Linux; empty if they are not known.
+    """
+    if not features:
+        return ""
+    if machine.lower() in X86:
+        return "VNNI" if _may_saturate(machine, features) else ""
+    return "asimddp" if machine.lower() in ARM and "asimddp" not in features else ""
 
 
 def _may_saturate(machine: str, features: Collection[str]) -> bool:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 
 LOWER, HIGHER = "lower", "higher"
 
+TIME_UNITS = ("ms", "images/s")
+"""Units of metrics that depend on how busy the machine was."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -29,6 +32,7 @@ class Metric:
         interval: the column shows its 95% interval.
         note: what stands small beneath a value: a format string of the measurement's parameters.
         tolerance: another metric, shown beneath as "± 0.1".
+        speed: its values are ratios of latencies, which tables write as "1.34× faster".
         brief: ``report.md`` shows the column; ``report.html`` shows all.
         terminal: heading in the terminal; empty for a column that the terminal leaves out.
     """
@@ -42,6 +46,7 @@ class Metric:
     interval: bool = False
     note: str = ""
     tolerance: str = ""
+    speed: bool = False
     brief: bool = True
     terminal: str = ""
 
@@ -91,10 +96,16 @@ METRICS: Mapping[str, Metric] = {
         terminal="images/s",
     ).explained("at the best batch size, which is shown below it"),
     "latency_ratio": Metric(
-        unit="ratio", scenario="comparison", heading="p50 ratio", key="ratio", interval=True, note="of {against}"
+        unit="ratio",
+        scenario="comparison",
+        heading="Speed",
+        key="ratio",
+        interval=True,
+        speed=True,
+        note="than {against}",
     ).explained(
-        "median latency divided by that of the baseline on the same target, with its 95% interval; the baseline is"
-        " named below it"
+        "how many times faster or slower the median latency is than that of the baseline on the same target, with its"
+        " 95% interval; the baseline is named below it"
     ),
     "mcnemar": Metric(unit="p", scenario="comparison", heading="McNemar", key="mcnemar_p").explained(
         "p-value of McNemar's test: how likely a difference in accuracy at least this large would be if the file were"

@@ -50,6 +50,17 @@ def p_text(value: float) -> str:
     return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
 
 
+def speed_words(ratio: float) -> str:
+    """Returns a ratio of latencies in words: "1.34× faster" for 0.746, "1.20× slower" for 1.2."""
+    return f"{1 / ratio:.2f}× faster" if ratio < 1 else f"{ratio:.2f}× slower"
+
+
+def speed_interval(ratio: float, interval: tuple[float, float]) -> str:
+    """Returns the interval of a ratio of latencies in the direction of :func:`speed_words`: "1.30–1.38"."""
+    low, high = interval
+    return interval_text((1 / high, 1 / low) if ratio < 1 else interval, 2)
+
+
 TEXTS: Mapping[str, Callable[[float], str]] = {
     "fraction": lambda value: f"{value:.3f}",
     "ratio": lambda value: f"{value:.2f}×",

@@ -76,7 +76,23 @@ def latency_ratio(
         The ratio and its interval; None instead of an interval if either has a single round, which says nothing about
         differences between processes.
     """
-    above, below = _log_medians(first), _log_medians(second)
+    return round_ratio(_medians(first), _medians(second), paired=paired)
+
+
+def round_ratio(first: Samples, second: Samples, *, paired: bool) -> tuple[float, Interval | None]:
+    """Returns the ratio of two values that were measured once per round, with its 95% interval.
+
+    The geometric mean over rounds, and Student's interval as of :func:`latency_ratio`.
+
+    Args:
+        first: float64 (rounds,), above 0.
+        second: those of the other artifact.
+        paired: whether round i of both was measured at the same time.
+
+    Returns:
+        The ratio and its interval; None instead of an interval if either has a single round.
+    """
+    above, below = np.log(first), np.log(second)
     if paired:
         centre, variance, freedom = _mean(above - below)
     else:
@@ -110,9 +126,9 @@ def verdict(interval: Interval | None, margin: float = MARGIN) -> str:
     return SLOWER if interval[0] > 1 + margin else ""
 
 
-def _log_medians(rounds: Sequence[Samples]) -> Samples:
-    """Returns the logarithm of each round's median: float64 (rounds,)."""
-    return np.array([math.log(float(np.median(latencies))) for latencies in rounds])
+def _medians(rounds: Sequence[Samples]) -> Samples:
+    """Returns each round's median: float64 (rounds,)."""
+    return np.array([float(np.median(latencies)) for latencies in rounds])
 
 
 def _mean(values: Samples) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ also splits the graph that XNNPACK could otherwise fuse.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ WITHOUT_XNNPACK = "LiteRT kernels (XNNPACK cannot prepare the model)"
 SLOWER = (
     "LiteRT's accelerated kernels (XNNPACK) cannot prepare this model, so it runs on LiteRT's own, which are slower"
 )
+
+
+_PARTIAL = re.compile(r"(?P<kernels>.+) \((?P<some>\d+) of (?P<all>\d+) nodes\)")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,12 @@ class Delegation:
         if not taken:
             return "LiteRT kernels"
         return f"XNNPACK ({taken} of {self.nodes} nodes)" if self.undelegated else "XNNPACK"
+
+
+def partial_delegation(provider: str) -> str:
+    """Returns "XNNPACK runs 1 of 69 operators" for a provider that runs a part of the model; otherwise empty."""
+    found = _PARTIAL.fullmatch(provider)
+    return f"{found['kernels']} runs {found['some']} of {found['all']} operators" if found else ""
 
 
 def find_undelegated(path: Path) -> Delegation:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from tledge.bench.report.attack_sections import conclude_attacks
 from tledge.bench.results.flags import UNTIMELY
+from tledge.bench.results.recommendation import recommend
 from tledge.bench.results.rows import Row
 from tledge.bench.results.settings import NOT_REACHED
 from tledge.bench.results.stored_results import StoredResults
-from tledge.core.number_text import counted, flag_text, interval_text, listed, p_text
-from tledge.core.significance import FASTER, SIGNIFICANT, SLOWER
+from tledge.core.number_text import counted, flag_text, listed, p_text, speed_interval, speed_words
+from tledge.core.significance import FASTER, SIGNIFICANT
 
 
 def conclude(data: StoredResults) -> list[str]:
-    """Returns plain sentences: the main result first, then reasons to doubt it."""
+    """Returns plain sentences: the main results that the card does not give, then reasons to doubt them."""
     compared = [(row, base) for row in data.rows if (base := data.row(row.baseline, row.target)) is not None]
-    sentences = [sentence for target in data.targets if (sentence := _fastest(compared, target))]
+    card = recommend(data)
+    fastest = [pair for target in data.targets if (pair := _fastest(compared, target))]
+    sentences = [_faster_sentence(row, base) for row, base in fastest if row != card.chosen]
     doubtful: set[str] = set()
-    if any("latency_ratio" in row.measured for row, _ in compared) and not sentences:
+    if any("latency_ratio" in row.measured for row, _ in compared) and not fastest:
         if not any(row.timely for row, _ in compared):
             doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}
         sentences.append(_none_faster(compared, doubtful))
-    sentences += _accuracy_changes(compared)
+    avoided = {item.row.artifact for item in card.avoided}
+    sentences += _accuracy_changes([pair for pair in compared if pair[0].artifact not in avoided])
     sentences += [_parity(row) for row in data.rows if "parity_class" in row.measured]
     sentences += conclude_attacks(data)
     sentences += data.known_settings.doubts
@@ -31,19 +35,22 @@ def conclude(data: StoredResults) -> list[str]:
     return sentences
 
 
-def _fastest(compared: list[tuple[Row, Row]], target: str) -> str:
-    """Names the fastest artifact of a target that is faster than its baseline and not less accurate, if any is."""
+def _fastest(compared: list[tuple[Row, Row]], target: str) -> tuple[Row, Row] | None:
+    """Returns the fastest row of a target that is faster than its baseline and not less accurate, with the baseline."""
     faster = [
         (row, base)
         for row, base in compared
         if row.target == target and row.verdict == FASTER and not _is_worse(row, base)
     ]
-    if not faster:
-        return ""
-    row, base = min(faster, key=lambda pair: pair[0].value("latency_ratio") or 1.0)
+    return min(faster, key=lambda pair: pair[0].value("latency_ratio") or 1.0, default=None)
+
+
+def _faster_sentence(row: Row, base: Row) -> str:
     size, base_size = row.value("file_size") or 0, base.value("file_size")
     share = f"{size / base_size:.2f} of its size" if base_size else "of unknown size"
-    return f"{row.artifact} is {speed_text(row)} than {base.artifact} on {target}, {share}{_accuracy(row)}."
+    accuracy = accuracy_text(row)
+    more = f"; {accuracy}" if accuracy else ""
+    return f"{row.artifact} is {speed_text(row)} than {base.artifact} on {row.target}, {share}{more}."
 
 
 def speed_text(row: Row) -> str:
@@ -54,20 +61,17 @@ def speed_text(row: Row) -> str:
     ratio, interval = row.value("latency_ratio"), row.interval("latency_ratio")
     if ratio is None or interval is None:
         return ""
-    low, high = interval
-    if row.verdict == FASTER:
-        return f"{1 / ratio:.2f}× faster ({interval_text((1 / high, 1 / low), 2)})"
-    if row.verdict == SLOWER:
-        return f"{ratio:.2f}× slower ({interval_text((low, high), 2)})"
-    return f"not significantly different in latency ({interval_text((low, high), 2)})"
+    words = speed_words(ratio) if row.verdict else "not significantly different in latency"
+    return f"{words} ({speed_interval(ratio, interval)})"
 
 
-def _accuracy(row: Row) -> str:
+def accuracy_text(row: Row) -> str:
+    """Compares a row's accuracy with its baseline's: "accuracy not significantly different (McNemar p = 1.00)"."""
     p_value = row.value("mcnemar")
     if p_value is None:
         return ""
     different = "significantly" if p_value < SIGNIFICANT else "not significantly"
-    return f"; accuracy is {different} different ({_mcnemar(p_value)})"
+    return f"accuracy {different} different ({_mcnemar(p_value)})"
 
 
 def _mcnemar(p_value: float) -> str:

@@ -13,9 +13,11 @@ from tledge.bench.report.attack_sections import attack_details, attacked_curves,
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.corruption_sections import corrupted_curves, corrupted_table
-from tledge.bench.report.headline import headline, machine_blocks, main_figures
-from tledge.bench.results.columns import REPORT_COLUMNS, shown_columns
+from tledge.bench.report.headline import headline, machine_blocks
+from tledge.bench.report.recommendation_card import recommendation_card
+from tledge.bench.results.columns import BEST_NOTE, REPORT_COLUMNS, shown_columns
 from tledge.bench.results.flags import MEANINGS
+from tledge.bench.results.recommendation import recommend
 from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import RobustnessRecord
@@ -56,14 +58,15 @@ def _context(data: StoredResults) -> dict[str, Any]:
         "script": styles.joinpath("report.js").read_text(encoding="utf-8"),
         "data": data,
         "headline": headline(data),
-        "main_figures": main_figures(data),
+        "card": recommendation_card(data, recommend(data)),
+        "best_note": BEST_NOTE,
         "machines": machine_blocks(data),
         "cores": dict.fromkeys(f"{m.usable_cores} of {m.cores} cores" for m in data.environments.values()),
         "settings": data.known_settings,
         "began": data.known_settings.began[:16].replace("T", " "),
         "conclusions": conclude(data),
         "columns": columns,
-        "table": [(row, [column.cell(row, data.rows) for column in columns]) for row in data.rows],
+        "table": [(row, [column.cell(row) for column in columns]) for row in data.rows],
         "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in flags],
         "meanings": MEANINGS,
         "flag_text": flag_text,

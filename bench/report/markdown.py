@@ -8,8 +8,10 @@ from pathlib import Path
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.headline import headline, machine_names
-from tledge.bench.results.columns import REPORT_COLUMNS, Column, shown_columns
+from tledge.bench.report.recommendation_card import recommendation_card
+from tledge.bench.results.columns import BEST_NOTE, REPORT_COLUMNS, Column, shown_columns
 from tledge.bench.results.flags import MEANINGS
+from tledge.bench.results.recommendation import recommend
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core import atomic
@@ -59,11 +61,21 @@ def write_card_section(data: StoredResults, run: RunDirectory, folder: Path) -> 
 
 def _figures(data: StoredResults) -> str:
     parts = [
+        _card(data),
         "\n".join(f"- {plain_text(sentence)}" for sentence in conclude(data)),
         _table(data),
-        "\\* best in its column" + (" · agrees: with the Keras model" if data.reference is not None else ""),
+        f"\\* {BEST_NOTE}" + (" · agrees: with the Keras model" if data.reference is not None else ""),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _card(data: StoredResults) -> str:
+    """Returns the recommendation: its title, its figures in one line, and the reasons."""
+    card = recommendation_card(data, recommend(data))
+    figures = [f"{item.heading}: {item.value}{f' ({item.detail})' if item.detail else ''}" for item in card.figures]
+    lines = [f"**{plain_text(card.title)}**", plain_text(" · ".join(figures))]
+    lines += [plain_text(sentence) for sentence in (*card.why, card.rule)]
+    return "\n\n".join(line for line in lines if line)
 
 
 def _footnotes(data: StoredResults) -> str:
@@ -88,7 +100,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(column: Column, row: Row, data: StoredResults) -> str:
-    _, text, detail, best = column.cell(row, data.rows)
+    _, text, detail, best = column.cell(row)
     text = f"**{text}**\\*" if best else text
     return f"{text} ({plain_text(detail)})" if detail else text
 

@@ -15,10 +15,8 @@ from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_co
 from tledge.bench.report.plots.scatter import Point, draw_scatter, numbered, pareto_front
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
-from tledge.bench.results.columns import Column
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
-from tledge.core.metric_catalogue import METRICS
 from tledge.core.number_text import duration_text, flag_text, listed, rate_text
 from tledge.core.sizes import size_text
 
@@ -198,11 +196,10 @@ def _bars(
     known = [(row, number) for row in rows if (number := row.value(metric)) is not None]
     if not known:
         return []
-    column = Column(metric, METRICS[metric])
     groups = [
         Group(
             f"{row.artifact} · {row.target}" if by_target else row.artifact,
-            (Bar(value=number, text=text(number), best=column.is_best(row, [row for row, _ in known])),),
+            (Bar(value=number, text=text(number), best=metric in row.best),),
         )
         for row, number in known
     ]

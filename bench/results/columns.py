@@ -7,11 +7,17 @@ from dataclasses import dataclass, replace
 
 from tledge.bench.results.photo_overlap import GIVEN, SEEN, TEST
 from tledge.bench.results.rows import Row
+from tledge.core.measurement import Measurement
 from tledge.core.metric_catalogue import HIGHER, METRICS, Metric
-from tledge.core.number_text import ABSENT, DIGITS, UNITS_IN_HEADINGS, interval_text, value_text
-
-TIME_UNITS = ("ms", "images/s")
-"""Units of metrics that depend on how busy the machine was."""
+from tledge.core.number_text import (
+    ABSENT,
+    DIGITS,
+    UNITS_IN_HEADINGS,
+    interval_text,
+    speed_interval,
+    speed_words,
+    value_text,
+)
 
 
 @dataclass(frozen=True)
@@ -38,43 +44,38 @@ class Column:
 
     def text(self, value: float) -> str:
         """Returns a number as reports write it."""
-        return value_text(value, self.metric.unit)
+        return speed_words(value) if self.metric.speed else value_text(value, self.metric.unit)
 
     def detail(self, row: Row) -> str:
         """Returns what stands small beneath a number, one line each: its interval, its note."""
         if self.name not in row.measured:
             return ""
         measurement, metric = row.measured[self.name], self.metric
-        lines = [interval_text(measurement.interval, DIGITS[metric.unit])] if metric.interval else []
+        lines = [self._interval(measurement)] if metric.interval else []
         lines.append(metric.note.format_map(measurement.params))
         tolerance = row.value(metric.tolerance)
         if tolerance is not None:
             lines.append(f"± {value_text(tolerance, METRICS[metric.tolerance].unit)}")
         return "\n".join(filter(None, lines))
 
-    def cell(self, row: Row, rows: Sequence[Row]) -> tuple[float | None, str, str, bool]:
-        """Returns a row's number, its text, what stands small beneath it, and whether it is the best of the column."""
+    def _interval(self, measurement: Measurement) -> str:
+        if self.metric.speed and measurement.interval is not None:
+            return speed_interval(measurement.value, measurement.interval)
+        return interval_text(measurement.interval, DIGITS[self.metric.unit])
+
+    def cell(self, row: Row) -> tuple[float | None, str, str, bool]:
+        """Returns a row's number, its text, what stands small beneath it, and whether it is among the best."""
         value = self.value(row)
         if value is None:
             return None, ABSENT, "", False
-        return value, self.text(value), self.detail(row), self.is_best(row, rows)
-
-    def is_best(self, row: Row, rows: Sequence[Row]) -> bool:
-        """Returns whether no row of the table has a better number, and some row has a worse one.
-
-        Times are compared among the rows whose flags allow it.
-        """
-        value = self.value(row)
-        if self.metric.unit in TIME_UNITS:
-            value, rows = value if row.timely else None, [other for other in rows if other.timely]
-        values = [other for other in map(self.value, rows) if other is not None]
-        if value is None or not self.metric.better or min(values) == max(values):
-            return False
-        return value == (max(values) if self.metric.better == HIGHER else min(values))
+        return value, self.text(value), self.detail(row), self.name in row.best
 
 
 REPORT_COLUMNS = tuple(Column(name, metric) for name, metric in METRICS.items() if metric.heading)
 """The columns of reports, in order."""
+
+BEST_NOTE = "best in its column, or not significantly worse than the best"
+"""What the mark of a number says."""
 
 TERMINAL_COLUMNS = tuple(Column(name, metric) for name, metric in METRICS.items() if metric.terminal)
 """The columns of the terminal's table, in order."""

@@ -47,6 +47,7 @@ class Row:
         robust: accuracy under the worst of all attacks at each eps, smallest first.
         robust_norm: the norm of eps; the first one of an attack set with several.
         flags: reasons to doubt a number of the row, see ``bench.results.flags``.
+        best: the metrics in which the row is among the best, see ``bench.results.standings``.
     """
 
     artifact: str
@@ -56,6 +57,7 @@ class Row:
     robust: tuple[RobustPoint, ...] = ()
     robust_norm: str = ""
     flags: tuple[str, ...] = ()
+    best: frozenset[str] = frozenset()
 
     def value(self, metric: str) -> float | None:
         """Returns a metric's value, in its unit."""
@@ -106,6 +108,7 @@ class Row:
             "robust": self.robust,
             "robust_norm": self.robust_norm,
             "flags": self.flags,
+            "best": sorted(METRICS[name].key or name for name in self.best),
         }
 
 
@@ -116,7 +119,7 @@ class RowTable(list[Row]):
         from tledge.bench.results.columns import TERMINAL_COLUMNS, shown_columns
 
         columns = shown_columns(TERMINAL_COLUMNS, self)
-        cells = [[column.cell(row, self) for column in columns] for row in self]
+        cells = [[column.cell(row) for column in columns] for row in self]
         return html_table(
             [
                 [

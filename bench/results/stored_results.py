@@ -9,11 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.metrics import Classes
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
-from tledge.bench.results.rows import WORST, Row, summarize
+from tledge.bench.results.rows import WORST, Row, RowTable, summarize
 from tledge.bench.results.settings import BenchSettings
+from tledge.bench.results.standings import Evidence, mark_best
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
 from tledge.core.measurement import Measurement, read_results
@@ -112,9 +115,9 @@ class StoredResults:
         return "" if self.settings is None else self.settings.photos
 
     @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """The rows of tables, in the order in which the cells were planned."""
-        return tuple(summarize(self.measurements))
+    def rows(self) -> RowTable:
+        """The rows of tables, in the order in which the cells were planned, with the best of each column marked."""
+        return mark_best(summarize(self.measurements), Evidence(self.raw_samples, np.array(self.labels, np.intp)))
 
     @cached_property
     def targets(self) -> tuple[str, ...]:

@@ -132,26 +132,20 @@ def _show_comparison(terminal: Terminal, record: BenchRecord, *, conditions: int
 
 
 def _print_next(terminal: Terminal, record: BenchRecord) -> None:
-    from tledge.bench import summarize
-
-    exported = [row for row in summarize(record.measurements) if not row.target.startswith("keras")]
+    exported = [row for row in record.rows if not row.target.startswith("keras")]
     if exported and record.settings.run:
-        fastest = (
-            record.folder.path.parent
-            / "artifacts"
-            / min(exported, key=lambda row: row.value("latency_p50") or 0).artifact
-        )
-        terminal.print_command(f"tledge predict {shlex.quote(str(fastest))} PHOTO...")
+        row = record.recommendation.chosen or min(exported, key=lambda row: row.value("latency_p50") or 0)
+        path = record.folder.path.parent / "artifacts" / row.artifact
+        terminal.print_command(f"tledge predict {shlex.quote(str(path))} PHOTO...")
 
 
 def to_json(record: BenchRecord) -> dict[str, Any]:
     """Returns the results of a benchmark as a dictionary for JSON."""
-    from tledge.bench import summarize
-
     return {
         "results": record.results,
         "report": record.report,
-        "rows": [row.to_dict() for row in summarize(record.measurements)],
+        "recommendation": record.recommendation.to_dict(),
+        "rows": [row.to_dict() for row in record.rows],
         "conclusions": record.conclusions,
         "skipped": [vars(item) for item in record.skipped],
         "profiles": [item.to_dict() for item in record.profiles],
@@ -160,10 +154,14 @@ def to_json(record: BenchRecord) -> dict[str, Any]:
 
 def show_benchmark(terminal: Terminal, record: BenchRecord) -> None:
     """Prints the results of a benchmark."""
-    from tledge.bench import summarize
     from tledge.bench.results.flags import MEANINGS
 
-    rows = summarize(record.measurements)
+    rows, card = record.rows, record.card
+    terminal.heading(card.title)
+    if card.figures:
+        terminal.print(" · ".join(f"{item.heading} {item.value}" for item in card.figures))
+    for sentence in (*card.why, card.rule):
+        terminal.print_sentence(sentence)
     terminal.print(bench_table(rows, terminal.width))
     for table in (corruption_table(rows, terminal.width), attack_table(rows, terminal.width)):
         if table is not None:

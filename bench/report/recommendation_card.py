@@ -1,0 +1,163 @@
+"""The card at the top of every report: the file to ship, its main figures, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tledge.bench.report.conclusions import accuracy_text, speed_text
+from tledge.bench.results.columns import top1_heading
+from tledge.bench.results.recommendation import (
+    ALONE,
+    FLAGGED,
+    LESS_ACCURATE,
+    NOT_TIMED,
+    ONE_ROUND,
+    SLOW,
+    Recommendation,
+    RuledOut,
+)
+from tledge.bench.results.rows import Row
+from tledge.bench.results.stored_results import StoredResults
+from tledge.core.cpu import missing_int8_instructions
+from tledge.core.number_text import duration_text, flag_text, interval_text, listed
+from tledge.core.significance import FASTER
+from tledge.core.sizes import size_text
+from tledge.edge_runtime.delegation import partial_delegation
+
+RULE = (
+    "Chosen by this rule: of the files that are not significantly less accurate than the best, the fastest by the upper"
+    " bound of p90; of those that are not significantly slower than it, the smallest."
+)
+WITHOUT_ACCURACY = (
+    "Chosen by this rule, without accuracy, which was not measured: the fastest by the upper bound of p90; of the files"
+    " that are not significantly slower than it, the smallest."
+)
+
+UNDECIDED: Mapping[str, str] = {
+    NOT_TIMED: "No latency was measured, so no file is recommended.",
+    FLAGGED: "All latencies are flagged ({flags}) and cannot be compared, so no file is recommended. Measure again on a"
+    " quiet machine.",
+    ONE_ROUND: "With a single round no difference can be tested, so no file is recommended. Measure at least three"
+    " rounds.",
+    ALONE: "Only one file was measured, so there is no other to compare it with.",
+}
+"""Why nothing is recommended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardFigure:
+    """One of the figures that matter.
+
+    Attributes:
+        heading: what it is.
+        value: with its unit.
+        detail: its 95% interval; may be empty.
+    """
+
+    heading: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendationCard:
+    """What a report begins with.
+
+    Attributes:
+        title: "Ship int8.tflite on litert:cpu:2".
+        figures: of that file.
+        why: sentences, the most important first.
+        rule: how it was chosen; empty if nothing was.
+    """
+
+    title: str
+    figures: tuple[CardFigure, ...] = ()
+    why: tuple[str, ...]
+    rule: str = ""
+
+
+def recommendation_card(data: StoredResults, found: Recommendation) -> RecommendationCard:
+    """Puts a recommendation into words."""
+    avoided = [f"Avoid {item.row.artifact}: {_reason(item)}." for item in found.avoided]
+    if found.chosen is None:
+        why = UNDECIDED[found.undecided].format(flags=listed([flag_text(flag) for flag in found.flags]))
+        row = data.rows[-1] if found.undecided == ALONE else None
+        title = "No recommendation" if row is None else row.name
+        return RecommendationCard(title=title, figures=_figures(row) if row else (), why=(why, *avoided))
+    chosen = found.chosen
+    why = [_against_baseline(chosen, data)]
+    if found.runner_up is not None:
+        why.append(f"Runner-up: {found.runner_up.row.name}, {_reason(found.runner_up)}.")
+    if found.equals:
+        why.append(f"As good: {listed([row.name for row in found.equals], 3)}.")
+    why += [*avoided, *_slow_int8(chosen, data)]
+    return RecommendationCard(
+        title=f"Ship {chosen.name}",
+        figures=_figures(chosen),
+        why=tuple(sentence for sentence in why if sentence),
+        rule=RULE if found.accuracy_known else WITHOUT_ACCURACY,
+    )
+
+
+def _figures(row: Row) -> tuple[CardFigure, ...]:
+    figures = []
+    p50, p90, top1 = row.value("latency_p50"), row.value("latency_p90"), row.value("top1")
+    if p50 is not None and p90 is not None:
+        ends = row.interval("latency_p90")
+        detail = "" if ends is None else f"p90 95% {'–'.join(map(duration_text, ends))} ms"
+        value = f"{duration_text(p50)} ms, p90 {duration_text(p90)} ms"
+        figures.append(CardFigure(heading="Latency, p50", value=value, detail=detail))
+    if size := row.value("file_size"):
+        figures.append(CardFigure(heading="Size", value=size_text(size)))
+    if top1 is not None:
+        interval = interval_text(row.interval("top1"))
+        detail = f"95% {interval}" if interval else ""
+        figures.append(CardFigure(heading=top1_heading([row]), value=f"{top1:.3f}", detail=detail))
+    return tuple(figures)
+
+
+def _against_baseline(row: Row, data: StoredResults) -> str:
+    """Compares a file with its float32 file: "3.2× smaller than float32.tflite and 1.34× faster (1.30–1.38); …"."""
+    base = data.row(row.baseline, row.target)
+    if base is None:
+        return ""
+    parts = []
+    size, other = row.value("file_size"), base.value("file_size")
+    if size and other:
+        parts.append(f"{other / size:.1f}× smaller" if size <= other else f"{size / other:.1f}× larger")
+    if speed := speed_text(row):
+        parts.append(speed)
+    accuracy = accuracy_text(row)
+    return f"Compared with {base.artifact}: {', '.join(parts)}{f'; {accuracy}' if accuracy else ''}."
+
+
+def _reason(item: RuledOut) -> str:
+    """Returns why a file is not the first choice, without a full stop."""
+    if item.reason == LESS_ACCURATE:
+        top1, best = item.row.value("top1") or 0.0, item.than.value("top1") or 0.0
+        return f"significantly less accurate, top-1 {top1:.3f} against {best:.3f} of {item.than.artifact}"
+    if item.reason == SLOW:
+        cause = partial_delegation(item.row.provider)
+        than = "" if item.than.target == item.row.target else f" on {item.than.target}"
+        slower = f"{item.ratio:.2f}× slower ({interval_text(item.interval, 2)}) than {item.than.artifact}{than}"
+        return f"{slower}; {cause}" if cause else slower
+    return f"not significantly slower, but {item.ratio:.1f}× larger"
+
+
+def _slow_int8(chosen: Row, data: StoredResults) -> list[str]:
+    """Explains why an int8 file is not faster than its float32 file on the chosen target, as far as it is known."""
+    sentences = []
+    for row in data.rows:
+        if not row.artifact.startswith("int8") or row.target != chosen.target or not row.timely:
+            continue
+        if row.interval("latency_ratio") is None or row.verdict == FASTER:
+            continue
+        sample = data.raw_samples.get((row.artifact, row.target))
+        machine = data.environments[sample.environment_id] if sample else None
+        missing = "" if machine is None else missing_int8_instructions(machine.machine, machine.cpu_features)
+        causes = [partial_delegation(row.provider)]
+        causes += [f"this CPU has no instructions for fast 8-bit arithmetic ({missing})"] if missing else []
+        reasons = " and ".join(filter(None, causes)) or "its profile shows the slowest operators"
+        sentences.append(f"{row.artifact} is not significantly faster than {row.baseline} on this machine: {reasons}.")
+    return sentences

@@ -1,0 +1,206 @@
+"""Which file to ship, and why: the rule of docs/adr/0034-which-file-to-ship.md.
+
+Of the files whose top-1 is not significantly below the best (McNemar's test with Holm's correction), the fastest one is
+that with the lowest upper bound of p90. Of the files that are not significantly slower than it, the smallest is
+recommended. Flagged latencies are not compared, and with a single round nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tledge.bench.results.flags import UNTIMELY
+from tledge.bench.results.rows import Row
+from tledge.bench.results.standings import Evidence
+from tledge.bench.results.stored_results import StoredResults
+from tledge.core.significance import SLOWER, Interval, verdict
+
+NOT_TIMED = "not_timed"
+FLAGGED = "flagged"
+ONE_ROUND = "one_round"
+ALONE = "alone"
+
+LESS_ACCURATE = "less_accurate"
+SLOW = "slow"
+LARGER = "larger"
+
+MOST_AVOIDED = 3
+"""Files that a card advises against; the report's tables have all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuledOut:
+    """A file that is not recommended.
+
+    Attributes:
+        row: its result.
+        reason: LESS_ACCURATE, SLOW or LARGER, the first that holds.
+        than: the row that it is worse than.
+        ratio: for SLOW, its latency divided by that of ``than``; for LARGER, its size.
+        interval: of that ratio, 95%; None for a size.
+    """
+
+    row: Row
+    reason: str
+    than: Row
+    ratio: float = 1.0
+    interval: Interval | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the finding as a dictionary that JSON can hold."""
+        return {
+            "artifact": self.row.artifact,
+            "target": self.row.target,
+            "reason": self.reason,
+            "than": self.than.name,
+            "ratio": self.ratio,
+            "interval": self.interval,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """What to ship.
+
+    Attributes:
+        chosen: the file and its target; None if nothing can be recommended.
+        undecided: why not: NOT_TIMED, FLAGGED (all latencies are), ONE_ROUND, or ALONE, where there is one file only;
+            empty with ``chosen``.
+        accuracy_known: top-1 was measured, so less accurate files are ruled out.
+        equals: other files that neither accuracy, latency nor size sets apart from ``chosen``.
+        runner_up: the file that the rule chooses without ``chosen``, and why it is not the first.
+        avoided: files that are less accurate than the best or slower than their float32 file, the worst first.
+        flags: what makes the latencies doubtful, with FLAGGED.
+    """
+
+    chosen: Row | None
+    undecided: str = ""
+    accuracy_known: bool = False
+    equals: tuple[Row, ...] = ()
+    runner_up: RuledOut | None = None
+    avoided: tuple[RuledOut, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the recommendation as a dictionary that JSON can hold."""
+        return {
+            "artifact": None if self.chosen is None else self.chosen.artifact,
+            "target": None if self.chosen is None else self.chosen.target,
+            "undecided": self.undecided or None,
+            "equals": [{"artifact": row.artifact, "target": row.target} for row in self.equals],
+            "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
+            "avoided": [item.to_dict() for item in self.avoided],
+        }
+
+
+def recommend(data: StoredResults) -> Recommendation:
+    """Applies the rule to a benchmark's rows, those of the Keras model aside: it is not a file that ships."""
+    rows = [row for row in data.rows if not row.target.startswith("keras")]
+    evidence = Evidence(data.raw_samples, np.array(data.labels, np.intp))
+    best = _most_accurate(rows)
+    inaccurate = [] if best is None else evidence.less_accurate(rows, best)
+    undecided, flags = _why_undecided(rows)
+    avoided = () if best is None else tuple(RuledOut(row=row, reason=LESS_ACCURATE, than=best) for row in inaccurate)
+    if undecided:
+        avoided = _by_file(avoided)
+        return Recommendation(
+            chosen=None, undecided=undecided, accuracy_known=best is not None, avoided=avoided, flags=flags
+        )
+    accurate = [row for row in rows if row not in inaccurate and _bound(row) is not None]
+    chosen = _choose(accurate, evidence)
+    if chosen is None:  # the accurate ones were not timed, or are flagged
+        return Recommendation(chosen=None, undecided=NOT_TIMED, accuracy_known=True, avoided=_by_file(avoided))
+    others = [row for row in accurate if row.artifact != chosen.artifact]
+    second = _choose(others, evidence)
+    runner_up = None if second is None else _compare(second, chosen, evidence)
+    known = {chosen.artifact, *(() if second is None else (second.artifact,))}
+    slow = (_slow(row, data) for row in accurate if row.artifact not in known)
+    return Recommendation(
+        chosen=chosen,
+        accuracy_known=best is not None,
+        equals=tuple(row for row in others if _compare(row, chosen, evidence) is None),
+        runner_up=runner_up,
+        avoided=_by_file([*avoided, *(item for item in slow if item is not None)]),
+    )
+
+
+def _why_undecided(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
+    """Returns why nothing can be recommended, and the flags that forbid it; empty if something can."""
+    timed = [row for row in rows if row.value("latency_p50") is not None]
+    timely = [row for row in timed if row.timely]
+    if not timed:
+        return NOT_TIMED, ()
+    if len({row.artifact for row in rows}) == 1:
+        return ALONE, ()
+    if not timely:
+        return FLAGGED, tuple(sorted({flag for row in timed for flag in row.flags if flag in UNTIMELY}))
+    return ("", ()) if any(_bound(row) is not None for row in timely) else (ONE_ROUND, ())
+
+
+def _most_accurate(rows: Sequence[Row]) -> Row | None:
+    known = [row for row in rows if row.value("top1") is not None]
+    return max(known, key=lambda row: row.value("top1") or 0.0) if known else None
+
+
+def _bound(row: Row) -> float | None:
+    """Returns the upper bound of p90; None without several rounds, or if a flag forbids comparing it."""
+    interval = row.interval("latency_p90") if row.timely else None
+    return None if interval is None else interval[1]
+
+
+def _choose(rows: Sequence[Row], evidence: Evidence) -> Row | None:
+    """Returns the smallest of the files that are not significantly slower than the fastest."""
+    if not rows:
+        return None
+    fastest = min(rows, key=_order)
+    tied = [row for row in rows if row is fastest or not _is_slower(row, fastest, evidence)]
+    return min(tied, key=lambda row: (_size(row), *_order(row)))
+
+
+def _order(row: Row) -> tuple[float, float, str]:
+    return _bound(row) or 0.0, _size(row), row.name
+
+
+def _size(row: Row) -> float:
+    """Returns the size of the file; one of unknown size counts as the largest."""
+    return row.value("file_size") or float("inf")
+
+
+def _is_slower(row: Row, other: Row, evidence: Evidence) -> bool:
+    return verdict(evidence.ratio("latency_p50", row, other)[1]) == SLOWER
+
+
+def _compare(row: Row, chosen: Row, evidence: Evidence) -> RuledOut | None:
+    """Returns why the rule prefers ``chosen``; None if only their names set them apart."""
+    ratio, interval = evidence.ratio("latency_p50", row, chosen)
+    if verdict(interval) == SLOWER:
+        return RuledOut(row=row, reason=SLOW, than=chosen, ratio=ratio, interval=interval)
+    size = _size(row) / _size(chosen)
+    return RuledOut(row=row, reason=LARGER, than=chosen, ratio=size) if size > 1.0 else None
+
+
+def _slow(row: Row, data: StoredResults) -> RuledOut | None:
+    """Returns that a file is significantly slower than its baseline; None if it is not, or has none."""
+    base = data.row(row.baseline, row.target)
+    if base is None or row.verdict != SLOWER:
+        return None
+    return RuledOut(
+        row=row,
+        reason=SLOW,
+        than=base,
+        ratio=row.value("latency_ratio") or 1.0,
+        interval=row.interval("latency_ratio"),
+    )
+
+
+def _by_file(found: Sequence[RuledOut]) -> tuple[RuledOut, ...]:
+    """Returns the first finding of each file, less accurate files before slow ones, at most ``MOST_AVOIDED``."""
+    ordered = sorted(found, key=lambda item: (item.reason != LESS_ACCURATE, item.row.value("top1") or 0.0, -item.ratio))
+    first: dict[str, RuledOut] = {}
+    for item in ordered:
+        first.setdefault(item.row.artifact, item)
+    return tuple(first.values())[:MOST_AVOIDED]

@@ -1,0 +1,138 @@
+"""Which rows have the best value of a metric, as far as the measurements show that others are worse.
+
+A difference counts only if statistics support it: McNemar's test for top-1, with Holm's correction over the rows that
+are compared, and for everything that is measured once per round the 95% interval of the ratio over rounds, which must
+lie beyond ``MARGIN``. Sizes of files are exact. With a single round no difference is shown, so nothing is marked; see
+docs/adr/0033-best-is-what-statistics-support.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tledge.bench.results.cell_result import CellResult
+from tledge.bench.results.metrics import Classes, Hits, discordant
+from tledge.bench.results.rows import Row, RowTable
+from tledge.core.metric_catalogue import HIGHER, METRICS, TIME_UNITS
+from tledge.core.significance import FASTER, SLOWER, Interval, Samples, holm, mcnemar, round_ratio, verdict
+from tledge.core.statistics import percentile
+
+EXACT = ("file_size",)
+"""Metrics without random error."""
+
+
+def _percentiles(percent: int) -> Callable[[CellResult], Samples]:
+    return lambda result: np.array([percentile(latencies, percent)[0] for latencies in result.by_round])
+
+
+def _best_throughputs(result: CellResult) -> Samples:
+    """Returns the throughput of each round at the batch size with the highest median: float64 (rounds,)."""
+    known = result.throughputs[:, ~np.isnan(result.throughputs).any(axis=0)]
+    return known[:, np.median(known, axis=0).argmax()] if known.size else np.empty(0)
+
+
+BY_ROUND: Mapping[str, Callable[[CellResult], Samples]] = {
+    "latency_p50": lambda result: np.array([float(np.median(latencies)) for latencies in result.by_round]),
+    "latency_p90": _percentiles(90),
+    "latency_p99": _percentiles(99),
+    "latency_p90_bound": _percentiles(90),  # a bound of this percentile
+    "throughput": _best_throughputs,
+    "peak_memory": lambda result: result.peak_memories,
+    "cold_start": lambda result: result.cold_starts,
+    "load_time": lambda result: result.load_times,
+    "energy": lambda result: result.energies,
+}
+"""Returns a metric's value in each round: float64 (rounds,)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The raw samples of a benchmark, from which differences are judged.
+
+    Args:
+        samples: by artifact and target; whatever is missing shows no difference.
+        labels: (photos,), the class of each photo in the order of the logits; empty if they are not known.
+    """
+
+    samples: Mapping[tuple[str, str], CellResult]
+    labels: Classes
+
+    def hits(self, row: Row) -> Hits | None:
+        """Returns whether each photo is classified correctly: (photos,); None if it is not known."""
+        result = self.samples.get((row.artifact, row.target))
+        if result is None or not len(self.labels) or len(result.logits) != len(self.labels):
+            return None
+        return np.asarray(result.logits.argmax(axis=1) == self.labels)
+
+    def ratio(self, metric: str, row: Row, other: Row) -> tuple[float, Interval | None]:
+        """Returns a row's value divided by another row's, the mean over rounds, with its 95% interval.
+
+        Without samples of both in two rounds or more, the ratio is that of the values, and the interval is None.
+        """
+        found = [self._by_round(metric, item) for item in (row, other)]
+        if min(map(len, found)) < 2:
+            values = [item.value(metric) or float("nan") for item in (row, other)]
+            return values[0] / values[1], None
+        return round_ratio(*found, paired=len(found[0]) == len(found[1]))
+
+    def _by_round(self, metric: str, row: Row) -> Samples:
+        result = self.samples.get((row.artifact, row.target))
+        values = np.empty(0) if result is None or not result.timed else BY_ROUND[metric](result)
+        return values if np.isfinite(values).all() and (values > 0).all() else np.empty(0)
+
+    def less_accurate(self, rows: Sequence[Row], than: Row) -> list[Row]:
+        """Returns the rows whose top-1 is significantly lower than that of ``than``."""
+        best = self.hits(than)
+        known = {row.name: hits for row in rows if row is not than and (hits := self.hits(row)) is not None}
+        if best is None or not known:
+            return []
+        tests = list({hits.tobytes(): hits for hits in known.values()}.values())  # one file has many targets
+        counts = [discordant(hits, best) for hits in tests]
+        significant = holm([mcnemar(*pair) for pair in counts])
+        worse = {
+            hits.tobytes()
+            for hits, (only_it, only_best), found in zip(tests, counts, significant, strict=True)
+            if found and only_it < only_best
+        }
+        return [row for row in rows if row.name in known and known[row.name].tobytes() in worse]
+
+
+def mark_best(rows: Sequence[Row], evidence: Evidence) -> RowTable:
+    """Returns the rows with ``best`` filled in."""
+    found = {
+        metric: {row.name for row in best_rows(metric, rows, evidence)}
+        for metric, declared in METRICS.items()
+        if declared.better and (metric in (*EXACT, "top1") or metric in BY_ROUND)
+    }
+    return RowTable(
+        replace(row, best=frozenset(metric for metric, names in found.items() if row.name in names)) for row in rows
+    )
+
+
+def best_rows(metric: str, rows: Sequence[Row], evidence: Evidence) -> list[Row]:
+    """Returns the row with the best value and those that are not shown to be worse; none if no row is.
+
+    Times are compared among the rows whose flags allow it.
+    """
+    known = [row for row in rows if row.value(metric) is not None and (row.timely or not _is_time(metric))]
+    if metric in EXACT:
+        known = [row for row in known if row.value(metric)]
+    if not known:
+        return []
+    higher = METRICS[metric].better == HIGHER
+    best = (max if higher else min)(known, key=lambda row: row.value(metric) or 0.0)
+    if metric in EXACT:
+        worse = [row for row in known if row.value(metric) != best.value(metric)]
+    elif metric == "top1":
+        worse = evidence.less_accurate(known, best)
+    else:
+        against = FASTER if higher else SLOWER  # the ratio of a lower number, or of a higher one
+        worse = [row for row in known if verdict(evidence.ratio(metric, row, best)[1]) == against]
+    return [row for row in known if row not in worse] if worse else []
+
+
+def _is_time(metric: str) -> bool:
+    return METRICS[metric].unit in TIME_UNITS

@@ -16,13 +16,7 @@ def conclude(data: StoredResults) -> list[str]:
     """Returns plain sentences: the main results that the card does not give, then reasons to doubt them."""
     compared = [(row, base) for row in data.rows if (base := data.row(row.baseline, row.target)) is not None]
     card = recommend(data)
-    fastest = [pair for target in data.targets if (pair := _fastest(compared, target))]
-    sentences = [_faster_sentence(row, base) for row, base in fastest if row != card.chosen]
-    doubtful: set[str] = set()
-    if any("latency_ratio" in row.measured for row, _ in compared) and not fastest:
-        if not any(row.timely for row, _ in compared):
-            doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}
-        sentences.append(_none_faster(compared, doubtful))
+    sentences, doubtful = _latencies(data, compared, card.chosen)
     avoided = {item.row.artifact for item in card.avoided}
     sentences += _accuracy_changes([pair for pair in compared if pair[0].artifact not in avoided])
     sentences += [_parity(row) for row in data.rows if "parity_class" in row.measured]
@@ -33,6 +27,17 @@ def conclude(data: StoredResults) -> list[str]:
     if data.known_settings.interrupted:
         sentences.append(_stopped(data))
     return sentences
+
+
+def _latencies(data: StoredResults, compared: list[tuple[Row, Row]], chosen: Row | None) -> tuple[list[str], set[str]]:
+    """Names the fastest files, ``chosen`` aside, or says that none is; returns the flags that this names too."""
+    fastest = [pair for target in data.targets if (pair := _fastest(compared, target))]
+    if fastest or not any("latency_ratio" in row.measured for row, _ in compared):
+        return [_faster_sentence(row, base) for row, base in fastest if row != chosen], set()
+    doubtful: set[str] = set()
+    if not any(row.timely for row, _ in compared):
+        doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}
+    return [_none_faster(compared, doubtful)], doubtful
 
 
 def _fastest(compared: list[tuple[Row, Row]], target: str) -> tuple[Row, Row] | None:
@@ -66,12 +71,12 @@ def speed_text(row: Row) -> str:
 
 
 def accuracy_text(row: Row) -> str:
-    """Compares a row's accuracy with its baseline's: "accuracy not significantly different (McNemar p = 1.00)"."""
+    """Compares a row's accuracy with its baseline's: "accuracy is not significantly different (McNemar p = 1.00)"."""
     p_value = row.value("mcnemar")
     if p_value is None:
         return ""
     different = "significantly" if p_value < SIGNIFICANT else "not significantly"
-    return f"accuracy {different} different ({_mcnemar(p_value)})"
+    return f"accuracy is {different} different ({_mcnemar(p_value)})"
 
 
 def _mcnemar(p_value: float) -> str:

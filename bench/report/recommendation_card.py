@@ -86,16 +86,16 @@ def recommendation_card(data: StoredResults, found: Recommendation) -> Recommend
         title = "No recommendation" if row is None else row.name
         return RecommendationCard(title=title, figures=_figures(row) if row else (), why=(why, *avoided))
     chosen = found.chosen
-    why = [_against_baseline(chosen, data)]
+    reasons = [_against_baseline(chosen, data)]
     if found.runner_up is not None:
-        why.append(f"Runner-up: {found.runner_up.row.name}, {_reason(found.runner_up)}.")
+        reasons.append(f"Runner-up: {found.runner_up.row.name}, {_reason(found.runner_up, than=False)}.")
     if found.equals:
-        why.append(f"As good: {listed([row.name for row in found.equals], 3)}.")
-    why += [*avoided, *_slow_int8(chosen, data)]
+        reasons.append(f"As good: {listed([row.name for row in found.equals], 3)}.")
+    reasons += [*avoided, *_slow_int8(chosen, data)]
     return RecommendationCard(
         title=f"Ship {chosen.name}",
         figures=_figures(chosen),
-        why=tuple(sentence for sentence in why if sentence),
+        why=tuple(sentence for sentence in reasons if sentence),
         rule=RULE if found.accuracy_known else WITHOUT_ACCURACY,
     )
 
@@ -105,14 +105,14 @@ def _figures(row: Row) -> tuple[CardFigure, ...]:
     p50, p90, top1 = row.value("latency_p50"), row.value("latency_p90"), row.value("top1")
     if p50 is not None and p90 is not None:
         ends = row.interval("latency_p90")
-        detail = "" if ends is None else f"p90 95% {'–'.join(map(duration_text, ends))} ms"
-        value = f"{duration_text(p50)} ms, p90 {duration_text(p90)} ms"
-        figures.append(CardFigure(heading="Latency, p50", value=value, detail=detail))
+        detail = "" if ends is None else f"95% of p90: {'–'.join(map(duration_text, ends))} ms"
+        value = f"{duration_text(p50)} / {duration_text(p90)} ms"
+        figures.append(CardFigure(heading="Latency p50 / p90", value=value, detail=detail))
     if size := row.value("file_size"):
         figures.append(CardFigure(heading="Size", value=size_text(size)))
     if top1 is not None:
         interval = interval_text(row.interval("top1"))
-        detail = f"95% {interval}" if interval else ""
+        detail = f"95%: {interval}" if interval else ""
         figures.append(CardFigure(heading=top1_heading([row]), value=f"{top1:.3f}", detail=detail))
     return tuple(figures)
 
@@ -132,15 +132,15 @@ def _against_baseline(row: Row, data: StoredResults) -> str:
     return f"Compared with {base.artifact}: {', '.join(parts)}{f'; {accuracy}' if accuracy else ''}."
 
 
-def _reason(item: RuledOut) -> str:
-    """Returns why a file is not the first choice, without a full stop."""
+def _reason(item: RuledOut, *, than: bool = True) -> str:
+    """Returns why a file is not the first choice, without a full stop; ``than``: names what it is slower than."""
     if item.reason == LESS_ACCURATE:
         top1, best = item.row.value("top1") or 0.0, item.than.value("top1") or 0.0
         return f"significantly less accurate, top-1 {top1:.3f} against {best:.3f} of {item.than.artifact}"
     if item.reason == SLOW:
         cause = partial_delegation(item.row.provider)
-        than = "" if item.than.target == item.row.target else f" on {item.than.target}"
-        slower = f"{item.ratio:.2f}× slower ({interval_text(item.interval, 2)}) than {item.than.artifact}{than}"
+        slower = f"{item.ratio:.2f}× slower ({interval_text(item.interval, 2)})"
+        slower += f" than {item.than.artifact}" if than else ""
         return f"{slower}; {cause}" if cause else slower
     return f"not significantly slower, but {item.ratio:.1f}× larger"
 

@@ -12,10 +12,11 @@ from tledge.bench.report.plots.bars import Bar, Group, draw_bars
 from tledge.bench.report.plots.curves import Curve, coincident, draw_curves
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.matrix import MOST_NAMED, draw_matrix, largest_confusions
-from tledge.bench.report.plots.scatter import Point, draw_scatter, numbered, pareto_front
+from tledge.bench.report.plots.scatter import Point, draw_scatter, numbered
 from tledge.bench.report.plots.strips import Strip, draw_strips
 from tledge.bench.report.plots.svg import Drawing
 from tledge.bench.results.rows import Row
+from tledge.bench.results.standings import pareto_front
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core.number_text import duration_text, flag_text, listed, rate_text
 from tledge.core.sizes import size_text
@@ -69,8 +70,9 @@ def target_markers(data: StoredResults) -> dict[str, Marker]:
 
 
 def accuracy_and_latency(data: StoredResults) -> tuple[Figure | None, list[str]]:
-    """Draws top-1 over latency, and names the Pareto front, fastest first; None if either was not measured."""
+    """Draws top-1 over latency, and names the Pareto front; None if either was not measured."""
     markers = target_markers(data)
+    front = {row.name for row in pareto_front(data.rows, data.evidence)}
     points = [
         Point(
             label=f"{row.artifact} ⚠" if row.flags else row.artifact,
@@ -81,15 +83,16 @@ def accuracy_and_latency(data: StoredResults) -> tuple[Figure | None, list[str]]
             marker=markers[row.target],
             explanation=f"{row.target}: top-1 {top1:.3f} at {duration_text(latency)} ms"
             + "".join(f", {flag_text(flag)}" for flag in row.flags),
+            on_front=row.name in front,
         )
         for row in data.rows
         if (latency := row.value("latency_p50")) is not None and (top1 := row.value("top1")) is not None
     ]
     if not points:
         return None, []
-    front = [f"{points[index].label} on {points[index].explanation}" for index in pareto_front(points)]
+    listed_front = [f"{point.label} on {point.explanation}" for point in points if point.on_front]
     figure = _both(lambda name, width: draw_scatter(points, name=name, width=width), "accuracy-latency")
-    return replace(figure, numbers=tuple(p.label for p in points) if numbered(points, NARROW) else ()), front
+    return replace(figure, numbers=tuple(p.label for p in points) if numbered(points, NARROW) else ()), listed_front
 
 
 def latency_distributions(data: StoredResults) -> Figure | None:

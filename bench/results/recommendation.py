@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tledge.bench.results.flags import UNTIMELY
 from tledge.bench.results.rows import Row
 from tledge.bench.results.standings import Evidence
@@ -100,31 +98,38 @@ class Recommendation:
 def recommend(data: StoredResults) -> Recommendation:
     """Applies the rule to a benchmark's rows, those of the Keras model aside: it is not a file that ships."""
     rows = [row for row in data.rows if not row.target.startswith("keras")]
-    evidence = Evidence(data.raw_samples, np.array(data.labels, np.intp))
     best = _most_accurate(rows)
-    inaccurate = [] if best is None else evidence.less_accurate(rows, best)
+    inaccurate = [] if best is None else data.evidence.less_accurate(rows, best)
+    avoided = [] if best is None else [RuledOut(row=row, reason=LESS_ACCURATE, than=best) for row in inaccurate]
     undecided, flags = _why_undecided(rows)
-    avoided = () if best is None else tuple(RuledOut(row=row, reason=LESS_ACCURATE, than=best) for row in inaccurate)
-    if undecided:
-        avoided = _by_file(avoided)
-        return Recommendation(
-            chosen=None, undecided=undecided, accuracy_known=best is not None, avoided=avoided, flags=flags
-        )
     accurate = [row for row in rows if row not in inaccurate and _bound(row) is not None]
+    if undecided or not accurate:  # the accurate files were not timed, or are flagged
+        return Recommendation(
+            chosen=None,
+            undecided=undecided or NOT_TIMED,
+            accuracy_known=best is not None,
+            avoided=_by_file(avoided),
+            flags=flags,
+        )
+    return _decide(accurate, avoided, data, accuracy_known=best is not None)
+
+
+def _decide(
+    accurate: Sequence[Row], avoided: Sequence[RuledOut], data: StoredResults, *, accuracy_known: bool
+) -> Recommendation:
+    """Chooses among the accurate files, at least one."""
+    evidence = data.evidence
     chosen = _choose(accurate, evidence)
-    if chosen is None:  # the accurate ones were not timed, or are flagged
-        return Recommendation(chosen=None, undecided=NOT_TIMED, accuracy_known=True, avoided=_by_file(avoided))
     others = [row for row in accurate if row.artifact != chosen.artifact]
-    second = _choose(others, evidence)
-    runner_up = None if second is None else _compare(second, chosen, evidence)
-    known = {chosen.artifact, *(() if second is None else (second.artifact,))}
-    slow = (_slow(row, data) for row in accurate if row.artifact not in known)
+    second = _choose(others, evidence) if others else None
+    shown = {chosen.artifact, "" if second is None else second.artifact}
+    slow = [_slow(row, data) for row in accurate if row.artifact not in shown]
     return Recommendation(
         chosen=chosen,
-        accuracy_known=best is not None,
+        accuracy_known=accuracy_known,
         equals=tuple(row for row in others if _compare(row, chosen, evidence) is None),
-        runner_up=runner_up,
-        avoided=_by_file([*avoided, *(item for item in slow if item is not None)]),
+        runner_up=None if second is None else _compare(second, chosen, evidence),
+        avoided=_by_file([*avoided, *filter(None, slow)]),
     )
 
 
@@ -152,10 +157,8 @@ def _bound(row: Row) -> float | None:
     return None if interval is None else interval[1]
 
 
-def _choose(rows: Sequence[Row], evidence: Evidence) -> Row | None:
-    """Returns the smallest of the files that are not significantly slower than the fastest."""
-    if not rows:
-        return None
+def _choose(rows: Sequence[Row], evidence: Evidence) -> Row:
+    """Returns the smallest of the files that are not significantly slower than the fastest; at least one is needed."""
     fastest = min(rows, key=_order)
     tied = [row for row in rows if row is fastest or not _is_slower(row, fastest, evidence)]
     return min(tied, key=lambda row: (_size(row), *_order(row)))

@@ -122,16 +122,47 @@ def best_rows(metric: str, rows: Sequence[Row], evidence: Evidence) -> list[Row]
         known = [row for row in known if row.value(metric)]
     if not known:
         return []
-    higher = METRICS[metric].better == HIGHER
-    best = (max if higher else min)(known, key=lambda row: row.value(metric) or 0.0)
-    if metric in EXACT:
-        worse = [row for row in known if row.value(metric) != best.value(metric)]
-    elif metric == "top1":
-        worse = evidence.less_accurate(known, best)
-    else:
-        against = FASTER if higher else SLOWER  # the ratio of a lower number, or of a higher one
-        worse = [row for row in known if verdict(evidence.ratio(metric, row, best)[1]) == against]
+    choose = max if METRICS[metric].better == HIGHER else min
+    best = choose(known, key=lambda row: row.value(metric) or 0.0)
+    worse = _worse_rows(metric, known, best, evidence)
     return [row for row in known if row not in worse] if worse else []
+
+
+def _worse_rows(metric: str, rows: Sequence[Row], best: Row, evidence: Evidence) -> list[Row]:
+    """Returns the rows that are shown to be worse than the one with the best value."""
+    if metric in EXACT:
+        return [row for row in rows if row.value(metric) != best.value(metric)]
+    if metric == "top1":
+        return evidence.less_accurate(rows, best)
+    against = FASTER if METRICS[metric].better == HIGHER else SLOWER  # the ratio of a lower number, or of a higher one
+    return [row for row in rows if verdict(evidence.ratio(metric, row, best)[1]) == against]
+
+
+def pareto_front(rows: Sequence[Row], evidence: Evidence) -> list[Row]:
+    """Returns the rows that no other beats in latency and top-1: none where latencies cannot be compared.
+
+    A row is beaten by one that is significantly faster and not significantly less accurate, or significantly more
+    accurate and not significantly slower.
+    """
+    known = [
+        row for row in rows if row.timely and row.value("top1") is not None and row.interval("latency_p50") is not None
+    ]
+    slower = {
+        (row.name, other.name)
+        for row in known
+        for other in known
+        if verdict(evidence.ratio("latency_p50", row, other)[1]) == SLOWER
+    }
+    worse = {(row.name, other.name) for other in known for row in evidence.less_accurate(known, other)}
+    return [
+        row
+        for row in known
+        if not any(
+            ((row.name, other.name) in slower and (other.name, row.name) not in worse)
+            or ((row.name, other.name) in worse and (other.name, row.name) not in slower)
+            for other in known
+        )
+    ]
 
 
 def _is_time(metric: str) -> bool:

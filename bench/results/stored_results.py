@@ -117,7 +117,12 @@ class StoredResults:
     @cached_property
     def rows(self) -> RowTable:
         """The rows of tables, in the order in which the cells were planned, with the best of each column marked."""
-        return mark_best(summarize(self.measurements), Evidence(self.raw_samples, np.array(self.labels, np.intp)))
+        return mark_best(summarize(self.measurements), self.evidence)
+
+    @property
+    def evidence(self) -> Evidence:
+        """The raw samples from which differences between rows are judged."""
+        return Evidence(self.raw_samples, np.array(self.labels, np.intp))
 
     @cached_property
     def targets(self) -> tuple[str, ...]:

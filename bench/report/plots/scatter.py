@@ -34,6 +34,7 @@ class Point:
         top1: a fraction, with its 95% interval.
         marker: of its target.
         explanation: shown when the mouse rests on it.
+        on_front: no other cell beats it in latency and top-1.
     """
 
     label: str
@@ -43,21 +44,16 @@ class Point:
     top1_interval: Interval | None
     marker: Marker
     explanation: str
+    on_front: bool
 
 
-def pareto_front(points: Sequence[Point]) -> list[int]:
-    """Returns the indices of the points that no other beats in latency and top-1 at once, fastest first.
-
-    Points that are equal in both are all on the front.
-    """
-    front: list[int] = []
-    best = -1.0
-    for index in sorted(range(len(points)), key=lambda number: (points[number].latency, -points[number].top1)):
-        twin = front and points[index].latency == points[front[-1]].latency and points[index].top1 == best
-        if points[index].top1 > best or twin:
-            front.append(index)
-            best = points[index].top1
-    return front
+def rising_points(points: Sequence[Point]) -> list[Point]:
+    """Returns the points of the front's line, fastest first: each is more accurate than all faster ones."""
+    found: list[Point] = []
+    for point in sorted((point for point in points if point.on_front), key=lambda item: (item.latency, -item.top1)):
+        if not found or point.top1 > found[-1].top1:
+            found.append(point)
+    return found
 
 
 def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing:
@@ -71,26 +67,29 @@ def draw_scatter(points: Sequence[Point], *, name: str, width: float) -> Drawing
     top1s = [end for point in points for end in point.top1_interval or (point.top1,)]
     lowest, highest = padded(min(top1s), max(top1s), 0.06)
     up = Linear(max(lowest, -0.01), min(highest, 1.01), frame.bottom, frame.top)
-    front = pareto_front(points)
+    steps = _front(rising_points(points), across, up, frame)
     body = [
         draw_axes(frame, across, up, "latency p50 of one image, ms (logarithmic)", "top-1"),
-        _draw_front(_front([points[index] for index in front], across, up, frame)),
+        *([_draw_front(steps)] if steps else []),
         *(_draw_whiskers(point, across, up) for point in points),
-        *_draw_points(points, front, across, up, frame),
+        *_draw_points(points, steps, across, up, frame),
     ]
-    best = ", ".join(f"{points[index].label} ({points[index].explanation})" for index in front)
+    front = [f"{point.label} ({point.explanation})" for point in points if point.on_front]
+    best = f" On the Pareto front: {', '.join(front)}." if front else ""
     return Drawing(
         name=name,
         width=width,
         height=height,
         title="Top-1 against latency",
-        description=f"{counted(len(points), 'points')}. On the Pareto front, from fast to accurate: {best}.",
+        description=f"{counted(len(points), 'points')}.{best}",
         body="".join(body),
     )
 
 
 def _front(front: Sequence[Point], across: Log, up: Linear, frame: Box) -> list[Segment]:
     """Returns the steps of the front: the best top-1 within each latency."""
+    if not front:
+        return []
     x, y = across(front[0].latency), up(front[0].top1)
     steps = [(x, frame.bottom, x, y)]
     for point in front[1:]:
@@ -129,13 +128,13 @@ def _line_boxes(segments: Sequence[Segment]) -> list[Box]:
     return [Box(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1) for x1, y1, x2, y2 in segments]
 
 
-def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up: Linear, frame: Box) -> list[str]:
+def _draw_points(points: Sequence[Point], steps: Sequence[Segment], across: Log, up: Linear, frame: Box) -> list[str]:
     positions = [(across(point.latency), up(point.top1)) for point in points]
     labels = _labels(points, positions, frame)
     inside = Box(frame.left + 2, frame.top + 2, frame.right, frame.bottom - 2)
     obstacles = [Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in positions]
     obstacles += [box for point in points for box in _line_boxes(_whiskers(point, across, up))]
-    obstacles += _line_boxes(_front([points[index] for index in front], across, up, frame))
+    obstacles += _line_boxes(steps)
     sizes = [(max(map(text_width, lines)), _LINE_HEIGHT * len(lines)) for lines in labels.values()]
     boxes = position_labels([positions[index] for index in labels], sizes, inside, obstacles)
     leaders, texts = [], []
@@ -152,8 +151,8 @@ def _draw_points(points: Sequence[Point], front: Sequence[int], across: Log, up:
             for number, content in enumerate(lines, 1)
         ]
     signs = [
-        point.marker.draw(x, y, _RADIUS, note(f"{point.label}: {point.explanation}"), hollow=index not in set(front))
-        for index, (point, (x, y)) in enumerate(zip(points, positions, strict=True))
+        point.marker.draw(x, y, _RADIUS, note(f"{point.label}: {point.explanation}"), hollow=not point.on_front)
+        for point, (x, y) in zip(points, positions, strict=True)
     ]
     return [*leaders, *signs, *texts]
 

@@ -1,14 +1,14 @@
-"""The top of a report: its title, its main figures, and each machine once."""
+"""The top of a report: its title, and each machine once."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import Made, read_sample, write_sample
+from report_sample import read_sample, write_sample
 
 from tledge.bench.report import write_html
-from tledge.bench.report.headline import headline, machine_blocks, main_figures
+from tledge.bench.report.headline import headline, machine_blocks
 from tledge.bench.results.stored_results import StoredCell, StoredResults
 from tledge.bench.results.workload import workload_of_files
 from tledge.core.number_text import cpu_name, network_name
@@ -56,41 +56,6 @@ def test_networks_have_the_name_of_their_paper(backbone: str) -> None:
 @pytest.mark.parametrize("stem", ["cabinet_v2", "planet", "my_resnet50", "vgg16_best", "mobilenet_v9", ""])
 def test_the_names_of_imported_models_stay(stem: str) -> None:
     assert network_name(stem) == stem
-
-
-def test_main_figures_are_the_best_of_the_files_that_ship(data: StoredResults) -> None:
-    figures = {figure.heading: figure for figure in main_figures(data)}
-    assert list(figures) == ["Lowest latency (p50)", "Highest test top-1", "Smallest file", "Lowest memory"]
-    assert figures["Lowest latency (p50)"].holders == "float32.onnx on onnxruntime:cuda"
-    assert figures["Smallest file"].value == "2.6 MB"
-    assert figures["Smallest file"].holders == "dynamic.tflite"
-    top1 = figures["Highest test top-1"]
-    assert (top1.value, top1.holders) == ("0.987", "float32.tflite, float16.tflite and 1 more")
-    assert top1.detail.startswith("0.966")
-
-
-def test_main_figures_of_one_file_are_not_called_the_best(tmp_path: Path) -> None:
-    noisy = Made("int8.tflite", "litert:cpu:2", 2.9, 2_746_368, 5, ("noisy",))
-    latency, top1, *_ = main_figures(read_sample(write_sample(tmp_path, cells=[noisy]), title="t"))
-    assert (latency.heading, latency.detail) == ("Latency (p50)", "⚠ noisy")
-    assert top1.heading == "Test top-1"
-    assert "noisy" not in top1.detail, "noise does not change predictions"
-
-
-def test_the_lowest_latency_is_one_that_can_be_compared(tmp_path: Path) -> None:
-    def first(*cells: Made) -> tuple[str, str, str, str]:
-        (tmp_path / str(len(cells))).mkdir(exist_ok=True)
-        figure, *_ = main_figures(read_sample(write_sample(tmp_path / str(len(cells)), cells=list(cells)), title="t"))
-        return figure.heading, figure.value, figure.holders, figure.detail
-
-    noisy = Made("int8.tflite", "litert:cpu:2", 2.9, 2_746_368, 5, ("noisy",))
-    slower = replace(noisy, artifact="float32.tflite", latency=7.9)
-    heading, value, holders, detail = first(noisy, slower)
-    assert (heading, holders, detail) == ("Latency (p50), not comparable", "all 2 results", "⚠ noisy")
-    assert "–" in value
-    _, value, holders, detail = first(noisy, slower, replace(noisy, artifact="a.tflite", latency=5.0, flags=()))
-    assert holders == "a.tflite on litert:cpu:2", "the faster one is noisy"
-    assert "noisy" not in detail
 
 
 def test_a_machine_is_described_once(data: StoredResults, tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from tledge.bench.report import write_card_section, write_html, write_markdown
 from tledge.bench.report.agreement import PredictionChange, agreements
 from tledge.bench.report.conclusions import conclude, speed_text
 from tledge.bench.report.plots.markers import COLOURS
+from tledge.bench.report.recommendation_card import recommendation_card
 from tledge.bench.results.columns import REPORT_COLUMNS
 from tledge.bench.results.flags import MEANINGS
+from tledge.bench.results.recommendation import recommend
 from tledge.bench.results.settings import NOT_REACHED, Skipped
 from tledge.bench.results.stored_results import StoredResults, read_stored
 from tledge.bench.robustness.attack_examples import RobustnessRecord
@@ -105,11 +107,19 @@ def test_conclusions_come_from_intervals(data: StoredResults) -> None:
         f"int8.tflite is {speed_text(fastest)} than float32.tflite on litert:cpu:2, 0.31 of its size; accuracy is"
         " not significantly different (McNemar p = 1.00)."
     )
+    assert fastest.verdict == "faster"
     assert re.match(r"1\.3\d× faster \(1\.[23]\d–1\.3\d\)", speed_text(fastest))
-    assert others == [
-        "int8.onnx is less accurate than float32.onnx: top-1 0.920 against 0.987 (McNemar p < 0.001).",
-        "Flagged as noisy: int8.tflite on litert:cpu:1.",
-    ]
+    assert others == ["Flagged as noisy: int8.tflite on litert:cpu:1."]
+
+
+@pytest.mark.unit
+def test_conclusions_do_not_repeat_the_card(data: StoredResults) -> None:
+    without_gpu = tuple(item for item in data.measurements if item.target != "onnxruntime:cuda")
+    other = replace(data, measurements=without_gpu)
+    card = recommendation_card(other, recommend(other))
+    assert card.title == "Ship int8.tflite on litert:cpu:2"
+    assert conclude(other) == ["Flagged as noisy: int8.tflite on litert:cpu:1."]
+    assert "Avoid int8.onnx: significantly less accurate, top-1 0.920 against 0.987 of float32.tflite." in card.why
 
 
 def with_ratio(data: StoredResults, ratio: float, interval: tuple[float, float] | None) -> StoredResults:
@@ -190,7 +200,10 @@ def test_the_markdown_table_has_every_cell_and_its_flags(data: StoredResults, tm
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(CELLS)
     assert len({line.count("|") for line in lines}) == 1, "as many columns in every line"
-    assert text.startswith("# photos \\<1\\>: 6 files on AMD Ryzen 7 5800X\n\n- int8.tflite is 1.3")
+    assert text.startswith(
+        "# photos \\<1\\>: 6 files on AMD Ryzen 7 5800X\n\n**Ship float32.onnx on onnxruntime:cuda**\n\n"
+    )
+    assert "\n\n- int8.tflite is 1.3" in text
     (noisy,) = (line for line in lines if "[^noisy]" in line)
     assert noisy.startswith("| int8.tflite[^noisy] | litert:cpu:1 |")
     assert "\n[^noisy]: noisy: other programs" in text
@@ -283,8 +296,7 @@ def test_tiny_files_have_a_size() -> None:
 @pytest.mark.unit
 def test_the_best_of_a_column_is_marked_only_where_something_is_worse(data: StoredResults) -> None:
     size = next(column for column in REPORT_COLUMNS if column.metric.heading == "Size")
-    assert [row.artifact for row in data.rows if size.is_best(row, data.rows)] == ["dynamic.tflite"]
-    assert not size.is_best(data.rows[0], data.rows[:1])
+    assert [row.artifact for row in data.rows if size.cell(row)[3]] == ["dynamic.tflite"]
 
 
 @pytest.mark.unit

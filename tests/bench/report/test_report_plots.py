@@ -13,7 +13,7 @@ from tledge.bench.report.plots.labels import leader_end, position_labels
 from tledge.bench.report.plots.markers import Marker
 from tledge.bench.report.plots.matrix import draw_matrix, largest_confusions
 from tledge.bench.report.plots.scale import Linear, Log, padded, padded_log, tick_texts
-from tledge.bench.report.plots.scatter import Point, draw_scatter, pareto_front
+from tledge.bench.report.plots.scatter import Point, draw_scatter, rising_points
 from tledge.bench.report.plots.strips import Strip, density, draw_strips
 from tledge.bench.report.plots.svg import Box, Drawing, shorten, text_width
 
@@ -44,6 +44,7 @@ def point(label: str, latency: float, top1: float, number: int = 0) -> Point:
         top1_interval=(top1 - 0.02, top1 + 0.01),
         marker=Marker(number),
         explanation="litert:cpu:2",
+        on_front=True,
     )
 
 
@@ -87,27 +88,22 @@ def test_scales_put_values_where_they_belong() -> None:
     assert tick_texts([0.5, 1, 1000], alike=False) == ["0.5", "1", "1,000"]
 
 
-def test_the_pareto_front_is_what_nothing_beats() -> None:
+def test_the_line_of_the_front_rises() -> None:
     points = [
         point("slow and best", 5.0, 0.99),
-        point("fast and worst", 1.0, 0.90),
-        point("beaten in both", 4.0, 0.89),
+        point("fast", 1.0, 0.90),
+        replace(point("not on the front", 0.5, 0.97), on_front=False),
         point("as accurate, slower", 3.0, 0.95),
         point("between", 2.0, 0.95),
-        point("as fast, less accurate", 1.0, 0.88),
-        point("its twin", 2.0, 0.95),
+        point("less accurate, not significantly", 1.5, 0.88),
     ]
-    assert [points[index].label for index in pareto_front(points)] == [
-        "fast and worst",
-        "between",
-        "its twin",
-        "slow and best",
-    ]
+    assert [item.label for item in rising_points(points)] == ["fast", "between", "slow and best"]
+    assert rising_points([replace(item, on_front=False) for item in points]) == []
 
 
 @pytest.mark.parametrize("width", [350.0, 960.0])
 def test_points_stand_where_their_values_say(width: float) -> None:
-    points = [point("a", 1.0, 0.90), point("b", 10.0, 0.98, 1), point("c", 100.0, 0.94, 2)]
+    points = [point("a", 1.0, 0.90), point("b", 10.0, 0.98, 1), replace(point("c", 100.0, 0.94, 2), on_front=False)]
     drawing = draw_scatter(points, name="plot", width=width)
     places = [centre(marker) for marker in of_class(drawing, "marker")]
     across, down = np.array(places).T
@@ -119,7 +115,7 @@ def test_points_stand_where_their_values_say(width: float) -> None:
     assert len(whiskers) == 3
     upright = next(iter(whiskers[0]))
     assert float(upright.attrib["y2"]) < down[0] < float(upright.attrib["y1"])
-    assert "On the Pareto front, from fast to accurate: a (litert:cpu:2), b (litert:cpu:2)." in drawing.description
+    assert "On the Pareto front: a (litert:cpu:2), b (litert:cpu:2)." in drawing.description
 
 
 def test_a_single_point_without_intervals_is_drawn() -> None:

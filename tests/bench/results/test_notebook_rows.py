@@ -8,6 +8,8 @@ import pytest
 from report_sample import CELLS, read_sample, write_sample
 
 from tledge.bench import BenchRecord, summarize
+from tledge.bench.report.recommendation_card import recommendation_card
+from tledge.bench.results.recommendation import recommend
 from tledge.bench.results.stored_results import StoredResults
 
 pytestmark = pytest.mark.unit
@@ -23,7 +25,7 @@ def cells(html: str) -> list[list[str]]:
 
 
 def test_rows_are_a_table_with_the_columns_of_the_terminal(data: StoredResults) -> None:
-    headings, *rows = cells(summarize(data.measurements)._repr_html_())
+    headings, *rows = cells(data.rows._repr_html_())
     assert headings[:5] == ["artifact", "target", "size", "top-1", "agrees"]
     assert "p50 ms" in headings
     assert "p90 bound" not in headings
@@ -39,15 +41,29 @@ def test_names_are_escaped(data: StoredResults) -> None:
     assert "&lt;i&gt;.tflite" in summarize(odd)._repr_html_()
 
 
-def test_a_record_shows_its_conclusions_first(data: StoredResults) -> None:
-    record = BenchRecord(data.folder, data.known_settings, data.measurements, ("int8 <b> is faster.",))
-    shown = record._repr_html_()
-    assert shown.startswith("<p>int8 &lt;b&gt; is faster.</p><table>")
+def record_of(data: StoredResults, conclusion: str) -> BenchRecord:
+    found = recommend(data)
+    return BenchRecord(
+        folder=data.folder,
+        settings=data.known_settings,
+        measurements=data.measurements,
+        rows=data.rows,
+        recommendation=found,
+        card=recommendation_card(data, found),
+        conclusions=(conclusion,),
+    )
+
+
+def test_a_record_shows_what_to_ship_first(data: StoredResults) -> None:
+    shown = record_of(data, "int8 <b> is faster.")._repr_html_()
+    assert shown.startswith("<p><strong>Ship float32.onnx on onnxruntime:cuda</strong></p><p>Runner-up: int8.tflite")
+    assert "<p>int8 &lt;b&gt; is faster.</p><table>" in shown
     assert Path(data.folder.path).name in shown
     assert len(cells(shown)) == 1 + len(CELLS)
 
 
 def test_the_text_of_a_record_is_short(data: StoredResults) -> None:
-    record = BenchRecord(data.folder, data.known_settings, data.measurements, ("int8 is faster.",))
-    assert "int8 is faster." in repr(record)
-    assert len(repr(record)) < 1000
+    text = repr(record_of(data, "int8 is faster."))
+    assert "int8 is faster." in text
+    assert "Ship float32.onnx" in text
+    assert len(text) < 2000

@@ -94,38 +94,6 @@ def test_a_verdict_needs_the_interval_beyond_the_margin(interval: tuple[float, f
     assert replace(found, flags=("wrong_cpu", "random_input", "throttled_since_boot")).verdict == verdict
 
 
-def best(name: str, *values: float | None) -> list[int]:
-    rows = [
-        Row(artifact=str(index), target="", measured={} if value is None else {name: measurement(name, value)})
-        for index, value in enumerate(values)
-    ]
-    return [index for index, item in enumerate(rows) if column(name).is_best(item, rows)]
-
-
-def test_the_best_of_a_column_is_marked() -> None:
-    assert best("latency_p50", 2.0, 1.0, 3.0) == [1]
-    assert best("top1", 0.8, 0.9, 0.7) == [1]
-    assert best("throughput", 5.0, None, 5.0, 4.0) == [0, 2]
-    assert best("latency_p50", 1.0, 1.0) == [], "nothing is worse"
-    assert best("latency_p50", 1.0, None) == []
-    assert best("agreement", 0.8, 0.9) == [], "agreement is not a matter of better and worse"
-
-
-def test_a_flagged_time_is_not_the_best() -> None:
-    def best_of(name: str, *flags: str) -> list[int]:
-        rows = [
-            replace(row(measurement(name, number)), flags=(flag,) * bool(flag)) for number, flag in enumerate(flags)
-        ]
-        return [index for index, item in enumerate(rows) if column(name).is_best(item, rows)]
-
-    assert best_of("latency_p50", "", "", "noisy") == [0]
-    assert best_of("latency_p50", "noisy", "", "") == [1]
-    assert best_of("cold_start", "random_input", "", "") == [0]
-    assert best_of("latency_p50", "noisy", "noisy") == []
-    assert best_of("latency_p50", "noisy", "") == [], "nothing to compare it with"
-    assert best_of("peak_memory", "noisy", "") == [0], "noise does not change memory"
-
-
 def test_only_measured_columns_are_shown() -> None:
     rows = [
         row(measurement("latency_p50", 1.0)),
@@ -141,8 +109,8 @@ def test_details_stand_beneath_a_number() -> None:
     ratio = measurement(
         "latency_ratio", 0.5, interval=(0.45, 0.55), scenario="comparison", params={"against": "f.onnx"}
     )
-    assert column("latency_ratio").detail(row(ratio)) == "0.45–0.55\nof f.onnx"
-    assert column("latency_ratio").detail(row(replace(ratio, interval=None))) == "of f.onnx"
+    assert column("latency_ratio").detail(row(ratio)) == "1.82–2.22\nthan f.onnx"
+    assert column("latency_ratio").detail(row(replace(ratio, interval=None))) == "than f.onnx"
     bits = row(measurement("parity_bits", 0.5), measurement("parity_difference", 0.25))
     assert column("parity_bits").detail(bits) == "± 0.25"
     assert column("latency_p50").detail(row(measurement("latency_p50", 1.0, interval=(0.9, 1.1)))) == ""
@@ -156,7 +124,8 @@ def test_headings_say_the_unit_unless_the_numbers_do() -> None:
     assert headings["file_size"] == "Size"
     assert headings["top1"] == "Test top-1"
     assert column("file_size").text(2_700_000) == "2.7 MB"
-    assert column("latency_ratio").text(0.5) == "0.50×"
+    assert [column("latency_ratio").text(ratio) for ratio in (0.5, 1.25)] == ["2.00× faster", "1.25× slower"]
+    assert column("mean_corruption_error").text(0.5) == "0.50×"
 
 
 def test_json_has_every_column() -> None:
@@ -178,6 +147,7 @@ def test_json_has_every_column() -> None:
             "top1_photos",
             "robust",
             "robust_norm",
+            "best",
         ),
         *("top1_interval", "ratio_interval", "corruption_error_interval"),
     }

@@ -1,0 +1,199 @@
+"""The rule for the file to ship, on results whose right answer is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_sample import Made, read_sample, write_sample
+from stored_sample import SETTINGS, measurement, raw_samples, stored_cell, stored_results
+
+from tledge.bench.report.recommendation_card import recommendation_card
+from tledge.bench.results.recommendation import (
+    ALONE,
+    FLAGGED,
+    LARGER,
+    LESS_ACCURATE,
+    NOT_TIMED,
+    ONE_ROUND,
+    SLOW,
+    Recommendation,
+    recommend,
+)
+from tledge.bench.results.stored_results import StoredCell, StoredResults
+
+pytestmark = pytest.mark.unit
+
+PHOTOS = 200
+FAST, SLOW_ROUNDS = (1.0, 1.01, 0.99), (2.0, 2.01, 1.99)
+
+
+def file(
+    name: str,
+    medians: Sequence[float] = FAST,
+    *,
+    wrong: int = 0,
+    size: float = 1000.0,
+    target: str = "litert:cpu:2",
+    flags: tuple[str, ...] = (),
+    provider: str = "XNNPACK",
+) -> StoredCell:
+    """A result: a median latency in each round, photos that the file mistakes, and its size."""
+    logits = np.tile(np.float32([1, 0]), (PHOTOS, 1))
+    logits[:wrong] = [0, 1]
+    interval = (1.2 * min(medians), 1.2 * max(medians)) if len(medians) > 1 else None
+    middle = float(np.median(medians))
+    params = {"provider": provider}
+    measured = [
+        measurement("file_size", size, params=params),
+        measurement("top1", 1 - wrong / PHOTOS, params=params),
+        measurement("latency_p50", middle, flags=flags, interval=interval),
+        measurement("latency_p90", 1.2 * middle, flags=flags, interval=interval),
+    ]
+    return stored_cell(measured, raw_samples(medians, logits=logits), artifact=name, target=target)
+
+
+def of(*cells: StoredCell) -> StoredResults:
+    return stored_results(*cells, labels=[0] * PHOTOS)
+
+
+def chosen(*cells: StoredCell) -> str:
+    found = recommend(of(*cells))
+    return found.undecided if found.chosen is None else found.chosen.name
+
+
+def test_the_fastest_of_the_accurate_files_is_chosen() -> None:
+    fast, slow = file("int8.tflite"), file("float32.tflite", SLOW_ROUNDS, size=4000.0)
+    assert chosen(slow, fast) == "int8.tflite on litert:cpu:2"
+    assert chosen(slow, file("int8.tflite", wrong=1)) == "int8.tflite on litert:cpu:2", "one photo is no difference"
+    assert chosen(slow, file("int8.tflite", wrong=20)) == "float32.tflite on litert:cpu:2"
+
+
+@pytest.mark.parametrize(("wrong", "accurate"), [(5, True), (6, False)])
+def test_accuracy_rules_a_file_out_where_the_test_is_significant(wrong: int, accurate: bool) -> None:
+    """Five photos to none have p = 0.0625, six have p = 0.031."""
+    found = recommend(of(file("float32.tflite", SLOW_ROUNDS), file("int8.tflite", wrong=wrong)))
+    assert found.chosen is not None
+    assert (found.chosen.artifact == "int8.tflite") == accurate
+    assert [item.reason for item in found.avoided] == ([] if accurate else [LESS_ACCURATE])
+
+
+def test_of_files_that_are_equally_fast_the_smallest_is_chosen() -> None:
+    large, small = file("a.tflite", size=4000.0), file("b.tflite", (1.01, 1.0, 1.0), size=1000.0)
+    found = recommend(of(large, small))
+    assert found.chosen is not None
+    assert found.chosen.artifact == "b.tflite"
+    assert found.runner_up is not None
+    assert (found.runner_up.row.artifact, found.runner_up.reason, found.runner_up.ratio) == ("a.tflite", LARGER, 4.0)
+
+
+def test_the_runner_up_is_another_file_and_says_why() -> None:
+    found = recommend(
+        of(
+            file("int8.tflite"),
+            file("int8.tflite", (1.5, 1.51, 1.49), target="litert:cpu:1"),
+            file("float32.tflite", SLOW_ROUNDS, size=4000.0),
+        )
+    )
+    assert found.runner_up is not None
+    assert (found.runner_up.row.artifact, found.runner_up.reason) == ("float32.tflite", SLOW)
+    assert found.runner_up.ratio == pytest.approx(2.0, rel=0.01)
+    assert found.runner_up.interval is not None
+
+
+def test_files_that_nothing_sets_apart_are_named() -> None:
+    found = recommend(of(file("a.tflite"), file("b.tflite")))
+    assert [row.artifact for row in found.equals] == ["b.tflite"]
+    assert found.runner_up is None
+
+
+def test_the_keras_model_is_not_a_file_that_ships() -> None:
+    keras = file("model.keras", (0.1, 0.1, 0.1), target="keras:cpu")
+    assert chosen(keras, file("a.tflite"), file("b.tflite", SLOW_ROUNDS)) == "a.tflite on litert:cpu:2"
+
+
+def test_nothing_is_claimed_without_evidence() -> None:
+    one = [file("a.tflite", (1.0,)), file("b.tflite", (9.0,))]
+    assert chosen(*one) == ONE_ROUND
+    noisy = [file("a.tflite", flags=("noisy",)), file("b.tflite", SLOW_ROUNDS, flags=("noisy",))]
+    assert chosen(*noisy) == FLAGGED
+    assert recommend(of(*noisy)).flags == ("noisy",)
+    assert chosen(noisy[0], file("b.tflite", SLOW_ROUNDS)) == "b.tflite on litert:cpu:2", "the only one to compare"
+    assert chosen(file("a.tflite"), file("a.tflite", target="litert:cpu:1")) == ALONE
+    untimed = [stored_cell({"file_size": 10.0, "top1": 0.9}, artifact=name) for name in ("a.tflite", "b.tflite")]
+    assert chosen(*untimed) == NOT_TIMED
+
+
+def test_a_flag_does_not_hide_a_less_accurate_file() -> None:
+    found = recommend(of(file("a.tflite", flags=("noisy",)), file("b.tflite", flags=("noisy",), wrong=50)))
+    assert (found.chosen, [item.row.artifact for item in found.avoided]) == (None, ["b.tflite"])
+
+
+def test_without_photos_the_rule_goes_without_accuracy() -> None:
+    cells = [file("a.tflite", SLOW_ROUNDS), file("b.tflite")]
+    bare = [replace(cell, measurements=tuple(i for i in cell.measurements if i.metric != "top1")) for cell in cells]
+    found = recommend(stored_results(*bare))
+    assert found.chosen is not None
+    assert (found.chosen.artifact, found.accuracy_known) == ("b.tflite", False)
+    card = recommendation_card(stored_results(*bare, settings=SETTINGS), found)
+    assert "without accuracy, which was not measured" in card.rule
+
+
+def test_a_card_names_the_file_its_figures_and_the_reasons(tmp_path: Path) -> None:
+    cells = (
+        Made("float32.tflite", "litert:cpu:2", 3.9, 8_902_144, 4),
+        Made("dynamic.tflite", "litert:cpu:2", 3.4, 2_604_032, 6),
+        Made("int8.tflite", "litert:cpu:2", 2.9, 2_746_368, 5),
+        Made("int16x8.tflite", "litert:cpu:2", 39.0, 2_900_000, 5),
+        Made("int8.onnx", "onnxruntime:cpu:2", 3.1, 2_698_240, 24),
+    )
+    data = read_sample(write_sample(tmp_path, cells=cells), title="photos")
+    card = recommendation_card(data, recommend(data))
+    assert card.title == "Ship int8.tflite on litert:cpu:2"
+    assert [(item.heading, item.value) for item in card.figures][1:] == [("Size", "2.7 MB"), ("Test top-1", "0.983")]
+    first, runner_up, accuracy, slow = card.why
+    assert first.startswith("Compared with float32.tflite: 3.2× smaller, 1.3")
+    assert first.endswith("); accuracy is not significantly different (McNemar p = 1.00).")
+    assert runner_up.startswith("Runner-up: dynamic.tflite on litert:cpu:2, 1.1")
+    assert accuracy == ("Avoid int8.onnx: significantly less accurate, top-1 0.920 against 0.987 of float32.tflite.")
+    assert slow.startswith("Avoid int16x8.tflite: 10.")
+
+
+def test_a_slow_file_names_the_operators_that_are_not_accelerated() -> None:
+    base = {"against": "float32.tflite", "provider": "XNNPACK (1 of 69 nodes)"}
+    cell = file("int16x8.tflite", (14.0, 14.1, 13.9))
+    ratio = measurement("latency_ratio", 14.0, interval=(13.8, 14.2), params=base)
+    partial = tuple(replace(item, params=base) for item in cell.measurements)
+    ratio = replace(ratio, scenario="comparison", artifact="int16x8.tflite")
+    slow = replace(cell, measurements=(*partial, ratio))
+    data = of(file("float32.tflite"), file("float16.tflite", (1.2, 1.2, 1.21)), slow)
+    card = recommendation_card(data, recommend(data))
+    (avoid,) = [sentence for sentence in card.why if sentence.startswith("Avoid")]
+    assert avoid == (
+        "Avoid int16x8.tflite: 14.00× slower (13.80–14.20) than float32.tflite; XNNPACK runs 1 of 69 operators."
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Recommendation(chosen=None, undecided=ONE_ROUND), "single round"),
+        (Recommendation(chosen=None, undecided=FLAGGED, flags=("noisy", "throttled")), r"\(noisy and throttled\)"),
+        (Recommendation(chosen=None, undecided=NOT_TIMED), "No latency was measured"),
+    ],
+    ids=["one round", "flagged", "not timed"],
+)
+def test_a_card_says_why_nothing_is_recommended(found: Recommendation, words: str) -> None:
+    card = recommendation_card(of(file("a.tflite"), file("b.tflite")), found)
+    assert (card.title, card.figures, card.rule) == ("No recommendation", (), "")
+    assert re.search(words, card.why[0])
+
+
+def test_a_recommendation_is_json() -> None:
+    found = recommend(of(file("int8.tflite"), file("float32.tflite", SLOW_ROUNDS, wrong=30))).to_dict()
+    assert (found["artifact"], found["target"], found["undecided"]) == ("int8.tflite", "litert:cpu:2", None)
+    assert [(item["artifact"], item["reason"]) for item in found["avoided"]] == [("float32.tflite", LESS_ACCURATE)]

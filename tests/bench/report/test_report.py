@@ -220,7 +220,7 @@ def test_the_model_card_gets_the_main_figures_of_each_machine(data: StoredResult
     alone = run.model_card.read_text()
     table = [line for line in markdown(data, tmp_path).splitlines() if line.startswith("|")]
     assert [line for line in alone.splitlines() if line.startswith("|")] == table
-    assert "\n## Benchmark\n\n- int8.tflite is 1.3" in alone
+    assert "\n## Benchmark\n\n**Ship float32.onnx on onnxruntime:cuda**\n\n" in alone
     assert "Full report: [bench/report.md](bench/report.md)\n\n[^noisy]: noisy" in alone
     assert "--repeat" not in alone
     assert data.settings is not None

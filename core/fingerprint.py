@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from tledge.core.regular_file import open_regular
+
 
 def sha256_of_file(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
+    """Returns the SHA-256 of a regular file's bytes, as 64 hexadecimal digits. Raises OSError."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

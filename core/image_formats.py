@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tledge.core.errors import ImageError, MissingExtraError
 from tledge.core.extras import is_installed
+from tledge.core.regular_file import read_start
 
 HEAD = 64
 """Bytes at the start of a file from which its format is found."""
@@ -99,8 +100,7 @@ def format_of(head: bytes) -> str | None:
 def format_of_file(path: Path) -> str | None:
     """Reads the start of a file; returns its format, or None if it is no image or cannot be read."""
     try:
-        with path.open("rb") as file:
-            return format_of(file.read(HEAD))
+        return format_of(read_start(path, HEAD))
     except OSError:
         return None
 

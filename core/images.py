@@ -12,9 +12,7 @@ import io
 import math
 import struct
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
@@ -22,8 +20,11 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tledge.core.colour_conversion import check_deep_colour, has_16_bits, to_rgb
+from tledge.core.decoding_cost import check_structure, memory_to_decode
 from tledge.core.errors import ImageError, TledgeError, UnknownNameError
 from tledge.core.image_formats import HEAD, format_of, plugin_of
+from tledge.core.memory_budget import Claim, budget_for
+from tledge.core.regular_file import read_bounded
 
 if TYPE_CHECKING:  # Pillow's plugins take time to import, and are only needed with the first image
     from PIL.ImageFile import ImageFile
@@ -35,11 +36,15 @@ DECODING = 4
 REDUCED = 2
 """A JPEG decoded at a reduced size is still at least this many times the wanted size along both axes."""
 
-LARGEST = 400e6
-"""The most bytes that decoding a photo may take, for a board of 1 GB: 50 megapixels, or many more for a JPEG."""
+LARGEST = 256_000_000
+"""The most bytes that a photo may take, its file included, for a board of 512 MB: 25 to 60 megapixels, depending on its
+format, or many more for a JPEG. Photos that are decoded at the same time take no more together on such a board."""
 
-LARGE = 100e6
-"""Photos that take more bytes to decode are decoded one at a time in all threads: above 12 megapixels."""
+LARGEST_FILE = 64 << 20
+"""The most bytes of an image file; a longer one is not read."""
+
+SMALL_FILE = 4 << 20
+"""Bytes of a file that is read before there is memory to decode it, since it may then be known how little it takes."""
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -51,7 +56,8 @@ T = TypeVar("T")
 _ON_ITS_SIDE = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 _LAST_COLUMN_IS_FIRST = frozenset({2, 3, 6, 7})  # orientations with the file's last column at the left,
 _LAST_ROW_IS_FIRST = frozenset({3, 4, 7, 8})  # or its last row at the top
-_one_large_photo_at_a_time = Lock()
+budget = budget_for(LARGEST)
+"""What the photos that are decoded at the same time may take together."""
 
 
 def decode(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
@@ -68,23 +74,42 @@ def decode(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
     Raises:
         ImageError: the file does not exist, may not be read, is empty, cut off, too large, or not an image.
     """
-    return decode_bytes(read_content(path), name=str(path), at_least=at_least)
+    return _load(path, at_least, lambda image, _: image)
 
 
 def read_content(path: Path) -> bytes:
-    """Reads an image file's bytes. Raises ImageError."""
+    """Reads an image file's bytes: of a regular file of at most ``LARGEST_FILE`` bytes. Raises ImageError."""
     try:
-        return path.read_bytes()
+        return read_bounded(path, LARGEST_FILE, "photo")
     except OSError as error:
         raise ImageError(f"cannot read image '{path}': {error.strerror or error}") from error
 
 
+def _load(path: Path, at_least: tuple[int, int] | None, finish: Callable[[Image.Image, Box], T]) -> T:
+    """Reads and decodes an image file, when there is memory for it. See :func:`_decode`."""
+    with budget.claim() as claim:
+        try:
+            size = path.stat().st_size
+        except OSError:
+            size = 0  # reading it gives the reason
+        if SMALL_FILE < size <= LARGEST_FILE:
+            claim.hold(size, last=False)
+        return _decode(read_content(path), str(path), at_least, finish, claim)
+
+
 def decode_bytes(content: bytes, name: str = "<bytes>", *, at_least: tuple[int, int] | None = None) -> Image.Image:
     """Decodes an image file's bytes; ``name`` is used in error messages. See :func:`decode`."""
-    return _decode(content, name, at_least, lambda image, _: image)
+    with budget.claim() as claim:
+        return _decode(content, name, at_least, lambda image, _: image, claim)
 
 
-def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish: Callable[[Image.Image, Box], T]) -> T:
+def _decode(
+    content: bytes,
+    name: str,
+    at_least: tuple[int, int] | None,
+    finish: Callable[[Image.Image, Box], T],
+    claim: Claim,
+) -> T:
     """Decodes an image and returns ``finish`` of it and of the box that the photo fills in it."""
     if not content:
         raise ImageError(f"not a readable image: '{name}' is empty (0 bytes)")
@@ -94,17 +119,18 @@ def _decode(content: bytes, name: str, at_least: tuple[int, int] | None, finish:
             kind = image.format or kind
             full = image.size
             scale = _reduce(image, at_least)
-            needed = _memory_to_decode(image, full)
+            deep = has_16_bits(image)
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            needed = memory_to_decode(image, content, full=full, turned=orientation != 1, deep=deep, at_least=at_least)
             if needed > LARGEST:
                 raise ImageError(_describe_too_large(image, full, needed))
-            deep = has_16_bits(image)
-            with _one_large_photo_at_a_time if needed > LARGE else nullcontext():
-                image.load()
-                if deep:
-                    check_deep_colour(image)
-                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-                upright = to_rgb(image)
-                return finish(upright, _filled(upright, full, scale, orientation))
+            claim.hold(needed, last=True)
+            image.load()
+            if deep:
+                check_deep_colour(image)
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            upright = to_rgb(image)
+            return finish(upright, _filled(upright, full, scale, orientation))
     except ImageError as error:
         raise ImageError(f"not a readable image: '{name}' {error}") from error
     except TledgeError:
@@ -128,6 +154,11 @@ def _open(content: bytes) -> ImageFile:
     kind = format_of(content[:HEAD])
     if kind is None:
         raise UnidentifiedImageError
+    if (needed := check_structure(kind, content)) > LARGEST:
+        raise ImageError(
+            f"is too large: it may take {needed / 1e6:,.0f} MB to open as {kind}; the limit for a photo is"
+            f" {LARGEST / 1e6:,.0f} MB; make it smaller or save it without metadata"
+        )
     try:
         return cast("ImageFile", plugin_of(kind)(io.BytesIO(content), ""))
     except (SyntaxError, IndexError, TypeError, struct.error) as error:
@@ -163,16 +194,6 @@ def _filled(upright: Image.Image, full: tuple[int, int], scale: int, orientation
     left = upright.width - width if orientation in _LAST_COLUMN_IS_FIRST else 0.0
     top = upright.height - height if orientation in _LAST_ROW_IS_FIRST else 0.0
     return left, top, left + width, top + height
-
-
-def _memory_to_decode(image: ImageFile, full: tuple[int, int]) -> float:
-    """Returns the bytes that decoding takes: twice Pillow's 4 per pixel, and the coefficients of a progressive JPEG."""
-    needed = 2 * 4 * math.prod(image.size)
-    jpeg = _as_jpeg(image)
-    if jpeg is not None and "progressive" in jpeg.info:
-        areas = [across * down for _, across, down, _ in jpeg.layer]  # its decoder keeps 2 bytes per coefficient
-        needed += int(2 * math.prod(full) * sum(areas) / max(areas))
-    return needed
 
 
 def _describe_too_large(image: ImageFile, full: tuple[int, int], needed: float) -> str:
@@ -228,9 +249,10 @@ def load_pixels(path: Path, size: tuple[int, int], rule: str) -> Pixels:
         ImageError: the file cannot be read as an image.
         UnknownNameError: the rule is unknown.
     """
-    return load_pixels_from_bytes(read_content(path), size, rule, name=str(path))
+    return _load(path, size, lambda image, filled: resize(image, size, rule, filled=filled))
 
 
 def load_pixels_from_bytes(content: bytes, size: tuple[int, int], rule: str, *, name: str = "<bytes>") -> Pixels:
     """Decodes and resizes an image file's bytes; ``name`` is used in error messages. See :func:`load_pixels`."""
-    return _decode(content, name, size, lambda image, filled: resize(image, size, rule, filled=filled))
+    with budget.claim() as claim:
+        return _decode(content, name, size, lambda image, filled: resize(image, size, rule, filled=filled), claim)

@@ -7,13 +7,17 @@ from pathlib import Path
 from unicodedata import normalize
 
 from tledge.core.errors import OptionError
+from tledge.core.regular_file import read_bounded
+
+LARGEST_FILE = 16 << 20
+"""The most bytes of a file of labels."""
 
 
 def read_labels(text: str) -> tuple[str, ...]:
     """Reads a file of labels, one per line. Raises OptionError if it cannot be read or has an empty line."""
     path = Path(text)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_bounded(path, LARGEST_FILE, "file of labels").decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise OptionError(

@@ -11,9 +11,10 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 from tledge.core.errors import DataError
@@ -23,6 +24,7 @@ from tledge.core.number_text import abridged, counted
 from tledge.core.photo_listing import Listing
 from tledge.core.photo_references import PhotoFinder, PhotoReference
 from tledge.core.progress import Progress
+from tledge.core.regular_file import open_regular, read_bounded
 from tledge.core.split_names import SPLITS, UNASSIGNED, split_of
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -63,6 +65,12 @@ SPLIT_COLUMNS = "split subset partition set mluse usage".split()  # noqa: SIM905
 
 SILENT = Progress()
 """For readers that only look what a table says."""
+
+LARGEST_TABLE = 256 << 20
+"""The most bytes of a table, unpacked."""
+
+MOST_ROWS = 10_000_000
+"""The most rows of a Parquet file, which takes hardly any bytes for rows that are alike."""
 
 Row = Sequence[str]
 
@@ -146,7 +154,10 @@ def _describe(table: Path, columns: _Columns, header: Row, *, unlisted: int, by_
 
 def _read_csv(table: Path) -> tuple[Row, dict[int, Row]]:
     """Returns the header, empty if there is none, and the rows by the number of their line."""
-    content = table.read_bytes()
+    try:
+        content = read_bounded(table, LARGEST_TABLE, "table of photos")
+    except OSError as error:
+        raise DataError(f"cannot read '{table}': {error.strerror or error}") from error
     try:
         text = content.decode(
             "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
@@ -189,14 +200,16 @@ def _read_parquet(table: Path) -> tuple[Row, dict[int, Row]]:
     from pyarrow import parquet
 
     try:
-        content = parquet.read_table(table)
+        with open_regular(table) as file:
+            opened = parquet.ParquetFile(file)
+            names = [field.name for field in opened.schema_arrow if not _is_nested_or_binary(field.type)]
+            _check_size(table, opened.metadata, names)
+            content = opened.read(names)
+    except OSError as error:  # also of PyArrow
+        raise DataError(f"cannot read '{table}': {error.strerror or error}") from error
     except pyarrow.ArrowException as error:
         raise DataError(f"'{table}' is not a readable Parquet file: {error}") from error
-    flat = [
-        name
-        for name, kind in zip(content.column_names, content.schema.types, strict=True)
-        if not (pyarrow.types.is_nested(kind) or pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
-    ]
+    flat = content.column_names
     if len(flat) < 2:
         raise DataError(
             f"'{table}' is not a table of paths and labels: its columns of text and numbers are"
@@ -204,6 +217,27 @@ def _read_parquet(table: Path) -> tuple[Row, dict[int, Row]]:
         )
     cells = [["" if cell is None else str(cell).strip() for cell in content[name].to_pylist()] for name in flat]
     return flat, dict(enumerate(zip(*cells, strict=True), 1))
+
+
+def _is_nested_or_binary(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_nested(kind):
+        return True
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+
+
+def _check_size(table: Path, metadata: Any, names: Collection[str]) -> None:
+    """Raises DataError if the columns to read are too large for a table of photos, compressed or not."""
+    size = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        columns = map(group.column, range(group.num_columns))
+        size += sum(column.total_uncompressed_size for column in columns if column.path_in_schema in names)
+    if size > LARGEST_TABLE or metadata.num_rows > MOST_ROWS:
+        raise DataError(
+            f"'{table}' is too large for a table of photos: {metadata.num_rows:,} rows, {size / 1e6:,.0f} MB; at most"
+            f" {MOST_ROWS:,} rows and {LARGEST_TABLE / 1e6:,.0f} MB are read"
+        )
 
 
 def _is_photo_name(cell: str) -> bool:

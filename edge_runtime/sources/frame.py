@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -71,9 +71,15 @@ class EncodedImage:
     name: str
     content: bytes
     dropped: int | None = None
+    finish: Callable[[], None] | None = None
+    """Called when it was loaded or failed to load."""
 
     def load(self, size: tuple[int, int], rule: str) -> Pixels:
-        return images.load_pixels_from_bytes(self.content, size, rule, name=self.name)
+        try:
+            return images.load_pixels_from_bytes(self.content, size, rule, name=self.name)
+        finally:
+            if self.finish is not None:
+                self.finish()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 START = b"\xff\xd8\xff"
 """SOI and the first byte of the marker that must follow."""
 
-LARGEST = 128 << 20
+LARGEST = 64 << 20
 """Bytes after which an image without an end is abandoned."""
 
 _SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
@@ -53,7 +53,8 @@ class JpegSplitter:
             yield self._take(len(self._buffer))
 
     def _take(self, end: int) -> bytes:
-        image = bytes(self._buffer[:end])
+        with memoryview(self._buffer) as view:
+            image = bytes(view[:end])
         del self._buffer[:end]
         self._at = 0
         return image

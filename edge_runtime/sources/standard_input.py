@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Event
+from functools import partial
+from threading import Condition, Event
 
 from tledge.core.errors import SourceError
 from tledge.core.image_formats import HEAD, format_of
@@ -19,6 +21,9 @@ from tledge.edge_runtime.sources.jpeg_stream import LARGEST, START, JpegSplitter
 STANDARD_INPUT = "-"
 PIECE = 1 << 16
 """Bytes per read, the capacity of a pipe on Linux."""
+
+MOST_WAITING = 32 << 20
+"""Bytes of images that wait to be decoded, unless it is a single one."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -45,6 +50,8 @@ class StandardInput:
 
         Data that does not start like an image is a stream from its first JPEG on, such as HTTP multipart data.
         """
+        if self.descriptor == 0 and sys.stdin is None:  # another file may have got its number since
+            raise SourceError("standard input is closed; pipe an image or a stream of JPEGs into it")
         pieces = self._pieces(ended)
         whole = bytearray()
         searched = 0
@@ -71,9 +78,12 @@ class StandardInput:
                 " it as MJPEG",
             )
         elif not ended.is_set():
-            yield EncodedImage(STANDARD_INPUT, bytes(whole))
+            content = bytes(whole)
+            del whole
+            yield EncodedImage(STANDARD_INPUT, content)
 
     def _stream(self, head: bytes, pieces: Iterator[bytes], ended: Event) -> Iterator[Frame]:
+        waiting = _WaitingBytes()
         for number, content in enumerate(_split(head, pieces), 1):
             if (number - 1) % self.every or ended.is_set():
                 continue
@@ -84,7 +94,9 @@ class StandardInput:
                     f"not a readable image: '{name}' is a JPEG that does not end within {LARGEST:,} bytes; skipped",
                 )
             else:
-                yield EncodedImage(name, content)
+                waiting.add(len(content), ended)
+                yield EncodedImage(name, content, finish=partial(waiting.remove, len(content)))
+            del content  # while the next one is read
 
     def _pieces(self, ended: Event) -> Iterator[bytes]:
         """Yields the data that arrives, until the input ends or ``ended`` is set."""
@@ -98,6 +110,26 @@ class StandardInput:
             if not piece:
                 return
             yield piece
+
+
+class _WaitingBytes:
+    """The bytes of images that were read and not decoded yet."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._amount = 0
+
+    def add(self, size: int, ended: Event) -> None:
+        """Waits while others take too much; one image may be larger."""
+        with self._changed:
+            while self._amount and self._amount + size > MOST_WAITING and not ended.is_set():
+                self._changed.wait(PATIENCE)
+            self._amount += size
+
+    def remove(self, size: int) -> None:
+        with self._changed:
+            self._amount -= size
+            self._changed.notify()
 
 
 def _split(head: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 
 from tledge.core.extras import require
+from tledge.core.regular_file import open_regular
 from tledge.edge_runtime.sources.frame import BrokenFrame, DecodedImage, Frame
 from tledge.edge_runtime.sources.opencv import frame_to_rgb, load_opencv
 
@@ -51,7 +52,7 @@ class Video:
         """Yields frames, named by time and number; the last one is broken if the file was cut off."""
         whole = str(self.path)
         try:
-            self.path.open("rb").close()
+            open_regular(self.path).close()
         except OSError as error:  # OpenCV would not give the reason
             yield BrokenFrame(whole, f"cannot read video '{whole}': {error.strerror or error}")
             return

@@ -1,8 +1,8 @@
 """What the values of a record's fields may be, beyond their types: ranges, lengths and patterns.
 
-A field declares its bounds in its type: ``images: Count``, or ``keys: Annotated[str, Characters(most=300_000)]``. Without
-any, a number must be finite and fit into 64 bits, and a text may have up to ``MOST_CHARACTERS``. The same bounds serve
-options (``core.options.Limits`` and ``Choices``).
+A field declares its bounds in its type: ``images: Count``, or ``keys: Annotated[str, Characters(most=300_000)]``.
+Without any, a number must be finite and fit into 64 bits, and a text may have up to ``MOST_CHARACTERS``. The same bounds
+serve options (``core.options.Limits`` and ``Choices``).
 """
 
 from __future__ import annotations
@@ -59,10 +59,13 @@ NotNegative = Annotated[float, Limits(least=0)]
 AnyFloat = Annotated[float, _AnyFloat()]
 Sha256 = Annotated[str, Matching("[0-9a-f]{64}", "a SHA-256 of 64 hexadecimal digits")]
 OptionalSha256 = Annotated[str, Matching("([0-9a-f]{64})?", "a SHA-256 of 64 hexadecimal digits, or empty")]
-FileName = Annotated[str, Matching(r"(?!\.{1,2}$)[^/\\]+", "the name of a file, without a folder")]
+FileName = Annotated[str, Matching(r"(?!\.{1,2}\Z)[^/\\]+", "the name of a file, without a folder")]
 PathInside = Annotated[
-    str, Matching(r"(?!/)(?!(.*[/\\])?\.\.?([/\\]|$))(?s:.+)", "a path inside its folder, relative and without '..'")
+    str,
+    Matching(r"(?s)(?!/)(?!(?:.*[/\\])?\.\.?(?:[/\\]|\Z)).+", "a path inside its folder, relative and without '..'"),
 ]
+IsoTime = Annotated[str, Matching(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.:+Z-]*", "a time in ISO 8601")]
+TargetName = Annotated[str, Matching(r"[\w.-]+(:[\w.-]+){0,2}", "a target such as litert:cpu:2")]
 ImageSize = tuple[Annotated[int, Limits(least=1, most=65_535)], Annotated[int, Limits(least=1, most=65_535)]]
 
 

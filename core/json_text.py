@@ -1,4 +1,4 @@
-"""JSON from a file that may be damaged or hostile, decoded within bounds: every fault is a ``ValueError`` of one line."""
+"""JSON from a file that may be damaged or hostile, decoded within bounds: every fault is a one-line ``ValueError``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What the values of a record's fields may be, beyond their types: ranges, lengths and patterns.
 
 A field declares its bounds in its type: ``images: Count``, or ``keys: Annotated[str, Characters(most=300_000)]``.
-Without any, a number must be finite and fit into 64 bits, and a text may have up to ``MOST_CHARACTERS``. The same bounds
-serve options (``core.options.Limits`` and ``Choices``).
+Without any, a number must be finite and fit into 64 bits, and a text may have up to ``MOST_CHARACTERS``. ``Limits`` and
+``Choices`` are those of options.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ LARGEST_INTEGER = 2**63 - 1
 
 SHOWN = 60
 """Characters of a wrong value that an error message shows."""
+
+LONGEST_REASON = 600
+"""Characters of the reason in an error message, which may quote a value."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,14 @@ def shown(value: object) -> str:
         return f"about {'-' * (value < 0)}2^{value.bit_length()}"
     text = repr(value[: SHOWN + 1] if isinstance(value, str) else value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def one_line(reason: str) -> str:
+    """Returns a reason that may quote a record: shortened, and with control characters escaped."""
+    short = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+    if short.isprintable():
+        return short
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in short)
 
 
 def _fault_of_text(text: str, bounds: tuple[Any, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from tledge.core import atomic
 from tledge.core.errors import RunError, TledgeError
-from tledge.core.field_bounds import shown
+from tledge.core.field_bounds import one_line, shown
 from tledge.core.json_text import parse_json
 from tledge.core.record_types import FieldError, convert, json_type
 from tledge.core.regular_file import read_bounded
@@ -122,7 +122,7 @@ class Record:
     @classmethod
     def _unreadable(cls, source: str | Path, reason: str, remedy: str = "") -> TledgeError:
         named = f"{cls._kind} '{source}'".lstrip()
-        return cls._error(f"cannot read {named}: {reason}; {remedy or cls._remedy}")
+        return cls._error(f"cannot read {named}: {one_line(reason)}; {remedy or cls._remedy}")
 
 
 def with_present_names(value: Any, names: Mapping[str, str]) -> Any:

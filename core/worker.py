@@ -268,7 +268,7 @@ _OF_STEP = ("begin", "advance", "mark", "end", "fail")
 def _parse_message(line: str, *, steps: int) -> tuple[str, list[Any]]:
     """Returns the kind and the values of a line of the protocol. Raises ValueError if it is none."""
     message = parse_json(line)
-    if not isinstance(message, list) or not message or message[0] not in _MESSAGES:
+    if not isinstance(message, list) or not message or message[0] not in tuple(_MESSAGES):
         raise ValueError(f"expected one of {', '.join(_MESSAGES)}, received {shown(message)}")
     kind, *values = message
     declared = _MESSAGES[kind]

@@ -55,7 +55,8 @@ class Mutation:
 
     Attributes:
         kind: what was done to it.
-        field: the outermost field that was changed, or the one that is there twice; empty if bytes were changed.
+        field: the outermost field that was changed, or the one that is there twice; empty if several
+            were, or bytes.
         content: the file's new content.
     """
 
@@ -83,6 +84,7 @@ def _mutate_field(record: Any, rng: np.random.Generator) -> Mutation:
         del parent[key]
     elif kind == "swapped":
         other, other_key, _ = _choose(changed, rng)
+        field = ""
         parent[key], other[other_key] = copy.deepcopy(other[other_key]), copy.deepcopy(parent[key])
     elif kind == "wrapped":
         parent[key] = [parent[key]]

@@ -15,6 +15,7 @@ from tledge.bench.results.sample_file import read_sample_file, unreadable, write
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
 from tledge.core.field_bounds import AnyFloat, Count, NotNegative, OptionalSha256
+from tledge.core.record_types import FieldError, convert
 from tledge.core.records import Record, with_present_names
 from tledge.core.significance import Samples
 from tledge.edge_runtime.tensor import Logits
@@ -278,6 +279,10 @@ def _load_samples(
     arrays, fields = read_sample_file(path, axes)
     renamed = {"conditions": with_present_names(fields.get("conditions"), {"yardstick": "reference_time"})}
     record = record_type.from_dict({**fields, **(renamed if "conditions" in fields else {})}, path)
+    try:
+        convert(record.environment, Environment, "environment")
+    except FieldError as error:
+        raise unreadable(path, str(error)) from error
     latencies = arrays["latencies"]
     if not (np.isfinite(latencies) & (latencies > 0)).all():
         raise unreadable(path, "'latencies' has values that are not above 0")

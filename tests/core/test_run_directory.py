@@ -100,7 +100,7 @@ def test_splits_inside_a_run_move_with_it(tmp_path: Path) -> None:
         class_names=("a", "b"),
         train=(Sample("a/1.png", 0, "0" * 64),),
         validation=(),
-        test=(Sample("b/ü 2.png", 1, "y"),),
+        test=(Sample("b/ü 2.png", 1, "1" * 64),),
     )
     splits.root.mkdir(parents=True)
     splits.save(tmp_path / "run" / "splits.json")

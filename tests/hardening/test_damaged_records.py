@@ -58,7 +58,9 @@ class ReadRecord:
 
 
 READ = {
-    "run": ReadRecord("runs/one/run.json", (("export",), ("bench",), ("bench", "--repeat", "runs/one/bench"))),
+    "run": ReadRecord(
+        "runs/one/run.json", (("export",), ("bench",), ("bench", "--repeat", "runs/one/bench/results.jsonl"))
+    ),
     "splits": ReadRecord("runs/one/splits.json", (("bench",),)),
     "begun splits": ReadRecord("runs/begun/splits.json", (("train", "--resume"),)),
     "export": ReadRecord("runs/one/artifacts/export.json", (("export", "--quantize", "float32", "--overwrite"),)),
@@ -110,6 +112,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, models: Path, tiny_artifact
         shutil.copy(artifact.path, root / f"lone.{artifact.format}")
     write_bench(root / "old", 1, [Planted()])
     write_bench(root / "bare", 1, [Planted()])
+    write_bench(root / "runs" / "one" / "bench", 1, [Planted()])
     shutil.rmtree(root / "bare" / "samples")
     _write_attack_set(root / "attacks")
     return root
@@ -286,6 +289,8 @@ def unclear(trial: Trial, path: Path, mutation: Mutation) -> list[str]:
     if not lines:
         return []
     found = [] if path.name in lines[0] else ["does not name the file"]
-    if mutation.field and not any(part in lines[0] for part in (mutation.field, "not valid JSON", "schema version")):
+    if mutation.field and not any(
+        part in lines[0] for part in (mutation.field, "not valid JSON", "schema version", "nested deeper")
+    ):
         found.append("does not name the field")
     return found

@@ -86,7 +86,9 @@ def find_fault(value: object, bounds: tuple[Any, ...]) -> str:
         fault = f"a whole number of more than 64 bits: {shown(value)}"
     elif isinstance(value, float) and not math.isfinite(value) and _AnyFloat() not in bounds:
         fault = f"expected a finite number, received {value}"
-    return fault or next((found for bound in bounds if value is not None and (found := _fault(value, bound))), "")
+    if fault or not bounds or value is None:
+        return fault
+    return next((found for bound in bounds if (found := _fault(value, bound))), "")
 
 
 def shown(value: object) -> str:

@@ -13,6 +13,8 @@ from tledge.core.errors import TledgeError
 from tledge.core.field_bounds import find_fault
 from tledge.core.json_text import check_depth
 
+_SCALARS = frozenset((str, int, float, bool))
+
 
 class FieldError(ValueError):
     """A value that its field's declared type does not allow.
@@ -57,12 +59,13 @@ def json_type(value: object) -> str:
 
 
 def _convert(value: object, declared: Any, path: str, bounds: tuple[Any, ...] = ()) -> Any:
-    if get_origin(declared) is Annotated:
-        plain, *more = get_args(declared)
-        return _convert(value, plain, path, (*bounds, *more))
-    if get_origin(declared) in (Union, types.UnionType):
-        return _convert_union(value, get_args(declared), path, bounds)
-    converted = _convert_type(value, declared, path)
+    if declared.__class__ is not type:  # not a plain class, which need not be taken apart
+        origin = get_origin(declared)
+        if origin is Annotated:
+            return _convert(value, declared.__origin__, path, (*bounds, *declared.__metadata__))
+        if origin in (Union, types.UnionType):
+            return _convert_union(value, get_args(declared), path, bounds)
+    converted = value if type(value) is declared in _SCALARS else _convert_type(value, declared, path)
     if fault := find_fault(value, bounds):
         raise FieldError(fault, path)
     return converted

@@ -58,7 +58,7 @@ RECORDS: tuple[type[Record], ...] = (
     Specification,
     UnfinishedRun,
 )
-EXAMPLES = 20
+EXAMPLES = 10
 """Of each record and test, at scale 1."""
 
 CHOICES = {

@@ -112,4 +112,5 @@ class _StoredSplits(Record, version=1, error=RunError, remedy="train again", mos
         for split in SPLITS:
             largest = max((sample.label for sample in getattr(self, split)), default=0)
             if largest >= len(self.class_names):
-                raise ValueError(f"{split}: a photo has label {largest}, but there are {len(self.class_names)} classes")
+                names = len(self.class_names)
+                raise ValueError(f"{split}: a photo has label {largest}, but class_names has {names} names")

@@ -101,7 +101,7 @@ class BenchSettings(
 
     def __post_init__(self) -> None:
         convert(self.attacks.get("versions") or {}, dict[str, PositiveCount], "attacks.versions")
-        for item in options_of(self.__class__):
+        for item in options_of(MeasurementOptions):
             if value := getattr(self, item.name):  # where nothing was timed, rounds and seconds are 0
                 item.check(value)
 

@@ -64,6 +64,11 @@ class AttackedPhotosEntry:
     files: tuple[PathInside | None, ...]
     made_at: tuple[NotNegative | None, ...]
 
+    def __post_init__(self) -> None:
+        if not len(self.queries) == len(self.files) == len(self.made_at):
+            counts = f"{len(self.queries)}, {len(self.files)} and {len(self.made_at)}"
+            raise ValueError(f"queries, files and made_at have {counts} entries; expected one for each photo")
+
     @classmethod
     def of(cls, item: AttackedPhotos) -> AttackedPhotosEntry:
         """Describes attacked photos."""
@@ -133,7 +138,9 @@ class AttackSetManifest(Record, version=1, error=DataError, remedy=REMEDY, most_
         for index, photo in enumerate(self.photos):
             for name, label in (("label", photo.label), ("target", photo.target)):
                 if label is not None and label >= len(self.class_names):
-                    raise ValueError(f"photos[{index}].{name}: {label}, but there are {len(self.class_names)} classes")
+                    raise ValueError(
+                        f"photos[{index}].{name}: {label}, but class_names has {len(self.class_names)} names"
+                    )
 
     @classmethod
     def of(cls, photos: PhotoSet, attacked: Sequence[AttackedPhotos]) -> AttackSetManifest:

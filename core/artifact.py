@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tledge.core import atomic, sidecar_storage
 from tledge.core.errors import ArtifactError, SidecarMissingError
+from tledge.core.field_bounds import Sha256
 from tledge.core.model_files import sha256_of_model, size_of_model, weight_files
 from tledge.core.records import Record
 from tledge.core.sidecar import Sidecar
@@ -141,7 +142,7 @@ class _ArtifactDigest(
 ):
     """The field that only the sidecar beside a model has."""
 
-    artifact_sha256: str
+    artifact_sha256: Sha256
 
 
 def _check_sha256(artifact: Artifact) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tledge.core.cores import usable_cores
 from tledge.core.errors import MeasurementError
+from tledge.core.field_bounds import Count, PositiveCount
 from tledge.core.records import Record
 from tledge.core.system_files import read_text
 
@@ -42,10 +43,10 @@ class Environment(Record, error=MeasurementError, remedy="run the benchmark agai
     machine: str
     cpu: str
     cpu_features: tuple[str, ...]
-    cores: int
-    usable_cores: int
+    cores: PositiveCount
+    usable_cores: PositiveCount
     governor: str
-    memory: int
+    memory: Count
     os: str
     python: str
     packages: Mapping[str, str]

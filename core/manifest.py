@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from tledge.core.errors import RunError
+from tledge.core.field_bounds import Count, FileName, ImageSize, IsoTime, Items, OptionalSha256, Sha256
+from tledge.core.images import RESIZE_RULES
 from tledge.core.notebook import html_picture, html_table
 from tledge.core.number_text import counted, interval_text, listed, network_name
+from tledge.core.options import Choices
 from tledge.core.records import Record
 
 TFDS_PREFIX = "tfds:"
@@ -44,15 +47,15 @@ class DataRecord(Record, error=RunError, remedy="train again"):
     """
 
     source: str
-    fingerprint: str
-    images: Mapping[str, int]
-    splits: Mapping[str, int]
+    fingerprint: OptionalSha256
+    images: Mapping[str, Count]
+    splits: Mapping[str, Count]
     skipped: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
     leaking: tuple[str, ...] = ()
-    near_duplicates: int = 0
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    archive_sha256: str = ""
+    near_duplicates: Count = 0
+    left_out: Mapping[str, Count] = field(default_factory=dict)
+    archive_sha256: OptionalSha256 = ""
     name: str = ""
 
     @property
@@ -71,11 +74,11 @@ class WeightsRecord:
     """
 
     source: str
-    sha256: str = ""
+    sha256: OptionalSha256 = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunManifest(Record, version=1, error=RunError, remedy="train again"):
+class RunManifest(Record, version=1, error=RunError, remedy="train again", most_bytes=64 << 20):
     """One finished training run.
 
     Attributes:
@@ -99,20 +102,20 @@ class RunManifest(Record, version=1, error=RunError, remedy="train again"):
         directory: the run directory that it was loaded from; not part of ``run.json``.
     """
 
-    name: str
-    created: str
+    name: FileName
+    created: IsoTime
     backbone: str
     weights: WeightsRecord
-    class_names: tuple[str, ...]
-    input_size: tuple[int, int]
-    resize: str
+    class_names: Annotated[tuple[str, ...], Items(least=1)]
+    input_size: ImageSize
+    resize: Annotated[str, Choices("resize rule", RESIZE_RULES)]
     seed: int
     config: Mapping[str, Any]
     data: DataRecord
     device: str
     versions: Mapping[str, str]
     metrics: Mapping[str, int | float]
-    model_sha256: str
+    model_sha256: Sha256
     directory: Path | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tledge.core.field_bounds import shown
+
 LAYOUTS = ("nhwc", "nchw")
 COLOURS = ("rgb", "bgr", "grey")
 OUTPUTS = ("logits", "probabilities", "sigmoid", "logit")
@@ -45,7 +47,7 @@ class Preprocessing:
             ("output", self.output, OUTPUTS),
         ):
             if value not in known:
-                raise ValueError(f"{name} '{value}' is unknown (known: {', '.join(known)})")
+                raise ValueError(f"{name} {shown(value)} is unknown (known: {', '.join(known)})")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (0, self.channels):
                 raise ValueError(f"{name} has {len(values)} values for {self.channels} channels")

@@ -1,4 +1,4 @@
-"""Values read from JSON, converted to the declared types of a record's fields; each type is checked."""
+"""Values read from JSON, converted to the declared types of a record's fields; each type and bound is checked."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-_T = TypeVar("_T")
+from tledge.core.errors import TledgeError
+from tledge.core.field_bounds import find_fault
+from tledge.core.json_text import check_depth
+
+_SCALARS = frozenset((str, int, float, bool))
 
 
 class FieldError(ValueError):
@@ -23,25 +28,25 @@ class FieldError(ValueError):
         super().__init__(f"'{path}': {reason}" if path else reason)
 
 
-def convert(value: object, declared: type[_T], path: str = "") -> _T:
+def convert(value: object, declared: Any, path: str = "") -> Any:
     """Converts what :func:`json.loads` returned to a declared type.
 
     Args:
         value: a mapping, list, string, number, boolean or None, or any nesting of these.
-        declared: a dataclass, a named tuple, ``tuple[...]``, ``Mapping[str, ...]``, a union, ``Any`` or a JSON scalar.
-            A ``float`` accepts a whole number; no number accepts a boolean. Unknown fields of a dataclass are
-            ignored, and fields with a default may be absent.
+        declared: a dataclass, a named tuple, ``tuple[...]``, ``Mapping[str, ...]``, a union, ``Any``, ``Path`` or a
+            JSON scalar; with bounds in ``Annotated``, see ``core.field_bounds``. A ``float`` accepts a whole number;
+            no number accepts a boolean. Unknown fields of a dataclass are ignored, and fields with a default may be
+            absent.
         path: where the value stands, for the error message.
 
     Returns:
         A value of the declared type.
 
     Raises:
-        FieldError: a value has another type or length, a field is missing, or a ``__post_init__`` raised
-            ``ValueError`` or ``TypeError``.
+        FieldError: a value has another type or length or is out of bounds, a field is missing, or a
+            ``__post_init__`` raised ``ValueError``, ``TypeError`` or ``TledgeError``.
     """
-    converted: _T = _convert(value, declared, path)
-    return converted
+    return _convert(value, declared, path)
 
 
 def json_type(value: object) -> str:
@@ -53,11 +58,23 @@ def json_type(value: object) -> str:
     return "array" if isinstance(value, list | tuple) else type(value).__name__
 
 
-def _convert(value: object, declared: Any, path: str) -> Any:
+def _convert(value: object, declared: Any, path: str, bounds: tuple[Any, ...] = ()) -> Any:
+    if declared.__class__ is not type:  # not a plain class, which need not be taken apart
+        origin = get_origin(declared)
+        if origin is Annotated:
+            return _convert(value, declared.__origin__, path, (*bounds, *declared.__metadata__))
+        if origin in (Union, types.UnionType):
+            return _convert_union(value, get_args(declared), path, bounds)
+    converted = value if type(value) is declared in _SCALARS else _convert_type(value, declared, path)
+    if fault := find_fault(value, bounds):
+        raise FieldError(fault, path)
+    return converted
+
+
+def _convert_type(value: object, declared: Any, path: str) -> Any:
     if declared is Any:
+        _check_any(value, path)
         return value
-    if get_origin(declared) in (Union, types.UnionType):
-        return _convert_union(value, get_args(declared), path)
     if is_dataclass(declared):
         return _convert_dataclass(_expect(value, Mapping, declared, path), declared, path)
     if _is_mapping(declared):
@@ -69,27 +86,49 @@ def _convert(value: object, declared: Any, path: str) -> Any:
     if _is_array(declared):
         return _convert_array(_expect(value, (list, tuple), declared, path), declared, path)
     if declared is float and type(value) is int:
+        if fault := find_fault(value, ()):
+            raise FieldError(fault, path)
         return float(value)
+    if declared is Path and isinstance(value, str):
+        return Path(value)
     if (declared is type(None) and value is None) or type(value) is declared:
         return value
     raise _wrong_type(value, declared, path)
 
 
-def _convert_union(value: object, members: Sequence[Any], path: str) -> Any:
+def _check_any(value: object, path: str) -> None:
+    """Checks the values inside a field of any type: their depth, finite numbers and valid texts."""
+    try:
+        check_depth(value)
+    except ValueError as error:
+        raise FieldError(str(error), path) from error
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Mapping):
+            waiting += [*item, *item.values()]
+        elif isinstance(item, list | tuple):
+            waiting += item
+        elif fault := find_fault(item, ()):
+            raise FieldError(fault, path)
+
+
+def _convert_union(value: object, members: Sequence[Any], path: str, bounds: tuple[Any, ...]) -> Any:
     """Takes the member whose JSON type is the value's own; a whole number stands for a float only where no int may."""
     received = json_type(value)
     for member in members:
         if member is Any or _type_name(member) == received:
-            return _convert(value, member, path)
-    if received == "int" and float in members:
-        return _convert(value, float, path)
+            return _convert(value, member, path, bounds)
+    for member in members:
+        if received == "int" and _type_name(member) == "float":
+            return _convert(value, member, path, bounds)
     expected = " | ".join(_type_name(member) for member in members)
     raise FieldError(f"expected {expected}, received {received}", path)
 
 
 def _convert_array(values: Sequence[Any], declared: Any, path: str) -> Any:
     if hasattr(declared, "_fields"):  # a named tuple
-        hints = get_type_hints(declared)
+        hints = _hints_of(declared)
         item_types = [hints[name] for name in declared._fields]
     else:
         item_types = list(get_args(declared)) or [Any, ...]
@@ -115,14 +154,19 @@ def _convert_dataclass(values: Mapping[str, Any], declared: Any, path: str) -> A
         return declared(**arguments)
     except FieldError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, TledgeError) as error:
         raise FieldError(str(error), path) from error
+
+
+@cache
+def _hints_of(declared: Any) -> dict[str, Any]:
+    return get_type_hints(declared, include_extras=True)
 
 
 @cache
 def _fields_of(declared: Any) -> dict[str, tuple[Any, bool]]:
     """Returns each field's type and whether it must be given, by its name."""
-    hints = get_type_hints(declared)
+    hints = _hints_of(declared)
     return {
         field.name: (hints[field.name], field.default is MISSING and field.default_factory is MISSING)
         for field in fields(declared)
@@ -141,6 +185,10 @@ def _wrong_type(value: object, declared: Any, path: str) -> FieldError:
 
 
 def _type_name(declared: Any) -> str:
+    if get_origin(declared) is Annotated:
+        return _type_name(get_args(declared)[0])
+    if declared is Path:
+        return "str"
     if declared in (None, type(None)):
         return "null"
     if is_dataclass(declared) or _is_mapping(declared):

@@ -14,11 +14,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
 from tledge.core.errors import ArtifactError
+from tledge.core.field_bounds import Characters, PositiveCount
+from tledge.core.options import Limits
 from tledge.core.perceptual_hash import FREQUENCIES, Thumbnails, lowest_frequencies
 from tledge.core.statistics import wilson_interval
 
@@ -61,17 +64,19 @@ class SeenPhotos:
         keys: the set of hashed fingerprints, in base64.
 
     Raises:
-        ValueError: ``keys`` has another length than that many fingerprints.
+        ValueError: ``keys`` has another length than that many fingerprints, or more are stored than there were photos.
     """
 
-    photos: int
-    stored: int
+    photos: PositiveCount
+    stored: Annotated[int, Limits(least=1, most=MOST_PHOTOS)]
     appearance: bool
-    keys: str
+    keys: Annotated[str, Characters(most=2 * MOST_BYTES)]
 
     def __post_init__(self) -> None:
+        if self.stored > self.photos:
+            raise ValueError(f"stored: {self.stored:,} fingerprints of {self.photos:,} photos")
         if self.stored < 1 or len(self.keys) != 4 * -(-_bytes(self.stored) // 3):
-            raise ValueError(f"{len(self.keys)} characters cannot hold {self.stored} fingerprints")
+            raise ValueError(f"keys: {len(self.keys)} characters cannot hold {self.stored} fingerprints")
 
     @property
     def complete(self) -> bool:
@@ -103,9 +108,9 @@ class SeenPhotos:
         try:
             bits = np.unpackbits(np.frombuffer(base64.b64decode(self.keys, validate=True), np.uint8))
             high = np.flatnonzero(bits[: 2 * count]) - np.arange(count)
+            lowest = bits[2 * count : (2 + low) * count].reshape(count, low) @ (1 << np.arange(low))
         except ValueError as error:
             raise ArtifactError(f"the fingerprints of training photos are damaged ({error}); export again") from error
-        lowest = bits[2 * count : (2 + low) * count].reshape(count, low) @ (1 << np.arange(low))
         return (high << low | lowest).astype(np.uint64)
 
 

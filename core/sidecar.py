@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 from unicodedata import normalize
 
+from tledge.core.cpu import CPUS
 from tledge.core.errors import ArtifactError
+from tledge.core.field_bounds import Count, Fraction, ImageSize, Items, OptionalSha256, Sha256, shown
 from tledge.core.images import RESIZE_RULES
+from tledge.core.options import Choices
 from tledge.core.preprocessing import Preprocessing
 from tledge.core.records import Record
 from tledge.core.seen_photos import SeenPhotos
@@ -23,9 +27,9 @@ class Calibration:
         fingerprint: SHA-256 over their names and contents.
     """
 
-    images: int
+    images: Count
     split: str
-    fingerprint: str
+    fingerprint: Sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +59,16 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
         ValueError: ``resize`` is not a known rule.
     """
 
-    class_names: tuple[str, ...]
-    input_size: tuple[int, int]
+    class_names: Annotated[tuple[str, ...], Items(least=1)]
+    input_size: ImageSize
     resize: str
     recipe: str
     source_run: str
-    source_sha256: str = ""
+    source_sha256: OptionalSha256 = ""
     calibration: Calibration | None = None
-    cpu: str = "any"
+    cpu: Annotated[str, Choices("CPU", CPUS)] = "any"
     float_layers: tuple[str, ...] = ()
-    sparsity: float = 0.0
+    sparsity: Fraction = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
     preprocessing: Preprocessing | None = None
     seen_photos: SeenPhotos | None = None
@@ -74,5 +78,6 @@ class Sidecar(Record, version=1, error=ArtifactError, remedy="export the model a
         if self.resize not in RESIZE_RULES:
             known = ", ".join(RESIZE_RULES)
             raise ValueError(
-                f"resize rule '{self.resize}' is unknown (known: {known}); update tledge if a newer version wrote it"
+                f"resize rule {shown(self.resize)} is unknown (known: {known}); update tledge if a newer version wrote"
+                " it"
             )

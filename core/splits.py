@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from tledge.core.errors import RunError
+from tledge.core.field_bounds import Count, Items, PathInside, Sha256
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
 from tledge.core.records import Record
 from tledge.core.seen_photos import SeenPhotos
+from tledge.core.split_names import SPLITS
 
 
 class Sample(NamedTuple):
@@ -22,9 +24,9 @@ class Sample(NamedTuple):
         sha256: SHA-256 of the file's content.
     """
 
-    path: str
-    label: int
-    sha256: str
+    path: PathInside
+    label: Count
+    sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +93,24 @@ class Splits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _StoredSplits(Record, version=1, error=RunError, remedy="train again"):
-    """The fields of :class:`Splits`, with a root that JSON can hold."""
+class _StoredSplits(Record, version=1, error=RunError, remedy="train again", most_bytes=1 << 30):
+    """The fields of :class:`Splits`, with a root that JSON can hold.
+
+    Raises:
+        ValueError: the label of a sample is not that of a class.
+    """
 
     root: str
-    class_names: tuple[str, ...]
+    class_names: Annotated[tuple[str, ...], Items(least=1)]
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     test: tuple[Sample, ...]
     archive: str = ""
     seen_photos: SeenPhotos | None = None
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            largest = max((sample.label for sample in getattr(self, split)), default=0)
+            if largest >= len(self.class_names):
+                names = len(self.class_names)
+                raise ValueError(f"{split}: a photo has label {largest}, but class_names has {names} names")

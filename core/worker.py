@@ -28,10 +28,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Timer
-from typing import IO, Any, Self, cast
+from typing import IO, Annotated, Any, Self, cast
 
 from tledge.core.errors import MeasurementError, TledgeError
+from tledge.core.field_bounds import AnyFloat, Characters, Count, shown
+from tledge.core.json_text import parse_json
 from tledge.core.progress import Progress, Step
+from tledge.core.record_types import convert
 
 _log = logging.getLogger(__name__)
 
@@ -168,7 +171,11 @@ class Worker:
         with suppress(BrokenPipeError):  # it has ended; its exit code says more
             stdin.write(f"{line}\n")
             stdin.flush()
-        reply = read_reply(stdout, self._progress)
+        try:
+            reply = read_reply(stdout, self._progress)
+        except ValueError as error:
+            self._failed = True
+            raise self._error(f"{self.name} sent a message that is not one of the protocol: {error}") from error
         if reply is None:
             raise self._ended()
         kind, value = reply
@@ -209,6 +216,9 @@ def read_reply(lines: Iterable[str], progress: Progress) -> tuple[str, Any] | No
 
     Returns:
         ("result", value) or ("error", message); None if the lines end before that.
+
+    Raises:
+        ValueError: a line is not a message of the protocol; another machine may write anything.
     """
     reply: tuple[str, Any] | None = None
     with suppress(_StepFailedError), ExitStack() as whole:
@@ -216,7 +226,7 @@ def read_reply(lines: Iterable[str], progress: Progress) -> tuple[str, Any] | No
         for line in lines:
             if not line.endswith("\n"):  # cut off by the end of the process
                 break
-            kind, *values = json.loads(line)
+            kind, values = _parse_message(line, steps=len(steps))
             if kind in ("result", "error"):
                 reply = kind, values[0]
                 break
@@ -235,6 +245,39 @@ def read_reply(lines: Iterable[str], progress: Progress) -> tuple[str, Any] | No
         if reply is None or reply[0] == "error":
             raise _StepFailedError  # into the steps that are still open
     return reply
+
+
+_TEXT = Annotated[str, Characters(most=1 << 20)]
+_MESSAGES: Mapping[str, tuple[Any, ...]] = {
+    "note": (_TEXT, _TEXT),
+    "warn": (_TEXT,),
+    "step": (_TEXT, Count, _TEXT),
+    "begin": (_TEXT, AnyFloat | None, AnyFloat | None),
+    "advance": (int, _TEXT),
+    "mark": (_TEXT,),
+    "end": (),
+    "fail": (),
+    "result": (object,),
+    "error": (_TEXT,),
+}
+"""The values of each kind of message; those of ``_OF_STEP`` need an open step."""
+
+_OF_STEP = ("begin", "advance", "mark", "end", "fail")
+
+
+def _parse_message(line: str, *, steps: int) -> tuple[str, list[Any]]:
+    """Returns the kind and the values of a line of the protocol. Raises ValueError if it is none."""
+    message = parse_json(line)
+    if not isinstance(message, list) or not message or message[0] not in tuple(_MESSAGES):
+        raise ValueError(f"expected one of {', '.join(_MESSAGES)}, received {shown(message)}")
+    kind, *values = message
+    declared = _MESSAGES[kind]
+    if len(values) != len(declared) and not (kind == "begin" and 1 <= len(values) <= len(declared)):
+        raise ValueError(f"'{kind}' has {len(values)} values, not {len(declared)}")
+    if kind in _OF_STEP and not steps:
+        raise ValueError(f"'{kind}' without a step")
+    of_kind = zip(values, declared, strict=False)
+    return kind, [item if each is object else convert(item, each, kind) for item, each in of_kind]
 
 
 class _StepFailedError(Exception):

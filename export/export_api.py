@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tledge.core import atomic
 from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, ConversionError, OptionError
 from tledge.core.extras import require
@@ -75,9 +73,12 @@ def export(options: ExportOptions) -> ExportRecord:
     require_formats(request)
     directory = find_run(options.run, Path(options.runs))
     source = read_artifact(directory.model)
+    earlier = _read_record(directory.artifacts)
     jobs, kept = _plan(directory, source, request, options)
     outcome = _Outcome([describe_artifact(artifact, kept=True) for artifact in kept])
     if jobs or options.max_drop is not None:
+        directory.check_model(source.sha256)  # and the splits: before Keras is imported
+        directory.splits(progress)
         maker = ArtifactMaker(directory, source, options, progress)
         maker.prepare(recipe for recipes in request.recipes.values() for recipe in recipes)
         _convert(maker, jobs, outcome)
@@ -89,7 +90,7 @@ def export(options: ExportOptions) -> ExportRecord:
     artifacts.sort(key=lambda item: (formats.index(item.format), order.index(item.recipe), item.path.name))
     record = ExportRecord(artifacts=tuple(artifacts), searches=tuple(outcome.searches))
     if artifacts:
-        _write_record(directory.artifacts, record)
+        _write_record(directory.artifacts, record, earlier)
     inconvertible = outcome.inconvertible if request.named else []
     if failed := [*outcome.rejected, *inconvertible, *outcome.failed_searches]:
         made = ", ".join(item.path.name for item in artifacts if not item.kept)
@@ -125,23 +126,20 @@ def _search(maker: ArtifactMaker, request: ExportRequest, max_drop: float, outco
             outcome.searches.append(search)
 
 
-def _write_record(folder: Path, record: ExportRecord) -> None:
-    """Writes ``export.json``, and keeps what earlier exports recorded of files that have not changed."""
+def _read_record(folder: Path) -> ExportRecord:
+    """Reads ``export.json``; an empty record if there is none. Raises ArtifactError if it is damaged."""
     path = folder / RECORD
-    content = record.to_dict()
-    try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        recorded = {item["sha256"]: {**item, "kept": True} for item in earlier["artifacts"]}
-        searches = {search["format"]: search for search in earlier["searches"]}
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or another version's
-        recorded, searches = {}, {}
-    recorded |= {
-        item["sha256"]: item for item in content["artifacts"] if not item["kept"] or item["sha256"] not in recorded
-    }
-    there = {sha256_of_file(found): found for kind in FORMATS.names() for found in sorted(folder.glob(f"*.{kind}"))}
-    searches |= {search["format"]: search for search in content["searches"]}
-    artifacts = [recorded[sha256] for sha256 in there if sha256 in recorded]
-    atomic.write_json(path, {**content, "artifacts": artifacts, "searches": list(searches.values())})
+    return ExportRecord.load(path) if path.exists() else ExportRecord(artifacts=())
+
+
+def _write_record(folder: Path, record: ExportRecord, earlier: ExportRecord) -> None:
+    """Writes ``export.json``, and keeps what earlier exports recorded of files that have not changed."""
+    recorded = {item.sha256: replace(item, kept=True) for item in earlier.artifacts}
+    recorded |= {item.sha256: item for item in record.artifacts if not item.kept or item.sha256 not in recorded}
+    there = [sha256_of_file(found) for kind in FORMATS.names() for found in sorted(folder.glob(f"*.{kind}"))]
+    searches = {search.format: search for search in (*earlier.searches, *record.searches)}
+    artifacts = tuple(recorded[sha256] for sha256 in dict.fromkeys(there) if sha256 in recorded)
+    ExportRecord(artifacts=artifacts, searches=tuple(searches.values())).save(folder / RECORD)
 
 
 def check_request(options: ExportOptions) -> ExportRequest:

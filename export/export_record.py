@@ -5,15 +5,20 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from tledge.core.artifact import Artifact
+from tledge.core.errors import ArtifactError
+from tledge.core.field_bounds import Count, NotNegative, Sha256
 from tledge.core.notebook import html_table
 from tledge.core.number_text import ABSENT
+from tledge.core.options import Choices
 from tledge.core.records import Record
 from tledge.core.sizes import size_text
 from tledge.edge_runtime.delegation import Delegation
 from tledge.export.keras_parity import Parity
+
+Format = Annotated[str, Choices("format", ("tflite", "onnx"))]
 
 RECORD = "export.json"
 """The name of the record in the folder of artifacts."""
@@ -35,16 +40,16 @@ class ExportedArtifact(Record):
     """
 
     path: Path
-    format: str
+    format: Format
     recipe: str
-    size: int
-    sha256: str
+    size: Count
+    sha256: Sha256
     kept: bool
     parity: Parity | None = None
-    compressed_size: int | None = None
+    compressed_size: Count | None = None
     delegation: Delegation | None = None
     float_layers: tuple[str, ...] = ()
-    seconds: float = 0.0
+    seconds: NotNegative = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +67,8 @@ class Trial:
     recipe: str
     float_layers: tuple[str, ...]
     drop: float
-    size: int
-    latency: float | None
+    size: Count
+    latency: NotNegative | None
     kept: bool
 
 
@@ -80,16 +85,16 @@ class MaxDropSearch(Record):
         chosen: the name of the artifact.
     """
 
-    format: str
-    max_drop: float
-    images: int
+    format: Format
+    max_drop: NotNegative
+    images: Count
     trials: tuple[Trial, ...]
     sensitivity: tuple[tuple[str, float], ...]
     chosen: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportRecord(Record, version=1):
+class ExportRecord(Record, version=1, error=ArtifactError, remedy="delete it; the next export writes it again"):
     """What one export did; ``artifacts/export.json`` holds it.
 
     Attributes:

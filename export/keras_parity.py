@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tledge.core.cores import usable_cores
 from tledge.core.cpu import CpuWarning, mismatch
 from tledge.core.errors import ConversionError
+from tledge.core.field_bounds import Count, Fraction, NotNegative
 from tledge.core.image_batches import batches, map_ahead
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
@@ -58,13 +59,13 @@ class Parity(Record):
     """
 
     split: str
-    images: int
-    agreement: float
-    agreement_interval: tuple[float, float]
-    largest_difference: float
+    images: Count
+    agreement: Fraction
+    agreement_interval: tuple[Fraction, Fraction]
+    largest_difference: NotNegative
     signal_to_noise: float | None
-    top1: float
-    keras_top1: float
+    top1: Fraction
+    keras_top1: Fraction
     recall_change: Mapping[str, float]
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tledge.core import atomic
+from tledge.core.field_bounds import AnyFloat, Count, Fraction, NotNegative
 
 PROBE, FINE_TUNE, FULL = "linear probe", "fine-tune", "full training"
 """The phases of a training."""
@@ -34,14 +35,14 @@ class Epoch:
     """
 
     phase: str
-    epoch: int
-    loss: float
-    top1: float
-    val_loss: float
-    val_top1: float
-    seconds: float
-    val_robust_loss: float | None = None
-    val_robust_accuracy: float | None = None
+    epoch: Count
+    loss: AnyFloat
+    top1: Fraction
+    val_loss: AnyFloat
+    val_top1: Fraction
+    seconds: NotNegative
+    val_robust_loss: AnyFloat | None = None
+    val_robust_accuracy: Fraction | None = None
 
 
 def describe_validation(row: Epoch) -> str:

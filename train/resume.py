@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tledge.core import atomic
 from tledge.core.errors import RunError
+from tledge.core.field_bounds import AnyFloat, Count, IsoTime
 from tledge.core.manifest import DataRecord
 from tledge.core.records import Record
 from tledge.core.run_directory import RunDirectory
@@ -24,7 +25,7 @@ Arrays = Sequence[npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnfinishedRun(Record, version=1, error=RunError, remedy="remove its run and train again"):
+class UnfinishedRun(Record, version=1, error=RunError, remedy="remove its run and train again", most_bytes=64 << 20):
     """What a run was started with.
 
     Attributes:
@@ -35,7 +36,7 @@ class UnfinishedRun(Record, version=1, error=RunError, remedy="remove its run an
 
     settings: Settings
     data: DataRecord
-    created: str
+    created: IsoTime
     backend: str
 
 
@@ -81,9 +82,9 @@ class CheckpointMetadata(Record, version=1, error=RunError, remedy="remove its r
     """What a checkpoint holds besides arrays; see :class:`Checkpoint` and ``BestWeights`` for the fields."""
 
     history: tuple[Epoch, ...]
-    best_epoch: int
-    best_loss: float
-    start_loss: float
+    best_epoch: Count
+    best_loss: AnyFloat
+    start_loss: AnyFloat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from tledge.train.data.tfds import write_tfds
 from tledge.train.import_options import ImportOptions
 from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
-from tledge.train.train_settings import Settings, settle
+from tledge.train.train_settings import Settings, check_together, settle
 
 BACKENDS = ("tensorflow", "jax")
 
@@ -69,6 +69,7 @@ def _resume(options: TrainOptions, progress: Progress) -> RunManifest:
     _check_installed(unfinished.settings)
     with _keep_if_resumable(directory):
         try:
+            check_together(unfinished.settings)
             return _finish(directory, unfinished, progress)
         except (OptionError, UnknownNameError) as error:  # its own record holds the options
             raise RunError(f"'{directory.path}' cannot be continued: {error}") from error
@@ -132,11 +133,12 @@ def _read_photos(settings: Settings, runs: Path, progress: Progress) -> Dataset:
 
 def _finish(directory: RunDirectory, unfinished: UnfinishedRun, progress: Progress) -> RunManifest:
     """Trains in a run directory whose photos are split, continuing from what an earlier process completed."""
-    from tledge.train.finish import finish_run
-    from tledge.train.phases import train_phases
-
     splits = directory.splits(progress)
     splits.check_unchanged(splits.train + splits.validation + splits.test)
+
+    from tledge.train.finish import finish_run  # imports Keras
+    from tledge.train.phases import train_phases
+
     trained = train_phases(directory, unfinished, splits=splits, progress=progress)
     manifest = finish_run(directory, unfinished, splits=splits, trained=trained, progress=progress)
     shutil.rmtree(directory.checkpoints, ignore_errors=True)

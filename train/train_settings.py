@@ -9,7 +9,7 @@ from typing import Any
 from tledge.core.errors import OptionError, RunError, UnknownNameError
 from tledge.core.images import RESIZE_RULES
 from tledge.core.records import Record
-from tledge.train.backbone import BACKBONES, Backbone
+from tledge.train.backbone import BACKBONES
 from tledge.train.data import digits
 from tledge.train.data.augmentation import SMALL_AND_UPRIGHT, UNCHANGED, Augmentation
 from tledge.train.evaluation import ResizeRule
@@ -96,11 +96,13 @@ def settle(options: RunOptions) -> Settings:
     values: dict[str, Any] = {name: defaults.get(name) if value is None else value for name, value in given.items()}
     values |= {name: str(values[name]) for name in ("data", "fine_tune_from")}
     settings = Settings(built_in=built_in, **values)
-    _check_together(settings, backbone)
+    check_together(settings)
     return settings
 
 
-def _check_together(settings: Settings, backbone: Backbone) -> None:
+def check_together(settings: Settings) -> None:
+    """Checks settings against one another; those of a record may come from a damaged file. Errors: see ``settle``."""
+    backbone = BACKBONES.load(settings.backbone)
     backbone.check_image_size(settings.image_size)
     backbone.check_alpha(settings.alpha, imagenet=settings.weights == IMAGENET)
     if settings.pretrained and settings.weights != IMAGENET:

@@ -189,16 +189,17 @@ def model_of_run(directory: RunDirectory) -> VisualizedModel:
         MissingExtraError: Keras or its backend is not installed.
     """
     require("keras", keras_backend(), extra="train", purpose="visualizing a network")
-    import keras
-
     reference = read_artifact(directory.model)
     directory.check_model(reference.sha256)
+    manifest = directory.manifest()
+
+    import keras
+
     try:
         model = keras.saving.load_model(directory.model, compile=False)
     except Exception as error:  # Keras raises whatever a layer's constructor does
         raise ModelError(f"Keras {keras.__version__} cannot load '{directory.model}': {error}; train again") from error
     exported = directory.exported() if directory.artifacts.is_dir() and any(directory.artifacts.iterdir()) else []
-    manifest = directory.manifest()
     return VisualizedModel(
         title=manifest.title,
         imported=manifest.imported,

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Annotated
 
+from tledge.core.field_bounds import Count, NotNegative
+from tledge.core.options import Limits
 from tledge.core.records import Record
 
 NAMES = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
@@ -18,6 +21,7 @@ NAMES = ("under-voltage", "frequency capped", "throttled", "soft temperature lim
 UNDER_VOLTAGE = 1
 _SINCE_BOOT = 16
 _MASK = (1 << len(NAMES)) - 1
+Bits = Annotated[int, Limits(least=0, most=_MASK)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +33,8 @@ class Throttling:
         since_boot: bits of the limits that were in force at any time since the board was started, in the same order.
     """
 
-    now: int
-    since_boot: int
+    now: Bits
+    since_boot: Bits
 
     @classmethod
     def of(cls, bits: int) -> Throttling:
@@ -50,11 +54,19 @@ def words(bits: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """The lowest, the median and the highest of some samples."""
+    """The lowest, the median and the highest of some samples.
+
+    Raises:
+        ValueError: they are not in this order.
+    """
 
     low: float
     median: float
     high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.median <= self.high:
+            raise ValueError(f"low, median, high: not in order: {self.low}, {self.median}, {self.high}")
 
     @classmethod
     def of(cls, samples: Sequence[float]) -> Spread | None:
@@ -80,13 +92,13 @@ class BoardReadings(Record):
     """
 
     model: str
-    samples: int
+    samples: Count
     temperature: Spread | None = None
     clock: Spread | None = None
     governors: tuple[str, ...] = ()
-    memory_available: int | None = None
-    core_voltage: float | None = None
-    power: float | None = None
+    memory_available: Count | None = None
+    core_voltage: NotNegative | None = None
+    power: NotNegative | None = None
     throttling: Throttling | None = None
 
     @property

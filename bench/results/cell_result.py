@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.bench.results.round_conditions import Conditions, ConditionsRecord
-from tledge.core.atomic import replacing
+from tledge.bench.results.sample_file import read_sample_file, unreadable, write_sample_file
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
+from tledge.core.field_bounds import AnyFloat, Count, NotNegative, OptionalSha256
+from tledge.core.record_types import FieldError, convert
 from tledge.core.records import Record, with_present_names
 from tledge.core.significance import Samples
 from tledge.edge_runtime.tensor import Logits
@@ -119,7 +119,10 @@ class Round(_SharedFields):
     @classmethod
     def load(cls, path: Path) -> Round:
         """Reads what :meth:`save` wrote. Raises MeasurementError if the file is absent, incomplete or too old."""
-        return _load_samples(path, lambda conditions, fields: cls(conditions=conditions[0], **fields))
+        fields, conditions = _load_samples(path, _ROUND_ARRAYS, _RoundRecord)
+        if len(conditions) != 1:
+            raise unreadable(path, f"'conditions' is of {len(conditions)} rounds, not of 1")
+        return cls(conditions=conditions[0], **fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,29 +216,77 @@ class CellResult(_SharedFields):
     @classmethod
     def load(cls, path: Path) -> CellResult:
         """Reads what :meth:`save` wrote. Raises MeasurementError if the file is absent, incomplete or too old."""
-        return _load_samples(path, lambda conditions, fields: cls(conditions=conditions, **fields))
+        fields, conditions = _load_samples(path, _CELL_ARRAYS, _CellRecord)
+        rounds = len(fields["load_times"])
+        if len(conditions) != rounds:
+            raise unreadable(path, f"'conditions' is of {len(conditions)} rounds, not of {rounds}")
+        if len(fields["rounds"]) and not 0 <= fields["rounds"].min() <= fields["rounds"].max() < rounds:
+            raise unreadable(path, f"'rounds' names a round that is not one of {rounds}")
+        return cls(conditions=conditions, **fields)
 
 
-Result = TypeVar("Result")
+_SHARED_ARRAYS = {"logits": ("images", "classes")}
+_ROUND_ARRAYS = {**_SHARED_ARRAYS, "latencies": ("queries",), "throughputs": ("batch sizes",)}
+_CELL_ARRAYS = {
+    **_SHARED_ARRAYS,
+    "latencies": ("queries",),
+    "rounds": ("queries",),
+    "load_times": ("rounds",),
+    "cold_starts": ("rounds",),
+    "peak_memories": ("rounds",),
+    "energies": ("rounds",),
+    "throughputs": ("rounds", "batch sizes"),
+    "batch_sizes": ("batch sizes",),
+}
+"""The axes of the arrays of a file of samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CellRecord(ConditionsRecord):
+    """What a file of samples holds besides the arrays of a cell."""
+
+    energy_source: str
+    provider: str
+    artifact_sha256: OptionalSha256
+    environment: Mapping[str, Any]
+    environment_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RoundRecord(_CellRecord):
+    """What a file of samples holds besides the arrays of a round."""
+
+    load_time: NotNegative
+    answered: Count
+    peak_memory: float
+    energy: AnyFloat
+
+
+RecordType = TypeVar("RecordType", bound=_CellRecord)
 
 
 def _save_samples(path: Path, result: Round | CellResult, conditions: tuple[Conditions, ...]) -> None:
     """Writes the arrays and the other fields of a result as one ``.npz`` file, whole or not at all."""
-    arrays: dict[str, Any] = {name: value for name, value in vars(result).items() if isinstance(value, np.ndarray)}
+    arrays = {name: value for name, value in vars(result).items() if isinstance(value, np.ndarray)}
     record = {name: value for name, value in vars(result).items() if name not in arrays}
-    record |= ConditionsRecord(conditions=conditions).to_dict()
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, record=json.dumps(record), **arrays)
+    write_sample_file(path, arrays, record | ConditionsRecord(conditions=conditions).to_dict())
 
 
-def _load_samples(path: Path, build: Callable[[tuple[Conditions, ...], dict[str, Any]], Result]) -> Result:
-    """Reads what :func:`_save_samples` wrote; ``build`` makes the result of the conditions and the other fields."""
+def _load_samples(
+    path: Path, axes: Mapping[str, Sequence[str]], record_type: type[RecordType]
+) -> tuple[dict[str, Any], tuple[Conditions, ...]]:
+    """Reads what :func:`_save_samples` wrote: the fields of the result, and the conditions of its rounds."""
+    arrays, fields = read_sample_file(path, axes)
+    renamed = {"conditions": with_present_names(fields.get("conditions"), {"yardstick": "reference_time"})}
+    record = record_type.from_dict({**fields, **(renamed if "conditions" in fields else {})}, path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            fields: dict[str, Any] = {name: file[name] for name in file.files}
-        fields |= json.loads(str(fields.pop("record")))
-        stored = with_present_names(fields.pop("conditions"), {"yardstick": "reference_time"})
-        conditions = ConditionsRecord.from_dict({"conditions": stored}, path).conditions
-        return build(conditions, fields)
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise MeasurementError(f"cannot read '{path}': {error}; benchmark again") from error
+        convert(record.environment, Environment, "environment")
+    except FieldError as error:
+        raise unreadable(path, str(error)) from error
+    latencies = arrays["latencies"]
+    if not (np.isfinite(latencies) & (latencies > 0)).all():
+        raise unreadable(path, "'latencies' has values that are not above 0")
+    return {
+        **arrays,
+        **{name: value for name, value in vars(record).items() if name != "conditions"},
+    }, record.conditions

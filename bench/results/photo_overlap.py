@@ -10,6 +10,7 @@ import numpy as np
 
 from tledge.core import images
 from tledge.core.errors import DataError
+from tledge.core.field_bounds import Count
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import map_ahead
 from tledge.core.number_text import listed
@@ -35,7 +36,7 @@ class PhotoOverlap:
         exact: the models whose training photos look alike, so that copies are not recognized, only identical files.
     """
 
-    seen: int = 0
+    seen: Count = 0
     kept: bool = False
     unknown: tuple[str, ...] = ()
     exact: tuple[str, ...] = ()

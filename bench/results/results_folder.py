@@ -17,13 +17,13 @@ bench/
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from tledge.bench.results.cell_result import CellResult
@@ -31,12 +31,27 @@ from tledge.bench.results.settings import BenchSettings
 from tledge.core import atomic
 from tledge.core.artifact import files_of
 from tledge.core.errors import ArtifactError, MeasurementError
+from tledge.core.field_bounds import Count
+from tledge.core.json_text import parse_json
 from tledge.core.measurement import Measurement, write_results
 from tledge.core.model_files import weight_files
+from tledge.core.record_types import convert
+from tledge.core.regular_file import read_bounded
 
 EARLIER = "earlier"
 REFERENCE = "model.keras@keras-cpu.npz"
 """The raw samples of a run's Keras model; kept by a benchmark that leaves it out."""
+
+
+MOST_PHOTO_BYTES = 256 << 20
+"""Of ``photos.json``: two million photos."""
+
+
+class LabelledPhoto(NamedTuple):
+    """A photo that was classified, as ``photos.json`` lists it, and the index of its class."""
+
+    path: str
+    label: Count
 
 
 class ResultsFolder:
@@ -81,11 +96,14 @@ class ResultsFolder:
             MeasurementError: the file cannot be read.
         """
         try:
-            return tuple(int(label) for _, label in json.loads(self.photos.read_text(encoding="utf-8")))
+            content = read_bounded(self.photos, MOST_PHOTO_BYTES, "list of photos")
+            photos: tuple[LabelledPhoto, ...] = convert(parse_json(content), tuple[LabelledPhoto, ...])
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError, TypeError) as error:
-            raise MeasurementError(f"cannot read '{self.photos}': {error}; benchmark again") from error
+        except (OSError, ValueError) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or str(error)
+            raise MeasurementError(f"cannot read '{self.photos}': {reason}; benchmark again") from error
+        return tuple(photo.label for photo in photos)
 
     def reference(self, model_sha256: str, photos: str) -> CellResult | None:
         """Returns the Keras model's logits from an earlier benchmark of the same model and photos; None without one."""

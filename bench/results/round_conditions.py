@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from tledge.bench.results.board_readings import BoardReadings
 from tledge.core.errors import MeasurementError
+from tledge.core.field_bounds import NotNegative, Positive
 from tledge.core.records import Record
 
 BUSY = 0.05
@@ -34,13 +35,13 @@ class Conditions:
         board: readings of the board during the round; None if the machine is not a board.
     """
 
-    load: float | None
-    steal: float | None
-    mhz: float | None
+    load: NotNegative | None
+    steal: NotNegative | None
+    mhz: NotNegative | None
     governor: str
     temperature: float | None
     throttled: bool | None
-    reference_time: float
+    reference_time: Positive
     slowed: bool = False
     board: BoardReadings | None = None
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from tledge.bench.results.bench_options import MeasurementOptions
 from tledge.bench.results.photo_overlap import DROP, PhotoOverlap
 from tledge.core.errors import MeasurementError
+from tledge.core.field_bounds import Count, IsoTime, Matching, NotNegative, OptionalSha256, PositiveCount, TargetName
+from tledge.core.options import options_of
+from tledge.core.record_types import convert
 from tledge.core.records import Record
 
 NAME = "run.json"
@@ -69,18 +72,18 @@ class BenchSettings(
     """
 
     version: str
-    began: str
+    began: IsoTime
     run: str = field()
     files: tuple[str, ...] = field()
     data: str = field()
-    artifacts: Mapping[str, str]
-    targets: tuple[str, ...] = field()
+    artifacts: Mapping[str, OptionalSha256]
+    targets: tuple[TargetName, ...] = field()
     rigor: str = field()
-    rounds: int = field()
-    seconds: float = field()
-    queries: int
-    batch_sizes: tuple[int, ...] = field()
-    images: int
+    rounds: Count = field()
+    seconds: NotNegative = field()
+    queries: Count
+    batch_sizes: tuple[PositiveCount, ...] = field()
+    images: Count
     class_names: tuple[str, ...]
     photos: str
     skipped: tuple[Skipped, ...]
@@ -88,13 +91,19 @@ class BenchSettings(
     seen_photos: str = DROP
     overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
     doubts: tuple[str, ...] = ()
-    not_repeated: int = 0
+    not_repeated: Count = 0
     corruptions: tuple[str, ...] = ()
-    corruption_images: int = 0
+    corruption_images: Count = 0
     attacks: Mapping[str, Any] = field(default_factory=dict)
     attacked_with: str = ""
     on: str = ""
-    input_size: str = ""
+    input_size: Annotated[str, Matching(r"(\d{1,5}x\d{1,5})?", "HEIGHTxWIDTH, or empty")] = ""
+
+    def __post_init__(self) -> None:
+        convert(self.attacks.get("versions") or {}, dict[str, PositiveCount], "attacks.versions")
+        for item in options_of(MeasurementOptions):
+            if value := getattr(self, item.name):  # where nothing was timed, rounds and seconds are 0
+                item.check(value)
 
     @property
     def attack_versions(self) -> Mapping[str, int]:

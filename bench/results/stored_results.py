@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -15,17 +13,14 @@ from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.metrics import Classes
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
 from tledge.bench.results.rows import WORST, Row, RowTable, summarize
-from tledge.bench.results.settings import BenchSettings
+from tledge.bench.results.settings import NAME, BenchSettings
 from tledge.bench.results.standings import Evidence, mark_best
 from tledge.core.environment import Environment
-from tledge.core.errors import MeasurementError
 from tledge.core.measurement import Measurement, read_results
 from tledge.core.number_text import cell_name
 
 CellName = tuple[str, str]
 """An artifact and a target."""
-
-Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,10 +160,11 @@ def read_stored(path: Path, *, title: str = "", complete: bool = False) -> Store
         path: ``results.jsonl`` under any name, or the folder that holds it.
         title: what was measured.
         complete: the folder must be as a benchmark wrote it; only raw samples may be missing. Without it, whatever is
-            missing, unreadable or of another benchmark is left out: a results file may have been moved.
+            missing or of another benchmark is left out: a results file may have been moved.
 
     Raises:
-        MeasurementError: the results file is absent, empty or foreign; or, with ``complete``, another file is.
+        MeasurementError: the results file is absent or empty, or a file is damaged; or, with ``complete``, another file
+            is absent.
     """
     path = ResultsFolder(path).results if path.is_dir() else path
     folder = ResultsFolder(path.parent)
@@ -177,55 +173,45 @@ def read_stored(path: Path, *, title: str = "", complete: bool = False) -> Store
     for item in measurements:
         if item.scenario != "comparison":
             found.setdefault((item.artifact, item.target), []).append(item)
-    cells = tuple(_read_cell(folder, items, complete=complete) for items in found.values())
+    cells = tuple(_read_cell(folder, items) for items in found.values())
     return StoredResults(
         path=path,
         title=title,
         measurements=tuple(measurements),
         cells=cells,
         settings=BenchSettings.load(folder.path) if complete else _read_settings(folder, cells),
-        labels=folder.labels() if complete else _if_readable(folder.labels) or (),
-        reference=_read_samples(folder.samples / REFERENCE, complete=complete),
+        labels=folder.labels(),
+        reference=_read_samples(folder.samples / REFERENCE),
     )
 
 
-def _read_cell(folder: ResultsFolder, items: Sequence[Measurement], *, complete: bool) -> StoredCell:
+def _read_cell(folder: ResultsFolder, items: Sequence[Measurement]) -> StoredCell:
     first = items[0]
-    raw = _read_samples(folder.samples / samples_name(first.artifact, first.target), complete=complete)
+    raw = _read_samples(folder.samples / samples_name(first.artifact, first.target))
     environment = _read_environment(folder, first.environment, raw)
     return StoredCell(
         artifact=first.artifact, target=first.target, measurements=tuple(items), raw=raw, environment=environment
     )
 
 
-def _read_samples(path: Path, *, complete: bool) -> CellResult | None:
+def _read_samples(path: Path) -> CellResult | None:
     """Reads raw samples; None if they were removed."""
-    if not path.exists():
-        return None
-    return CellResult.load(path) if complete else _if_readable(lambda: CellResult.load(path))
+    return CellResult.load(path) if path.exists() else None
 
 
 def _read_environment(folder: ResultsFolder, name: str, raw: CellResult | None) -> Environment | None:
-    try:
-        if raw is not None and raw.environment_id == name:
-            fields = raw.environment
-        else:
-            fields = json.loads((folder.environments / f"{name}.json").read_text(encoding="utf-8"))
-        return Environment.from_dict(fields, name)
-    except (OSError, ValueError, MeasurementError):
-        return None
+    """Reads a machine's record; None if it is not there."""
+    if raw is not None and raw.environment_id == name:
+        return Environment.from_dict(raw.environment, f"the samples of {raw.artifact_sha256[:12]}")
+    path = folder.environments / f"{name}.json"
+    return Environment.load(path) if path.exists() else None
 
 
 def _read_settings(folder: ResultsFolder, cells: Sequence[StoredCell]) -> BenchSettings | None:
-    """Reads ``run.json``; None also if it is that of another benchmark, because the results file was moved."""
-    settings = _if_readable(lambda: BenchSettings.load(folder.path))
-    if settings is None or any(settings.artifacts.get(cell.artifact) != cell.sha256 for cell in cells):
+    """Reads ``run.json``; None if it is absent, or is that of another benchmark, because the results file was moved."""
+    if not (folder.path / NAME).exists():
+        return None
+    settings = BenchSettings.load(folder.path)
+    if any(settings.artifacts.get(cell.artifact) != cell.sha256 for cell in cells):
         return None
     return settings
-
-
-def _if_readable(read: Callable[[], Part]) -> Part | None:
-    try:
-        return read()
-    except MeasurementError:
-        return None

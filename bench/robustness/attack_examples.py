@@ -13,6 +13,7 @@ from tledge.attacks.gradient_masking import MaskingSign
 from tledge.bench.robustness.attacked_artifact import AttackedArtifact, AttackedLogits, AttackResults
 from tledge.bench.robustness.attacked_photos import PhotoSet
 from tledge.core.errors import MeasurementError
+from tledge.core.field_bounds import Fraction, PathInside, Positive
 from tledge.core.records import Record, with_present_names
 from tledge.edge_runtime.tensor import Logits, softmax
 
@@ -40,12 +41,12 @@ class AttackExample:
     attack: str
     setting: str
     norm: str
-    eps: float
-    original: str
-    attacked: str
+    eps: Positive
+    original: PathInside
+    attacked: PathInside
     label: str
-    before: tuple[str, float]
-    after: tuple[str, float]
+    before: tuple[str, Fraction]
+    after: tuple[str, Fraction]
 
 
 @dataclass(frozen=True)

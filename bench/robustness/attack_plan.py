@@ -11,7 +11,7 @@ from tledge.attacks.attack import ATTACKS, Attack
 from tledge.attacks.threat_model import LINF, ThreatModel
 from tledge.bench.results.bench_options import DEFAULT_EPS, DEFAULT_IMAGES, DEFAULT_QUERIES, AttackOptions
 from tledge.core.errors import MeasurementError, OptionError
-from tledge.core.options import as_tuple, given_options, option_names
+from tledge.core.options import as_tuple, check_options, given_options, option_names
 from tledge.core.records import Record
 
 
@@ -42,6 +42,7 @@ class AttackPlan(AttackOptions, Record, error=MeasurementError, remedy="run the 
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.attack_images < 1:
             raise OptionError(f"`attack_images` must be 1 or more; received {self.attack_images}")
         if not self.eps:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
@@ -24,6 +25,7 @@ from tledge.attacks.goal import Goal
 from tledge.attacks.threat_model import ThreatModel
 from tledge.bench.robustness.attacked_photos import AttackedPhotos, PhotoSet
 from tledge.core.errors import DataError, ImageError, TledgeError
+from tledge.core.field_bounds import Count, ImageSize, Items, NotNegative, PathInside, Positive
 from tledge.core.fingerprint import sha256_of_file, sha256_of_records
 from tledge.core.image_batches import map_ahead
 from tledge.core.images import Pixels, decode
@@ -39,9 +41,9 @@ AHEAD = 16
 class PhotoEntry:
     """An original photo: its path in the folder, and the indices of its class and of the class that attacks aim at."""
 
-    file: str
-    label: int
-    target: int | None
+    file: PathInside
+    label: Count
+    target: Count | None
     source: str
 
 
@@ -54,13 +56,18 @@ class AttackedPhotosEntry:
     source: str
     source_sha256: str
     norm: str
-    eps: float
-    steps: int
-    seed: int
-    seconds: float
-    queries: tuple[int, ...]
-    files: tuple[str | None, ...]
-    made_at: tuple[float | None, ...]
+    eps: Positive
+    steps: Count
+    seed: Count
+    seconds: NotNegative
+    queries: tuple[Count, ...]
+    files: tuple[PathInside | None, ...]
+    made_at: tuple[NotNegative | None, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.queries) == len(self.files) == len(self.made_at):
+            counts = f"{len(self.queries)}, {len(self.files)} and {len(self.made_at)}"
+            raise ValueError(f"queries, files and made_at have {counts} entries; expected one for each photo")
 
     @classmethod
     def of(cls, item: AttackedPhotos) -> AttackedPhotosEntry:
@@ -119,13 +126,21 @@ class AttackedPhotosEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttackSetManifest(Record, version=1, error=DataError, remedy=REMEDY):
+class AttackSetManifest(Record, version=1, error=DataError, remedy=REMEDY, most_bytes=256 << 20):
     """The manifest of an attack set: what each file in the folder is. ``input_size`` is (height, width)."""
 
-    class_names: tuple[str, ...]
-    input_size: tuple[int, int]
+    class_names: Annotated[tuple[str, ...], Items(least=1)]
+    input_size: ImageSize
     photos: tuple[PhotoEntry, ...]
     attacked: tuple[AttackedPhotosEntry, ...]
+
+    def __post_init__(self) -> None:
+        for index, photo in enumerate(self.photos):
+            for name, label in (("label", photo.label), ("target", photo.target)):
+                if label is not None and label >= len(self.class_names):
+                    raise ValueError(
+                        f"photos[{index}].{name}: {label}, but class_names has {len(self.class_names)} names"
+                    )
 
     @classmethod
     def of(cls, photos: PhotoSet, attacked: Sequence[AttackedPhotos]) -> AttackSetManifest:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tledge.core.errors import ConversionError
+from tledge.core.field_bounds import AnyFloat
 from tledge.core.records import Record
 from tledge.export.tfmot.graph import Node
 
@@ -152,8 +153,8 @@ class TuningEpoch:
     """
 
     epoch: int = 0
-    train_loss: float | None = None
-    loss: float
+    train_loss: AnyFloat | None = None
+    loss: AnyFloat
     top1: float
     agreement: float
     kept: bool = False
@@ -171,5 +172,5 @@ class TrainingReport(Record, error=ConversionError):
     """
 
     history: tuple[TuningEpoch, ...]
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Mapping[str, tuple[AnyFloat, AnyFloat]]
     pruned: tuple[str, ...]

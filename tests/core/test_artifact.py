@@ -110,8 +110,8 @@ def test_every_field_of_a_sidecar_survives() -> None:
         resize="crop",
         recipe="int8",
         source_run="r",
-        source_sha256="ab",
-        calibration=Calibration(images=3, split="train", fingerprint="ff"),
+        source_sha256="ab" * 32,
+        calibration=Calibration(images=3, split="train", fingerprint="ff" * 32),
         versions={"keras": "3"},
     )
     assert Sidecar.from_json(sidecar.to_json(), "x") == sidecar

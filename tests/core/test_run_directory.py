@@ -17,19 +17,19 @@ MANIFEST = RunManifest(
     name="one",
     created=NOW.isoformat(),
     backbone="mobilenet_v2",
-    weights=WeightsRecord(source="imagenet", sha256="ab"),
+    weights=WeightsRecord(source="imagenet", sha256="ab" * 32),
     class_names=("cat", "dog"),
     input_size=(160, 160),
     resize="crop",
     seed=0,
     config={"epochs": 3},
     data=DataRecord(
-        source="photos", fingerprint="cd", images={"cat": 1, "dog": 2}, splits={"test": 1}, skipped=("x.jpg",)
+        source="photos", fingerprint="cd" * 32, images={"cat": 1, "dog": 2}, splits={"test": 1}, skipped=("x.jpg",)
     ),
     device="TensorFlow on CPU (2 cores)",
     versions={"keras": "3"},
     metrics={"test_top1": 0.9},
-    model_sha256="ef",
+    model_sha256="ef" * 32,
 )
 
 
@@ -98,9 +98,9 @@ def test_splits_inside_a_run_move_with_it(tmp_path: Path) -> None:
     splits = Splits(
         root=tmp_path / "run" / "data",
         class_names=("a", "b"),
-        train=(Sample("a/1.png", 0, "x"),),
+        train=(Sample("a/1.png", 0, "0" * 64),),
         validation=(),
-        test=(Sample("b/ü 2.png", 1, "y"),),
+        test=(Sample("b/ü 2.png", 1, "1" * 64),),
     )
     splits.root.mkdir(parents=True)
     splits.save(tmp_path / "run" / "splits.json")

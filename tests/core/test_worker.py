@@ -267,3 +267,12 @@ def test_how_a_program_ended_is_described(code: int, printed: str, text: str) ->
 @pytest.mark.unit
 def test_modules_run_in_this_python_without_the_working_directory() -> None:
     assert python_module("a.b", "c", Path("d")) == [sys.executable, "-P", "-m", "a.b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    "line", ["Welcome!", '["step"]', '["end"]', '["advance", 1, ""]', "[[]]", "{}", '["note", 1, "a"]']
+)
+def test_a_message_that_is_not_one_of_the_protocol_is_an_error(line: str) -> None:
+    command = [sys.executable, "-c", f"print({line!r}, flush=True); input()"]
+    with pytest.raises(MeasurementError, match=r"^the work sent a message that is not one of the protocol: "):
+        run_worker(command, 1, name="the work")

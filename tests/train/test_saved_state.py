@@ -33,7 +33,7 @@ UNFINISHED = {
     "schema_version": 1,
     "settings": SETTINGS,
     "data": {
-        **{"source": "photos", "fingerprint": "f", "images": {"a": 5, "b": 6}, "splits": {"train": 7, "test": 4}},
+        **{"source": "photos", "fingerprint": "f" * 64, "images": {"a": 5, "b": 6}, "splits": {"train": 7, "test": 4}},
         **{"skipped": ["a/1.jpg"], "contradicted": [], "leaking": [], "near_duplicates": 2},
     },
     "created": "2026-11-24T10:00:00+01:00",

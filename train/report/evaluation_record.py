@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tledge.core.field_bounds import Count, Fraction, NotNegative
 from tledge.core.records import Record
 from tledge.train.evaluation import Evaluation
 
@@ -21,23 +22,31 @@ class ClassFigures:
     """
 
     name: str
-    photos: int
-    precision: float | None
-    recall: float | None
+    photos: Count
+    precision: Fraction | None
+    recall: Fraction | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRecord(Record, version=1):
-    """An evaluation as JSON; the fields are those of :class:`~tledge.train.evaluation.Evaluation`."""
+    """An evaluation as JSON; the fields are those of :class:`~tledge.train.evaluation.Evaluation`.
+
+    Raises:
+        ValueError: ``confusion`` is not a square with a row for each class.
+    """
 
     split: str
-    photos: int
-    top1: float
-    top1_interval: tuple[float, float]
-    loss: float
-    calibration_error: float
+    photos: Count
+    top1: Fraction
+    top1_interval: tuple[Fraction, Fraction]
+    loss: NotNegative
+    calibration_error: Fraction
     classes: tuple[ClassFigures, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[Count, ...], ...]
+
+    def __post_init__(self) -> None:
+        if {len(self.confusion), *map(len, self.confusion)} != {len(self.classes)}:
+            raise ValueError(f"confusion: expected {len(self.classes)} rows and columns, one for each class")
 
 
 def write_evaluation(path: Path, evaluation: Evaluation, class_names: Sequence[str]) -> None:

@@ -18,10 +18,12 @@ from tledge.bench.results.settings import Skipped
 from tledge.bench.results.workload import Model, Workload
 from tledge.core.artifact import files_of
 from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
+from tledge.core.field_bounds import TargetName
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_formats import EXTRA, SHOWN, format_of_file
 from tledge.core.number_text import counted
 from tledge.core.progress import Progress
+from tledge.core.record_types import convert
 from tledge.edge_runtime.target import Target
 
 
@@ -59,7 +61,10 @@ class SshHost(Place):
             self._folder = RemoteFolder(connection, write_wheel(Path(folder)), settings, progress)
             self._folder.install(*self._extras)
         found = self._folder.ask("tledge.bench.places.remote.remote_targets", list(wanted), purpose="list its targets")
-        targets = [Target.parse(text) for text in found]
+        try:
+            targets = [Target.parse(text) for text in convert(found, list[TargetName])]
+        except ValueError as error:
+            raise HostError(f"the reply of '{self.name}' is damaged: {error}") from error
         return pair_cells(shipped, targets, asked=bool(wanted))
 
     def measure(

@@ -11,6 +11,7 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -20,8 +21,11 @@ from tledge.bench.places.remote import remote_receiver
 from tledge.bench.places.remote.connection import Connection
 from tledge.core.environment import installed_versions
 from tledge.core.errors import HostError
+from tledge.core.field_bounds import Count, shown
 from tledge.core.fingerprint import sha256_of_file
+from tledge.core.json_text import parse_json
 from tledge.core.progress import Progress
+from tledge.core.record_types import convert
 from tledge.core.sizes import size_text
 from tledge.core.worker import read_reply
 
@@ -160,7 +164,10 @@ class RemoteFolder:
         printed = self._connection.run(
             [*_receiver("missing"), self.path], purpose="list the missing files", content=content
         )
-        return [str(name) for name in json.loads(printed)]
+        names: list[str] = _parse_reply(self._connection.host, printed, list[str])
+        if unknown := [name for name in names if name not in manifest]:
+            raise HostError(f"the reply of '{self._connection.host}' is damaged: it names the file {shown(unknown[0])}")
+        return names
 
 
 def _receiver(action: str) -> list[str]:
@@ -168,22 +175,44 @@ def _receiver(action: str) -> list[str]:
     return ["python3", "-c", Path(remote_receiver.__file__).read_text(encoding="utf-8"), action]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Machine:
+    """What the receiving program reports of a machine, see ``remote_receiver.look``; ``free`` in bytes."""
+
+    python: tuple[Count, Count, Count]
+    machine: str
+    bits: Count
+    has_venv: bool
+    folder: str
+    free: Count
+    writable: bool
+
+
+def _parse_reply(host: str, printed: bytes, declared: Any) -> Any:
+    """Returns what a program on another machine printed as JSON. Raises HostError if it is something else."""
+    try:
+        return convert(parse_json(printed), declared)
+    except ValueError as error:
+        raise HostError(f"the reply of '{host}' is damaged: {error}") from error
+
+
 def _inspect(connection: Connection) -> tuple[PurePosixPath, int]:
     """Returns the folder of benchmarks there and the free bytes; raises HostError if the machine cannot run tledge."""
-    found = json.loads(connection.run(_receiver("look"), purpose="run python3 (apt-get install python3)"))
-    host, python = connection.host, ".".join(map(str, found["python"]))
-    if found["bits"] != 64:
+    printed = connection.run(_receiver("look"), purpose="run python3 (apt-get install python3)")
+    found: _Machine = _parse_reply(connection.host, printed, _Machine)
+    host, python = connection.host, ".".join(map(str, found.python))
+    if found.bits != 64:
         raise HostError(
-            f"'{host}' runs a 32-bit Python on {found['machine']}, and LiteRT and ONNX Runtime need 64 bits: install"
+            f"'{host}' runs a 32-bit Python on {found.machine}, and LiteRT and ONNX Runtime need 64 bits: install"
             " the 64-bit Raspberry Pi OS"
         )
-    if tuple(found["python"][:2]) < OLDEST_PYTHON:
+    if found.python[:2] < OLDEST_PYTHON:
         raise HostError(f"'{host}' has Python {python}; tledge needs 3.11 or later: update its system")
-    if not found["has_venv"]:
+    if not found.has_venv:
         raise HostError(f"'{host}' cannot create virtual environments: apt-get install python3-venv there")
-    if not found["writable"]:
-        raise HostError(f"this user cannot write to '{found['folder']}' on '{host}'; check its permissions")
-    return PurePosixPath(found["folder"]), int(found["free"])
+    if not found.writable:
+        raise HostError(f"this user cannot write to '{found.folder}' on '{host}'; check its permissions")
+    return PurePosixPath(found.folder), found.free
 
 
 def pinned_versions() -> list[str]:

@@ -15,6 +15,8 @@ from tledge.bench.measure.rounds import TimedRound
 from tledge.bench.places.remote.remote_folder import RemoteFolder
 from tledge.bench.results.cell_result import Round, Specification
 from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
+from tledge.core.field_bounds import NotNegative
+from tledge.core.record_types import convert
 
 
 class RemoteRounds:
@@ -88,6 +90,7 @@ def _read_round(result: Mapping[str, Any], name: str) -> tuple[Round, float, boo
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "round.npz"
             path.write_bytes(b64decode(result["round"]))
-            return Round.load(path), float(result["start"]), bool(result["found"])
+            start = convert(result["start"], NotNegative, "start")
+            return Round.load(path), start, convert(result["found"], bool, "found")
     except (OSError, KeyError, TypeError, ValueError, MeasurementError) as error:
         raise MeasurementError(f"the results of {name} arrived damaged: {error}") from error

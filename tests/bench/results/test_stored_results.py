@@ -59,12 +59,16 @@ def test_removed_samples_are_no_error(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["run.json", "photos.json", "samples/int8.tflite@litert-cpu-2.npz"])
 @pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"PK{"), lambda path: path.write_bytes(b"")])
-def test_a_report_needs_what_a_comparison_goes_without(
-    folder: Path, name: str, spoil: Callable[[Path], object]
-) -> None:
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_damaged_file_is_named(folder: Path, name: str, spoil: Callable[[Path], object], complete: bool) -> None:
     spoil(folder / name)
     with pytest.raises(MeasurementError, match=Path(name).name.replace(".", r"\.")):
-        read_stored(folder, complete=True)
+        read_stored(folder, complete=complete)
+
+
+@pytest.mark.parametrize("name", ["run.json", "photos.json", "samples/int8.tflite@litert-cpu-2.npz"])
+def test_a_comparison_goes_without_what_is_absent(folder: Path, name: str) -> None:
+    (folder / name).unlink()
     rest = read_stored(folder)
     lost = {"run.json": rest.settings, "photos.json": rest.labels or None}
     assert lost.get(name, rest.cells[1].raw) is None

@@ -84,7 +84,7 @@ def _escape(folder: Path) -> None:
         (_resize, "9 x 9 px"),
         (_remove, "cannot read image"),
         (_outdate, "schema version 2"),
-        (_escape, "outside the folder"),
+        (_escape, r"'photos\[0\]\.file': expected a path inside its folder"),
         (_break_out, "not a valid attack name"),
         (_empty, "no attacked photos"),
         (_mistake, r"'attacked\[0\]\.seconds': expected float, received str"),

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tledge.core import atomic
 from tledge.core.errors import MeasurementError
+from tledge.core.folder_contents import finish_replacement
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.records import Record, with_present_names
 
@@ -76,7 +77,11 @@ def write_results(path: Path, measurements: Iterable[Measurement]) -> None:
 
 
 def read_results(path: Path) -> list[Measurement]:
-    """Reads ``results.jsonl``. Raises MeasurementError if it is absent, empty or garbled."""
+    """Reads ``results.jsonl``. Raises MeasurementError if it is absent, empty or garbled.
+
+    If a benchmark was killed while it replaced the results in this folder, that is finished first.
+    """
+    path = finish_replacement(path.parent) / path.name
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -73,7 +73,7 @@ def export(options: ExportOptions) -> ExportRecord:
     progress = progress_or_default(options.progress)
     request = check_request(options)
     require_formats(request)
-    directory = find_run(options.run, Path(options.runs))
+    directory = find_run(options.run, Path(options.runs), progress)
     source = read_artifact(directory.model)
     jobs, kept = _plan(directory, source, request, options)
     outcome = _Outcome([describe_artifact(artifact, kept=True) for artifact in kept])

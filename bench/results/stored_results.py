@@ -16,8 +16,10 @@ from tledge.bench.results.rows import WORST, Row, summarize
 from tledge.bench.results.settings import BenchSettings
 from tledge.core.environment import Environment
 from tledge.core.errors import MeasurementError
+from tledge.core.folder_contents import finish_replacement
 from tledge.core.measurement import Measurement, read_results
 from tledge.core.number_text import cell_name
+from tledge.core.progress import Progress
 
 CellName = tuple[str, str]
 """An artifact and a target."""
@@ -150,7 +152,9 @@ class StoredResults:
         return next((row for row in self.rows if (row.artifact, row.target) == (artifact, target)), None)
 
 
-def read_stored(path: Path, *, title: str = "", complete: bool = False) -> StoredResults:
+def read_stored(
+    path: Path, *, title: str = "", complete: bool = False, progress: Progress | None = None
+) -> StoredResults:
     """Reads a results file and what stands beside it.
 
     Args:
@@ -158,11 +162,13 @@ def read_stored(path: Path, *, title: str = "", complete: bool = False) -> Store
         title: what was measured.
         complete: the folder must be as a benchmark wrote it; only raw samples may be missing. Without it, whatever is
             missing, unreadable or of another benchmark is left out: a results file may have been moved.
+        progress: reports that an interrupted replacement of the results is finished first.
 
     Raises:
         MeasurementError: the results file is absent, empty or foreign; or, with ``complete``, another file is.
     """
     path = ResultsFolder(path).results if path.is_dir() else path
+    path = finish_replacement(path.parent, progress) / path.name
     folder = ResultsFolder(path.parent)
     measurements = read_results(path)
     found: dict[CellName, list[Measurement]] = {}

@@ -1,0 +1,304 @@
+"""A process killed at any step of replacing a folder's contents: the next command finds the old or the new ones whole.
+
+A child process ends by ``os._exit`` at its k-th change of the file system, for every k.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stored_sample import INT8, write_bench
+
+from tledge.bench.compare.repeated_benchmark import read_repetition
+from tledge.bench.results.results_folder import EARLIER, ResultsFolder
+from tledge.bench.results.stored_results import read_stored
+from tledge.core import atomic
+from tledge.core.artifact import read_artifact
+from tledge.core.folder_contents import ARRIVING, REPLACING, finish_replacement, replacing_contents
+from tledge.core.measurement import read_results
+from tledge.core.progress import Progress
+
+CHANGES = frozenset({"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.truncate"})
+"""Audit events of what changes a folder; ``open`` counts too where it writes."""
+
+KILLED = 99
+ENDED = 0
+
+
+class Notes(Progress):
+    """Collects what is reported."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+    def note(self, label: str, text: str) -> None:
+        self.notes.append(f"{label}: {text}")
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def killed_at(step: int, change: Callable[[], None]) -> bool:
+    """Runs ``change`` in a child process that ends before its ``step``-th change of the file system; whether it did."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def hook(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal count
+            writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+            if event in CHANGES or writes:
+                count += 1
+                if count == step:
+                    os._exit(KILLED)
+
+        sys.addaudithook(hook)
+        try:
+            change()
+        except BaseException:  # noqa: BLE001 - the parent must not run twice
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(ENDED)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (KILLED, ENDED)
+    return code == KILLED
+
+
+def every_step(change: Callable[[Path], None], prepare: Callable[[Path], None], folder: Path) -> list[Path]:
+    """Returns a folder as each kill leaves it, the last one as an undisturbed process does."""
+    found = []
+    while True:
+        path = folder / f"step{len(found):03d}"
+        path.mkdir(parents=True)
+        prepare(path)
+        killed = killed_at(len(found) + 1, lambda path=path: change(path))  # type: ignore[misc]
+        found.append(path)
+        if not killed:
+            return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _hidden(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob(".*") if path.name != ".notes"]
+
+
+def _old(folder: Path) -> None:
+    """What a folder of results holds before: results, older ones, and a hidden file of a user."""
+    write_bench(folder, 1, [INT8])
+    (folder / "report.md").write_text("old")
+    (folder / EARLIER / "20250101T000000").mkdir(parents=True)
+    (folder / EARLIER / "20250101T000000" / "results.jsonl").write_text("older")
+    (folder / ".notes").write_text("of a user")
+
+
+def _fill(folder: Path) -> None:
+    write_bench(folder, 2, [INT8])
+    (folder / "adversarial" / "originals").mkdir(parents=True)
+    (folder / "adversarial" / "originals" / "a.png").write_text("new")
+
+
+def _replace_results(folder: Path) -> None:
+    with ResultsFolder(folder).replaced(Progress()) as fresh:
+        _fill(fresh.path)
+
+
+def test_results_are_the_old_or_the_new_ones_after_a_kill_at_any_step(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    _old(old)
+    _fill(new)
+    before, fresh = contents(old), contents(new)
+    aside = ResultsFolder(old)._aside()
+    untouched = {name: text for name, text in before.items() if name.startswith((EARLIER, ".notes"))}
+    moved = {f"{aside}/{name}": text for name, text in before.items() if name not in untouched}
+    after = {**fresh, **untouched, **moved}
+    outcomes, states = [], set()
+    for folder in every_step(_replace_results, _old, tmp_path / "steps"):
+        states.add(((folder / REPLACING).exists(), (folder / ARRIVING).exists()))
+        torn = any((folder / name).exists() for name in (REPLACING, ARRIVING))
+        notes = Notes()
+        stored = read_stored(folder, complete=True, progress=notes)
+        assert stored.cells[0].samples is not None
+        assert bool(notes.notes) == torn
+        assert not _hidden(folder)
+        found = contents(folder)
+        assert found in (before, after), folder
+        outcomes.append(found == after)
+    assert states == {(False, False), (True, False), (False, True)}
+    assert outcomes == sorted(outcomes)  # once decided, always the new ones
+    assert outcomes.count(False) >= 5
+    assert outcomes.count(True) >= 10
+
+
+def test_a_kill_while_another_kill_is_repaired_changes_nothing(tmp_path: Path) -> None:
+    _fill(tmp_path / "new")
+    fresh = contents(tmp_path / "new")
+    steps = every_step(_replace_results, _old, tmp_path / "steps")
+    torn = next(folder for folder in steps if (folder / REPLACING).exists())
+
+    def copy(path: Path) -> None:
+        import shutil
+
+        shutil.copytree(torn, path, symlinks=True, dirs_exist_ok=True)
+
+    repaired = every_step(lambda path: finish_replacement(path) and None, copy, tmp_path / "again")
+    assert len(repaired) > 8
+    for folder in repaired:
+        finish_replacement(folder)
+        assert fresh.items() <= contents(folder).items()
+        assert len(list((folder / EARLIER).iterdir())) == 2
+        assert not _hidden(folder)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda folder: read_results(folder / "results.jsonl"),
+        lambda folder: read_stored(folder / "results.jsonl"),
+        lambda folder: read_repetition(folder / "results.jsonl"),
+        lambda folder: read_stored(folder / EARLIER / "20250101T000000-2"),
+    ],
+    ids=["read_results", "read_stored", "read_repetition", "earlier"],
+)
+def test_every_reader_finishes_a_torn_swap(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    folder = tmp_path / "bench"
+    write_bench(folder, 1, [INT8])
+    (folder / REPLACING).mkdir()
+    write_bench(folder / REPLACING, 2, [INT8])
+    (folder / REPLACING / ".aside").write_text(f"{EARLIER}/20250101T000000-2")
+    new = contents(folder / REPLACING)
+    try:
+        read(folder)
+    except Exception as error:  # noqa: BLE001 - of a run that does not exist: after the swap
+        assert "no longer exists" in str(error) or "not within its run" in str(error)  # noqa: PT017
+    assert (folder / EARLIER / "20250101T000000-2" / "results.jsonl").exists()
+    new.pop(".aside")
+    assert new.items() <= contents(folder).items()
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc/self/ns").exists(), reason="root writes anywhere")
+def test_readers_on_a_read_only_disk_read_the_new_results_and_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bench"
+    write_bench(folder, 1, [INT8])
+    (folder / REPLACING).mkdir()
+    write_bench(folder / REPLACING, 2, [INT8])
+    (folder / REPLACING / ".aside").write_text(f"{EARLIER}/x")
+    before = contents(folder)
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for name in ("mkdir", "replace", "rename"):
+        monkeypatch.setattr(Path, name, refuse)
+    notes = Notes()
+    stored = read_stored(folder, progress=notes)
+    assert stored.path == folder / REPLACING / "results.jsonl"
+    assert stored.measurements == tuple(read_results(folder / REPLACING / "results.jsonl"))
+    assert "Read-only file system" in notes.warnings[0]
+    assert not notes.notes
+    assert contents(folder) == before
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("text", ["../../elsewhere/x", "/etc/x", "a", "a/b/c", "", "a/..", "\0"])
+def test_a_damaged_journal_moves_nothing_elsewhere(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "bench"
+    (folder / REPLACING).mkdir(parents=True)
+    (folder / "results.jsonl").write_text("old")
+    (folder / REPLACING / "results.jsonl").write_text("new")
+    (folder / REPLACING / ".aside").write_text(text)
+    before, notes = contents(tmp_path), Notes()
+    finish_replacement(folder, notes)
+    assert contents(tmp_path) == before
+    assert "does not name a folder" in notes.warnings[0]
+
+
+def test_a_reader_waits_for_a_live_process_that_replaces(tmp_path: Path) -> None:
+    folder = tmp_path / "bench"
+    write_bench(folder, 1, [INT8])
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        flush = atomic.flush_folder
+
+        def slow(path: Path) -> None:
+            import time
+
+            if (path / REPLACING).exists():
+                os.write(writing, b"x")
+                time.sleep(0.3)
+            flush(path)
+
+        atomic.flush_folder = slow
+        try:
+            _replace_results(folder)
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - the parent must not run twice
+            os._exit(1)
+    os.read(reading, 1)
+    notes = Notes()
+    stored = read_stored(folder, complete=True, progress=notes)
+    assert os.waitpid(child, 0)[1] == 0
+    assert stored.path == folder / "results.jsonl"
+    assert not notes.notes
+    assert not _hidden(folder)
+
+
+def test_files_that_replace_others_of_the_same_names_are_finished_too(tmp_path: Path) -> None:
+    def prepare(folder: Path) -> None:
+        for name in ("visualize.html", "visualize.json", "old.png"):
+            (folder / name).write_text("old")
+
+    def change(folder: Path) -> None:
+        with replacing_contents(folder) as fresh:
+            for name in ("a.png", "visualize.html", "visualize.json"):
+                atomic.write_text(fresh / name, "new")
+
+    old = {"visualize.html": b"old", "visualize.json": b"old", "old.png": b"old"}
+    new = {**old, "a.png": b"new", "visualize.html": b"new", "visualize.json": b"new"}
+    outcomes = []
+    for folder in every_step(change, prepare, tmp_path):
+        finish_replacement(folder)
+        assert contents(folder) in (old, new)
+        assert not _hidden(folder)
+        outcomes.append(contents(folder) == new)
+    assert set(outcomes) == {False, True}
+    assert outcomes == sorted(outcomes)
+
+
+def test_an_artifact_is_the_old_or_the_new_one_after_a_kill_at_any_step(tmp_path: Path, tiny_artifacts: Path) -> None:
+    from dataclasses import replace
+
+    from tledge.core.artifact import move_artifact, write_artifact
+    from tledge.core.sidecar_storage import split
+    from tledge.core.temporary_files import temporary_folder
+
+    artifact = read_artifact(tiny_artifacts / "float32.onnx")
+    content = artifact.path.read_bytes()
+
+    def write(folder: Path, recipe: str) -> None:
+        write_artifact(folder / "a.onnx", content, replace(artifact.sidecar, recipe=recipe))
+
+    def move(folder: Path) -> None:
+        with temporary_folder(folder / "a.onnx") as staged:
+            path = staged / "a.onnx"
+            move_artifact(write_artifact(path, content, replace(artifact.sidecar, recipe="new")), folder / "a.onnx")
+
+    del split
+    for change in (move, lambda folder: write(folder, "new")):
+        found = []
+        for folder in every_step(change, lambda folder: write(folder, "old"), tmp_path / str(id(change))):
+            found.append(read_artifact(folder / "a.onnx").sidecar.recipe)
+        assert found == sorted(found, reverse=True)
+        assert set(found) == {"old", "new"}

@@ -167,6 +167,8 @@ def read_stored(
     Raises:
         MeasurementError: the results file is absent, empty or foreign; or, with ``complete``, another file is.
     """
+    if not path.exists():  # perhaps a folder of earlier results that had not arrived there
+        finish_replacement(path, progress)
     path = ResultsFolder(path).results if path.is_dir() else path
     path = finish_replacement(path.parent, progress) / path.name
     folder = ResultsFolder(path.parent)

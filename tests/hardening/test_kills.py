@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train": TRAIN,
     "visualize": ("visualize", "features", "saliency", "--images", "1"),
     "adopt": (
-        *("adopt", "elsewhere.tflite", "--labels", "across,upright", "--input-range", "0,255", "--output", "logits"),
+        *("adopt", "elsewhere.tflite", "--labels", "labels.txt", "--input-range", "0,255", "--output", "logits"),
         "--overwrite",
     ),
     "predict": ("predict", "elsewhere.tflite", "photos"),
@@ -148,6 +148,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for name in ("train", "export", "bench", "visualize"):
         done = found.call(*COMMANDS[name])
         assert done.code == 0, done
+    (found.work / "labels.txt").write_text("across\nupright\n")
     foreign = found.work / "elsewhere.tflite"
     foreign.write_bytes(_without_sidecar(found.run.artifacts / "float32.tflite"))
     done = found.call(*COMMANDS["adopt"])
@@ -189,16 +190,13 @@ def test_after_a_kill_the_next_command_works_and_finds_everything(
             outcomes["killed"] += 1
             (os.kill if alone else os.killpg)(process.pid, signal.SIGKILL)
         process.wait()
-        faults += [f"{what}: orphans {found}" for found in [_orphans(place)] if found]
+        faults += [f"{what} after {moment:.1f} s: orphan {command}" for command in _orphans(place)]
         process.communicate()
         done = _next(place, name)
         if done.code != 0:
             faults.append(f"{what} after {moment:.1f} s: {done}")
-        faults += [
-            f"{what} after {moment:.1f} s: lost {missing}" for missing in [_lost(place, before, manifests)] if missing
-        ]
-        faults += [f"{what} after {moment:.1f} s: torn {item}" for item in place.torn()]
-        faults += [f"{what} after {moment:.1f} s: litter {item}" for item in place.litter()]
+        kinds = {"lost": _lost(place, before, manifests), "torn": place.torn(), "litter": place.litter()}
+        faults += [f"{what} after {moment:.1f} s: {kind} {item}" for kind, items in kinds.items() for item in items]
     with capsys.disabled():
         print(f"\n{KILLS * scale} kills: {dict(outcomes)}; {len(faults)} faults")
     assert not faults, "\n".join(faults)

@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train": TRAIN,
     "visualize": ("visualize", "features", "saliency", "--images", "1"),
     "adopt": (
-        *("adopt", "elsewhere.tflite", "--labels", "labels.txt", "--input-range", "0,255", "--output", "logits"),
+        *("adopt", "elsewhere.tflite", "--labels", "labels.txt", "--input-range", "0..255", "--output", "logits"),
         "--overwrite",
     ),
     "predict": ("predict", "elsewhere.tflite", "photos"),

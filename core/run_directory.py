@@ -24,7 +24,7 @@ from tledge.core.folder_contents import finish_replacement
 from tledge.core.manifest import RunManifest
 from tledge.core.progress import Progress
 from tledge.core.splits import Splits
-from tledge.core.temporary_files import lock_of, remove_litter, temporary_file
+from tledge.core.temporary_files import discard, lock_of, remove_litter, temporary_file
 
 LATEST = "latest"
 DEFAULT_RUNS = Path("runs")
@@ -164,7 +164,7 @@ def _tidy(run: RunDirectory, progress: Progress) -> bool:
         progress.note("Finished", f"'{run.path}', which was killed when it was complete")
     elif not (run.begun.exists() or run.last_good_model.exists()):
         progress.note("Removed", f"'{run.path}', which was killed before it could be resumed")
-        shutil.rmtree(run.path)
+        discard(run.path)
         return False
     run.in_progress_path.unlink()
     return run.manifest_path.exists()

@@ -115,6 +115,17 @@ def process_folder() -> Iterator[Path]:
                 os.environ["TMPDIR"] = before[0]
 
 
+def discard(folder: Path) -> None:
+    """Removes a folder with all that it holds; after a kill, a later command removes the rest.
+
+    Raises:
+        OSError: it does not exist, or its parent folder is not writable.
+    """
+    doomed = folder.with_name(_temporary_name(PARTIAL, folder.name))
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
 def system_folder() -> Path:
     """Returns the system's folder for temporary files, which all processes share, also below ``process_folder``."""
     root = _temporary_root()
@@ -163,9 +174,8 @@ def lock_of(path: Path, *, wait: bool = False) -> int | None:
 
 def _create(folder: Path, start: str, name: str, make: Callable[[Path], int]) -> tuple[Path, int]:
     """Creates a path, and returns it with the descriptor that holds its lock until it is closed."""
-    end = f"-{name.encode()[-_LONGEST_NAME:].decode(errors='ignore')}" if name else ""
     for _ in range(100):
-        path = folder / f"{start}locked-{_host()}-{os.urandom(6).hex()}{end}"
+        path = folder / _temporary_name(start, name)
         try:
             handle = make(path)
         except FileExistsError:
@@ -178,6 +188,11 @@ def _create(folder: Path, start: str, name: str, make: Callable[[Path], int]) ->
             return path, handle
         os.close(handle)
     raise FileExistsError(f"cannot create a temporary file in '{folder}'")
+
+
+def _temporary_name(start: str, name: str) -> str:
+    end = f"-{name.encode()[-_LONGEST_NAME:].decode(errors='ignore')}" if name else ""
+    return f"{start}locked-{_host()}-{os.urandom(6).hex()}{end}"
 
 
 def _hold(path: Path, handle: int) -> bool:

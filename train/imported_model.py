@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from tledge.core.prediction_check import LEAST_PHOTOS
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, create_run, in_progress, tidy_runs
 from tledge.core.split_names import SPLITS
+from tledge.core.temporary_files import discard
 from tledge.train.data.dataset import read_dataset, with_class_order
 from tledge.train.import_options import ImportOptions
 from tledge.train.keras_file_check import check_keras_file
@@ -77,7 +78,8 @@ def import_model(options: ImportOptions) -> RunManifest:
             splits.save(directory.splits_path)
             _import(directory, model, config, seed=options.seed, record=record, progress=progress)
         except BaseException:
-            shutil.rmtree(directory.path, ignore_errors=True)
+            with suppress(OSError):
+                discard(directory.path)
             raise
         directory.mark_latest()
     progress.note("Run", f"{directory.path}, now the latest")

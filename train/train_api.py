@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run, in_progress, tidy_runs
 from tledge.core.split_names import SPLITS
 from tledge.core.splits import Splits
-from tledge.core.temporary_files import temporary_folder
+from tledge.core.temporary_files import discard, temporary_folder
 from tledge.train.data import digits
 from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.split_draw import draw_splits
@@ -122,7 +122,8 @@ def _keep_if_resumable(directory: RunDirectory) -> Iterator[None]:
             elsewhere = "" if runs == DEFAULT_RUNS else f", runs={str(runs)!r}"
             raise KeyboardInterrupt(f"continue '{directory.path}' with `train(resume=True{elsewhere})`") from error
         if not is_unfinished(directory) and not directory.last_good_model.exists():
-            shutil.rmtree(directory.path, ignore_errors=True)
+            with suppress(OSError):
+                discard(directory.path)
         raise
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import sys
 import time
 import traceback
@@ -22,13 +23,13 @@ from comparison_sample import Planted, write_bench
 from tledge.bench.compare.repeated_benchmark import read_repetition
 from tledge.bench.results.results_folder import EARLIER, ResultsFolder
 from tledge.bench.results.stored_results import read_stored
-from tledge.core import atomic
+from tledge.core import atomic, temporary_files
 from tledge.core.artifact import move_artifact, read_artifact, write_artifact
 from tledge.core.errors import MeasurementError
 from tledge.core.folder_contents import ARRIVING, REPLACING, finish_replacement, replacing_contents
 from tledge.core.measurement import read_results
 from tledge.core.progress import Progress
-from tledge.core.temporary_files import temporary_folder
+from tledge.core.temporary_files import discard, remove_litter, temporary_folder
 
 CHANGES = frozenset({"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.truncate"})
 """Audit events of what changes a folder; ``open`` counts too where it writes."""
@@ -297,3 +298,57 @@ def test_an_artifact_is_the_old_or_the_new_one_after_a_kill_at_any_step(tmp_path
             found.append(read_artifact(folder / "a.onnx").sidecar.recipe)
         assert found == sorted(found, reverse=True)
         assert set(found) == {"old", "new"}
+
+
+def test_a_folder_that_is_removed_is_whole_or_gone_after_a_kill_at_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(folder: Path) -> None:
+        (folder / "run" / "checkpoints").mkdir(parents=True)
+        for name in ("splits.json", "checkpoints/epoch.npz"):
+            (folder / "run" / name).write_text("old")
+
+    found = []
+    for folder in every_step(lambda folder: discard(folder / "run"), prepare, tmp_path):
+        monkeypatch.setattr(temporary_files, "_searched", set())
+        remove_litter(folder)
+        found.append(sorted(contents(folder)))
+    assert found[0] == ["run/checkpoints/epoch.npz", "run/splits.json"]
+    assert len(found) > 3
+    assert not any(found[1:])
+
+
+def test_the_latest_run_is_always_one_of_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for folder in every_step(
+        lambda folder: atomic.point_link(folder / "latest", "new"),
+        lambda folder: (folder / "latest").symlink_to("old"),
+        tmp_path,
+    ):
+        monkeypatch.setattr(temporary_files, "_searched", set())
+        remove_litter(folder)
+        assert [path.name for path in folder.iterdir()] == ["latest"]
+        found.append(str((folder / "latest").readlink()))
+    assert found == sorted(found, reverse=True)
+    assert set(found) == {"old", "new"}
+
+
+def test_a_file_is_flushed_before_it_is_renamed_and_its_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a power failure leaves an empty file under the new name, or undoes the rename."""
+    order: list[str] = []
+    fsync, rename = os.fsync, Path.replace
+
+    def flushed(handle: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def renamed(self: Path, target: Path) -> Path:
+        order.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(Path, "replace", renamed)
+    atomic.write_text(tmp_path / "run.json", "{}")
+    assert order == ["file", "rename", "folder"]

@@ -300,3 +300,10 @@ def test_runs_without_the_mark_are_left_as_they_are(tmp_path: Path) -> None:
         tidy_runs(tmp_path)
         assert run.in_progress_path.exists()
     assert not list(run.path.iterdir())
+
+
+@pytest.mark.unit
+def test_the_log_of_an_internal_error_is_left(tmp_path: Path) -> None:
+    _make(tmp_path / "tledge-error-0a1b2c3d.log", age=2 * OLD_AGE_S)
+    remove_litter(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1

@@ -197,7 +197,8 @@ def test_after_a_kill_the_next_command_works_and_finds_everything(
             faults.append(f"{what} after {moment:.1f} s: {done}")
         kinds = {"lost": _lost(place, before, manifests), "torn": place.torn(), "litter": place.litter()}
         faults += [f"{what} after {moment:.1f} s: {kind} {item}" for kind, items in kinds.items() for item in items]
-        print(f"{what} after {moment:.1f} of {seconds[name]:.1f} s; {len(faults)} faults so far", flush=True)
+        with capsys.disabled():
+            print(f"{what} after {moment:.1f} of {seconds[name]:.1f} s; {len(faults)} faults so far", flush=True)
     with capsys.disabled():
         print(f"\n{KILLS * scale} kills: {dict(outcomes)}; {len(faults)} faults")
     assert not faults, "\n".join(faults)

@@ -47,6 +47,7 @@ from tledge.core.cpu import mismatch
 from tledge.core.environment import installed_versions
 from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.extras import is_installed
+from tledge.core.folder_contents import finish_replacement
 from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress, progress_or_default
@@ -213,7 +214,7 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     duration = plan_duration(options)
     conditions = parse_conditions(as_tuple(options.fail_on), compared=options.against is not None)
     # Read before the run is looked at: writing new results moves the old ones aside.
-    earlier = None if options.against is None else read_stored(Path(options.against))
+    earlier = None if options.against is None else read_stored(Path(options.against), progress=progress)
     workload = _find_workload(options, progress)
     robustness = plan_robustness(workload, options)
     folders = [ResultsFolder(workload.folder)]
@@ -225,6 +226,7 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
         folder = workload.folder if options.output is not None else place.folder(workload.folder)
         workload = replace(workload, folder=folder)
         folders.append(ResultsFolder(folder))
+    finish_replacement(workload.folder, progress)
     return _Plan(
         options=options,
         place=place,
@@ -364,7 +366,7 @@ def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
     for name in ("data", "seen_photos", "output", "input_size"):
         if name in given:
             raise OptionError(f"`{name}='{given[name]}'` needs model files; a run is measured on its own test split")
-    return workload_of_run(find_run(options.run, Path(options.runs)), progress)
+    return workload_of_run(find_run(options.run, Path(options.runs), progress), progress)
 
 
 def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> tuple[Profile, ...]:
@@ -406,7 +408,7 @@ def _write(
     ]
     if not settings.rounds:
         measurements = [replace(item, flags=(*item.flags, EMULATED)) for item in measurements]
-    with folder.replaced() as fresh:
+    with folder.replaced(progress) as fresh:
         write(fresh, settings, measurements, results.items(), zip(workload.photos, workload.labels, strict=True))
         for model in {cell.model.name: cell.model for cell in rounds.results}.values():
             if model.format != "keras":
@@ -418,9 +420,11 @@ def _write(
         except OSError as error:  # keep the numbers
             shutil.rmtree(fresh.adversarial, ignore_errors=True)
             progress.warn(f"the attacked photos could not be saved: {error}")
+        failure = _try_reports(read_stored(fresh.path, title=workload.title, complete=True), progress)
+    if failure is not None:
+        raise failure
     written = read_stored(folder.path, title=workload.title, complete=True)
     recommendation = recommend(written)
-    _write_reports(written, progress)
     return BenchRecord(
         folder=folder,
         settings=settings,
@@ -454,6 +458,15 @@ def _measurements(
         if baseline is not None:
             found += of.against(metrics[baseline])
     return found
+
+
+def _try_reports(data: StoredResults, progress: Progress) -> BaseException | None:
+    """Writes the reports; returns what ended that instead of raising it, since the results must be kept."""
+    try:
+        _write_reports(data, progress)
+    except BaseException as error:  # noqa: BLE001 - raised once the results are in their place
+        return error
+    return None
 
 
 def _write_reports(data: StoredResults, progress: Progress) -> None:

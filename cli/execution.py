@@ -43,7 +43,6 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
     log = LibraryLog()
     interrupts = Interrupts()
     terminal = Terminal(log, as_json, interrupts, command)
-    keep = False
     code = 1
     try:
         with interrupts.heeded(), _warnings_shown(terminal):
@@ -71,12 +70,14 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
         terminal.fail("out of memory; try a smaller --batch-size or --image-size")
     except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
         log.record(error)
-        keep = not interrupts.asked
         code = STOPPED if interrupts.asked else 1
-        report = f"internal error: {type(error).__name__}: {error}; please report it with the log {log.path}"
-        terminal.fail(INTERRUPTED if interrupts.asked else report)
+        if interrupts.asked:
+            terminal.fail(INTERRUPTED)
+        else:
+            report = f"internal error: {type(error).__name__}: {error}; please report it with the log {log.keep()}"
+            terminal.fail(report)
     finally:
-        log.close(terminal.log_to, keep)
+        log.close(terminal.log_to)
     if code:
         raise typer.Exit(code)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 import traceback
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
 from tledge.core import atomic
+from tledge.core.temporary_files import process_folder, system_folder
 
 _logger = logging.getLogger("tledge")
 
@@ -27,11 +28,14 @@ class LibraryLog:
         self._saved = (os.dup(1), os.dup(2))
         self.out: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
         self.err: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+        self._temporary = ExitStack()
+        self.path: Path | None = None
         try:
-            handle, name = tempfile.mkstemp(prefix="tledge-", suffix=".log")
+            self.path = self._temporary.enter_context(process_folder()) / "tledge.log"
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError:  # no writable temporary folder: run without a log
-            handle, name = os.open(os.devnull, os.O_WRONLY), ""
-        self.path = Path(name) if name else None
+            handle = os.open(os.devnull, os.O_WRONLY)
+            self.path = None
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         os.close(handle)
@@ -43,8 +47,19 @@ class LibraryLog:
         """Writes an error with its traceback to the log."""
         traceback.print_exception(error, file=sys.stderr)
 
-    def close(self, keep_as: Path | None, keep: bool) -> None:
-        """Restores the descriptors; the log is moved to ``keep_as``, kept, or deleted."""
+    def keep(self) -> Path | None:
+        """Keeps the log after the command, for a report of an error; returns its new path, None without a log."""
+        if self.path is not None:
+            with suppress(OSError):
+                kept = system_folder() / f"tledge-error-{os.urandom(4).hex()}.log"
+                self.path = self.path.rename(kept)
+        return self.path
+
+    def close(self, keep_as: Path | None) -> None:
+        """Restores the descriptors; the log is copied to ``keep_as``, and deleted unless :meth:`keep` was called.
+
+        The folder of all temporary files of the command is removed.
+        """
         _logger.removeHandler(self._handler)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -56,12 +71,8 @@ class LibraryLog:
                 stream.close()
             except OSError:  # the reader of the pipe has exited
                 continue
-        if self.path is None:
-            return
-        try:
-            if keep_as is not None and keep_as.parent.parent.is_dir():
+        with suppress(OSError):  # a full disk must not hide how the command ended
+            if self.path is not None and keep_as is not None and keep_as.parent.parent.is_dir():
                 atomic.write_bytes(keep_as, self.path.read_bytes())
-            if not keep:
-                self.path.unlink(missing_ok=True)
-        except OSError:  # a full disk must not hide how the command ended
-            return
+        with suppress(OSError):
+            self._temporary.close()

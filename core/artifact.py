@@ -81,6 +81,7 @@ def move_artifact(artifact: Artifact, path: Path) -> Artifact:
     path_beside(path).unlink(missing_ok=True)
     artifact.path.replace(path)
     path_beside(artifact.path).replace(path_beside(path))
+    atomic.flush_folder(path.parent)
     return Artifact(path, artifact.format, artifact.sidecar)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 from tledge.core import atomic
 from tledge.core.errors import MeasurementError
 from tledge.core.field_bounds import Count, Matching, OptionalSha256, TargetName, shown
+from tledge.core.folder_contents import finish_replacement
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.options import Limits
 from tledge.core.record_types import FieldError, convert
@@ -114,7 +115,11 @@ def write_results(path: Path, measurements: Iterable[Measurement]) -> None:
 
 
 def read_results(path: Path) -> list[Measurement]:
-    """Reads ``results.jsonl``. Raises MeasurementError if it is absent, empty or garbled."""
+    """Reads ``results.jsonl``. Raises MeasurementError if it is absent, empty or garbled.
+
+    If a benchmark was killed while it replaced the results in this folder, that is finished first.
+    """
+    path = finish_replacement(path.parent) / path.name
     try:
         lines = read_bounded(path, MOST_BYTES, "results file").removesuffix(b"\n").split(b"\n")
     except OSError as error:

@@ -9,16 +9,22 @@ runs/.cache/ features and data sets shared by runs
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tledge.core import atomic, sidecar_storage
 from tledge.core.errors import ArtifactError, RunError
+from tledge.core.folder_contents import finish_replacement
 from tledge.core.manifest import RunManifest
 from tledge.core.progress import Progress
 from tledge.core.splits import Splits
+from tledge.core.temporary_files import discard, lock_of, remove_litter, temporary_file
 
 LATEST = "latest"
 DEFAULT_RUNS = Path("runs")
@@ -43,6 +49,8 @@ class RunDirectory:
         evaluation: the results on the test split, by class.
         last_good_model: the best weights of a failed training.
         checkpoints: the state of an unfinished training; removed when it is finished.
+        begun: what an unfinished training was started with; without it a training cannot be resumed.
+        in_progress_path: locked by the process that makes the run, while it does.
         data: the images of the built-in data set, if the run was trained on it.
     """
 
@@ -57,6 +65,8 @@ class RunDirectory:
     figures = _Entry("figures")
     last_good_model = _Entry("last_good.keras")
     checkpoints = _Entry("checkpoints")
+    begun = _Entry("checkpoints/begun.json")
+    in_progress_path = _Entry(".in-progress")
     tensorboard = _Entry("tensorboard")
     data = _Entry("data")
     artifacts = _Entry("artifacts")
@@ -111,16 +121,69 @@ def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> RunD
     raise RunError(f"cannot create a run directory: '{runs / base}' and 998 more exist; clean up '{runs}'")
 
 
-def find_run(run: str | Path | None = None, runs: Path = DEFAULT_RUNS) -> RunDirectory:
-    """Returns a finished run.
+@contextmanager
+def in_progress(run: RunDirectory) -> Iterator[None]:
+    """Marks a run as one that this process makes: if it is killed in the ``with`` block, others can tell."""
+    with temporary_file(run.path, "run") as locked:
+        locked.replace(run.in_progress_path)  # so it is never there without its lock
+        try:
+            yield
+        finally:
+            run.in_progress_path.unlink(missing_ok=True)
+
+
+def tidy_runs(runs: Path, progress: Progress | None = None) -> list[RunDirectory]:
+    """Finishes or removes the runs that killed processes left half made, reports it, and returns those it finished.
+
+    A training that was killed at its very end is finished: ``latest`` names it. What cannot be resumed and is not
+    finished is removed. Runs that can be resumed stay, as do those of live processes, and all runs on a read-only disk.
+    """
+    remove_litter(runs)
+    finished = []
+    paths = sorted(runs.iterdir()) if runs.is_dir() else []
+    for run in (RunDirectory(path) for path in paths if not path.is_symlink()):
+        with suppress(OSError):
+            if run.in_progress_path.exists() and (handle := lock_of(run.in_progress_path)) is not None:
+                try:
+                    if _tidy(run, progress or Progress()):
+                        finished.append(run)
+                finally:
+                    os.close(handle)
+    return finished
+
+
+def _tidy(run: RunDirectory, progress: Progress) -> bool:
+    """Finishes, removes or keeps a run whose process was killed; returns whether it is finished."""
+    if not run.in_progress_path.exists():  # its process has ended it meanwhile
+        return False
+    if run.manifest_path.exists():
+        latest = run.path.parent / LATEST
+        if not latest.is_symlink() or latest.readlink().name < run.path.name:  # names start with the time
+            run.mark_latest()
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+        progress.note("Finished", f"'{run.path}', which was killed when it was complete")
+    elif not (run.begun.exists() or run.last_good_model.exists()):
+        progress.note("Removed", f"'{run.path}', which was killed before it could be resumed")
+        discard(run.path)
+        return False
+    run.in_progress_path.unlink()
+    return run.manifest_path.exists()
+
+
+def find_run(
+    run: str | Path | None = None, runs: Path = DEFAULT_RUNS, progress: Progress | None = None
+) -> RunDirectory:
+    """Returns a finished run. What killed processes left half done in it is finished or removed first.
 
     Args:
         run: a run directory, its name within ``runs``, or None for the newest finished one.
         runs: the folder of runs.
+        progress: reports what was finished or removed.
 
     Raises:
         RunError: there is no such run, or it is not finished.
     """
+    tidy_runs(runs, progress)
     if run is None or str(run) == LATEST:
         link = runs / LATEST
         if not link.exists():
@@ -133,4 +196,8 @@ def find_run(run: str | Path | None = None, runs: Path = DEFAULT_RUNS) -> RunDir
     directory = RunDirectory(path)
     if not directory.manifest_path.exists():
         raise RunError(f"'{path}' is not a finished run: it has no run.json; 'tledge train' creates one")
+    for folder in (directory.path, directory.artifacts, directory.logs):
+        remove_litter(folder)
+    for folder in (directory.bench, directory.visualize):
+        finish_replacement(folder, progress)
     return directory

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tledge.core import atomic
+from tledge.core.temporary_files import temporary_folder
 
 
 def user_cache(name: str) -> Path:
@@ -24,15 +25,15 @@ def building(path: Path) -> Iterator[Path]:
     If another process builds the same entry first, that one is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".partial-", suffix=f"-{path.name}", dir=path.parent))
-    try:
+    with temporary_folder(path) as temporary:
         yield temporary
         temporary.chmod(0o755)
-        if not path.exists():
-            try:
-                temporary.rename(path)
-            except OSError:
-                if not path.is_dir():  # not built meanwhile
-                    raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if path.exists():
+            return
+        atomic.flush_file_system(temporary)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not path.is_dir():  # not built meanwhile
+                raise
+        atomic.flush_folder(path.parent)

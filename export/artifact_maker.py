@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Calibration, Sidecar
 from tledge.core.splits import Sample
+from tledge.core.temporary_files import temporary_folder
 from tledge.edge_runtime.delegation import find_undelegated
 from tledge.export.calibration import load_calibration
 from tledge.export.export_options import ExportOptions
@@ -155,8 +155,8 @@ class ArtifactMaker:
         if path.suffix == ".tflite":
             content = add_metadata(content, self.source.sidecar.class_names, name=path.stem)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
-            yield write_artifact(Path(folder) / path.name, content, self._describe(path, recipe, float_layers))
+        with temporary_folder(path) as folder:
+            yield write_artifact(folder / path.name, content, self._describe(path, recipe, float_layers))
 
     def publish(
         self, artifact: Artifact, path: Path, *, seconds: float, max_drop: float = LARGEST_DROP

@@ -71,7 +71,7 @@ def export(options: ExportOptions) -> ExportRecord:
     progress = progress_or_default(options.progress)
     request = check_request(options)
     require_formats(request)
-    directory = find_run(options.run, Path(options.runs))
+    directory = find_run(options.run, Path(options.runs), progress)
     source = read_artifact(directory.model)
     earlier = _read_record(directory.artifacts)
     jobs, kept = _plan(directory, source, request, options)

@@ -44,7 +44,7 @@ def scale(pytestconfig: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Gives the tests a folder of their own for temporary files, and with it a benchmark lock of their own."""
-    folder = Path(tempfile.mkdtemp(prefix="tledge-"))
+    folder = Path(tempfile.mkdtemp(prefix="tledge-tests-"))
     config.stash[_temporary] = folder
     os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = None  # the folder is looked up again

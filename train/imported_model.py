@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 from tledge.core.options import takes
 from tledge.core.prediction_check import LEAST_PHOTOS
 from tledge.core.progress import Progress, progress_or_default
-from tledge.core.run_directory import RunDirectory, create_run
+from tledge.core.run_directory import RunDirectory, create_run, in_progress, tidy_runs
 from tledge.core.split_names import SPLITS
+from tledge.core.temporary_files import discard
 from tledge.train.data.dataset import read_dataset, with_class_order
 from tledge.train.import_options import ImportOptions
 from tledge.train.keras_file_check import check_keras_file
@@ -61,23 +62,26 @@ def import_model(options: ImportOptions) -> RunManifest:
         dataset = with_class_order(dataset, labels)
     splits, record = split_photos(dataset, options, progress)
     stem = re.sub(r"[^\w-]+", "_", model.stem)
+    config = {
+        "model": str(model),
+        "input_range": options.input_range,
+        "colour": options.colour,
+        "labels": None if labels is None else list(labels),
+        "resize": options.resize,
+        "trust": options.trust_model,
+        "flip": False,
+    }
+    tidy_runs(runs, progress)
     directory = create_run(runs, stem, data.resolve().name, datetime.now().astimezone())
-    try:
-        splits.save(directory.splits_path)
-        config = {
-            "model": str(model),
-            "input_range": options.input_range,
-            "colour": options.colour,
-            "labels": None if labels is None else list(labels),
-            "resize": options.resize,
-            "trust": options.trust_model,
-            "flip": False,
-        }
-        _import(directory, model, config, seed=options.seed, record=record, progress=progress)
-    except BaseException:
-        shutil.rmtree(directory.path, ignore_errors=True)
-        raise
-    directory.mark_latest()
+    with in_progress(directory):
+        try:
+            splits.save(directory.splits_path)
+            _import(directory, model, config, seed=options.seed, record=record, progress=progress)
+        except BaseException:
+            with suppress(OSError):
+                discard(directory.path)
+            raise
+        directory.mark_latest()
     progress.note("Run", f"{directory.path}, now the latest")
     return directory.manifest()
 

@@ -6,7 +6,6 @@ TensorFlow, loads them in a child process; see docs/adr/0021-keras-2-files-are-r
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from tledge.core.errors import ModelError, first_line
 from tledge.core.extras import require
 from tledge.core.progress import Progress
+from tledge.core.temporary_files import temporary_folder
 from tledge.core.worker import python_module, quiet_environment, run_worker
 from tledge.train.keras2_layers import activation_behind, make_layer
 from tledge.train.keras2_worker import ARRAYS
@@ -80,16 +80,16 @@ def require_keras2() -> None:
 
 def _read(request: dict[str, Any], *, name: str, progress: Progress | None) -> tuple[Any, dict[str, Any]]:
     """Returns the graph and the arrays that the child process reads."""
-    with tempfile.TemporaryDirectory(prefix="tledge-keras2-") as folder:
+    with temporary_folder() as folder:
         found = run_worker(
             python_module("tledge.train.keras2_worker"),
-            {**request, "folder": folder},
+            {**request, "folder": str(folder)},
             name=name,
             error=ModelError,
             progress=progress,
             environment={**quiet_environment(), "TF_USE_LEGACY_KERAS": "1", "CUDA_VISIBLE_DEVICES": "-1"},
         )
-        with np.load(Path(folder) / ARRAYS, allow_pickle=False) as arrays:
+        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
             return found, dict(arrays)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tledge.core.errors import ModelError, OptionError, UnknownNameError, first_
 from tledge.core.extras import is_installed
 from tledge.core.preprocessing import COLOURS
 from tledge.core.progress import Progress
+from tledge.core.temporary_files import temporary_folder
 from tledge.train import keras2_conversion
 from tledge.train.keras2_conversion import infer, name_uniquely
 from tledge.train.keras_config import KerasConfig, float32_file
@@ -108,8 +108,8 @@ def _load(path: Path, *, input_range: str, trust: bool, progress: Progress | Non
     """Loads a file in float32. Returns the model and, for a file of Keras 2, the difference of its conversion."""
     config = check_keras_file(path, trust=trust)
     scale, offset = INPUT_RANGES[input_range]
-    with tempfile.TemporaryDirectory(prefix="tledge-float32-") as folder:
-        file = float32_file(path, Path(folder))
+    with temporary_folder() as folder:
+        file = float32_file(path, folder)
         if config.of_keras2 and not _loads_directly(config):
             span = {"low": offset, "high": 255 * scale + offset}
             converted = keras2_conversion.convert_keras2(file, **span, trust=trust, progress=progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tledge.core.artifact import write_artifact
 from tledge.core.environment import installed_versions
 from tledge.core.seen_photos import SeenPhotos
 from tledge.core.sidecar import Sidecar
+from tledge.core.temporary_files import temporary_folder
 from tledge.train.backbone import Backbone
 from tledge.train.backend import should_jit_compile
 
@@ -82,8 +82,8 @@ def save_model(
         size: (height, width) of its input.
         seen_photos: fingerprints of the photos that it was trained on, if they are known.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        plain = Path(folder) / "model.keras"
+    with temporary_folder(path) as folder:
+        plain = folder / "model.keras"
         keras.Model(model.input, model.output).save(plain)
         content = plain.read_bytes()
     sidecar = Sidecar(

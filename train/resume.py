@@ -42,7 +42,7 @@ class UnfinishedRun(Record, version=1, error=RunError, remedy="remove its run an
 
 def unfinished_path(run: RunDirectory) -> Path:
     """Returns the file that marks a run as one that can be resumed, an :class:`UnfinishedRun` as JSON."""
-    return run.checkpoints / "begun.json"
+    return run.begun
 
 
 def is_unfinished(run: RunDirectory) -> bool:

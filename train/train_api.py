@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +16,10 @@ from tledge.core.number_text import abridged, counted
 from tledge.core.options import given_options, takes
 from tledge.core.photo_listing import describe_left_out
 from tledge.core.progress import Progress, progress_or_default
-from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run
+from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run, in_progress, tidy_runs
 from tledge.core.split_names import SPLITS
 from tledge.core.splits import Splits
+from tledge.core.temporary_files import discard, temporary_folder
 from tledge.train.data import digits
 from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.split_draw import draw_splits
@@ -48,8 +48,9 @@ def train(options: TrainOptions) -> RunManifest:
             resumed is kept; otherwise nothing is left behind.
     """
     progress = progress_or_default(options.progress)
+    finished = tidy_runs(Path(options.runs), progress)
     if options.resume:
-        return _resume(options, progress)
+        return _resume(options, finished, progress)
     if options.run is not None:
         raise OptionError(f"`run` selects the run to resume and needs `resume=True`; received `run='{options.run}'`")
     settings = settle(options)
@@ -61,13 +62,16 @@ def train(options: TrainOptions) -> RunManifest:
         return _finish(directory, unfinished, progress)
 
 
-def _resume(options: TrainOptions, progress: Progress) -> RunManifest:
+def _resume(options: TrainOptions, finished: Sequence[RunDirectory], progress: Progress) -> RunManifest:
+    """Continues a training; one that was killed when it was complete is among the ``finished``."""
     check_resume(given_options(options, RunOptions))
+    if finished and options.run in (None, finished[-1].path.name, str(finished[-1].path)):
+        return finished[-1].manifest()
     directory = find_unfinished(Path(options.runs), options.run)
     unfinished = UnfinishedRun.load(unfinished_path(directory))
     progress.note("Resume", str(directory.path))
     _check_installed(unfinished.settings)
-    with _keep_if_resumable(directory):
+    with in_progress(directory), _keep_if_resumable(directory):
         try:
             check_together(unfinished.settings)
             return _finish(directory, unfinished, progress)
@@ -95,11 +99,11 @@ def _run_directory(
     if not settings.built_in:  # so that photos that cannot be used leave nothing behind
         drawn = split_photos(_read_photos(settings, runs, progress), settings, progress)
     name = data_name(settings.data)
-    with tempfile.TemporaryDirectory(prefix="tledge-") as elsewhere:
+    with temporary_folder() as elsewhere:
         # One host writes the run; the others write theirs to a temporary folder.
-        parent = runs if settings.host == 0 else Path(elsewhere)
+        parent = runs if settings.host == 0 else elsewhere
         directory = create_run(parent, settings.backbone, name, datetime.now().astimezone())
-        with _keep_if_resumable(directory):
+        with in_progress(directory), _keep_if_resumable(directory):
             if drawn is None:
                 digits.write_digits(directory.data)
                 dataset = read_dataset(directory.data, progress, look_for_near_duplicates=False)
@@ -119,7 +123,8 @@ def _keep_if_resumable(directory: RunDirectory) -> Iterator[None]:
             elsewhere = "" if runs == DEFAULT_RUNS else f", runs={str(runs)!r}"
             raise KeyboardInterrupt(f"continue '{directory.path}' with `train(resume=True{elsewhere})`") from error
         if not is_unfinished(directory) and not directory.last_good_model.exists():
-            shutil.rmtree(directory.path, ignore_errors=True)
+            with suppress(OSError):
+                discard(directory.path)
         raise
 
 
@@ -141,9 +146,9 @@ def _finish(directory: RunDirectory, unfinished: UnfinishedRun, progress: Progre
 
     trained = train_phases(directory, unfinished, splits=splits, progress=progress)
     manifest = finish_run(directory, unfinished, splits=splits, trained=trained, progress=progress)
-    shutil.rmtree(directory.checkpoints, ignore_errors=True)
     if unfinished.settings.host == 0:
         directory.mark_latest()
+    shutil.rmtree(directory.checkpoints, ignore_errors=True)
     return manifest
 
 

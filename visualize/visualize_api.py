@@ -11,6 +11,7 @@ from typing import Any
 from tledge.core import atomic
 from tledge.core.errors import DataError, ModelError, OptionError
 from tledge.core.extras import require
+from tledge.core.folder_contents import replacing_contents
 from tledge.core.options import as_tuple, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import find_run
@@ -82,23 +83,25 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
     named = as_tuple(options.kinds)
     chosen = _choose(named, options.given())
     require("jinja2", extra="train", purpose="visualize.html")
-    model, folder = _find_model(options)
+    model, folder = _find_model(options, progress)
     sections, skipped = _show(chosen, replace(model, progress=progress), optional=not named, progress=progress)
     sections = _with_unique_names(sections)
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [picture.save(folder) for section in sections.values() for picture in section.pictures]
-    write_page(sections, model.title, folder / PAGE)
+    pictures = [picture for section in sections.values() for picture in section.pictures]
     record = VisualizeRecord(
         title=model.title,
         folder=folder,
         page=folder / PAGE,
         figures=folder / FIGURES,
         sections=sections,
-        files=files,
+        files=[folder / picture.file_name for picture in pictures],
         left_out=skipped,
         options={kind.name: _as_json(kind) for kind in chosen if kind.name in sections},
     )
-    atomic.write_json(record.figures, record.to_dict())
+    with replacing_contents(folder, progress=progress) as fresh:
+        for picture in pictures:
+            picture.save(fresh)
+        write_page(sections, model.title, fresh / PAGE)
+        atomic.write_json(fresh / FIGURES, record.to_dict())
     return record
 
 
@@ -154,7 +157,7 @@ def _choose(names: Sequence[str], options: Mapping[str, Any]) -> list[Kind]:
     return [kind.with_options(options) for kind in chosen]
 
 
-def _find_model(options: VisualizeOptions) -> tuple[VisualizedModel, Path]:
+def _find_model(options: VisualizeOptions, progress: Progress) -> tuple[VisualizedModel, Path]:
     """Returns the model that is looked at, and the folder to write to."""
     output = None if options.output is None else Path(options.output)
     labels = None if options.labels is None else Path(options.labels)
@@ -162,7 +165,7 @@ def _find_model(options: VisualizeOptions) -> tuple[VisualizedModel, Path]:
         for name in ("weights", "image_size", "labels"):
             if getattr(options, name) is not None:
                 raise OptionError(f"`{name}` is for a plain backbone: add `backbone`, as in `backbone='vgg16'`")
-        directory = find_run(options.run, Path(options.runs))
+        directory = find_run(options.run, Path(options.runs), progress)
         return model_of_run(directory), output or directory.visualize
     if options.run is not None:
         raise OptionError("`run` names a trained run and `backbone` a plain network; give one of them")

@@ -13,8 +13,10 @@ from tledge.bench.results.results_folder import EARLIER
 from tledge.bench.results.settings import NAME, BenchSettings
 from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.core.errors import MeasurementError
+from tledge.core.folder_contents import finish_replacement
 from tledge.core.measurement import read_results
 from tledge.core.options import given_options, options_of
+from tledge.core.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,26 @@ class Repetition:
         return found
 
 
-def read_repetition(results: Path) -> Repetition:
+def read_repetition(results: Path, progress: Progress | None = None) -> Repetition:
     """Reads the options that measure the same again.
 
     Args:
         results: a ``results.jsonl``, its ``run.json`` beside it.
+        progress: reports that an interrupted replacement of the results is finished first.
 
     Raises:
         MeasurementError: no results, no record of how they were measured, or the run or files no longer exist.
     """
-    read_results(results)
-    settings = BenchSettings.load(results.parent)
+    folder = finish_replacement(results.parent, progress)
+    read_results(folder / results.name)
+    settings = BenchSettings.load(folder)
     arguments = {item.name: getattr(settings, item.name) for item in options_of(MeasurementOptions)}
     if DURATION_PRESETS[settings.rigor].fixed:
         del arguments["seconds"]
     if not settings.rounds:  # nothing was timed, and the place chose the targets
         arguments = {name: arguments[name] for name in ("run", "files", "data", "seen_photos", "on")}
     elif settings.attacks:
-        plan = AttackPlan.from_dict(settings.attacks, results.parent / NAME)
+        plan = AttackPlan.from_dict(settings.attacks, folder / NAME)
         arguments |= given_options(plan.options(), AttackOptions)
     if settings.run:
         arguments["run"] = _find_run(results)

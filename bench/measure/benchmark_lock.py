@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tledge.core.progress import Progress
+from tledge.core.temporary_files import system_folder
 
 NAME = "tledge-bench.lock"
 
@@ -22,7 +22,7 @@ def alone_on_this_machine(progress: Progress, folder: Path | None = None) -> Ite
         progress: shows a note while this benchmark waits.
         folder: where all benchmarks look for the lock; by default the system's folder for temporary files.
     """
-    path = (folder or Path(tempfile.gettempdir())) / NAME
+    path = (folder or system_folder()) / NAME
     handle = _open(path)
     try:
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from tledge.bench.measure.board import BoardSampler
 from tledge.bench.results.cell_result import Round, Specification
 from tledge.core.errors import MeasurementError
+from tledge.core.temporary_files import temporary_folder
 from tledge.core.worker import Worker, python_module
 
 TIMEOUT = 12 * 3600.0
@@ -30,8 +30,8 @@ def measure_in_own_process(specification: Specification, name: str) -> tuple[Rou
     """
     command = python_module("tledge.bench.measure.round_worker")
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "round.npz"
+        with temporary_folder() as folder:
+            path = folder / "round.npz"
             request = {"specification": specification.to_dict(), "result": str(path)}
             with BoardSampler(ROOT) as sampler, Worker(command, name=name, timeout=TIMEOUT) as worker:
                 worker.ask(request)

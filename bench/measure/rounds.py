@@ -5,7 +5,6 @@ Each round of a cell is a fresh process. Within a round every cell has its turn;
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from tledge.core.image_batches import batches
 from tledge.core.measurement import Measurement
 from tledge.core.number_text import counted, time_text
 from tledge.core.progress import Progress, Step
+from tledge.core.temporary_files import temporary_folder
 
 TIMED_IMAGES = 32
 """Different images that the timed queries cycle through."""
@@ -108,9 +108,9 @@ class Rounds:
     def run(self) -> RoundsResult:
         """Measures all rounds, then repeats once those that were noisy or throttled."""
         interrupted = False
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             try:
-                self._decode_timed_photos(Path(folder))
+                self._decode_timed_photos(folder)
                 with self._progress.step("Benchmark", len(self._cells) * self._count, "rounds") as step:
                     order = [
                         (cell, number)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tledge.bench.profile.operator_profile import ProfiledOperator
+from tledge.core.temporary_files import temporary_folder
 from tledge.edge_runtime.runtimes.onnxruntime import PROVIDERS
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor
@@ -32,11 +32,11 @@ def profile_onnxruntime(
     """
     import onnxruntime
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
+        options.profile_file_prefix = str(folder / "profile")
         if target.threads is not None:
             options.intra_op_num_threads = target.threads
             options.inter_op_num_threads = 1

@@ -18,8 +18,6 @@ bench/
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,9 +30,11 @@ from tledge.core import atomic
 from tledge.core.artifact import files_of
 from tledge.core.errors import ArtifactError, MeasurementError
 from tledge.core.field_bounds import Count
+from tledge.core.folder_contents import replacing_contents
 from tledge.core.json_text import parse_json
 from tledge.core.measurement import Measurement, write_results
 from tledge.core.model_files import weight_files
+from tledge.core.progress import Progress
 from tledge.core.record_types import convert
 from tledge.core.regular_file import read_bounded
 
@@ -114,38 +114,23 @@ class ResultsFolder:
         return result if result.artifact_sha256 == model_sha256 and settings.photos == photos else None
 
     @contextmanager
-    def replaced(self) -> Iterator[ResultsFolder]:
-        """Yields an empty folder for new results; on success they replace the old ones, which move to ``earlier/``."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.path))
-        try:
-            yield ResultsFolder(fresh)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-        self._set_aside()  # from here on nothing is deleted: if this is interrupted, the new results are in ``fresh``
-        for path in fresh.iterdir():
-            path.replace(self.path / path.name)
-        fresh.rmdir()
+    def replaced(self, progress: Progress) -> Iterator[ResultsFolder]:
+        """Yields an empty folder for new results; on success they replace the old ones, which move to ``earlier/``.
 
-    def _set_aside(self) -> None:
-        """Moves the present results to ``earlier/``."""
-        old = [path for path in self.path.iterdir() if path.name != EARLIER and not path.name.startswith(".partial-")]
-        if not old:
-            return
+        A kill leaves the old results or the new ones, or a replacement that the next reader of the folder finishes.
+        """
+        with replacing_contents(self.path, self._aside, progress) as fresh:
+            yield ResultsFolder(fresh)
+
+    def _aside(self) -> str:
+        """Returns where the present results go, relative to this folder."""
         try:
             began = BenchSettings.load(self.path).began
         except MeasurementError:  # of an earlier version
             began = "before"
         name = re.sub(r"[^\dT]", "", began[:19]) or "before"
-        folder = self.path / EARLIER / name
-        for attempt in range(2, 1000):
-            if not folder.exists():
-                break
-            folder = self.path / EARLIER / f"{name}-{attempt}"
-        folder.mkdir(parents=True)
-        for path in old:
-            path.replace(folder / path.name)
+        attempts = (f"{EARLIER}/{name}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
+        return next((place for place in attempts if not (self.path / place).exists()), f"{EARLIER}/{name}-1000")
 
 
 def samples_name(artifact: str, target: str) -> str:

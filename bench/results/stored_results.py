@@ -16,8 +16,10 @@ from tledge.bench.results.rows import WORST, Row, RowTable, summarize
 from tledge.bench.results.settings import NAME, BenchSettings
 from tledge.bench.results.standings import Evidence, mark_best
 from tledge.core.environment import Environment
+from tledge.core.folder_contents import finish_replacement
 from tledge.core.measurement import Measurement, read_results
 from tledge.core.number_text import cell_name
+from tledge.core.progress import Progress
 
 CellName = tuple[str, str]
 """An artifact and a target."""
@@ -153,7 +155,9 @@ class StoredResults:
         return next((row for row in self.rows if (row.artifact, row.target) == (artifact, target)), None)
 
 
-def read_stored(path: Path, *, title: str = "", complete: bool = False) -> StoredResults:
+def read_stored(
+    path: Path, *, title: str = "", complete: bool = False, progress: Progress | None = None
+) -> StoredResults:
     """Reads a results file and what stands beside it.
 
     Args:
@@ -161,12 +165,16 @@ def read_stored(path: Path, *, title: str = "", complete: bool = False) -> Store
         title: what was measured.
         complete: the folder must be as a benchmark wrote it; only raw samples may be missing. Without it, whatever is
             missing or of another benchmark is left out: a results file may have been moved.
+        progress: reports that an interrupted replacement of the results is finished first.
 
     Raises:
         MeasurementError: the results file is absent or empty, or a file is damaged; or, with ``complete``, another file
             is absent.
     """
+    if not path.exists():  # perhaps a folder of earlier results that had not arrived there
+        finish_replacement(path, progress)
     path = ResultsFolder(path).results if path.is_dir() else path
+    path = finish_replacement(path.parent, progress) / path.name
     folder = ResultsFolder(path.parent)
     measurements = read_results(path)
     found: dict[CellName, list[Measurement]] = {}

@@ -6,10 +6,8 @@ or of a surrogate; and **direct** attacks on the artifact itself, through its ru
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -34,6 +32,7 @@ from tledge.core.balanced_sample import choose_balanced
 from tledge.core.errors import TledgeError
 from tledge.core.image_batches import batches
 from tledge.core.progress import Progress
+from tledge.core.temporary_files import temporary_folder
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.batched_logits import BATCH_SIZE, batched_logits
 
@@ -66,8 +65,8 @@ def _attack(
     try:
         photos = _choose_photos(workload, cells, inputs.plan)
         if inputs.gradient_model is not None:
-            with tempfile.TemporaryDirectory(prefix="tledge-") as folder:
-                white_box = attack_keras(inputs.gradient_model, photos, inputs.plan, Path(folder), progress)
+            with temporary_folder() as folder:
+                white_box = attack_keras(inputs.gradient_model, photos, inputs.plan, folder, progress)
     except KeyboardInterrupt:
         return AttackResults(interrupted=True)
     except (TledgeError, OSError) as error:  # the measurements made so far must not be lost

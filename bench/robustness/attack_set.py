@@ -27,6 +27,7 @@ from tledge.bench.robustness.attacked_photos import AttackedPhotos, PhotoSet
 from tledge.core.errors import DataError, ImageError, TledgeError
 from tledge.core.field_bounds import Count, ImageSize, Items, NotNegative, PathInside, Positive
 from tledge.core.fingerprint import sha256_of_file, sha256_of_records
+from tledge.core.folder_contents import finish_replacement
 from tledge.core.image_batches import map_ahead
 from tledge.core.images import Pixels, decode
 from tledge.core.records import Record
@@ -227,6 +228,7 @@ class AttackSet:
         Raises:
             DataError: it holds no attack set, or one that is damaged, incomplete, edited or of another schema version.
         """
+        folder = finish_replacement(folder.parent) / folder.name
         path = folder / MANIFEST
         if not path.exists():
             raise DataError(

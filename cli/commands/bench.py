@@ -64,13 +64,13 @@ def run(
         options = given.values()
         for name in export or ():
             check_export(name)
-        repetition = None if repeat is None else read_repetition(repeat)
+        repetition = None if repeat is None else read_repetition(repeat, terminal.progress())
         if repetition is not None:
             _check_repeatable(given)
             options |= repetition.arguments
         if not options.get("files"):
             with suppress(RunError):  # which bench() reports, after wrong options
-                directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
+                directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)), terminal.progress())
                 terminal.log_to = directory.logs / "bench.log"
         record = run_benchmark(terminal, **options)
         tables = [write_table(record.measurements, name, record.folder.path) for name in export or ()]

@@ -37,7 +37,7 @@ def run(given: Given, *, json: Json = False) -> None:
             options["run"] = _import(terminal, given, options, request)
         elif wrong := [f"`{name}`" for name in IMPORT_ONLY if name in given.names]:
             raise OptionError(f"{', '.join(wrong)} can only be used with `model`; leave it out, or name a model")
-        directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
+        directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)), terminal.progress())
         terminal.log_to = directory.logs / "export.log"
         record = export(**{**options, "run": directory.path}, progress=terminal.progress())
         terminal.print_json(record.to_dict())

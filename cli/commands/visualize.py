@@ -33,7 +33,7 @@ def run(given: Given, *, json: Json = False) -> None:
         options = given.values()
         if "backbone" not in options:
             with suppress(RunError):  # which visualize() reports, after wrong options
-                directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)))
+                directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)), terminal.progress())
                 terminal.log_to = directory.logs / "visualize.log"
         _show(terminal, visualize(**options, progress=terminal.progress()))
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tledge.core.errors import ConversionError
+from tledge.core.temporary_files import temporary_folder
 from tledge.export.format import Format, Quantizer
 from tledge.export.recipes import Recipe
 
@@ -78,8 +77,8 @@ def _fold_batch_norms(model: Any) -> Any:
     import onnx
     import onnxruntime
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "folded.onnx")
+    with temporary_folder() as folder:
+        path = str(folder / "folded.onnx")
         options = onnxruntime.SessionOptions()
         options.optimized_model_filepath = path
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

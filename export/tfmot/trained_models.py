@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from tledge.core.errors import ConversionError, OptionError
 from tledge.core.extras import require
 from tledge.core.progress import Progress
 from tledge.core.splits import Sample, Splits
+from tledge.core.temporary_files import temporary_folder
 from tledge.core.worker import python_module, quiet_environment, run_worker
 from tledge.export.tfmot.graph import Graph, Weights, layers_by_name, load_weights, read_graph, save_weights
 from tledge.export.tfmot.job import (
@@ -84,9 +84,9 @@ def train_quantized(
     job = _make_job(splits, options, sparsity=None)
     graph = read_graph(model, "the recipe qat")
     plan_quantization(graph)  # fails before a process is started
-    with tempfile.TemporaryDirectory(prefix="tledge-qat-") as folder:
-        report, weights = _train(model, graph, job, Path(folder), progress)
-        return QuantizedModel(tflite=finish((Path(folder) / TFLITE).read_bytes()), weights=weights, report=report)
+    with temporary_folder() as folder:
+        report, weights = _train(model, graph, job, folder, progress)
+        return QuantizedModel(tflite=finish((folder / TFLITE).read_bytes()), weights=weights, report=report)
 
 
 def prune(
@@ -108,8 +108,8 @@ def prune(
         raise OptionError(f"`sparsity` must be above 0 and below 1; received {sparsity:g}")
     job = _make_job(splits, options, sparsity=sparsity)
     graph = read_graph(model, "`sparsity`")
-    with tempfile.TemporaryDirectory(prefix="tledge-prune-") as folder:
-        report, weights = _train(model, graph, job, Path(folder), progress)
+    with temporary_folder() as folder:
+        report, weights = _train(model, graph, job, folder, progress)
     kernels = [weights[name][0] for name in report.pruned]
     zeros = sum(int((kernel == 0).sum()) for kernel in kernels)
     return PrunedModel(weights=weights, sparsity=zeros / sum(kernel.size for kernel in kernels), report=report)

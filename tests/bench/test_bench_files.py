@@ -345,7 +345,7 @@ def test_new_results_are_not_lost_when_they_cannot_be_put_in_place(
     def stop(self: Path, target: Path) -> Path:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), folder.replaced() as fresh:
+    with pytest.raises(KeyboardInterrupt), folder.replaced(Progress()) as fresh:
         (fresh.path / "results.jsonl").write_text("new")
         monkeypatch.setattr(Path, "replace", stop)
     assert {path.read_text() for path in folder.path.rglob("results.jsonl")} == {"old", "new"}

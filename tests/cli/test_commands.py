@@ -283,8 +283,8 @@ def test_ctrl_c_outside_of_a_command_is_one_line_too(
 def test_ctrl_c_after_a_command_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     close = LibraryLog.close
 
-    def interrupt(self: LibraryLog, keep_as: Path | None, keep: bool) -> None:
-        close(self, keep_as, keep)
+    def interrupt(self: LibraryLog, keep_as: Path | None) -> None:
+        close(self, keep_as)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(LibraryLog, "close", interrupt)

@@ -46,7 +46,7 @@ def test_a_step_stops_at_its_next_advance(as_json: bool) -> None:
             with pytest.raises(KeyboardInterrupt):
                 step.advance()
     finally:
-        log.close(None, keep=False)
+        log.close(None)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -39,7 +39,7 @@ def terminal() -> Iterator[Terminal]:
     try:
         yield Terminal(log, False, Interrupts(), "bench")
     finally:
-        log.close(None, keep=False)
+        log.close(None)
 
 
 def test_time_left_follows_the_units_and_runs_down_between_them() -> None:

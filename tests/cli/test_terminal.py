@@ -21,7 +21,7 @@ def test_a_sentence_is_no_wider_than_the_tables(capfd: pytest.CaptureFixture[str
     try:
         Terminal(log, as_json, Interrupts(), "bench").print_sentence(SENTENCE)
     finally:
-        log.close(None, keep=False)
+        log.close(None)
     printed = capfd.readouterr().out
     assert " ".join(printed.split()) == ("" if as_json else SENTENCE)
     assert all(len(line) <= PIPED_WIDTH for line in printed.splitlines())
@@ -37,6 +37,6 @@ def test_a_command_to_copy_is_never_broken(
     try:
         Terminal(log, False, Interrupts(), "demo").print_command("tledge predict runs/a.png")
     finally:
-        log.close(None, keep=False)
+        log.close(None)
     lines, shown = capfd.readouterr().out.splitlines(), "Next: tledge predict runs/a.png"
     assert lines == ([shown] if columns >= len(shown) else shown.split(" ", 1))

@@ -7,7 +7,6 @@ data set is a folder like any other: artifacts can be run on the same files, on 
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from tledge.core.extras import require
 from tledge.core.manifest import TFDS_PREFIX
 from tledge.core.progress import Progress, Step
 from tledge.core.split_names import TRAIN, split_of
+from tledge.core.temporary_files import temporary_folder
+from tledge.core.user_cache import building
 
 _SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
@@ -49,9 +50,7 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
     if TRAIN not in splits:
         raise DataError(f"'{TFDS_PREFIX}{name}' has no split 'train'; it has {', '.join(builder.info.splits)}")
     class_names = [re.sub(r"[/\0]", "_", class_name) for class_name in builder.info.features[label].names]
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
-        whole = Path(temporary) / "whole"
+    with building(complete) as temporary, temporary_folder(complete) as whole:
         total = sum(builder.info.splits[split].num_examples for split in splits)
         with progress.step(f"Write {TFDS_PREFIX}{name}", total, "photos") as step:
             for split, kind in splits.items():
@@ -60,7 +59,8 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
                 labelled = (pair for pair in pairs if pair[1] >= 0)  # -1 in test splits without public labels
                 _write(labelled, class_names, folder=whole / kind, step=step)
         alone = [path.name for path in whole.iterdir()] == [TRAIN]  # a test split without labels has no files
-        (whole / TRAIN if alone else whole).rename(complete)
+        for path in (whole / TRAIN if alone else whole).iterdir():
+            path.rename(temporary / path.name)
     return complete
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.images import Pixels
 from tledge.core.model_files import sha256_of_model
 from tledge.core.progress import Progress, Step
+from tledge.core.temporary_files import temporary_folder
 from tledge.core.worker import Worker
 from tledge.edge_runtime.runtime import RUNTIMES
 from tledge.edge_runtime.target import Target
@@ -84,8 +84,7 @@ def run_emulated(
     RUNTIMES.load(target.runtime).require_installed(f"running '{read.name}' on an emulated board")
     machine = prepare_root(board, progress)
     name = f"'{read.name}' on the emulated {machine.board.name}"
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with temporary_folder() as folder:
         np.save(folder / "images.npy", images)
         _copy_unchanged(read, folder / read.name)
         command = machine.command([board_worker.__file__, folder / read.name, str(target), folder / "images.npy"])

@@ -10,7 +10,6 @@ import hashlib
 import importlib
 import shutil
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tledge.bench.places.emulation.programs import call, find_programs
 from tledge.core.environment import installed_versions
 from tledge.core.errors import TargetError
 from tledge.core.progress import Progress
+from tledge.core.temporary_files import temporary_folder
 from tledge.core.user_cache import building
 from tledge.core.worker import describe_end
 
@@ -98,7 +98,7 @@ def library_versions() -> dict[str, str]:
 
 def _build_debian(path: Path) -> None:
     programs = find_programs(["debootstrap", "dpkg-deb"])
-    with building(path) as root, tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as downloads:
+    with building(path) as root, temporary_folder(path) as downloads:
         call(
             [
                 programs["debootstrap"],
@@ -112,12 +112,12 @@ def _build_debian(path: Path) -> None:
             ],
             purpose=f"download Debian {SUITE} for arm64",
         )
-        for package in sorted(Path(downloads).glob("var/cache/apt/archives/*.deb")):
+        for package in sorted(downloads.glob("var/cache/apt/archives/*.deb")):
             call([programs["dpkg-deb"], "--extract", package, root], purpose=f"unpack {package.name}")
 
 
 def _build_wheels(path: Path, versions: dict[str, str]) -> None:
-    with building(path) as site, tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as downloads:
+    with building(path) as site, temporary_folder(path) as downloads:
         call(
             [
                 *(sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", downloads),
@@ -127,7 +127,7 @@ def _build_wheels(path: Path, versions: dict[str, str]) -> None:
             ],
             purpose=f"download the aarch64 wheels of {', '.join(versions)} for Python {PYTHON}",
         )
-        for wheel in Path(downloads).glob("*.whl"):
+        for wheel in downloads.glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(site)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tledge.core.image_formats import EXTRA, SHOWN, format_of_file
 from tledge.core.number_text import counted
 from tledge.core.progress import Progress
 from tledge.core.record_types import convert
+from tledge.core.temporary_files import temporary_folder
 from tledge.edge_runtime.target import Target
 
 
@@ -57,8 +57,8 @@ class SshHost(Place):
             for model in shipped
         }
         settings = {"models": fingerprints, "onnx": bool(self._extras), "versions": pinned_versions()}
-        with tempfile.TemporaryDirectory() as folder:
-            self._folder = RemoteFolder(connection, write_wheel(Path(folder)), settings, progress)
+        with temporary_folder() as folder:
+            self._folder = RemoteFolder(connection, write_wheel(folder), settings, progress)
             self._folder.install(*self._extras)
         found = self._folder.ask("tledge.bench.places.remote.remote_targets", list(wanted), purpose="list its targets")
         try:

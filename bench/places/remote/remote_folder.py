@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +26,7 @@ from tledge.core.json_text import parse_json
 from tledge.core.progress import Progress
 from tledge.core.record_types import convert
 from tledge.core.sizes import size_text
+from tledge.core.temporary_files import temporary_folder
 from tledge.core.worker import read_reply
 
 OLDEST_PYTHON = (3, 11)
@@ -131,8 +131,8 @@ class RemoteFolder:
         missing = self._missing(manifest)
         if not missing:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            packed = Path(folder) / "files.tar"
+        with temporary_folder() as folder:
+            packed = folder / "files.tar"
             with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT, dereference=True) as archive:
                 for name in missing:
                     archive.add(files[name], arcname=name, recursive=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from tledge.bench.results.cell_result import Round, Specification
 from tledge.core.errors import ConnectionLostError, HostError, MeasurementError
 from tledge.core.field_bounds import NotNegative
 from tledge.core.record_types import convert
+from tledge.core.temporary_files import temporary_folder
 
 
 class RemoteRounds:
@@ -87,8 +87,8 @@ class RemoteRounds:
 def _read_round(result: Mapping[str, Any], name: str) -> tuple[Round, float, bool]:
     """Returns the round, the ms to its first result, and whether it had been measured before."""
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "round.npz"
+        with temporary_folder() as folder:
+            path = folder / "round.npz"
             path.write_bytes(b64decode(result["round"]))
             start = convert(result["start"], NotNegative, "start")
             return Round.load(path), start, convert(result["found"], bool, "found")

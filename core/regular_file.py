@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -54,7 +54,7 @@ def read_start(path: Path, count: int) -> bytes:
         os.close(descriptor)
 
 
-def open_regular(path: Path, limit: int | None = None, what: str = "file") -> BinaryIO:
+def open_regular(path: Path, limit: int | None = None, what: str = "file") -> BufferedReader:
     """Opens a regular file for reading, for callers that read it in pieces.
 
     Args:

@@ -272,8 +272,9 @@ def _parse_message(line: str, *, steps: int) -> tuple[str, list[Any]]:
         raise ValueError(f"expected one of {', '.join(_MESSAGES)}, received {shown(message)}")
     kind, *values = message
     declared = _MESSAGES[kind]
-    if len(values) != len(declared) and not (kind == "begin" and 1 <= len(values) <= len(declared)):
-        raise ValueError(f"'{kind}' has {len(values)} values, not {len(declared)}")
+    needed = 1 if kind == "begin" else len(declared)
+    if len(values) < needed:
+        raise ValueError(f"'{kind}' has {len(values)} values, not {needed}")
     if kind in _OF_STEP and not steps:
         raise ValueError(f"'{kind}' without a step")
     of_kind = zip(values, declared, strict=False)

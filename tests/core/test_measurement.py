@@ -14,7 +14,7 @@ from tledge.core.measurement import Measurement, read_results, write_results
 
 ONE = Measurement(
     artifact="int8.tflite",
-    artifact_sha256="ab",
+    artifact_sha256="ab" * 32,
     target="litert:cpu:2",
     scenario="single-stream",
     metric="latency_p90",
@@ -28,7 +28,7 @@ ONE = Measurement(
 
 
 def test_results_survive_and_say_their_unit(tmp_path: Path) -> None:
-    both = [ONE, dataclasses.replace(ONE, metric="top1", interval=None, flags=())]
+    both = [ONE, dataclasses.replace(ONE, metric="top1", value=0.9, interval=None, flags=())]
     write_results(tmp_path / "results.jsonl", both)
     assert read_results(tmp_path / "results.jsonl") == both
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
@@ -37,7 +37,8 @@ def test_results_survive_and_say_their_unit(tmp_path: Path) -> None:
 
 
 def test_results_of_earlier_versions_have_the_present_names(tmp_path: Path) -> None:
-    attacked = dataclasses.replace(ONE, metric="robust_accuracy", params={"attack": "pgd", "setting": "transfer"})
+    params = {"attack": "pgd", "norm": "linf", "eps": 2.0, "setting": "transfer"}
+    attacked = dataclasses.replace(ONE, metric="robust_accuracy", value=0.4, params=params)
     line = json.dumps(attacked.to_dict())
     (tmp_path / "results.jsonl").write_text(line.replace('"setting"', '"road"'))
     assert read_results(tmp_path / "results.jsonl") == [attacked]
@@ -51,6 +52,12 @@ def test_results_of_earlier_versions_have_the_present_names(tmp_path: Path) -> N
         ('{"metric": "top1"}\n', "results.jsonl:1': it has no schema version; this tledge reads version 1"),
         (json.dumps({**ONE.to_dict(), "schema_version": 7}), "schema version 7"),
         (json.dumps({**ONE.to_dict(), "metric": "speed"}), "metric 'speed' is unknown"),
+        (json.dumps({**ONE.to_dict(), "metric": "top1"}), "'value': must be between 0 and 1; received 5.31"),
+        (json.dumps({**ONE.to_dict(), "value": -1}), "'value': must be 0 or more; received -1"),
+        (json.dumps({**ONE.to_dict(), "metric": "throughput"}), "'params': throughput needs 'batch'"),
+        (json.dumps({**ONE.to_dict(), "interval": [2, 1]}), "interval: its end 1.0 is below its start 2.0"),
+        (json.dumps({**ONE.to_dict(), "target": "../../x"}), "'target': expected a target"),
+        (json.dumps({**ONE.to_dict(), "environment": "../x"}), "'environment': expected the id"),
     ],
 )
 def test_foreign_results_are_errors(tmp_path: Path, content: str, message: str) -> None:

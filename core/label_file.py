@@ -7,6 +7,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from tledge.core.errors import OptionError
+from tledge.core.terminal_text import printable_text
 
 
 def read_labels(text: str) -> tuple[str, ...]:
@@ -30,15 +31,15 @@ def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     """Returns labels in Unicode NFC, without spaces and numbers around them and empty lines at the end.
 
     Raises:
-        OptionError: a label has control characters.
+        OptionError: a label has control or invisible characters.
     """
     labels = [normalize("NFC", line.strip()) for line in lines]
     while labels and not labels[-1]:
         labels.pop()
     labels = _without_numbers(labels)
-    unprintable = [label for label in labels if not label.isprintable()]
+    unprintable = [label for label in labels if printable_text(label) != label]
     if unprintable:
-        raise OptionError(f"a label has control characters: {unprintable[0]!r}; write it in plain text")
+        raise OptionError(f"a label has control or invisible characters: {unprintable[0]!r}; write it in plain text")
     return tuple(labels)
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from tledge.core import atomic
 from tledge.core.errors import RunError, TledgeError
+from tledge.core.json_text import json_text
 from tledge.core.record_types import FieldError, convert, json_type
 
 VERSION_FIELD = "schema_version"
@@ -79,7 +80,7 @@ class Record:
 
     def to_json(self) -> bytes:
         """Returns the record as indented UTF-8 JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2).encode()
+        return json_text(self.to_dict(), indent=2).encode()
 
     @classmethod
     def from_json(cls, content: bytes | str, source: str | Path) -> Self:

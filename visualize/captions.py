@@ -9,6 +9,7 @@ from typing import Self
 from PIL import Image, ImageDraw, ImageFont
 
 from tledge.core.extras import require
+from tledge.core.terminal_text import printable_lines
 
 INK = (32, 36, 42)
 
@@ -42,7 +43,7 @@ class CaptionWriter:
     def wrap(self, text: str, width: int) -> list[str]:
         """Splits a text into lines of at most ``width`` pixels; a longer word is cut off with an ellipsis."""
         lines: list[str] = []
-        for paragraph in text.split("\n"):
+        for paragraph in printable_lines(text).split("\n"):
             line = ""
             for word in paragraph.split(" "):
                 longer = f"{line} {word}" if line else word

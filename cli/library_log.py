@@ -11,8 +11,16 @@ from pathlib import Path
 from typing import IO
 
 from tledge.core import atomic
+from tledge.core.terminal_text import printable_lines
 
 _logger = logging.getLogger("tledge")
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Names from files within a message are printable in the log, which users show in a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
 
 
 class LibraryLog:
@@ -36,12 +44,14 @@ class LibraryLog:
         os.dup2(handle, 2)
         os.close(handle)
         self._handler = logging.StreamHandler(sys.stderr)
+        self._handler.setFormatter(_PrintableFormatter())
         _logger.addHandler(self._handler)
         _logger.setLevel(logging.INFO)
 
     def record(self, error: BaseException) -> None:
         """Writes an error with its traceback to the log."""
-        traceback.print_exception(error, file=sys.stderr)
+        text = "".join(traceback.format_exception(error))
+        print(printable_lines(text), file=sys.stderr)
 
     def close(self, keep_as: Path | None, keep: bool) -> None:
         """Restores the descriptors; the log is moved to ``keep_as``, kept, or deleted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -64,6 +65,6 @@ class CaptionWriter:
     def _cut(self, line: str, width: int) -> str:
         if self.font.getlength(line) <= width:
             return line
-        while line and self.font.getlength(line + "…") > width:
-            line = line[:-1]
-        return line + "…"
+        ends = range(1, len(line) + 1)
+        fitting = bisect_left(ends, True, key=lambda end: self.font.getlength(f"{line[:end]}…") > width)
+        return line[:fitting] + "…"

@@ -58,7 +58,7 @@ class ResultsFolder:
 
     def measured_file(self, artifact: str) -> Path:
         """Returns the path of a model file as it was measured; one with several files is in a folder of its own."""
-        kept = self.measured / quote(artifact, safe="")
+        kept = self.measured / quote(artifact, safe="", errors="backslashreplace")
         return kept / Path(artifact).name if kept.is_dir() else kept
 
     def keep(self, artifact: str, path: Path) -> None:
@@ -66,7 +66,7 @@ class ResultsFolder:
 
         A file that is changed in place changes here too: readers check its SHA-256.
         """
-        kept = self.measured / quote(artifact, safe="")
+        kept = self.measured / quote(artifact, safe="", errors="backslashreplace")
         with suppress(OSError, ArtifactError):
             several = weight_files(path)
             for name, file in files_of(path).items():  # the model last: without the rest it would be another one

@@ -15,7 +15,7 @@ from typing import IO, Any
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.messages import translate
-from tledge.core.json_text import json_text
+from tledge.core.json_text import finite_content, json_text
 from tledge.core.progress import Progress
 from tledge.core.terminal_text import printable_text
 
@@ -110,9 +110,16 @@ class Terminal:
         self.print(Text(f"\n{printable_text(text)}", "bold"))
 
     def print_json(self, content: Any) -> None:
-        """Prints one line of JSON if ``--json`` was given."""
+        """Prints one line of JSON if ``--json`` was given.
+
+        JSON has no number that is not finite, as a damaged model gives: it is null.
+        """
         if self.as_json:
-            print(json_text(content, default=str), file=self._out.file, flush=True)
+            try:
+                line = json_text(content, default=str)
+            except ValueError:
+                line = json_text(finite_content(content), default=str)
+            print(line, file=self._out.file, flush=True)
 
     @property
     def can_ask(self) -> bool:

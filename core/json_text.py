@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tledge.core.terminal_text import escape_hidden
@@ -27,6 +28,17 @@ def json_text(content: Any, *, indent: int | None = None, default: Callable[[Any
     if text.isprintable() or (indent is not None and text.replace("\n", "").isprintable()):
         return text
     return "\n".join(escape_hidden(line, _escape) for line in text.split("\n"))
+
+
+def finite_content(content: Any) -> Any:
+    """Returns content for JSON with None, ``null``, in place of each number that is not finite."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: finite_content(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite_content(value) for value in content]
+    return content
 
 
 def _escape(character: str) -> str:

@@ -196,6 +196,9 @@ def test_terminal_and_json(capfd: pytest.CaptureFixture[str]) -> None:
     lines = capfd.readouterr().out
     check_terminal(lines)
     assert [json.loads(line) for line in lines.splitlines()] == [{name: [name, str(Path(name))]} for name in NAMES]
+    with terminal(as_json=True) as shown:
+        shown.print_json({"scores": (float("nan"), -float("inf"), 0.5), "more": {"path": Path("a")}})
+    assert json.loads(capfd.readouterr().out) == {"scores": [None, None, 0.5], "more": {"path": "a"}}
 
 
 def test_bench_and_comparison_tables(results: Callable[[bool], StoredResults], tmp_path: Path) -> None:

@@ -64,8 +64,10 @@ LEGIT = (
 )
 """Names that every medium must show as they are."""
 
-FILE_NAMES = tuple(name.replace("/", "\u2215")[:100] for name in (*HOSTILE, *LEGIT) if name.strip("."))
-"""Those that a file can have."""
+FILE_NAMES = tuple(
+    f"{'_' * name.startswith('.')}{name}".replace("/", "\u2215")[:100] for name in (*HOSTILE, *LEGIT) if name.strip(".")
+)
+"""Those that a file can have; none is hidden."""
 
 _BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE = set("\u200b\u2060\ufeff\xad")

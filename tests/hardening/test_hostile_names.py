@@ -417,6 +417,7 @@ def test_bench_of_named_artifacts(named_artifacts: Path, tmp_path: Path) -> None
     photos = write_stripes(tmp_path / "photos", per_class=2)
     (photos / "across").rename(photos / "red\x1b[31m")
     (photos / "upright").rename(photos / "=1+1")
+    shutil.copytree(photos / "=1+1", photos / "<b>\u202e")
     model = bare_model(named_artifacts / "0.tflite")
     names = ("red\x1b[31m", "=1+1", "<b>\u202e")
     files = ["float32.tflite", "-a\x1b[2J\u202e.tflite"]

@@ -430,7 +430,12 @@ def test_bench_of_named_artifacts(named_artifacts: Path, tmp_path: Path) -> None
     )
     assert done.code == 0, done
     check_terminal(done.out + done.err)
-    check_inside(next(tmp_path.glob("bench*")) / "samples")
+    (folder,) = tmp_path.glob("bench*")
+    for name in ("report.html", "report.md", "results.jsonl", "run.json", "profile.json"):
+        assert not hidden_in((folder / name).read_text().replace("\t", "")), name
+    rows = list(csv.DictReader(io.StringIO((folder / "results.csv").read_bytes().decode(), newline="")))
+    assert {text_of_cell(row["artifact"]) for row in rows} == set(files)
+    assert "'-a" in {row["artifact"][:3] for row in rows}
 
 
 @pytest.mark.slow

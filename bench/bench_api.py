@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +47,7 @@ from tledge.core.environment import installed_versions
 from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.extras import is_installed
 from tledge.core.folder_contents import finish_replacement
+from tledge.core.html_text import html_text
 from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress, progress_or_default
@@ -107,9 +107,9 @@ class BenchRecord:
 
     def _repr_html_(self) -> str:
         """The recommendation, the conclusions and the main columns, as Jupyter shows them."""
-        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*self.card.why, *self.conclusions))
-        title = f"<p><strong>{escape(self.card.title)}</strong></p>"
-        return f"{title}{sentences}{self.rows._repr_html_()}<p>Report: {escape(str(self.report))}</p>"
+        sentences = "".join(f"<p>{html_text(sentence)}</p>" for sentence in (*self.card.why, *self.conclusions))
+        title = f"<p><strong>{html_text(self.card.title)}</strong></p>"
+        return f"{title}{sentences}{self.rows._repr_html_()}<p>Report: {html_text(str(self.report))}</p>"
 
 
 class BenchInterrupted(KeyboardInterrupt):

@@ -11,6 +11,7 @@ from tledge.cli.fitted_table import TableColumn, fitted_table
 from tledge.cli.terminal import wrap
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.number_text import ABSENT, cell_name, interval_text, listed
+from tledge.core.terminal_text import printable_text
 
 if TYPE_CHECKING:
     from tledge.bench.compare.comparison import ComparedRow, Comparison
@@ -63,9 +64,9 @@ def comparison_table(comparison: Comparison, width: int) -> Any:
             if metric in measured
         ),
     ]
-    title = Text(f"\nAgainst {comparison.old}", "bold")
+    title = Text(f"\nAgainst {printable_text(str(comparison.old))}", "bold")
     table = fitted_table(columns, width, elsewhere=ELSEWHERE)
-    return Group(title, table, *(Text(wrap(line, width)) for line in notes(comparison)))
+    return Group(title, table, *(Text(wrap(printable_text(line), width)) for line in notes(comparison)))
 
 
 def notes(comparison: Comparison) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tledge.core.terminal_text import printable_text
+
 GAP = 2
 """Spaces between two columns."""
 
@@ -31,6 +33,9 @@ class TableColumn:
     short: TableColumn | None = None
     name: str | None = None
     legend: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", tuple(map(_printable, self.cells)))
 
     @property
     def width(self) -> int:
@@ -67,6 +72,14 @@ def fitted_table(columns: Iterable[TableColumn], width: int, *, caption: str = "
         lines.append(f"not shown in {width} columns: {', '.join(left_out)}; {see}")
     table = _table(shown, wraps=_total_width(shown) > width)
     return Group(table, *(Text(line, "dim italic") for line in lines)) if lines else table
+
+
+def _printable(cell: Any) -> Any:
+    """Returns a cell whose text is printable, on one line."""
+    if isinstance(cell, str):
+        return printable_text(cell)
+    cell.plain = printable_text(cell.plain)
+    return cell
 
 
 def _fit(columns: list[TableColumn], width: int) -> tuple[list[TableColumn], list[str]]:

@@ -12,8 +12,16 @@ from typing import IO
 
 from tledge.core import atomic
 from tledge.core.temporary_files import process_folder, system_folder
+from tledge.core.terminal_text import printable_lines
 
 _logger = logging.getLogger("tledge")
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Names from files within a message are printable in the log, which users show in a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
 
 
 class LibraryLog:
@@ -40,12 +48,14 @@ class LibraryLog:
         os.dup2(handle, 2)
         os.close(handle)
         self._handler = logging.StreamHandler(sys.stderr)
+        self._handler.setFormatter(_PrintableFormatter())
         _logger.addHandler(self._handler)
         _logger.setLevel(logging.INFO)
 
     def record(self, error: BaseException) -> None:
         """Writes an error with its traceback to the log."""
-        traceback.print_exception(error, file=sys.stderr)
+        text = "".join(traceback.format_exception(error))
+        print(printable_lines(text), file=sys.stderr)
 
     def keep(self) -> Path | None:
         """Keeps the log after the command, for a report of an error; returns its new path, None without a log."""

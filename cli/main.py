@@ -14,6 +14,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from tledge.core import word_size
+from tledge.core.terminal_text import printable_text
 
 SUMMARIES = {
     "demo": "Train, export and benchmark on built-in handwritten digits.",
@@ -26,6 +27,9 @@ SUMMARIES = {
     "doctor": "Show what is installed and which targets this machine has.",
 }
 """The commands, in the order of the help, and the first line of each one's own help."""
+
+_USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Of Click, which newer versions of Typer include and older ones depend on."""
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -71,6 +75,9 @@ def _ending_on_ctrl_c() -> Iterator[None]:
     except (KeyboardInterrupt, typer.Abort):
         print("tledge: interrupted", file=sys.stderr)
         sys.exit(130)
+    except _USAGE_ERROR as error:
+        error.message = printable_text(error.message)  # a shell's * gives names of files as arguments
+        raise
 
 
 class LazyGroup(TyperGroup):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 
+from tledge.cli.shell_text import shell_word
 from tledge.core.options import ARGUMENTS, Option
 
 _COMMANDS: dict[str, Mapping[str, Option]] = {}
 
-_CODE = re.compile(r"`([^`\n]+)`")
+_CODE = re.compile(r"`([^`\n]{1,500})`")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -70,7 +70,7 @@ def _options_of(command: str) -> Mapping[str, Option]:
 def _parse(code: str) -> ast.Call | None:
     try:
         parsed = ast.parse(code, mode="eval").body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a name from a file, in backticks
         return None
     return parsed if isinstance(parsed, ast.Call) else None
 
@@ -98,7 +98,7 @@ def _text(value: ast.expr) -> str:
     """Returns a value as it is typed: a string in quotes only if a shell needs them, a sequence with commas."""
     if isinstance(value, ast.Constant):
         text = str(value.value)
-        return shlex.quote(text) if re.search(r"[^\w…:@%+=,./*?\[\]-]", text) or not text else text
+        return shell_word(text) if re.search(r"[^\w…:@%+=,./*?\[\]-]", text) or not text else text
     if isinstance(value, ast.Tuple | ast.List):
         return ",".join(_text(item) for item in value.elts)
     return ast.unparse(value)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tledge.core.number_text import counted
+from tledge.core.terminal_text import printable_text
 
 if TYPE_CHECKING:
     from tledge.cli.terminal import Terminal
@@ -36,7 +37,7 @@ class PredictionLines:
     def __init__(self, terminal: Terminal, class_names: Sequence[str], width: int) -> None:
         self._terminal = terminal
         self._width = min(width, WIDEST_NAME)
-        self._label_width = min(max(map(len, class_names)), WIDEST_LABEL)
+        self._label_width = min(max(_columns(printable_text(name)) for name in class_names), WIDEST_LABEL)
         self._fitting: int | None = None
         self._noted_at = -SECONDS_BETWEEN_NOTES
         self._noted = 0
@@ -49,13 +50,13 @@ class PredictionLines:
         if result.error:
             self.unreadable += 1
             self._terminal.print_json({"image": result.name, "error": result.error, **dropped})
-            self._terminal.print_line(_printable(result.error))
+            self._terminal.print_line(result.error)
         else:
             self.read += 1
             predictions = [vars(item) for item in result.predictions]
             milliseconds = round(result.milliseconds, 3)
             self._terminal.print_json({"image": result.name, "predictions": predictions, "ms": milliseconds, **dropped})
-            self._terminal.print_line(self._line(result))
+            self._terminal.print_line(*self._lines(result))
         if result.dropped:
             self._note_dropped(result.dropped)
 
@@ -73,21 +74,24 @@ class PredictionLines:
                 f"Only {shown} per image fit in {self._terminal.width} columns: use a wider terminal or --json"
             )
 
-    def _line(self, result: FrameResult) -> str:
+    def _lines(self, result: FrameResult) -> list[str]:
         """Returns a line, or two if a terminal is too narrow for the name and a class beside it."""
-        name, time = _printable(result.name), f"{result.milliseconds:6.1f} ms"
-        self._width = max(self._width, min(len(name), WIDEST_NAME))
-        scores = [f"{item.label:<{self._label_width}} {item.score:.3f}   " for item in result.predictions]
-        start = f"{name:<{self._width}}   "
+        name, time = printable_text(result.name), f"{result.milliseconds:6.1f} ms"
+        self._width = max(self._width, min(_columns(name), WIDEST_NAME))
+        scores = [
+            f"{_padded(printable_text(item.label), self._label_width)} {item.score:.3f}   "
+            for item in result.predictions
+        ]
+        above, start = [], f"{_padded(name, self._width)}   "
         if self._terminal.is_terminal:
-            room = self._terminal.width - len(time)
-            if len(start) + len(scores[0]) > room:
-                start = f"{name}\n  "
-            fitting = max(1, (room - len(start.split("\n")[-1])) // len(scores[0]))
+            room, width = self._terminal.width - len(time), _columns(scores[0])
+            if _columns(start) + width > room:
+                above, start = [name], "  "
+            fitting = max(1, (room - _columns(start)) // width)
             if fitting < len(scores):
                 self._fitting = fitting
             scores = scores[:fitting]
-        return f"{start}{''.join(scores)}{time}"
+        return [*above, f"{start}{''.join(scores)}{time}"]
 
     def _note_dropped(self, dropped: int) -> None:
         """Notes dropped frames the first time, and again after a minute if there are more."""
@@ -99,8 +103,14 @@ class PredictionLines:
             self._noted_at, self._noted = now, dropped
 
 
-def _printable(text: str) -> str:
-    """Returns a text without control characters, which file names may contain."""
-    if text.isprintable():
-        return text
-    return "".join(item if item.isprintable() else ascii(item)[1:-1] for item in text)
+def _columns(text: str) -> int:
+    """Returns the columns of a terminal that a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _padded(text: str, columns: int) -> str:
+    return text + " " * (columns - _columns(text))

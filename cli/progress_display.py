@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tledge.core.number_text import counted, time_text
 from tledge.core.progress import Progress, Step
 from tledge.core.sizes import size_text
+from tledge.core.terminal_text import printable_text
 
 if TYPE_CHECKING:
     from tledge.cli.terminal import Terminal
@@ -137,7 +138,7 @@ class _ShownStep(_Stoppable):
 
     def __init__(self, terminal: Terminal, label: str, total: int, unit: str) -> None:
         super().__init__(terminal)
-        self._label = label
+        self._label = printable_text(label)
         self._total = total
         self._unit = unit
         self._current = ""
@@ -145,19 +146,19 @@ class _ShownStep(_Stoppable):
         self.time = TimeLeft(total, long=unit not in FINE_UNITS)
 
     def begin(self, detail: str, seconds: float | None = None, later: float | None = None) -> None:
-        self._current = detail
+        self._current = printable_text(detail)
         self.time.expect(seconds, later)
 
     def advance(self, count: int = 1, detail: str = "") -> None:
         super().advance(count, detail)
         self.time.advance(count)
-        self._detail = detail or self._detail
+        self._detail = printable_text(detail) or self._detail
 
     def mark(self, detail: str) -> None:
-        self._detail = detail
+        self._detail = printable_text(detail)
 
     def finish(self, detail: str) -> None:
-        self._detail = detail
+        self._detail = printable_text(detail)
 
     @property
     def done(self) -> str:
@@ -186,7 +187,8 @@ class ProgressLines(SilentProgress):
         from tledge.cli.terminal import wrap
 
         console, indent = self._note_console, " " * NOTES_INDENT
-        line = f"{label:<{NOTES_INDENT - 1}} " + self._terminal.translate(text).replace("\n", f"\n{indent}")
+        label = printable_text(label)
+        line = f"{label:<{NOTES_INDENT - 1}} {self._terminal.translate(text)}"
         shown = Text(wrap(line, console.width, indent) if self._terminal.is_terminal else line)
         shown.stylize("bold", 0, len(label))
         console.print(shown, soft_wrap=True)

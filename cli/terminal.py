@@ -1,10 +1,12 @@
-"""What a command prints: results on standard output, progress on standard error. Libraries log to a file instead."""
+"""What a command prints: results on standard output, progress on standard error. Libraries log to a file instead.
+
+Everything is printed by :class:`Terminal`, which escapes the control characters that names from files may contain
+(:mod:`tledge.core.terminal_text`).
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 import textwrap
 from pathlib import Path
@@ -13,10 +15,15 @@ from typing import IO, Any
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.messages import translate
+from tledge.core.json_text import finite_content, json_text
 from tledge.core.progress import Progress
+from tledge.core.terminal_text import printable_text
 
 PIPED_WIDTH = 120
 """Columns if the output is not a terminal."""
+
+LONGEST_MESSAGE = 4000
+"""Characters of an error or a warning: names from files may have any length."""
 
 
 class Terminal:
@@ -30,11 +37,11 @@ class Terminal:
     """
 
     def __init__(self, log: LibraryLog, as_json: bool, interrupts: Interrupts, command: str) -> None:
-        from rich.console import Console
+        from tledge.cli.escaping_console import EscapingConsole
 
-        def console(stream: IO[str]) -> Console:
+        def console(stream: IO[str]) -> EscapingConsole:
             # Paths and messages are not markup: [train] is the name of an extra, not a style.
-            return Console(
+            return EscapingConsole(
                 file=stream,
                 width=_fixed_width(stream),
                 highlight=False,
@@ -51,26 +58,28 @@ class Terminal:
         self._err = console(log.err)
 
     def translate(self, message: str) -> str:
-        """Returns a message with the flags of the command in place of Python parameters."""
-        return translate(message, self.command)
+        """Returns a message on one line, printable, with the flags of the command in place of Python parameters."""
+        return printable_text(translate(message, self.command))
 
     def print(self, content: Any = "") -> None:
         """Prints a text, with flags in place of Python parameters, or a table; nothing with ``--json``.
 
-        A text that is wider than the terminal is wrapped between words.
+        A text that is wider than the terminal is wrapped between words. Lines that it begins with stay empty; it has no
+        other line ends.
         """
         if self.as_json:
             return
         if isinstance(content, str):
-            text = self.translate(content)
+            line = content.lstrip("\n")
+            text = content[: len(content) - len(line)] + self.translate(line)
             self._out.print(wrap(text, self.width) if self.is_terminal else text, soft_wrap=True)
         else:
             self._out.print(content)
 
-    def print_line(self, line: str) -> None:
-        """Prints a line unchanged and immediately, whatever its width; nothing with ``--json``."""
+    def print_line(self, *lines: str) -> None:
+        """Prints lines immediately, whatever their width, and unchanged if printable; nothing with ``--json``."""
         if not self.as_json:
-            print(line, file=self._out.file, flush=True)
+            print("\n".join(map(printable_text, lines)), file=self._out.file, flush=True)
 
     def print_sentence(self, text: str) -> None:
         """Prints a sentence, wrapped to the width of the terminal; nothing with ``--json``."""
@@ -90,6 +99,7 @@ class Terminal:
     def print_command(self, command: str) -> None:
         """Prints the next command to run, on a line of its own if it does not fit behind the label."""
         if not self.as_json:
+            command = printable_text(command)
             own_line = self.is_terminal and len(f"Next: {command}") > self.width
             self._out.print(f"Next:{chr(10) if own_line else ' '}{command}", soft_wrap=True)
 
@@ -97,14 +107,18 @@ class Terminal:
         """Prints the title of one of several parts."""
         from rich.text import Text
 
-        self.print(Text(f"\n{text}", "bold"))
+        self.print(Text(f"\n{printable_text(text)}", "bold"))
 
     def print_json(self, content: Any) -> None:
-        """Prints one line of JSON if ``--json`` was given."""
+        """Prints one line of JSON if ``--json`` was given.
+
+        JSON has no number that is not finite, as a damaged model gives: it is null.
+        """
         if self.as_json:
-            line = json.dumps(content, ensure_ascii=False, allow_nan=False, default=str)
-            if re.search(r"[\ud800-\udfff]", line):  # a file name in another encoding: only escapes can be decoded
-                line = json.dumps(content, allow_nan=False, default=str)
+            try:
+                line = json_text(content, default=str)
+            except ValueError:
+                line = json_text(finite_content(content), default=str)
             print(line, file=self._out.file, flush=True)
 
     @property
@@ -134,7 +148,7 @@ class Terminal:
         self._say(f"warning: {message}", "yellow")
 
     def _say(self, message: str, style: str) -> None:
-        one_line = " ".join(self.translate(message).split())
+        one_line = _abridged(self.translate(" ".join(message.split())))
         self._print_error(f"tledge: {one_line}", style if self._err.is_terminal else "")
 
     def _print_error(self, line: str, style: str = "") -> None:
@@ -173,6 +187,13 @@ def wrap(text: str, width: int, indent: str = "") -> str:
         textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         for line in text.split("\n")
     )
+
+
+def _abridged(message: str) -> str:
+    """Returns a message without its middle if it is too long: what was wrong and what to do stay."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[: LONGEST_MESSAGE * 3 // 4]} … {message[-LONGEST_MESSAGE // 4 :]}"
 
 
 def _fixed_width(stream: IO[str]) -> int | None:

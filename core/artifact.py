@@ -16,6 +16,7 @@ from tledge.core.field_bounds import Sha256
 from tledge.core.model_files import sha256_of_model, size_of_model, weight_files
 from tledge.core.records import Record
 from tledge.core.sidecar import Sidecar
+from tledge.core.terminal_text import printable_text
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
         sidecar: its description.
     """
     model_format = sidecar_storage.format_of(path)
-    labels = "".join(f"{label}\n" for label in sidecar.class_names).encode()
+    labels = "".join(f"{printable_text(label)}\n" for label in sidecar.class_names).encode()
     content = sidecar_storage.embed(
         model, model_format, {sidecar_storage.SIDECAR: sidecar.to_json(), sidecar_storage.LABELS: labels}
     )

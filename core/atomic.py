@@ -7,13 +7,13 @@ renamed, so the same holds after a power failure.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tledge.core.json_text import json_text
 from tledge.core.temporary_files import temporary_file, temporary_folder
 
 
@@ -50,7 +50,7 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes ``content`` as indented JSON, atomically."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(content, indent=2) + "\n")
 
 
 def point_link(link: Path, name: str) -> None:

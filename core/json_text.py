@@ -1,66 +1,52 @@
-"""JSON from a file that may be damaged or hostile, decoded within bounds: every fault is a one-line ``ValueError``."""
+"""JSON that is valid UTF-8 on any terminal: names from outside cannot end a line or hide a part of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
-DEEPEST = 32
-"""Levels of arrays and objects; the deepest record of tledge has 8."""
+from tledge.core.terminal_text import escape_hidden
 
 
-def parse_json(content: bytes | str) -> Any:
-    """Decodes JSON; a byte order mark is skipped.
+def json_text(content: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    r"""Returns JSON in which letters of all scripts are readable, and any reader finds the same texts.
 
-    Returns:
-        Mappings, lists, strings, numbers, booleans and None. NaN and Infinity, which Python's ``json`` accepts, are
-        floats here: who reads the value judges them.
+    ``json.dumps`` leaves bidirectional controls, C1 controls, line separators and lone surrogates as they are, which
+    cannot be encoded in UTF-8. They become ``\u`` escapes (RFC 8259, section 7).
+
+    Args:
+        content: what ``json.dumps`` takes.
+        indent: spaces per level; None for a single line, which ``str.splitlines`` does not split.
+        default: turns what JSON cannot hold into something that it can.
 
     Raises:
-        ValueError: it is no JSON in UTF-8, has an object with the same field twice, is nested deeper than ``DEEPEST``,
-            or has a whole number of thousands of digits.
+        ValueError: a number is not finite; JSON has none of those.
     """
-    try:
-        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content.removeprefix("\ufeff")
-        value = json.loads(text, object_pairs_hook=_unique)
-    except _RepeatedFieldError:
-        raise
-    except RecursionError:
-        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
-    except ValueError as error:
-        raise ValueError(f"not valid JSON: {error}") from error
-    check_depth(value)
-    return value
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent, default=default)
+    if text.isprintable() or (indent is not None and text.replace("\n", "").isprintable()):
+        return text
+    return "\n".join(escape_hidden(line, _escape) for line in text.split("\n"))
 
 
-def check_depth(value: object, deepest: int = DEEPEST) -> None:
-    """Raises ValueError if a value from JSON is nested deeper than ``deepest`` levels; names the outermost field."""
-    if not isinstance(value, Mapping):
-        if not _within(value, deepest):
-            raise ValueError(f"it is nested deeper than {deepest} levels")
-        return
-    for name, item in value.items():
-        if not _within(item, deepest - 1):
-            raise ValueError(f"'{name}' is nested deeper than {deepest} levels")
+def finite_content(content: Any) -> Any:
+    """Returns content for JSON with None, ``null``, in place of each number that is not finite."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: finite_content(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite_content(value) for value in content]
+    return content
 
 
-class _RepeatedFieldError(ValueError):
-    """An object has the same field twice: which one is meant is not known."""
+def _escape(character: str) -> str:
+    return "".join(rf"\u{unit:04x}" for unit in _utf16(ord(character)))
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise _RepeatedFieldError(f"field {repeated[:60]!r} is there twice")
-    return found
-
-
-def _within(value: object, levels: int) -> bool:
-    if isinstance(value, Mapping):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return True
-    return levels > 0 and all(_within(item, levels - 1) for item in value if isinstance(item, dict | list))
+def _utf16(number: int) -> tuple[int, ...]:
+    """Returns the UTF-16 code units of a code point."""
+    if number < 0x10000:
+        return (number,)
+    return (0xD800 + (number - 0x10000 >> 10), 0xDC00 + (number - 0x10000 & 0x3FF))

@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 from tledge.core.errors import OptionError
 from tledge.core.regular_file import read_bounded
+from tledge.core.terminal_text import printable_text
 
 LARGEST_FILE = 16 << 20
 """The most bytes of a file of labels."""
@@ -34,15 +35,15 @@ def trim_labels(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     """Returns labels in Unicode NFC, without spaces and numbers around them and empty lines at the end.
 
     Raises:
-        OptionError: a label has control characters.
+        OptionError: a label has control or invisible characters.
     """
     labels = [normalize("NFC", line.strip()) for line in lines]
     while labels and not labels[-1]:
         labels.pop()
     labels = _without_numbers(labels)
-    unprintable = [label for label in labels if not label.isprintable()]
+    unprintable = [label for label in labels if printable_text(label) != label]
     if unprintable:
-        raise OptionError(f"a label has control characters: {unprintable[0]!r}; write it in plain text")
+        raise OptionError(f"a label has control or invisible characters: {unprintable[0]!r}; write it in plain text")
     return tuple(labels)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from tledge.core import atomic
 from tledge.core.errors import MeasurementError
 from tledge.core.field_bounds import Count, Matching, OptionalSha256, TargetName, shown
 from tledge.core.folder_contents import finish_replacement
+from tledge.core.json_text import json_text
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.options import Limits
 from tledge.core.record_types import FieldError, convert
@@ -110,7 +110,7 @@ class Measurement(Record, version=1, error=MeasurementError, remedy="run the ben
 
 def write_results(path: Path, measurements: Iterable[Measurement]) -> None:
     """Writes ``results.jsonl``, one measurement a line."""
-    lines = (json.dumps(item.to_dict(), ensure_ascii=False, allow_nan=False) for item in measurements)
+    lines = (json_text(item.to_dict()) for item in measurements)
     atomic.write_text(path, "".join(f"{line}\n" for line in lines))
 
 

@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tledge.core.html_text import html_text
 from tledge.core.progress import Progress, Step
+from tledge.core.terminal_text import printable_text
 
 INTERVAL = 0.2
 """Seconds between two updates of a bar."""
@@ -28,10 +29,10 @@ class NotebookProgress(Progress):
     """A bar for each step, below the cell; notes and warnings as lines of text."""
 
     def note(self, label: str, text: str) -> None:
-        print(f"{label:<9} " + text.replace("\n", f"\n{'':<10}"))
+        print(f"{printable_text(label):<9} {printable_text(text)}")
 
     def warn(self, text: str) -> None:
-        print(f"warning: {text}")
+        print(f"warning: {printable_text(text)}")
 
     @contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Step]:
@@ -77,9 +78,9 @@ class _Bar(Step):
         if 0 < self._count < self._total and spent >= 1:
             left = f"{spent / self._count * (self._total - self._count):,.0f} s left"
         counted = f"{self._count:,}/{self._total:,} {self._unit}"
-        texts = " · ".join(escape(text) for text in (counted, left, self._detail) if text)
-        bar = f'<progress value="{self._count}" max="{max(self._total, 1)}" aria-label="{escape(self._label)}">'
-        return f"<div><b>{escape(self._label)}</b> {bar}</progress> {texts}</div>"
+        texts = " · ".join(html_text(text) for text in (counted, left, self._detail) if text)
+        bar = f'<progress value="{self._count}" max="{max(self._total, 1)}" aria-label="{html_text(self._label)}">'
+        return f"<div><b>{html_text(self._label)}</b> {bar}</progress> {texts}</div>"
 
 
 def html_table(
@@ -92,11 +93,12 @@ def html_table(
         bold: the rows and columns of cells in bold, counted from 0; the first column never is.
     """
     first = "td" if headings else "th"
-    lines = [f"<tr>{''.join(f'<th>{escape(text)}</th>' for text in headings)}</tr>"] if headings else []
+    lines = [f"<tr>{''.join(f'<th>{html_text(text)}</th>' for text in headings)}</tr>"] if headings else []
     for number, (name, *cells) in enumerate(rows):
-        texts = [f"<b>{escape(text)}</b>" if (number, at) in bold else escape(text) for at, text in enumerate(cells, 1)]
+        shown = [html_text(text) for text in cells]
+        texts = [f"<b>{text}</b>" if (number, at) in bold else text for at, text in enumerate(shown, 1)]
         others = "".join(f"<td>{text}</td>" for text in texts)
-        lines.append(f'<tr><{first} style="text-align: left">{escape(name)}</{first}>{others}</tr>')
+        lines.append(f'<tr><{first} style="text-align: left">{html_text(name)}</{first}>{others}</tr>')
     return f"<table>{''.join(lines)}</table>"
 
 
@@ -105,4 +107,4 @@ def html_picture(path: Path, text: str) -> str:
     if not path.is_file():
         return ""
     data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(text)}" style="max-width: 100%">'
+    return f'<img src="data:image/png;base64,{data}" alt="{html_text(text)}" style="max-width: 100%">'

@@ -48,7 +48,8 @@ def unpack_photos(archive: Path, progress: Progress) -> tuple[Path, str]:
     """
     try:
         sha256 = sha256_of_file(archive)
-        folder = user_cache("photos") / f"{archive.stem.encode()[:80].decode(errors='ignore')}-{sha256[:16]}"
+        stem = archive.stem.encode(errors="ignore")[:80].decode(errors="ignore")
+        folder = user_cache("photos") / f"{stem}-{sha256[:16]}"
         if not folder.is_dir():
             with ZipFile(archive) as content, building(folder) as temporary:
                 _unpack(archive, content, temporary, progress)

@@ -38,7 +38,7 @@ class Progress:
     """Silent progress; the command line overrides the methods."""
 
     def note(self, label: str, text: str) -> None:
-        """Reports a fact ("Data", "photos/: 2,000 images")."""
+        """Reports a fact ("Data", "photos/: 2,000 images"), one line; more lines of a fact follow without a label."""
 
     def warn(self, text: str) -> None:
         """Reports something to know before trusting a result; shown even if the output is JSON."""

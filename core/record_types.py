@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+from tledge.core.bounded_json import check_depth
 from tledge.core.errors import TledgeError
 from tledge.core.field_bounds import find_fault
-from tledge.core.json_text import check_depth
 
 _SCALARS = frozenset((str, int, float, bool))
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from tledge.core import atomic
+from tledge.core.bounded_json import parse_json
 from tledge.core.errors import RunError, TledgeError
 from tledge.core.field_bounds import one_line, shown
-from tledge.core.json_text import parse_json
+from tledge.core.json_text import json_text
 from tledge.core.record_types import FieldError, convert, json_type
 from tledge.core.regular_file import read_bounded
 
@@ -95,7 +95,7 @@ class Record:
 
     def to_json(self) -> bytes:
         """Returns the record as indented UTF-8 JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2).encode()
+        return json_text(self.to_dict(), indent=2).encode()
 
     @classmethod
     def from_json(cls, content: bytes | str, source: str | Path) -> Self:

@@ -30,9 +30,9 @@ from pathlib import Path
 from threading import Timer
 from typing import IO, Annotated, Any, Self, cast
 
+from tledge.core.bounded_json import parse_json
 from tledge.core.errors import MeasurementError, TledgeError
 from tledge.core.field_bounds import AnyFloat, Characters, Count, shown
-from tledge.core.json_text import parse_json
 from tledge.core.progress import Progress, Step
 from tledge.core.record_types import convert
 

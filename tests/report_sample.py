@@ -105,7 +105,7 @@ def answers(cell: Made, labels: Classes, classes: int) -> Classes:
 
 
 def _sha256(cell: Made) -> str:
-    return hashlib.sha256(cell.artifact.encode()).hexdigest()
+    return hashlib.sha256(cell.artifact.encode(errors="surrogateescape")).hexdigest()
 
 
 def _result(cell: Made, labels: Classes, classes: int, rng: np.random.Generator) -> CellResult:

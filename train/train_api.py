@@ -173,14 +173,15 @@ def split_photos(dataset: Dataset, options: Settings | ImportOptions, progress: 
         left_out=dataset.left_out,
         archive_sha256=dataset.archive[1],
     )
-    progress.note("Data", describe_data(record))
+    for number, line in enumerate(describe_data(record)):
+        progress.note("" if number else "Data", line)
     seen = remember_training(dataset, drawn.splits) if isinstance(options, Settings) else None
     if seen is not None and not seen.appearance:
         progress.note("Fingerprints", "the photos look alike, so benchmarks will recognize identical files, not copies")
     return replace(drawn.splits, seen_photos=seen), record
 
 
-def describe_data(record: DataRecord) -> str:
+def describe_data(record: DataRecord) -> list[str]:
     """Returns the record of the photos as lines of text."""
     counts = record.images
     shown = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:6])
@@ -199,4 +200,4 @@ def describe_data(record: DataRecord) -> str:
             lines.append(f"skipped {counted(len(names), noun)}{reason}: {abridged(names, 3)}")
     if record.left_out:
         lines.append(describe_left_out(record.left_out))
-    return "\n".join(lines)
+    return lines

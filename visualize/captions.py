@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 from PIL import Image, ImageDraw, ImageFont
 
 from tledge.core.extras import require
+from tledge.core.terminal_text import printable_lines
 
 INK = (32, 36, 42)
 
@@ -42,7 +44,7 @@ class CaptionWriter:
     def wrap(self, text: str, width: int) -> list[str]:
         """Splits a text into lines of at most ``width`` pixels; a longer word is cut off with an ellipsis."""
         lines: list[str] = []
-        for paragraph in text.split("\n"):
+        for paragraph in printable_lines(text).split("\n"):
             line = ""
             for word in paragraph.split(" "):
                 longer = f"{line} {word}" if line else word
@@ -63,6 +65,6 @@ class CaptionWriter:
     def _cut(self, line: str, width: int) -> str:
         if self.font.getlength(line) <= width:
             return line
-        while line and self.font.getlength(line + "…") > width:
-            line = line[:-1]
-        return line + "…"
+        ends = range(1, len(line) + 1)
+        fitting = bisect_left(ends, True, key=lambda end: self.font.getlength(f"{line[:end]}…") > width)
+        return line[:fitting] + "…"

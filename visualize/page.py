@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from tledge.core import atomic
 from tledge.core.environment import installed_versions
+from tledge.core.html_text import html_text, shown_value
 from tledge.visualize.section import Section
 
 MOST_PICTURES = 12
@@ -26,6 +26,7 @@ def write_page(sections: Mapping[str, Section], title: str, path: Path) -> None:
     environment = Environment(
         loader=PackageLoader("tledge.visualize", "."),
         autoescape=True,
+        finalize=shown_value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -42,14 +43,14 @@ def write_page(sections: Mapping[str, Section], title: str, path: Path) -> None:
 
 def notebook_html(sections: Mapping[str, Section], title: str) -> str:
     """Returns the findings and pictures of all sections as HTML for a notebook."""
-    parts = [f"<h3>{escape(title)}: what the network sees</h3>"]
+    parts = [f"<h3>{html_text(title)}: what the network sees</h3>"]
     for section in sections.values():
-        parts.append(f"<h4>{escape(section.title)}</h4>")
-        parts += [f"<p>{escape(sentence)}</p>" for sentence in section.sentences]
+        parts.append(f"<h4>{html_text(section.title)}</h4>")
+        parts += [f"<p>{html_text(sentence)}</p>" for sentence in section.sentences]
         for picture in section.pictures[:MOST_PICTURES]:
-            caption = escape(f"{picture.title}. {picture.caption}" if picture.title else picture.caption)
+            caption = html_text(f"{picture.title}. {picture.caption}" if picture.title else picture.caption)
             parts.append(
                 f'<figure><img src="{picture.data_uri}" alt="{caption}" style="max-width: 100%"><figcaption>{caption}'
-                f" <code>{escape(picture.file_name)}</code></figcaption></figure>"
+                f" <code>{html_text(picture.file_name)}</code></figcaption></figure>"
             )
     return "\n".join(parts)

@@ -37,6 +37,9 @@ PAGE_WIDTH = 1184
 LONGEST_NAME = 60
 """Characters of a photo or layer name that a file name holds."""
 
+LONGEST_NAME_BYTES = 90
+"""Bytes of the same in UTF-8: a file name holds two of them, a prefix and a suffix in at most 255 bytes."""
+
 
 @dataclass(frozen=True)
 class Picture(ABC):
@@ -219,7 +222,10 @@ def slug(text: str) -> str:
     """Returns a text as part of a file name: "cat/0123.jpg" becomes "cat-0123"; never empty."""
     suffix = Path(text).suffix
     without_suffix = text.removesuffix(suffix) if suffix.lower() in SUFFIXES else text
-    return re.sub(r"[^\w.-]+", "-", without_suffix).strip("-.")[-LONGEST_NAME:].lstrip("-.") or "unnamed"
+    name = re.sub(r"[^\w.-]+", "-", without_suffix).strip("-.")[-LONGEST_NAME:]
+    while len(name.encode()) > LONGEST_NAME_BYTES:
+        name = name[1:]
+    return name.lstrip("-.") or "unnamed"
 
 
 def beside(images: Sequence[Pixels], gap: int = GAP) -> Pixels:

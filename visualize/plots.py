@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core.extras import require
+from tledge.core.figure_text import figure_text
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,6 @@ def _draw(draw: Callable[[Any, Theme], None], width: float, height: float) -> Ch
     return Chart(*pngs)
 
 
-def _plain(text: str) -> str:
-    """Escapes a name: matplotlib treats text between dollar signs as a formula and hides labels that start with "_"."""
-    escaped = text.replace("$", r"\$")
-    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
-
-
 def score_curves(curves: Sequence[tuple[str, Sequence[float]]], target: str) -> Chart:
     """Plots the score of a class after each step, one line per photo.
 
@@ -120,8 +115,8 @@ def score_curves(curves: Sequence[tuple[str, Sequence[float]]], target: str) -> 
         for index, (label, scores) in enumerate(curves):
             marker = MARKERS[index % len(MARKERS)]
             line = {"color": theme.of(index), "marker": marker, "markersize": 4, "linewidth": 1.3}
-            axes.plot(range(len(scores)), scores, label=_plain(label), **line)
-        axes.set(xlabel="steps of the attack", ylabel=f"score of {_plain(target)}", ylim=(-0.03, 1.03))
+            axes.plot(range(len(scores)), scores, label=figure_text(label), **line)
+        axes.set(xlabel="steps of the attack", ylabel=f"score of {figure_text(target)}", ylim=(-0.03, 1.03))
         axes.axhline(0.5, color=theme.faint, linewidth=0.8, zorder=0)
         axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -158,7 +153,7 @@ def scatter(photo_map: PhotoMap) -> Chart:
                 marker=MARKERS[index % len(MARKERS)],
                 alpha=0.65,
                 linewidths=0,
-                label=_plain(name) if index < MOST_LEGEND_ENTRIES else None,
+                label=figure_text(name) if index < MOST_LEGEND_ENTRIES else None,
             )
         wrong = photo_map.points[photo_map.labels != photo_map.predictions]
         if len(wrong):

@@ -11,6 +11,7 @@ library.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -144,7 +145,7 @@ class _ProfiledModel:
         environment, file, options, signature = (ctypes.c_void_p() for _ in range(4))
         self._model, self._profiler = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("LiteRtCreateEnvironment", 0, None, ctypes.byref(environment))
-        self._call("LiteRtCreateModelFromFile", environment, str(model).encode(), ctypes.byref(file))
+        self._call("LiteRtCreateModelFromFile", environment, os.fsencode(model), ctypes.byref(file))
         self._call("LiteRtCreateOptions", ctypes.byref(options))
         self._call("LiteRtSetOptionsHardwareAccelerators", options, _CPU)
         self._add_option(options, "runtime_options_string", "enable_profiling = true\n")

@@ -23,6 +23,7 @@ from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.core import atomic
 from tledge.core.extras import require
+from tledge.core.html_text import shown_value
 from tledge.core.number_text import ABSENT, duration_text, flag_text, range_text
 from tledge.core.sizes import size_text
 
@@ -39,6 +40,7 @@ def write_html(data: StoredResults, path: Path) -> None:
     environment = Environment(
         loader=PackageLoader("tledge.bench.report", "."),
         autoescape=True,
+        finalize=shown_value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

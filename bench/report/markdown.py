@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 from tledge.bench.report.board_health import board_models, board_rows
 from tledge.bench.report.conclusions import conclude
@@ -16,7 +18,7 @@ from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core import atomic
 from tledge.core.card_section import replace_section
-from tledge.core.markdown_text import plain_text
+from tledge.core.markdown_text import Markdown, bullets, heading, plain_text, table_row
 from tledge.core.number_text import counted, flag_text
 from tledge.core.run_directory import RunDirectory
 
@@ -29,7 +31,7 @@ def write_markdown(data: StoredResults, path: Path) -> None:
 def markdown(data: StoredResults) -> str:
     """Returns the report in GitHub's Markdown."""
     parts = [
-        f"# {plain_text(headline(data))}",
+        heading(headline(data), 1),
         f"Measured on {plain_text(data.known_settings.on)}." if data.known_settings.on else "",
         _figures(data),
         _skipped(data),
@@ -50,19 +52,20 @@ def write_card_section(data: StoredResults, run: RunDirectory, folder: Path) -> 
     Raises:
         OSError, UnicodeError: as of ``replace_section``.
     """
-    key, heading, link = "Benchmark", "Benchmark", f"Full report: [{folder.name}/report.md]({folder.name}/report.md)"
+    report = f"{folder.name}/report.md"
+    key, title, link = "Benchmark", "Benchmark", f"Full report: [{plain_text(report)}]({quote(report)})"
     if on := data.known_settings.on:
         # Cards are published: users and hosts stay out, also of folder names, and the digest is too short to find them.
         key, link = f"Benchmark {hashlib.sha256(on.encode()).hexdigest()[:4]}", ""
-        heading = f"Benchmark on {plain_text(machine_names(data)) or 'another machine'}"
+        title = f"Benchmark on {machine_names(data) or 'another machine'}"
     parts = [_figures(data), _machines(data), link, _footnotes(data)]
-    replace_section(run.model_card, key, heading, "\n\n".join(part for part in parts if part))
+    replace_section(run.model_card, key, title, "\n\n".join(part for part in parts if part))
 
 
 def _figures(data: StoredResults) -> str:
     parts = [
         _card(data),
-        "\n".join(f"- {plain_text(sentence)}" for sentence in conclude(data)),
+        bullets(conclude(data)),
         _table(data),
         f"\\* {BEST_NOTE}" + (" · agrees: with the Keras model" if data.reference is not None else ""),
     ]
@@ -80,29 +83,29 @@ def _card(data: StoredResults) -> str:
 
 def _footnotes(data: StoredResults) -> str:
     flags = sorted({flag for row in data.rows for flag in row.flags})
-    return "\n".join(f"[^{flag}]: {plain_text(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in flags)
+    lines = [f"{_mark(flag)}: {plain_text(flag_text(flag))}: {MEANINGS.get(flag, 'flagged')}." for flag in flags]
+    return "\n".join(lines)
+
+
+def _mark(flag: str) -> str:
+    """Returns the sign of a footnote."""
+    return f"[^{re.sub(r'[^a-zA-Z0-9_-]', '-', flag)}]"
 
 
 def _table(data: StoredResults) -> str:
     columns = [column for column in shown_columns(REPORT_COLUMNS, data.rows) if column.metric.brief]
     headings = ["Artifact", "Target", *(f"{column.metric.heading} {column.unit}".strip() for column in columns)]
-    lines = [_line(headings), "|---|---|" + "---:|" * len(columns)]
+    lines = [table_row(headings), "|---|---|" + "---:|" * len(columns)]
     for row in data.rows:
-        notes = "".join(f"[^{flag}]" for flag in row.flags)
-        lines.append(
-            _line([f"{plain_text(row.artifact)}{notes}", row.target, *(_cell(column, row, data) for column in columns)])
-        )
+        artifact = Markdown(plain_text(row.artifact) + "".join(map(_mark, row.flags)))
+        lines.append(table_row([artifact, row.target, *(_cell(column, row) for column in columns)]))
     return "\n".join(lines)
 
 
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(column: Column, row: Row, data: StoredResults) -> str:
+def _cell(column: Column, row: Row) -> Markdown:
     _, text, detail, best = column.cell(row)
-    text = f"**{text}**\\*" if best else text
-    return f"{text} ({plain_text(detail)})" if detail else text
+    number = f"**{plain_text(text)}**\\*" if best else plain_text(text)
+    return Markdown(f"{number} ({plain_text(detail)})" if detail else number)
 
 
 def _skipped(data: StoredResults) -> str:
@@ -110,11 +113,10 @@ def _skipped(data: StoredResults) -> str:
     if not skipped:
         return ""
     lines = [
-        f"- {plain_text(item.artifact)}{f' on {item.target}' if item.target else ''}"
-        f"{' failed' if item.failed else ''}: {plain_text(item.reason)}"
+        f"{item.artifact}{f' on {item.target}' if item.target else ''}{' failed' if item.failed else ''}: {item.reason}"
         for item in skipped
     ]
-    return "\n".join(["Not measured:", "", *lines])
+    return f"Not measured:\n\n{bullets(lines)}"
 
 
 def _machines(data: StoredResults) -> str:
@@ -136,11 +138,9 @@ def _board(data: StoredResults) -> str:
         return ""
     name = ", ".join(board_models(data))
     headings = ["Artifact", "Target", "Temperature", "Clock", "Power", "Throttled", "Throttled since boot"]
-    lines = [_line(headings), "|---|---|---:|---:|---:|---|---|"]
+    lines = [table_row(headings), "|---|---|---:|---:|---:|---|---|"]
     lines += [
-        _line(
-            [plain_text(row.artifact), row.target, row.temperature, row.clock, row.power, row.throttled, row.since_boot]
-        )
+        table_row((row.artifact, row.target, row.temperature, row.clock, row.power, row.throttled, row.since_boot))
         for row in rows
     ]
     return f"Board health{f' ({plain_text(name)})' if name else ''}:\n\n" + "\n".join(lines)

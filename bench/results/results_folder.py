@@ -28,10 +28,10 @@ from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.settings import BenchSettings
 from tledge.core import atomic
 from tledge.core.artifact import files_of
+from tledge.core.bounded_json import parse_json
 from tledge.core.errors import ArtifactError, MeasurementError
 from tledge.core.field_bounds import Count
 from tledge.core.folder_contents import replacing_contents
-from tledge.core.json_text import parse_json
 from tledge.core.measurement import Measurement, write_results
 from tledge.core.model_files import weight_files
 from tledge.core.progress import Progress
@@ -73,7 +73,7 @@ class ResultsFolder:
 
     def measured_file(self, artifact: str) -> Path:
         """Returns the path of a model file as it was measured; one with several files is in a folder of its own."""
-        kept = self.measured / quote(artifact, safe="")
+        kept = self.measured / quote(artifact, safe="", errors="backslashreplace")
         return kept / Path(artifact).name if kept.is_dir() else kept
 
     def keep(self, artifact: str, path: Path) -> None:
@@ -81,7 +81,7 @@ class ResultsFolder:
 
         A file that is changed in place changes here too: readers check its SHA-256.
         """
-        kept = self.measured / quote(artifact, safe="")
+        kept = self.measured / quote(artifact, safe="", errors="backslashreplace")
         with suppress(OSError, ArtifactError):
             several = weight_files(path)
             for name, file in files_of(path).items():  # the model last: without the rest it would be another one

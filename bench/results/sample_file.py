@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core.atomic import replacing
+from tledge.core.bounded_json import parse_json
 from tledge.core.errors import MeasurementError, TledgeError
-from tledge.core.json_text import parse_json
 from tledge.core.regular_file import open_regular
 
 MOST_BYTES = 2 << 30

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tledge.core import atomic
+from tledge.core.csv_text import csv_text, utf8_text
 from tledge.core.errors import UnknownNameError
 from tledge.core.extras import require
 from tledge.core.measurement import Measurement
@@ -53,11 +54,15 @@ def to_rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
 
 
 def to_csv(measurements: Sequence[Measurement]) -> bytes:
-    """Returns the table as CSV (RFC 4180) with a header, in UTF-8; missing values are empty."""
+    """Returns the table as CSV (RFC 4180) with a header, in UTF-8; missing values are empty.
+
+    Texts are as of :func:`tledge.core.csv_text.csv_text`, so that no spreadsheet takes one for a formula.
+    """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, FIELDS)
     writer.writeheader()
-    writer.writerows(to_rows(measurements))
+    for row in to_rows(measurements):
+        writer.writerow({name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()})
     return text.getvalue().encode()
 
 
@@ -69,7 +74,11 @@ def to_parquet(measurements: Sequence[Measurement]) -> bytes:
     types = {str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int64()}
     schema = pyarrow.schema([(name, types[kind]) for name, kind in FIELDS.items()])
     buffer = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(to_rows(measurements), schema=schema), buffer)
+    rows = [
+        {name: utf8_text(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in to_rows(measurements)
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), buffer)
     return buffer.getvalue()
 
 

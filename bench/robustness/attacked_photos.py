@@ -88,7 +88,8 @@ class AttackedPhotos:
 
 def _path_part(name: str) -> str:
     """Returns a name as part of a path, different for every name."""
-    quoted = quote(name, safe=" ")
+    quoted = quote(name, safe=" ", errors="backslashreplace")
     if len(quoted) <= LONGEST:
         return quoted
-    return f"{quoted[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()
+    return f"{quoted[: LONGEST - 9]}-{digest[:8]}"

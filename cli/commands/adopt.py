@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from tledge.cli.adopt_options import GROUPS, AdoptOptions, DescriptionOptions
 from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
 from tledge.cli.fitted_table import TableColumn, fitted_table
+from tledge.cli.shell_text import shell_word
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import TledgeError
 from tledge.core.options import given_options
@@ -103,7 +103,7 @@ def _show(terminal: Terminal, adoption: Adoption, photo: Path | None) -> None:
     from tledge.core.artifact import path_beside
 
     terminal.print(f"Saved in {path_beside(artifact.path)}")
-    terminal.print_command(f"tledge bench {shlex.quote(str(artifact.path))} --data PHOTOS")
+    terminal.print_command(f"tledge bench {shell_word(str(artifact.path))} --data PHOTOS")
 
 
 def _description(adoption: Adoption, width: int) -> Any:

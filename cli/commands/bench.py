@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.comparison_table import comparison_table
 from tledge.cli.execution import executing
 from tledge.cli.messages import translate
+from tledge.cli.shell_text import shell_word
 from tledge.cli.terminal import Terminal
 from tledge.core.errors import OptionError, RunError
 from tledge.core.options import as_tuple, option_names
@@ -136,7 +136,7 @@ def _print_next(terminal: Terminal, record: BenchRecord) -> None:
     if exported and record.settings.run:
         row = record.recommendation.chosen or min(exported, key=lambda row: row.value("latency_p50") or 0)
         path = record.folder.path.parent / "artifacts" / row.artifact
-        terminal.print_command(f"tledge predict {shlex.quote(str(path))} PHOTO...")
+        terminal.print_command(f"tledge predict {shell_word(str(path))} PHOTO...")
 
 
 def to_json(record: BenchRecord) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def show_benchmark(terminal: Terminal, record: BenchRecord) -> None:
         if table is not None:
             terminal.print(table)
     for flag in sorted({flag for row in rows for flag in row.flags}):
-        terminal.print_sentence(f"⚠ {flag.replace('_', ' ')}: {MEANINGS[flag]}")
+        terminal.print_sentence(f"⚠ {flag.replace('_', ' ')}: {MEANINGS.get(flag, 'flagged')}")
     for sentence in record.conclusions:
         terminal.print_sentence(translate(sentence, "adopt"))  # whose parameters suggestions name
     for item in record.skipped:

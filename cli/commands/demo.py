@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tledge.cli.commands import bench as bench_command
 from tledge.cli.commands import export as export_command
 from tledge.cli.commands import train as train_command
 from tledge.cli.execution import executing
+from tledge.cli.shell_text import shell_word
 from tledge.core.options import option
 from tledge.core.run_directory import DEFAULT_RUNS, LATEST, RunDirectory
 
@@ -58,4 +58,4 @@ def run(given: Given, *, json: Json = False) -> None:
         latest = RunDirectory(runs / LATEST)
         photo = min((latest.data / "7").glob("*.png"))
         paths = (latest.artifacts / "int8.tflite", photo)
-        terminal.print_command(f"tledge predict {' '.join(shlex.quote(str(path)) for path in paths)}")
+        terminal.print_command(f"tledge predict {' '.join(shell_word(str(path)) for path in paths)}")

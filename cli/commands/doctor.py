@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.execution import executing
 from tledge.cli.terminal import Terminal, wrap
+from tledge.core.terminal_text import printable_text
 
 EXTRAS = {
     "": ("tledge", "numpy", "pillow", "rich", "typer", "ai-edge-litert"),
@@ -108,7 +109,7 @@ def run(given: Given, *, json: Json = False) -> None:
         }
         for label, text in about.items():
             if text:
-                terminal.print_line(_item(label, text, LABEL_WIDTH, terminal.width))
+                terminal.print_line(*_item(label, text, LABEL_WIDTH, terminal.width))
         _show(terminal, packages, targets)
 
 
@@ -168,11 +169,14 @@ def _show(
         if items:
             terminal.heading(heading)
         for label, text in items:
-            terminal.print_line(_item(label, text, width, terminal.width))
+            terminal.print_line(*_item(label, text, width, terminal.width))
 
 
-def _item(label: str, text: str, label_width: int, width: int) -> str:
+def _item(label: str, text: str, label_width: int, width: int) -> list[str]:
     """Returns a text beside its label; a command stands on a line of its own, in one piece."""
     indent = f"{'':<{label_width}}"
-    reason, *command = COMMAND.split(text, maxsplit=1)
-    return "\n".join([wrap(f"{label:<{label_width}}{reason}", width, indent), *(f"{indent}{part}" for part in command)])
+    reason, *command = COMMAND.split(printable_text(text), maxsplit=1)
+    return [
+        *wrap(f"{label:<{label_width}}{reason}", width, indent).split("\n"),
+        *(f"{indent}{part}" for part in command),
+    ]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, NamedTuple
 
 import pytest
 
+from tledge.core.bounded_json import parse_json
 from tledge.core.field_bounds import (
     LARGEST_INTEGER,
     LONGEST_REASON,
@@ -27,7 +28,6 @@ from tledge.core.field_bounds import (
     one_line,
     shown,
 )
-from tledge.core.json_text import parse_json
 from tledge.core.options import Choices
 from tledge.core.record_types import FieldError, convert
 

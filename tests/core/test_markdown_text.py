@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit
     [
         ("cat", "cat"),
         ("a_b|c", r"a\_b\|c"),
-        ("<b>&amp;\n# x", r"\<b\>\&amp; # x"),
+        ("<b>&amp;\n# x", r"\<b\>\&amp; \# x"),
         (r"[a](b) ~~c~~ \*", r"\[a\](b) \~\~c\~\~ \\\*"),
         ("`a`\x85b", r"\`a\` b"),
     ],

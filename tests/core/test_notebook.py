@@ -88,9 +88,10 @@ def test_a_step_that_fails_shows_how_far_it_came(shown: Shown, clock: list[float
 
 def test_notes_and_warnings_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
     progress = NotebookProgress()
-    progress.note("Data", "one\ntwo")
+    progress.note("Data", "one")
+    progress.note("", "two\n\x1b[2J")
     progress.warn("three")
-    assert capsys.readouterr().out == "Data      one\n          two\nwarning: three\n"
+    assert capsys.readouterr().out == "Data      one\n          two\\n\\x1b[2J\nwarning: three\n"
 
 
 def test_a_table_escapes_its_texts() -> None:

@@ -22,11 +22,11 @@ from tledge.bench.results.settings import BenchSettings
 from tledge.bench.robustness.attack_examples import RobustnessRecord
 from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.bench.robustness.attack_set import AttackSetManifest
+from tledge.core.bounded_json import DEEPEST, parse_json
 from tledge.core.environment import Environment
 from tledge.core.errors import TledgeError
 from tledge.core.field_bounds import Items, Matching
 from tledge.core.images import RESIZE_RULES
-from tledge.core.json_text import DEEPEST, parse_json
 from tledge.core.manifest import RunManifest
 from tledge.core.measurement import UNITS, Measurement
 from tledge.core.options import Choices, Limits

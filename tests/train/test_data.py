@@ -318,7 +318,7 @@ def test_what_is_left_out_and_the_zip_are_recorded_and_told(tmp_path: Path, monk
     for data in (root, archive):
         splits, record = split_photos(read(data), ImportOptions(model="", data=data), Progress())
         assert record.left_out == {".txt": 2, ".md": 1}
-        assert describe_data(record).splitlines()[-1] == "left out: 2 .txt, 1 .md"
+        assert describe_data(record)[-1] == "left out: 2 .txt, 1 .md"
         assert DataRecord.from_json(record.to_json(), "run.json") == record
         assert record.name == "photos"
         assert record.archive_sha256 == ("" if data == root else sha256_of_file(archive))

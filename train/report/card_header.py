@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from tledge.core.manifest import RunManifest
+from tledge.core.terminal_text import escape_hidden
 from tledge.train.backbone import BACKBONES
 from tledge.train.train_settings import Settings
 from tledge.train.weights import IMAGENET
@@ -26,7 +27,7 @@ def card_header(manifest: RunManifest, settings: Settings) -> str:
         f"# base_model: no Hugging Face model; {_origin(settings)}",
         "library_name: keras",
         "pipeline_tag: image-classification",
-        f"tags:\n- {settings.backbone}" + "\n- transfer-learning" * settings.pretrained,
+        f"tags:\n- {_plain_or_quoted(settings.backbone)}" + "\n- transfer-learning" * settings.pretrained,
         "metrics:\n- accuracy",
         f"model-index:\n- name: {_quoted(manifest.name)}\n  results:\n  - task:\n      type: image-classification",
         f"    dataset:\n      name: {dataset}\n      type: {dataset}\n      split: test",
@@ -43,12 +44,13 @@ def _origin(settings: Settings) -> str:
     return f"{application} with {source}"
 
 
+def _plain_or_quoted(word: str) -> str:
+    return word if re.fullmatch(r"[a-z][a-z0-9_]*", word) else _quoted(word)
+
+
 def _quoted(text: str) -> str:
-    """Returns a text as a YAML string in double quotes, whose escapes JSON shares.
+    """Returns a text as a YAML string in double quotes on one line, whose escapes JSON shares.
 
     JSON leaves some characters as they are that YAML does not allow or takes for the end of a line (YAML 1.2, 5.1).
     """
-    quoted = json.dumps(text, ensure_ascii=False)
-    return re.sub(
-        r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]", lambda sign: f"\\u{ord(sign[0]):04x}", quoted
-    )
+    return escape_hidden(json.dumps(text, ensure_ascii=False), lambda sign: f"\\U{ord(sign):08x}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from tledge.core import atomic
 from tledge.core.card_section import PLACE
 from tledge.core.manifest import RunManifest
-from tledge.core.markdown_text import code_text, plain_text
+from tledge.core.markdown_text import Markdown, bullets, code_text, heading, plain_text, table_row
 from tledge.core.number_text import counted
 from tledge.core.statistics import sample_size
 from tledge.train.backbone import BACKBONES
@@ -52,25 +52,26 @@ def write_model_card(
     low, high = evaluation.top1_interval
     sections = [
         card_header(manifest, settings),
-        f"# {plain_text(manifest.name)}",
-        f"An image classifier for the classes {_listed(manifest.class_names)}. Backbone: {settings.backbone}"
-        f"{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''}; input: {settings.image_size} px.",
+        heading(manifest.name, 1),
+        f"An image classifier for the classes {_listed(manifest.class_names)}. Backbone:"
+        f" {plain_text(settings.backbone)}{f' at width {settings.alpha:g}' if settings.alpha != 1 else ''}; input:"
+        f" {settings.image_size} px.",
         f"**Test top-1 {evaluation.top1:.3f}** (95% interval {low:.3f} to {high:.3f},"
         f" {counted(len(evaluation.labels), 'photos')} not used in training). Calibration error"
         f" {evaluation.calibration_error:.3f}: the average difference between its scores and its accuracy.",
         *_too_few(evaluation),
-        *(f"![{text}]({picture.relative_to(path.parent).as_posix()})" for text, picture in figures),
-        "## By class",
+        *(f"![{plain_text(text)}]({picture.relative_to(path.parent).as_posix()})" for text, picture in figures),
+        heading("By class", 2),
         _class_table(manifest, evaluation),
         PLACE,
-        "## Data",
-        _bullets(_data(manifest)),
-        "## Training",
-        _bullets(_training(manifest, settings, epochs=epochs)),
-        "## Limits",
-        _bullets(_limits(manifest, settings, evaluation=evaluation)),
-        "## Versions",
-        _bullets([f"{name} {version}" for name, version in sorted(manifest.versions.items())]),
+        heading("Data", 2),
+        bullets(map(Markdown, _data(manifest))),
+        heading("Training", 2),
+        bullets(map(Markdown, _training(manifest, settings, epochs=epochs))),
+        heading("Limits", 2),
+        bullets(map(Markdown, _limits(manifest, settings, evaluation=evaluation))),
+        heading("Versions", 2),
+        bullets([f"{name} {version}" for name, version in sorted(manifest.versions.items())]),
         f"SHA-256 of `model.keras`: `{manifest.model_sha256}`",
     ]
     atomic.write_text(path, "\n\n".join(sections) + "\n")
@@ -96,11 +97,9 @@ def _class_table(manifest: RunManifest, evaluation: Evaluation) -> str:
     for label in order[:MOST_LISTED]:
         row = evaluation.confusion[label].copy()
         row[label] = 0
-        other = f"{plain_text(manifest.class_names[row.argmax()])} ({row.max()})" if row.max() else "—"
+        other = f"{manifest.class_names[row.argmax()]} ({row.max()})" if row.max() else "—"
         precision, recall = (_fraction(values[label]) for values in (evaluation.precision, evaluation.recall))
-        rows.append(
-            f"| {plain_text(manifest.class_names[label])} | {counts[label]:,} | {precision} | {recall} | {other} |"
-        )
+        rows.append(table_row((manifest.class_names[label], f"{counts[label]:,}", precision, recall, other)))
     if len(order) > MOST_LISTED:
         rows += ["", f"The {MOST_LISTED} classes with the lowest recall; all {len(order)} are in `evaluation.json`."]
     return "\n".join(rows)
@@ -131,7 +130,7 @@ def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epo
     facts = [
         f"initial weights: {plain_text(Path(weights.source).name)}{digest};"
         f" reference: {BACKBONES.load(settings.backbone).reference}",
-        f"device: {manifest.device}; precision {settings.precision}; seed {settings.seed}",
+        f"device: {plain_text(manifest.device)}; precision {settings.precision}; seed {settings.seed}",
     ]
     counts = {phase: sum(row.phase == phase for row in epochs) for phase in (PROBE, FINE_TUNE, FULL)}
     if counts[PROBE]:
@@ -185,8 +184,8 @@ def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation
         attacks = "Training did not measure its robustness to attacks"
     facts = [
         "It assigns one of its classes to every photo, even if the photo shows none of them.",
-        f"Photos are resized to {settings.image_size} x {settings.image_size} px by the rule `{settings.resize}`; "
-        "smaller details are lost.",
+        f"Photos are resized to {settings.image_size} x {settings.image_size} px by the rule"
+        f" {code_text(settings.resize)}; smaller details are lost.",
         "The figures apply to photos like the training photos. Expect lower accuracy with other cameras, lighting or"
         " places.",
         f"{attacks}; `tledge bench` measures it, on the exported files.",
@@ -198,10 +197,6 @@ def _limits(manifest: RunManifest, settings: Settings, *, evaluation: Evaluation
         weighed = "are weighted more in training" if settings.class_weights else "are not weighted more in training"
         facts.append(f"Classes are unbalanced ({min(sizes):,} to {max(sizes):,} photos); rare ones {weighed}.")
     return facts
-
-
-def _bullets(facts: Sequence[str]) -> str:
-    return "\n".join(f"- {fact}" for fact in facts)
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

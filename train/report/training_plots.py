@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import atomic
+from tledge.core.figure_text import figure_text
 from tledge.train.history import PROBE, Epoch
 
 COLOURS = {"train": "#0072b2", "validation": "#d55e00", "validation, attacked": "#009e73"}
@@ -85,7 +86,7 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.intp], class_names: Seq
     axis.set_xlabel("prediction")
     axis.set_ylabel("true class")
     if count <= MOST_NUMBERED:
-        names = [name if len(name) <= 24 else f"{name[:23]}…" for name in class_names]
+        names = [figure_text(name if len(name) <= 24 else f"{name[:23]}…") for name in class_names]
         axis.set_xticks(range(count), names, rotation=45, ha="right")
         axis.set_yticks(range(count), names)
         for row in range(count):

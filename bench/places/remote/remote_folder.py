@@ -18,11 +18,11 @@ from typing import Any
 from tledge.bench.places.emulation.root import library_versions
 from tledge.bench.places.remote import remote_receiver
 from tledge.bench.places.remote.connection import Connection
+from tledge.core.bounded_json import parse_json
 from tledge.core.environment import installed_versions
 from tledge.core.errors import HostError
 from tledge.core.field_bounds import Count, shown
 from tledge.core.fingerprint import sha256_of_file
-from tledge.core.json_text import parse_json
 from tledge.core.progress import Progress
 from tledge.core.record_types import convert
 from tledge.core.sizes import size_text

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from html import escape
+
+from tledge.core.html_text import html_text
 
 _CHARACTER = 0.58 * 12.0  # px: the mean width of a character of a wide sans serif font, of a plot's 12 px
 
@@ -27,7 +28,7 @@ def element(name: str, *children: str, **attributes: str | float | None) -> str:
 
 def text(x: float, y: float, content: str, **attributes: str | float | None) -> str:
     """Returns text whose baseline begins at (x, y)."""
-    return element("text", escape(content), x=x, y=y, **attributes)
+    return element("text", html_text(content), x=x, y=y, **attributes)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, **attributes: str | float | None) -> str:
@@ -37,7 +38,7 @@ def line(x1: float, y1: float, x2: float, y2: float, **attributes: str | float |
 
 def note(content: str) -> str:
     """Returns a tooltip for the element that holds it."""
-    return element("title", escape(content))
+    return element("title", html_text(content))
 
 
 def text_width(content: str) -> float:
@@ -55,7 +56,7 @@ def shorten(content: str, width: float) -> str:
 
 
 def _value(value: str | float) -> str:
-    return escape(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+    return html_text(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ class Drawing:
         """The ``<svg>`` element, which scales with the page."""
         return element(
             "svg",
-            element("title", escape(self.title), id=f"{self.name}-title"),
-            element("desc", escape(self.description), id=f"{self.name}-description"),
+            element("title", html_text(self.title), id=f"{self.name}-title"),
+            element("desc", html_text(self.description), id=f"{self.name}-description"),
             self.body,
             xmlns="http://www.w3.org/2000/svg",
             id=self.name,

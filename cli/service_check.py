@@ -14,7 +14,7 @@ from tledge.core.errors import MissingExtraError, OptionError, SourceError
 from tledge.core.extras import is_installed, require
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.sources.frame import Source
-from tledge.edge_runtime.sources.source_lookup import PhotoFiles, find_sources
+from tledge.edge_runtime.sources.source_lookup import EmptySource, PhotoFiles, check_every, find_sources
 from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
 from tledge.edge_runtime.sources.video import Video
 from tledge.edge_runtime.sources.watched_folder import WatchedFolder
@@ -37,11 +37,14 @@ def check_service(options: PredictOptions, feed: str) -> None:
         OptionError: the feed is not a shell command, or its program does not exist.
     """
     sources = [name if name == STANDARD_INPUT else str(Path(name).absolute()) for name in options.sources]
-    check_sources(find_sources(sources, every=options.every).sources)
+    found = find_sources(sources, every=options.every)
+    check_sources(found.sources)
     if options.watch is not None:
         WatchedFolder(options.watch)
     if options.camera is not None:
         _check_camera_library(options.camera)
+    else:
+        check_every(options.every, found)
     if feed:
         _check_feed(feed)
     Classifier(options.artifact, target=options.target).close()
@@ -50,6 +53,8 @@ def check_service(options: PredictOptions, feed: str) -> None:
 def check_sources(sources: Sequence[Source]) -> None:
     """Raises SourceError for the first file that does not exist or cannot be read."""
     for source in sources:
+        if isinstance(source, EmptySource):
+            raise SourceError(source.reason)
         paths = source.paths if isinstance(source, PhotoFiles) else [source.path] if isinstance(source, Video) else []
         for path in paths:
             if not path.is_file():

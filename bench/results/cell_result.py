@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,6 +80,7 @@ class _SharedFields:
         artifact_sha256: of the measured file.
         environment: the record of the machine, by its field names.
         environment_id: the record's id.
+        batch_failures: why batches of a size could not be run, by the size as text.
     """
 
     logits: Logits
@@ -88,6 +89,7 @@ class _SharedFields:
     artifact_sha256: str
     environment: dict[str, Any]
     environment_id: str
+    batch_failures: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +179,7 @@ class CellResult(_SharedFields):
             artifact_sha256=first.artifact_sha256,
             environment=first.environment,
             environment_id=first.environment_id,
+            batch_failures={size: reason for item in rounds for size, reason in item.batch_failures.items()},
         )
 
     @classmethod

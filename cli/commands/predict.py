@@ -105,10 +105,12 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
     from tledge.core.photo_listing import describe_left_out
     from tledge.edge_runtime.prediction_stream import AHEAD, predict
     from tledge.edge_runtime.sources.frame import Chain
-    from tledge.edge_runtime.sources.source_lookup import find_sources
+    from tledge.edge_runtime.sources.source_lookup import check_every, find_sources
 
     _check_usage(options)
     given = find_sources(options.sources, every=options.every)
+    if options.camera is None:
+        check_every(options.every, given)
     for text in given.notes:
         terminal.note(text)
     sources: list[Source] = [given]

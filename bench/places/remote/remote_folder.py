@@ -160,7 +160,7 @@ class RemoteFolder:
         printed = self._connection.run(
             [*_receiver("missing"), self.path], purpose="list the missing files", content=content
         )
-        return [str(name) for name in json.loads(printed)]
+        return [str(name) for name in _decoded(printed, list, self._connection.host)]
 
 
 def _receiver(action: str) -> list[str]:
@@ -168,9 +168,21 @@ def _receiver(action: str) -> list[str]:
     return ["python3", "-c", Path(remote_receiver.__file__).read_text(encoding="utf-8"), action]
 
 
+def _decoded(printed: bytes, kind: type, host: str) -> Any:
+    """Returns a reply in JSON. Raises HostError if something else was printed."""
+    try:
+        reply = json.loads(printed)
+    except ValueError as error:
+        raise HostError(f"the reply of '{host}' is damaged: {error}") from error
+    if not isinstance(reply, kind):
+        raise HostError(f"the reply of '{host}' is damaged: received {str(reply)[:40]}")
+    return reply
+
+
 def _inspect(connection: Connection) -> tuple[PurePosixPath, int]:
     """Returns the folder of benchmarks there and the free bytes; raises HostError if the machine cannot run tledge."""
-    found = json.loads(connection.run(_receiver("look"), purpose="run python3 (apt-get install python3)"))
+    printed = connection.run(_receiver("look"), purpose="run python3 (apt-get install python3)")
+    found = _decoded(printed, dict, connection.host)
     host, python = connection.host, ".".join(map(str, found["python"]))
     if found["bits"] != 64:
         raise HostError(

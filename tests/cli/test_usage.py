@@ -75,11 +75,7 @@ WRONG = {
 
 
 MODULES = {name: [f"tledge.cli.commands.{name}", f"tledge.{name}.{name}_api"] for name in ("train", "export", "bench")}
-MODULES["visualize"] = [
-    "tledge.cli.commands.visualize",
-    "tledge.visualize.visualize_api",
-    "tledge.visualize.pretrained",
-]
+MODULES["visualize"] = [f"tledge.{name}" for name in ("cli.commands.visualize", "visualize.visualize_api")]
 """What a command imports, to import it once."""
 
 

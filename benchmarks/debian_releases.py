@@ -1,8 +1,8 @@
 """Does tledge install and run on Debian releases with newer Pythons: 13 (trixie, Python 3.13) and testing (3.14)?
 
 Builds a minimal root folder of each release with debootstrap, installs tledge there from wheels alone, and runs each
-command's help, ``doctor``, ``predict``, ``bench`` and ``predict --systemd`` in a chroot. Needs root, debootstrap and the
-package registries; takes about five minutes and 1.5 GB. Prints a line for each step, and exits with 1 if one fails.
+command's help, ``doctor``, ``predict``, ``bench`` and ``predict --systemd`` in a chroot. Needs root, debootstrap and
+the package registries; takes about ten minutes and 2 GB. Prints a line for each step, and exits with 1 if one fails.
 
     python benchmarks/debian_releases.py MODEL.tflite PHOTOS [--release trixie] [--keep FOLDER]
 """
@@ -10,6 +10,7 @@ package registries; takes about five minutes and 1.5 GB. Prints a line for each 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,7 +62,7 @@ def main() -> int:
 def check(release: Release, root: Path, model: Path, photos: Path) -> bool:
     """Builds a release's root folder, installs tledge and runs it; returns whether every step succeeded."""
     python = f"python{release.python}"
-    if not (root / "work").exists():
+    if not (root / "usr/bin" / python).exists():
         packages = f"{python},{python}-venv,libstdc++6,libgomp1"
         mirror, scripts = "http://deb.debian.org/debian", Path("/usr/share/debootstrap/scripts")
         options = ["--force-check-gpg", "--arch=amd64", "--variant=minbase", f"--include={packages}"]
@@ -80,8 +81,8 @@ def check(release: Release, root: Path, model: Path, photos: Path) -> bool:
     download = [*pip, "download", "--quiet", *target, "--dest", str(work / "wheels"), f"{built}[onnx,camera,heic]"]
     if not step(release, "download wheels", download):
         return False
-    subprocess.run(["cp", "--recursive", "--no-target-directory", str(photos), str(work / "photos")], check=True)
-    subprocess.run(["cp", str(model), str(work / f"model{model.suffix}")], check=True)
+    shutil.copytree(photos, work / "photos", dirs_exist_ok=True)
+    shutil.copyfile(model, work / f"model{model.suffix}")
     tledge, named = "venv/bin/tledge", f"model{model.suffix}"
     lines = {
         "install": f"{python} -m venv --clear venv && PIP_CONFIG_FILE=/dev/null venv/bin/pip install --quiet --no-index"
@@ -89,22 +90,20 @@ def check(release: Release, root: Path, model: Path, photos: Path) -> bool:
         "help": " && ".join(f"{tledge} {command} --help > /dev/null" for command in COMMANDS),
         "doctor": f"{tledge} doctor",
         "predict": f"{tledge} predict {named} photos",
-        "predict --systemd": f"{tledge} predict {named} --watch photos --systemd > tledge.service && test -s tledge.service",
+        "predict --systemd": f"{tledge} predict {named} --watch photos --systemd > a.service && test -s a.service",
         "bench": f"{tledge} bench {named} --rounds 2 --seconds 0.5",
     }
-    return all(
-        [step(release, name, ["chroot", str(root), "sh", "-c", f"cd /work && {line}"]) for name, line in lines.items()]
-    )
+    inside = ["chroot", str(root), "sh", "-c"]
+    ended = [step(release, name, [*inside, f"cd /work && {line}"]) for name, line in lines.items()]
+    return all(ended)
 
 
 def step(release: Release, name: str, command: list[str]) -> bool:
     """Runs a command and prints whether it succeeded, with its last line if not."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     last = (done.stdout + done.stderr).strip().splitlines()[-1:] or [""]
-    print(
-        f"{release.suite} (Python {release.python}): {name}: {'ok' if done.returncode == 0 else f'FAILED: {last[0]}'}",
-        flush=True,
-    )
+    outcome = "ok" if done.returncode == 0 else f"FAILED: {last[0]}"
+    print(f"{release.suite} (Python {release.python}): {name}: {outcome}", flush=True)
     return done.returncode == 0
 
 

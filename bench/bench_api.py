@@ -54,6 +54,7 @@ from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
 from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK
 from tledge.edge_runtime.description import read_size
+from tledge.edge_runtime.target import Target
 
 TIMED = ("rigor", "seconds", "rounds", "batch_sizes")
 """Options that a place without timing cannot take."""
@@ -209,6 +210,8 @@ def bench(options: BenchOptions) -> BenchRecord:
 
 def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     """Checks the options, and finds what they name; measures nothing yet. Raises TledgeError if that fails."""
+    for text in as_tuple(options.targets):
+        Target.parse(text)
     place = find_place(options.on, None if options.ssh_config is None else Path(options.ssh_config))
     _check_place(place, options)
     duration = plan_duration(options)
@@ -358,6 +361,8 @@ def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
         folder = DEFAULT_OUTPUT if options.output is None else Path(options.output)
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
+        if options.data is None and "seen_photos" in given_options(options):
+            raise OptionError(f"`seen_photos='{options.seen_photos}'` is about labelled photos; name them with `data`")
         data = None if options.data is None else Path(options.data)
         files = [Path(path) for path in as_tuple(options.files)]
         size = () if options.input_size is None else read_size(options.input_size)

@@ -143,7 +143,7 @@ def build_command(
 
     def _parameter(item: Option) -> inspect.Parameter:
         help_text = translate(_help(item), name)
-        annotation: Any = Annotated.__class_getitem__((_typer_type(item), _declaration(item, help_text)))  # type: ignore[attr-defined]
+        annotation: Any = Annotated[_typer_type(item), _declaration(item, help_text)]
         required = item.default is REQUIRED and item.group == ARGUMENTS
         default = inspect.Parameter.empty if required else None
         return inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)

@@ -5,10 +5,11 @@ The syntax of values: systemd.syntax(7), systemd.service(5) "Command lines", sys
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
 import sys
 import sysconfig
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from typer.models import TyperPath
 from tledge.cli.command_builder import is_given
 from tledge.core.errors import OptionError
 from tledge.core.model_files import size_of_model
+from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
 
 SPARE_MEMORY = 512 * 2**20
 """Bytes besides the model: the libraries, and decoding one photo of 100 megapixels."""
@@ -48,6 +50,10 @@ UMask=0077
 """
 """A classifier writes only a temporary log. ProtectClock= is left out: it would block all other devices."""
 
+PIPE = 'feed=$1; shift; /bin/sh -c "$feed" | exec "$@"'
+"""A shell command that pipes a feed into a command. Both are arguments, so nothing in a feed (a comment, ``;``, ``&&``)
+can reach beyond it."""
+
 NO_NETWORK = "RestrictAddressFamilies=AF_UNIX\nIPAddressDeny=any\n"
 NO_DEVICES = "PrivateDevices=yes\n"
 VIDEO_GROUP = "SupplementaryGroups=video\n"
@@ -67,6 +73,7 @@ class Service:
         memory: bytes that it may use before it is restarted.
         camera: whether it opens a camera.
         feed: a shell command whose output it reads as its standard input; none if empty.
+        search_path: the folders in which the feed's programs are found, as in ``PATH``.
     """
 
     command: tuple[str, ...]
@@ -76,6 +83,7 @@ class Service:
     memory: int
     camera: bool = False
     feed: str = ""
+    search_path: str = ""
 
 
 def arguments_given(
@@ -108,6 +116,16 @@ def arguments_given(
     return found
 
 
+def check_feed(sources: Sequence[str], feed: str | None) -> None:
+    """Raises OptionError unless standard input is read and fed, or neither; ``feed`` is None if it was not given."""
+    if STANDARD_INPUT in sources and not (feed or "").strip():
+        raise OptionError(
+            "a service has no standard input: name a command for '-', as in --feed 'rpicam-vid --codec mjpeg -o -'"
+        )
+    if STANDARD_INPUT not in sources and feed is not None:
+        raise OptionError(f"nothing reads the output of --feed '{feed}'; use it with the source '-'")
+
+
 def predict_service(
     arguments: Sequence[str | Path], *, artifact: Path, camera: bool = False, feed: str = ""
 ) -> Service:
@@ -118,19 +136,12 @@ def predict_service(
             stays as it is.
         artifact: the model file.
         camera: whether the arguments ask for a camera.
-        feed: a shell command whose output is read as standard input, ``-``.
+        feed: a shell command whose output is read as standard input, ``-``. It finds its programs as in this process.
 
     Raises:
-        OptionError: the program is not installed here, the artifact is absent, or standard input has no feed.
+        OptionError: the program is not installed here.
+        OSError: the artifact is absent.
     """
-    if not artifact.is_file():
-        raise OptionError(f"cannot create a service: no artifact '{artifact}'; copy it here first")
-    if ("-" in arguments) is not bool(feed):
-        raise OptionError(
-            "a service has no standard input: name a command for '-', as in --feed 'rpicam-vid --codec mjpeg -o -'"
-            if not feed
-            else f"nothing reads the output of --feed '{feed}'; use it with the source '-'"
-        )
     made = [item.absolute() if isinstance(item, Path) else item for item in arguments]
     memory = SPARE_MEMORY + MEMORY_PER_MODEL_BYTE * size_of_model(artifact)
     return Service(
@@ -141,6 +152,7 @@ def predict_service(
         memory=memory,
         camera=camera,
         feed=feed,
+        search_path=os.environ.get("PATH", os.defpath) if feed else "",
     )
 
 
@@ -155,8 +167,9 @@ def unit_text(service: Service) -> str:
     """
     command = service.command
     if service.feed:
-        command = ("/bin/sh", "-c", f"{service.feed} | exec {shlex.join(command)}")
+        command = ("/bin/sh", "-c", PIPE, "tledge", service.feed, *command)
     shown = service.paths[0].name if service.paths else "a model"
+    variables = ["PYTHONUNBUFFERED=1", *([f"PATH={service.search_path}"] if service.search_path else [])]
     if service.feed:  # what a feed opens, and whether it needs the network, is unknown
         access = VIDEO_GROUP
     elif service.camera:
@@ -167,20 +180,21 @@ def unit_text(service: Service) -> str:
     shared = any(
         path.is_relative_to(folder) for path in (service.folder, *service.paths) for folder in SHARED_TEMPORARY
     )
-    mounts = f"RequiresMountsFor={' '.join(_quoted(str(path)) for path in service.paths)}\n" if service.paths else ""
+    mounted = " ".join(_quoted(os.path.normpath(path)) for path in service.paths)  # systemd ignores one with ".."
+    mounts = f"RequiresMountsFor={mounted}\n" if mounted else ""
     return (
         "# Created by tledge predict --systemd. To change it: sudo systemctl edit tledge\n"
         "[Unit]\n"
-        f"Description=tledge: {_whole(shown)}\n"
+        f"Description=tledge: {_described(shown)}\n"
         f"{mounts}"
         "After=local-fs.target\n"
         "StartLimitIntervalSec=0\n"
         "\n[Service]\n"
         "Type=exec\n"
-        f"ExecStart={_command_line(command)}\n"
+        f"ExecStart={_command_line(command, service.feed)}\n"
         f"WorkingDirectory={_whole(str(service.folder))}\n"
         f"User={_whole(service.user)}\n"
-        "Environment=PYTHONUNBUFFERED=1\n"
+        f"Environment={' '.join(map(_quoted, variables))}\n"
         "StandardInput=null\n"
         "StandardOutput=journal\n"
         "StandardError=journal\n"
@@ -199,20 +213,27 @@ def unit_text(service: Service) -> str:
     )
 
 
-def _command_line(command: Sequence[str]) -> str:
+def _command_line(command: Sequence[str], feed: str) -> str:
     # The colon keeps $NAME from being replaced by a variable; it belongs inside the quotes.
     program, *arguments = command
     if re.search(r"[\"'\\]", program):
         raise OptionError(f"systemd cannot start a program with a quote or backslash in its path: {program}; move it")
-    return " ".join(map(_quoted, (f":{program}", *arguments)))
+    words = (_quoted(word, allowed="\n\t" if word == feed else "") for word in arguments)
+    return " ".join((_quoted(f":{program}"), *words))
 
 
-def _quoted(argument: str) -> str:
-    """Returns one word of a value that is split into words: in quotes if necessary, each % doubled."""
+def _quoted(argument: str, allowed: str = "") -> str:
+    """Returns one word of a value that is split into words: in quotes if necessary, each % doubled.
+
+    Args:
+        argument: the word.
+        allowed: control characters that it may contain, of line feeds and tabs.
+    """
     if re.fullmatch(r"[\w@+=:,./-]+", argument, re.ASCII):
         return argument
-    _check(argument)
+    _check(argument, allowed)
     escaped = argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    escaped = escaped.replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'
 
 
@@ -224,10 +245,19 @@ def _whole(value: str) -> str:
     return value.replace("%", "%%")
 
 
-def _check(value: str) -> None:
-    # Python uses surrogates for bytes of a file name that are not UTF-8.
-    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
-        raise OptionError(f"a systemd unit cannot contain the name {value!r}: it is not printable UTF-8; rename it")
+def _described(name: str) -> str:
+    """Returns a name as a description shows it, without what systemd would strip or continue on the next line."""
+    return "".join(item if item.isprintable() else " " for item in name).replace("%", "%%").rstrip("\\ ").lstrip()
+
+
+def _check(value: str, allowed: str = "") -> None:
+    # Python uses surrogates for bytes of a file name that are not UTF-8; an editor may end a line at some separators.
+    for item in value:
+        if unicodedata.category(item) in ("Cc", "Cs", "Zl", "Zp") and item not in allowed:
+            raise OptionError(
+                f"a systemd unit cannot contain the text {value!r}: it has control characters or is not UTF-8; rename"
+                " it or leave it out"
+            )
 
 
 def _program() -> Path:
@@ -240,7 +270,6 @@ def _program() -> Path:
 
 
 def _user() -> str:
-    import os
     import pwd
 
     try:

@@ -23,7 +23,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 class CpuWarning(UserWarning):
-    """An artifact was exported for another CPU than this one, or cannot use its fastest kernels."""
+    """An artifact was exported for another CPU, cannot use its fastest kernels, or runs on more threads than cores."""
 
 
 @functools.cache

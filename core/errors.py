@@ -20,11 +20,14 @@
     └── MeasurementError      a cell or results file that failed
 
 Every message says what was wrong, what was received and what to do. The command line prints it as one line and exits
-with code 2 for an UnknownNameError or OptionError, with code 1 for the others. Any other exception is a bug.
+with code 2 for an UnknownNameError or OptionError, with code 1 for the others. So these two are for what was typed:
+names, numbers and combinations. A file or folder that is absent or cannot be used is one of the others, and so is what
+a machine does not have. Any other exception is a bug.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 MOST_NAMES = 12
@@ -76,7 +79,10 @@ class MissingExtraError(TledgeError):
 
     def __init__(self, libraries: Iterable[str], extra: str, purpose: str) -> None:
         names = " and ".join(libraries)
-        super().__init__(f"{purpose} needs {names}, not installed here: pip install 'tledge[{extra}]'")
+        hint = ""
+        if "tensorflow" in names.split() and sys.version_info >= (3, 14):
+            hint = f"; on Python {sys.version_info[0]}.{sys.version_info[1]}, that needs TensorFlow 2.22 or later"
+        super().__init__(f"{purpose} needs {names}, not installed here: pip install 'tledge[{extra}]'{hint}")
 
 
 class DataError(TledgeError):

@@ -64,7 +64,8 @@ def describe_end(code: int, printed: str) -> str:
     """
     last = (printed.strip().splitlines() or ["it printed nothing"])[-1]
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}: {last}"
+        known = {int(item): item.name for item in signal.Signals}
+        return f"was ended by {known.get(-code, f'signal {-code}')}: {last}"
     return f"ended with exit code {code}: {last}"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tledge.core.cores import usable_cores
+from tledge.core.cpu import CpuWarning
 from tledge.core.errors import MissingExtraError, OptionError, TargetError, UnknownNameError
 from tledge.core.extras import require
 from tledge.core.registry import Registry
@@ -143,6 +145,9 @@ def resolve(target: Target) -> tuple[Runtime, Target]:
         MissingExtraError: its library is not installed.
         OptionError: the runtime has no such device, or takes no thread count.
         TargetError: this machine lacks the device.
+
+    Warns:
+        CpuWarning: the target has more threads than this process may use cores.
     """
     if target.runtime not in RUNTIMES.names():
         here = sorted(map(str, targets_of_this_machine()), key=lambda name: f":{target.runtime}" not in name)
@@ -160,6 +165,13 @@ def resolve(target: Target) -> tuple[Runtime, Target]:
         raise TargetError(f"target '{target}' is not on this machine: {devices[target.device].missing}")
     if target.threads is not None and not runtime.takes_threads:
         raise OptionError(f"target '{target}': {target.runtime} takes no thread count; leave it out")
+    if target.threads is not None and target.threads > usable_cores():
+        warnings.warn(
+            f"target '{target}' has more threads than this process may use cores ({usable_cores()}): they wait for one"
+            f" another, which is slow; use '{replace(target, threads=usable_cores())}'",
+            CpuWarning,
+            stacklevel=2,
+        )
     if target.threads is None and runtime.takes_threads and target.device == "cpu":
         return runtime, replace(target, threads=usable_cores())
     return runtime, target

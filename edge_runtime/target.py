@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tledge.core.errors import OptionError
+
+MOST_THREADS = 1024
+"""The most threads of a target; a runtime starts as many as it is told, up to the limit of the system."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Target:
             raise OptionError(f"not a target: '{text}'; expected runtime:device:threads, as in litert:cpu:4")
         threads = None
         if len(parts) == 3:
-            if not parts[2].isdecimal() or int(parts[2]) < 1:
-                raise OptionError(f"not a thread count: '{parts[2]}' in '{text}'; expected 1 or more")
+            if not re.fullmatch(r"[0-9]{1,4}", parts[2]) or not 1 <= int(parts[2]) <= MOST_THREADS:
+                raise OptionError(f"not a thread count: '{parts[2]}' in '{text}'; expected 1 to {MOST_THREADS}")
             threads = int(parts[2])
         return cls(parts[0], parts[1] if len(parts) > 1 else "cpu", threads)

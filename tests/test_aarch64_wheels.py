@@ -66,6 +66,8 @@ class System:
 
 BOOKWORM = System("bookworm", (3, 11), glibc=36)
 TRIXIE = System("trixie", (3, 13), glibc=41)
+NEXT = System("python3.14", (3, 14), glibc=41)
+"""The next Python, which Debian's testing release has."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def check(resolved: Resolved, system: System) -> None:
             assert fits, f"on {system.name} {name} asks for {requirement}, and gets {file or 'none'}"
 
 
-@pytest.mark.parametrize("system", [BOOKWORM, TRIXIE], ids=lambda system: system.name)
+@pytest.mark.parametrize("system", [BOOKWORM, TRIXIE, NEXT], ids=lambda system: system.name)
 @pytest.mark.parametrize("pinned", [True, False], ids=["constraints", "newest"])
 def test_all_that_a_board_needs_has_a_wheel_for_it(system: System, pinned: bool, tmp_path: Path) -> None:
     constraints = ROOT / "constraints.txt" if pinned else None

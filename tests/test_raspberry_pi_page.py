@@ -28,7 +28,7 @@ def commands_in(text: str) -> list[str]:
 
 
 COMMANDS = commands_in(PAGE)
-TO_SYSTEM = "sudo tee /etc/systemd/system/tledge.service"
+TO_SYSTEM = "sudo install -m 644 tledge.service /etc/systemd/system/"
 TO_BOARD = "pi@raspberrypi.local:"
 RPICAM = "rpicam-vid --timeout 0 --nopreview --codec mjpeg --width 640 --height 480 --framerate 10 --output -"
 KEEP_THE_JOURNAL_IN_MEMORY = (
@@ -46,13 +46,13 @@ RUN_ON_THE_BOARD = [
     "python3 -m venv tledge",
     "tledge/bin/pip install -c constraints.txt tledge-*.whl",
     "tledge/bin/tledge predict int8.tflite porch.jpg",
-    f"mkdir photos && tledge/bin/tledge predict int8.tflite --watch photos --systemd | {TO_SYSTEM}",
+    f"mkdir photos && tledge/bin/tledge predict int8.tflite --watch photos --systemd > tledge.service && {TO_SYSTEM}",
     'tledge/bin/pip install -c constraints.txt "$(ls tledge-*.whl)[onnx,camera]"',
     "tledge/bin/tledge doctor",
     "systemd-analyze verify /etc/systemd/system/tledge.service",
-    f"tledge/bin/tledge predict int8.tflite --camera 0 --systemd | {TO_SYSTEM}",
+    f"tledge/bin/tledge predict int8.tflite --camera 0 --systemd > tledge.service && {TO_SYSTEM}",
     f"{RPICAM} | tledge/bin/tledge predict int8.tflite -",
-    f"tledge/bin/tledge predict int8.tflite - --systemd --feed '{RPICAM}' | {TO_SYSTEM}",
+    f"tledge/bin/tledge predict int8.tflite - --systemd --feed '{RPICAM}' > tledge.service && {TO_SYSTEM}",
     "tledge/bin/pip install --force-reinstall --no-deps tledge-*.whl",
 ]
 """In an empty folder, with what was copied there, in the page's order."""
@@ -106,7 +106,8 @@ def test_only_options_that_exist_are_named() -> None:
     for line in COMMANDS:
         if not re.search(r"\btledge (predict|bench|doctor)\b", line):
             continue
-        words = shlex.split(line.split(" | ")[-2 if TO_SYSTEM in line else -1].split("&& ")[-1])
+        command = line.removesuffix(f" > tledge.service && {TO_SYSTEM}")
+        words = shlex.split(command.split(" | ")[-1].split("&& ")[-1])
         assert words[0].rsplit("/", 1)[-1] == "tledge"
         assert {word for word in words[2:] if word.startswith("--")} <= OPTIONS[words[1]], line
         named += 1
@@ -135,7 +136,7 @@ def test_the_commands_that_need_no_board_run(tiny_artifacts: Path, tmp_path: Pat
     }
 
     def run(command: str, folder: Path) -> str:
-        here = command.replace(TO_SYSTEM, f"tee {shlex.quote(str(unit))}")
+        here = command.replace(TO_SYSTEM, "cat tledge.service")
         here = here.replace("/etc/systemd/system/tledge.service", shlex.quote(str(unit)))
         here = re.sub(f"^scp (.*) {TO_BOARD}$", rf"cp \1 {shlex.quote(str(board))}", here)
         done = subprocess.run(
@@ -168,6 +169,7 @@ def test_the_commands_that_need_no_board_run(tiny_artifacts: Path, tmp_path: Pat
     assert f'ExecStart=":{program}" predict "{board / "int8.tflite"}" --watch "{board / "photos"}"\n' in watching
     assert f"WorkingDirectory={board}\n" in watching
     assert "SupplementaryGroups=video\n" in camera
-    assert f'ExecStart=:/bin/sh -c "{RPICAM} | exec ' in fed
+    assert f'"{RPICAM}" "{program}" predict "{board / "int8.tflite"}" -\n' in fed
+    assert f"PATH={programs}:" in fed
     assert "litert:cpu" in said["tledge/bin/tledge doctor"]
     assert "onnxruntime:cpu" in said["tledge/bin/tledge doctor"]

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.core.options import ARGUMENTS, as_tuple, given_options, option
+from tledge.core.options import ARGUMENTS, Choices, Limits, as_tuple, check_options, given_options, option
 from tledge.core.progress import Progress
 from tledge.core.run_directory import DEFAULT_RUNS
 
@@ -39,9 +39,14 @@ class KindOptions:
         "features, adversarial, saliency: number of test photos.",
         group="Photos",
         default_text="1 for features, else 4",
+        allowed=Limits(least=1),
     )
     seed: int | None = option(
-        None, "Random seed for the choice of photos, noise and starting points.", group="Photos", default_text="0"
+        None,
+        "Random seed for the choice of photos, noise and starting points.",
+        group="Photos",
+        default_text="0",
+        allowed=Limits(least=0),
     )
     artifacts: str | Path | Sequence[str | Path] = option(
         (),
@@ -57,22 +62,43 @@ class KindOptions:
         default_text="the last layer of each size",
         flag="layer",
     )
-    channels: int | None = option(None, "features: channels to show per layer.", group="Kinds", default_text="32")
-    tv: float | None = option(
-        None, "ideal: weight of the total-variation term; higher is smoother.", group="Kinds", default_text="0.3"
+    channels: int | None = option(
+        None, "features: channels to show per layer.", group="Kinds", default_text="32", allowed=Limits(least=1)
     )
-    l2: float | None = option(None, "ideal: weight of the pull towards mid-grey.", group="Kinds", default_text="0.01")
+    tv: float | None = option(
+        None,
+        "ideal: weight of the total-variation term; higher is smoother.",
+        group="Kinds",
+        default_text="0.3",
+        allowed=Limits(above=0),
+    )
+    l2: float | None = option(
+        None,
+        "ideal: weight of the pull towards mid-grey.",
+        group="Kinds",
+        default_text="0.01",
+        allowed=Limits(least=0, most=1),
+    )
     jitter: int | None = option(
-        None, "ideal: maximum random shift of the image, in pixels.", group="Kinds", default_text="8"
+        None,
+        "ideal: maximum random shift of the image, in pixels.",
+        group="Kinds",
+        default_text="8",
+        allowed=Limits(least=0),
     )
     scales: int | None = option(
-        None, "ideal: number of image sizes, each twice the one before.", group="Kinds", default_text="4"
+        None,
+        "ideal: number of image sizes, each twice the one before.",
+        group="Kinds",
+        default_text="4",
+        allowed=Limits(least=1),
     )
     steps: int | None = option(
         None,
         "ideal, adversarial: number of gradient steps.",
         group="Kinds",
         default_text="192 for ideal, 20 for adversarial",
+        allowed=Limits(least=1),
     )
     target: str | None = option(
         None,
@@ -81,14 +107,32 @@ class KindOptions:
         default_text="the second most likely class of each photo",
     )
     max_eps: int | None = option(
-        None, "adversarial: the largest eps to try, in 1/255.", group="Kinds", default_text="16"
+        None,
+        "adversarial: the largest eps to try, in 1/255.",
+        group="Kinds",
+        default_text="16",
+        allowed=Limits(least=1, most=255),
     )
     patch: int | None = option(
-        None, "saliency: side of the occluding square, in pixels.", group="Kinds", default_text="a fifth of the photo"
+        None,
+        "saliency: side of the occluding square, in pixels.",
+        group="Kinds",
+        default_text="a fifth of the photo",
+        allowed=Limits(least=2),
     )
-    tiles: int | None = option(None, "confusions: errors to show per artifact.", group="Kinds", default_text="10")
-    method: str | None = option(None, "embedding: pca or tsne.", group="Kinds", default_text="pca")
-    points: int | None = option(None, "embedding: number of test photos.", group="Kinds", default_text="1000")
+    tiles: int | None = option(
+        None, "confusions: errors to show per artifact.", group="Kinds", default_text="10", allowed=Limits(least=1)
+    )
+    method: str | None = option(
+        None, "embedding: pca or tsne.", group="Kinds", default_text="pca", allowed=Choices("method", ("pca", "tsne"))
+    )
+    points: int | None = option(
+        None,
+        "embedding: number of test photos.",
+        group="Kinds",
+        default_text="1000",
+        allowed=Limits(least=10, most=5000),
+    )
 
     def given(self) -> dict[str, Any]:
         """Returns the options that are given, by name, those that take several values as tuples."""
@@ -116,7 +160,7 @@ class _Kinds:
 
 @dataclass(frozen=True)
 class VisualizeOptions(KindOptions, _Kinds):
-    """All options of ``visualize()``."""
+    """All options of ``visualize()``. Raises OptionError or UnknownNameError if a value is not allowed."""
 
     _: KW_ONLY
     run: str | Path | None = option(
@@ -150,3 +194,6 @@ class VisualizeOptions(KindOptions, _Kinds):
     progress: Progress | None = option(
         None, "Receives progress, notes and warnings.", default_text="bars in a notebook"
     )
+
+    def __post_init__(self) -> None:
+        check_options(self)

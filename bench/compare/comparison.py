@@ -24,6 +24,7 @@ from tledge.bench.results.flags import MEANINGS, UNTIMELY
 from tledge.bench.results.metrics import discordant
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.errors import MeasurementError
+from tledge.core.number_text import flag_text
 from tledge.core.significance import SIGNIFICANT, mcnemar, verdict
 
 BETTER, WORSE = "better", "worse"
@@ -223,7 +224,7 @@ def _why_no_verdict(old: StoredCell, new: StoredCell, p50: MetricChange | None) 
         measurement = cell.find("latency_p50")
         for flag in () if measurement is None else measurement.flags:
             if flag in UNTIMELY:
-                return f"{flag} {when}: {MEANINGS[flag]}"
+                return f"{flag_text(flag)} {when}: {MEANINGS[flag]}"
     for when, cell in (("before", old), ("now", new)):
         if cell.samples is None:
             return f"no raw samples {when}"

@@ -21,7 +21,7 @@ from tledge.bench.measure.conditions import ConditionsMonitor
 from tledge.bench.measure.energy import EnergyMeter, find_meter
 from tledge.bench.results.cell_result import Round, Specification, Timing
 from tledge.core.environment import read_environment
-from tledge.core.errors import ArtifactError
+from tledge.core.errors import ArtifactError, first_line
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
 from tledge.core.model_files import sha256_of_model
@@ -92,7 +92,7 @@ def measure(specification: Specification) -> Round:
     meter = find_meter()
     energy = float("nan") if meter is None else measure_energy(loaded, timing, meter)
     loaded.close()
-    throughputs = np.array([measure_throughput(specification, size, latencies) for size in timing.batch_sizes])
+    throughputs, failures = measure_throughputs(specification, latencies)
     logits = _classify_all(specification) if specification.images else np.empty((0, 0), np.float32)
     environment = read_environment(RUNTIMES.load(loaded.target.runtime).distributions)
     return Round(
@@ -109,6 +109,7 @@ def measure(specification: Specification) -> Round:
         artifact_sha256=sha256_of_model(Path(specification.artifact)),
         environment=environment.to_dict(),
         environment_id=environment.id,
+        batch_failures=failures,
     )
 
 
@@ -202,18 +203,31 @@ def _sampled(meter: EnergyMeter) -> Iterator[None]:
         sampler.join()
 
 
-def measure_throughput(specification: Specification, size: int, latencies: Samples) -> float:
-    """Returns images per second in batches of a size; NaN if the model does not accept the size."""
-    if size == 1:
-        return 1e3 / float(latencies.mean())
+def measure_throughputs(specification: Specification, latencies: Samples) -> tuple[Samples, dict[str, str]]:
+    """Measures the throughput of each batch size.
+
+    Returns:
+        Images per second, float64 (batch sizes,), NaN where batches of a size cannot be run; and why, by the size as
+        text.
+    """
+    found: list[float] = []
+    failures: dict[str, str] = {}
+    for size in specification.timing.batch_sizes:
+        try:
+            found.append(1e3 / float(latencies.mean()) if size == 1 else measure_throughput(specification, size))
+        except (ArtifactError, MemoryError) as error:
+            found.append(float("nan"))
+            failures[str(size)] = "not enough memory" if isinstance(error, MemoryError) else first_line(error)
+    return np.array(found), failures
+
+
+def measure_throughput(specification: Specification, size: int) -> float:
+    """Returns images per second in batches of a size. Raises ArtifactError if the model does not run them."""
+    loaded = load_model(specification, batch=size)
     try:
-        loaded = load_model(specification, batch=size)
-        throughput = time_batches(loaded, size, specification.timing.batch_seconds)
+        return time_batches(loaded, size, specification.timing.batch_seconds)
+    finally:
         loaded.close()
-        return throughput
-    except ArtifactError as error:
-        print(f"batches of {size}: {error}", file=sys.stderr)
-        return float("nan")
 
 
 def time_batches(loaded: LoadedModel, size: int, seconds: float) -> float:

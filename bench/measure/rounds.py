@@ -57,18 +57,16 @@ class RoundsResult:
 def unmeasured(
     cells: Sequence[Cell], results: Mapping[Cell, CellResult], failed: Mapping[Cell, str]
 ) -> tuple[Skipped, ...]:
-    """Lists what has no result: cells that failed or were not reached, and batch sizes that a model does not take."""
+    """Lists what has no result: cells that failed or were not reached, and batch sizes that failed, with the reason."""
     missing = [
         Skipped(cell.model.name, str(cell.target), failed.get(cell, NOT_REACHED), failed=cell in failed)
         for cell in cells
         if cell not in results
     ]
     for cell, result in results.items():
-        sizes = result.batch_sizes[np.isnan(result.throughputs).any(axis=0)].tolist()
-        if sizes:
-            listed = ", ".join(map(str, sizes))
-            reason = f"batches of {listed}: the model does not take them, because another batch size is built into it"
-            missing.append(Skipped(cell.model.name, str(cell.target), reason))
+        for size in result.batch_sizes[np.isnan(result.throughputs).any(axis=0)].tolist():
+            reason = result.batch_failures.get(str(size), "the model does not run them")
+            missing.append(Skipped(cell.model.name, str(cell.target), f"batches of {size}: {reason}"))
     return tuple(missing)
 
 

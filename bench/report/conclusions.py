@@ -98,7 +98,11 @@ def _none_faster(compared: list[tuple[Row, Row]], doubtful: set[str]) -> str:
     worse = [row.name for row, base in compared if row.verdict == FASTER and _is_worse(row, base)]
     if worse:
         return f"Faster than {bases}, but less accurate: {listed(worse)}."
-    return f"No artifact is significantly faster than {bases}."
+    untested = [row.name for row, _ in compared if row.interval("latency_ratio") is None or not row.timely]
+    if len(untested) == len(compared):
+        return "No latency was compared: there are too few rounds for a test."
+    but = f"; {listed(untested, 4)} {'was' if len(untested) == 1 else 'were'} not tested" if untested else ""
+    return f"No artifact is significantly faster than {bases}{but}."
 
 
 def _accuracy_changes(compared: list[tuple[Row, Row]]) -> list[str]:

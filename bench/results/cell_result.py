@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,6 +80,7 @@ class _SharedFields:
         artifact_sha256: of the measured file.
         environment: the record of the machine, by its field names.
         environment_id: the record's id.
+        batch_failures: why batches of a size could not be run, by the size as text.
     """
 
     logits: Logits
@@ -88,6 +89,7 @@ class _SharedFields:
     artifact_sha256: str
     environment: dict[str, Any]
     environment_id: str
+    batch_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +182,7 @@ class CellResult(_SharedFields):
             artifact_sha256=first.artifact_sha256,
             environment=first.environment,
             environment_id=first.environment_id,
+            batch_failures={size: reason for item in rounds for size, reason in item.batch_failures.items()},
         )
 
     @classmethod
@@ -250,6 +253,7 @@ class _CellRecord(ConditionsRecord):
     artifact_sha256: OptionalSha256
     environment: Mapping[str, Any]
     environment_id: str
+    batch_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

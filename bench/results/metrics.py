@@ -15,7 +15,9 @@ import numpy.typing as npt
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import (
+    MORE_THREADS,
     NOISY,
+    ONE_ROUND,
     OWN_KERNELS,
     RANDOM_INPUT,
     THROTTLED,
@@ -196,9 +198,16 @@ class CellMetrics:
             THROTTLED_SINCE_BOOT: any(item.since_boot for item in throttling),
             UNDER_VOLTAGE: any(item.under_voltage for item in throttling),
             OWN_KERNELS: self._result.provider == WITHOUT_XNNPACK,
+            MORE_THREADS: self._has_more_threads_than_cores(),
+            ONE_ROUND: len(conditions) == 1,
             RANDOM_INPUT: self._measured.cell.model.artifact is None or not len(self._labels),
         }
         return tuple(flag for flag, holds in found.items() if holds)
+
+    def _has_more_threads_than_cores(self) -> bool:
+        """Whether the target has more threads than its process could use cores, on the machine that measured."""
+        threads, cores = self._measured.cell.target.threads, self._result.environment.get("usable_cores")
+        return threads is not None and cores is not None and threads > cores
 
     def _timed(
         self, metric: str, value: float, n: int, params: Mapping[str, Any], interval: Interval | None = None

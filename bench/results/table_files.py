@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tledge.bench.results.settings import Skipped
 from tledge.core import atomic
 from tledge.core.csv_text import csv_text, utf8_text
 from tledge.core.errors import UnknownNameError
@@ -32,12 +33,16 @@ FIELDS: Mapping[str, type] = {
     "params": str,
     "flags": str,
     "environment": str,
+    "reason": str,
 }
-"""The columns and their types; ``params`` is a JSON object, ``flags`` are words separated by spaces."""
+"""The columns and their types; ``params`` is a JSON object, ``flags`` are words separated by spaces.
+
+``reason`` says why something was not measured, in rows without a metric.
+"""
 
 
-def to_rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """Returns the rows of the table; the ends of a missing interval are None."""
+def to_rows(measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> list[dict[str, Any]]:
+    """Returns the rows of the table, those that were not measured last; the ends of a missing interval are None."""
     rows = []
     for item in measurements:
         low, high = item.interval or (None, None)
@@ -48,12 +53,16 @@ def to_rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
             "interval_high": high,
             "params": json.dumps(dict(item.params), sort_keys=True, ensure_ascii=False),
             "flags": " ".join(item.flags),
+            "reason": "",
         }
         rows.append({name: fields[name] for name in FIELDS})
+    for left in skipped:
+        empty: dict[str, Any] = {name: "" if kind is str else None for name, kind in FIELDS.items()}
+        rows.append({**empty, "artifact": left.artifact, "target": left.target, "reason": left.reason})
     return rows
 
 
-def to_csv(measurements: Sequence[Measurement]) -> bytes:
+def to_csv(measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> bytes:
     """Returns the table as CSV (RFC 4180) with a header, in UTF-8; missing values are empty.
 
     Texts are as of :func:`tledge.core.csv_text.csv_text`, so that no spreadsheet takes one for a formula.
@@ -61,12 +70,12 @@ def to_csv(measurements: Sequence[Measurement]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, FIELDS)
     writer.writeheader()
-    for row in to_rows(measurements):
+    for row in to_rows(measurements, skipped):
         writer.writerow({name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()})
     return text.getvalue().encode()
 
 
-def to_parquet(measurements: Sequence[Measurement]) -> bytes:
+def to_parquet(measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> bytes:
     """Returns the table as an Apache Parquet file."""
     import pyarrow
     from pyarrow import parquet
@@ -76,13 +85,16 @@ def to_parquet(measurements: Sequence[Measurement]) -> bytes:
     buffer = io.BytesIO()
     rows = [
         {name: utf8_text(value) if isinstance(value, str) else value for name, value in row.items()}
-        for row in to_rows(measurements)
+        for row in to_rows(measurements, skipped)
     ]
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), buffer)
     return buffer.getvalue()
 
 
-EXPORTS: Mapping[str, Callable[[Sequence[Measurement]], bytes]] = {"csv": to_csv, "parquet": to_parquet}
+EXPORTS: Mapping[str, Callable[[Sequence[Measurement], Sequence[Skipped]], bytes]] = {
+    "csv": to_csv,
+    "parquet": to_parquet,
+}
 """The formats of tables, by the name of the `export` parameter."""
 
 
@@ -94,9 +106,16 @@ def check_export(name: str) -> None:
         require("pyarrow", extra="bench", purpose="`export='parquet'`")
 
 
-def write_table(measurements: Sequence[Measurement], name: str, folder: Path) -> Path:
-    """Writes ``results.csv`` or ``results.parquet`` into a folder of results and returns its path."""
+def write_table(measurements: Sequence[Measurement], name: str, folder: Path, skipped: Sequence[Skipped] = ()) -> Path:
+    """Writes ``results.csv`` or ``results.parquet`` into a folder of results and returns its path.
+
+    Args:
+        measurements: a row each.
+        name: the format.
+        folder: the folder of results.
+        skipped: what was not measured; a row each, with the reason.
+    """
     check_export(name)
     path = folder / f"results.{name}"
-    atomic.write_bytes(path, EXPORTS[name](measurements))
+    atomic.write_bytes(path, EXPORTS[name](measurements, skipped))
     return path

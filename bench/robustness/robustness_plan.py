@@ -25,8 +25,9 @@ from tledge.bench.robustness.corrupted_accuracy import (
     measure_corrupted_accuracy,
     parse_corruptions,
 )
+from tledge.core.errors import OptionError
 from tledge.core.measurement import Measurement
-from tledge.core.options import as_tuple
+from tledge.core.options import as_tuple, given_options
 from tledge.core.progress import Progress
 
 
@@ -108,6 +109,8 @@ def plan_robustness(workload: Workload, options: BenchOptions) -> RobustnessPlan
     names = parse_corruptions(as_tuple(options.corruptions))
     if names:
         check_photos(workload)
+    elif "corruption_images" in given_options(options):
+        raise OptionError("`corruption_images` chooses photos to corrupt; name corruptions with `corruptions`")
     plan = plan_attacks(options)
     inputs = None if plan is None else find_attack_inputs(plan, workload)
     images = min(options.corruption_images, len(workload.photos)) if names else 0

@@ -73,7 +73,7 @@ def run(
                 directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)), terminal.progress())
                 terminal.log_to = directory.logs / "bench.log"
         record = run_benchmark(terminal, **options)
-        tables = [write_table(record.measurements, name, record.folder.path) for name in export or ()]
+        tables = [write_table(record.measurements, name, record.folder.path, record.skipped) for name in export or ()]
         show_benchmark(terminal, record)
         _show_tables(terminal, record, tables)
         if repetition is not None:

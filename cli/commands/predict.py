@@ -39,14 +39,14 @@ def run(
         ),
     ] = False,
     feed: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="COMMAND",
             help="With --systemd and -: the command whose output the service reads as standard input.  [default: none]",
             show_default=False,
             rich_help_panel="Service",
         ),
-    ] = "",
+    ] = None,
 ) -> None:
     """Classify photos, videos, a stream or a camera's frames with an artifact.
 
@@ -55,7 +55,7 @@ def run(
     exit code 0; so does Ctrl-C with --watch and --camera.
     """
     options = _read_options(given)
-    if feed and not systemd:
+    if feed is not None and not systemd:
         raise UsageProblem("--feed needs --systemd; otherwise use a pipe: COMMAND | tledge predict ARTIFACT -")
     if systemd:
         _print_unit(given, options, feed)
@@ -105,10 +105,12 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
     from tledge.core.photo_listing import describe_left_out
     from tledge.edge_runtime.prediction_stream import AHEAD, predict
     from tledge.edge_runtime.sources.frame import Chain
-    from tledge.edge_runtime.sources.source_lookup import find_sources
+    from tledge.edge_runtime.sources.source_lookup import check_every, find_sources
 
     _check_usage(options)
     given = find_sources(options.sources, every=options.every)
+    if options.camera is None:
+        check_every(options.every, given)
     for text in given.notes:
         terminal.note(text)
     sources: list[Source] = [given]
@@ -165,12 +167,17 @@ def _open_camera(name: str, every: int, terminal: Terminal) -> Camera:
     return camera
 
 
-def _print_unit(given: Given, options: PredictOptions, feed: str) -> None:
-    with executing(given.command, as_json=False):
-        from tledge.cli.systemd_unit import arguments_given, predict_service, unit_text
+def _print_unit(given: Given, options: PredictOptions, feed: str | None) -> None:
+    """Prints the unit after everything that it needs was checked, so that nothing is printed if it could not work."""
+    with executing(given.command, as_json=False) as terminal:
+        from tledge.cli.systemd_unit import arguments_given, check_feed, predict_service, unit_text
 
         _check_usage(options)
+        check_feed(options.sources, feed)
+        from tledge.cli.service_check import check_service
+
+        check_service(options, feed or "")
         arguments = arguments_given(given.context, without={"systemd", "feed"}, paths={"sources"})
         camera = options.camera is not None
-        unit = unit_text(predict_service(arguments, artifact=options.artifact, camera=camera, feed=feed))
-    typer.echo(unit, nl=False)
+        service = predict_service(arguments, artifact=options.artifact, camera=camera, feed=feed or "")
+        terminal.print_line(unit_text(service).rstrip("\n"))

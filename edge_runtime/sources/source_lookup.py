@@ -20,7 +20,7 @@ from tledge.core.photo_listing import (
     kind_of,
     list_tree,
 )
-from tledge.edge_runtime.sources.frame import Chain, Frame, PhotoFile, Source
+from tledge.edge_runtime.sources.frame import BrokenFrame, Chain, Frame, PhotoFile, Source
 from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT, StandardInput
 from tledge.edge_runtime.sources.video import Video, is_video_name
 
@@ -44,6 +44,23 @@ class PhotoFiles:
             yield PhotoFile(path)
 
 
+@dataclass(frozen=True)
+class EmptySource:
+    """A folder or glob without images, among other sources: one frame that cannot be read."""
+
+    name: str
+    reason: str
+
+    @property
+    def width(self) -> int:
+        """The length of its name, in characters."""
+        return len(self.name)
+
+    def frames(self, ended: Event) -> Iterator[Frame]:
+        """Yields a frame that gives the reason."""
+        yield BrokenFrame(self.name, self.reason)
+
+
 def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
     """Returns the sources of these names, in order.
 
@@ -52,8 +69,10 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
             ("photos/*.jpg", "photos/**/*.png"), or "-" for standard input. The name of an existing file is not a glob.
         every: use only every n-th frame of videos and streams.
 
+    A folder or glob without images among other sources is one frame that cannot be read, so the others are classified.
+
     Raises:
-        SourceError: a folder has no images or cannot be read, or a glob matches nothing.
+        SourceError: no source has images: each is a folder that has none or cannot be read, or a glob without matches.
         OptionError: standard input is named twice, or a name is empty.
         MissingExtraError: a video is named and OpenCV is not installed.
     """
@@ -61,16 +80,30 @@ def find_sources(names: Sequence[str], *, every: int = 1) -> Chain:
     sources: list[Source] = []
     photos: list[Path] = []
     notes: list[str] = []
-    for path in (path for name in names for path in _expand(name, notes)):
-        if path is not None and not is_video_name(path):
-            photos.append(path)
-            continue
+    empty: list[SourceError] = []
+
+    def end_photos() -> None:
         if photos:
             sources.append(PhotoFiles(tuple(photos)))
-            photos = []
-        sources.append(StandardInput(every=every) if path is None else Video(path, every=every))
-    if photos:
-        sources.append(PhotoFiles(tuple(photos)))
+            photos.clear()
+
+    for name in names:
+        try:
+            paths = _expand(name, notes)
+        except SourceError as error:
+            empty.append(error)
+            end_photos()
+            sources.append(EmptySource(name, str(error)))
+            continue
+        for path in paths:
+            if path is not None and not is_video_name(path):
+                photos.append(path)
+                continue
+            end_photos()
+            sources.append(StandardInput(every=every) if path is None else Video(path, every=every))
+    end_photos()
+    if empty and len(empty) == len(sources):
+        raise empty[0]
     return Chain(tuple(sources), tuple(notes))
 
 
@@ -80,6 +113,14 @@ def check_names(names: Sequence[str]) -> None:
         raise OptionError(f"'{STANDARD_INPUT}' is standard input, which can be read only once; it was named twice")
     if "" in names:
         raise OptionError("a source has an empty name; the current folder is '.'")
+
+
+def check_every(every: int, chain: Chain) -> None:
+    """Raises OptionError if every n-th frame is asked for and the sources are photos only, each of which is read."""
+    if every > 1 and not any(isinstance(source, Video | StandardInput) for source in chain.sources):
+        raise OptionError(
+            f"`every={every}` selects frames of a video, a stream or a camera, and there is none; leave it out"
+        )
 
 
 def _expand(name: str, notes: list[str]) -> Sequence[Path | None]:

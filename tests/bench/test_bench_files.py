@@ -1,6 +1,8 @@
 """Benchmarks of model files on their own, as on a device that has no run."""
 
+import csv
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -105,6 +107,26 @@ def test_a_batch_that_a_model_does_not_take_has_no_throughput(tmp_path: Path) ->
     model = write_onnx(tmp_path / "fixed.onnx", batch=1)
     record = bench(files=[model], output=tmp_path / "out", seconds=0.02, rounds=1, batch_sizes=[1, 4])
     assert [item.params["batch"] for item in record.measurements if item.metric == "throughput"] == [1]
+
+
+def test_batches_that_all_fail_are_named_with_their_cause_everywhere(tmp_path: Path) -> None:
+    """Nothing has a throughput then, so no column shows that batches were asked for."""
+    write_onnx(tmp_path / "fixed.onnx", batch=1)
+    arguments = ("fixed.onnx", "--seconds", 0.02, "--rounds", 1, "--batch-sizes", 8, "--export", "csv")
+    done = tledge("bench", *arguments, cwd=tmp_path)
+    assert done.code == 0, done.err
+    reason = re.search(r"Not measured: fixed.onnx on \S+: (batches of 8: .*)", done.out)
+    assert reason, done.out
+    assert "batches of 1" in reason[1]
+    folder = tmp_path / "bench-results"
+    skipped = json.loads((folder / "run.json").read_text())["skipped"]
+    assert [item["reason"] for item in skipped] == [reason[1]]
+    for name in ("report.md", "report.html", "results.csv"):
+        assert "batches of 8: " in (folder / name).read_text(), name
+    last = list(csv.DictReader((folder / "results.csv").open()))[-1]
+    assert (last["artifact"], last["metric"], last["value"], last["reason"]) == ("fixed.onnx", "", "", reason[1])
+    assert "one round" in done.out, "nor does a single round say which is faster"
+    assert "faster" not in done.out
 
 
 def test_the_file_of_before_is_measured_in_turns_with_that_of_now(files: Path) -> None:

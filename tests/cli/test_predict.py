@@ -176,7 +176,11 @@ def test_a_photo_of_100_megapixels(artifact: Path, tmp_path: Path) -> None:
 
 def test_a_source_that_fails_ends_in_one_line(artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(photo())
-    check_one_line_error(tledge("predict", artifact, "a.jpg", "*.png", cwd=tmp_path), "matches '*.png'")
+    check_one_line_error(tledge("predict", artifact, "*.png", cwd=tmp_path), "matches '*.png'")
+    partly = tledge("predict", artifact, "*.png", "a.jpg", cwd=tmp_path)
+    assert partly.code == 1
+    assert "matches '*.png'" in partly.out
+    assert partly.out.endswith("1 image, 1 unreadable\n"), "the others are classified"
     check_one_line_error(tledge("predict", artifact, "a.jpg", "", cwd=tmp_path), "empty name")
     check_one_line_error(tledge("predict", artifact, "--watch", "gone", cwd=tmp_path), "cannot watch folder 'gone'")
     (tmp_path / "cut.tflite").write_bytes(artifact.read_bytes()[: artifact.stat().st_size // 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
@@ -15,7 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tledge.cli.systemd_unit import Service, arguments_given, predict_service, unit_text
+from tledge.cli.systemd_unit import Service, arguments_given, check_feed, predict_service, unit_text
 from tledge.core.errors import OptionError
 
 ODD_NAMES = [
@@ -154,15 +155,30 @@ def test_a_program_that_systemd_would_not_start_is_refused(service: Service, nam
 
 
 @pytest.mark.unit
-@pytest.mark.parametrize("name", ["two\nlines", "tab\t", "\udcff"])
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "tab\t", "\udcff", "next\x85line", "line\u2028separator", "a\0b", "\x1b[31m"]
+)
 def test_names_that_no_unit_can_hold_are_refused(service: Service, name: str) -> None:
     for odd in (
         replace(service, command=(*service.command, name)),
         replace(service, folder=service.folder / name),
         replace(service, paths=(service.folder / name,)),
     ):
-        with pytest.raises(OptionError, match="a systemd unit cannot contain the name"):
+        with pytest.raises(OptionError, match="a systemd unit cannot contain the text"):
             unit_text(odd)
+
+
+def test_a_name_is_described_as_far_as_a_unit_can(service: Service, tmp_path: Path) -> None:
+    artifact = tmp_path / "100% \\"
+    text = unit_text(replace(service, command=(service.command[0], "predict", str(artifact)), paths=(artifact,)))
+    assert as_read(verified(text, tmp_path), "Description") == "tledge: 100%"
+
+
+def test_a_path_upwards_is_mounted_too(service: Service, tmp_path: Path) -> None:
+    """systemd ignores a path with "..", with a warning."""
+    upwards = tmp_path / "photos" / ".." / "other"
+    text = unit_text(replace(service, paths=(upwards,)))
+    assert f"RequiresMountsFor: {tmp_path / 'other'} " in verified(text, tmp_path)
 
 
 @pytest.mark.unit
@@ -209,22 +225,41 @@ def test_a_temporary_folder_of_its_own_hides_no_photos(service: Service) -> None
     assert settings(unit_text(dropped))["PrivateTmp"] == ["no"]
 
 
-def test_a_feed_is_piped_in_and_restarted_when_it_ends(service: Service, tmp_path: Path) -> None:
-    feed = "rpicam-vid -t 0 --codec mjpeg -o - 2>/dev/null"
+FEEDS = [
+    "printf frames, 2>/dev/null",
+    "printf fra; printf mes,",
+    "printf fra && printf mes,  # two halves",
+    "printf '%s,' \"frames\"",
+    "X=frames; printf '%s,' $X",
+    "printf 'fra\\155es,'",
+    "printf fra\nprintf mes,",
+    "cat <<'END'\nframes,\nEND",
+    "if true; then\n\tprintf frames,\nfi",
+    "printf '%d' $(date +%s) >/dev/null; printf frames,",
+    "printf frames, | cat",
+    "(exec 3>&1; printf frames, >&3)",
+]
+"""Shell commands that print "frames,", with all that a shell or systemd could take for something else."""
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_a_feed_is_piped_in_and_restarted_when_it_ends(service: Service, feed: str, tmp_path: Path) -> None:
     program = tmp_path / "two words" / "tledge"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\ncat\nprintf "%s," "$@"\n')
     program.chmod(0o755)
-    fed = replace(service, command=(str(program), "predict", "it's 50%n $HOME.tflite", "-"), feed=feed)
+    path = f"/opt/50%n $HOME/bin:{os.environ['PATH']}"
+    words = ("predict", "it's 50%n $HOME.tflite", "-")
+    fed = replace(service, command=(str(program), *words), feed=feed, search_path=path)
     text = unit_text(fed)
-    shell, option, line = argv(verified(text, tmp_path))
-    assert [shell, option] == ["/bin/sh", "-c"]
-    assert line.startswith(f"{feed} | exec ")
+    explained = verified(text, tmp_path)
+    assert f"PATH={path}" in explained
     assert settings(text)["Restart"] == ["always"]
-    done = subprocess.run(
-        [shell, option, line.replace(feed, "printf frames,")], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "frames,predict,it's 50%n $HOME.tflite,-,"
+    # systemd shows line feeds and tabs as escapes.
+    command = re.sub(r"(?<!\\)\\n", "\n", as_read(explained, "Command Line"))
+    command = re.sub(r"(?<!\\)\\t", "\t", command)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.replace("\n", "") == "frames,predict,it's 50%n $HOME.tflite,-,"
 
 
 @pytest.mark.usefixtures("called_as_tledge")
@@ -244,14 +279,15 @@ def test_paths_become_absolute_and_words_stay(program: Path, artifact: Path, tmp
 
 
 @pytest.mark.unit
-@pytest.mark.usefixtures("called_as_tledge")
-def test_what_could_not_run_is_refused_when_it_is_made(artifact: Path) -> None:
-    with pytest.raises(OptionError, match="no artifact 'none.tflite'"):
-        predict_service(["x"], artifact=Path("none.tflite"))
-    with pytest.raises(OptionError, match="name a command for '-', as in --feed 'rpicam-vid"):
-        predict_service([artifact, "-"], artifact=artifact)
-    with pytest.raises(OptionError, match="nothing reads the output of --feed 'cat x'"):
-        predict_service([artifact, Path("photos")], artifact=artifact, feed="cat x")
+def test_standard_input_needs_a_feed_and_a_feed_a_reader() -> None:
+    for feed in (None, "", " "):
+        with pytest.raises(OptionError, match="name a command for '-', as in --feed 'rpicam-vid"):
+            check_feed(["-"], feed)
+    for feed in ("cat x", ""):
+        with pytest.raises(OptionError, match=f"nothing reads the output of --feed '{feed}'"):
+            check_feed(["photos"], feed)
+    check_feed(["-"], "cat x")
+    check_feed(["photos"], None)
 
 
 @pytest.mark.unit

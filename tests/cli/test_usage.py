@@ -1,13 +1,19 @@
-"""Wrong usage gets plain error messages, not those of the command-line parser."""
+"""Wrong usage gets plain error messages, not those of the command-line parser, and the exit code 2.
+
+Wrong usage is what no file, machine or installation could make right: unknown names, options out of range, options that
+contradict each other or do not apply, missing arguments. A file or folder that is absent or cannot be used ends with 1.
+"""
+
+import shlex
 
 import pytest
+from command_trials import CommandForks
 from typer.testing import CliRunner
 
-from tledge.cli.main import app
-
-pytestmark = pytest.mark.unit
+from tledge.cli.main import SUMMARIES, app
 
 
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -21,3 +27,104 @@ def test_wrong_values_are_named_in_plain_words(arguments: str, said: str) -> Non
     done = CliRunner().invoke(app, arguments.split())
     assert done.exit_code == 2
     assert done.output.splitlines()[-1] == said
+
+
+WRONG = {
+    "train": """
+        --nosuch | extra | --backbone nosuch | --epochs -1 | --epochs x | --image-size 5 | --batch-size 0
+        --test-fraction 2 | --adversarial -1 | --adversarial 99 | --precision nosuch | --learning-rate 0
+        --resume --epochs 3 | --resume --backbone vgg16 | --seed x
+    """,
+    "export": """
+        extra | --quantize nosuch | --format nosuch | --max-drop -1 | --sparsity 2 | --calibration-images 0
+        --data x | --labels x | --model x.keras | --model x.keras --data x --run y | --sparsity 0.5 --max-drop 1
+    """,
+    "bench": """
+        x.tflite --target litert:cpu:0 | x.tflite --target litert:cpu:2:3 | x.tflite --rounds 0 | x.tflite --rounds 101
+        x.tflite --seconds -1 | x.tflite --batch-sizes 0 | x.tflite --batch-sizes x | x.tflite --batch-sizes 8,
+        x.tflite --rigor nosuch | x.tflite --rigor mlperf --seconds 3 | x.tflite --on nosuch
+        x.tflite --on emulated:pi9 | x.tflite --on ssh: | x.tflite --on emulated:pi5 --seconds 2
+        x.tflite --on ssh:pi@board --profile | x.tflite --ssh-config x | x.tflite --run y
+        x.tflite --fail-on nosuch | x.tflite --fail-on 'p90_ms > 1.1x' | x.tflite --fail-on 'speed > 3'
+        x.tflite --export nosuch | x.tflite --seen-photos x | x.tflite --seen-photos keep
+        x.tflite --corruption-images 0 | --output x | --data x | --input-size 96x96 | --seen-photos keep
+    """,
+    "predict": """
+        | x.tflite | x.tflite '' | x.tflite - - | x.tflite --camera x | x.tflite --camera 0 --watch y
+        x.tflite y --every 0 | x.tflite y --every x | x.tflite y.jpg --every 3 | x.tflite --watch . --every 2
+        x.tflite y --top 0 | x.tflite y --target nosuch | x.tflite y --target litert:cpu:0
+        x.tflite y --target litert:cpu:4:4 | x.tflite y --target litert:cpu:99999 | x.tflite y --feed 'cat z'
+        x.tflite y --feed '' | x.tflite - --systemd | x.tflite - --systemd --feed '' | x.tflite --systemd
+        x.tflite y --systemd --feed 'cat z' | x.tflite y --systemd --target nosuch
+        x.tflite y.jpg --systemd --target litert:cpu:0
+    """,
+    "visualize": """
+        nosuch | --nosuch | ideal --steps 0 | --tv 0 | --l2 2 | --jitter -1 | --scales 0 | --max-eps 256 | --patch 1
+        --tiles 0 | --points 3 | --method nosuch | --channels 0 | --images 0 | --seed -1 | --backbone nosuch
+        --weights x | --image-size 64 | --labels x | --backbone vgg16 --run x | ideal --points 20
+        features --photo x --class y
+    """,
+    "adopt": """
+        | x.tflite y | x.tflite --output nosuch | x.tflite --input-size x | x.tflite --layout x | x.tflite --colour x
+        x.tflite --input-range x | x.tflite --mean x | x.tflite --resize x
+    """,
+    "demo": "extra | --nosuch",
+    "doctor": "extra | --nosuch",
+}
+"""Arguments of each command that no file could make right; the files that they name do not exist."""
+
+
+MODULES = {name: [f"tledge.cli.commands.{name}", f"tledge.{name}.{name}_api"] for name in ("train", "export", "bench")}
+MODULES["visualize"] = [f"tledge.{name}" for name in ("cli.commands.visualize", "visualize.visualize_api")]
+"""What a command imports, to import it once."""
+
+
+def rows(text: str) -> list[str]:
+    return [row.strip() for line in text.strip().splitlines() for row in line.split(" | ")]
+
+
+@pytest.mark.unit
+def test_every_command_has_wrong_usages() -> None:
+    assert WRONG.keys() == SUMMARIES.keys()
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_wrong_usage_ends_with_2_whatever_the_files_hold(
+    command: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Found before any file is looked for, and before anything is written."""
+    folder = tmp_path_factory.mktemp("usage")
+    lines = [row.removeprefix("|").strip() for row in rows(WRONG[command])]
+    with CommandForks(*MODULES.get(command, [])) as commands:
+        trials = {line: commands.run(command, *shlex.split(line), cwd=folder) for line in lines}
+    assert {line: trial.code for line, trial in trials.items()} == dict.fromkeys(lines, 2)
+    for trial in trials.values():
+        assert not trial.faults(), trial
+        assert "Error: " in trial.err or trial.err.startswith("tledge: "), trial
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --data gone",
+        "export --run gone",
+        "export --model gone.keras --data gone",
+        "bench gone.tflite",
+        "bench --run gone",
+        "bench gone.tflite --against gone",
+        "bench --repeat gone",
+        "bench gone.tflite --on ssh:pi@board --ssh-config gone",
+        "predict gone.tflite a.jpg",
+        "predict gone.tflite --watch gone",
+        "predict gone.tflite gone.jpg --systemd",
+        "visualize --run gone",
+        "adopt gone.tflite",
+    ],
+)
+def test_what_is_absent_ends_with_1(line: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with CommandForks(f"tledge.cli.commands.{line.split(maxsplit=1)[0]}") as commands:
+        trial = commands.run(*shlex.split(line), cwd=tmp_path_factory.mktemp("absent"))
+    assert trial.code == 1, trial
+    assert not trial.faults(), trial
+    assert trial.err.startswith("tledge: "), trial

@@ -87,7 +87,7 @@ class TestNames:
 
     def test_a_glob_without_images_is_an_error(self) -> None:
         with pytest.raises(SourceError, match="no image or video matches 'b/\\*.jpg', and no file has that name"):
-            find_sources(["b.jpg", "b/*.jpg"])
+            find_sources(["b/*.jpg"])
         with pytest.raises(SourceError, match=r"matches 'a/n\*' \(left out: 1 .txt\)"):
             find_sources(["a/n*"])
 
@@ -95,6 +95,16 @@ class TestNames:
         (tmp_path / "empty").mkdir()
         with pytest.raises(SourceError, match="no images in folder 'empty'; expected .jpg"):
             find_sources(["empty"])
+
+    def test_an_empty_folder_among_others_is_a_frame_that_cannot_be_read(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        first, empty, none, last = find_sources(["b.jpg", "empty", "b/*.jpg", "b.jpg"]).frames(Event())
+        assert first.name == last.name == "b.jpg"
+        for frame, reason in ((empty, "no images in folder 'empty'"), (none, "no image or video matches 'b/")):
+            with pytest.raises(ImageError, match=reason):
+                frame.load(SIZE, "stretch")
+        with pytest.raises(SourceError, match="no images in folder 'empty'"):
+            find_sources(["empty", "b/*.jpg"])
 
     def test_a_file_that_is_not_there_is_named_when_its_turn_comes(self) -> None:
         first, gone = find_sources(["b.jpg", "gone.jpg"]).frames(Event())

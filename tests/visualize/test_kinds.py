@@ -216,8 +216,8 @@ def test_two_photos_of_one_name_get_two_files(faint_run: RunDirectory, tmp_path:
         (["embedding"], {"method": "umap"}, UnknownNameError, "unknown method 'umap'"),
         (["embedding"], {"points": 3}, OptionError, "`points` must be between 10 and 5000; received 3"),
         (["adversarial"], {"target": "dog"}, UnknownNameError, "unknown class 'dog'. Classes: across, upright"),
-        (["adversarial"], {"max_eps": 0}, OptionError, "`max_eps` must be between 1 and 255, in 1/255; received 0"),
-        (["adversarial"], {"images": 99, "steps": 0}, OptionError, "steps must be 1 or more; received 0"),
+        (["adversarial"], {"max_eps": 0}, OptionError, "`max_eps` must be between 1 and 255; received 0"),
+        (["adversarial"], {"images": 99, "steps": 0}, OptionError, "`steps` must be 1 or more; received 0"),
         (["ideal"], {"tv": 0}, OptionError, "`tv` must be above 0"),
         (
             ["ideal"],

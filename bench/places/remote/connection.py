@@ -36,11 +36,17 @@ OPTIONS = (
     "LogLevel=ERROR",
 )
 
-MARK = "tledge-begins-here"
-"""Printed before a command's output, since a shell's start-up files may print, too."""
+MARK, END = "tledge-begins-here", "tledge-ends-here"
+"""Printed before and after a command's output, since a shell may print, too: its start-up files, a farewell."""
 
-WRAPPER = f'printf {MARK}; "$@"; code=$?; printf "\\n{MARK} %d" "$code" >&2; exit "$code"'
+WRAPPER = f'printf {MARK}; "$@"; code=$?; printf {END}; printf "\\n{MARK} %d {END}" "$code" >&2; exit "$code"'
 """Runs a command and prints its exit code last: ssh's own exit code 255 could also be the command's."""
+
+_CODE = re.compile(rf"\n{MARK} (\d+) {END}")
+"""A command's exit code, as ``WRAPPER`` prints it."""
+
+SHELL_STARTS = 60.0
+"""Seconds within which the login shell must start the first command; one that waits for a terminal never does."""
 
 PATIENCE = 300.0
 """Seconds for which a lost connection is retried."""
@@ -125,7 +131,8 @@ class Connection:
             Its standard output.
 
         Raises:
-            HostError: the first connection failed, or the command failed there; the last line it printed is quoted.
+            HostError: the first connection failed, the login shell did not run the command, or the command failed
+                there; the last line it printed is quoted.
             ConnectionLostError: the connection was lost and did not come back within ``PATIENCE``.
         """
         pause, lost_at = 1.0, 0.0
@@ -155,7 +162,7 @@ class Connection:
                 if isinstance(content, Path):
                     _send(process, content, step)
                     content = b""
-                printed, _ = process.communicate(content or None, timeout=TIMEOUT)
+                printed = self._communicate(process, content)
             except subprocess.TimeoutExpired as error:
                 raise HostError(
                     f"'{self.host}' did not respond within {TIMEOUT / 3600:.0f} hours: could not {purpose}"
@@ -165,15 +172,46 @@ class Connection:
                 process.wait()
             errors.seek(0)
             printed_errors = errors.read().decode(errors="replace")
-        printed_errors, marked, code = printed_errors.rpartition(f"\n{MARK} ")
-        if not marked:  # ssh ended, or was ended, before the command did
-            printed_errors = code
-            if not self._reached and process.returncode == FAILED:
-                raise _unreachable(self.host, self._shown, printed_errors)
-            raise ConnectionLostError(f"the connection to '{self.host}' was lost: {_last_line(printed_errors)}")
+        found = list(_CODE.finditer(printed_errors))
+        if not found:
+            raise self._ended_early(process.returncode, printed, printed_errors)
+        code, printed_errors = found[-1][1], printed_errors[: found[-1].start()]
         if code != "0":
             raise HostError(f"'{self.host}' could not {purpose}: {describe_end(_exit_code(code), printed_errors)}")
-        return printed.partition(MARK.encode())[2]
+        return printed.partition(MARK.encode())[2].rpartition(END.encode())[0]
+
+    def _communicate(self, process: subprocess.Popen[bytes], content: bytes) -> bytes:
+        """Sends ``content`` and returns the standard output. Raises HostError if the shell does not start a command."""
+        limit = TIMEOUT if self._reached else SHELL_STARTS
+        try:
+            return process.communicate(content or None, timeout=limit)[0]
+        except subprocess.TimeoutExpired as error:
+            if self._reached:
+                raise
+            if MARK.encode() not in (error.output or b""):
+                raise HostError(
+                    f"the login shell on '{self.host}' did not run a command within {SHELL_STARTS:.0f} s: its start-up"
+                    f" files may wait for a terminal; '{self._shown} true' must succeed"
+                ) from error
+        return process.communicate(timeout=TIMEOUT)[0]  # which goes on sending the content
+
+    def _ended_early(self, code: int, printed: bytes, errors: str) -> HostError:
+        """Returns the error for a command that did not end: ssh failed, or the login shell did not run it.
+
+        Only ssh itself exits with ``FAILED`` when the connection is lost. Any other code is that of a login shell that
+        did not run the command, or that was ended while it ran: a board that is restarted ends both.
+        """
+        if code == FAILED and not self._reached:
+            return _unreachable(self.host, self._shown, errors)
+        if code == FAILED or MARK.encode() in printed:
+            return ConnectionLostError(f"the connection to '{self.host}' was lost: {_last_line(errors)}")
+        if code < 0:
+            return HostError(f"ssh to '{self.host}' {describe_end(code, errors)}")
+        said = errors.strip() or printed.decode(errors="replace")
+        return HostError(
+            f"the login shell on '{self.host}' does not run commands: it {describe_end(_exit_code(str(code)), said)};"
+            f" check the account's shell and its start-up files: '{self._shown} true' must succeed"
+        )
 
 
 def _exit_code(text: str) -> int:

@@ -421,7 +421,7 @@ def test_flagged_times_are_not_judged(flag: str, side: str) -> None:
     old = latency_cell([4.0, 4.0], flags=(flag,) if side == "before" else ())
     new = latency_cell([8.0, 8.0], NEW, flags=(flag,) if side == "now" else ())
     row = compare_cells(old, new)
-    assert row.no_latency_verdict.startswith(f"{flag} {side}: ")
+    assert row.no_latency_verdict.startswith(f"{flag.replace('_', ' ')} {side}: ")
     assert row.no_times_verdict == row.no_latency_verdict
     assert row.verdicts == ()
 

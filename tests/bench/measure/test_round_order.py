@@ -308,11 +308,15 @@ def test_batches_that_a_model_does_not_take_are_reported() -> None:
     fixed, free = made_cells("ab")
     sizes = (1, 8, 32)
     taken = replace(made_round(), throughputs=np.array([10.0, 20.0, 30.0]))
-    refused = replace(taken, throughputs=np.array([10.0, np.nan, np.nan]))
+    failures = {"8": "it only takes batches of 1", "32": "not enough memory"}
+    refused = replace(taken, throughputs=np.array([10.0, np.nan, np.nan]), batch_failures=failures)
     results = {
         fixed: CellResult.join([taken, refused], [1.0, 1.0], sizes),
         free: CellResult.join([taken, taken], [1.0, 1.0], sizes),
     }
-    (skipped,) = unmeasured([fixed, free], results, {})
-    assert (skipped.artifact, skipped.failed) == (fixed.model.name, False)
-    assert skipped.reason.startswith("batches of 8, 32: the model does not take them")
+    skipped = unmeasured([fixed, free], results, {})
+    assert {(item.artifact, item.failed) for item in skipped} == {(fixed.model.name, False)}
+    assert [item.reason for item in skipped] == [
+        "batches of 8: it only takes batches of 1",
+        "batches of 32: not enough memory",
+    ], "each with its own cause"

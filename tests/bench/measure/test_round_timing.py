@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from tledge.bench.measure.round_worker import (
     LoadedModel,
     check_finite,
     measure_energy,
-    measure_throughput,
+    measure_throughputs,
     read_memory,
     time_batches,
     time_single_stream,
@@ -84,18 +83,24 @@ def test_the_throughput_of_single_images_follows_from_their_latencies(
         sizes.append(batch)
         if batch == 3:
             raise ArtifactError("the model takes batches of 1 only")
+        if batch == 4:
+            raise MemoryError
         return model.loaded()
 
     monkeypatch.setattr(round_worker, "load_model", load)
     specification = Specification(
-        artifact="a", target="litert:cpu:1", bare=True, pixels="", images=(), timing=timing(batch_seconds=0.1)
+        artifact="a",
+        target="litert:cpu:1",
+        bare=True,
+        pixels="",
+        images=(),
+        timing=timing(batch_sizes=(1, 2, 3, 4), batch_seconds=0.1),
     )
-    latencies = np.array([2.0, 3.0])
-    assert measure_throughput(specification, 1, latencies) == pytest.approx(400.0)
-    assert sizes == []
-    assert measure_throughput(specification, 2, latencies) == pytest.approx(200.0)
-    assert math.isnan(measure_throughput(specification, 3, latencies))
-    assert sizes == [2, 3]
+    found, failures = measure_throughputs(specification, np.array([2.0, 3.0]))
+    assert found[:2].tolist() == pytest.approx([400.0, 200.0])
+    assert np.isnan(found[2:]).all()
+    assert failures == {"3": "the model takes batches of 1 only", "4": "not enough memory"}
+    assert sizes == [2, 3, 4]
 
 
 @dataclass

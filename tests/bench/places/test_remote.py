@@ -365,6 +365,75 @@ def test_what_a_shell_prints_by_itself_is_no_answer_and_an_end_is_told_from_a_lo
         reached.run(["sleep", "20"], purpose="sleep")
 
 
+SHELLS = {
+    "exit 1": "it ended with exit code 1: it printed nothing",
+    "echo This account is currently not available.; exit 1": "exit code 1: This account is currently not available.",
+    "exec /bin/false": "exit code 1: it printed nothing",
+    "exec /usr/sbin/nologin": "exit code 1: This account is currently not available.",
+    "exec nosuchshell": "exit code 127: .*nosuchshell: not found",
+    "exit 0": "exit code 0: it printed nothing",
+    "kill -9 $$": "",
+}
+"""Start-up files of a shell that runs no command, and what is said of each; one that is killed looks like a loss."""
+
+
+@needs_sshd
+@pytest.mark.parametrize("start_up", SHELLS)
+def test_a_login_shell_that_runs_no_commands_is_an_error_at_once(account: Board, start_up: str) -> None:
+    """Not a lost connection, which would be tried again for minutes; the default patience applies."""
+    expected = f"the login shell on 'board' does not run commands: .*{SHELLS[start_up]}; check the account's shell"
+    if not SHELLS[start_up]:
+        expected = "cannot reach 'board'"
+    for before in (False, True):  # also if it worked before
+        reached = Connection(Account("board"), account.config, Progress())
+        if before:
+            reached.run(["true"], purpose="be there")
+        (account.home / ".bashrc").write_text(f"{start_up}\n")
+        try:
+            if before and not SHELLS[start_up]:
+                continue
+            with pytest.raises(HostError, match=expected) as caught:
+                reached.run(["true"], purpose="be there")
+        finally:
+            (account.home / ".bashrc").unlink()
+        assert not isinstance(caught.value, ConnectionLostError)
+        assert "\n" not in str(caught.value)
+
+
+@needs_sshd
+def test_a_shell_that_waits_for_a_terminal_is_an_error_soon(account: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SHELL_STARTS", 2.0)
+    (account.home / ".bashrc").write_text("sleep 30\n")
+    try:
+        with pytest.raises(HostError, match=r"the login shell on 'board' did not run a command within 2 s"):
+            Connection(Account("board"), account.config, Progress()).run(["true"], purpose="be there")
+    finally:
+        (account.home / ".bashrc").unlink()
+    slow = Connection(Account("board"), account.config, Progress())
+    assert slow.run(["sh", "-c", "sleep 3; cat"], purpose="take its time", content=b"sent") == b"sent"
+
+
+@needs_sshd
+def test_a_forced_command_is_an_error_and_a_farewell_is_no_reply(account: Board) -> None:
+    forced = account.folder / "forced"
+    forced.write_text(f'command="echo backups only" {(account.folder / "user.pub").read_text()}')
+    allowed, key = (account.folder / "user.pub"), (account.folder / "user.pub").read_text()
+    reached = Connection(Account("board"), account.config, Progress())
+    try:
+        allowed.write_text(forced.read_text())
+        with pytest.raises(HostError, match=r"does not run commands: it ended with exit code 0: backups only; check"):
+            reached.run(["true"], purpose="be there")
+    finally:
+        allowed.write_text(key)
+    (account.home / ".bashrc").write_text("trap 'echo; echo {}; echo 7 bye >&2' EXIT\n")
+    try:
+        assert reached.run(["printf", "%s", "a b"], purpose="speak") == b"a b"
+        with pytest.raises(HostError, match=r"'board' could not fly: ended with exit code 7: no wings"):
+            reached.run(["sh", "-c", "echo no wings >&2; exit 7"], purpose="fly")
+    finally:
+        (account.home / ".bashrc").unlink()
+
+
 @needs_sshd
 def test_patience_begins_with_the_loss(account: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 2.5)

@@ -83,8 +83,26 @@ def test_faster_needs_an_interval_and_no_flag(
     first, *_ = said(empty, pair(ratio=ratio, flags=flags))
     if flags:
         assert first == "Latencies cannot be compared: all of them are flagged (noisy)."
+    elif ratio is None:
+        assert first == "No latency was compared: there are too few rounds for a test."
     else:
         assert (first == "No artifact is significantly faster than float32.tflite.") != faster
+
+
+def test_what_was_not_tested_is_not_called_as_fast(empty: StoredResults) -> None:
+    for flag, name in (("one_round", "one round"), ("more_threads_than_cores", "more threads than cores")):
+        first, *rest = said(empty, pair(flags=(flag,)))
+        assert first == f"Latencies cannot be compared: all of them are flagged ({name})."
+        assert not any("faster" in sentence or "slower" in sentence for sentence in rest)
+    dynamic = [
+        replace(item, artifact="dynamic.tflite", flags=("one_round",))
+        for item in pair()
+        if item.artifact == "int8.tflite"
+    ]
+    first, *_ = said(empty, [*pair(ratio=(0.9, 1.1)), *dynamic])
+    assert first == (
+        "No artifact is significantly faster than float32.tflite; dynamic.tflite on litert:cpu:2 was not tested."
+    )
 
 
 def test_flags_name_their_cells(empty: StoredResults) -> None:

@@ -14,6 +14,7 @@ from tledge.bench.results.board_readings import BoardReadings, Throttling
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.metrics import CellMetrics, MeasuredCell, find_baseline
+from tledge.bench.results.rows import summarize
 from tledge.core.measurement import Measurement
 from tledge.edge_runtime.delegation import WITHOUT_XNNPACK
 
@@ -120,16 +121,36 @@ def test_one_bad_round_flags_times_and_nothing_else(int8: Cell, conditions: Any,
 
 def test_times_on_random_pixels_are_flagged(int8: Cell) -> None:
     bare = Cell(replace(int8.model, artifact=None), int8.target)
-    assert measure(bare, cell_result([[1.0]]))["latency_p50", None].flags == ("random_input",)
-    found = measure(int8, cell_result([[1.0]]), labels=np.empty(0, int))
+    assert measure(bare, cell_result([[1.0], [1.0]]))["latency_p50", None].flags == ("random_input",)
+    found = measure(int8, cell_result([[1.0], [1.0]]), labels=np.empty(0, int))
     assert found["latency_p50", None].flags == ("random_input",)
 
 
+def test_a_single_round_is_flagged(int8: Cell) -> None:
+    found = measure(int8, cell_result([[1.0, 1.0]]))
+    assert {found[metric, None].flags for metric in ("latency_p50", "cold_start")} == {("one_round",)}
+    assert found["file_size", None].flags == ()
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "flagged"), [(2, 2, False), (3, 2, True), (64, 4, True), (None, 1, False)]
+)
+def test_more_threads_than_cores_are_flagged(int8: Cell, threads: int | None, cores: int, flagged: bool) -> None:
+    """By the cores of the machine that measured, of which this process may use fewer."""
+    target = replace(int8.target, threads=threads)
+    result = cell_result([[1.0], [1.0]])
+    result = replace(result, environment={**result.environment, "usable_cores": cores})
+    found = measure(Cell(int8.model, target), result)
+    assert found["latency_p50", None].flags == (("more_threads_than_cores",) if flagged else ())
+    row = summarize(found.values())[0]
+    assert row.timely is not flagged
+
+
 def test_slower_kernels_are_flagged(int8: Cell) -> None:
-    found = measure(int8, cell_result([[1.0]], provider=WITHOUT_XNNPACK))
+    found = measure(int8, cell_result([[1.0], [1.0]], provider=WITHOUT_XNNPACK))
     assert found["latency_p50", None].flags == ("without_xnnpack",)
     assert found["latency_p50", None].params["provider"] == WITHOUT_XNNPACK
-    assert measure(int8, cell_result([[1.0]], provider="LiteRT kernels"))["latency_p50", None].flags == ()
+    assert measure(int8, cell_result([[1.0], [1.0]], provider="LiteRT kernels"))["latency_p50", None].flags == ()
 
 
 def test_the_size_is_that_of_all_files_of_a_model(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from tledge.bench.results.settings import Skipped
 from tledge.bench.results.table_files import FIELDS, to_rows, write_table
 from tledge.core.errors import UnknownNameError
 from tledge.core.measurement import Measurement
@@ -48,6 +49,21 @@ def test_csv_holds_every_field(tmp_path: Path) -> None:
             assert (kind(row[name]) if row[name] or kind is str else None) == expected[name]
     assert json.loads(read[0]["params"]) == {"provider": "XNNPACK", "rounds": 5}
     assert read[1]["interval_low"] == ""
+
+
+def test_what_was_not_measured_stays_with_its_reason(tmp_path: Path) -> None:
+    skipped = [Skipped("c.onnx", "onnxruntime:cpu:2", "batches of 8: not enough memory")]
+    text = write_table(MEASUREMENTS, "csv", tmp_path, skipped).read_text(encoding="utf-8")
+    *measured, left = csv.DictReader(io.StringIO(text))
+    assert len(measured) == len(MEASUREMENTS)
+    assert {name: value for name, value in left.items() if value} == {
+        "artifact": "c.onnx",
+        "target": "onnxruntime:cpu:2",
+        "reason": "batches of 8: not enough memory",
+    }
+    table = parquet.read_table(write_table(MEASUREMENTS, "parquet", tmp_path, skipped))
+    assert table.to_pylist()[-1]["value"] is None
+    assert table.to_pylist() == to_rows(MEASUREMENTS, skipped)
 
 
 def test_parquet_holds_the_same(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def _coefficients(image: Any, content: bytes, full: tuple[int, int]) -> float:
     if content.count(b"\xff\xda") > MOST_SCANS:
         raise ImageError(f"is a JPEG with more than {MOST_SCANS} scans, which takes minutes to decode; save it again")
     areas = [across * down for _, across, down, _ in layers]
-    return 2.0 * math.prod(full) * sum(areas) / max(*areas, 1)
+    return float(2.0 * math.prod(full) * sum(areas) / max(*areas, 1))
 
 
 def _find_scan(content: bytes) -> int:
@@ -202,13 +202,13 @@ def _tile_of_jpeg2000(content: bytes, full: tuple[int, int]) -> float:
     at = content.find(b"\xff\x4f\xff\x51")
     if at < 0 or len(content) < at + 42:
         raise ImageError("is a broken JPEG2000: it has no sizes")
-    width, height, left, top, across, down = struct.unpack_from(">6I", content, at + 8)
+    width, height, left, top, across, down = map(int, struct.unpack_from(">6I", content, at + 8))
     width, height = max(width - left, 1), max(height - top, 1)
-    components = struct.unpack_from(">H", content, at + 40)[0]
+    components: int = struct.unpack_from(">H", content, at + 40)[0]
     tile = min(across, width) * min(down, height)
     tiles = math.ceil(width / max(across, 1)) * math.ceil(height / max(down, 1))
     blocks = 100.0 * 4 * tile / _precinct(content, at) * components  # the trees of each precinct
-    return (
+    return float(
         5.5 * tile * components + 2000.0 * min(tiles, 1 << 16) + blocks + 4 * max(0, width * height - math.prod(full))
     )
 

@@ -70,7 +70,7 @@ def read_config(path: Path) -> KerasConfig:
         return KerasConfig(config, str(version))
     except FileNotFoundError as error:
         raise ModelError(f"no such file: '{path}'; pass a .keras or .h5 file saved by Keras") from error
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, SystemError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"'{path}' is not a complete Keras model ({first_line(error)}); pass a .keras or .h5 file from"
             " model.save(), not a weights file"
@@ -137,10 +137,10 @@ def _check_datasets(file: Any, file_size: int) -> None:
     """Raises ValueError if an HDF5 file refers to other files, or announces far larger arrays than it can hold."""
     import h5py
 
+    links: list[tuple[str, Any]] = []
+    file.visititems_links(lambda name, link: links.append((name, link)))  # h5py loses errors that are raised in it
     total = 0
-
-    def visit(name: str, link: Any) -> None:
-        nonlocal total
+    for name, link in links:
         if isinstance(link, h5py.ExternalLink):
             raise ValueError(f"'{name}' is a link to another file, '{link.filename}'")
         item = file.get(name) if isinstance(link, h5py.HardLink) else None
@@ -150,8 +150,6 @@ def _check_datasets(file: Any, file_size: int) -> None:
             total += item.nbytes
             if total > max(FREE_SIZE, MOST_EXPANDED * file_size):
                 raise ValueError(f"its {file_size:,} bytes announce weights of {total:,} bytes or more")
-
-    file.visititems_links(visit)
 
 
 def float32_file(path: Path, folder: Path) -> Path:

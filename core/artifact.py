@@ -1,16 +1,18 @@
 """Artifacts: model files with a sidecar inside, and the same sidecar beside them.
 
+The file ends in a checksum of its other bytes, which the sidecar inside announces; files of earlier versions have none.
 The sidecar beside (``int8.tflite.json``) adds the SHA-256 of the model file. A model file works without it; if it is
 there and the hash does not match, loading fails. A model made elsewhere only has the sidecar beside it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tledge.core import atomic, sidecar_storage
+from tledge.core import atomic, checksum, sidecar_storage
 from tledge.core.errors import ArtifactError, SidecarMissingError
 from tledge.core.field_bounds import Sha256
 from tledge.core.model_files import sha256_of_model, size_of_model, weight_files
@@ -21,11 +23,16 @@ from tledge.core.terminal_text import printable_text
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file in the format "tflite", "onnx" or "keras", and its sidecar."""
+    """A model file in the format "tflite", "onnx" or "keras", and its sidecar.
+
+    Attributes:
+        verified: its bytes are those that were written or adopted, by the checksum inside or the SHA-256 beside it.
+    """
 
     path: Path
     format: str
     sidecar: Sidecar
+    verified: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -69,7 +76,7 @@ def write_artifact(path: Path, model: bytes, sidecar: Sidecar) -> Artifact:
     model_format = sidecar_storage.format_of(path)
     labels = "".join(f"{printable_text(label)}\n" for label in sidecar.class_names).encode()
     content = sidecar_storage.embed(
-        model, model_format, {sidecar_storage.SIDECAR: sidecar.to_json(), sidecar_storage.LABELS: labels}
+        model, model_format, {sidecar_storage.SIDECAR: _with_checksum(sidecar), sidecar_storage.LABELS: labels}
     )
     # If the process is killed, the sidecar beside the model may be missing, but never wrong.
     path_beside(path).unlink(missing_ok=True)
@@ -83,15 +90,15 @@ def move_artifact(artifact: Artifact, path: Path) -> Artifact:
     artifact.path.replace(path)
     path_beside(artifact.path).replace(path_beside(path))
     atomic.flush_folder(path.parent)
-    return Artifact(path, artifact.format, artifact.sidecar)
+    return Artifact(path, artifact.format, artifact.sidecar, artifact.verified)
 
 
 def read_artifact(path: Path) -> Artifact:
     """Reads a model file's sidecar, and checks the file against the sidecar beside it if there is one.
 
     Raises:
-        ArtifactError: the file does not exist, is empty or cut off, has an unknown format or no sidecar, or does not
-            match the sidecar beside it.
+        ArtifactError: the file does not exist, is not a regular file, is empty or cut off, has an unknown format or no
+            sidecar, or does not match the checksum inside or the sidecar beside it.
     """
     model_format = sidecar_storage.format_of(path)
     try:
@@ -107,10 +114,11 @@ def read_artifact(path: Path) -> Artifact:
                 f"'{path}' has no sidecar: the file is truncated, or 'tledge export' did not create it; copy or export"
                 " it again, or describe a model made elsewhere with 'tledge adopt'"
             )
-        artifact = Artifact(path, model_format, Sidecar.load(beside))
+        artifact = Artifact(path, model_format, Sidecar.load(beside), verified=True)
         _check_sha256(artifact)
         return artifact
-    artifact = Artifact(path, model_format, Sidecar.from_json(inside, str(path)))
+    verified = _check_announced(path, inside) or beside.exists()
+    artifact = Artifact(path, model_format, Sidecar.from_json(inside, str(path)), verified)
     if beside.exists():
         outside = Sidecar.load(beside)
         _check_sha256(artifact)
@@ -123,7 +131,7 @@ def read_artifact(path: Path) -> Artifact:
 
 def write_sidecar_beside(path: Path, sidecar: Sidecar) -> Artifact:
     """Writes a sidecar beside a model file, which is not changed."""
-    artifact = Artifact(path, sidecar_storage.format_of(path), sidecar)
+    artifact = Artifact(path, sidecar_storage.format_of(path), sidecar, verified=True)
     atomic.write_json(path_beside(path), {**sidecar.to_dict(), "artifact_sha256": artifact.sha256})
     return artifact
 
@@ -157,3 +165,31 @@ def _check_sha256(artifact: Artifact) -> None:
             f" {' or '.join(['the file', *weight_files(artifact.path)])} was changed, truncated or replaced;"
             " copy all files again, or export or adopt it again"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Announcement(Record, version=1, error=ArtifactError, remedy="export the model again", kind="the sidecar in"):
+    """The field that only the sidecar inside a model has."""
+
+    checksum: str = ""
+
+
+_ANNOUNCED = "crc32 at the end of the file"
+
+
+def _with_checksum(sidecar: Sidecar) -> bytes:
+    """Returns the sidecar inside a model, which announces the checksum: a file that lost it is not an earlier one."""
+    content = {**sidecar.to_dict(), "checksum": _ANNOUNCED}
+    return json.dumps(content, ensure_ascii=False, indent=2).encode()
+
+
+def _check_announced(path: Path, sidecar: bytes) -> bool:
+    """Returns whether a file has the checksum that the sidecar inside announces.
+
+    Raises:
+        ArtifactError: it has none, although one is announced.
+    """
+    found = checksum.written_checksum(path) is not None
+    if not found and _Announcement.from_json(sidecar, str(path)).checksum:
+        raise checksum.damage_error(path, "its end, which holds a checksum, is missing, or something was added to it")
+    return found

@@ -9,6 +9,9 @@ import re
 import zipfile
 from pathlib import Path
 
+from tledge.core.regular_file import open_regular, read_start
+from tledge.core.zip_limits import open_zip
+
 HEAD = 600
 """Bytes that the patterns look at; a tar archive says what it is at byte 257."""
 
@@ -72,8 +75,7 @@ def recognize(path: Path, head: bytes | None = None) -> str:
         return f"a TensorFlow SavedModel: {_TENSORFLOW}"
     if head is None:
         try:
-            with path.open("rb") as file:
-                head = file.read(HEAD)
+            head = read_start(path, HEAD)
         except OSError:
             head = b""
     if head.startswith(b"PK\x03\x04"):
@@ -86,8 +88,8 @@ def recognize(path: Path, head: bytes | None = None) -> str:
 
 def _kind_of_zip(path: Path) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, open_zip(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, ValueError, OSError):
         names = []
     return next(f"{kind}: {remedy}" for end, kind, remedy in MEMBERS if not end or any(n.endswith(end) for n in names))

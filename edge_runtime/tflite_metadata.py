@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.core.sidecar_storage import read_member
+from tledge.core.zip_limits import open_zip, read_member
 
 _ENTRY = b"TFLITE_METADATA"
 _SUBGRAPHS, _DESCRIPTION, _NAME = 3, 1, 0  # ModelMetadata
@@ -139,7 +139,7 @@ def _read_labels(model: Path, output: _Table | None) -> tuple[str, ...]:
     """Returns the labels in the ZIP appended to the file: the file that the output names, or the only text file."""
     if not zipfile.is_zipfile(model):
         return ()
-    with zipfile.ZipFile(model) as archive:
+    with model.open("rb") as file, open_zip(file) as archive:
         names = [item.text(0) for item in output.tables(_FILES) if item.number(2) in _LABEL_FILES] if output else []
         names = [name for name in names if name in archive.namelist()] or [
             name for name in archive.namelist() if name.endswith(".txt")

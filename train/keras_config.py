@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import zipfile
@@ -11,6 +12,8 @@ from typing import Any
 
 from tledge.core.errors import ModelError, first_line
 from tledge.core.file_kinds import HEAD, recognize
+from tledge.core.keras_archive import check_keras_archive, read_json
+from tledge.core.zip_limits import FREE_SIZE, MOST_EXPANDED
 
 HDF5, ZIP = b"\x89HDF", b"PK\x03\x04"
 
@@ -59,12 +62,15 @@ def read_config(path: Path) -> KerasConfig:
     try:
         if is_hdf5(path):
             return _read_hdf5(path)
-        with zipfile.ZipFile(path) as archive:
-            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
-            return KerasConfig(json.loads(archive.read("config.json")), str(metadata.get("keras_version", "3")))
+        config, metadata = check_keras_archive(path)
+        version = metadata.get("keras_version", "3") if isinstance(metadata, dict) else "3"
+        if not isinstance(config, dict):
+            raise ValueError("its configuration is not an object")
+        _check_weights(path)
+        return KerasConfig(config, str(version))
     except FileNotFoundError as error:
         raise ModelError(f"no such file: '{path}'; pass a .keras or .h5 file saved by Keras") from error
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, SystemError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"'{path}' is not a complete Keras model ({first_line(error)}); pass a .keras or .h5 file from"
             " model.save(), not a weights file"
@@ -104,6 +110,7 @@ def _read_hdf5(path: Path) -> KerasConfig:
     import h5py
 
     with h5py.File(path) as file:
+        _check_datasets(file, path.stat().st_size)
         if "model_config" not in file.attrs:
             raise ModelError(
                 f"'{path}' holds weights without a model; load them into the model that they are of, and pass the file"
@@ -111,8 +118,38 @@ def _read_hdf5(path: Path) -> KerasConfig:
             )
         version = file.attrs.get("keras_version", "")
         return KerasConfig(
-            json.loads(file.attrs["model_config"]), version.decode() if isinstance(version, bytes) else str(version)
+            read_json(file.attrs["model_config"]), version.decode() if isinstance(version, bytes) else str(version)
         )
+
+
+def _check_weights(path: Path) -> None:
+    """Checks the HDF5 file inside a ``.keras`` file, see ``_check_datasets``."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.filename.endswith(".h5"):
+                with archive.open(member) as stored, h5py.File(io.BytesIO(stored.read())) as file:
+                    _check_datasets(file, member.file_size)
+
+
+def _check_datasets(file: Any, file_size: int) -> None:
+    """Raises ValueError if an HDF5 file refers to other files, or announces far larger arrays than it can hold."""
+    import h5py
+
+    links: list[tuple[str, Any]] = []
+    file.visititems_links(lambda name, link: links.append((name, link)))  # h5py loses errors that are raised in it
+    total = 0
+    for name, link in links:
+        if isinstance(link, h5py.ExternalLink):
+            raise ValueError(f"'{name}' is a link to another file, '{link.filename}'")
+        item = file.get(name) if isinstance(link, h5py.HardLink) else None
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise ValueError(f"the content of '{name}' is in another file")
+            total += item.nbytes
+            if total > max(FREE_SIZE, MOST_EXPANDED * file_size):
+                raise ValueError(f"its {file_size:,} bytes announce weights of {total:,} bytes or more")
 
 
 def float32_file(path: Path, folder: Path) -> Path:

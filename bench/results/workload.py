@@ -23,6 +23,7 @@ from tledge.core.seen_photos import SeenPhotos
 from tledge.core.split_names import TEST, UNASSIGNED, VALIDATION
 from tledge.edge_runtime.adoption import RECIPE
 from tledge.edge_runtime.bare import BareModel
+from tledge.edge_runtime.model_trial import try_model
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,12 @@ def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model
     """Reads a model file; ``name`` is its name in tables.
 
     Raises:
-        ArtifactError: it is absent, of an unknown format, or does not match its sidecar.
+        ArtifactError: it is absent, of an unknown format, does not match its sidecar, or crashes its runtime.
         OptionError: its sidecar gives another input size.
     """
     artifact = read_artifact(path) if _has_sidecar(path) else None
+    if (artifact is None or not artifact.verified) and sidecar_storage.format_of(path) != "keras":
+        try_model(path, (input_size[0], input_size[1]) if len(input_size) == 2 else None)
     if artifact is not None and input_size and input_size != artifact.sidecar.input_size:
         size, found = ("x".join(map(str, lengths)) for lengths in (input_size, artifact.sidecar.input_size))
         advice = f"adopt it again for another size: `adopt('{path}', input_size='{size}', overwrite=True)`"

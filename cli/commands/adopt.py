@@ -34,13 +34,16 @@ def run(given: Given, *, json: Json = False) -> None:
         from tledge.edge_runtime.adoption import adopt_model, missing_fields
         from tledge.edge_runtime.description import FIELDS, Description, read_size
         from tledge.edge_runtime.inspection import inspect
+        from tledge.edge_runtime.model_trial import try_model
 
         options = AdoptOptions(**given.values())
         description = Description()
         for name, text in given_options(options, DescriptionOptions).items():
             description = description.with_field(name, text)
         size = None if options.input_size is None else read_size(options.input_size)
-        inspection = inspect(options.model, size, grey=description.colour == "grey")
+        grey = description.colour == "grey"
+        try_model(options.model, size, grey=grey)
+        inspection = inspect(options.model, size, grey=grey)
         terminal.print(_tensors(inspection, terminal.width))
         if terminal.can_ask:
             required, optional = missing_fields(inspection, description)

@@ -149,10 +149,21 @@ def _watched(folder: Path, terminal: Terminal) -> WatchedFolder:
 
 def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
     """Returns several classifiers for files on all cores, and one where each frame should be classified soonest."""
+    from tledge.core.artifact import read_artifact
+    from tledge.core.errors import SidecarMissingError
     from tledge.edge_runtime import Classifier
     from tledge.edge_runtime.prediction_stream import load_classifiers
     from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
 
+    try:
+        read = read_artifact(options.artifact)
+        known = read.verified or read.format == "keras"
+    except SidecarMissingError:  # the classifier says why, after it has loaded the file
+        known = False
+    if not known:
+        from tledge.edge_runtime.model_trial import try_model
+
+        try_model(options.artifact)
     live = options.watch is not None or options.camera is not None or STANDARD_INPUT in options.sources
     if options.target is None and not live:
         return load_classifiers(options.artifact, stack)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tledge.core.errors import ArtifactError
 from tledge.core.extras import keras_backend, require
+from tledge.core.keras_archive import check_keras_archive
 from tledge.edge_runtime.runtime import NO_NVIDIA_DRIVER, Device, Runtime, Session, closed_error, has_nvidia_driver
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
@@ -24,6 +25,7 @@ class KerasSession(Session):
         self._device = f"{target.device}:0"
         self._lock = Lock()  # Keras compiles a model at its first call, which is not thread-safe
         try:
+            check_keras_archive(model)
             with keras.device(self._device):
                 self._model: Any = keras.saving.load_model(model, compile=False)
         except Exception as error:

@@ -13,6 +13,7 @@ from tledge.core.sidecar_storage import SIDECAR
 from tledge.edge_runtime.load_faults import load_error
 from tledge.edge_runtime.model_tasks import check_tensors
 from tledge.edge_runtime.onnx_graph import read_graph
+from tledge.edge_runtime.onnx_limits import check_graph
 from tledge.edge_runtime.runtime import (
     NO_NVIDIA_DRIVER,
     Device,
@@ -56,6 +57,7 @@ class OnnxRuntimeSession(Session):
     def __init__(self, model: Path, target: Target, batch: int = 1) -> None:
         import onnxruntime
 
+        check_graph(model)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
         if target.threads is not None:

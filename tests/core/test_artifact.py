@@ -1,5 +1,6 @@
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,45 @@ def test_the_sidecar_beside_holds_the_hash(copied: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_changed_model_is_an_error(copied: Path, name: str) -> None:
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_changed_model_is_an_error(copied: Path, name: str, beside: bool) -> None:
     content = bytearray((copied / name).read_bytes())
     content[len(content) // 2] ^= 1
     (copied / name).write_bytes(content)
+    if not beside:
+        path_beside(copied / name).unlink()
+    with pytest.raises(ArtifactError, match=f"{name}' is damaged or was changed: expected the checksum .*, received"):
+        read_artifact(copied / name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_model_beside_the_sidecar_of_another_is_an_error(copied: Path, name: str) -> None:
+    beside = json.loads(path_beside(copied / name).read_text())
+    path_beside(copied / name).write_text(json.dumps({**beside, "artifact_sha256": "0" * 64}))
     with pytest.raises(ArtifactError, match=f"'{name}.json' does not match '.*{name}': it records SHA-256"):
         read_artifact(copied / name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_lone_file_with_something_added_is_an_error(copied: Path, name: str) -> None:
+    path_beside(copied / name).unlink()
+    content = (copied / name).read_bytes()
+    for added in (b"\n", bytes(70_000), content, (copied / "float32.onnx").read_bytes()):
+        (copied / name).write_bytes(content + added)
+        with pytest.raises(ArtifactError, match=r"is damaged or was changed|is not a complete|is a"):
+            read_artifact(copied / name)
+
+
+def test_an_earlier_file_without_a_checksum_is_read_and_not_verified(copied: Path, tmp_path: Path) -> None:
+    content = (copied / "float32.tflite").read_bytes()
+    earlier = tmp_path / "earlier.tflite"
+    earlier.write_bytes(content[: content.index(b"PK\x03\x04")])
+    with zipfile.ZipFile(earlier, "a") as archive:
+        archive.writestr("tledge.json", TINY_SIDECAR.to_json())
+    assert read_artifact(copied / "float32.tflite").verified
+    artifact = read_artifact(earlier)
+    assert artifact.sidecar == TINY_SIDECAR
+    assert not artifact.verified
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -56,7 +90,7 @@ def test_a_file_cut_off_anywhere_is_an_error(copied: Path, name: str, kept: floa
     (copied / name).write_bytes(content[: int(kept * len(content))])
     if not beside:
         path_beside(copied / name).unlink()
-    with pytest.raises(ArtifactError, match=r"is empty|is not a |has no sidecar|does not match"):
+    with pytest.raises(ArtifactError, match=r"is empty|is not a |has no sidecar|is damaged|does not match"):
         read_artifact(copied / name)
 
 

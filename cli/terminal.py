@@ -13,6 +13,7 @@ from typing import IO, Any
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.messages import translate
+from tledge.cli.output_streams import OutputLostError
 from tledge.core.progress import Progress
 
 PIPED_WIDTH = 120
@@ -47,6 +48,7 @@ class Terminal:
         self.interrupts = interrupts
         self.command = command
         self.log_to: Path | None = None
+        self._log = log
         self._out = console(log.out)
         self._err = console(log.err)
 
@@ -68,9 +70,13 @@ class Terminal:
             self._out.print(content)
 
     def print_line(self, line: str) -> None:
-        """Prints a line unchanged and immediately, whatever its width; nothing with ``--json``."""
+        """Prints a line unchanged and immediately, whatever its width; nothing with ``--json``.
+
+        Raises:
+            OutputLostError: standard output is closed or full.
+        """
         if not self.as_json:
-            print(line, file=self._out.file, flush=True)
+            self._write(line)
 
     def print_sentence(self, text: str) -> None:
         """Prints a sentence, wrapped to the width of the terminal; nothing with ``--json``."""
@@ -100,12 +106,17 @@ class Terminal:
         self.print(Text(f"\n{text}", "bold"))
 
     def print_json(self, content: Any) -> None:
-        """Prints one line of JSON if ``--json`` was given."""
+        """Prints one line of JSON if ``--json`` was given; raises OutputLostError like ``print_line``."""
         if self.as_json:
             line = json.dumps(content, ensure_ascii=False, allow_nan=False, default=str)
             if re.search(r"[\ud800-\udfff]", line):  # a file name in another encoding: only escapes can be decoded
                 line = json.dumps(content, allow_nan=False, default=str)
-            print(line, file=self._out.file, flush=True)
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        print(line, file=self._out.file, flush=True)
+        if self._log.lost is not None:
+            raise OutputLostError
 
     @property
     def can_ask(self) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from tledge.cli.main import app
+from tledge.cli.app import app
 
 pytestmark = pytest.mark.unit
 

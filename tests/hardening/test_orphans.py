@@ -20,7 +20,16 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel of L
 
 def test_no_process_is_left_of_a_killed_benchmark(tiny_artifacts: Path, tmp_path: Path, scale: int) -> None:
     generator = random.Random(1)
-    arguments = ("bench", tiny_artifacts / "float32.tflite", "--rounds", 100, "--seconds", 200, "--target", "litert:cpu:1")
+    arguments = (
+        "bench",
+        tiny_artifacts / "float32.tflite",
+        "--rounds",
+        100,
+        "--seconds",
+        200,
+        "--target",
+        "litert:cpu:1",
+    )
     for _ in range(max(2, scale)):
         with running(*arguments, cwd=tmp_path) as command:
             while len(command.descendants()) < 2:

@@ -50,7 +50,15 @@ def run(arguments: list[str], redirection: str, cwd: Path) -> tuple[int, str, st
     """Runs a command in a shell; its own exit code, and what reaches the shell's outputs."""
     script = f'"$@" {redirection}; exit ${{PIPESTATUS[0]}}'
     command = ["bash", "-c", script, "bash", sys.executable, "-P", "-c", MAIN, *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300, env=os.environ)
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "TMPDIR": str(cwd)},  # a lock of its own: other benchmarks may run on this machine
+    )
     return done.returncode, done.stdout, done.stderr
 
 

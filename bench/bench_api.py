@@ -48,6 +48,7 @@ from tledge.core.errors import MeasurementError, OptionError, TledgeError
 from tledge.core.extras import is_installed
 from tledge.core.folder_contents import finish_replacement
 from tledge.core.html_text import html_text
+from tledge.core.interrupt_delay import InterruptDelay
 from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress, progress_or_default
@@ -114,7 +115,7 @@ class BenchRecord:
 
 
 class BenchInterrupted(KeyboardInterrupt):
-    """Ctrl-C ended a benchmark.
+    """Ctrl-C, or a signal that is treated like it, ended a benchmark.
 
     Attributes:
         record: what was measured and written until then.
@@ -154,6 +155,8 @@ class _Measured:
         cells: what was to be measured.
         paired: the measurements that alternate with the files of an earlier benchmark.
         reference: the Keras model's predictions; None if they are not known.
+        doubts: what was found about predictions that look wrong.
+        stopped: whether it was interrupted after everything was measured.
     """
 
     began: str
@@ -163,6 +166,8 @@ class _Measured:
     paired: PairedRuns
     robustness: RobustnessResult
     reference: CellResult | None
+    doubts: tuple[str, ...] = ()
+    stopped: bool = False
 
     @property
     def incomplete(self) -> bool:
@@ -172,7 +177,7 @@ class _Measured:
     @property
     def interrupted(self) -> bool:
         """Whether any of it was interrupted."""
-        return self.incomplete or self.paired.interrupted
+        return self.incomplete or self.paired.interrupted or self.stopped
 
 
 @takes(BenchOptions)
@@ -190,20 +195,24 @@ def bench(options: BenchOptions) -> BenchRecord:
     """
     progress = progress_or_default(options.progress)
     plan = _plan(options, progress)
-    with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
-        measured = _measure(plan, progress)
-        settings = _settings(plan, measured, progress)
-        record, written = _write(plan, settings, measured, progress)
-        if not measured.interrupted:
-            record = _compare(record, written, plan, measured)
-        if options.profile and not measured.interrupted:
-            try:
+    record = None
+    try:
+        with plan.place, alone_on_this_machine(progress) if plan.place.busy else nullcontext():
+            measured = _examine(plan, _measure(plan, progress), progress)
+            with InterruptDelay() as delay:  # what was measured is written first
+                record, written = _write(plan, _settings(plan, measured), measured, progress)
+                interrupted = delay.take() or measured.interrupted
+            if not interrupted:
+                record = _compare(record, written, plan, measured)
+            if options.profile and not interrupted:
                 record = replace(record, profiles=_profile(list(measured.rounds.results), record.folder, progress))
-            except KeyboardInterrupt as interrupt:
-                raise BenchInterrupted(record) from interrupt
-    if plan.workload.run and not measured.incomplete:
-        _write_card(written, progress)
-    if measured.interrupted:
+        if plan.workload.run and not measured.incomplete:
+            _write_card(written, progress)
+    except KeyboardInterrupt as interrupt:
+        if record is None:
+            raise
+        raise BenchInterrupted(record) from interrupt
+    if interrupted:
         raise BenchInterrupted(record)
     return record
 
@@ -283,7 +292,7 @@ def _measure(plan: _Plan, progress: Progress) -> _Measured:
         return replace(measured, reference=measure_reference(workload, progress))
     except (TledgeError, KeyboardInterrupt) as error:
         progress.warn(f"agreement is not measured: {error or 'interrupted'}")
-        return measured
+        return replace(measured, stopped=isinstance(error, KeyboardInterrupt))
 
 
 def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> PairedRuns:
@@ -298,8 +307,8 @@ def _measure_pairs(plan: _Plan, rounds: RoundsResult, progress: Progress) -> Pai
     )
 
 
-def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSettings:
-    """Returns what ``run.json`` records; predictions that look wrong are looked into."""
+def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
+    """Returns what ``run.json`` records."""
     timed, duration, workload = plan.place.times, plan.duration, plan.workload
     return BenchSettings(
         version=installed_versions(["tledge"]).get("tledge", ""),
@@ -319,7 +328,7 @@ def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSett
         photos=workload.fingerprint,
         seen_photos=plan.options.seen_photos,
         overlap=workload.overlap,
-        doubts=() if measured.interrupted else _doubts(plan, measured, progress),
+        doubts=measured.doubts,
         skipped=measured.skipped,
         interrupted=measured.incomplete,
         not_repeated=measured.rounds.not_repeated,
@@ -332,15 +341,18 @@ def _settings(plan: _Plan, measured: _Measured, progress: Progress) -> BenchSett
     )
 
 
-def _doubts(plan: _Plan, measured: _Measured, progress: Progress) -> tuple[str, ...]:
+def _examine(plan: _Plan, measured: _Measured, progress: Progress) -> _Measured:
     """Looks into predictions that look wrong. Whatever fails there is a warning: the results are not written yet."""
+    if measured.interrupted:
+        return measured
     here = plan.place.here
     try:
-        return tuple(explain_predictions(measured.rounds.results, plan.workload, here=here, progress=progress))
+        found = explain_predictions(measured.rounds.results, plan.workload, here=here, progress=progress)
+        return replace(measured, doubts=tuple(found))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no failure here may cost the results
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
         progress.warn(f"why predictions may look wrong was not examined: {reason}")
-        return ()
+        return replace(measured, stopped=isinstance(error, KeyboardInterrupt))
 
 
 def _check_place(place: Place, options: BenchOptions) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
+from tledge.cli.output_streams import CLOSED_PIPE, OutputLostError
 from tledge.cli.terminal import Terminal
 from tledge.core.cpu import CpuWarning
 from tledge.core.errors import OptionError, TledgeError, UnknownNameError
@@ -20,11 +21,8 @@ from tledge.core.errors import OptionError, TledgeError, UnknownNameError
 WRONG_USAGE = 2
 """The exit code for options that do not exist, are not valid or contradict each other."""
 
-STOPPED = 130
-"""The exit code after Ctrl-C, as of a shell's commands."""
-
-INTERRUPTED = "interrupted; no incomplete files are left behind"
-"""Also shown when a library turned Ctrl-C into another error."""
+NOTHING_INCOMPLETE = "no incomplete files are left behind"
+"""Shown after an interruption, also when a library turned it into another error."""
 
 
 @contextmanager
@@ -36,50 +34,64 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
         as_json: print JSON instead of tables.
 
     Raises:
-        typer.Exit: instead of the error; with code 1, ``WRONG_USAGE`` or ``STOPPED``.
+        typer.Exit: instead of the error; with code 1, ``WRONG_USAGE``, ``CLOSED_PIPE`` or that of a signal.
     """
     # The cells of a benchmark share the GPU with this process.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     log = LibraryLog()
     interrupts = Interrupts()
     terminal = Terminal(log, as_json, interrupts, command)
-    code = 1
-    try:
-        with interrupts.heeded(), _warnings_shown(terminal):
-            yield terminal
-        code = 0
-    except typer.Exit:
-        raise
-    except KeyboardInterrupt as interrupt:
-        code = STOPPED
-        terminal.fail(f"interrupted; {interrupt}" if str(interrupt) else INTERRUPTED)
-    except TledgeError as error:
-        log.record(error)
-        if interrupts.asked:
-            code = STOPPED
-        elif isinstance(error, OptionError | UnknownNameError):
-            code = WRONG_USAGE
-        terminal.fail(INTERRUPTED if interrupts.asked else str(error))
-    except BrokenPipeError:
-        pass
-    except OSError as error:
-        log.record(error)
-        terminal.fail(_explain(error))
-    except MemoryError as error:
-        log.record(error)
-        terminal.fail("out of memory; try a smaller --batch-size or --image-size")
-    except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
-        log.record(error)
-        code = STOPPED if interrupts.asked else 1
-        if interrupts.asked:
-            terminal.fail(INTERRUPTED)
-        else:
-            report = f"internal error: {type(error).__name__}: {error}; please report it with the log {log.keep()}"
-            terminal.fail(report)
-    finally:
-        log.close(terminal.log_to)
+    with interrupts.heeded():
+        code = 1
+        try:
+            with _warnings_shown(terminal):
+                yield terminal
+            code = 0
+        except typer.Exit as end:
+            code = end.exit_code
+        except KeyboardInterrupt as interrupt:
+            code = interrupts.exit_code
+            terminal.fail(interrupts.describe(str(interrupt) or NOTHING_INCOMPLETE))
+        except OutputLostError:
+            code = 0  # the loss has a code of its own
+        except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
+            code = _report(error, terminal, log)
+        finally:
+            interrupts.finish()
+            code = code or _report_lost_output(terminal, log)
+            log.close(terminal.log_to)
     if code:
         raise typer.Exit(code)
+
+
+def _report(error: Exception, terminal: Terminal, log: LibraryLog) -> int:
+    """Shows an error in one line and returns the exit code; the log of an internal error is kept."""
+    log.record(error)
+    if terminal.interrupts.asked and not isinstance(error, OSError | MemoryError):
+        terminal.fail(terminal.interrupts.describe(NOTHING_INCOMPLETE))
+        return terminal.interrupts.exit_code
+    if isinstance(error, TledgeError):
+        terminal.fail(str(error))
+        return WRONG_USAGE if isinstance(error, OptionError | UnknownNameError) else 1
+    if isinstance(error, OSError):
+        terminal.fail(_explain(error))
+    elif isinstance(error, MemoryError):
+        terminal.fail("out of memory; try a smaller --batch-size or --image-size")
+    else:
+        terminal.fail(f"internal error: {type(error).__name__}: {error}; please report it with the log {log.keep()}")
+    return 1
+
+
+def _report_lost_output(terminal: Terminal, log: LibraryLog) -> int:
+    """Returns the exit code for a standard output that could not be written; 0 if it could. Says why if that helps."""
+    log.out.flush()
+    lost = log.lost
+    if lost is None:
+        return 0
+    if isinstance(lost, BrokenPipeError):  # the reader had enough
+        return CLOSED_PIPE
+    terminal.fail(f"cannot write the output: {lost.strerror}")
+    return 1
 
 
 @contextmanager

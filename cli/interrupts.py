@@ -1,68 +1,93 @@
-"""Remembers Ctrl-C: a library may swallow its KeyboardInterrupt, or raise another exception instead."""
+"""Remembers Ctrl-C, SIGTERM and SIGHUP: a library may swallow the KeyboardInterrupt, or raise another exception."""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from tledge.cli.ending_signals import describe, exit_code, heeded_signals
+
+SECONDS_APART = 1.0
+"""Signals within this time of another are one request: a closed terminal and ``timeout`` send several."""
+
 
 class Interrupts:
-    """Whether Ctrl-C was pressed."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Remembers Ctrl-C while the block runs, and raises KeyboardInterrupt as Python does.
-
-        A process that was started to ignore it, such as a shell's background job, keeps ignoring it.
-        """
-        before = signal.getsignal(signal.SIGINT)
-        if before is not signal.default_int_handler:
-            yield
-            return
-        signal.signal(signal.SIGINT, self._note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def stop_if_asked(self) -> None:
-        """Raises KeyboardInterrupt if Ctrl-C was pressed and the exception was lost."""
-        if self.asked:
-            raise KeyboardInterrupt
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        raise KeyboardInterrupt
-
-
-class Ending:
-    """Whether SIGTERM or Ctrl-C asked the program to stop, which it does after the current image.
+    """Whether a signal asked the command to end: Ctrl-C, SIGTERM or SIGHUP.
 
     Attributes:
-        asked: whether either was received.
-        by_ctrl_c: whether Ctrl-C was.
+        asked: whether one was received.
+        number: the first one.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self.by_ctrl_c = False
+        self.number: int = signal.SIGINT
+        self._raised_at = -SECONDS_APART
+        self._finishing = False
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """Remembers both signals while the block runs; a second Ctrl-C raises KeyboardInterrupt.
+        """Remembers the signals while the block runs, and raises KeyboardInterrupt as Python does for Ctrl-C.
+
+        A process that was started to ignore one of them, such as a shell's background job, keeps ignoring it.
+        """
+        before = {number: signal.signal(number, self._note) for number in heeded_signals()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def finish(self) -> None:
+        """From now on signals are only remembered: the command says how it ended."""
+        self._finishing = True
+
+    def stop_if_asked(self) -> None:
+        """Raises KeyboardInterrupt if a signal was received and the exception was lost."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that was interrupted."""
+        return exit_code(self.number)
+
+    def describe(self, outcome: str) -> str:
+        """Returns the message of a command that was interrupted; ``outcome`` says what was kept."""
+        return f"{describe(self.number)}; {outcome}"
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if not self.asked:
+            self.asked, self.number = True, number
+        now = time.monotonic()
+        if self._finishing or now - self._raised_at < SECONDS_APART:
+            return
+        self._raised_at = now
+        raise KeyboardInterrupt
+
+
+class Ending:
+    """Whether a signal asked the program to stop, which it does after the current image.
+
+    Attributes:
+        asked: whether one was received.
+    """
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self.asked = False
+        self._interrupts = interrupts
+        self._asked_at = 0.0
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Remembers the signals while the block runs; another one after a second raises KeyboardInterrupt.
 
         A signal that the process was started to ignore stays ignored.
         """
-        before = {
-            number: signal.signal(number, self._note)
-            for number in (signal.SIGTERM, signal.SIGINT)
-            if signal.getsignal(number) is not signal.SIG_IGN
-        }
+        before = {number: signal.signal(number, self._note) for number in heeded_signals()}
         try:
             yield
         finally:
@@ -70,8 +95,9 @@ class Ending:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
-            if self.by_ctrl_c:
-                raise KeyboardInterrupt
-            self.by_ctrl_c = True
+        now = time.monotonic()
+        if not self.asked:
+            self._asked_at, self._interrupts.number = now, number
         self.asked = True
+        if now - self._asked_at >= SECONDS_APART:
+            raise KeyboardInterrupt

@@ -8,8 +8,8 @@ import sys
 import traceback
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO
 
+from tledge.cli.output_streams import failure_of, open_lasting
 from tledge.core import atomic
 from tledge.core.temporary_files import process_folder, system_folder
 from tledge.core.terminal_text import printable_lines
@@ -27,15 +27,18 @@ class _PrintableFormatter(logging.Formatter):
 class LibraryLog:
     """Redirects file descriptors 1 and 2 to a file, so that even C++ code logs there.
 
-    Output for the user goes through ``out`` and ``err``, copies of the original descriptors.
+    Output for the user goes through ``out`` and ``err``, copies of the original descriptors; writing to them never
+    fails.
     """
 
     def __init__(self) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         self._saved = (os.dup(1), os.dup(2))
-        self.out: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
-        self.err: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+        self.out, self.err = (
+            open_lasting(os.dup(number), encoding="utf-8", errors="replace", close=True, lines=False)
+            for number in (1, 2)
+        )
         self._temporary = ExitStack()
         self.path: Path | None = None
         try:
@@ -51,6 +54,11 @@ class LibraryLog:
         self._handler.setFormatter(_PrintableFormatter())
         _logger.addHandler(self._handler)
         _logger.setLevel(logging.INFO)
+
+    @property
+    def lost(self) -> OSError | None:
+        """Why the first failed write to ``out`` failed; None if all went well."""
+        return failure_of(self.out)
 
     def record(self, error: BaseException) -> None:
         """Writes an error with its traceback to the log."""
@@ -76,11 +84,8 @@ class LibraryLog:
         for descriptor, saved in zip((1, 2), self._saved, strict=True):
             os.dup2(saved, descriptor)
             os.close(saved)
-        for stream in (self.out, self.err):
-            try:
-                stream.close()
-            except OSError:  # the reader of the pipe has exited
-                continue
+        self.out.close()
+        self.err.close()
         with suppress(OSError):  # a full disk must not hide how the command ended
             if self.path is not None and keep_as is not None and keep_as.parent.parent.is_dir():
                 atomic.write_bytes(keep_as, self.path.read_bytes())

@@ -15,6 +15,7 @@ from typing import IO, Any
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.messages import translate
+from tledge.cli.output_streams import OutputLostError
 from tledge.core.json_text import finite_content, json_text
 from tledge.core.progress import Progress
 from tledge.core.terminal_text import printable_text
@@ -54,6 +55,7 @@ class Terminal:
         self.interrupts = interrupts
         self.command = command
         self.log_to: Path | None = None
+        self._log = log
         self._out = console(log.out)
         self._err = console(log.err)
 
@@ -77,9 +79,13 @@ class Terminal:
             self._out.print(content)
 
     def print_line(self, *lines: str) -> None:
-        """Prints lines immediately, whatever their width, and unchanged if printable; nothing with ``--json``."""
+        """Prints lines immediately, whatever their width, and unchanged if printable; nothing with ``--json``.
+
+        Raises:
+            OutputLostError: standard output is closed or full.
+        """
         if not self.as_json:
-            print("\n".join(map(printable_text, lines)), file=self._out.file, flush=True)
+            self._write("\n".join(map(printable_text, lines)))
 
     def print_sentence(self, text: str) -> None:
         """Prints a sentence, wrapped to the width of the terminal; nothing with ``--json``."""
@@ -110,7 +116,7 @@ class Terminal:
         self.print(Text(f"\n{printable_text(text)}", "bold"))
 
     def print_json(self, content: Any) -> None:
-        """Prints one line of JSON if ``--json`` was given.
+        """Prints one line of JSON if ``--json`` was given; raises OutputLostError like ``print_line``.
 
         JSON has no number that is not finite, as a damaged model gives: it is null.
         """
@@ -119,7 +125,12 @@ class Terminal:
                 line = json_text(content, default=str)
             except ValueError:
                 line = json_text(finite_content(content), default=str)
-            print(line, file=self._out.file, flush=True)
+            self._write(line)
+
+    def _write(self, text: str) -> None:
+        print(text, file=self._out.file, flush=True)
+        if self._log.lost is not None:
+            raise OutputLostError
 
     @property
     def can_ask(self) -> bool:

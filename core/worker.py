@@ -10,8 +10,9 @@ replies with lines of JSON, each a list:
     ["error", message]                                          ends the request, and the child
 
 Large arrays are passed in files that a request names. What libraries print in the child is logged, as a warning if the
-child failed, and never gets into the protocol. A child ends when its standard input closes, so it does not outlive its
-parent unless it serves with ``outlive_parent``.
+child failed, and never gets into the protocol. A child ends when its standard input closes or its parent ends (see
+``core.parent_death``), unless it serves with ``outlive_parent``. Ctrl-C, SIGTERM and SIGHUP do not reach a child: its
+parent decides what they mean, and ends it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 from typing import IO, Annotated, Any, Self, cast
@@ -33,6 +34,7 @@ from typing import IO, Annotated, Any, Self, cast
 from tledge.core.bounded_json import parse_json
 from tledge.core.errors import MeasurementError, TledgeError
 from tledge.core.field_bounds import AnyFloat, Characters, Count, shown
+from tledge.core.interrupt_delay import ENDING_SIGNALS
 from tledge.core.progress import Progress, Step
 from tledge.core.record_types import convert
 
@@ -40,6 +42,18 @@ _log = logging.getLogger(__name__)
 
 SECONDS_TO_END = 10.0
 """How long a child may take to end by itself after its standard input was closed."""
+
+_kept_open: set[int] = set()
+
+
+@contextmanager
+def kept_open_in_children(descriptor: int) -> Iterator[None]:
+    """Children that are started in this block hold a file descriptor open, too: a lock lasts until they have ended."""
+    _kept_open.add(descriptor)
+    try:
+        yield
+    finally:
+        _kept_open.discard(descriptor)
 
 
 def python_module(name: str, *arguments: str | Path) -> list[str]:
@@ -103,19 +117,26 @@ class Worker:
         self._timed_out = False
         self._failed = False
         self.started = time.monotonic_ns()
+        process: subprocess.Popen[str] | None = None
         try:
-            self._process = subprocess.Popen(
-                list(command),
-                env=quiet_environment() if environment is None else dict(environment),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                encoding="utf-8",
-                errors="replace",
-            )
-        except BaseException:
+            with _signals_blocked():
+                process = subprocess.Popen(
+                    list(command),
+                    env=quiet_environment() if environment is None else dict(environment),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    encoding="utf-8",
+                    errors="replace",
+                    pass_fds=tuple(_kept_open),
+                )
+        except BaseException:  # a signal arrives when it is no longer blocked
+            if process is not None:
+                process.kill()
+                process.wait()
             self._errors.close()
             raise
+        self._process = process
         self._pipes = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
 
     def __enter__(self) -> Self:
@@ -200,6 +221,16 @@ class Worker:
     def _time_out(self) -> None:
         self._timed_out = True
         self._process.kill()
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Blocks the signals that end a program; a process that is started in the block never receives them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_worker(command: Sequence[str], request: Any, *, name: str, **options: Any) -> Any:

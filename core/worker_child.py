@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from threading import Event, Thread
 from typing import IO, Any
 
 from tledge.core.errors import TledgeError
+from tledge.core.parent_death import end_with_parent
 from tledge.core.progress import Progress, Step
 
 ORPHANED = 75
@@ -73,6 +75,8 @@ def serve(handle: Callable[[Any, Progress], Any], *, outlive_parent: bool = Fals
     Returns:
         The process's exit code.
     """
+    if not outlive_parent and end_with_parent() and _parent_is_gone():
+        return ORPHANED
     progress = RelayedProgress(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
     requests: SimpleQueue[str] = SimpleQueue()
@@ -100,3 +104,10 @@ def serve(handle: Callable[[Any, Progress], Any], *, outlive_parent: bool = Fals
     except BrokenPipeError:  # the parent is gone
         return ORPHANED
     return 0
+
+
+def _parent_is_gone() -> bool:
+    """Returns whether the other end of standard input is closed: the parent ended before the kernel watched it."""
+    poll = select.poll()
+    poll.register(0, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))

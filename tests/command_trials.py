@@ -63,7 +63,7 @@ class CommandForks:
     """
 
     def __init__(self, *modules: str) -> None:
-        names = ("tledge.cli.main", "tledge.core.images", *modules)
+        names = ("tledge.cli.app", "tledge.cli.main", "tledge.core.images", *modules)
         self._child = subprocess.Popen(
             [sys.executable, "-P", __file__, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

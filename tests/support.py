@@ -67,7 +67,7 @@ def invoke(*arguments: object, cwd: Path) -> Finished:
 
     Standard output and error are caught by their file descriptors, which commands copy and redirect.
     """
-    from tledge.cli.main import app
+    from tledge.cli.app import app
 
     texts, code = [], 0
     with ExitStack() as stack:

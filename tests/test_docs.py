@@ -10,7 +10,7 @@ import pytest
 import typer.main
 from support import ROOT
 
-from tledge.cli.main import app
+from tledge.cli.app import app
 
 README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -11,7 +11,7 @@ import typer.main
 from document_sample import INSTALLS, PAGES, SMALL, TRAINED, Sandbox, blocks_of, runnable_commands, shared_beginnings
 from support import ROOT
 
-from tledge.cli.main import app
+from tledge.cli.app import app
 
 REASONS = {
     "needs a Raspberry Pi",

@@ -15,7 +15,7 @@ import typer.main
 from PIL import Image
 from support import ROOT, stripes
 
-from tledge.cli.main import app
+from tledge.cli.app import app
 
 PAGE = (ROOT / "docs" / "how-to" / "raspberry-pi.md").read_text()
 

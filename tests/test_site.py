@@ -17,7 +17,7 @@ import pytest
 import typer.main
 from support import ROOMS, ROOT
 
-from tledge.cli.main import SUMMARIES, app
+from tledge.cli.app import SUMMARIES, app
 
 pytestmark = pytest.mark.slow
 

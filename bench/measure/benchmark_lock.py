@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tledge.core.progress import Progress
 from tledge.core.temporary_files import system_folder
+from tledge.core.worker import kept_open_in_children
 
 NAME = "tledge-bench.lock"
 
@@ -37,9 +38,10 @@ def alone_on_this_machine(progress: Progress, folder: Path | None = None) -> Ite
         with suppress(OSError):  # another user's lock file can be locked, not written
             os.ftruncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
+        with kept_open_in_children(handle):  # a measuring child that outlives this process keeps the lock
+            yield
     finally:
-        os.close(handle)  # releases the lock, as the end of the process would
+        os.close(handle)  # releases the lock, as the end of the process and of its children would
 
 
 def _open(path: Path) -> int:

@@ -20,6 +20,7 @@ from tledge.bench.results.settings import NOT_REACHED, Skipped
 from tledge.bench.results.workload import Workload
 from tledge.core.errors import MeasurementError
 from tledge.core.image_batches import batches
+from tledge.core.interrupt_delay import InterruptDelay
 from tledge.core.measurement import Measurement
 from tledge.core.number_text import counted, time_text
 from tledge.core.progress import Progress, Step
@@ -121,6 +122,12 @@ class Rounds:
                 self._repeat_noisy_rounds()
             except KeyboardInterrupt:
                 interrupted = True
+        with InterruptDelay() as delay:
+            result = self._join(interrupted)
+            return replace(result, interrupted=True) if delay.take() else result
+
+    def _join(self, interrupted: bool) -> RoundsResult:
+        """Returns the results of the rounds that were measured."""
         self._mark_slowed_rounds()
         not_repeated = len(set(self._noisy_rounds()) - self._repeated) if interrupted else 0
         measured = {cell: rounds for cell, rounds in self._measured.items() if rounds and cell not in self._failed}

@@ -51,8 +51,8 @@ def run(
     """Classify photos, videos, a stream or a camera's frames with an artifact.
 
     Needs neither TensorFlow nor Keras. Images that cannot be read are reported, the others are still classified, and
-    the exit code is then 1. With --json, prints one line of JSON per image. SIGTERM stops after the current image, with
-    exit code 0; so does Ctrl-C with --watch and --camera.
+    the exit code is then 1. With --json, prints one line of JSON per image. Ctrl-C, SIGTERM and SIGHUP stop after the
+    current image; with --watch, --camera and -, the exit code is then 0.
     """
     options = _read_options(given)
     if feed is not None and not systemd:
@@ -60,11 +60,10 @@ def run(
     if systemd:
         _print_unit(given, options, feed)
         return
-    ending = Ending()
-    with executing(given.command, json) as terminal, ending.heeded():
+    with executing(given.command, json) as terminal, (ending := Ending(terminal.interrupts)).heeded():
         lines = _predict(options, terminal, ending)
         goes_on = options.watch is not None or options.camera is not None
-        if ending.by_ctrl_c and not goes_on:
+        if ending.asked and not (goes_on or _reads_stream(options)):
             raise KeyboardInterrupt("the remaining images were not read")
         if lines.unreadable and not ending.asked and not goes_on:
             raise typer.Exit(1)
@@ -153,7 +152,6 @@ def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
     from tledge.core.errors import SidecarMissingError
     from tledge.edge_runtime import Classifier
     from tledge.edge_runtime.prediction_stream import load_classifiers
-    from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
 
     try:
         read = read_artifact(options.artifact)
@@ -164,10 +162,16 @@ def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
         from tledge.edge_runtime.model_trial import try_model
 
         try_model(options.artifact)
-    live = options.watch is not None or options.camera is not None or STANDARD_INPUT in options.sources
+    live = options.watch is not None or options.camera is not None or _reads_stream(options)
     if options.target is None and not live:
         return load_classifiers(options.artifact, stack)
     return [stack.enter_context(Classifier(options.artifact, target=options.target))]
+
+
+def _reads_stream(options: PredictOptions) -> bool:
+    from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
+
+    return STANDARD_INPUT in options.sources
 
 
 def _open_camera(name: str, every: int, terminal: Terminal) -> Camera:

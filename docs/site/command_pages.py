@@ -8,7 +8,7 @@ import typer.main
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from tledge.cli.main import SUMMARIES, app
+from tledge.cli.app import SUMMARIES, app
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -31,7 +31,19 @@ Every command has `--help`, and `--json` for output that programs read.
 | 1 | an error; the message says what to do |
 | 2 | wrong usage, for instance an unknown option |
 | 3 | `tledge bench`: a condition of `--fail-on` holds |
+| 129 | interrupted by SIGHUP: the terminal was closed |
 | 130 | interrupted with Ctrl-C |
+| 141 | the program that reads the output has exited, as in `\\| head -1` |
+| 143 | interrupted by SIGTERM |
+
+Ctrl-C, SIGTERM and SIGHUP end a command in the same way: results so far are saved, child processes end, and one line
+says what was kept. A signal that the process was started to ignore, for instance with `nohup`, stays ignored. Signals
+within a second of the first count as one. In the first hundredths of a second, while Python itself starts, Ctrl-C can
+still print a traceback.
+
+If standard output is closed or full, a command still does its work and saves its results. Only `predict` stops, because
+its results are what it prints. A full disk is an error (exit code 1). Output that was closed from the start (`>&-`) is
+discarded.
 """
 
 

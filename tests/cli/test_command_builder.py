@@ -11,8 +11,8 @@ import typer.main
 from typer.testing import CliRunner
 
 from tledge.bench.results.bench_options import BenchOptions
+from tledge.cli.app import SUMMARIES, app
 from tledge.cli.command_builder import Given, GroupedCommand, Json, build_command
-from tledge.cli.main import SUMMARIES, app
 from tledge.core.errors import OptionError
 from tledge.core.options import ARGUMENTS, option, option_names, options_of
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume

@@ -79,7 +79,7 @@ def test_without_arguments_it_prints_its_help(tmp_path: Path) -> None:
 
 def test_the_shell_completes_commands(tmp_path: Path) -> None:
     env = {"_TLEDGE_COMPLETE": "complete_bash", "COMP_WORDS": "tledge ", "COMP_CWORD": "1"}
-    code = "import sys; sys.argv[0] = 'tledge'\nfrom tledge.cli.main import app; app(prog_name='tledge')"
+    code = "import sys; sys.argv[0] = 'tledge'\nfrom tledge.cli.app import app; app(prog_name='tledge')"
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True, check=False
     )
@@ -263,9 +263,9 @@ HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handle
 @pytest.mark.parametrize(
     "place",
     [
-        "tledge.cli.main.importlib.import_module",
+        "tledge.cli.app.importlib.import_module",
         "tledge.cli.command_builder.GroupedCommand.parse_args",
-        "tledge.cli.main.LazyGroup.parse_args",
+        "tledge.cli.app.LazyGroup.parse_args",
         "tledge.cli.execution.LibraryLog.__init__",
     ],
 )

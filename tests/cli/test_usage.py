@@ -10,7 +10,7 @@ import pytest
 from command_trials import CommandForks
 from typer.testing import CliRunner
 
-from tledge.cli.main import SUMMARIES, app
+from tledge.cli.app import SUMMARIES, app
 
 
 @pytest.mark.unit

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tledge.bench.places.emulation.boards import Board
 from tledge.core.errors import MeasurementError
+from tledge.core.parent_death import tied
 
 INTERPRETER = "usr/bin/python3.11"
 """The Python of Debian bookworm, in the root folder."""
@@ -58,7 +59,7 @@ def run_python(
     """
     try:
         return subprocess.run(
-            machine.command(arguments),
+            tied(machine.command(arguments)),
             env=machine.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

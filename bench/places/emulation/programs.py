@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tledge.core.errors import TargetError
+from tledge.core.parent_death import tied
 from tledge.core.worker import describe_end
 
 PACKAGES = {
@@ -51,7 +52,7 @@ def call(command: Sequence[str | Path], *, purpose: str) -> None:
     """
     try:
         done = subprocess.run(
-            command,
+            tied(command),
             env={**os.environ, "PATH": _search_path()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

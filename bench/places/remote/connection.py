@@ -14,6 +14,7 @@ from shutil import which
 
 from tledge.bench.measure.round_launcher import TIMEOUT
 from tledge.core.errors import ConnectionLostError, HostError, OptionError
+from tledge.core.parent_death import tied
 from tledge.core.progress import Progress, Step
 from tledge.core.worker import describe_end
 
@@ -156,7 +157,7 @@ class Connection:
         line = shlex.join(["sh", "-c", WRAPPER, "sh", *map(str, command)])
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
-                [*self._command, line], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                tied([*self._command, line]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
             )
             try:
                 if isinstance(content, Path):

@@ -11,10 +11,11 @@ import pytest
 from tledge.core.errors import RunError
 from tledge.core.run_directory import RunDirectory
 from tledge.train.best_weights import BestWeights
+from tledge.train.checkpoint import Checkpoint
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, PROBE, Epoch, write_history
 from tledge.train.report.evaluation_record import EvaluationRecord, write_evaluation
-from tledge.train.resume import Checkpoint, UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
+from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 
 pytestmark = pytest.mark.unit
 
@@ -73,7 +74,7 @@ def test_the_checkpoint_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     content = {
         "schema_version": 1,
         "history": [{"phase": PROBE, "epoch": 1, "loss": 1, "top1": 0.5, "val_loss": 0.9, "val_top1": 1, "seconds": 1}],
-        **{"best_epoch": 2, "best_loss": 0.25, "start_loss": math.inf},
+        **{"best_epoch": 1, "best_loss": 0.25, "start_loss": math.inf},
     }
     arrays = {
         f"{name}/00000": np.array([number]) for number, name in enumerate(("weights", "optimizer", "start", "best"))
@@ -81,7 +82,7 @@ def test_the_checkpoint_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "epoch.npz", told=np.frombuffer(json.dumps(content).encode(), np.uint8), **arrays)
     found = Checkpoint.load(tmp_path / "epoch.npz")
     assert found is not None
-    assert (found.best.epoch, found.best.loss, found.best.start_loss) == (2, 0.25, math.inf)
+    assert (found.best.epoch, found.best.loss, found.best.start_loss) == (1, 0.25, math.inf)
     assert [int(a[0][0]) for a in (found.weights, found.optimizer, found.best.start, found.best.weights)] == [
         0,
         1,

@@ -10,12 +10,15 @@ runs/.cache/ features and data sets shared by runs
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tledge.core import atomic, sidecar_storage
 from tledge.core.errors import ArtifactError, RunError
+from tledge.core.folder_lock import try_lock
 from tledge.core.manifest import RunManifest
 from tledge.core.progress import Progress
 from tledge.core.splits import Splits
@@ -96,8 +99,9 @@ class RunDirectory:
         atomic.point_link(self.path.parent / LATEST, self.path.name)
 
 
-def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> RunDirectory:
-    """Creates an empty run directory, named after the time, the backbone and the data."""
+@contextmanager
+def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> Iterator[RunDirectory]:
+    """Creates an empty run directory, named after the time, the backbone and the data, and locks it for the block."""
     slug = re.sub(r"[^\w-]+", "_", data_name).strip("_") or "data"
     base = f"{now:%Y%m%d-%H%M%S}-{backbone}-{slug}"
     runs.mkdir(parents=True, exist_ok=True)
@@ -107,7 +111,11 @@ def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> RunD
             path.mkdir()
         except FileExistsError:
             continue
-        return RunDirectory(path)
+        with try_lock(path) as held:
+            if held is False:  # another process took it for one that is abandoned
+                continue
+            yield RunDirectory(path)
+            return
     raise RunError(f"cannot create a run directory: '{runs / base}' and 998 more exist; clean up '{runs}'")
 
 

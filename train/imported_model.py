@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,8 +63,8 @@ def import_model(options: ImportOptions) -> RunManifest:
         dataset = with_class_order(dataset, labels)
     splits, record = split_photos(dataset, options, progress)
     stem = re.sub(r"[^\w-]+", "_", model.stem)
-    directory = create_run(runs, stem, data.resolve().name, datetime.now().astimezone())
-    try:
+    now = datetime.now().astimezone()
+    with create_run(runs, stem, data.resolve().name, now) as directory, _removed_on_failure(directory.path):
         splits.save(directory.splits_path)
         config = {
             "model": str(model),
@@ -74,12 +76,18 @@ def import_model(options: ImportOptions) -> RunManifest:
             "flip": False,
         }
         _import(directory, model, config, seed=options.seed, record=record, progress=progress)
-    except BaseException:
-        shutil.rmtree(directory.path, ignore_errors=True)
-        raise
     directory.mark_latest()
     progress.note("Run", f"{directory.path}, now the latest")
     return directory.manifest()
+
+
+@contextmanager
+def _removed_on_failure(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def may_be_guessing(evaluation: Evaluation, classes: int) -> bool:

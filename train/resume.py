@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from tledge.core.errors import RunError
+from tledge.core.folder_lock import try_lock
 from tledge.core.manifest import DataRecord
+from tledge.core.number_text import counted
+from tledge.core.progress import Progress
 from tledge.core.records import Record
 from tledge.core.run_directory import RunDirectory
 from tledge.train.train_settings import Settings
+
+RUN_NAME = re.compile(r"\d{8}-\d{6}-")
+"""How the names of run directories start; see ``create_run``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,22 +47,19 @@ def is_unfinished(run: RunDirectory) -> bool:
     return unfinished_path(run).exists() and not run.manifest_path.exists()
 
 
-def find_unfinished(runs: Path, name: str | Path | None) -> RunDirectory:
+def find_unfinished(runs: Path, name: str | Path | None, progress: Progress | None = None) -> RunDirectory:
     """Returns the run to resume.
 
     Args:
-        name: a run directory or its name; None for the newest unfinished run.
+        name: a run directory or its name; None for the newest unfinished run that no process is training. Then runs
+            that were killed before their first checkpoint, and cannot be resumed, are removed.
+        progress: shows what is removed.
 
     Raises:
         RunError: there is none.
     """
     if name is None:
-        folders = sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []
-        directories = [RunDirectory(path) for path in folders if not path.is_symlink()]
-        newest = next((run for run in directories if is_unfinished(run)), None)
-        if newest is None:
-            raise RunError(f"no unfinished run in '{runs}': there is nothing to resume; leave out `resume`")
-        return newest
+        return _find_newest(runs, progress or Progress())
     path = Path(name) if Path(name).is_dir() else runs / name
     if path.name in ("", ".."):
         path = path.resolve()
@@ -63,3 +69,42 @@ def find_unfinished(runs: Path, name: str | Path | None) -> RunDirectory:
     if not is_unfinished(run):
         raise RunError(f"'{path}' is not an unfinished run: pass one, or leave out `run` to resume the newest")
     return run
+
+
+def _find_newest(runs: Path, progress: Progress) -> RunDirectory:
+    folders = sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []
+    newest, in_use = None, 0
+    for run in (RunDirectory(path) for path in folders if not path.is_symlink() and path.is_dir()):
+        if not (is_unfinished(run) or _is_abandoned(run)):
+            continue
+        with try_lock(run.path) as held:
+            if held is False:
+                in_use += 1
+            elif held and _is_abandoned(run):
+                shutil.rmtree(run.path, ignore_errors=True)
+                progress.note("Removed", f"'{run.path}', a run that was interrupted before its first checkpoint")
+            elif is_unfinished(run):
+                newest = newest or run
+    if newest is None:
+        others = f" but {counted(in_use, 'runs')} of other processes" if in_use else ""
+        raise RunError(f"no unfinished run in '{runs}'{others}: there is nothing to resume; leave out `resume`")
+    return newest
+
+
+def _is_abandoned(run: RunDirectory) -> bool:
+    """Returns whether a folder holds no more than what a run writes before it can be resumed."""
+    if not RUN_NAME.match(run.path.name):
+        return False
+    names = {path.name for path in run.path.iterdir() if not path.name.startswith(".partial-")}
+    if names - {path.name for path in (run.splits_path, run.data, run.checkpoints, run.logs, run.tensorboard)}:
+        return False
+    held = list(run.checkpoints.iterdir()) if run.checkpoints.is_dir() else []
+    if any(path.suffix == ".npz" and not path.name.startswith(".partial-") for path in held):
+        return False
+    if not unfinished_path(run).exists():
+        return True
+    try:
+        json.loads(unfinished_path(run).read_bytes())
+    except (ValueError, RecursionError):
+        return True
+    return False

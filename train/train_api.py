@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tledge.core.errors import OptionError, RunError, TargetError, TrainingError, UnknownNameError
 from tledge.core.extras import keras_backend, require
+from tledge.core.folder_lock import try_lock
 from tledge.core.manifest import TFDS_PREFIX, DataRecord, RunManifest, data_name
 from tledge.core.number_text import abridged, counted
 from tledge.core.options import given_options, takes
@@ -27,7 +28,7 @@ from tledge.train.data.tfds import write_tfds
 from tledge.train.import_options import ImportOptions
 from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
-from tledge.train.train_settings import Settings, settle
+from tledge.train.train_settings import Settings, check_settings, settle
 
 BACKENDS = ("tensorflow", "jax")
 
@@ -63,15 +64,19 @@ def train(options: TrainOptions) -> RunManifest:
 
 def _resume(options: TrainOptions, progress: Progress) -> RunManifest:
     check_resume(given_options(options, RunOptions))
-    directory = find_unfinished(Path(options.runs), options.run)
-    unfinished = UnfinishedRun.load(unfinished_path(directory))
-    progress.note("Resume", str(directory.path))
-    _check_installed(unfinished.settings)
-    with _keep_if_resumable(directory):
-        try:
-            return _finish(directory, unfinished, progress)
-        except (OptionError, UnknownNameError) as error:  # its own record holds the options
-            raise RunError(f"'{directory.path}' cannot be continued: {error}") from error
+    directory = find_unfinished(Path(options.runs), options.run, progress)
+    with try_lock(directory.path) as held:
+        if held is False:
+            raise RunError(f"'{directory.path}' is in use by another process; wait until it ends, or train a new run")
+        unfinished = UnfinishedRun.load(unfinished_path(directory))
+        progress.note("Resume", str(directory.path))
+        _check_installed(unfinished.settings)
+        with _keep_if_resumable(directory):
+            try:
+                check_settings(unfinished.settings)
+                return _finish(directory, unfinished, progress)
+            except (OptionError, UnknownNameError) as error:  # its own record holds the options
+                raise RunError(f"'{directory.path}' cannot be continued: {error}") from error
 
 
 def _check_installed(settings: Settings) -> None:
@@ -97,8 +102,8 @@ def _run_directory(
     with tempfile.TemporaryDirectory(prefix="tledge-") as elsewhere:
         # One host writes the run; the others write theirs to a temporary folder.
         parent = runs if settings.host == 0 else Path(elsewhere)
-        directory = create_run(parent, settings.backbone, name, datetime.now().astimezone())
-        with _keep_if_resumable(directory):
+        now = datetime.now().astimezone()
+        with create_run(parent, settings.backbone, name, now) as directory, _keep_if_resumable(directory):
             if drawn is None:
                 digits.write_digits(directory.data)
                 dataset = read_dataset(directory.data, progress, look_for_near_duplicates=False)

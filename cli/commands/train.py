@@ -25,12 +25,13 @@ def run(given: Given, *, json: Json = False) -> None:
         from tledge.train import train
         from tledge.train.resume import find_unfinished
 
-        options = given.values()
+        options, progress = given.values(), terminal.progress()
         if options.get("resume"):
             check_resume(given.names)
-            unfinished = find_unfinished(Path(options.get("runs", DEFAULT_RUNS)), options.get("run"))
+            runs = Path(options.get("runs", DEFAULT_RUNS))
+            unfinished = find_unfinished(runs, options.get("run"), progress)
             options |= {"run": unfinished.path, "runs": unfinished.path.parent}
-        manifest = train(**options, progress=terminal.progress())
+        manifest = train(**options, progress=progress)
         directory = RunDirectory(Path(options.get("runs", DEFAULT_RUNS)) / manifest.name)
         terminal.log_to = directory.logs / "train.log"
         terminal.print_json({"run": directory.path, **manifest.to_dict()})

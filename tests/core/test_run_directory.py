@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tledge.core.errors import ArtifactError, RunError
+from tledge.core.folder_lock import try_lock
 from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 from tledge.core.run_directory import RunDirectory, create_run, find_run
 from tledge.core.splits import Sample, Splits
@@ -33,8 +34,22 @@ MANIFEST = RunManifest(
 )
 
 
+def new_run(runs: Path, data: str) -> RunDirectory:
+    with create_run(runs, "vgg16", data, NOW) as run:
+        return run
+
+
+def test_the_folder_of_a_run_is_locked_until_it_ends(tmp_path: Path) -> None:
+    with create_run(tmp_path, "vgg16", "a", NOW) as run, try_lock(run.path) as held:
+        assert held is False
+    with try_lock(run.path) as held:
+        assert held is True
+    with try_lock(tmp_path / "absent") as held:
+        assert held is False
+
+
 def test_runs_are_named_by_time_backbone_and_data_and_never_collide(tmp_path: Path) -> None:
-    names = [create_run(tmp_path, "vgg16", "my photos/ü", NOW).path.name for _ in range(3)]
+    names = [new_run(tmp_path, "my photos/ü").path.name for _ in range(3)]
     assert names == [
         "20261123-101500-vgg16-my_photos_ü",
         "20261123-101500-vgg16-my_photos_ü-2",
@@ -45,7 +60,7 @@ def test_runs_are_named_by_time_backbone_and_data_and_never_collide(tmp_path: Pa
 def test_only_finished_runs_are_found(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no finished run in '.*': create one with 'tledge train'"):
         find_run(runs=tmp_path)
-    unfinished = create_run(tmp_path, "vgg16", "a", NOW)
+    unfinished = new_run(tmp_path, "a")
     with pytest.raises(RunError, match="is not a finished run: it has no run.json"):
         find_run(unfinished.path, tmp_path)
     with pytest.raises(RunError, match="no run 'absent'"):
@@ -58,7 +73,7 @@ def test_only_finished_runs_are_found(tmp_path: Path) -> None:
 
 def test_latest_names_the_newest(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        run = create_run(tmp_path, "vgg16", name, NOW)
+        run = new_run(tmp_path, name)
         MANIFEST.save(run.manifest_path)
         run.mark_latest()
         assert find_run(runs=tmp_path).path == run.path

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from tledge.core.errors import RunError
+from tledge.core.folder_lock import try_lock
+from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.train.best_weights import BestWeights
 from tledge.train.checkpoint import Checkpoint
@@ -159,6 +161,44 @@ def test_the_newest_unfinished_run_is_resumed(tmp_path: Path) -> None:
     assert find_unfinished(tmp_path, tmp_path / "20260101-old").path == tmp_path / "20260101-old"
     assert is_unfinished(newest)
     assert not is_unfinished(RunDirectory(tmp_path / "20260103-finished"))
+
+
+def test_runs_killed_before_their_first_checkpoint_are_removed(tmp_path: Path) -> None:
+    unfinished = make_run(tmp_path / "20260101-000000-a")
+    killed = make_run(tmp_path / "20260102-000000-b", started=False)
+    (killed.path / "splits.json").write_text("{}")
+    cut_off = make_run(tmp_path / "20260103-000000-c")
+    unfinished_path(cut_off).write_text('{"schema_version": 1, "sett')
+    live = make_run(tmp_path / "20260104-000000-d", started=False)
+    photos = make_run(tmp_path / "20260105-000000-e", started=False)
+    (photos.path / "mine.txt").write_text("not a file of a run")
+    trained = make_run(tmp_path / "20260106-000000-f", started=False)
+    trained.model.write_text("a model without its record")
+    kept = make_run(tmp_path / "20260107-000000-g")
+    unfinished_path(kept).write_text("cut off")
+    (kept.checkpoints / "epoch.npz").write_text("a checkpoint")
+    notes: list[str] = []
+
+    class Notes(Progress):
+        def note(self, label: str, text: str) -> None:
+            notes.append(f"{label}: {text}")
+
+    with try_lock(live.path):
+        assert find_unfinished(tmp_path, None, Notes()) == kept
+    left = {path.name[-1] for path in tmp_path.iterdir()}
+    assert left == {"a", "d", "e", "f", "g"}
+    assert sorted(notes) == [
+        f"Removed: '{run.path}', a run that was interrupted before its first checkpoint" for run in (killed, cut_off)
+    ]
+    unfinished_path(kept).unlink()
+    assert find_unfinished(tmp_path, None) == unfinished
+
+
+def test_a_run_of_a_live_process_is_not_resumed(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "20260101-000000-a")
+    with try_lock(run.path), pytest.raises(RunError, match="no unfinished run in '.*' but 1 run of other processes"):
+        find_unfinished(tmp_path, None)
+    assert find_unfinished(tmp_path, None) == run
 
 
 def test_a_run_that_cannot_be_resumed_is_an_error(tmp_path: Path) -> None:

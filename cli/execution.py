@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from tledge.cli.failure import describe_failure, working_folder_is_gone
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.terminal import Terminal
@@ -40,9 +41,18 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
     """
     # The cells of a benchmark share the GPU with this process.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    log = LibraryLog()
     interrupts = Interrupts()
-    terminal = Terminal(log, as_json, interrupts, command)
+    log: LibraryLog | None = None
+    try:
+        import numpy  # noqa: F401 - its OpenBLAS ends a process with too little memory; the log would hide why
+
+        log = LibraryLog()
+        terminal = Terminal(log, as_json, interrupts, command)
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        if log is not None:
+            log.close(None, keep=False)
+        print(f"tledge: {describe_failure(error) or f'cannot start: {error}'}", file=sys.stderr)
+        raise typer.Exit(1) from error
     keep = False
     code = 1
     try:
@@ -53,28 +63,23 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
         raise
     except KeyboardInterrupt as interrupt:
         code = STOPPED
-        terminal.fail(f"interrupted; {interrupt}" if str(interrupt) else INTERRUPTED)
+        _fail(terminal, f"interrupted; {interrupt}" if str(interrupt) else INTERRUPTED)
     except TledgeError as error:
         log.record(error)
         if interrupts.asked:
             code = STOPPED
         elif isinstance(error, OptionError | UnknownNameError):
             code = WRONG_USAGE
-        terminal.fail(INTERRUPTED if interrupts.asked else str(error))
+        _fail(terminal, INTERRUPTED if interrupts.asked else _located(str(error)))
     except BrokenPipeError:
         pass
-    except OSError as error:
-        log.record(error)
-        terminal.fail(_explain(error))
-    except MemoryError as error:
-        log.record(error)
-        terminal.fail("out of memory; try a smaller --batch-size or --image-size")
     except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
         log.record(error)
-        keep = not interrupts.asked
+        known = describe_failure(error)
+        keep = known is None and not interrupts.asked
         code = STOPPED if interrupts.asked else 1
         report = f"internal error: {type(error).__name__}: {error}; please report it with the log {log.path}"
-        terminal.fail(INTERRUPTED if interrupts.asked else report)
+        _fail(terminal, INTERRUPTED if interrupts.asked else report if known is None else _located(known))
     finally:
         log.close(terminal.log_to, keep)
     if code:
@@ -99,17 +104,16 @@ def _warnings_shown(terminal: Terminal) -> Iterator[None]:
         warnings.showwarning = show
 
 
-def _explain(error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if not error.filename:
-        return f"cannot write: {reason}; free some space or write elsewhere"
-    advice = {
-        errno.ENOSPC: "free some space, or choose another disk with --runs",
-        errno.EDQUOT: "free some space, or choose another disk with --runs",
-        errno.EROFS: "the disk is read-only; choose another one with --runs",
-        errno.EACCES: "check the permissions, or choose another folder with --runs",
-        errno.EPERM: "check the permissions, or choose another folder with --runs",
-        errno.EEXIST: "it is a file where a folder is needed; choose another name with --runs",
-        errno.ENOTDIR: "a part of it is a file, not a folder; choose another name with --runs",
-    }.get(error.errno or 0, "check the disk and try again")
-    return f"cannot read or write '{error.filename2 or error.filename}': {reason}; {advice}"
+def _located(message: str) -> str:
+    """Returns an error message, after its likely cause if the working directory was removed."""
+    if working_folder_is_gone():
+        return f"the working directory was removed; change to another folder and try again ({message})"
+    return message
+
+
+def _fail(terminal: Terminal, message: str) -> None:
+    """Shows an error, without colours and wrapping if there is too little memory for these."""
+    try:
+        terminal.fail(message)
+    except (MemoryError, ImportError, RuntimeError):
+        terminal.fail_plainly(message)

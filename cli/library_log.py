@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -41,13 +42,13 @@ class LibraryLog:
 
     def record(self, error: BaseException) -> None:
         """Writes an error with its traceback to the log."""
-        traceback.print_exception(error, file=sys.stderr)
+        with suppress(OSError):  # a full disk must not hide the error
+            traceback.print_exception(error, file=sys.stderr)
 
     def close(self, keep_as: Path | None, keep: bool) -> None:
         """Restores the descriptors; the log is moved to ``keep_as``, kept, or deleted."""
         _logger.removeHandler(self._handler)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        self._flush()
         for descriptor, saved in zip((1, 2), self._saved, strict=True):
             os.dup2(saved, descriptor)
             os.close(saved)
@@ -65,3 +66,17 @@ class LibraryLog:
                 self.path.unlink(missing_ok=True)
         except OSError:  # a full disk must not hide how the command ended
             return
+
+    @staticmethod
+    def _flush() -> None:
+        """Writes what is buffered to the log; where the disk is full it is dropped, not printed on the terminal."""
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()

@@ -138,7 +138,10 @@ def main() -> None:
 
 def _discard_output() -> None:
     """Discards what libraries write while the process ends; TensorFlow logs its shutdown."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # too many open files
+        return
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         with suppress(OSError):  # the reader of the pipe has exited
             stream.flush()

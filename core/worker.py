@@ -60,6 +60,8 @@ def describe_end(code: int, printed: str) -> str:
         printed: what it wrote on standard error; the last line is quoted.
     """
     last = (printed.strip().splitlines() or ["it printed nothing"])[-1]
+    if code == -signal.SIGKILL:
+        return f"was ended by SIGKILL, probably for lack of memory: {last}"
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}: {last}"
     return f"ended with exit code {code}: {last}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from tledge.cli.failure import describe_failure, working_folder_is_gone
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.output_streams import CLOSED_PIPE, OutputLostError
@@ -38,10 +39,19 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
     """
     # The cells of a benchmark share the GPU with this process.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    log = LibraryLog()
     interrupts = Interrupts()
-    terminal = Terminal(log, as_json, interrupts, command)
+    log: LibraryLog | None = None
     with interrupts.heeded():
+        try:
+            import numpy  # noqa: F401 - its OpenBLAS ends a process with too little memory; the log would hide why
+
+            log = LibraryLog()
+            terminal = Terminal(log, as_json, interrupts, command)
+        except (OSError, MemoryError, ImportError, RuntimeError) as error:
+            if log is not None:
+                log.close(None)
+            print(f"tledge: {describe_failure(error) or f'cannot start: {error}'}", file=sys.stderr)
+            raise typer.Exit(1) from error
         code = 1
         try:
             with _warnings_shown(terminal):
@@ -51,7 +61,7 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
             code = end.exit_code
         except KeyboardInterrupt as interrupt:
             code = interrupts.exit_code
-            terminal.fail(interrupts.describe(str(interrupt) or NOTHING_INCOMPLETE))
+            _fail(terminal, interrupts.describe(str(interrupt) or NOTHING_INCOMPLETE))
         except OutputLostError:
             code = 0  # the loss has a code of its own
         except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
@@ -67,18 +77,15 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
 def _report(error: Exception, terminal: Terminal, log: LibraryLog) -> int:
     """Shows an error in one line and returns the exit code; the log of an internal error is kept."""
     log.record(error)
-    if terminal.interrupts.asked and not isinstance(error, OSError | MemoryError):
-        terminal.fail(terminal.interrupts.describe(NOTHING_INCOMPLETE))
+    known = None if isinstance(error, TledgeError) else describe_failure(error)
+    if terminal.interrupts.asked and known is None:
+        _fail(terminal, terminal.interrupts.describe(NOTHING_INCOMPLETE))
         return terminal.interrupts.exit_code
     if isinstance(error, TledgeError):
-        terminal.fail(str(error))
+        _fail(terminal, _located(str(error)))
         return WRONG_USAGE if isinstance(error, OptionError | UnknownNameError) else 1
-    if isinstance(error, OSError):
-        terminal.fail(_explain(error))
-    elif isinstance(error, MemoryError):
-        terminal.fail("out of memory; try a smaller --batch-size or --image-size")
-    else:
-        terminal.fail(f"internal error: {type(error).__name__}: {error}; please report it with the log {log.keep()}")
+    report = f"internal error: {type(error).__name__}: {error}; please report it with the log "
+    _fail(terminal, f"{report}{log.keep()}" if known is None else _located(known))
     return 1
 
 
@@ -112,17 +119,16 @@ def _warnings_shown(terminal: Terminal) -> Iterator[None]:
         warnings.showwarning = show
 
 
-def _explain(error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if not error.filename:
-        return f"cannot write: {reason}; free some space or write elsewhere"
-    advice = {
-        errno.ENOSPC: "free some space, or choose another disk with --runs",
-        errno.EDQUOT: "free some space, or choose another disk with --runs",
-        errno.EROFS: "the disk is read-only; choose another one with --runs",
-        errno.EACCES: "check the permissions, or choose another folder with --runs",
-        errno.EPERM: "check the permissions, or choose another folder with --runs",
-        errno.EEXIST: "it is a file where a folder is needed; choose another name with --runs",
-        errno.ENOTDIR: "a part of it is a file, not a folder; choose another name with --runs",
-    }.get(error.errno or 0, "check the disk and try again")
-    return f"cannot read or write '{error.filename2 or error.filename}': {reason}; {advice}"
+def _located(message: str) -> str:
+    """Returns an error message, after its likely cause if the working directory was removed."""
+    if working_folder_is_gone():
+        return f"the working directory was removed; change to another folder and try again ({message})"
+    return message
+
+
+def _fail(terminal: Terminal, message: str) -> None:
+    """Shows an error, without colours and wrapping if there is too little memory for these."""
+    try:
+        terminal.fail(message)
+    except (MemoryError, ImportError, RuntimeError):
+        terminal.fail_plainly(message)

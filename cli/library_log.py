@@ -63,7 +63,8 @@ class LibraryLog:
     def record(self, error: BaseException) -> None:
         """Writes an error with its traceback to the log."""
         text = "".join(traceback.format_exception(error))
-        print(printable_lines(text), file=sys.stderr)
+        with suppress(OSError):  # a full disk must not hide the error
+            print(printable_lines(text), file=sys.stderr)
 
     def keep(self) -> Path | None:
         """Keeps the log after the command, for a report of an error; returns its new path, None without a log."""
@@ -79,8 +80,7 @@ class LibraryLog:
         The folder of all temporary files of the command is removed.
         """
         _logger.removeHandler(self._handler)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        self._flush()
         for descriptor, saved in zip((1, 2), self._saved, strict=True):
             os.dup2(saved, descriptor)
             os.close(saved)
@@ -91,3 +91,17 @@ class LibraryLog:
                 atomic.write_bytes(keep_as, self.path.read_bytes())
         with suppress(OSError):
             self._temporary.close()
+
+    @staticmethod
+    def _flush() -> None:
+        """Writes what is buffered to the log; where the disk is full it is dropped, not printed on the terminal."""
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()

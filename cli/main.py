@@ -44,7 +44,10 @@ def _final_code(code: str | int | None) -> str | int | None:
 
 def _discard_output() -> None:
     """Discards what libraries write while the process ends; TensorFlow logs its shutdown."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # too many open files
+        return
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         stream.flush()
         os.dup2(nowhere, number)

@@ -154,6 +154,10 @@ class Terminal:
         """Prints an error on standard error."""
         self._say(message, "bold red")
 
+    def fail_plainly(self, message: str) -> None:
+        """Prints an error without Rich, which loads modules when it first prints."""
+        print(f"tledge: {' '.join(message.split())}", file=self._err.file, flush=True)
+
     def warn(self, message: str) -> None:
         """Prints a warning on standard error."""
         self._say(f"warning: {message}", "yellow")

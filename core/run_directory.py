@@ -132,6 +132,17 @@ def in_progress(run: RunDirectory) -> Iterator[None]:
             run.in_progress_path.unlink(missing_ok=True)
 
 
+def is_made_now(run: RunDirectory) -> bool:
+    """Returns whether a live process makes the run."""
+    if not run.in_progress_path.exists():
+        return False
+    handle = lock_of(run.in_progress_path)
+    if handle is None:
+        return True
+    os.close(handle)
+    return False
+
+
 def tidy_runs(runs: Path, progress: Progress | None = None) -> list[RunDirectory]:
     """Finishes or removes the runs that killed processes left half made, reports it, and returns those it finished.
 

@@ -77,6 +77,8 @@ def describe_end(code: int, printed: str) -> str:
         printed: what it wrote on standard error; the last line is quoted.
     """
     last = (printed.strip().splitlines() or ["it printed nothing"])[-1]
+    if code == -signal.SIGKILL:
+        return f"was ended by SIGKILL, probably for lack of memory: {last}"
     if code < 0:
         known = {int(item): item.name for item in signal.Signals}
         return f"was ended by {known.get(-code, f'signal {-code}')}: {last}"

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,11 +15,11 @@ from tledge.core.progress import Step
 from tledge.core.splits import Splits
 from tledge.train.backend import Devices
 from tledge.train.best_weights import BestWeights, Weights
+from tledge.train.checkpoint import Checkpoint, CheckpointFiles
 from tledge.train.data.loaded_batches import LoadedBatches
 from tledge.train.data.training_batches import Floats, TrainingBatches
 from tledge.train.evaluation import ValidationResult, evaluate, evaluate_under_attack
 from tledge.train.history import FINE_TUNE, FULL, Epoch, describe_validation, sparkline
-from tledge.train.resume import Checkpoint
 from tledge.train.train_settings import Settings
 from tledge.train.trainable_model import averaged_weights
 
@@ -34,7 +33,7 @@ class EpochPhase:
 
     Attributes:
         class_weights: float32 (classes,), the weight of a photo of each class.
-        checkpoint: the file that is replaced after each epoch; None for no checkpoints.
+        checkpoints: where the state after each epoch is kept; None for no checkpoints.
         earlier: the epochs of earlier phases.
         on_epoch: called with each epoch's row.
     """
@@ -43,7 +42,7 @@ class EpochPhase:
     settings: Settings
     class_weights: Floats
     devices: Devices
-    checkpoint: Path | None
+    checkpoints: CheckpointFiles | None
     earlier: tuple[Epoch, ...]
     on_epoch: Callable[[Epoch], None]
 
@@ -148,11 +147,11 @@ class EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         row = result.to_epoch(phase.name, epoch + 1, loss=loss, top1=top1, seconds=seconds)
         self.history = (*self.history, row)
         self.best.update(weights, epoch=epoch + 1, loss=result.loss)
-        if phase.checkpoint is not None:
+        if phase.checkpoints is not None:
             optimizer = [keras.ops.convert_to_numpy(variable) for variable in self.model.optimizer.variables]
-            Checkpoint(
-                history=self.history, weights=self.model.get_weights(), optimizer=optimizer, best=self.best
-            ).save(phase.checkpoint)
+            phase.checkpoints.save(
+                Checkpoint(history=self.history, weights=self.model.get_weights(), optimizer=optimizer, best=self.best)
+            )
         phase.on_epoch(row)
         rows = phase.epochs_in(self.history)
         bars = sparkline([row.val_top1 if row.val_robust_accuracy is None else row.val_robust_accuracy for row in rows])

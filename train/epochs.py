@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from tledge.core.progress import Progress
+from tledge.train.checkpoint import Checkpoint, check_arrays
 from tledge.train.epoch_callback import EpochCallback, EpochPhase
 from tledge.train.history import Epoch, describe_validation
-from tledge.train.resume import Checkpoint
 from tledge.train.trainable_model import build_trainable_model
 
 
@@ -58,6 +60,11 @@ def train_epochs(phase: EpochPhase, model: Any, *, checkpoint: Checkpoint | None
     with phase.devices.build_scope():
         trainable = build_trainable_model(settings, model, batches.steps)
         if checkpoint is not None:
+            check_arrays(
+                checkpoint.optimizer,
+                [keras.ops.convert_to_numpy(variable) for variable in trainable.optimizer.variables],
+                "the checkpoint's optimizer is not that of this Keras version",
+            )
             for variable, value in zip(trainable.optimizer.variables, checkpoint.optimizer, strict=True):
                 variable.assign(value)
             trainable.set_weights(checkpoint.weights)

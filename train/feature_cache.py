@@ -1,14 +1,14 @@
 """A cache on disk for the features of a frozen backbone.
 
 Features are stored in files of 2,048 photos each, in the order of the samples. So memory does not grow with the number
-of photos, and a run that was interrupted continues at the first missing file.
+of photos, and a run that was interrupted continues at the first missing file. Each file ends with a hash of its
+content: one that is damaged is discarded and computed again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from tledge.core import atomic
 from tledge.core.images import DECODING
 from tledge.core.progress import Step
+from tledge.core.sealed_file import is_intact, remove_damaged, seal
 from tledge.core.splits import Sample, Splits
 from tledge.train.evaluation import predict_photos
 
@@ -42,6 +43,7 @@ class FeatureKey:
         weights: SHA-256 of the backbone's weights.
         backend: "tensorflow" or "jax"; their features differ slightly.
         decoding: the version of the image decoder, ``core.images.DECODING``.
+        storage: the version of the files.
     """
 
     data: str
@@ -52,6 +54,7 @@ class FeatureKey:
     resize: str
     backend: str
     decoding: int = DECODING
+    storage: int = 2
 
     @property
     def name(self) -> str:
@@ -87,15 +90,21 @@ class FeatureSet:
 
 
 class FeatureCache:
-    """Sets of features below one folder, each named by its :class:`FeatureKey`."""
+    """Sets of features below one folder, each named by its :class:`FeatureKey`.
+
+    Attributes:
+        discarded: how many damaged files were removed so far.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._intact: set[Path] = set()
+        self.discarded = 0
 
     def missing(self, key: FeatureKey, samples: Sequence[Sample]) -> int:
-        """Returns how many samples are not in the cache."""
+        """Returns how many samples are not in the cache; damaged files are removed from it."""
         paths = self._paths(key, len(samples))
-        return sum(min(SHARD, len(samples) - start) for start, path in paths if not path.exists())
+        return sum(min(SHARD, len(samples) - start) for start, path in paths if not self._holds(path))
 
     def compute(
         self,
@@ -117,12 +126,13 @@ class FeatureCache:
         size = key.image_size, key.image_size
         files = []
         for start, path in self._paths(key, len(samples)):
-            if not path.exists():
+            if not self._holds(path):
                 photos = splits.paths(tuple(samples[start : start + SHARD]))
                 found = predict_photos(backbone, photos, size=size, resize=key.resize, step=step)
                 features = np.concatenate(list(found))
                 with atomic.replacing(path) as temporary:
                     np.save(temporary, features)
+                    seal(temporary, _label(path))
             files.append(path)
         (self._folder / key.name).touch()
         return FeatureSet(tuple(files), np.array([sample.label for sample in samples], np.intp))
@@ -131,8 +141,27 @@ class FeatureCache:
         """Removes all but the most recently used sets."""
         sets = sorted((path for path in self._folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
         for path in sets[:-KEPT]:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_damaged(path)
+
+    def _holds(self, path: Path) -> bool:
+        """Returns whether a file is there and intact; whatever else is in its place, or in its folder's, is removed."""
+        if path in self._intact:
+            return True
+        if is_intact(path, _label(path)):
+            self._intact.add(path)
+            return True
+        if path.exists() or path.is_symlink():
+            self.discarded += 1
+            remove_damaged(path)
+        elif path.parent.is_symlink() or path.parent.is_file():
+            remove_damaged(path.parent)
+        return False
 
     def _paths(self, key: FeatureKey, count: int) -> list[tuple[int, Path]]:
         starts = range(0, count, SHARD)
         return [(start, self._folder / key.name / f"{number:05d}.npy") for number, start in enumerate(starts)]
+
+
+def _label(path: Path) -> str:
+    """Returns what a file is: the files of a set, and of two sets, may not stand in for one another."""
+    return f"{path.parent.name}/{path.name}"

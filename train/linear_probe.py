@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tledge.core.number_text import counted
 from tledge.core.progress import Progress, Step
 from tledge.core.splits import Splits
 from tledge.train.feature_cache import FeatureCache, FeatureKey, Features, fingerprint_of
@@ -51,6 +52,8 @@ def train_linear_probe(
         for samples in (splits.train, splits.validation)
     }
     missing = sum(store.missing(key, samples) for samples, key in keys.items())
+    if store.discarded:
+        progress.note("Features", f"discarded {counted(store.discarded, 'damaged cache files')}, computing them again")
     described = progress.step("Linear probe: features", missing, "photos") if missing else nullcontext(Step())
     with described as step:
         train, validation = (

@@ -16,13 +16,15 @@ from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Splits
 from tledge.train.backbone import BACKBONES
 from tledge.train.backend import Devices, configure_backend, describe_device
+from tledge.train.checkpoint import CheckpointFiles
 from tledge.train.data.training_batches import check_shares, compute_class_weights
 from tledge.train.epoch_callback import EpochPhase
 from tledge.train.epochs import EpochsResult, train_epochs
+from tledge.train.history import FINE_TUNE, FULL
 from tledge.train.linear_probe import train_linear_probe
 from tledge.train.model import build_classifier, copy_weights, save_model
 from tledge.train.report.tensorboard import EventLog
-from tledge.train.resume import Checkpoint, UnfinishedRun, unfinished_path
+from tledge.train.resume import UnfinishedRun, unfinished_path
 from tledge.train.weights import build_with_weights
 
 
@@ -79,8 +81,10 @@ def train_phases(
     if settings.hosts == 1:
         unfinished.save(unfinished_path(run))
     started = time.perf_counter()
-    path = run.checkpoints / "epoch.npz"
-    checkpoint = Checkpoint.load(path)
+    checkpoints = CheckpointFiles(run.checkpoints)
+    in_epochs = settings.fine_tune or not settings.pretrained
+    phase_name = FINE_TUNE if settings.fine_tune else FULL
+    checkpoint = checkpoints.load(model.get_weights(), phase_name, progress) if in_epochs else None
     events = EventLog(run.tensorboard if settings.tensorboard else None)
     class_weights = compute_class_weights(splits, balanced=settings.class_weights)
     result = EpochsResult()
@@ -97,13 +101,13 @@ def train_phases(
         for row in history:
             events.write(row)
         result = EpochsResult(history=history)
-    if settings.fine_tune or not settings.pretrained:
+    if in_epochs:
         phase = EpochPhase(
             splits=splits,
             settings=settings,
             class_weights=class_weights,
             devices=devices,
-            checkpoint=path if settings.hosts == 1 else None,
+            checkpoints=checkpoints if settings.hosts == 1 else None,
             earlier=result.history,
             on_epoch=events.write,
         )

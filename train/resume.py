@@ -1,27 +1,24 @@
-"""What an interrupted training resumes from: its settings and the state at the end of its last epoch."""
+"""The runs that an interrupted training left, and what each was started with."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from tledge.core import atomic
 from tledge.core.errors import RunError
-from tledge.core.field_bounds import AnyFloat, Count, IsoTime
+from tledge.core.field_bounds import IsoTime
 from tledge.core.manifest import DataRecord
+from tledge.core.number_text import counted
+from tledge.core.progress import Progress
 from tledge.core.records import Record
-from tledge.core.run_directory import RunDirectory
-from tledge.train.best_weights import BestWeights
-from tledge.train.history import Epoch
+from tledge.core.run_directory import RunDirectory, is_made_now
+from tledge.core.temporary_files import discard
 from tledge.train.train_settings import Settings
 
-Arrays = Sequence[npt.NDArray[np.generic]]
+RUN_NAME = re.compile(r"\d{8}-\d{6}-")
+"""How the names of run directories start; see ``create_run``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +47,19 @@ def is_unfinished(run: RunDirectory) -> bool:
     return unfinished_path(run).exists() and not run.manifest_path.exists()
 
 
-def find_unfinished(runs: Path, name: str | Path | None) -> RunDirectory:
+def find_unfinished(runs: Path, name: str | Path | None, progress: Progress | None = None) -> RunDirectory:
     """Returns the run to resume.
 
     Args:
-        name: a run directory or its name; None for the newest unfinished run.
+        name: a run directory or its name; None for the newest unfinished run that no process is training. Then runs
+            that were killed before their first checkpoint, and cannot be resumed, are removed.
+        progress: shows what is removed.
 
     Raises:
         RunError: there is none.
     """
     if name is None:
-        folders = sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []
-        directories = [RunDirectory(path) for path in folders if not path.is_symlink()]
-        newest = next((run for run in directories if is_unfinished(run)), None)
-        if newest is None:
-            raise RunError(f"no unfinished run in '{runs}': there is nothing to resume; leave out `resume`")
-        return newest
+        return _find_newest(runs, progress or Progress())
     path = Path(name) if Path(name).is_dir() else runs / name
     if path.name in ("", ".."):
         path = path.resolve()
@@ -77,66 +71,40 @@ def find_unfinished(runs: Path, name: str | Path | None) -> RunDirectory:
     return run
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckpointMetadata(Record, version=1, error=RunError, remedy="remove its run and train again"):
-    """What a checkpoint holds besides arrays; see :class:`Checkpoint` and ``BestWeights`` for the fields."""
+def _find_newest(runs: Path, progress: Progress) -> RunDirectory:
+    folders = sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []
+    newest, in_use = None, 0
+    for run in (RunDirectory(path) for path in folders if not path.is_symlink() and path.is_dir()):
+        is_abandoned = _is_abandoned(run)
+        if not (is_abandoned or is_unfinished(run)):
+            continue
+        if is_made_now(run):
+            in_use += 1
+        elif is_abandoned:
+            discard(run.path)
+            progress.note("Removed", f"'{run.path}', a run that was interrupted before its first checkpoint")
+        else:
+            newest = newest or run
+    if newest is None:
+        others = f" but {counted(in_use, 'runs')} of other processes" if in_use else ""
+        raise RunError(f"no unfinished run in '{runs}'{others}: there is nothing to resume; leave out `resume`")
+    return newest
 
-    history: tuple[Epoch, ...]
-    best_epoch: Count
-    best_loss: AnyFloat
-    start_loss: AnyFloat
 
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """The state of a training at the end of an epoch; its history includes earlier phases."""
-
-    history: tuple[Epoch, ...]
-    weights: Arrays
-    optimizer: Arrays
-    best: BestWeights
-
-    def save(self, path: Path) -> None:
-        """Writes the checkpoint, whole or not at all."""
-        best = self.best
-        metadata = CheckpointMetadata(
-            history=self.history, best_epoch=best.epoch, best_loss=best.loss, start_loss=best.start_loss
-        )
-        groups = {"weights": self.weights, "optimizer": self.optimizer, "start": best.start, "best": best.weights}
-        arrays: dict[str, Any] = {
-            f"{name}/{index:05d}": array for name, group in groups.items() for index, array in enumerate(group)
-        }
-        with atomic.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, metadata=np.frombuffer(metadata.to_json(), np.uint8), **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> Checkpoint | None:
-        """Reads a checkpoint; returns None if there is none yet.
-
-        Raises:
-            RunError: it cannot be read, or another version of tledge wrote it.
-        """
-        if not path.exists():
-            return None
-        try:
-            with np.load(path) as stored:
-                name = "metadata" if "metadata" in stored.files else "told"  # its name in earlier versions
-                metadata = CheckpointMetadata.from_json(stored[name].tobytes(), path)
-                weights, optimizer, start, best = (
-                    [stored[key] for key in sorted(stored.files) if key.startswith(f"{name}/")]
-                    for name in ("weights", "optimizer", "start", "best")
-                )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise RunError(f"cannot read '{path}': {error}; remove its run and train again") from error
-        return cls(
-            history=metadata.history,
-            weights=weights,
-            optimizer=optimizer,
-            best=BestWeights(
-                start=start,
-                start_loss=metadata.start_loss,
-                weights=best,
-                epoch=metadata.best_epoch,
-                loss=metadata.best_loss,
-            ),
-        )
+def _is_abandoned(run: RunDirectory) -> bool:
+    """Returns whether a folder holds no more than what a run writes before it can be resumed."""
+    if not RUN_NAME.match(run.path.name):
+        return False
+    names = {path.name for path in run.path.iterdir() if not path.name.startswith(".")}
+    if names - {path.name for path in (run.splits_path, run.data, run.checkpoints, run.logs, run.tensorboard)}:
+        return False
+    held = list(run.checkpoints.iterdir()) if run.checkpoints.is_dir() else []
+    if any(path.suffix == ".npz" and not path.name.startswith(".") for path in held):
+        return False
+    if not unfinished_path(run).exists():
+        return True
+    try:
+        json.loads(unfinished_path(run).read_bytes())
+    except (ValueError, RecursionError):
+        return True
+    return False

@@ -16,7 +16,7 @@ from tledge.core.number_text import abridged, counted
 from tledge.core.options import given_options, takes
 from tledge.core.photo_listing import describe_left_out
 from tledge.core.progress import Progress, progress_or_default
-from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run, in_progress, tidy_runs
+from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run, in_progress, is_made_now, tidy_runs
 from tledge.core.split_names import SPLITS
 from tledge.core.splits import Splits
 from tledge.core.temporary_files import discard, temporary_folder
@@ -27,7 +27,7 @@ from tledge.train.data.tfds import write_tfds
 from tledge.train.import_options import ImportOptions
 from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
-from tledge.train.train_settings import Settings, check_together, settle
+from tledge.train.train_settings import Settings, check_settings, settle
 
 BACKENDS = ("tensorflow", "jax")
 
@@ -67,13 +67,15 @@ def _resume(options: TrainOptions, finished: Sequence[RunDirectory], progress: P
     check_resume(given_options(options, RunOptions))
     if finished and options.run in (None, finished[-1].path.name, str(finished[-1].path)):
         return finished[-1].manifest()
-    directory = find_unfinished(Path(options.runs), options.run)
+    directory = find_unfinished(Path(options.runs), options.run, progress)
+    if is_made_now(directory):
+        raise RunError(f"'{directory.path}' is in use by another process; wait until it ends, or train a new run")
     unfinished = UnfinishedRun.load(unfinished_path(directory))
     progress.note("Resume", str(directory.path))
     _check_installed(unfinished.settings)
     with in_progress(directory), _keep_if_resumable(directory):
         try:
-            check_together(unfinished.settings)
+            check_settings(unfinished.settings)
             return _finish(directory, unfinished, progress)
         except (OptionError, UnknownNameError) as error:  # its own record holds the options
             raise RunError(f"'{directory.path}' cannot be continued: {error}") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from tledge.core.errors import OptionError, RunError, UnknownNameError
 from tledge.core.images import RESIZE_RULES
+from tledge.core.options import options_of
 from tledge.core.records import Record
 from tledge.train.backbone import BACKBONES
 from tledge.train.data import digits
@@ -96,12 +97,14 @@ def settle(options: RunOptions) -> Settings:
     values: dict[str, Any] = {name: defaults.get(name) if value is None else value for name, value in given.items()}
     values |= {name: str(values[name]) for name in ("data", "fine_tune_from")}
     settings = Settings(built_in=built_in, **values)
-    check_together(settings)
+    check_settings(settings)
     return settings
 
 
-def check_together(settings: Settings) -> None:
-    """Checks settings against one another; those of a record may come from a damaged file. Errors: see ``settle``."""
+def check_settings(settings: Settings) -> None:
+    """Checks settings, also those read from a record, against their limits and one another; see :func:`settle`."""
+    for item in options_of(RunOptions):
+        item.check(getattr(settings, item.name))
     backbone = BACKBONES.load(settings.backbone)
     backbone.check_image_size(settings.image_size)
     backbone.check_alpha(settings.alpha, imagenet=settings.weights == IMAGENET)

@@ -23,13 +23,12 @@ def run(given: Given, *, json: Json = False) -> None:
     """
     with executing(given.command, json) as terminal:
         from tledge.train import train
-        from tledge.train.resume import find_unfinished
 
         options = given.values()
         if options.get("resume"):
             check_resume(given.names)
-            unfinished = find_unfinished(Path(options.get("runs", DEFAULT_RUNS)), options.get("run"))
-            options |= {"run": unfinished.path, "runs": unfinished.path.parent}
+            if (named := Path(options.get("run") or "")).name and named.is_dir():
+                options |= {"run": named.resolve(), "runs": named.resolve().parent}
         manifest = train(**options, progress=terminal.progress())
         directory = RunDirectory(Path(options.get("runs", DEFAULT_RUNS)) / manifest.name)
         terminal.log_to = directory.logs / "train.log"

@@ -27,13 +27,12 @@ class KerasSession(Session):
         try:
             check_keras_archive(model)
             with keras.device(self._device):
-                self._model: Any = keras.saving.load_model(model, compile=False)
+                self._model: Any = _as_functional(keras.saving.load_model(model, compile=False))
         except Exception as error:
             raise ArtifactError(f"Keras cannot load '{model}': {error}; copy or train it again") from error
 
-        if not isinstance(self._model.input, keras.KerasTensor) or not isinstance(
-            self._model.output, keras.KerasTensor
-        ):
+        ends = (getattr(self._model, name, None) for name in ("input", "output"))
+        if not all(isinstance(end, keras.KerasTensor) for end in ends):
             raise ArtifactError(f"'{model}' is not an image classifier: expected one input and one output")
         self.image = TensorSpec(self._model.input.name, self._model.input_shape, np.dtype(np.uint8))
         self.output = TensorSpec(self._model.output.name, self._model.output_shape, np.dtype(np.float32))
@@ -72,6 +71,15 @@ class Keras(Runtime):
 
     def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
         return KerasSession(model, target)
+
+
+def _as_functional(model: Any) -> Any:
+    """Returns a ``keras.Sequential`` as the functional model in it: on its own, it has no input until it is called."""
+    import keras
+
+    if not isinstance(model, keras.Sequential):
+        return model
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
 
 
 def _device_of(model: Any) -> str:

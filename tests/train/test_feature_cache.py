@@ -111,3 +111,22 @@ def test_only_some_sets_are_kept(tmp_path: Path, key: FeatureKey, splits: Splits
         os.utime(tmp_path / one.name, (number, number))
     FeatureCache(tmp_path).prune()
     assert {path.name for path in tmp_path.iterdir()} == {one.name for one in keys[2:]}
+
+
+def test_damaged_files_are_computed_again(
+    tmp_path: Path, key: FeatureKey, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "SHARD", 16)
+    whole = compute(tmp_path, key, splits, Backbone())
+    expected = [features for features, _ in whole.parts()]
+    first, second, third = whole.files[:3]
+    first.write_bytes(first.read_bytes()[:100])
+    second.write_bytes(third.read_bytes())  # whole, but of other photos
+    third.unlink()
+    third.mkdir()
+    cache, backbone = FeatureCache(tmp_path), Backbone()
+    assert cache.missing(key, splits.train) == 48
+    again = cache.compute(key, splits.train, backbone=backbone, splits=splits, step=Step())
+    assert (cache.discarded, backbone.photos) == (3, 48)
+    for (ours, _), theirs in zip(again.parts(), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from tledge.core.errors import RunError
-from tledge.core.run_directory import RunDirectory
+from tledge.core.progress import Progress
+from tledge.core.run_directory import RunDirectory, in_progress
 from tledge.train.best_weights import BestWeights
+from tledge.train.checkpoint import Checkpoint
 from tledge.train.evaluation import Evaluation
 from tledge.train.history import FINE_TUNE, PROBE, Epoch, write_history
 from tledge.train.report.evaluation_record import EvaluationRecord, write_evaluation
-from tledge.train.resume import Checkpoint, UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
+from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
 
 pytestmark = pytest.mark.unit
 
@@ -73,7 +75,7 @@ def test_the_checkpoint_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     content = {
         "schema_version": 1,
         "history": [{"phase": PROBE, "epoch": 1, "loss": 1, "top1": 0.5, "val_loss": 0.9, "val_top1": 1, "seconds": 1}],
-        **{"best_epoch": 2, "best_loss": 0.25, "start_loss": math.inf},
+        **{"best_epoch": 1, "best_loss": 0.25, "start_loss": math.inf},
     }
     arrays = {
         f"{name}/00000": np.array([number]) for number, name in enumerate(("weights", "optimizer", "start", "best"))
@@ -81,7 +83,7 @@ def test_the_checkpoint_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "epoch.npz", told=np.frombuffer(json.dumps(content).encode(), np.uint8), **arrays)
     found = Checkpoint.load(tmp_path / "epoch.npz")
     assert found is not None
-    assert (found.best.epoch, found.best.loss, found.best.start_loss) == (2, 0.25, math.inf)
+    assert (found.best.epoch, found.best.loss, found.best.start_loss) == (1, 0.25, math.inf)
     assert [int(a[0][0]) for a in (found.weights, found.optimizer, found.best.start, found.best.weights)] == [
         0,
         1,
@@ -158,6 +160,44 @@ def test_the_newest_unfinished_run_is_resumed(tmp_path: Path) -> None:
     assert find_unfinished(tmp_path, tmp_path / "20260101-old").path == tmp_path / "20260101-old"
     assert is_unfinished(newest)
     assert not is_unfinished(RunDirectory(tmp_path / "20260103-finished"))
+
+
+def test_runs_killed_before_their_first_checkpoint_are_removed(tmp_path: Path) -> None:
+    unfinished = make_run(tmp_path / "20260101-000000-a")
+    killed = make_run(tmp_path / "20260102-000000-b", started=False)
+    (killed.path / "splits.json").write_text("{}")
+    cut_off = make_run(tmp_path / "20260103-000000-c")
+    unfinished_path(cut_off).write_text('{"schema_version": 1, "sett')
+    live = make_run(tmp_path / "20260104-000000-d", started=False)
+    photos = make_run(tmp_path / "20260105-000000-e", started=False)
+    (photos.path / "mine.txt").write_text("not a file of a run")
+    trained = make_run(tmp_path / "20260106-000000-f", started=False)
+    trained.model.write_text("a model without its record")
+    kept = make_run(tmp_path / "20260107-000000-g")
+    unfinished_path(kept).write_text("cut off")
+    (kept.checkpoints / "epoch.npz").write_text("a checkpoint")
+    notes: list[str] = []
+
+    class Notes(Progress):
+        def note(self, label: str, text: str) -> None:
+            notes.append(f"{label}: {text}")
+
+    with in_progress(live):
+        assert find_unfinished(tmp_path, None, Notes()) == kept
+    left = {path.name[-1] for path in tmp_path.iterdir()}
+    assert left == {"a", "d", "e", "f", "g"}
+    assert sorted(notes) == [
+        f"Removed: '{run.path}', a run that was interrupted before its first checkpoint" for run in (killed, cut_off)
+    ]
+    unfinished_path(kept).unlink()
+    assert find_unfinished(tmp_path, None) == unfinished
+
+
+def test_a_run_of_a_live_process_is_not_resumed(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "20260101-000000-a")
+    with in_progress(run), pytest.raises(RunError, match="no unfinished run in '.*' but 1 run of other processes"):
+        find_unfinished(tmp_path, None)
+    assert find_unfinished(tmp_path, None) == run
 
 
 def test_a_run_that_cannot_be_resumed_is_an_error(tmp_path: Path) -> None:

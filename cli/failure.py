@@ -1,0 +1,94 @@
+"""Errors of a machine that lacks something (memory, disk, threads, a folder), in one line with what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+OUT_OF_MEMORY = "out of memory; close other programs, or try a smaller --batch-size or --image-size"
+
+_MEMORY_SIGNS = (
+    "std::bad_alloc",
+    "failed to allocate",
+    "allocation failed",
+    "cannot allocate memory",
+    "unable to allocate",
+    "out of memory",
+    "oom when allocating",
+    "failed to map segment from shared object",
+)
+"""What native libraries say, in lower case."""
+
+_MEMORY_TYPES = frozenset({"MemoryError", "ResourceExhaustedError"})
+
+_NO_THREAD = "can't start new thread"
+
+_ADVICE = {
+    errno.ENOSPC: "free some space, or choose another disk with --runs",
+    errno.EDQUOT: "free some space, or choose another disk with --runs",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another disk with --runs",
+    errno.EROFS: "the disk is read-only; choose another one with --runs",
+    errno.EACCES: "check the permissions, or choose another folder with --runs",
+    errno.EPERM: "check the permissions, or choose another folder with --runs",
+    errno.EEXIST: "it is a file where a folder is needed; choose another name with --runs",
+    errno.ENOTDIR: "a part of it is a file, not a folder; choose another name with --runs",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+}
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Returns whether an error, or one that caused it, is that memory ran out, whatever library raised it."""
+    return any(_is_lack_of_memory(cause) for cause in _causes(error))
+
+
+def describe_failure(error: Exception) -> str | None:
+    """Returns what an error of the machine means and what to do; None for an error of another kind."""
+    if is_lack_of_memory(error):
+        return OUT_OF_MEMORY
+    if _NO_THREAD in str(error):
+        return f"{_NO_THREAD}: too little memory, or too many processes (ulimit -u); close other programs"
+    if isinstance(error, OSError):
+        return _describe_os_error(error)
+    return None
+
+
+def working_folder_is_gone() -> bool:
+    """Returns whether the working directory was removed, so that no relative path exists."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if any(base.__name__ in _MEMORY_TYPES for base in type(error).__mro__):
+        return True
+    text = str(error).lower()
+    return any(sign in text for sign in _MEMORY_SIGNS)
+
+
+def _describe_os_error(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    advice = _ADVICE.get(error.errno or 0)
+    if not error.filename:
+        if "No usable temporary directory" in reason:
+            return f"{reason}; free some space, or set TMPDIR to a folder that can be written to"
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return f"{reason.lower()}; {advice}"
+        return f"cannot write: {reason}; {advice or 'free some space or write elsewhere'}"
+    named = error.filename2 or error.filename
+    return f"cannot read or write '{named}': {reason}; {advice or 'check the disk and try again'}"

@@ -76,10 +76,12 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
     except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
         log.record(error)
         known = describe_failure(error)
-        keep = known is None and not interrupts.asked
-        code = STOPPED if interrupts.asked else 1
+        # Of a library's error, Ctrl-C may be the cause; a full disk or too little memory is one of its own.
+        interrupted = interrupts.asked and not isinstance(error, OSError | MemoryError)
+        keep = known is None and not interrupted
+        code = STOPPED if interrupted else 1
         report = f"internal error: {type(error).__name__}: {error}; please report it with the log {log.path}"
-        _fail(terminal, INTERRUPTED if interrupts.asked else report if known is None else _located(known))
+        _fail(terminal, INTERRUPTED if interrupted else report if known is None else _located(known))
     finally:
         log.close(terminal.log_to, keep)
     if code:

@@ -77,13 +77,14 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
 def _report(error: Exception, terminal: Terminal, log: LibraryLog) -> int:
     """Shows an error in one line and returns the exit code; the log of an internal error is kept."""
     log.record(error)
-    known = None if isinstance(error, TledgeError) else describe_failure(error)
-    if terminal.interrupts.asked and known is None:
+    # Of a library's error, the signal may be the cause; a full disk or too little memory is one of its own.
+    if terminal.interrupts.asked and not isinstance(error, OSError | MemoryError):
         _fail(terminal, terminal.interrupts.describe(NOTHING_INCOMPLETE))
         return terminal.interrupts.exit_code
     if isinstance(error, TledgeError):
         _fail(terminal, _located(str(error)))
         return WRONG_USAGE if isinstance(error, OptionError | UnknownNameError) else 1
+    known = describe_failure(error)
     report = f"internal error: {type(error).__name__}: {error}; please report it with the log "
     _fail(terminal, f"{report}{log.keep()}" if known is None else _located(known))
     return 1

@@ -7,7 +7,6 @@ there and the hash does not match, loading fails. A model made elsewhere only ha
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from tledge.core import atomic, checksum, sidecar_storage
 from tledge.core.errors import ArtifactError, SidecarMissingError
 from tledge.core.field_bounds import Sha256
+from tledge.core.json_text import json_text
 from tledge.core.model_files import sha256_of_model, size_of_model, weight_files
 from tledge.core.records import Record
 from tledge.core.sidecar import Sidecar
@@ -180,7 +180,7 @@ _ANNOUNCED = "crc32 at the end of the file"
 def _with_checksum(sidecar: Sidecar) -> bytes:
     """Returns the sidecar inside a model, which announces the checksum: a file that lost it is not an earlier one."""
     content = {**sidecar.to_dict(), "checksum": _ANNOUNCED}
-    return json.dumps(content, ensure_ascii=False, indent=2).encode()
+    return json_text(content, indent=2).encode()
 
 
 def _check_announced(path: Path, sidecar: bytes) -> bool:

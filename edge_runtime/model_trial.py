@@ -30,7 +30,9 @@ def try_model(model: Path, input_size: tuple[int, int] | None = None, *, grey: b
     Raises:
         ArtifactError: the child process crashed, needed more memory than there is, or did not end.
     """
-    library = LIBRARIES.get(model.suffix.lower(), "the runtime")
+    library = LIBRARIES.get(model.suffix.lower())
+    if library is None:  # no runtime loads it
+        return
     request = {"model": str(model), "input_size": input_size, "grey": grey}
     try:
         run_worker(

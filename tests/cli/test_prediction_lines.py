@@ -20,7 +20,7 @@ def printed(capfd: pytest.CaptureFixture[str], classes: tuple[str, ...], photos:
             for index, label in enumerate(classes):
                 lines.show(FrameResult(photo, (Prediction(index=index, label=label, score=0.5),), 1.0))
     finally:
-        log.close(None, keep=False)
+        log.close(None)
     return capfd.readouterr().out.splitlines()
 
 

@@ -43,8 +43,19 @@ def given(name: str, value: object) -> Callable[[ast.Call], bool]:
 @pytest.mark.parametrize(
     ("what", "where"),
     [
-        (("print",), {"cli/terminal.py", "cli/main.py", "cli/library_log.py", "core/notebook.py", *WORKERS}),
-        (("typer.echo",), {"cli/main.py", "cli/commands/predict.py"}),
+        (
+            ("print",),
+            {
+                "cli/terminal.py",
+                "cli/main.py",
+                "cli/app.py",
+                "cli/execution.py",
+                "cli/library_log.py",
+                "core/notebook.py",
+                *WORKERS,
+            },
+        ),
+        (("typer.echo",), {"cli/app.py", "cli/commands/predict.py"}),
         (("csv.writer", "csv.DictWriter"), {"bench/results/table_files.py", "train/history.py"}),
         (("shlex.quote",), {"cli/shell_text.py"}),
         (("Console", "rich.print"), set()),

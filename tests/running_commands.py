@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from support import HEEDING
+
 MARK = "TLEDGE_TEST_MARK"
 """An environment variable that every descendant of a command inherits."""
-
-HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-"""What runs the tests may have been started to ignore Ctrl-C, which its children inherit."""
 
 MAIN = "from tledge.cli.main import main; main()"
 

@@ -23,6 +23,12 @@ from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[1]
+HEEDING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " signal.signal(signal.SIGHUP, signal.SIG_DFL); signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+)
+"""Code that heeds signals which whoever runs the tests in the background, or by nohup, ignores."""
+
 ROOMS = ("core", "edge_runtime", "attacks", "train", "export", "bench", "visualize", "cli")
 
 

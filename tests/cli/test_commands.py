@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import ROOT, Finished, check_one_line_error, invoke, stripes, tledge, write_stripes
+from support import HEEDING, ROOT, Finished, check_one_line_error, invoke, stripes, tledge, write_stripes
 
 from tledge.cli.library_log import LibraryLog
 
@@ -143,7 +143,7 @@ def test_predict_refuses_in_one_line(tiny_artifacts: Path, tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     check_one_line_error(invoke("predict", artifact, "empty", cwd=tmp_path), "no images in folder 'empty'")
     (tmp_path / "cut.tflite").write_bytes(artifact.read_bytes()[:-300])
-    check_one_line_error(invoke("predict", "cut.tflite", "a.jpg", cwd=tmp_path), "'cut.tflite' has no sidecar")
+    check_one_line_error(invoke("predict", "cut.tflite", "a.jpg", cwd=tmp_path), "'cut.tflite' is damaged")
     (tmp_path / "empty.onnx").touch()
     check_one_line_error(invoke("predict", "empty.onnx", "a.jpg", cwd=tmp_path), "'empty.onnx' is empty (0 bytes)")
     shutil.copy(tiny_artifacts / "float32.onnx", tmp_path / "m.onnx")
@@ -253,10 +253,6 @@ def test_without_a_folder_for_temporary_files_commands_still_work(tmp_path: Path
     done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done
     assert "litert:cpu" in done.stdout
-
-
-HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-"""What runs the tests may have been started to ignore Ctrl-C, which its children inherit."""
 
 
 @pytest.mark.unit

@@ -16,10 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support import check_one_line_error, stripes, tledge
-
-HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-"""What runs the tests may have been started to ignore Ctrl-C, which its children inherit."""
+from support import HEEDING, check_one_line_error, stripes, tledge
 
 MAIN = "from tledge.cli.main import main; main()"
 

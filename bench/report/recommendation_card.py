@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from tledge.bench.report.conclusions import accuracy_text, speed_text
 from tledge.bench.results.columns import top1_heading
+from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.recommendation import (
     ALONE,
     FLAGGED,
     LESS_ACCURATE,
     NOT_TIMED,
-    ONE_ROUND,
     SLOW,
     Recommendation,
     RuledOut,
@@ -36,8 +36,8 @@ WITHOUT_ACCURACY = (
 
 UNDECIDED: Mapping[str, str] = {
     NOT_TIMED: "No latency was measured, so no file is recommended.",
-    FLAGGED: "All latencies are flagged ({flags}) and cannot be compared, so no file is recommended. Measure again on a"
-    " quiet machine.",
+    FLAGGED: "All latencies are flagged ({flags}) and cannot be compared, so no file is recommended. The flags are"
+    " explained below.",
     ONE_ROUND: "With a single round no difference can be tested, so no file is recommended. Measure at least three"
     " rounds.",
     ALONE: "Only one file was measured, so there is no other to compare it with.",

@@ -13,13 +13,13 @@ from report_sample import Made, read_sample, write_sample
 from stored_sample import SETTINGS, measurement, raw_samples, stored_cell, stored_results
 
 from tledge.bench.report.recommendation_card import recommendation_card
+from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.recommendation import (
     ALONE,
     FLAGGED,
     LARGER,
     LESS_ACCURATE,
     NOT_TIMED,
-    ONE_ROUND,
     SLOW,
     Recommendation,
     recommend,
@@ -119,6 +119,8 @@ def test_the_keras_model_is_not_a_file_that_ships() -> None:
 def test_nothing_is_claimed_without_evidence() -> None:
     one = [file("a.tflite", (1.0,)), file("b.tflite", (9.0,))]
     assert chosen(*one) == ONE_ROUND
+    assert chosen(*(file(name, (1.0,), flags=(ONE_ROUND,)) for name in ("a.tflite", "b.tflite"))) == ONE_ROUND
+    assert chosen(*(file(name, (1.0,), flags=(ONE_ROUND, "noisy")) for name in ("a.tflite", "b.tflite"))) == FLAGGED
     noisy = [file("a.tflite", flags=("noisy",)), file("b.tflite", SLOW_ROUNDS, flags=("noisy",))]
     assert chosen(*noisy) == FLAGGED
     assert recommend(of(*noisy)).flags == ("noisy",)

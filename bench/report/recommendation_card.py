@@ -125,7 +125,7 @@ def _against_baseline(row: Row, data: StoredResults) -> str:
     parts = []
     size, other = row.value("file_size"), base.value("file_size")
     if size and other:
-        parts.append(f"{other / size:.1f}× smaller" if size <= other else f"{size / other:.1f}× larger")
+        parts.append(_size_words(size / other))
     if speed := speed_text(row):
         parts.append(speed)
     accuracy = accuracy_text(row)
@@ -142,7 +142,15 @@ def _reason(item: RuledOut, *, than: bool = True) -> str:
         slower = f"{item.ratio:.2f}× slower ({interval_text(item.interval, 2)})"
         slower += f" than {item.than.artifact}" if than else ""
         return f"{slower}; {cause}" if cause else slower
-    return f"not significantly slower, but {item.ratio:.1f}× larger"
+    return f"not significantly slower, but {_size_words(item.ratio)}"
+
+
+def _size_words(ratio: float) -> str:
+    """Returns a ratio of sizes in words: "3.2× smaller", or "slightly larger" for what would be 1.0×."""
+    if ratio == 1.0:
+        return "of the same size"
+    factor = max(ratio, 1 / ratio)
+    return f"{f'{factor:.1f}×' if factor >= 1.05 else 'slightly'} {'larger' if ratio > 1 else 'smaller'}"
 
 
 def _slow_int8(chosen: Row, data: StoredResults) -> list[str]:

@@ -195,6 +195,15 @@ def test_a_card_says_why_nothing_is_recommended(found: Recommendation, words: st
     assert re.search(words, card.why[0])
 
 
+@pytest.mark.parametrize(
+    ("size", "words"), [(4000.0, "4.0× larger"), (1051.0, "1.1× larger"), (1049.0, "slightly larger")]
+)
+def test_a_card_says_how_much_larger_the_runner_up_is(size: float, words: str) -> None:
+    data = of(file("a.tflite"), file("b.tflite", size=size))
+    card = recommendation_card(data, recommend(data))
+    assert card.why[0] == f"Runner-up: b.tflite on litert:cpu:2, not significantly slower, but {words}."
+
+
 def test_a_recommendation_is_json() -> None:
     found = recommend(of(file("int8.tflite"), file("float32.tflite", SLOW_ROUNDS, wrong=30))).to_dict()
     assert (found["artifact"], found["target"], found["undecided"]) == ("int8.tflite", "litert:cpu:2", None)

@@ -1,10 +1,13 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import TINY_SIDECAR
 
 from tledge.bench import bench
 from tledge.bench.compare.repeated_benchmark import read_repetition
+from tledge.core.artifact import write_artifact
 from tledge.core.errors import MeasurementError
 
 
@@ -22,7 +25,7 @@ def test_a_benchmark_of_files_is_done_again_as_it_was(tiny_artifacts: Path, tmp_
     assert [getattr(again.settings, name) for name in fields] == [getattr(first.settings, name) for name in fields]
     (earlier,) = (tmp_path / "out" / "earlier").iterdir()
     assert read_repetition(earlier / "results.jsonl").arguments == repetition.arguments
-    model.write_bytes(model.read_bytes() + b"\0")
+    write_artifact(model, model.read_bytes(), replace(TINY_SIDECAR, source_run="another"))
     assert "has changed" in " ".join(read_repetition(first.results).differences(bench(**repetition.arguments).settings))
     model.unlink()
     with pytest.raises(MeasurementError, match="no longer exists"):

@@ -24,6 +24,7 @@ from tledge.bench.profile.operator_profile import Profile
 from tledge.bench.profile.operator_profile import profile_operators as profile_cell
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
+from tledge.bench.report.report_files import write_reports
 from tledge.bench.results.bench_options import DEFAULT_OUTPUT, AttackOptions, BenchOptions
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
@@ -45,7 +46,6 @@ from tledge.core import atomic
 from tledge.core.cpu import mismatch
 from tledge.core.environment import installed_versions
 from tledge.core.errors import MeasurementError, OptionError, TledgeError
-from tledge.core.extras import is_installed
 from tledge.core.folder_contents import finish_replacement
 from tledge.core.html_text import html_text
 from tledge.core.interrupt_delay import InterruptDelay
@@ -480,22 +480,10 @@ def _measurements(
 def _try_reports(data: StoredResults, progress: Progress) -> BaseException | None:
     """Writes the reports; returns what ended that instead of raising it, since the results must be kept."""
     try:
-        _write_reports(data, progress)
+        write_reports(data, progress)
     except BaseException as error:  # noqa: BLE001 - raised once the results are in their place
         return error
     return None
-
-
-def _write_reports(data: StoredResults, progress: Progress) -> None:
-    """Writes the reports that the installed libraries can make."""
-    from tledge.bench.report import write_html, write_markdown
-
-    folder = data.folder
-    write_markdown(data, folder.markdown)
-    if is_installed("jinja2"):
-        write_html(data, folder.html)
-    else:
-        progress.note("Report", "report.html needs jinja2: pip install 'tledge[bench]'")
 
 
 def _write_card(data: StoredResults, progress: Progress) -> None:

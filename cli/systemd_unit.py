@@ -24,7 +24,7 @@ from tledge.core.model_files import size_of_model
 from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
 
 SPARE_MEMORY = 512 * 2**20
-"""Bytes besides the model: the libraries, and decoding one photo of 100 megapixels."""
+"""Bytes besides the model: the libraries, and the largest photo while it is decoded (``core.images.LARGEST``)."""
 
 MEMORY_PER_MODEL_BYTE = 4
 """A runtime holds the file, a copy of the weights packed for the CPU, and activations."""

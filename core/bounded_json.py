@@ -10,7 +10,7 @@ DEEPEST = 32
 """Levels of arrays and objects; the deepest record of tledge has 8."""
 
 
-def parse_json(content: bytes | str) -> Any:
+def parse_json(content: bytes | str, deepest: int = DEEPEST) -> Any:
     """Decodes JSON; a byte order mark is skipped.
 
     Returns:
@@ -18,7 +18,7 @@ def parse_json(content: bytes | str) -> Any:
         floats here: who reads the value judges them.
 
     Raises:
-        ValueError: it is no JSON in UTF-8, has an object with the same field twice, is nested deeper than ``DEEPEST``,
+        ValueError: it is no JSON in UTF-8, has an object with the same field twice, is nested deeper than ``deepest``,
             or has a whole number of thousands of digits.
     """
     try:
@@ -27,10 +27,10 @@ def parse_json(content: bytes | str) -> Any:
     except _RepeatedFieldError:
         raise
     except RecursionError:
-        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
+        raise ValueError(f"it is nested deeper than {deepest} levels") from None
     except ValueError as error:
         raise ValueError(f"not valid JSON: {error}") from error
-    check_depth(value)
+    check_depth(value, deepest)
     return value
 
 

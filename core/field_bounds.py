@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from tledge.core.options import Choices, Limits
+from tledge.core.terminal_text import printable_text
 
 MOST_CHARACTERS = 10_000
 """Of a text that declares no other length: longer than any path or class name."""
@@ -102,9 +103,7 @@ def shown(value: object) -> str:
 def one_line(reason: str) -> str:
     """Returns a reason that may quote a record: shortened, and with control characters escaped."""
     short = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
-    if short.isprintable():
-        return short
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in short)
+    return printable_text(short)
 
 
 def _fault_of_text(text: str, bounds: tuple[Any, ...]) -> str:

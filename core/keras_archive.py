@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
+from tledge.core.bounded_json import parse_json
 from tledge.core.regular_file import open_regular
 from tledge.core.zip_limits import check_members, open_zip, read_member
 
@@ -42,22 +42,7 @@ def check_keras_archive(path: Path) -> tuple[Any, Any]:
 
 
 def read_json(content: bytes | str) -> Any:
-    """Reads JSON that is not too long or deeply nested. Raises ValueError."""
+    """Decodes a configuration, which may be long and deeply nested. Raises ValueError."""
     if len(content) > LARGEST_JSON:
         raise ValueError(f"its configuration has {len(content):,} bytes; at most {LARGEST_JSON:,} are read")
-    too_deep = f"its configuration is nested more than {DEEPEST_JSON} deep"
-    try:
-        read = json.loads(content)
-    except RecursionError as error:
-        raise ValueError(too_deep) from error
-    level = [read]
-    for _ in range(DEEPEST_JSON):
-        level = [
-            part
-            for value in level
-            if isinstance(value, dict | list)
-            for part in (value.values() if isinstance(value, dict) else value)
-        ]
-    if level:
-        raise ValueError(too_deep)
-    return read
+    return parse_json(content, DEEPEST_JSON)

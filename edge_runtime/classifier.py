@@ -44,7 +44,7 @@ class Classifier:
     place.
 
     Args:
-        artifact: a model file with its sidecar ("int8.tflite").
+        artifact: a model file with its sidecar ("int8.tflite"), or the artifact that was read from one.
         target: "runtime:device:threads"; by default the CPU with every core that this process may use.
         batch: images that the model computes at once; ``logits`` then takes multiples of it. With 1, it takes any
             number of images.
@@ -69,9 +69,14 @@ class Classifier:
     """
 
     def __init__(
-        self, artifact: str | Path, target: str | Target | None = None, *, batch: int = 1, warm_up: bool = True
+        self,
+        artifact: str | Path | Artifact,
+        target: str | Target | None = None,
+        *,
+        batch: int = 1,
+        warm_up: bool = True,
     ) -> None:
-        self.artifact = _read(Path(artifact))
+        self.artifact = artifact if isinstance(artifact, Artifact) else _read(Path(artifact))
         self.sidecar = self.artifact.sidecar
         self.class_names, self.input_size = self.sidecar.class_names, self.sidecar.input_size
         if target is None:

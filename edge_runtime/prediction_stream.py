@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import Self
 
-from tledge.core.artifact import read_artifact
+from tledge.core.artifact import Artifact, read_artifact
 from tledge.core.cores import usable_cores
 from tledge.core.errors import ImageError
 from tledge.edge_runtime.classifier import Classifier, Prediction
@@ -49,26 +49,26 @@ class FrameResult:
     dropped: int | None = None
 
 
-def load_classifiers(artifact: Path, stack: ExitStack) -> list[Classifier]:
+def load_classifiers(artifact: Path | Artifact, stack: ExitStack) -> list[Classifier]:
     """Loads as many classifiers as are fastest for many photos: a single-threaded one per core, if memory allows.
 
     A single model on all cores leaves them idle between its layers and while photos are decoded.
 
     Args:
-        artifact: a model file.
+        artifact: a model file, or the artifact that was read from it.
         stack: closes the classifiers.
 
     Raises:
         ArtifactError, MissingExtraError: see :class:`Classifier`.
     """
-    read = read_artifact(artifact)
+    read = artifact if isinstance(artifact, Artifact) else read_artifact(artifact)
     cores = usable_cores()
     count = max(1, min(cores, MOST_WORKERS, int(SHARED_MEMORY // max(read.size, 1))))
     target = default_target(read.format)
     if target.threads is None:  # the runtime distributes work to cores itself
-        return [stack.enter_context(Classifier(artifact, target=target))]
+        return [stack.enter_context(Classifier(read, target=target))]
     target = replace(target, threads=cores // count)
-    return [stack.enter_context(Classifier(artifact, target=target)) for _ in range(count)]
+    return [stack.enter_context(Classifier(read, target=target)) for _ in range(count)]
 
 
 def predict(

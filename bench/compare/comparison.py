@@ -28,7 +28,7 @@ from tledge.core.number_text import flag_text
 from tledge.core.significance import SIGNIFICANT, mcnemar, verdict
 
 BETTER, WORSE = "better", "worse"
-ONE_ROUND = "which does not show the variation between processes"
+TOO_FEW_ROUNDS = "which does not show the variation between processes"
 UNCHANGED = "the same file with the same software on the same kind of machine: any difference is noise"
 
 
@@ -184,7 +184,7 @@ def _compare_row(
     no_latency = no_times = UNCHANGED if same else _why_no_verdict(before, after, changes.get("latency_p50"))
     if paired_run is not None:
         changes |= {metric: find_paired_change(metric, paired_run) for metric in LATENCIES}
-        no_latency = "" if len(paired_run.new) > 1 else f"one round, {ONE_ROUND}"
+        no_latency = "" if len(paired_run.new) > 1 else f"one round, {TOO_FEW_ROUNDS}"
     p_value = _mcnemar(before, after, benchmarks)
     if not no_latency and "latency_p50" in changes:
         change = changes["latency_p50"]
@@ -229,7 +229,7 @@ def _why_no_verdict(old: StoredCell, new: StoredCell, p50: MetricChange | None) 
         if cell.samples is None:
             return f"no raw samples {when}"
         if len(cell.samples.conditions) < 2:
-            return f"one round {when}, {ONE_ROUND}"
+            return f"one round {when}, {TOO_FEW_ROUNDS}"
     return "" if p50.interval is not None else "too few samples"
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from tledge.bench.report.conclusions import accuracy_text, speed_text
 from tledge.bench.results.columns import top1_heading
+from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.recommendation import (
     ALONE,
     FLAGGED,
     LESS_ACCURATE,
     NOT_TIMED,
-    ONE_ROUND,
     SLOW,
     Recommendation,
     RuledOut,
@@ -36,8 +36,8 @@ WITHOUT_ACCURACY = (
 
 UNDECIDED: Mapping[str, str] = {
     NOT_TIMED: "No latency was measured, so no file is recommended.",
-    FLAGGED: "All latencies are flagged ({flags}) and cannot be compared, so no file is recommended. Measure again on a"
-    " quiet machine.",
+    FLAGGED: "All latencies are flagged ({flags}) and cannot be compared, so no file is recommended. The flags are"
+    " explained below.",
     ONE_ROUND: "With a single round no difference can be tested, so no file is recommended. Measure at least three"
     " rounds.",
     ALONE: "Only one file was measured, so there is no other to compare it with.",
@@ -125,7 +125,7 @@ def _against_baseline(row: Row, data: StoredResults) -> str:
     parts = []
     size, other = row.value("file_size"), base.value("file_size")
     if size and other:
-        parts.append(f"{other / size:.1f}× smaller" if size <= other else f"{size / other:.1f}× larger")
+        parts.append(_size_words(size / other))
     if speed := speed_text(row):
         parts.append(speed)
     accuracy = accuracy_text(row)
@@ -142,7 +142,15 @@ def _reason(item: RuledOut, *, than: bool = True) -> str:
         slower = f"{item.ratio:.2f}× slower ({interval_text(item.interval, 2)})"
         slower += f" than {item.than.artifact}" if than else ""
         return f"{slower}; {cause}" if cause else slower
-    return f"not significantly slower, but {item.ratio:.1f}× larger"
+    return f"not significantly slower, but {_size_words(item.ratio)}"
+
+
+def _size_words(ratio: float) -> str:
+    """Returns a ratio of sizes in words: "3.2× smaller", or "slightly larger" for what would be 1.0×."""
+    if ratio == 1.0:
+        return "of the same size"
+    factor = max(ratio, 1 / ratio)
+    return f"{f'{factor:.1f}×' if factor >= 1.05 else 'slightly'} {'larger' if ratio > 1 else 'smaller'}"
 
 
 def _slow_int8(chosen: Row, data: StoredResults) -> list[str]:

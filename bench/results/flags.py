@@ -36,7 +36,7 @@ MEANINGS: Mapping[str, str] = {
     MORE_THREADS: "the target has more threads than this process may use cores, so its threads wait for one another:"
     " measure with at most one thread per core",
     ONE_ROUND: "measured in a single round, which does not show the variation between processes: differences were not"
-    " tested; measure two rounds or more",
+    " tested; measure three rounds or more",
     EMULATED: "run under QEMU, which emulates the board's CPU: predictions are the same as on the board, but times"
     " are not, so none are given",
     **gradient_masking.MEANINGS,

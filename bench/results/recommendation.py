@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tledge.bench.results.flags import UNTIMELY
+from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
 from tledge.bench.results.rows import Row
 from tledge.bench.results.standings import Evidence
 from tledge.bench.results.stored_results import StoredResults
@@ -19,7 +19,6 @@ from tledge.core.significance import SLOWER, Interval, verdict
 
 NOT_TIMED = "not_timed"
 FLAGGED = "flagged"
-ONE_ROUND = "one_round"
 ALONE = "alone"
 
 LESS_ACCURATE = "less_accurate"
@@ -142,7 +141,8 @@ def _why_undecided(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
     if len({row.artifact for row in rows}) == 1:
         return ALONE, ()
     if not timely:
-        return FLAGGED, tuple(sorted({flag for row in timed for flag in row.flags if flag in UNTIMELY}))
+        flags = {flag for row in timed for flag in row.flags if flag in UNTIMELY}
+        return (ONE_ROUND, ()) if flags == {ONE_ROUND} else (FLAGGED, tuple(sorted(flags)))
     return ("", ()) if any(_bound(row) is not None for row in timely) else (ONE_ROUND, ())
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from tledge.core.atomic import replacing
 from tledge.core.bounded_json import parse_json
 from tledge.core.errors import MeasurementError, TledgeError
 from tledge.core.regular_file import open_regular
+from tledge.core.zip_limits import open_zip
 
 MOST_BYTES = 2 << 30
 """Of a file, and of all its arrays together: the logits of a million photos in 500 classes."""
@@ -43,7 +44,7 @@ def read_sample_file(path: Path, axes: Mapping[str, Sequence[str]]) -> tuple[Arr
     """
     try:
         with open_regular(path, MOST_BYTES, "file of samples") as file:
-            _check_size(zipfile.ZipFile(file))
+            _check_size(open_zip(file))
             file.seek(0)
             with np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in axes}
@@ -67,7 +68,7 @@ def unreadable(path: Path, reason: str) -> MeasurementError:
     return MeasurementError(f"cannot read '{path}': {reason}; benchmark again")
 
 
-def _check_size(archive: zipfile.ZipFile) -> None:
+def _check_size(archive: ZipFile) -> None:
     size = sum(member.file_size for member in archive.infolist())
     if size > MOST_BYTES:
         raise ValueError(f"its arrays have {size:,} bytes; at most {MOST_BYTES:,} are read")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -62,10 +63,16 @@ class Evidence:
 
     def hits(self, row: Row) -> Hits | None:
         """Returns whether each photo is classified correctly: (photos,); None if it is not known."""
-        result = self.samples.get((row.artifact, row.target))
-        if result is None or not len(self.labels) or len(result.logits) != len(self.labels):
-            return None
-        return np.asarray(result.logits.argmax(axis=1) == self.labels)
+        return self._hits.get((row.artifact, row.target))
+
+    @cached_property
+    def _hits(self) -> Mapping[tuple[str, str], Hits]:
+        """Whether each photo is classified correctly, by cell; kept, since every pair of rows is compared."""
+        return {
+            cell: np.asarray(result.logits.argmax(axis=1) == self.labels)
+            for cell, result in self.samples.items()
+            if len(self.labels) and len(result.logits) == len(self.labels)
+        }
 
     def ratio(self, metric: str, row: Row, other: Row) -> tuple[float, Interval | None]:
         """Returns a row's value divided by another row's, the mean over rounds, with its 95% interval.

@@ -116,7 +116,7 @@ class StoredResults:
         """The rows of tables, in the order in which the cells were planned, with the best of each column marked."""
         return mark_best(summarize(self.measurements), self.evidence)
 
-    @property
+    @cached_property
     def evidence(self) -> Evidence:
         """The raw samples from which differences between rows are judged."""
         return Evidence(self.raw_samples, np.array(self.labels, np.intp))

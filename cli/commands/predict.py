@@ -19,6 +19,7 @@ from tledge.core.number_text import counted
 if TYPE_CHECKING:
     from tledge.cli.prediction_lines import PredictionLines
     from tledge.cli.terminal import Terminal
+    from tledge.core.artifact import Artifact
     from tledge.edge_runtime import Classifier
     from tledge.edge_runtime.sources.camera import Camera
     from tledge.edge_runtime.sources.frame import Source
@@ -153,19 +154,21 @@ def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
     from tledge.edge_runtime import Classifier
     from tledge.edge_runtime.prediction_stream import load_classifiers
 
+    model: Path | Artifact = options.artifact
+    known = False
     try:
-        read = read_artifact(options.artifact)
-        known = read.verified or read.format == "keras"
+        model = read_artifact(options.artifact)  # once: each time its bytes are checked
+        known = model.verified or model.format == "keras"
     except SidecarMissingError:  # the classifier says why, after it has loaded the file
-        known = False
+        pass
     if not known:
         from tledge.edge_runtime.model_trial import try_model
 
         try_model(options.artifact)
     live = options.watch is not None or options.camera is not None or _reads_stream(options)
     if options.target is None and not live:
-        return load_classifiers(options.artifact, stack)
-    return [stack.enter_context(Classifier(options.artifact, target=options.target))]
+        return load_classifiers(model, stack)
+    return [stack.enter_context(Classifier(model, target=options.target))]
 
 
 def _reads_stream(options: PredictOptions) -> bool:

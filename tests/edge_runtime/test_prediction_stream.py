@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 from support import random_images
 
+from tledge.core import sidecar_storage
+from tledge.core.artifact import read_artifact
+from tledge.core.checksum import check_file
 from tledge.core.cores import usable_cores
 from tledge.core.errors import SourceError
 from tledge.core.images import Pixels
 from tledge.edge_runtime import Classifier
-from tledge.edge_runtime.prediction_stream import predict
+from tledge.edge_runtime.prediction_stream import load_classifiers, predict
 from tledge.edge_runtime.sources.frame import BrokenFrame, DecodedImage, Frame
 
 
@@ -116,3 +120,19 @@ def test_an_error_that_is_no_images_fault_is_not_swallowed(classifier: Classifie
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
         list(predict([classifier], Listed([Wrong("x", np.zeros((4, 4, 3), np.uint8))]), top=1))
+
+
+def test_the_bytes_of_a_file_are_checked_once_for_all_classifiers(
+    tiny_artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Path] = []
+
+    def check(path: Path) -> bool:
+        checked.append(path)
+        return check_file(path)
+
+    monkeypatch.setattr(sidecar_storage, "check_file", check)
+    with ExitStack() as stack:
+        classifiers = load_classifiers(read_artifact(tiny_artifacts / "float32.tflite"), stack)
+        assert {item.artifact.path for item in classifiers} == {tiny_artifacts / "float32.tflite"}
+    assert checked == [tiny_artifacts / "float32.tflite"]

@@ -13,13 +13,13 @@ from report_sample import Made, read_sample, write_sample
 from stored_sample import SETTINGS, measurement, raw_samples, stored_cell, stored_results
 
 from tledge.bench.report.recommendation_card import recommendation_card
+from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.recommendation import (
     ALONE,
     FLAGGED,
     LARGER,
     LESS_ACCURATE,
     NOT_TIMED,
-    ONE_ROUND,
     SLOW,
     Recommendation,
     recommend,
@@ -119,6 +119,8 @@ def test_the_keras_model_is_not_a_file_that_ships() -> None:
 def test_nothing_is_claimed_without_evidence() -> None:
     one = [file("a.tflite", (1.0,)), file("b.tflite", (9.0,))]
     assert chosen(*one) == ONE_ROUND
+    assert chosen(*(file(name, (1.0,), flags=(ONE_ROUND,)) for name in ("a.tflite", "b.tflite"))) == ONE_ROUND
+    assert chosen(*(file(name, (1.0,), flags=(ONE_ROUND, "noisy")) for name in ("a.tflite", "b.tflite"))) == FLAGGED
     noisy = [file("a.tflite", flags=("noisy",)), file("b.tflite", SLOW_ROUNDS, flags=("noisy",))]
     assert chosen(*noisy) == FLAGGED
     assert recommend(of(*noisy)).flags == ("noisy",)
@@ -191,6 +193,15 @@ def test_a_card_says_why_nothing_is_recommended(found: Recommendation, words: st
     card = recommendation_card(of(file("a.tflite"), file("b.tflite")), found)
     assert (card.title, card.figures, card.rule) == ("No recommendation", (), "")
     assert re.search(words, card.why[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(4000.0, "4.0× larger"), (1051.0, "1.1× larger"), (1049.0, "slightly larger")]
+)
+def test_a_card_says_how_much_larger_the_runner_up_is(size: float, words: str) -> None:
+    data = of(file("a.tflite"), file("b.tflite", size=size))
+    card = recommendation_card(data, recommend(data))
+    assert card.why[0] == f"Runner-up: b.tflite on litert:cpu:2, not significantly slower, but {words}."
 
 
 def test_a_recommendation_is_json() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tledge.bench.report.attack_sections import conclude_attacks
+from tledge.bench.results.flags import ONE_ROUND as SINGLE
 from tledge.bench.results.flags import UNTIMELY
-from tledge.bench.results.recommendation import recommend
+from tledge.bench.results.recommendation import FLAGGED, ONE_ROUND, Recommendation, recommend
 from tledge.bench.results.rows import Row
 from tledge.bench.results.settings import NOT_REACHED
 from tledge.bench.results.stored_results import StoredResults
@@ -16,7 +17,7 @@ def conclude(data: StoredResults) -> list[str]:
     """Returns plain sentences: the main results that the card does not give, then reasons to doubt them."""
     compared = [(row, base) for row in data.rows if (base := data.row(row.baseline, row.target)) is not None]
     card = recommend(data)
-    sentences, doubtful = _latencies(data, compared, card.chosen)
+    sentences, doubtful = _latencies(data, compared, card)
     avoided = {item.row.artifact for item in card.avoided}
     sentences += _accuracy_changes([pair for pair in compared if pair[0].artifact not in avoided])
     sentences += [_parity(row) for row in data.rows if "parity_class" in row.measured]
@@ -29,11 +30,20 @@ def conclude(data: StoredResults) -> list[str]:
     return sentences
 
 
-def _latencies(data: StoredResults, compared: list[tuple[Row, Row]], chosen: Row | None) -> tuple[list[str], set[str]]:
-    """Names the fastest files, ``chosen`` aside, or says that none is; returns the flags that this names too."""
+def _latencies(
+    data: StoredResults, compared: list[tuple[Row, Row]], card: Recommendation
+) -> tuple[list[str], set[str]]:
+    """Names the fastest files, the card's aside, or says that none is; returns the flags that this or the card names.
+
+    A card without a file says why no latency can be compared.
+    """
     fastest = [pair for target in data.targets if (pair := _fastest(compared, target))]
     if fastest or not any("latency_ratio" in row.measured for row, _ in compared):
-        return [_faster_sentence(row, base) for row, base in fastest if row != chosen], set()
+        return [_faster_sentence(row, base) for row, base in fastest if row != card.chosen], set()
+    if card.undecided == ONE_ROUND:
+        return [], {SINGLE}
+    if card.undecided == FLAGGED:
+        return [], set(card.flags)
     doubtful: set[str] = set()
     if not any(row.timely for row, _ in compared):
         doubtful = {flag for row, _ in compared for flag in row.flags if flag in UNTIMELY}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tledge.bench.report.conclusions import accuracy_text, speed_text
 from tledge.bench.results.columns import top1_heading
-from tledge.bench.results.flags import ONE_ROUND
+from tledge.bench.results.flags import NOISY, ONE_ROUND
 from tledge.bench.results.recommendation import (
     ALONE,
     FLAGGED,
@@ -36,8 +36,7 @@ WITHOUT_ACCURACY = (
 
 UNDECIDED: Mapping[str, str] = {
     NOT_TIMED: "No latency was measured, so no file is recommended.",
-    FLAGGED: "All latencies are flagged ({flags}) and cannot be compared, so no file is recommended. The flags are"
-    " explained below.",
+    FLAGGED: "All latencies{of} are flagged ({flags}) and cannot be compared, so no file is recommended.{remedy}",
     ONE_ROUND: "With a single round no difference can be tested, so no file is recommended. Measure at least three"
     " rounds.",
     ALONE: "Only one file was measured, so there is no other to compare it with.",
@@ -81,7 +80,11 @@ def recommendation_card(data: StoredResults, found: Recommendation) -> Recommend
     """Puts a recommendation into words."""
     avoided = [f"Avoid {item.row.artifact}: {_reason(item)}." for item in found.avoided]
     if found.chosen is None:
-        why = UNDECIDED[found.undecided].format(flags=listed([flag_text(flag) for flag in found.flags]))
+        why = UNDECIDED[found.undecided].format(
+            of=" of files that are accurate enough" if found.avoided else "",
+            flags=listed([flag_text(flag) for flag in found.flags]),
+            remedy=" Measure again on a quiet machine." if NOISY in found.flags else "",
+        )
         row = data.rows[-1] if found.undecided == ALONE else None
         title = "No recommendation" if row is None else row.name
         return RecommendationCard(title=title, figures=_figures(row) if row else (), why=(why, *avoided))

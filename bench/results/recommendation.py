@@ -65,8 +65,8 @@ class Recommendation:
 
     Attributes:
         chosen: the file and its target; None if nothing can be recommended.
-        undecided: why not: NOT_TIMED, FLAGGED (all latencies are), ONE_ROUND, or ALONE, where there is one file only;
-            empty with ``chosen``.
+        undecided: why not: NOT_TIMED, FLAGGED (the latencies of all accurate files are), ONE_ROUND, or ALONE, where
+            there is one file only; empty with ``chosen``.
         accuracy_known: top-1 was measured, so less accurate files are ruled out.
         equals: other files that neither accuracy, latency nor size sets apart from ``chosen``.
         runner_up: the file that the rule chooses without ``chosen``, and why it is not the first.
@@ -100,23 +100,24 @@ def recommend(data: StoredResults) -> Recommendation:
     best = _most_accurate(rows)
     inaccurate = [] if best is None else data.evidence.less_accurate(rows, best)
     avoided = [] if best is None else [RuledOut(row=row, reason=LESS_ACCURATE, than=best) for row in inaccurate]
-    undecided, flags = _why_undecided(rows)
-    accurate = [row for row in rows if row not in inaccurate and _bound(row) is not None]
-    if undecided or not accurate:  # the accurate files were not timed, or are flagged
+    accurate = [row for row in rows if row not in inaccurate]
+    undecided, flags = _why_undecided(rows, accurate)
+    if undecided:
         return Recommendation(
             chosen=None,
-            undecided=undecided or NOT_TIMED,
+            undecided=undecided,
             accuracy_known=best is not None,
             avoided=_by_file(avoided),
             flags=flags,
         )
-    return _decide(accurate, avoided, data, accuracy_known=best is not None)
+    comparable = [row for row in accurate if _bound(row) is not None]
+    return _decide(comparable, avoided, data, accuracy_known=best is not None)
 
 
 def _decide(
     accurate: Sequence[Row], avoided: Sequence[RuledOut], data: StoredResults, *, accuracy_known: bool
 ) -> Recommendation:
-    """Chooses among the accurate files, at least one."""
+    """Chooses among the accurate files whose latencies can be compared, at least one."""
     evidence = data.evidence
     chosen = _choose(accurate, evidence)
     others = [row for row in accurate if row.artifact != chosen.artifact]
@@ -132,18 +133,19 @@ def _decide(
     )
 
 
-def _why_undecided(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
+def _why_undecided(rows: Sequence[Row], accurate: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
     """Returns why nothing can be recommended, and the flags that forbid it; empty if something can."""
-    timed = [row for row in rows if row.value("latency_p50") is not None]
-    timely = [row for row in timed if row.timely]
+    timed = [row for row in accurate if row.value("latency_p50") is not None]
     if not timed:
         return NOT_TIMED, ()
     if len({row.artifact for row in rows}) == 1:
         return ALONE, ()
-    if not timely:
-        flags = {flag for row in timed for flag in row.flags if flag in UNTIMELY}
-        return (ONE_ROUND, ()) if flags == {ONE_ROUND} else (FLAGGED, tuple(sorted(flags)))
-    return ("", ()) if any(_bound(row) is not None for row in timely) else (ONE_ROUND, ())
+    if any(_bound(row) is not None for row in timed):
+        return "", ()
+    flagged = [row for row in timed if not row.timely]
+    if len(flagged) < len(timed) or all(ONE_ROUND in row.flags for row in flagged):
+        return ONE_ROUND, ()
+    return FLAGGED, tuple(sorted({flag for row in flagged for flag in row.flags if flag in UNTIMELY}))
 
 
 def _most_accurate(rows: Sequence[Row]) -> Row | None:

@@ -160,8 +160,9 @@ def show_benchmark(terminal: Terminal, record: BenchRecord) -> None:
     terminal.heading(card.title)
     if card.figures:
         terminal.print(" · ".join(f"{item.heading} {item.value}" for item in card.figures))
-    for sentence in (*card.why, card.rule):
+    for sentence in filter(None, (*card.why, card.rule)):
         terminal.print_sentence(sentence)
+    terminal.print()
     terminal.print(bench_table(rows, terminal.width))
     for table in (corruption_table(rows, terminal.width), attack_table(rows, terminal.width)):
         if table is not None:

@@ -198,4 +198,4 @@ def _print_unit(given: Given, options: PredictOptions, feed: str | None) -> None
         arguments = arguments_given(given.context, without={"systemd", "feed"}, paths={"sources"})
         camera = options.camera is not None
         service = predict_service(arguments, artifact=options.artifact, camera=camera, feed=feed or "")
-        terminal.print_line(unit_text(service).rstrip("\n"))
+        terminal.print_line(*unit_text(service).rstrip("\n").split("\n"))

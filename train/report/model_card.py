@@ -150,8 +150,9 @@ def _training(manifest: RunManifest, settings: Settings, *, epochs: Sequence[Epo
         probe = f"the linear probe was better{where} and is kept"
         kept = f"the weights of epoch {best} are kept{mixed}" if best else probe
         facts.append(
-            f"{phase}: {layers}{counts[phase]} epochs, AdamW, peak learning rate {settings.learning_rate:g}, batch"
-            f" size {settings.batch_size}, label smoothing {settings.label_smoothing:g}; {kept}"
+            f"{phase}: {layers}{counted(counts[phase], 'epochs')}, AdamW, peak learning rate"
+            f" {settings.learning_rate:g}, batch size {settings.batch_size}, label smoothing"
+            f" {settings.label_smoothing:g}; {kept}"
         )
         facts.append(f"augmentation: {_augmentation(settings)}")
     if settings.adversarial is not None:

@@ -12,6 +12,7 @@ import pytest
 from report_sample import Made, read_sample, write_sample
 from stored_sample import SETTINGS, measurement, raw_samples, stored_cell, stored_results
 
+from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.recommendation_card import recommendation_card
 from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.recommendation import (
@@ -128,6 +129,46 @@ def test_nothing_is_claimed_without_evidence() -> None:
     assert chosen(file("a.tflite"), file("a.tflite", target="litert:cpu:1")) == ALONE
     untimed = [stored_cell({"file_size": 10.0, "top1": 0.9}, artifact=name) for name in ("a.tflite", "b.tflite")]
     assert chosen(*untimed) == NOT_TIMED
+
+
+def test_a_single_round_is_not_blamed_on_other_programs() -> None:
+    one = of(*(file(name, (1.0,), flags=("noisy", "one_round")) for name in ("a.tflite", "b.tflite")))
+    assert recommend(one).undecided == ONE_ROUND
+    mixed = of(file("a.tflite", (1.0,), flags=("one_round",)), file("b.tflite", flags=("noisy",)))
+    assert (recommend(mixed).undecided, recommend(mixed).flags) == (FLAGGED, ("noisy", "one_round"))
+
+
+def test_accurate_files_that_are_flagged_were_timed() -> None:
+    data = of(file("a.tflite", flags=("throttled",)), file("b.tflite", wrong=50))
+    found = recommend(data)
+    assert (found.undecided, found.flags) == (FLAGGED, ("throttled",))
+    first, avoided = recommendation_card(data, found).why
+    assert first == (
+        "All latencies of files that are accurate enough are flagged (throttled) and cannot be compared, so no file is"
+        " recommended."
+    )
+    assert avoided.startswith("Avoid b.tflite: significantly less accurate")
+
+
+def test_a_quiet_machine_is_the_remedy_for_noise_alone() -> None:
+    found = Recommendation(chosen=None, undecided=FLAGGED, flags=("more_threads_than_cores",))
+    assert recommendation_card(of(), found).why == (
+        "All latencies are flagged (more threads than cores) and cannot be compared, so no file is recommended.",
+    )
+    (noisy,) = recommendation_card(of(), replace(found, flags=("noisy",))).why
+    assert noisy.endswith("recommended. Measure again on a quiet machine.")
+
+
+def test_conclusions_do_not_say_again_that_nothing_can_be_compared() -> None:
+    base = {"against": "float32.tflite", "provider": "XNNPACK"}
+    for flag, medians in (("noisy", FAST), ("one_round", (1.0,))):
+        ratio = replace(measurement("latency_ratio", 1.0, params=base), scenario="comparison", artifact="int8.tflite")
+        cell = file("int8.tflite", medians, flags=(flag,))
+        data = of(
+            file("float32.tflite", medians, flags=(flag,)), replace(cell, measurements=(*cell.measurements, ratio))
+        )
+        sentences = conclude(data)
+        assert not any("compared" in sentence or "lagged" in sentence for sentence in sentences), sentences
 
 
 def test_a_flag_does_not_hide_a_less_accurate_file() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import zipfile
 from collections.abc import Sequence
@@ -82,8 +83,10 @@ class Checkpoint:
         arrays: dict[str, Any] = {
             f"{name}/{index:05d}": array for name, group in groups.items() for index, array in enumerate(group)
         }
+        # Of random weights the loss is infinite: Python's JSON holds that, unlike the standard's.
+        content = json.dumps(metadata.to_dict()).encode()
         with path.open("wb") as file:
-            np.savez(file, metadata=np.frombuffer(metadata.to_json(), np.uint8), **arrays)
+            np.savez(file, metadata=np.frombuffer(content, np.uint8), **arrays)
         seal(path, _LABEL)
 
     @classmethod

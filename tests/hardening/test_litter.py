@@ -322,7 +322,8 @@ def test_a_file_that_replaces_another_while_it_is_locked_is_locked_instead(
     path, other = tmp_path / "mark", tmp_path / "other"
     path.touch()
     other.touch()
-    real, opened = os.open, []
+    real = os.open
+    opened: list[int] = []
 
     def replaced(name: Path, flags: int, *more: int) -> int:
         opened.append(real(name, flags, *more))

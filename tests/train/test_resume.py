@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import check_one_line_error, lazy_module, rows_of, tledge, write_random_weights
@@ -122,7 +123,11 @@ def _check_killed_at_the_end(run: RunDirectory) -> None:
     runs = run.path.parent
     elsewhere = runs / "elsewhere"
     elsewhere.mkdir()
-    for options in ({"runs": runs}, {"runs": runs, "run": run.path.name}, {"run": run.path}, {"run": str(run.path)}):
+    names: tuple[dict[str, Any], ...] = (
+        *({"runs": runs}, {"runs": runs, "run": run.path.name}),
+        *({"run": run.path}, {"run": str(run.path)}),
+    )
+    for options in names:
         run.in_progress_path.touch()
         assert train(resume=True, **options) == run.manifest()
         assert not run.in_progress_path.exists()

@@ -13,12 +13,8 @@ from pathlib import Path
 MARK = "TLEDGE_TEST_MARK"
 """An environment variable that every descendant of a command inherits."""
 
-HEEDING = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-"""
-"""What runs the tests may have been started to ignore Ctrl-C and SIGHUP, which its children inherit."""
+HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""What runs the tests may have been started to ignore Ctrl-C, which its children inherit."""
 
 MAIN = "from tledge.cli.main import main; main()"
 

@@ -54,18 +54,21 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
             raise typer.Exit(1) from error
         code = 1
         try:
-            with _warnings_shown(terminal):
-                yield terminal
-            code = 0
-        except typer.Exit as end:
-            code = end.exit_code
+            try:
+                with _warnings_shown(terminal):
+                    yield terminal
+                code = 0
+            except typer.Exit as end:
+                code = end.exit_code
+            except OutputLostError:
+                code = 0  # the loss has a code of its own
+            except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
+                interrupts.finish()  # a signal from now on is too late to be what ended the command
+                code = _report(error, terminal, log)
         except KeyboardInterrupt as interrupt:
+            interrupts.finish()
             code = interrupts.exit_code
             _fail(terminal, interrupts.describe(str(interrupt) or NOTHING_INCOMPLETE))
-        except OutputLostError:
-            code = 0  # the loss has a code of its own
-        except Exception as error:  # noqa: BLE001 - an unforeseen error is also shown in one line, without a traceback
-            code = _report(error, terminal, log)
         finally:
             interrupts.finish()
             code = code or _report_lost_output(terminal, log)

@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     flush_folder(path.parent)
 
@@ -100,7 +100,8 @@ def flush_file_system(folder: Path) -> None:
         os.sync()
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Returns the permissions that new files and folders of this process do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -9,11 +9,12 @@ runs/.cache/ features and data sets shared by runs
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from tledge.core.folder_contents import finish_replacement
 from tledge.core.manifest import RunManifest
 from tledge.core.progress import Progress
 from tledge.core.splits import Splits
-from tledge.core.temporary_files import discard, lock_of, remove_litter, temporary_file
+from tledge.core.temporary_files import discard, lock_of, remove_litter, temporary_file, temporary_folder
 
 LATEST = "latest"
 DEFAULT_RUNS = Path("runs")
@@ -106,25 +107,56 @@ class RunDirectory:
         atomic.point_link(self.path.parent / LATEST, self.path.name)
 
 
-def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> RunDirectory:
-    """Creates an empty run directory, named after the time, the backbone and the data."""
+@contextmanager
+def create_run(runs: Path, backbone: str, data_name: str, now: datetime) -> Iterator[RunDirectory]:
+    """Creates an empty run directory, named after the time, the backbone and the data.
+
+    It is marked as one that this process makes: if it is killed in the ``with`` block, others can tell.
+    """
     slug = re.sub(r"[^\w-]+", "_", data_name).strip("_") or "data"
     base = f"{now:%Y%m%d-%H%M%S}-{backbone}-{slug}"
     runs.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, 1000):
-        path = runs / (base if attempt == 1 else f"{base}-{attempt}")
+    # Marked before it has its name: no other process ever finds a run without its mark.
+    with temporary_folder(runs / base) as fresh, temporary_file(fresh, "run") as locked:
+        locked.replace(RunDirectory(fresh).in_progress_path)
+        fresh.chmod(0o777 & ~atomic.umask())
+        run = RunDirectory(_move_to_free_name(fresh, runs / base))
         try:
-            path.mkdir()
-        except FileExistsError:
+            yield run
+        finally:
+            run.in_progress_path.unlink(missing_ok=True)
+
+
+def _move_to_free_name(fresh: Path, base: Path) -> Path:
+    for attempt in range(1, 1000):
+        path = base if attempt == 1 else base.with_name(f"{base.name}-{attempt}")
+        if os.path.lexists(path):
             continue
-        return RunDirectory(path)
-    raise RunError(f"cannot create a run directory: '{runs / base}' and 998 more exist; clean up '{runs}'")
+        try:
+            return fresh.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+    raise RunError(f"cannot create a run directory: '{base}' and 998 more exist; clean up '{base.parent}'")
 
 
 @contextmanager
 def in_progress(run: RunDirectory) -> Iterator[None]:
-    """Marks a run as one that this process makes: if it is killed in the ``with`` block, others can tell."""
-    with temporary_file(run.path, "run") as locked:
+    """Marks an existing run as one that this process makes, as :func:`create_run` does.
+
+    Raises:
+        RunError: another process makes it.
+    """
+    with ExitStack() as stack:
+        in_use = False
+        with suppress(OSError):  # without locks, nobody can tell
+            handle = lock_of(run.path)
+            if handle is not None:
+                stack.callback(os.close, handle)
+            in_use = handle is None or is_made_now(run)
+        if in_use:
+            raise RunError(f"'{run.path}' is in use by another process; wait until it ends, or train a new run")
+        locked = stack.enter_context(temporary_file(run.path, "run"))
         locked.replace(run.in_progress_path)  # so it is never there without its lock
         try:
             yield
@@ -133,13 +165,12 @@ def in_progress(run: RunDirectory) -> Iterator[None]:
 
 
 def is_made_now(run: RunDirectory) -> bool:
-    """Returns whether a live process makes the run."""
-    if not run.in_progress_path.exists():
-        return False
-    handle = lock_of(run.in_progress_path)
-    if handle is None:
-        return True
-    os.close(handle)
+    """Returns whether a live process makes the run; False if that cannot be told, for lack of locks or permissions."""
+    with suppress(OSError):
+        handle = lock_of(run.in_progress_path)
+        if handle is None:
+            return True
+        os.close(handle)
     return False
 
 
@@ -150,23 +181,24 @@ def tidy_runs(runs: Path, progress: Progress | None = None) -> list[RunDirectory
     finished is removed. Runs that can be resumed stay, as do those of live processes, and all runs on a read-only disk.
     """
     remove_litter(runs)
-    finished = []
     paths = sorted(runs.iterdir()) if runs.is_dir() else []
-    for run in (RunDirectory(path) for path in paths if not path.is_symlink()):
-        with suppress(OSError):
-            if run.in_progress_path.exists() and (handle := lock_of(run.in_progress_path)) is not None:
-                try:
-                    if _tidy(run, progress or Progress()):
-                        finished.append(run)
-                finally:
-                    os.close(handle)
-    return finished
+    found = (RunDirectory(path) for path in paths if not path.is_symlink())
+    return [run for run in found if _tidy(run, progress or Progress())]
 
 
 def _tidy(run: RunDirectory, progress: Progress) -> bool:
-    """Finishes, removes or keeps a run whose process was killed; returns whether it is finished."""
-    if not run.in_progress_path.exists():  # its process has ended it meanwhile
-        return False
+    """Finishes, removes or keeps a run if its process was killed; returns whether it is finished now."""
+    with suppress(OSError):
+        if not run.in_progress_path.exists() or (handle := lock_of(run.in_progress_path)) is None:
+            return False
+        try:
+            return _finish_or_remove(run, progress)
+        finally:
+            os.close(handle)
+    return False
+
+
+def _finish_or_remove(run: RunDirectory, progress: Progress) -> bool:
     if run.manifest_path.exists():
         latest = run.path.parent / LATEST
         if not latest.is_symlink() or latest.readlink().name < run.path.name:  # names start with the time
@@ -205,6 +237,7 @@ def find_run(
         if not path.is_dir():
             raise RunError(f"no run '{run}': neither a folder nor a name in '{runs}'; 'tledge train' creates one")
     directory = RunDirectory(path)
+    _tidy(directory, progress or Progress())
     if not directory.manifest_path.exists():
         raise RunError(f"'{path}' is not a finished run: it has no run.json; 'tledge train' creates one")
     for folder in (directory.path, directory.artifacts, directory.logs):

@@ -158,18 +158,21 @@ def lock_of(path: Path, *, wait: bool = False) -> int | None:
     """
     import fcntl
 
-    folder = stat.S_ISDIR(path.lstat().st_mode)
-    flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR  # NFS locks only what is open for writing
-    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    except BaseException:
-        os.close(handle)
-        raise
-    return handle
+    while True:
+        folder = stat.S_ISDIR(path.lstat().st_mode)
+        flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR  # NFS locks only what is open for writing
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_same(path, handle):
+                return handle
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # another file has taken its place
 
 
 def _create(folder: Path, start: str, name: str, make: Callable[[Path], int]) -> tuple[Path, int]:

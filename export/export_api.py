@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -74,16 +74,22 @@ def export(options: ExportOptions) -> ExportRecord:
     directory = find_run(options.run, Path(options.runs), progress)
     source = read_artifact(directory.model)
     earlier = _read_record(directory.artifacts)
-    jobs, kept = _plan(directory, source, request, options)
+    jobs, kept = _plan(directory, source, request, options, recorded={item.sha256 for item in earlier.artifacts})
     outcome = _Outcome([describe_artifact(artifact, kept=True) for artifact in kept])
     if jobs or options.max_drop is not None:
         directory.check_model(source.sha256)  # and the splits: before Keras is imported
         directory.splits(progress)
         maker = ArtifactMaker(directory, source, options, progress)
         maker.prepare(recipe for recipes in request.recipes.values() for recipe in recipes)
-        _convert(maker, jobs, outcome)
-        if options.max_drop is not None:
-            _search(maker, request, options.max_drop, outcome)
+        try:
+            _convert(maker, jobs, outcome)
+            if options.max_drop is not None:
+                _search(maker, request, options.max_drop, outcome)
+        except KeyboardInterrupt as interrupt:
+            if not (made := _names_of_made(outcome)):
+                raise
+            _write_record(directory.artifacts, ExportRecord(artifacts=tuple(outcome.artifacts)), earlier)
+            raise KeyboardInterrupt(f"made {made}; the rest was not exported") from interrupt
     for reason in () if request.named else outcome.inconvertible:  # every possible recipe was requested
         progress.note("Skipped", reason)
     artifacts, formats, order = outcome.artifacts, list(request.recipes), [recipe.name for recipe in RECIPES]
@@ -93,9 +99,13 @@ def export(options: ExportOptions) -> ExportRecord:
         _write_record(directory.artifacts, record, earlier)
     inconvertible = outcome.inconvertible if request.named else []
     if failed := [*outcome.rejected, *inconvertible, *outcome.failed_searches]:
-        made = ", ".join(item.path.name for item in artifacts if not item.kept)
+        made = _names_of_made(outcome)
         raise ArtifactRejectedError("; ".join(failed) + (f" (made: {made})" if made else ""))
     return record
+
+
+def _names_of_made(outcome: _Outcome) -> str:
+    return ", ".join(item.path.name for item in outcome.artifacts if not item.kept)
 
 
 def _convert(maker: ArtifactMaker, jobs: Sequence[tuple[Path, Recipe]], outcome: _Outcome) -> None:
@@ -178,11 +188,20 @@ def _recipes_of(kind: str, named: Sequence[Recipe], *, searched: bool) -> tuple[
 
 
 def _plan(
-    directory: RunDirectory, source: Artifact, request: ExportRequest, options: ExportOptions
+    directory: RunDirectory,
+    source: Artifact,
+    request: ExportRequest,
+    options: ExportOptions,
+    *,
+    recorded: Collection[str],
 ) -> tuple[list[tuple[Path, Recipe]], list[Artifact]]:
     """Returns the files to convert, and the artifacts that exist and stay.
 
-    With ``max_drop`` only the baseline is converted here; the searches make the rest.
+    With ``max_drop`` only the baseline is converted here; the searches make the rest. What an export made and could
+    not record, because it was killed, is made again.
+
+    Args:
+        recorded: the SHA-256 of the artifacts that earlier exports recorded.
 
     Raises:
         ArtifactError: a file that was requested by name, or that a search may write, exists and must not be replaced.
@@ -200,19 +219,25 @@ def _plan(
             if not path.exists() or (wanted and options.overwrite):
                 jobs.append((path, recipe))
             elif wanted and recipe in request.named:
-                raise _exists(path)
+                _check_replaceable(path, source, recorded)
+                jobs.append((path, recipe))
             else:
                 kept.append(_keep(path, source, recipe, options.cpu))
     if searched and not options.overwrite:
         for kind, recipes in request.recipes.items():
             for stem in (*(recipe.name for recipe in recipes), "int8-mixed"):
                 if (path := directory.artifacts / f"{stem}.{kind}").exists():
-                    raise _exists(path)
+                    _check_replaceable(path, source, recorded)
     return jobs, kept
 
 
-def _exists(path: Path) -> ArtifactError:
-    return ArtifactError(f"'{path}' exists; pass `overwrite=True` to replace it")
+def _check_replaceable(path: Path, source: Artifact, recorded: Collection[str]) -> None:
+    """Raises ArtifactError unless an export of the same model made a file and was killed before it recorded that."""
+    if sha256_of_file(path) not in recorded:
+        with suppress(ArtifactError):
+            read_exported(path, source)
+            return
+    raise ArtifactError(f"'{path}' exists; pass `overwrite=True` to replace it")
 
 
 def _keep(path: Path, source: Artifact, recipe: Recipe, cpu: str) -> Artifact:

@@ -18,7 +18,7 @@ from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 from tledge.core.options import takes
 from tledge.core.prediction_check import LEAST_PHOTOS
 from tledge.core.progress import Progress, progress_or_default
-from tledge.core.run_directory import RunDirectory, create_run, in_progress, tidy_runs
+from tledge.core.run_directory import RunDirectory, create_run, tidy_runs
 from tledge.core.split_names import SPLITS
 from tledge.core.temporary_files import discard
 from tledge.train.data.dataset import read_dataset, with_class_order
@@ -72,8 +72,7 @@ def import_model(options: ImportOptions) -> RunManifest:
         "flip": False,
     }
     tidy_runs(runs, progress)
-    directory = create_run(runs, stem, data.resolve().name, datetime.now().astimezone())
-    with in_progress(directory):
+    with create_run(runs, stem, data.resolve().name, datetime.now().astimezone()) as directory:
         try:
             splits.save(directory.splits_path)
             _import(directory, model, config, seed=options.seed, record=record, progress=progress)

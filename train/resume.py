@@ -47,6 +47,12 @@ def is_unfinished(run: RunDirectory) -> bool:
     return unfinished_path(run).exists() and not run.manifest_path.exists()
 
 
+def named_run(runs: Path, name: str | Path) -> RunDirectory:
+    """Returns the run that a path or a name within ``runs`` stands for; it need not exist."""
+    path = Path(name) if Path(name).is_dir() else runs / name
+    return RunDirectory(path.resolve() if path.name in ("", "..") or path.is_symlink() else path)
+
+
 def find_unfinished(runs: Path, name: str | Path | None, progress: Progress | None = None) -> RunDirectory:
     """Returns the run to resume.
 
@@ -60,10 +66,8 @@ def find_unfinished(runs: Path, name: str | Path | None, progress: Progress | No
     """
     if name is None:
         return _find_newest(runs, progress or Progress())
-    path = Path(name) if Path(name).is_dir() else runs / name
-    if path.name in ("", ".."):
-        path = path.resolve()
-    run = RunDirectory(path)
+    run = named_run(runs, name)
+    path = run.path
     if run.manifest_path.exists():
         raise RunError(f"'{path}' is finished: there is nothing to resume; leave out `resume`")
     if not is_unfinished(run):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +16,7 @@ from tledge.core.number_text import abridged, counted
 from tledge.core.options import given_options, takes
 from tledge.core.photo_listing import describe_left_out
 from tledge.core.progress import Progress, progress_or_default
-from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run, in_progress, is_made_now, tidy_runs
+from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run, in_progress, tidy_runs
 from tledge.core.split_names import SPLITS
 from tledge.core.splits import Splits
 from tledge.core.temporary_files import discard, temporary_folder
@@ -25,7 +25,7 @@ from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.split_draw import draw_splits
 from tledge.train.data.tfds import write_tfds
 from tledge.train.import_options import ImportOptions
-from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, unfinished_path
+from tledge.train.resume import UnfinishedRun, find_unfinished, is_unfinished, named_run, unfinished_path
 from tledge.train.train_options import RunOptions, TrainOptions, check_resume
 from tledge.train.train_settings import Settings, check_settings, settle
 
@@ -48,9 +48,9 @@ def train(options: TrainOptions) -> RunManifest:
             resumed is kept; otherwise nothing is left behind.
     """
     progress = progress_or_default(options.progress)
-    finished = tidy_runs(Path(options.runs), progress)
     if options.resume:
-        return _resume(options, finished, progress)
+        return _resume(options, progress)
+    tidy_runs(Path(options.runs), progress)
     if options.run is not None:
         raise OptionError(f"`run` selects the run to resume and needs `resume=True`; received `run='{options.run}'`")
     settings = settle(options)
@@ -62,18 +62,19 @@ def train(options: TrainOptions) -> RunManifest:
         return _finish(directory, unfinished, progress)
 
 
-def _resume(options: TrainOptions, finished: Sequence[RunDirectory], progress: Progress) -> RunManifest:
-    """Continues a training; one that was killed when it was complete is among the ``finished``."""
+def _resume(options: TrainOptions, progress: Progress) -> RunManifest:
+    """Continues a training; of one that was killed when it was complete, returns the record."""
     check_resume(given_options(options, RunOptions))
-    if finished and options.run in (None, finished[-1].path.name, str(finished[-1].path)):
+    named = None if options.run is None else named_run(Path(options.runs), options.run).path
+    runs = Path(options.runs) if named is None else named.parent
+    finished = [run for run in tidy_runs(runs, progress) if named is None or run.path.name == named.name]
+    if finished:
         return finished[-1].manifest()
-    directory = find_unfinished(Path(options.runs), options.run, progress)
-    if is_made_now(directory):
-        raise RunError(f"'{directory.path}' is in use by another process; wait until it ends, or train a new run")
-    unfinished = UnfinishedRun.load(unfinished_path(directory))
-    progress.note("Resume", str(directory.path))
-    _check_installed(unfinished.settings)
+    directory = find_unfinished(runs, named, progress)
     with in_progress(directory), _keep_if_resumable(directory):
+        unfinished = UnfinishedRun.load(unfinished_path(directory))
+        progress.note("Resume", str(directory.path))
+        _check_installed(unfinished.settings)
         try:
             check_settings(unfinished.settings)
             return _finish(directory, unfinished, progress)
@@ -104,8 +105,8 @@ def _run_directory(
     with temporary_folder() as elsewhere:
         # One host writes the run; the others write theirs to a temporary folder.
         parent = runs if settings.host == 0 else elsewhere
-        directory = create_run(parent, settings.backbone, name, datetime.now().astimezone())
-        with in_progress(directory), _keep_if_resumable(directory):
+        now = datetime.now().astimezone()
+        with create_run(parent, settings.backbone, name, now) as directory, _keep_if_resumable(directory):
             if drawn is None:
                 digits.write_digits(directory.data)
                 dataset = read_dataset(directory.data, progress, look_for_near_duplicates=False)

@@ -23,12 +23,14 @@ def run(given: Given, *, json: Json = False) -> None:
     """
     with executing(given.command, json) as terminal:
         from tledge.train import train
+        from tledge.train.resume import named_run
 
         options = given.values()
         if options.get("resume"):
             check_resume(given.names)
-            if (named := Path(options.get("run") or "")).name and named.is_dir():
-                options |= {"run": named.resolve(), "runs": named.resolve().parent}
+            if options.get("run") is not None:
+                path = named_run(Path(options.get("runs", DEFAULT_RUNS)), options["run"]).path
+                options |= {"run": path, "runs": path.parent} if path.is_dir() else {}
         manifest = train(**options, progress=terminal.progress())
         directory = RunDirectory(Path(options.get("runs", DEFAULT_RUNS)) / manifest.name)
         terminal.log_to = directory.logs / "train.log"

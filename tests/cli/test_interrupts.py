@@ -13,7 +13,7 @@ from tledge.cli.execution import NOTHING_INCOMPLETE, executing
 from tledge.cli.interrupts import Interrupts
 from tledge.cli.library_log import LibraryLog
 from tledge.cli.terminal import Terminal
-from tledge.core.errors import OptionError
+from tledge.core.errors import OptionError, RunError
 
 pytestmark = pytest.mark.unit
 
@@ -107,3 +107,31 @@ def test_a_background_job_goes_on_ignoring_it() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert not interrupts.asked
+
+
+def test_ctrl_c_after_another_error_is_shown_adds_nothing(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail = Terminal.fail
+
+    def fail_and_interrupt(terminal: Terminal, message: str) -> None:
+        fail(terminal, message)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Terminal, "fail", fail_and_interrupt)
+    with pytest.raises(typer.Exit) as ended, executing("export", False):
+        raise RunError("no finished run")
+    assert ended.value.exit_code == 1
+    assert "interrupted" not in capfd.readouterr().err
+
+
+def test_ctrl_c_while_another_error_is_caught_is_shown_instead(capfd: pytest.CaptureFixture[str]) -> None:
+    class CaughtError(RunError):
+        def __str__(self) -> str:
+            os.kill(os.getpid(), signal.SIGINT)
+            return "no finished run"
+
+    with pytest.raises(typer.Exit) as ended, executing("export", False):
+        raise CaughtError("")
+    assert ended.value.exit_code == 130
+    assert f"tledge: {INTERRUPTED}" in capfd.readouterr().err

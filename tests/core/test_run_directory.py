@@ -34,18 +34,28 @@ MANIFEST = RunManifest(
 
 
 def test_runs_are_named_by_time_backbone_and_data_and_never_collide(tmp_path: Path) -> None:
-    names = [create_run(tmp_path, "vgg16", "my photos/ü", NOW).path.name for _ in range(3)]
+    (tmp_path / "20261123-101500-vgg16-my_photos_ü-3").mkdir()
+    (tmp_path / "ordinary").mkdir()
+    names = []
+    for _ in range(3):
+        with create_run(tmp_path, "vgg16", "my photos/ü", NOW) as run:
+            assert [path.name for path in run.path.iterdir()] == [".in-progress"]
+            assert run.path.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+            names.append(run.path.name)
+        assert not list(run.path.iterdir())
     assert names == [
         "20261123-101500-vgg16-my_photos_ü",
         "20261123-101500-vgg16-my_photos_ü-2",
-        "20261123-101500-vgg16-my_photos_ü-3",
+        "20261123-101500-vgg16-my_photos_ü-4",
     ]
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_only_finished_runs_are_found(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no finished run in '.*': create one with 'tledge train'"):
         find_run(runs=tmp_path)
-    unfinished = create_run(tmp_path, "vgg16", "a", NOW)
+    with create_run(tmp_path, "vgg16", "a", NOW) as unfinished:
+        pass
     with pytest.raises(RunError, match="is not a finished run: it has no run.json"):
         find_run(unfinished.path, tmp_path)
     with pytest.raises(RunError, match="no run 'absent'"):
@@ -58,7 +68,8 @@ def test_only_finished_runs_are_found(tmp_path: Path) -> None:
 
 def test_latest_names_the_newest(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        run = create_run(tmp_path, "vgg16", name, NOW)
+        with create_run(tmp_path, "vgg16", name, NOW) as run:
+            pass
         MANIFEST.save(run.manifest_path)
         run.mark_latest()
         assert find_run(runs=tmp_path).path == run.path

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Sample, Splits
 from tledge.export import export
+from tledge.export.artifact_maker import ArtifactMaker
 from tledge.export.calibration import load_calibration
+from tledge.export.export_record import ExportedArtifact, ExportRecord
 from tledge.export.format import FORMATS
+from tledge.export.recipes import Recipe
 
 lazy_module("tensorflow")
 
@@ -52,6 +56,40 @@ def test_an_artifact_that_exists_is_kept_unless_told_otherwise(run: RunDirectory
     assert kept.sha256 == first[0].sha256
     again = export(quantize=["float32"], formats=["tflite"], overwrite=True, runs=run.path.parent).artifacts
     assert not again[0].kept
+
+
+def test_an_interrupted_export_names_and_records_what_it_made(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ArtifactMaker.make
+
+    def interrupted(maker: ArtifactMaker, path: Path, recipe: Recipe) -> ExportedArtifact:
+        if recipe.name == "float16":
+            raise KeyboardInterrupt
+        return whole(maker, path, recipe)
+
+    monkeypatch.setattr(ArtifactMaker, "make", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="^made float32.tflite; the rest was not exported$"):
+        export(quantize=["float32", "float16"], formats=["tflite"], runs=run.path.parent)
+    record = ExportRecord.load(run.artifacts / "export.json")
+    assert [item.path.name for item in record.artifacts] == ["float32.tflite"]
+    with pytest.raises(KeyboardInterrupt, match="^$"):
+        export(quantize=["float16"], formats=["tflite"], runs=run.path.parent)
+    assert ExportRecord.load(run.artifacts / "export.json") == record
+
+
+def test_what_a_killed_export_could_not_record_is_made_again(run: RunDirectory) -> None:
+    options: dict[str, Any] = {"quantize": ["float32"], "formats": ["tflite"], "runs": run.path.parent}
+    export(**options)
+    (run.artifacts / "export.json").unlink()  # as if killed before
+    (again,) = export(**options).artifacts
+    assert not again.kept
+    with pytest.raises(ArtifactError, match="exists; pass `overwrite=True`"):
+        export(**options)
+    (run.artifacts / "export.json").unlink()
+    again.path.write_bytes(b"not of an export")
+    with pytest.raises(ArtifactError, match="exists; pass `overwrite=True`"):
+        export(**options)
 
 
 def test_bad_options_make_nothing(run: RunDirectory) -> None:

@@ -15,7 +15,8 @@ import pytest
 from support import tledge
 
 from tledge.core import temporary_files
-from tledge.core.run_directory import RunDirectory, create_run, find_run, in_progress, tidy_runs
+from tledge.core.errors import RunError
+from tledge.core.run_directory import RunDirectory, find_run, in_progress, is_made_now, tidy_runs
 from tledge.core.temporary_files import OLD_AGE_S, remove_litter, system_folder, temporary_file, temporary_folder
 
 HOLDING = """
@@ -24,7 +25,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from tledge.core import atomic
-from tledge.core.run_directory import create_run, in_progress
+from tledge.core.run_directory import create_run
 from tledge.core.temporary_files import process_folder, temporary_file, temporary_folder
 
 folder = Path(sys.argv[1])
@@ -32,7 +33,7 @@ with ExitStack() as stack:
     stack.enter_context(temporary_file(folder, "results.jsonl"))
     (stack.enter_context(temporary_folder(folder / "samples")) / "a" / "b").mkdir(parents=True)
     (stack.enter_context(process_folder()) / "of_a_library").write_text("content")
-    stack.enter_context(in_progress(create_run(folder / "runs", "net", "data", datetime.now())))
+    stack.enter_context(create_run(folder / "runs", "net", "data", datetime.now()))
     print("ready", flush=True)
     time.sleep(600)
 """
@@ -291,15 +292,51 @@ def test_a_run_killed_when_it_was_complete_becomes_the_latest(tmp_path: Path) ->
 
 
 def test_runs_without_the_mark_are_left_as_they_are(tmp_path: Path) -> None:
-    from datetime import datetime
-
-    run = create_run(tmp_path, "net", "data", datetime(2026, 1, 2))
+    run = RunDirectory(tmp_path / "20260102-000000-net-data")
+    run.path.mkdir()
     tidy_runs(tmp_path)
     assert run.path.exists()
     with in_progress(run):
         tidy_runs(tmp_path)
         assert run.in_progress_path.exists()
     assert not list(run.path.iterdir())
+
+
+def test_only_one_process_makes_a_run(tmp_path: Path) -> None:
+    with holding(tmp_path) as killed:
+        (run,) = (RunDirectory(path) for path in (tmp_path / "runs").glob("*-net-data"))
+        with pytest.raises(RunError, match="is in use by another process; wait until it ends"), in_progress(run):
+            pass
+        assert is_made_now(run)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        assert not is_made_now(run)
+    with in_progress(run), pytest.raises(RunError, match="in use by another process"), in_progress(run):
+        pass
+
+
+@pytest.mark.unit
+def test_a_file_that_replaces_another_while_it_is_locked_is_locked_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "mark", tmp_path / "other"
+    path.touch()
+    other.touch()
+    real = os.open
+    opened: list[int] = []
+
+    def replaced(name: Path, flags: int, *more: int) -> int:
+        opened.append(real(name, flags, *more))
+        if other.exists():
+            other.replace(path)
+        return opened[-1]
+
+    monkeypatch.setattr(os, "open", replaced)
+    handle = temporary_files.lock_of(path)
+    assert handle is not None
+    assert len(opened) == 2
+    assert os.path.samestat(os.fstat(handle), path.stat())
+    os.close(handle)
 
 
 @pytest.mark.unit

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import check_one_line_error, lazy_module, rows_of, tledge, write_random_weights
@@ -114,6 +115,28 @@ def test_what_cannot_be_resumed_is_said(photos: Path, tmp_path: Path) -> None:
     train(data=photos, weights="none", backbone="mobilenet", alpha=0.25, image_size=32, epochs=1, runs=tmp_path)
     with pytest.raises(RunError, match="is finished: there is nothing to resume"):
         train(resume=True, run="latest", runs=tmp_path)
+    _check_killed_at_the_end(RunDirectory((tmp_path / "latest").resolve()))
+
+
+def _check_killed_at_the_end(run: RunDirectory) -> None:
+    """A run whose process was killed after its record was written is finished, however it is named."""
+    runs = run.path.parent
+    elsewhere = runs / "elsewhere"
+    elsewhere.mkdir()
+    names: tuple[dict[str, Any], ...] = (
+        *({"runs": runs}, {"runs": runs, "run": run.path.name}),
+        *({"run": run.path}, {"run": str(run.path)}),
+    )
+    for options in names:
+        run.in_progress_path.touch()
+        assert train(resume=True, **options) == run.manifest()
+        assert not run.in_progress_path.exists()
+    for arguments in (("--runs", str(runs)), ("--run", f"../{run.path.name}")):
+        run.in_progress_path.touch()
+        (runs / "latest").unlink()
+        done = tledge("train", "--resume", *arguments, cwd=elsewhere)
+        assert (done.code, (runs / "latest").resolve()) == (0, run.path), done
+        assert f"{run.path.name}\n" in done.out, done
 
 
 def test_a_record_or_photos_that_changed_meanwhile_stop_it(

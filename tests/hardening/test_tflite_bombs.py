@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from command_trials import CommandForks
+from support import TINY_SIDECAR
 
+from tledge.core.artifact import write_sidecar_beside
 from tledge.core.errors import ArtifactError
 from tledge.edge_runtime import flatbuffer_table
 from tledge.edge_runtime.bare import BareModel
@@ -248,7 +250,9 @@ def test_a_usual_file_passes(tiny_artifacts: Path) -> None:
 
 @pytest.mark.parametrize("command", ["adopt", "bench", "predict"])
 def test_the_commands_refuse_a_bomb(tmp_path: Path, command: str) -> None:
-    sized(tmp_path / "bomb.tflite", "FILL", 0, [1500, 1000, 1000])
+    path = sized(tmp_path / "bomb.tflite", "FILL", 0, [1500, 1000, 1000])
+    if command == "predict":
+        write_sidecar_beside(path, TINY_SIDECAR)
     with CommandForks() as commands:
         trial = commands.run(command, "bomb.tflite", *["photo.jpg"] * (command == "predict"), cwd=tmp_path)
     assert not trial.faults(), trial

@@ -154,8 +154,7 @@ def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
     from tledge.edge_runtime.prediction_stream import load_classifiers
 
     try:
-        read = read_artifact(options.artifact)
-        known = read.verified or read.format == "keras"
+        known = read_artifact(options.artifact).verified
     except SidecarMissingError:  # the classifier says why, after it has loaded the file
         known = False
     if not known:

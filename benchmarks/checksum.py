@@ -12,6 +12,7 @@ import hashlib
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -48,7 +49,7 @@ def main() -> None:
         "blake2b": hashlib.blake2b,
     }
     for name, function in hashes.items():
-        print(f"{name:28} {fastest(lambda function=function: function(content)):7.2f} ms")
+        print(f"{name:28} {fastest(partial(function, content)):7.2f} ms")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         path.write_bytes(content)

@@ -77,12 +77,32 @@ def describe_end(code: int, printed: str) -> str:
         printed: what it wrote on standard error; the last line is quoted.
     """
     last = (printed.strip().splitlines() or ["it printed nothing"])[-1]
+    return f"{describe_signal(code) if code < 0 else f'ended with exit code {code}'}: {last}"
+
+
+def describe_signal(code: int) -> str:
+    """Describes the end of a program by a signal: "was ended by SIGSEGV"; ``code`` is the signal's negative number."""
     if code == -signal.SIGKILL:
-        return f"was ended by SIGKILL, probably for lack of memory: {last}"
-    if code < 0:
-        known = {int(item): item.name for item in signal.Signals}
-        return f"was ended by {known.get(-code, f'signal {-code}')}: {last}"
-    return f"ended with exit code {code}: {last}"
+        return "was killed (SIGKILL), probably for lack of memory"
+    return f"was ended by {signal_name(code)}"
+
+
+def signal_name(code: int) -> str:
+    """Returns the name of the signal that ended a program: "SIGSEGV"; ``code`` is the signal's negative number."""
+    return {-int(item): item.name for item in signal.Signals}.get(code, f"signal {-code}")
+
+
+class ChildEnd(Exception):  # noqa: N818 - the cause of an error, never raised by itself
+    """How a child ended before it replied: the ``__cause__`` of the error that :meth:`Worker.ask` raises.
+
+    Attributes:
+        code: its exit code; the negative number of a signal that ended it.
+        timed_out: it was killed because it took too long.
+    """
+
+    def __init__(self, code: int, *, timed_out: bool) -> None:
+        super().__init__(code)
+        self.code, self.timed_out = code, timed_out
 
 
 class Worker:
@@ -201,20 +221,20 @@ class Worker:
             self._failed = True
             raise self._error(f"{self.name} sent a message that is not one of the protocol: {error}") from error
         if reply is None:
-            raise self._ended()
+            self._failed = True
+            end = ChildEnd(self._process.wait(), timed_out=self._timed_out)
+            raise self._ended(end) from end
         kind, value = reply
         if kind == "error":
             self._failed = True
             raise self._error(str(value))
         return value
 
-    def _ended(self) -> TledgeError:
+    def _ended(self, end: ChildEnd) -> TledgeError:
         """Returns the error for a child that ended before it replied."""
-        self._failed = True
-        code = self._process.wait()
         if self._timed_out and self._timeout is not None:
             return self._error(f"{self.name} did not reply within {_duration(self._timeout)}")
-        return self._error(f"{self.name} {describe_end(code, self._printed())}")
+        return self._error(f"{self.name} {describe_end(end.code, self._printed())}")
 
     def _printed(self) -> str:
         self._errors.seek(0)

@@ -35,7 +35,7 @@ DEEPEST = 16
 
 Integers = np.ndarray[Any, np.dtype[Any]]
 
-_SIZED = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}
+_SIZED = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Resize": 3, "Pad": 1}
 """Which input of an operator gives the lengths of its output."""
 
 _RANDOM = ("RandomNormal", "RandomUniform")
@@ -116,7 +116,11 @@ def _check_node(node: _Node, numbers: dict[str, Integers], *, steps: int, depth:
         _add(numbers, node.outputs[0], values)
     place = _SIZED.get(node.name)
     if place is not None and len(node.inputs) > place:
-        _check_size(node, numbers.get(node.inputs[place]))
+        lengths = numbers.get(node.inputs[place])
+        if node.name == "Pad" and lengths is not None:  # values before each axis, then those after
+            before, after = lengths.reshape(2, -1).astype(np.object_)
+            lengths = 1 + np.maximum(before, 0) + np.maximum(after, 0)
+        _check_size(node, lengths)
     elif node.name in _RANDOM and "shape" in node.attributes:
         _check_size(node, _packed(_Fields.of(node.attributes["shape"]), 8))
     elif node.name == "Range" and all(name in numbers for name in node.inputs[:3]):
@@ -177,6 +181,9 @@ def _integers(tensor: bytes) -> tuple[str, Integers | None]:
     if len(tensor) > 1024:
         return "", None
     fields = _Fields.of(tensor)
+    count = math.prod(max(0, length) for length in _packed(fields, 1))
+    if count > LARGEST_TENSOR:
+        raise _LimitError(f"one of its constants announces {count:,} values")
     kind = _varints(b"".join(fields.all(2)))[-1:]  # with its key before it
     raw = fields.all(9)
     if kind not in ([_INT64], [_INT32]):

@@ -24,6 +24,7 @@ from tledge.core.temporary_files import discard
 from tledge.train.data.dataset import read_dataset, with_class_order
 from tledge.train.import_options import ImportOptions
 from tledge.train.keras_file_check import check_keras_file
+from tledge.train.keras_file_trial import try_keras_file
 from tledge.train.train_api import split_photos
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def import_model(options: ImportOptions) -> RunManifest:
     if options.resize not in RESIZE_RULES:
         raise UnknownNameError("resize rule", options.resize, RESIZE_RULES)
     model, data, runs = Path(options.model), Path(options.data), Path(options.runs)
+    try_keras_file(model, trust=options.trust_model)
     check_keras_file(model, trust=options.trust_model)
     labels = None if options.labels is None else read_labels(str(options.labels))
     dataset = read_dataset(data, progress, skip_broken=options.skip_broken)

@@ -110,16 +110,11 @@ def _load(path: Path, *, input_range: str, trust: bool, progress: Progress | Non
     scale, offset = INPUT_RANGES[input_range]
     with temporary_folder() as folder:
         file = float32_file(path, folder)
-        if config.of_keras2 and not _loads_directly(config):
+        if config.of_keras2 and not loads_directly(config):
             span = {"low": offset, "high": 255 * scale + offset}
             converted = keras2_conversion.convert_keras2(file, **span, trust=trust, progress=progress)
             return converted.model, converted.difference
-        try:
-            loaded = keras.saving.load_model(file, compile=False, safe_mode=not trust)
-        except Exception as error:  # Keras passes on any error of a layer's constructor
-            if config.of_keras2:
-                keras2_conversion.require_keras2()
-            raise ModelError(f"Keras {keras.__version__} cannot load '{path}': {str(error).strip()}") from error
+        loaded = load_with_keras3(path, file, of_keras2=config.of_keras2, trust=trust)
     if config.of_keras2 and progress:
         progress.warn(
             f"'{path}' is a Keras 2 file, and `tf_keras` is not installed: its outputs were not compared with Keras 2's"
@@ -128,7 +123,30 @@ def _load(path: Path, *, input_range: str, trust: bool, progress: Progress | Non
     return loaded, None
 
 
-def _loads_directly(config: KerasConfig) -> bool:
+def load_with_keras3(path: Path, file: Path, *, of_keras2: bool, trust: bool) -> Any:
+    """Loads a Keras file.
+
+    Args:
+        path: its name in error messages.
+        file: the file, or its copy in float32.
+        of_keras2: Keras 2 wrote it.
+        trust: also load what can execute code.
+
+    Raises:
+        ModelError: Keras 3 cannot load it.
+        MissingExtraError: tf_keras might.
+    """
+    try:
+        return keras.saving.load_model(file, compile=False, safe_mode=not trust)
+    except MemoryError:
+        raise
+    except Exception as error:  # Keras passes on any error of a layer's constructor
+        if of_keras2:
+            keras2_conversion.require_keras2()
+        raise ModelError(f"Keras {keras.__version__} cannot load '{path}': {str(error).strip()}") from error
+
+
+def loads_directly(config: KerasConfig) -> bool:
     """Returns whether to try Keras 3 on a Keras 2 file: there is no tf_keras, and no function that has changed."""
     return not is_installed("tf_keras") and "hard_sigmoid" not in str(config.model)
 

@@ -89,7 +89,7 @@ def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model
         OptionError: its sidecar gives another input size.
     """
     artifact = read_artifact(path) if _has_sidecar(path) else None
-    if (artifact is None or not artifact.verified) and sidecar_storage.format_of(path) != "keras":
+    if artifact is None or not artifact.verified:
         try_model(path, (input_size[0], input_size[1]) if len(input_size) == 2 else None)
     if artifact is not None and input_size and input_size != artifact.sidecar.input_size:
         size, found = ("x".join(map(str, lengths)) for lengths in (input_size, artifact.sidecar.input_size))

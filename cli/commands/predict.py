@@ -158,7 +158,7 @@ def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
     known = False
     try:
         model = read_artifact(options.artifact)  # once: each time its bytes are checked
-        known = model.verified or model.format == "keras"
+        known = model.verified
     except SidecarMissingError:  # the classifier says why, after it has loaded the file
         pass
     if not known:

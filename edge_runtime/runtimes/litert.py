@@ -19,6 +19,7 @@ from tledge.edge_runtime.model_tasks import check_tensors
 from tledge.edge_runtime.runtime import Device, Runtime, Session, closed_error, has_nvidia_driver
 from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Tensor, TensorSpec
+from tledge.edge_runtime.tflite_limits import check_model
 
 GPU_NODES = "dev/dri/renderD*"
 """The device files of GPUs with a driver in the Linux kernel."""
@@ -229,6 +230,7 @@ class LiteRT(Runtime):
         return [Device("cpu"), Device("gpu", _why_no_gpu())]
 
     def load(self, model: Path, target: Target, batch: int = 1, size: tuple[int, ...] = ()) -> Session:
+        check_model(model)
         if target.device == "gpu":
             return LiteRTCompiledSession(model, target, batch)
         return LiteRTSession(model, target.threads, batch, size)

@@ -185,7 +185,7 @@ def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDir
     assert process.returncode == 1, err
     (skipped,) = reported["skipped"]
     assert skipped["failed"]
-    assert "was ended by SIGKILL" in skipped["reason"]
+    assert "was killed (SIGKILL), probably for lack of memory" in skipped["reason"]
     assert len(reported["rows"]) == 4
 
 

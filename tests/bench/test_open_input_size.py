@@ -14,6 +14,7 @@ from tledge.bench import bench
 from tledge.bench.compare.repeated_benchmark import read_repetition
 from tledge.bench.measure.round_worker import load_model
 from tledge.bench.places.emulation.emulated_logits import _copy_unchanged
+from tledge.bench.results import workload
 from tledge.bench.results.cell_result import Specification, Timing
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.workload import read_model
@@ -74,9 +75,12 @@ def test_a_size_that_contradicts_the_file_is_the_reason_why_it_is_not_measured(t
 
 
 @pytest.mark.unit
-def test_a_sidecar_decides_the_size(tmp_path: Path) -> None:
+def test_a_sidecar_decides_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[Path, tuple[int, int] | None]] = []
+    monkeypatch.setattr(workload, "try_model", lambda path, size: tried.append((path, size)))  # which starts a process
     model = write_onnx(tmp_path / "open.onnx", size="size", batch="N")
     assert read_model(model, "m", (40, 56)).input_size == (40, 56)
+    assert tried == [(model, (40, 56))]
     write_sidecar_beside(model, replace(TINY_SIDECAR, input_size=(24, 32)))
     assert read_model(model, "m", (24, 32)).artifact is not None
     with pytest.raises(

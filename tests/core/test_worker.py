@@ -257,7 +257,7 @@ def test_every_call_is_a_line() -> None:
     [
         (1, "first\nno such file\n", "ended with exit code 1: no such file"),
         (2, "", "ended with exit code 2: it printed nothing"),
-        (-signal.SIGKILL, "", "was ended by SIGKILL, probably for lack of memory: it printed nothing"),
+        (-signal.SIGKILL, "", "was killed (SIGKILL), probably for lack of memory: it printed nothing"),
     ],
 )
 def test_how_a_program_ended_is_described(code: int, printed: str, text: str) -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import onnx
 import pytest
 from command_trials import CommandForks
 from onnx import TensorProto, helper, numpy_helper
 
-from tledge.core.errors import ModelError
+from tledge.core import crash_trial
+from tledge.core.errors import ArtifactError, ModelError
+from tledge.edge_runtime.onnx_limits import check_graph
+from tledge.train import import_model, imported_model
 from tledge.train.keras_config import read_config
+from tledge.train.keras_file_trial import try_keras_file
 
 LARGEST = 700 << 20
 """Bytes of memory that refusing a file may take, with the libraries that are loaded."""
@@ -33,6 +39,69 @@ def write_onnx_bomb(path: Path) -> None:
     ]
     graph = helper.make_graph(nodes, "bomb", [image], [output], [shape])
     onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)]), path)
+
+
+@pytest.mark.parametrize(
+    ("operator", "constants", "reason"),
+    [
+        ("Pad", [np.array([0, 0, 20_000, 0, 0, 0, 0, 20_000], np.int64)], "its operator Pad would create 400,040,001"),
+        ("Pad", [np.array([0, 0, 30_000, 0, 0, 0, 0, 30_000], np.int64)], "its operator Pad would create 900,060,001"),
+        (
+            "Resize",
+            [np.array([], np.float32), np.array([], np.float32), np.array([1, 3, 30_000, 30_000], np.int64)],
+            "its operator Resize would create 2,700,000,000",
+        ),
+    ],
+    ids=["small", "pad", "resize"],
+)
+def test_a_constant_size_of_onnx_is_bounded(
+    tmp_path: Path, operator: str, constants: list[np.ndarray], reason: str
+) -> None:
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 32, 32])
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, None)
+    values = [numpy_helper.from_array(values, f"c{place}") for place, values in enumerate(constants)]
+    node = helper.make_node(operator, ["image", *(value.name for value in values)], ["output"])
+    graph = helper.make_graph([node], "bomb", [image], [output], values)
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    if "400,040,001" in reason:
+        check_graph(tmp_path / "m.onnx")
+        return
+    with pytest.raises(ArtifactError, match=reason):
+        check_graph(tmp_path / "m.onnx")
+
+
+def test_a_constant_that_announces_too_much_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    write_onnx_bomb(path)
+    model = onnx.load(path)
+    model.graph.initializer.append(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2**15, 2**15]))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ArtifactError, match="one of its constants announces 1,073,741,824 values"):
+        check_graph(path)
+
+
+def test_a_crash_of_keras_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the file is read here before a child process has survived it."""
+    program = [sys.executable, "-c", "import os; os.abort()"]
+    monkeypatch.setattr(crash_trial, "python_module", lambda name: program)
+    monkeypatch.setattr(imported_model, "check_keras_file", lambda *_, **__: pytest.fail("read in this process"))
+    path = write_keras(tmp_path / "model.keras", **{"model.weights.h5": weights()})
+    with pytest.raises(ModelError, match=r"Keras crashed \(SIGABRT\) while loading or running '.*model.keras'"):
+        import_model(model=path, data=tmp_path, runs=tmp_path / "runs")
+
+
+@pytest.mark.slow
+def test_a_keras_model_larger_than_the_memory_is_refused(tmp_path: Path) -> None:
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
+    model.save(tmp_path / "good.keras")
+    try_keras_file(tmp_path / "good.keras", trust=False)
+    with zipfile.ZipFile(tmp_path / "good.keras") as source, zipfile.ZipFile(tmp_path / "bomb.keras", "w") as target:
+        for member in source.infolist():
+            content = source.read(member).replace(b'"units": 2,', b'"units": 20000000000,')
+            target.writestr(member.filename, content)
+    with pytest.raises(ModelError, match="needs more memory than this machine has"):
+        try_keras_file(tmp_path / "bomb.keras", trust=False)
 
 
 @pytest.mark.parametrize("command", ["adopt", "bench", "predict"])

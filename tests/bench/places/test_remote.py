@@ -355,7 +355,7 @@ def test_what_a_shell_prints_by_itself_is_no_answer_and_an_end_is_told_from_a_lo
         assert reached.run(["printf", "%s", "a b"], purpose="speak") == b"a b"
     finally:
         (account.home / ".bashrc").unlink()
-    with pytest.raises(HostError, match=r"'board' could not last: was ended by SIGKILL, probably for lack of memory"):
+    with pytest.raises(HostError, match=r"'board' could not last: was killed \(SIGKILL\), probably for lack of memory"):
         reached.run(["sh", "-c", "kill -9 $$"], purpose="last")
     with pytest.raises(HostError, match=r"'board' could not end: ended with exit code 255: at its own will"):
         reached.run(["sh", "-c", "echo at its own will >&2; exit 255"], purpose="end")

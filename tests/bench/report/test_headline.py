@@ -9,6 +9,7 @@ from report_sample import read_sample, write_sample
 
 from tledge.bench.report import write_html
 from tledge.bench.report.headline import headline, machine_blocks
+from tledge.bench.results import workload
 from tledge.bench.results.stored_results import StoredCell, StoredResults
 from tledge.bench.results.workload import workload_of_files
 from tledge.core.number_text import cpu_name, network_name
@@ -85,8 +86,13 @@ def test_a_machine_is_described_once(data: StoredResults, tmp_path: Path) -> Non
         ("abcde", "5 files (a.tflite, b.tflite, c.tflite and 2 more)"),
     ],
 )
-def test_lone_files_are_named_and_counted(names: str, title: str, tmp_path: Path) -> None:
+def test_lone_files_are_named_and_counted(
+    names: str, title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Path] = []
+    monkeypatch.setattr(workload, "try_model", lambda path, _: tried.append(path))  # which starts a process
     paths = [tmp_path / f"{name}.tflite" for name in names]
     for path in paths:
         path.write_bytes(b"\0\0\0\0TFL3 without a sidecar")
     assert workload_of_files(paths, None, tmp_path, Progress()).title == title
+    assert tried == paths

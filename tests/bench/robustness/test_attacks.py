@@ -455,7 +455,7 @@ def test_a_process_that_fails_costs_only_what_it_had_to_make(
     def fail(command: Sequence[str], request: Any, **options: Any) -> None:
         run(command, request, **options)
         (Path(request["folder"]) / white_box.attacked_name("pgd", 32.0)).unlink()
-        raise MeasurementError("the attack was ended by SIGKILL: it printed nothing")
+        raise MeasurementError("the attack was killed (SIGKILL), probably for lack of memory: it printed nothing")
 
     monkeypatch.setattr(white_box, "run_worker", fail)
     record = bench(

@@ -38,6 +38,10 @@ _DEEP = 6.0
 """More bytes per pixel of a photo with 10 or 12 bits per colour."""
 
 
+_ORIENTATION_IN_PNG = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
+"""Parts of a PNG that may turn it. They may follow the pixels, so that Pillow knows them only after decoding."""
+
+
 def check_structure(kind: str, content: bytes) -> int:
     """Examines a file that is not opened yet.
 
@@ -81,9 +85,7 @@ def memory_to_decode(
         ImageError: decoding would take minutes.
     """
     kind = str(image.format)
-    turned = turned or (
-        kind == "PNG" and any(name in content for name in (b"eXIf", b"XML:com.adobe.xmp"))
-    )  # at its end
+    turned = turned or (kind == "PNG" and any(name in content for name in _ORIENTATION_IN_PNG))
     pixels = math.prod(image.size)
     stored = _stored(image.mode)
     each = stored + stored * turned + 4 * (image.mode != "RGB") + 3 * deep + _DECODERS.get(kind, 0)

@@ -31,7 +31,7 @@ SLOW_FILE = 4 << 20
 LARGEST_TEXT = 4 << 20
 """Bytes that a compressed text in a PNG may take: Pillow's limit of a million characters, of 4 bytes each."""
 
-_DECODERS = {"WEBP": 13.0, "AVIF": 8.0, "HEIF": 6.5}
+_DECODERS = {"WEBP": 13.0, "AVIF": 8.0, "HEIF": 5.6}
 """Bytes per pixel that decoders take besides the image itself: planes of colours, canvases and copies of them."""
 
 _DEEP = 6.0

@@ -37,7 +37,7 @@ REDUCED = 2
 """A JPEG decoded at a reduced size is still at least this many times the wanted size along both axes."""
 
 LARGEST = 256_000_000
-"""The most bytes that a photo may take, its file included, for a board of 512 MB: 25 to 60 megapixels, depending on its
+"""The most bytes that a photo may take, its file included, for a board of 512 MB: 12 to 60 megapixels, depending on its
 format, or many more for a JPEG. Photos that are decoded at the same time take no more together on such a board."""
 
 LARGEST_FILE = 64 << 20

@@ -31,11 +31,15 @@ SLOW_FILE = 4 << 20
 LARGEST_TEXT = 4 << 20
 """Bytes that a compressed text in a PNG may take: Pillow's limit of a million characters, of 4 bytes each."""
 
-_DECODERS = {"WEBP": 13.0, "AVIF": 8.0, "HEIF": 6.5}
+_DECODERS = {"WEBP": 13.0, "AVIF": 8.0, "HEIF": 5.6}
 """Bytes per pixel that decoders take besides the image itself: planes of colours, canvases and copies of them."""
 
 _DEEP = 6.0
 """More bytes per pixel of a photo with 10 or 12 bits per colour."""
+
+
+_ORIENTATION_IN_PNG = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
+"""Parts of a PNG that may turn it. They may follow the pixels, so that Pillow knows them only after decoding."""
 
 
 def check_structure(kind: str, content: bytes) -> int:
@@ -81,9 +85,7 @@ def memory_to_decode(
         ImageError: decoding would take minutes.
     """
     kind = str(image.format)
-    turned = turned or (
-        kind == "PNG" and any(name in content for name in (b"eXIf", b"XML:com.adobe.xmp"))
-    )  # at its end
+    turned = turned or (kind == "PNG" and any(name in content for name in _ORIENTATION_IN_PNG))
     pixels = math.prod(image.size)
     stored = _stored(image.mode)
     each = stored + stored * turned + 4 * (image.mode != "RGB") + 3 * deep + _DECODERS.get(kind, 0)

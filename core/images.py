@@ -37,7 +37,7 @@ REDUCED = 2
 """A JPEG decoded at a reduced size is still at least this many times the wanted size along both axes."""
 
 LARGEST = 256_000_000
-"""The most bytes that a photo may take, its file included, for a board of 512 MB: 25 to 60 megapixels, depending on its
+"""The most bytes that a photo may take, its file included, for a board of 512 MB: 12 to 60 megapixels, depending on its
 format, or many more for a JPEG. Photos that are decoded at the same time take no more together on such a board."""
 
 LARGEST_FILE = 64 << 20
@@ -120,8 +120,8 @@ def _decode(
             full = image.size
             scale = _reduce(image, at_least)
             deep = has_16_bits(image)
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            needed = memory_to_decode(image, content, full=full, turned=orientation != 1, deep=deep, at_least=at_least)
+            turned = _is_known_to_be_turned(image)
+            needed = memory_to_decode(image, content, full=full, turned=turned, deep=deep, at_least=at_least)
             if needed > LARGEST:
                 raise ImageError(_describe_too_large(image, full, needed))
             claim.hold(needed, last=True)
@@ -175,6 +175,13 @@ def _reduce(image: ImageFile, at_least: tuple[int, int] | None) -> int:
         height, width = width, height
     jpeg.draft(None, (REDUCED * width, REDUCED * height))
     return int(jpeg.decoderconfig[0]) if jpeg.decoderconfig else 1
+
+
+def _is_known_to_be_turned(image: ImageFile) -> bool:
+    """Whether EXIF data turn an image, as far as that is known before it is decoded: a PNG may have them at its end."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return False  # Pillow would decode the whole image to look for them
+    return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
 
 
 def _as_jpeg(image: ImageFile) -> JpegImageFile | None:

@@ -6,6 +6,8 @@ import os
 import struct
 import subprocess
 import sys
+import zlib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,15 @@ MOST_MEMORY = 350_000_000
 """Bytes of a process that classifies photos with a small model, whatever they are."""
 
 
+def whole_png(side: int) -> bytes:
+    """A black square with all its pixels, in a thousandth of their size."""
+    packer = zlib.compressobj(1)
+    packed = b"".join(packer.compress(bytes(1 + 3 * side)) for _ in range(side)) + packer.flush()
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", packed) + png_chunk(b"IEND", b"")
+
+
+@cache
 def bombs() -> dict[str, bytes]:
     """Small files that announce a lot."""
     huge = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
@@ -31,6 +42,7 @@ def bombs() -> dict[str, bytes]:
     scan = jpeg.index(b"\xff\xda")
     return {
         "size.png": small[:8] + png_chunk(b"IHDR", huge) + small[33:],
+        "whole.png": whole_png(10_000),
         "texts.png": small[:33] + texts + small[33:],
         "canvas.webp": bytes(webp),
         "tile.j2k": bytes(j2k),

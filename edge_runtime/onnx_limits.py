@@ -117,10 +117,7 @@ def _check_node(node: _Node, numbers: dict[str, Integers], *, steps: int, depth:
     place = _SIZED.get(node.name)
     if place is not None and len(node.inputs) > place:
         lengths = numbers.get(node.inputs[place])
-        if node.name == "Pad" and lengths is not None:  # values before each axis, then those after
-            before, after = lengths.reshape(2, -1).astype(np.object_)
-            lengths = 1 + np.maximum(before, 0) + np.maximum(after, 0)
-        _check_size(node, lengths)
+        _check_size(node, _padded(lengths) if node.name == "Pad" and lengths is not None else lengths)
     elif node.name in _RANDOM and "shape" in node.attributes:
         _check_size(node, _packed(_Fields.of(node.attributes["shape"]), 8))
     elif node.name == "Range" and all(name in numbers for name in node.inputs[:3]):
@@ -135,6 +132,12 @@ def _check_node(node: _Node, numbers: dict[str, Integers], *, steps: int, depth:
             )
     for part in graphs:
         _check(_Fields.of(part), numbers, steps=steps, depth=depth + 1)
+
+
+def _padded(pads: Integers) -> Integers:
+    """Returns the lengths that padding makes of axes of one value; ``pads`` are those before each axis, then after."""
+    before, after = pads.reshape(2, -1).astype(np.object_)
+    return np.array(1 + np.maximum(before, 0) + np.maximum(after, 0))
 
 
 def _check_size(node: _Node, lengths: Integers | None) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from tledge.bench.report.attack_sections import conclude_attacks
-from tledge.bench.results.flags import ONE_ROUND as SINGLE
-from tledge.bench.results.flags import UNTIMELY
-from tledge.bench.results.recommendation import FLAGGED, ONE_ROUND, Recommendation, recommend
+from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
+from tledge.bench.results.recommendation import FLAGGED, Recommendation, recommend
 from tledge.bench.results.rows import Row
 from tledge.bench.results.settings import NOT_REACHED
 from tledge.bench.results.stored_results import StoredResults
@@ -41,7 +40,7 @@ def _latencies(
     if fastest or not any("latency_ratio" in row.measured for row, _ in compared):
         return [_faster_sentence(row, base) for row, base in fastest if row != card.chosen], set()
     if card.undecided == ONE_ROUND:
-        return [], {SINGLE}
+        return [], {ONE_ROUND}
     if card.undecided == FLAGGED:
         return [], set(card.flags)
     doubtful: set[str] = set()

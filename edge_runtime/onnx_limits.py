@@ -114,15 +114,7 @@ def _check_node(node: _Node, numbers: dict[str, Integers], *, steps: int, depth:
     if node.name == "Constant" and "value" in node.attributes and node.outputs:
         _, values = _integers(_Fields.of(node.attributes["value"]).all(5)[-1])
         _add(numbers, node.outputs[0], values)
-    place = _SIZED.get(node.name)
-    if place is not None and len(node.inputs) > place:
-        lengths = numbers.get(node.inputs[place])
-        _check_size(node, _padded(lengths) if node.name == "Pad" and lengths is not None else lengths)
-    elif node.name in _RANDOM and "shape" in node.attributes:
-        _check_size(node, _packed(_Fields.of(node.attributes["shape"]), 8))
-    elif node.name == "Range" and all(name in numbers for name in node.inputs[:3]):
-        first, last, step = (int(numbers[name].reshape(-1)[0]) for name in node.inputs[:3])
-        _check_size(node, np.array([max(0, (last - first) // step if step else 0)], np.object_))
+    _check_output(node, numbers)
     graphs = [part for content in node.attributes.values() for part in _Fields.of(content).all(6)]
     if node.name == "Loop" and graphs:
         steps *= _trips(node, numbers, _Fields.of(graphs[0]))
@@ -132,6 +124,19 @@ def _check_node(node: _Node, numbers: dict[str, Integers], *, steps: int, depth:
             )
     for part in graphs:
         _check(_Fields.of(part), numbers, steps=steps, depth=depth + 1)
+
+
+def _check_output(node: _Node, numbers: Mapping[str, Integers]) -> None:
+    """Checks the size of what an operator creates, as far as constants give it."""
+    place = _SIZED.get(node.name)
+    if place is not None and len(node.inputs) > place:
+        lengths = numbers.get(node.inputs[place])
+        _check_size(node, _padded(lengths) if node.name == "Pad" and lengths is not None else lengths)
+    elif node.name in _RANDOM and "shape" in node.attributes:
+        _check_size(node, _packed(_Fields.of(node.attributes["shape"]), 8))
+    elif node.name == "Range" and all(name in numbers for name in node.inputs[:3]):
+        first, last, step = (int(numbers[name].reshape(-1)[0]) for name in node.inputs[:3])
+        _check_size(node, np.array([max(0, (last - first) // step if step else 0)], np.object_))
 
 
 def _padded(pads: Integers) -> Integers:

@@ -115,7 +115,7 @@ def _decode(
         raise ImageError(f"not a readable image: '{name}' is empty (0 bytes)")
     kind = "image"
     try:
-        with _open(content) as image:
+        with _open(content, claim) as image:
             kind = image.format or kind
             full = image.size
             scale = _reduce(image, at_least)
@@ -146,7 +146,7 @@ def _decode(
         raise ImageError(f"not a readable image: '{name}' is a {problem}") from error
 
 
-def _open(content: bytes) -> ImageFile:
+def _open(content: bytes, claim: Claim) -> ImageFile:
     """Opens an image like ``PIL.Image.open``, without its warning about images above 89 megapixels.
 
     This module has its own limit, and a warning cannot be silenced for one call if other threads are running.
@@ -159,6 +159,7 @@ def _open(content: bytes) -> ImageFile:
             f"is too large: it may take {needed / 1e6:,.0f} MB to open as {kind}; the limit for a photo is"
             f" {LARGEST / 1e6:,.0f} MB; make it smaller or save it without metadata"
         )
+    claim.hold(needed, last=False)  # a WebP's canvas is allocated when it is opened
     try:
         return cast("ImageFile", plugin_of(kind)(io.BytesIO(content), ""))
     except (SyntaxError, IndexError, TypeError, struct.error) as error:

@@ -41,6 +41,7 @@ def test_heic_is_counted_as_measured() -> None:
     assert needed_for("HEIF", (4000, 3000), 0, bit_depth=10) >= 15.0 * pixels
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_kind_takes_more_than_estimated() -> None:
     kinds = [kind for kind in KINDS if not kind.startswith("heif") or is_installed("pillow_heif")]

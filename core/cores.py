@@ -3,17 +3,16 @@
 It is limited by the affinity of the process and by the CPU quotas of its control group and all groups above, such as a
 container's or a systemd slice's. From Python 3.13 on, ``PYTHON_CPU_COUNT`` replaces the affinity if it is set.
 
-Source: the kernel's Documentation/admin-guide/cgroup-v2.rst (cpu.max) and scheduler/sched-bwc.rst (version 1), and
-proc_pid_mountinfo(5).
+Source: the kernel's Documentation/admin-guide/cgroup-v2.rst (cpu.max) and scheduler/sched-bwc.rst (version 1).
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from tledge.core.control_groups import group_folders
 from tledge.core.system_files import read_text
 
 
@@ -33,23 +32,11 @@ def cpu_quota(root: Path = Path("/")) -> float:
     Returns:
         Infinity if there is no quota, or if it cannot be read.
     """
-    groups = read_text(root / "proc/self/cgroup").splitlines()
-    mounts = read_text(root / "proc/self/mountinfo").splitlines()
-    paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in groups if ":" in line)}
-    quotas = [math.inf]
-    for line in mounts:
-        fields, _, rest = line.partition(" - ")
-        kind, _, options = (*rest.split(" ", 2), "", "")[:3]
-        if kind == "cgroup2" and "" in paths:
-            read, path = _quota, paths[""]
-        elif kind == "cgroup" and "cpu" in options.split(","):
-            of_cpu = (path for controllers, path in paths.items() if "cpu" in controllers.split(","))
-            read, path = _quota_of_version_1, next(of_cpu, "/")
-        else:
-            continue
-        mounted, mount_point = fields.split(" ")[3:5]
-        quotas += [read(folder) for folder in _upwards(root / mount_point.lstrip("/"), path, mounted)]
-    return min(quotas)
+    quotas = (
+        _quota(folder) if version == 2 else _quota_of_version_1(folder)
+        for version, folder in group_folders("cpu", root)
+    )
+    return min(quotas, default=math.inf)
 
 
 def _counted() -> int:
@@ -58,18 +45,6 @@ def _counted() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _upwards(mount_point: Path, path: str, mounted: str) -> Iterator[Path]:
-    """Yields the folders of the group ``path`` and of the groups above it, as far as this process sees them.
-
-    ``mounted`` is the group that is mounted at ``mount_point``; in a container its own.
-    """
-    inner = PurePosixPath(path)
-    below = inner.relative_to(mounted) if inner.is_relative_to(mounted) and ".." not in inner.parts else PurePosixPath()
-    folder = mount_point / below
-    yield folder
-    yield from folder.parents[: len(below.parts)]
 
 
 def _quota(group: Path) -> float:

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
+from pathlib import Path
 from threading import Condition, Lock
 from types import TracebackType
 from typing import Self
 
+from tledge.core.control_groups import group_folders
+from tledge.core.system_files import read_text
+
 SHARE = 8
 """A machine with much memory uses up to this part of it."""
+
+LARGE = 32 << 20
+"""Bytes of a claim after which freed memory goes back to the system, before others get theirs."""
 
 
 def budget_for(least: int) -> MemoryBudget:
     """Returns the budget of this machine: ``least`` bytes, or more if it has plenty of memory."""
+    return MemoryBudget(max(least, usable_memory() // SHARE))
+
+
+def usable_memory(root: Path = Path("/")) -> int:
+    """Returns the bytes of memory that this process may use: the machine's, or less in a container; 0 if not known.
+
+    Args:
+        root: the folder that contains ``proc`` and ``sys``.
+    """
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         memory = 0
-    return MemoryBudget(max(least, memory // SHARE))
+    names = {2: "memory.max", 1: "memory.limit_in_bytes"}
+    texts = (read_text(folder / names[version]) for version, folder in group_folders("memory", root))
+    return min([memory, *(int(text) for text in texts if text.isdigit())])
 
 
 class MemoryBudget:
@@ -64,6 +84,8 @@ class Claim:
     ) -> None:
         self._end_turn()
         if self._amount:
+            if self._amount >= LARGE:
+                _trim()
             self._budget._give_back(self._amount)
             self._amount = 0
 
@@ -88,3 +110,9 @@ class Claim:
         if self._has_turn:
             self._has_turn = False
             self._budget._turn.release()
+
+
+def _trim() -> None:
+    """Gives freed memory back to the system, which glibc keeps for each thread; only glibc has this function."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
-from tledge.core.memory_budget import SHARE, MemoryBudget, budget_for
+from tledge.core.memory_budget import SHARE, MemoryBudget, budget_for, usable_memory
 
 pytestmark = pytest.mark.unit
 
@@ -27,6 +28,33 @@ def test_a_machine_that_does_not_tell_its_memory_uses_the_least(monkeypatch: pyt
 
     monkeypatch.setattr(os, "sysconf", unknown)
     assert budget_for(1000).total == 1000
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"sys/fs/cgroup/unit.service/memory.max": "max"}, 1 << 30),
+        ({"sys/fs/cgroup/unit.service/memory.max": "536870912"}, 512 << 20),
+        ({"sys/fs/cgroup/memory.max": "268435456", "sys/fs/cgroup/unit.service/memory.max": "536870912"}, 256 << 20),
+        ({"sys/fs/cgroup/unit.service/memory.max": "8589934592"}, 1 << 30),
+        ({}, 1 << 30),
+    ],
+    ids=["no limit", "service", "group above", "more than the machine", "no groups"],
+)
+def test_the_memory_of_a_container_or_a_service_counts(
+    files: dict[str, str], limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": (1 << 30) // 4096}.__getitem__)
+    if files:
+        files = {
+            **files,
+            "proc/self/cgroup": "0::/unit.service\n",
+            "proc/self/mountinfo": "35 24 0:30 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n",
+        }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert usable_memory(tmp_path) == limit
 
 
 def test_threads_together_never_hold_more_than_the_total() -> None:

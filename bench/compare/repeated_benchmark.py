@@ -9,7 +9,7 @@ from typing import Any
 
 from tledge.bench.measure.durations import DURATION_PRESETS
 from tledge.bench.results.bench_options import AttackOptions, MeasurementOptions
-from tledge.bench.results.results_folder import EARLIER
+from tledge.bench.results.results_folder import EARLIER, ResultsFolder
 from tledge.bench.results.settings import NAME, BenchSettings
 from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.core.errors import MeasurementError
@@ -51,12 +51,13 @@ def read_repetition(results: Path, progress: Progress | None = None) -> Repetiti
     """Reads the options that measure the same again.
 
     Args:
-        results: a ``results.jsonl``, its ``run.json`` beside it.
+        results: a ``results.jsonl``, its ``run.json`` beside it, or their folder.
         progress: reports that an interrupted replacement of the results is finished first.
 
     Raises:
         MeasurementError: no results, no record of how they were measured, or the run or files no longer exist.
     """
+    results = ResultsFolder(results).results if results.is_dir() else results
     folder = finish_replacement(results.parent, progress)
     read_results(folder / results.name)
     settings = BenchSettings.load(folder)

@@ -18,6 +18,7 @@ def test_a_benchmark_of_files_is_done_again_as_it_was(tiny_artifacts: Path, tmp_
         files=[model], output=tmp_path / "out", targets="litert:cpu:1", seconds=0.02, rounds=2, batch_sizes=[1, 2]
     )
     repetition = read_repetition(first.results)
+    assert read_repetition(tmp_path / "out") == repetition, "the folder of the results"
     again = bench(**repetition.arguments)
     assert repetition.differences(again.settings) == []
     assert again.results == first.results

@@ -36,7 +36,7 @@ def run(
     repeat: Annotated[
         Path | None,
         typer.Option(
-            help="Repeat the benchmark of this results.jsonl or its folder, with the options recorded there.  [default: none]",
+            help="Repeat the benchmark of this results.jsonl or folder, with its recorded options.  [default: none]",
             show_default=False,
             rich_help_panel="Comparison",
         ),

@@ -53,6 +53,7 @@ from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
+from tledge.core.temporary_files import check_writable
 from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK
 from tledge.edge_runtime.description import read_size
 from tledge.edge_runtime.target import Target
@@ -239,6 +240,7 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
         workload = replace(workload, folder=folder)
         folders.append(ResultsFolder(folder))
     finish_replacement(workload.folder, progress)
+    check_writable(workload.folder)
     return _Plan(
         options=options,
         place=place,

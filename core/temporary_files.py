@@ -9,6 +9,7 @@ tledge-locked-1b2c3d4e-5f60718293a4/                in the system's folder for t
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -63,6 +64,23 @@ def temporary_file(folder: Path, name: str) -> Iterator[Path]:
             path.unlink(missing_ok=True)
         finally:
             os.close(handle)
+
+
+def check_writable(folder: Path) -> None:
+    """Checks before a long work that its results can be written: to a folder, or where that will be created.
+
+    Raises:
+        OSError: the disk is full, read-only or not writable for this user, or a file is in the way; names the folder.
+    """
+    absolute = folder.absolute()
+    place = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
+    try:
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        with temporary_file(place, "check"):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 @contextmanager

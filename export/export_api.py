@@ -14,6 +14,7 @@ from tledge.core.fingerprint import sha256_of_file
 from tledge.core.options import as_tuple, takes
 from tledge.core.progress import Step, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
+from tledge.core.temporary_files import check_writable
 from tledge.export.artifact_maker import ArtifactMaker
 from tledge.export.export_options import ExportOptions
 from tledge.export.export_record import RECORD, ExportedArtifact, ExportRecord, MaxDropSearch, describe_artifact
@@ -77,6 +78,7 @@ def export(options: ExportOptions) -> ExportRecord:
     jobs, kept = _plan(directory, source, request, options, recorded={item.sha256 for item in earlier.artifacts})
     outcome = _Outcome([describe_artifact(artifact, kept=True) for artifact in kept])
     if jobs or options.max_drop is not None:
+        check_writable(directory.artifacts)
         directory.check_model(source.sha256)  # and the splits: before Keras is imported
         directory.splits(progress)
         maker = ArtifactMaker(directory, source, options, progress)

@@ -20,7 +20,7 @@ from tledge.core.prediction_check import LEAST_PHOTOS
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, create_run, tidy_runs
 from tledge.core.split_names import SPLITS
-from tledge.core.temporary_files import discard
+from tledge.core.temporary_files import check_writable, discard
 from tledge.train.data.dataset import read_dataset, with_class_order
 from tledge.train.import_options import ImportOptions
 from tledge.train.keras_file_check import check_keras_file
@@ -56,6 +56,7 @@ def import_model(options: ImportOptions) -> RunManifest:
     if options.resize not in RESIZE_RULES:
         raise UnknownNameError("resize rule", options.resize, RESIZE_RULES)
     model, data, runs = Path(options.model), Path(options.data), Path(options.runs)
+    check_writable(runs)
     try_keras_file(model, trust=options.trust_model)
     check_keras_file(model, trust=options.trust_model)
     labels = None if options.labels is None else read_labels(str(options.labels))

@@ -19,7 +19,7 @@ from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import DEFAULT_RUNS, RunDirectory, create_run, in_progress, tidy_runs
 from tledge.core.split_names import SPLITS
 from tledge.core.splits import Splits
-from tledge.core.temporary_files import discard, temporary_folder
+from tledge.core.temporary_files import check_writable, discard, temporary_folder
 from tledge.train.data import digits
 from tledge.train.data.dataset import Dataset, read_dataset, remember_training
 from tledge.train.data.split_draw import draw_splits
@@ -55,6 +55,7 @@ def train(options: TrainOptions) -> RunManifest:
         raise OptionError(f"`run` selects the run to resume and needs `resume=True`; received `run='{options.run}'`")
     settings = settle(options)
     _check_installed(settings)
+    check_writable(Path(options.runs))
     with _run_directory(settings, Path(options.runs), progress) as (directory, splits, record):
         splits.save(directory.splits_path)
         created = datetime.now().astimezone().isoformat(timespec="seconds")

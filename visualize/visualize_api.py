@@ -15,6 +15,7 @@ from tledge.core.folder_contents import replacing_contents
 from tledge.core.options import as_tuple, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import find_run
+from tledge.core.temporary_files import check_writable
 from tledge.visualize.kind import KINDS, Kind
 from tledge.visualize.page import notebook_html, write_page
 from tledge.visualize.pictures import Picture
@@ -84,6 +85,7 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
     chosen = _choose(named, options.given())
     require("jinja2", extra="train", purpose="visualize.html")
     model, folder = _find_model(options, progress)
+    check_writable(folder)
     sections, skipped = _show(chosen, replace(model, progress=progress), optional=not named, progress=progress)
     sections = _with_unique_names(sections)
     pictures = [picture for section in sections.values() for picture in section.pictures]

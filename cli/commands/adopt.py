@@ -31,6 +31,7 @@ def run(given: Given, *, json: Json = False) -> None:
     beside the file. Without a terminal, pass what is missing as options.
     """
     with executing(given.command, json) as terminal:
+        from tledge.core.temporary_files import check_writable
         from tledge.edge_runtime.adoption import adopt_model, missing_fields
         from tledge.edge_runtime.description import FIELDS, Description, read_size
         from tledge.edge_runtime.inspection import inspect
@@ -42,6 +43,7 @@ def run(given: Given, *, json: Json = False) -> None:
             description = description.with_field(name, text)
         size = None if options.input_size is None else read_size(options.input_size)
         grey = description.colour == "grey"
+        check_writable(options.model.parent)
         try_model(options.model, size, grey=grey)
         inspection = inspect(options.model, size, grey=grey)
         terminal.print(_tensors(inspection, terminal.width))

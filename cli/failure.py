@@ -17,6 +17,7 @@ _MEMORY_SIGNS = (
     "out of memory",
     "oom when allocating",
     "failed to map segment from shared object",
+    "error return without exception set",  # of CPython, where a C extension could not allocate
 )
 """What native libraries say, in lower case."""
 

@@ -112,9 +112,18 @@ def _fault_of_text(text: str, bounds: tuple[Any, ...]) -> str:
         return f"{len(text):,} characters, more than {most:,}"
     if "\0" in text:
         return f"a text with the character NUL: {shown(text)}"
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if not _is_encodable(text):
         return f"a text that is not valid Unicode: {shown(text)}"
     return ""
+
+
+def _is_encodable(text: str) -> bool:
+    """Returns whether a text is Unicode, apart from bytes of file names that are not UTF-8, as ``os.fsdecode`` has."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fault(value: object, bound: object) -> str:

@@ -212,7 +212,7 @@ def _create(folder: Path, start: str, name: str, make: Callable[[Path], int]) ->
 
 
 def _temporary_name(start: str, name: str) -> str:
-    end = f"-{name.encode()[-_LONGEST_NAME:].decode(errors='ignore')}" if name else ""
+    end = f"-{os.fsdecode(os.fsencode(name)[-_LONGEST_NAME:])}" if name else ""  # of any bytes, as names of files are
     return f"{start}locked-{_host()}-{os.urandom(6).hex()}{end}"
 
 

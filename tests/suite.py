@@ -73,6 +73,20 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[Any]:
         return (yield)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Iterator[Any]:
+    """Makes reports of names that are not UTF-8 fit for xdist, which could not send them."""
+    return _encodable((yield))
+
+
+def _encodable(content: Any) -> Any:
+    if isinstance(content, str):
+        return content.encode(errors="backslashreplace").decode()
+    if isinstance(content, dict):
+        return {_encodable(key): _encodable(value) for key, value in content.items()}
+    return type(content)(map(_encodable, content)) if type(content) in (list, tuple) else content
+
+
 @contextmanager
 def _guard(item: pytest.Item) -> Iterator[None]:
     """While a unit test runs, starting a process and importing TensorFlow or Keras raise."""

@@ -25,7 +25,7 @@ from tledge.bench.results.cell_result import Specification, Timing
 from tledge.bench.results.results_folder import ResultsFolder
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.results.workload import workload_of_files
-from tledge.core.artifact import write_sidecar_beside
+from tledge.core.artifact import path_beside, read_artifact, write_artifact, write_sidecar_beside
 from tledge.core.errors import ArtifactError, DataError, MeasurementError, OptionError
 from tledge.core.measurement import read_results
 from tledge.core.preprocessing import Preprocessing
@@ -224,9 +224,7 @@ def test_why_a_changed_file_is_not_measured_in_turns_is_said(files: Path) -> Non
         )
 
     measure()
-    content = onnx.load(model)
-    content.doc_string = "in place"
-    model.write_bytes(content.SerializeToString())  # the hard link goes along
+    model.write_bytes(another(model, "in place"))  # the hard link goes along
     record = measure(out)
     assert record.comparison is not None
     assert not record.comparison.rows[0].again
@@ -252,10 +250,22 @@ def test_an_earlier_benchmark_of_other_files_is_refused_before_measuring(files: 
 
 def rebuild(path: Path, name: str) -> None:
     """The same model in another file, which takes the place of that at the path as an export's does."""
-    model = onnx.load(path)
-    model.doc_string = name
+    content = another(path, name)
     path.unlink()
-    onnx.save(model, path)
+    path.write_bytes(content)
+
+
+def another(path: Path, name: str) -> bytes:
+    """The bytes of an artifact of the same model, with another text in it."""
+    model, sidecar = onnx.load(path), read_artifact(path).sidecar
+    model.doc_string = name
+    del model.metadata_props[:]
+    made = path.with_name("another.onnx")
+    write_artifact(made, model.SerializeToString(), sidecar)
+    content = made.read_bytes()
+    for left in (made, path_beside(made)):
+        left.unlink()
+    return content
 
 
 def test_files_called_alike_are_told_apart(files: Path) -> None:

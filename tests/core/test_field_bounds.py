@@ -52,7 +52,9 @@ CASES = {
     "positive": Case(Positive, (5e-324,), (0.0, 0, -1)),
     "not negative": Case(NotNegative, (0.0, 0), (-1e-9,)),
     "text": Case(
-        str, ("", "a" * MOST_CHARACTERS, "a\nü\U0001f600"), ("a" * (MOST_CHARACTERS + 1), "\0", "\ud800", "a\udfff")
+        str,
+        ("", "a" * MOST_CHARACTERS, "a\nü\U0001f600", "caf\udce9.jpg"),
+        ("a" * (MOST_CHARACTERS + 1), "\0", "\ud800", "a\udfff"),
     ),
     "long text": Case(Annotated[str, Characters(most=20_000)], ("a" * 20_000,), ("a" * 20_001,)),
     "items": Case(Annotated[tuple[int, ...], Items(least=1, most=2)], ([1], [1, 2]), ([], [1, 2, 3])),

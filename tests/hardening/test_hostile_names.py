@@ -74,7 +74,7 @@ def terminal(as_json: bool = False) -> Iterator[Terminal]:
     try:
         yield Terminal(log, as_json, Interrupts(), "bench")
     finally:
-        log.close(None, keep=False)
+        log.close(None)
 
 
 def poison(folder: Path, names: Sequence[str]) -> None:
@@ -248,8 +248,9 @@ def test_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in HOSTILE:
         log.record(OptionError(f"unknown class '{name}'"))
         logging.getLogger("tledge").warning("class %s", name)
-    path = log.path
-    log.close(None, keep=True)
+    path = log.keep()
+    log.close(None)
+    assert path is not None
     content = path.read_text()
     path.unlink()
     assert "OptionError" in content

@@ -25,7 +25,11 @@ POOR: Mapping[str, Mapping[str, str]] = {
 
 
 def run(
-    *arguments: object, cwd: Path, limits: Mapping[int, int] | None = None, env: Mapping[str, str] | None = None
+    *arguments: object,
+    cwd: Path,
+    limits: Mapping[int, int] | None = None,
+    env: Mapping[str, str] | None = None,
+    code: str = "from tledge.cli.main import main; main()",
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command in a process of its own, with limits on its resources."""
 
@@ -34,7 +38,7 @@ def run(
             resource.setrlimit(kind, (value, value))
 
     return subprocess.run(
-        [sys.executable, "-P", "-c", "from tledge.cli.main import main; main()", *map(str, arguments)],
+        [sys.executable, "-P", "-c", code, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
@@ -53,7 +57,7 @@ def check_end(done: subprocess.CompletedProcess[str]) -> None:
     assert "Traceback" not in text, done
     assert "internal error" not in text, done
     assert done.returncode in (0, 1, 2), done
-    assert done.returncode == 0 or done.stderr.strip(), done
+    assert done.returncode == 0 or text.strip(), done
 
 
 @pytest.fixture
@@ -73,7 +77,10 @@ def test_too_little_memory_is_one_line(folder: Path, suffix: str, scale: int) ->
 
 @pytest.mark.parametrize("files", [4, 6, 8, 12])
 def test_too_few_open_files_are_one_line(folder: Path, files: int) -> None:
-    check_end(run("predict", "float32.onnx", "photos", cwd=folder, limits={resource.RLIMIT_NOFILE: files}))
+    limits = {resource.RLIMIT_NOFILE: files}
+    if run(cwd=folder, limits=limits, code="pass").stderr:
+        pytest.skip("Python itself needs more files to start here")
+    check_end(run("predict", "float32.onnx", "photos", cwd=folder, limits=limits))
 
 
 def test_a_disk_without_space_is_one_line(folder: Path) -> None:

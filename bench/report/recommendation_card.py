@@ -35,7 +35,7 @@ WITHOUT_ACCURACY = (
 )
 
 UNDECIDED: Mapping[str, str] = {
-    NOT_TIMED: "No latency was measured, so no file is recommended.",
+    NOT_TIMED: "Nothing was timed, so no file is recommended.",
     FLAGGED: "All latencies{of} are flagged ({flags}) and cannot be compared, so no file is recommended.{remedy}",
     ONE_ROUND: "With a single round no difference can be tested, so no file is recommended. Measure at least three"
     " rounds.",

@@ -17,6 +17,7 @@ from tledge.bench.measure.round_launcher import measure_in_own_process
 from tledge.bench.results.cell_result import CellResult, Round, Specification, Timing
 from tledge.bench.results.workload import workload_of_run
 from tledge.core.artifact import read_artifact
+from tledge.core.checksum import SIZE, checksum_of
 from tledge.core.errors import ArtifactError, MeasurementError, OptionError, RunError
 from tledge.core.measurement import read_results
 from tledge.core.run_directory import RunDirectory
@@ -136,9 +137,14 @@ def test_rows_say_what_was_measured(run: RunDirectory) -> None:
     assert all(f"\n| {name}" in card for name in artifacts)
 
 
+def spoil(path: Path) -> None:
+    """Makes a TFLite file one that LiteRT cannot load, with a checksum that fits."""
+    content = WRONG_ROOT + path.read_bytes()[len(WRONG_ROOT) : -SIZE]
+    path.write_bytes(content + bytes(checksum_of(memoryview(content))))
+
+
 def test_a_cell_that_fails_is_recorded_and_the_others_are_kept(run: RunDirectory) -> None:
-    content = (run.artifacts / "float16.tflite").read_bytes()
-    (run.artifacts / "float16.tflite").write_bytes(WRONG_ROOT + content[4:])
+    spoil(run.artifacts / "float16.tflite")
     (run.artifacts / "float16.tflite.json").unlink()
     run.model_card.write_bytes(b"\xff")
     record = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1, fail_on=["top1<0"])
@@ -262,7 +268,7 @@ def test_a_failed_benchmark_leaves_the_old_results(run: RunDirectory) -> None:
     for path in run.artifacts.glob("*.json"):
         path.unlink()
     for path in run.artifacts.glob("*.tflite"):
-        path.write_bytes(WRONG_ROOT + path.read_bytes()[4:])
+        spoil(path)
     with pytest.raises(MeasurementError, match="nothing could be measured: LiteRT cannot load"):
         bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
     assert (run.bench / "results.jsonl").read_bytes() == before

@@ -226,7 +226,7 @@ def test_a_slow_file_names_the_operators_that_are_not_accelerated() -> None:
     [
         (Recommendation(chosen=None, undecided=ONE_ROUND), "single round"),
         (Recommendation(chosen=None, undecided=FLAGGED, flags=("noisy", "throttled")), r"\(noisy and throttled\)"),
-        (Recommendation(chosen=None, undecided=NOT_TIMED), "No latency was measured"),
+        (Recommendation(chosen=None, undecided=NOT_TIMED), "Nothing was timed"),
     ],
     ids=["one round", "flagged", "not timed"],
 )

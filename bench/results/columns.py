@@ -74,7 +74,7 @@ class Column:
 REPORT_COLUMNS = tuple(Column(name, metric) for name, metric in METRICS.items() if metric.heading)
 """The columns of reports, in order."""
 
-BEST_NOTE = "best in its column, or not significantly worse than the best"
+BEST_NOTE = "best in its column or not significantly worse"
 """What the mark of a number says."""
 
 TERMINAL_COLUMNS = tuple(Column(name, metric) for name, metric in METRICS.items() if metric.terminal)

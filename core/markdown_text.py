@@ -17,7 +17,7 @@ _BLOCK = re.compile(r"^(\d{1,9}(?=[.)])|)([-+=](?=[\s=-]|$)|(?<=\d)[.)](?=\s|$))
 """What starts a list or underlines a heading, at the start of a line."""
 
 _MENTION = re.compile(r"(?<!\w)@(?=\w)|(?<=[\w.+-])@(?=[\w-]+\.)")
-"""An @ that GitHub takes for a person, who then gets a message, or for an e-mail address, wherever it is escaped."""
+"""An @ that GitHub reads as a mention, which notifies that user, or as an e-mail address, even if it is escaped."""
 
 
 class Markdown(str):

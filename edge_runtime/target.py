@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tledge.core.errors import OptionError
 
 MOST_THREADS = 1024
-"""The most threads of a target; a runtime starts as many as it is told, up to the limit of the system."""
+"""The most threads of a target. A runtime starts any number of threads that the system allows."""
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def mark_best(rows: Sequence[Row], evidence: Evidence) -> RowTable:
 
 
 def best_rows(metric: str, rows: Sequence[Row], evidence: Evidence) -> list[Row]:
-    """Returns the row with the best value and those that are not shown to be worse; none if no row is.
+    """Returns the best row and all rows that are not significantly worse; none if no row is significantly worse.
 
     Times are compared among the rows whose flags allow it.
     """

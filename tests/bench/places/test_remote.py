@@ -374,7 +374,8 @@ SHELLS = {
     "exit 0": "exit code 0: it printed nothing",
     "kill -9 $$": "",
 }
-"""Start-up files of a shell that runs no command, and what is said of each; one that is killed looks like a loss."""
+"""Start-up files that keep a shell from running a command, and the expected error. A killed shell looks like a lost
+connection."""
 
 
 @needs_sshd

@@ -11,6 +11,7 @@ import re
 import struct
 from typing import TYPE_CHECKING, Any
 
+from tledge.core.colour_conversion import STRIP
 from tledge.core.errors import ImageError
 
 if TYPE_CHECKING:  # Pillow's plugins take time to import, and are only needed with the first image
@@ -37,6 +38,14 @@ _DECODERS = {"WEBP": 13.0, "AVIF": 8.0, "HEIF": 5.6}
 _DEEP = 6.0
 """More bytes per pixel of a photo with 10 or 12 bits per colour."""
 
+_STRIPS = 24 * STRIP
+"""Bytes per column of the strips that are converted to RGB, one at a time: several copies, of floats among them."""
+
+_PLAIN_BLOCK = 1 << 20
+"""Bytes of a PPM in plain text that Pillow splits into numbers at a time."""
+
+_PLAIN_NUMBER = 40.0
+"""Bytes of memory per byte of such a block: a Python object for each number, for this block and the one before."""
 
 _ORIENTATION_IN_PNG = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
 """Parts of a PNG that may turn it. They may follow the pixels, so that Pillow knows them only after decoding."""
@@ -93,6 +102,8 @@ def memory_to_decode(
         each += _DEEP
     needed = len(content) + pixels * each
     needed += _further(kind, image, content, full)
+    if image.mode not in ("RGB", "L", "1", "CMYK"):
+        needed += _STRIPS * image.width
     if at_least is not None:  # the first pass of resizing has the new width and the old height
         needed += 4 * at_least[1] * image.height
     return int(needed)
@@ -117,7 +128,8 @@ def _further(kind: str, image: Any, content: bytes, full: tuple[int, int]) -> fl
                 f"is a {kind} with runs, text or an unusual white, which takes minutes to decode above"
                 f" {SLOW_FILE / 1e6:.0f} MB; received {len(content) / 1e6:,.0f} MB; save it as PNG or JPEG"
             )
-        return 3.0 * math.prod(full) * _stored(image.mode)
+        numbers = min(len(content), _PLAIN_BLOCK) if image.tile[0][0] == "ppm_plain" else 0
+        return 3.0 * math.prod(full) * _stored(image.mode) + _PLAIN_NUMBER * numbers
     return 0.0
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-
-from tledge.cli.ending_signals import end_at_once, end_by_default
 
 
 def main() -> None:
     """The entry point of the installed command."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the next import is done, whose traceback nobody needs
+    from tledge.cli.ending_signals import end_at_once, end_by_default
+
     end_at_once()
     from tledge.cli.output_streams import open_standard_streams
     from tledge.core import word_size

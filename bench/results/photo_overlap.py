@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tledge.core import images
-from tledge.core.errors import DataError
+from tledge.core.errors import DataError, ImageError
 from tledge.core.field_bounds import Count
-from tledge.core.fingerprint import sha256_of_file
 from tledge.core.image_batches import map_ahead
 from tledge.core.number_text import listed
-from tledge.core.perceptual_hash import CHECKED_AT, Thumbnails, thumbnail
+from tledge.core.perceptual_hash import Thumbnails
+from tledge.core.photo_check import check_photo, describe_broken
 from tledge.core.progress import Progress
 from tledge.core.seen_photos import Found, SeenPhotos
 
@@ -83,20 +82,19 @@ def find_seen(records: Sequence[SeenPhotos], photos: Sequence[Path], progress: P
         photos: the files.
 
     Raises:
-        ImageError: a photo cannot be read.
+        DataError: a photo cannot be decoded.
     """
-    appearance = any(record.appearance for record in records)
-
-    def read(path: Path) -> tuple[str, Thumbnails | None]:
-        small = thumbnail(images.decode(path, at_least=CHECKED_AT)) if appearance else None
-        return sha256_of_file(path), small
-
-    digests, decoded = list[str](), list[Thumbnails]()
-    with progress.step("Compare with training photos", len(photos), "photos") as step:
-        for digest, small in map_ahead(read, photos, ahead=64):
-            digests.append(digest)
-            decoded += [] if small is None else [small]
+    digests, decoded, broken = list[str](), list[Thumbnails](), list[tuple[str, ImageError]]()
+    with progress.step("Check photos", len(photos), "photos") as step:
+        for path, checked in zip(photos, map_ahead(check_photo, photos, ahead=64), strict=True):
+            if isinstance(checked, ImageError):
+                broken.append((str(path), checked))
+            else:
+                digests.append(checked.sha256)
+                decoded.append(checked.thumbnail)
             step.advance()
+    if broken:
+        raise DataError(describe_broken(broken))
     thumbnails = np.stack(decoded) if decoded else None
     found = [record.recognize(digests, thumbnails) for record in dict.fromkeys(records)]
     return np.logical_or.reduce([np.zeros(len(photos), bool), *found]), digests

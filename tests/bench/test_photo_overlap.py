@@ -151,7 +151,7 @@ def test_it_is_said_if_copies_cannot_be_recognized(tiny_artifacts: Path, photos:
             steps.append((label, total, counter.count))
 
     workload = workload_of_files([model], photos, tmp_path / "out", Counted())
-    assert steps == [("Compare with training photos", 21, 21)]
+    assert steps == [("Check photos", 21, 21)]
     assert workload.overlap == PhotoOverlap(seen=3, exact=("own.onnx",))
     assert workload.overlap.sentences(18)[1] == (
         "Copies of training photos may be among the photos: those of own.onnx look so alike that only identical files"
@@ -170,6 +170,16 @@ def test_photos_that_are_all_known_are_an_error(tiny_artifacts: Path, photos: Pa
     done = tledge("bench", model, "--data", photos, cwd=tmp_path)
     check_one_line_error(done, "all photos of dog", "pass --seen-photos keep to measure on them anyway")
     assert measure(model, data=photos, out=tmp_path / "out", seen_photos="keep").settings.images == 21
+
+
+def test_all_broken_photos_are_named_before_anything_is_measured(
+    tiny_artifacts: Path, photos: Path, tmp_path: Path
+) -> None:
+    model = artifact(tiny_artifacts, tmp_path / "own.onnx", None)
+    for name in ("1.png", "2.png"):
+        (photos / "dog" / name).write_bytes(b"GIF89a")
+    with pytest.raises(DataError, match=r"^2 broken images: .*dog/1\.png.*; and .*dog/2\.png; repair or remove them$"):
+        measure(model, data=photos, out=tmp_path / "out")
 
 
 def test_the_option_needs_files_and_has_two_values() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,13 +11,13 @@ from unicodedata import normalize
 import numpy as np
 import numpy.typing as npt
 
-from tledge.core import images
 from tledge.core.colour_conversion import describe_mixed_ranges
 from tledge.core.errors import DataError, ImageError, OptionError
 from tledge.core.fingerprint import sha256_of_records
 from tledge.core.image_batches import map_ahead
 from tledge.core.number_text import abridged
-from tledge.core.perceptual_hash import CHECKED_AT, Thumbnails, thumbnail
+from tledge.core.perceptual_hash import Thumbnails
+from tledge.core.photo_check import check_photo, describe_broken
 from tledge.core.photo_layouts import find_photos
 from tledge.core.progress import Progress
 from tledge.core.seen_photos import SeenPhotos, remember_photos
@@ -93,27 +92,19 @@ def read_dataset(
     broken: list[tuple[str, ImageError]] = []
     describe_mixed_ranges()  # forgets those of photos that were read before
 
-    def check(file: tuple[Path, int, str]) -> tuple[Sample, Thumbnails] | ImageError:
-        path, label, _ = file
-        try:
-            content = images.read_content(path)
-            image = images.decode_bytes(content, name=str(path), at_least=CHECKED_AT)
-        except ImageError as error:
-            return error
-        name = path.relative_to(root).as_posix()
-        return Sample(name, label, hashlib.sha256(content).hexdigest()), thumbnail(image)
-
     with progress.step("Check photos", len(found.files), "photos") as step:
-        for (path, _, split), result in zip(found.files, map_ahead(check, found.files, ahead=64), strict=True):
+        paths = (path for path, _, _ in found.files)
+        for (path, label, split), result in zip(found.files, map_ahead(check_photo, paths, ahead=64), strict=True):
+            name = path.relative_to(root).as_posix()
             if isinstance(result, ImageError):
-                broken.append((path.relative_to(root).as_posix(), result))
+                broken.append((name, result))
             else:
-                checked.append((*result, split))
+                checked.append((Sample(name, label, result.sha256), result.thumbnail, split))
             step.advance()
     if mixed := describe_mixed_ranges():
         progress.warn(mixed)
     if broken and not skip_broken:
-        raise DataError(_describe_broken(broken))
+        raise DataError(describe_broken(broken, ", or pass `skip_broken=True`"))
     contradicted = find_contradicted([sample for sample, _, _ in checked])
     kept = [item for item in checked if item[0].path not in contradicted]
     samples = tuple(sample for sample, _, _ in kept)
@@ -186,11 +177,3 @@ def group_photos(samples: Sequence[Sample], thumbnails: Sequence[Thumbnails]) ->
         one, other = groups[same[index]], groups[index]
         groups[groups == max(one, other)] = min(one, other)
     return groups
-
-
-def _describe_broken(broken: list[tuple[str, ImageError]]) -> str:
-    first = broken[0][1]
-    if len(broken) == 1:
-        return f"{first}; repair or remove it, or pass `skip_broken=True`"
-    others = abridged(name for name, _ in broken[1:])
-    return f"{len(broken)} broken images: {first}; and {others}; repair or remove them, or pass `skip_broken=True`"

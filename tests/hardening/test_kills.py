@@ -40,9 +40,9 @@ TRAIN = (
     *("--image-size", "32", "--epochs", "3", "--batch-size", "16"),
 )
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "bench": ("bench", "--target", "litert:cpu:1", "--rounds", "2", "--seconds", "0.2"),
-    "export": ("export", "--quantize", "float32,dynamic", "--format", "tflite", "--overwrite"),
     "train": TRAIN,
+    "export": ("export", "--quantize", "float32,dynamic", "--format", "tflite", "--overwrite"),
+    "bench": ("bench", "--target", "litert:cpu:1", "--rounds", "2", "--seconds", "0.2"),
     "visualize": ("visualize", "features", "saliency", "--images", "1"),
     "adopt": (
         *("adopt", "elsewhere.tflite", "--labels", "labels.txt", "--input-range", "0..255", "--output", "logits"),
@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "predict": ("predict", "elsewhere.tflite", "photos"),
 }
+"""In the order in which each needs what the one before has made: the latest run is the last that was trained."""
 
 
 @dataclass

@@ -9,12 +9,12 @@ import zipfile
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 import onnx
 import pytest
 from command_trials import CommandForks
 from onnx import TensorProto, helper, numpy_helper
+from support import lazy_module
 
 from tledge.core import crash_trial
 from tledge.core.errors import ArtifactError, ModelError
@@ -22,6 +22,8 @@ from tledge.edge_runtime.onnx_limits import check_graph
 from tledge.train import import_model, imported_model
 from tledge.train.keras_config import read_config
 from tledge.train.keras_file_trial import try_keras_file
+
+keras = lazy_module("keras")
 
 LARGEST = 700 << 20
 """Bytes of memory that refusing a file may take, with the libraries that are loaded."""

@@ -14,6 +14,7 @@ from tledge.bench.places.emulation import BOARDS, EmulatedMachine, emulated_logi
 from tledge.bench.places.emulation import cache as emulation_cache
 from tledge.bench.places.emulation.cache import cache_folder, entry
 from tledge.core.artifact import path_beside, write_artifact
+from tledge.core.checksum import SIZE, checksum_of
 from tledge.core.errors import MeasurementError, OptionError, TargetError, UnknownNameError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
@@ -218,7 +219,8 @@ def test_an_artifact_that_fails_on_the_board_leaves_no_process(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(board_cache))
     broken = tmp_path / "float32.tflite"
-    broken.write_bytes(WRONG_ROOT + (tiny_artifacts / "float32.tflite").read_bytes()[4:])
+    content = WRONG_ROOT + (tiny_artifacts / "float32.tflite").read_bytes()[len(WRONG_ROOT) : -SIZE]
+    broken.write_bytes(content + bytes(checksum_of(content)))
     with pytest.raises(MeasurementError, match=r"'float32.tflite' on the emulated pi5 (was )?ended"):
         emulated_logits(broken, random_images(4, 16), "pi5")
     assert [child for child in psutil.Process().children() if "qemu" in child.name()] == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from tledge.edge_runtime.onnx_messages import Node, Numbers
+from tledge.edge_runtime.onnx_messages import OnnxNode, Numbers
 
 Shape = tuple[int, ...]
 LARGEST_LENGTH = 1 << 63
@@ -27,16 +27,16 @@ class KnownTensors:
         self.numbers: dict[str, Numbers] = dict(around.numbers) if around else {}
         self.shapes: dict[str, Shape] = dict(around.shapes) if around else {}
 
-    def numbers_of(self, node: Node, place: int) -> list[float] | None:
+    def numbers_of(self, node: OnnxNode, place: int) -> list[float] | None:
         """Returns the values of an input; None if it is no small constant."""
         name = node.inputs[place] if len(node.inputs) > place else ""
         return list(self.numbers[name].reshape(-1)) if name in self.numbers else None
 
-    def shape_of(self, node: Node, place: int = 0) -> Shape | None:
+    def shape_of(self, node: OnnxNode, place: int = 0) -> Shape | None:
         """Returns the lengths of an input; None if nothing is known."""
         return self.shapes.get(node.inputs[place]) if len(node.inputs) > place else None
 
-    def grow(self, node: Node) -> Shape | None:
+    def grow(self, node: OnnxNode) -> Shape | None:
         """Returns the lengths of a node's first output, and keeps them; None if nothing is known."""
         rule = _RULES.get(node.name)
         shape = rule(node, self) if rule else None
@@ -61,22 +61,22 @@ def _scaled(shape: Shape | None, factors: list[float]) -> Shape:
     return tuple(_length(math.floor(length * float(factor))) for length, factor in zip(shape, factors, strict=True))
 
 
-def _constant_of_shape(node: Node, known: KnownTensors) -> Shape | None:
+def _constant_of_shape(node: OnnxNode, known: KnownTensors) -> Shape | None:
     lengths = known.numbers_of(node, 0)
     return None if lengths is None else tuple(map(_length, lengths))
 
 
-def _expand(node: Node, known: KnownTensors) -> Shape | None:
+def _expand(node: OnnxNode, known: KnownTensors) -> Shape | None:
     lengths = known.numbers_of(node, 1)
     return None if lengths is None else _broadcast(known.shape_of(node) or (), tuple(map(_length, lengths)))
 
 
-def _tile(node: Node, known: KnownTensors) -> Shape | None:
+def _tile(node: OnnxNode, known: KnownTensors) -> Shape | None:
     repeats = known.numbers_of(node, 1)
     return None if repeats is None else _scaled(known.shape_of(node), repeats)
 
 
-def _pad(node: Node, known: KnownTensors) -> Shape | None:
+def _pad(node: OnnxNode, known: KnownTensors) -> Shape | None:
     pads = known.numbers_of(node, 1) or node.integers("pads")
     rank = len(pads) // 2
     if not rank:
@@ -88,7 +88,7 @@ def _pad(node: Node, known: KnownTensors) -> Shape | None:
     return tuple(_length(length + pads[axis] + pads[axis + rank]) for axis, length in enumerate(shape))
 
 
-def _resize(node: Node, known: KnownTensors) -> Shape | None:
+def _resize(node: OnnxNode, known: KnownTensors) -> Shape | None:
     if sizes := known.numbers_of(node, 3):
         return tuple(map(_length, sizes))
     scales = known.numbers_of(node, 1 if node.name == "Upsample" or len(node.inputs) == 2 else 2)
@@ -97,7 +97,7 @@ def _resize(node: Node, known: KnownTensors) -> Shape | None:
     return _scaled(known.shape_of(node), scales) if scales else None
 
 
-def _conv_transpose(node: Node, known: KnownTensors) -> Shape | None:
+def _conv_transpose(node: OnnxNode, known: KnownTensors) -> Shape | None:
     weights = known.shape_of(node, 1) or ()
     kernel = list(weights[2:]) or node.integers("kernel_shape")
     rank = max(len(kernel), len(node.integers("strides")), len(node.integers("output_shape")))
@@ -128,23 +128,23 @@ def _or(values: list[int], default: int, count: int) -> list[int]:
     return values if len(values) == count else [default] * count
 
 
-def _range(node: Node, known: KnownTensors) -> Shape | None:
+def _range(node: OnnxNode, known: KnownTensors) -> Shape | None:
     first, last, step = (known.numbers_of(node, place) for place in range(3))
     if not first or not last or not step or not step[0]:
         return None
     return (_length((last[0] - first[0]) / step[0] if isinstance(step[0], float) else (last[0] - first[0]) // step[0]),)
 
 
-def _one_hot(node: Node, known: KnownTensors) -> Shape | None:
+def _one_hot(node: OnnxNode, known: KnownTensors) -> Shape | None:
     depth = known.numbers_of(node, 1)
     return (*(known.shape_of(node) or ()), _length(depth[0])) if depth else None
 
 
-def _random(node: Node, known: KnownTensors) -> Shape | None:
+def _random(node: OnnxNode, known: KnownTensors) -> Shape | None:
     return tuple(map(_length, node.integers("shape"))) or None
 
 
-def _concat(node: Node, known: KnownTensors) -> Shape | None:
+def _concat(node: OnnxNode, known: KnownTensors) -> Shape | None:
     shapes = [shape for name in node.inputs if (shape := known.shapes.get(name))]
     if not shapes or len({len(shape) for shape in shapes}) != 1:
         return None
@@ -154,28 +154,28 @@ def _concat(node: Node, known: KnownTensors) -> Shape | None:
     return tuple(joined)
 
 
-def _elementwise(node: Node, known: KnownTensors) -> Shape | None:
+def _elementwise(node: OnnxNode, known: KnownTensors) -> Shape | None:
     shapes = [shape for name in node.inputs if (shape := known.shapes.get(name)) is not None]
     return _broadcast(*shapes) if shapes else None
 
 
-def _same(node: Node, known: KnownTensors) -> Shape | None:
+def _same(node: OnnxNode, known: KnownTensors) -> Shape | None:
     return known.shape_of(node)
 
 
-def _rearranged(node: Node, known: KnownTensors) -> Shape | None:
+def _rearranged(node: OnnxNode, known: KnownTensors) -> Shape | None:
     shape = known.shape_of(node)
     return None if shape is None else (math.prod(shape),)
 
 
-def _product(node: Node, known: KnownTensors) -> Shape | None:
+def _product(node: OnnxNode, known: KnownTensors) -> Shape | None:
     left, right = known.shape_of(node, 0), known.shape_of(node, 1)
     if left is None or right is None or len(left) != 2 or len(right) != 2:
         return None
     return left[0], right[1]
 
 
-CREATING: Mapping[str, Callable[[Node, KnownTensors], Shape | None]] = {
+CREATING: Mapping[str, Callable[[OnnxNode, KnownTensors], Shape | None]] = {
     "ConstantOfShape": _constant_of_shape,
     "Expand": _expand,
     "Tile": _tile,
@@ -191,7 +191,7 @@ CREATING: Mapping[str, Callable[[Node, KnownTensors], Shape | None]] = {
 }
 """Operators whose output can be far larger than their inputs."""
 
-_RULES: Mapping[str, Callable[[Node, KnownTensors], Shape | None]] = {
+_RULES: Mapping[str, Callable[[OnnxNode, KnownTensors], Shape | None]] = {
     **CREATING,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Where", "And", "Or"), _elementwise),
     **dict.fromkeys(

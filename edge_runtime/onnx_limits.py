@@ -19,7 +19,7 @@ from tledge.core.errors import ArtifactError
 from tledge.core.regular_file import open_regular
 from tledge.core.sidecar_storage import LENGTH, read_header
 from tledge.edge_runtime.onnx_growth import CREATING, KnownTensors
-from tledge.edge_runtime.onnx_messages import Constant, Fields, Node, read_constant, read_node, read_shape
+from tledge.edge_runtime.onnx_messages import Constant, Fields, OnnxNode, read_constant, read_node, read_shape
 
 LARGEST_TENSOR = 1 << 29
 """Values of a tensor that an operator may create from constants: 2 GiB of float32."""
@@ -90,7 +90,7 @@ def _check(graph: Fields, around: KnownTensors, *, steps: int, depth: int) -> No
             _check_node(read_node(message), known, steps=steps, depth=depth)
 
 
-def _check_node(node: Node, known: KnownTensors, *, steps: int, depth: int) -> None:
+def _check_node(node: OnnxNode, known: KnownTensors, *, steps: int, depth: int) -> None:
     if node.name == "Constant" and node.outputs:
         _keep_constant(node, known)
     shape = known.grow(node)
@@ -107,7 +107,7 @@ def _check_node(node: Node, known: KnownTensors, *, steps: int, depth: int) -> N
         _check(Fields.of(part), known, steps=steps, depth=depth + 1)
 
 
-def _trips(node: Node, known: KnownTensors, body: Fields) -> int:
+def _trips(node: OnnxNode, known: KnownTensors, body: Fields) -> int:
     """Returns how often a loop runs at most; 1 if that is computed: by its input, or by a condition that can change."""
     inputs = [Fields.of(item).text(1) for item in body.all(11)]
     outputs = [Fields.of(item).text(1) for item in body.all(12)]
@@ -124,7 +124,7 @@ def _trips(node: Node, known: KnownTensors, body: Fields) -> int:
     return max(1, int(trips[0])) if trips else 1
 
 
-def _keep_constant(node: Node, known: KnownTensors) -> None:
+def _keep_constant(node: OnnxNode, known: KnownTensors) -> None:
     """Keeps what a Constant holds: a tensor, or numbers in its attribute."""
     name = node.outputs[0]
     if "value" in node.attributes:

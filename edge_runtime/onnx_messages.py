@@ -81,7 +81,7 @@ class Fields(list[tuple[int, bytes]]):
 
 
 @dataclass
-class Node:
+class OnnxNode:
     """An operator, with its attributes as messages."""
 
     name: str = ""
@@ -112,11 +112,11 @@ class Constant:
     problem: str = ""
 
 
-def read_node(message: bytes) -> Node:
+def read_node(message: bytes) -> OnnxNode:
     """Reads a NodeProto. Raises ValueError if it is damaged."""
     fields = Fields.of(message)
     attributes = [Fields.of(content) for content in fields.all(5)]
-    return Node(
+    return OnnxNode(
         name=fields.text(4),
         inputs=[content.decode("utf-8", "replace") for content in fields.all(1)],
         outputs=[content.decode("utf-8", "replace") for content in fields.all(2)],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from tledge.edge_runtime.onnx_messages import OnnxNode, Numbers
+from tledge.edge_runtime.onnx_messages import Numbers, OnnxNode
 
 Shape = tuple[int, ...]
 LARGEST_LENGTH = 1 << 63

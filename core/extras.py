@@ -15,14 +15,18 @@ def is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+def keras_home() -> Path:
+    """Returns Keras's folder for its configuration and downloads: ``$KERAS_HOME`` or ``~/.keras``."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+
+
 def keras_backend() -> str:
     """Returns the backend that Keras will use, from its environment variable or configuration; does not import it."""
     named = os.environ.get("KERAS_BACKEND")
     if named:
         return named
     try:
-        home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-        return str(json.loads((home / "keras.json").read_text(encoding="utf-8")).get("backend", "tensorflow"))
+        return str(json.loads((keras_home() / "keras.json").read_text(encoding="utf-8")).get("backend", "tensorflow"))
     except (OSError, ValueError, AttributeError):
         return "tensorflow"
 

@@ -1,8 +1,8 @@
 """Data sets in a ZIP file, which is unpacked into the user's cache.
 
-The folder is named by the SHA-256 of the ZIP, so runs and benchmarks of the same file share it. A ZIP is refused as a
-whole if a name in it leads elsewhere, if it is encrypted or damaged, or if it would become far larger than a set of
-photos does.
+The folder is named by the SHA-256 of the ZIP, so runs and benchmarks of the same file share it, and sealed with a hash
+of its content. A ZIP is refused as a whole if a name in it leads elsewhere, if it is encrypted or damaged, or if it
+would become far larger than a set of photos does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from tledge.core.errors import DataError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
-from tledge.core.user_cache import building, user_cache
+from tledge.core.user_cache import building, holds, user_cache
 
 MOST_FILES = 2_000_000
 LARGEST_FILE = 2**30
@@ -38,7 +38,7 @@ SPARE = 2**28
 
 
 def unpack_photos(archive: Path, progress: Progress) -> tuple[Path, str]:
-    """Unpacks a ZIP file, unless that was done before.
+    """Unpacks a ZIP file, unless that was done before; a folder that has changed since is unpacked anew.
 
     Returns:
         The folder with its files, and the SHA-256 of the ZIP.
@@ -50,7 +50,7 @@ def unpack_photos(archive: Path, progress: Progress) -> tuple[Path, str]:
         sha256 = sha256_of_file(archive)
         stem = archive.stem.encode(errors="ignore")[:80].decode(errors="ignore")
         folder = user_cache("photos") / f"{stem}-{sha256[:16]}"
-        if not folder.is_dir():
+        if not holds(folder, progress):
             with ZipFile(archive) as content, building(folder) as temporary:
                 _unpack(archive, content, temporary, progress)
             size = sum(path.stat().st_size for path in folder.rglob("*"))

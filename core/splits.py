@@ -11,6 +11,7 @@ from tledge.core.field_bounds import Count, Items, PathInside, Sha256
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
 from tledge.core.records import Record
+from tledge.core.sealed_folder import is_folder_intact
 from tledge.core.seen_photos import SeenPhotos
 from tledge.core.split_names import SPLITS
 
@@ -73,7 +74,7 @@ class Splits:
 
     @classmethod
     def load(cls, path: Path, progress: Progress | None = None) -> Splits:
-        """Reads ``splits.json``, and unpacks a ZIP again, which is reported, if its folder is gone.
+        """Reads ``splits.json``, and unpacks a ZIP again, which is reported, if its folder is gone or damaged.
 
         Raises:
             RunError: it is absent or garbled, or its folder of images is gone.
@@ -81,7 +82,7 @@ class Splits:
         """
         stored = _StoredSplits.load(path)
         root = path.parent / stored.root
-        if stored.archive and not root.is_dir() and Path(stored.archive).is_file():
+        if stored.archive and Path(stored.archive).is_file() and not is_folder_intact(root, root.name):
             from tledge.core.photo_archive import unpack_photos
 
             folder, _ = unpack_photos(Path(stored.archive), progress or Progress())

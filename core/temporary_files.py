@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tledge.core.sealed_file import remove_damaged
+
 PARTIAL = ".partial-"
 """How the names of temporary files and folders beside their targets start."""
 
@@ -133,15 +135,15 @@ def process_folder() -> Iterator[Path]:
                 os.environ["TMPDIR"] = before[0]
 
 
-def discard(folder: Path) -> None:
-    """Removes a folder with all that it holds; after a kill, a later command removes the rest.
+def discard(path: Path) -> None:
+    """Removes a folder with all that it holds, or a file; after a kill, a later command removes the rest.
 
     Raises:
         OSError: it does not exist, or its parent folder is not writable.
     """
-    doomed = folder.with_name(_temporary_name(PARTIAL, folder.name))
-    folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    doomed = path.with_name(_temporary_name(PARTIAL, path.name))
+    path.rename(doomed)
+    remove_damaged(doomed)
 
 
 def system_folder() -> Path:

@@ -1,14 +1,16 @@
-"""Folders in the user's cache: each is complete or not there, and safe to delete."""
+"""Folders in the user's cache: each is complete or not there, sealed with a hash of its content, and safe to delete."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tledge.core import atomic
-from tledge.core.temporary_files import temporary_folder
+from tledge.core.progress import Progress
+from tledge.core.sealed_folder import is_folder_intact, seal_folder
+from tledge.core.temporary_files import discard, lock_of, temporary_folder
 
 
 def user_cache(name: str) -> Path:
@@ -18,15 +20,56 @@ def user_cache(name: str) -> Path:
     return base / "tledge" / name
 
 
+def holds(path: Path, progress: Progress) -> bool:
+    """Returns whether a folder that :func:`building` made is there and intact; it reads every file.
+
+    Whatever else stands in its place is removed, and reported in one line.
+
+    Raises:
+        OSError: what is damaged cannot be removed.
+    """
+    if is_folder_intact(path, path.name):
+        return True
+    in_the_way = path.parent.exists() and not path.parent.is_dir()
+    for place in (path.parent, path) if in_the_way else (path,):
+        if os.path.lexists(place) and _discard(place):
+            progress.note("Cache", f"discarded '{place}', which is damaged or from an earlier version")
+    return path.is_dir()
+
+
+def _discard(place: Path) -> bool:
+    """Removes what is damaged; returns False if another process has repaired it meanwhile."""
+    with _locked(place.parent):
+        if is_folder_intact(place, place.name):
+            return False
+        with suppress(FileNotFoundError):
+            discard(place)
+        return True
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from removing what is in a folder; does nothing on a file system without locks."""
+    handle = None
+    with suppress(OSError):
+        handle = lock_of(folder.resolve(), wait=True)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 @contextmanager
 def building(path: Path) -> Iterator[Path]:
     """Yields an empty folder beside ``path``, which becomes ``path`` if the block succeeds and is removed if not.
 
-    If another process builds the same entry first, that one is kept.
+    It is sealed, so that :func:`holds` finds it. If another process builds the same entry first, that one is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(path) as temporary:
         yield temporary
+        seal_folder(temporary, path.name)
         temporary.chmod(0o755)
         if path.exists():
             return

@@ -87,7 +87,7 @@ def adopt_model(
     """Runs a model on a picture as described, and writes its sidecar if the output is as described.
 
     Args:
-        inspection: what the file declares.
+        inspection: what the file declares; ``inspect`` has tried the file in a child process.
         given: the user's description, which takes precedence over the file.
         photo: the picture; by default a generated one.
         overwrite: whether to replace an existing sidecar.

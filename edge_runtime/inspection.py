@@ -18,6 +18,7 @@ from tledge.edge_runtime.bare import BareModel
 from tledge.edge_runtime.description import Description
 from tledge.edge_runtime.input_range import is_about, range_of_bytes, span_of
 from tledge.edge_runtime.model_tasks import TAKEN, check_scores, check_task
+from tledge.edge_runtime.model_trial import try_model
 from tledge.edge_runtime.output_operator import LINEAR, SCALED_SIGMOID, SIGMOID, SOFTMAX, output_operator
 from tledge.edge_runtime.tensor import CHANNELS, Logits, Tensor, TensorSpec
 from tledge.edge_runtime.tflite_metadata import read_metadata
@@ -59,21 +60,29 @@ class Inspection:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def inspect(model: Path, input_size: tuple[int, int] | None = None, *, grey: bool = False) -> Inspection:
+def inspect(
+    model: Path, input_size: tuple[int, int] | None = None, *, grey: bool = False, trial: bool = True
+) -> Inspection:
     """Reads what a model file declares: shapes, dtypes, quantization, metadata, and whether it returns probabilities.
+
+    The file is first loaded and run in a child process, so that one that crashes its runtime is an error.
 
     Args:
         model: a TFLite or ONNX file.
         input_size: (height, width), for a model that leaves it open.
         grey: the user says that it takes grey photos, so that its input's shape is no sign of audio.
+        trial: whether to try it in a child process first; without that, a damaged file can end this process.
 
     Raises:
-        ArtifactError: the file does not exist, cannot be loaded, or is not an image classifier.
+        ArtifactError: the file does not exist, cannot be loaded, crashes its runtime, needs more memory than there is,
+            does not end, or is not an image classifier.
         OptionError: it is a Keras file, or tledge exported it.
         MissingExtraError: ONNX Runtime is not installed.
     """
     if model.is_file():
         _check_foreign(model)
+        if trial:
+            try_model(model, input_size, grey=grey)
     loaded = BareModel(model)
     try:
         image, output = loaded.image, loaded.output

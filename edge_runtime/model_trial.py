@@ -11,7 +11,7 @@ LIBRARIES = {".tflite": "LiteRT", ".onnx": "ONNX Runtime", ".keras": "Keras"}
 
 
 def try_model(model: Path, input_size: tuple[int, int] | None = None, *, grey: bool = False) -> None:
-    """Loads and runs a model of others in a child process, as ``inspect`` does.
+    """Loads and runs a model of others in a child process. ``inspect`` calls it first.
 
     Errors that ``inspect`` raises are ignored: whoever loads the file next gets them.
 

@@ -27,7 +27,7 @@ def try_file(request: dict[str, Any], progress: Progress) -> bool:
             loaded.run(loaded.random_input(0))
             loaded.close()
         with _memory_matters():
-            inspect(model, None if size is None else (size[0], size[1]), grey=request["grey"])
+            inspect(model, None if size is None else (size[0], size[1]), grey=request["grey"], trial=False)
     except MemoryError as error:
         raise ArtifactError(OUT_OF_MEMORY) from error
     except Exception:  # noqa: BLE001 - whoever loads the file next gets it, in a process that reports it

@@ -68,7 +68,9 @@ def train_phases(
     devices = Devices(settings.devices, settings.hosts)
     check_shares(devices.count * settings.hosts, batch_size=settings.batch_size, photos=len(splits.train))
     backbone = BACKBONES.load(settings.backbone)
-    network, weights = build_with_weights(backbone, settings.image_size, weights=settings.weights, alpha=settings.alpha)
+    network, weights = build_with_weights(
+        backbone, settings.image_size, weights=settings.weights, alpha=settings.alpha, progress=progress
+    )
     model = build_classifier(backbone, settings.image_size, len(splits.class_names), alpha=settings.alpha)
     copy_weights(model, network)
     device = describe_device(devices.count, settings.hosts)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from tledge.core.errors import WeightsError, did_you_mean, first_line
+from tledge.core.keras_downloads import DownloadError, load_with_downloads
 from tledge.core.manifest import WeightsRecord
+from tledge.core.progress import Progress
 from tledge.train.backbone import Backbone
 
 IMAGENET = "imagenet"
@@ -17,7 +18,7 @@ NONE = "none"
 
 
 def build_with_weights(
-    backbone: Backbone, image_size: int, *, weights: str, alpha: float = 1.0
+    backbone: Backbone, image_size: int, *, weights: str, alpha: float = 1.0, progress: Progress | None = None
 ) -> tuple[Any, WeightsRecord]:
     """Builds a backbone with its weights.
 
@@ -25,6 +26,7 @@ def build_with_weights(
         image_size: height and width in pixels.
         weights: "imagenet", "none" for random weights, or a file for ``keras.Model.load_weights``.
         alpha: the width multiplier.
+        progress: reports a damaged download that is discarded.
 
     Returns:
         The ``keras.Model`` of the backbone, and the source of its weights.
@@ -35,25 +37,25 @@ def build_with_weights(
     if weights == NONE:
         return backbone.build(image_size, None, alpha=alpha), WeightsRecord(source=NONE)
     if weights == IMAGENET:
-        network = _download(backbone, image_size, alpha=alpha)
+        network = _download(backbone, image_size, alpha=alpha, progress=progress or Progress())
     else:
         network = _read(backbone, image_size, path=Path(weights), alpha=alpha)
     return network, WeightsRecord(source=weights, sha256=_sha256_of_weights(network))
 
 
-def _download(backbone: Backbone, image_size: int, *, alpha: float) -> Any:
+def _download(backbone: Backbone, image_size: int, *, alpha: float, progress: Progress) -> Any:
+    import keras
+
     try:
-        return backbone.build(image_size, IMAGENET, alpha=alpha)
-    except Exception as error:
-        url = re.search(r"https?://\S+/([\w.-]+\.h5)", str(error))
-        if url is None and not isinstance(error, OSError):
-            raise
-        name = url[1] if url else "the connection broke"
-        reason = str(error).rsplit("-- ", 1)[-1] or type(error).__name__
-        home = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+        return load_with_downloads(
+            lambda: backbone.build(image_size, IMAGENET, alpha=alpha),
+            get_file_module=sys.modules[keras.utils.get_file.__module__],
+            progress=progress,
+        )
+    except DownloadError as error:
         raise WeightsError(
-            f"cannot download the ImageNet weights of {backbone.application}: {name} ({reason}); put that"
-            f" file into {home}, or pass a file or 'none' as `weights`"
+            f"cannot download the ImageNet weights of {backbone.application}: {error}; put that file into"
+            f" {error.folder}, or pass a file or 'none' as `weights`"
         ) from error
 
 

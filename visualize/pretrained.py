@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import io
-import json
-import os
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tledge.core.errors import ModelError, OptionError, UnknownNameError, WeightsError
-from tledge.core.extras import keras_backend, require
+from tledge.core.errors import OptionError, UnknownNameError, WeightsError
+from tledge.core.extras import keras_backend, keras_home, require
 from tledge.core.images import RESIZE_RULES
+from tledge.core.keras_downloads import DownloadError, load_with_downloads
+from tledge.core.progress import Progress
 from tledge.visualize.visualized_model import VisualizedModel
 
 IMAGENET, NONE = "imagenet", "none"
@@ -33,7 +35,13 @@ NOT_OF_LAYERS = frozenset(("optimizer", "optimizer_weights"))
 
 
 def model_of_backbone(
-    name: str, weights: str, *, image_size: int | None = None, labels: Path | None = None, resize: str = "crop"
+    name: str,
+    weights: str,
+    *,
+    image_size: int | None = None,
+    labels: Path | None = None,
+    resize: str = "crop",
+    progress: Progress | None = None,
 ) -> VisualizedModel:
     """Builds a backbone with its preprocessing inside and loads its weights.
 
@@ -45,6 +53,7 @@ def model_of_backbone(
         labels: file with one class name per line, in the order of the head's outputs. The default is ImageNet's names
             if Keras has downloaded them, else the class numbers.
         resize: rule for resizing photos.
+        progress: reports a damaged download that is discarded.
 
     Raises:
         UnknownNameError: the backbone or resize rule does not exist.
@@ -53,6 +62,7 @@ def model_of_backbone(
         MissingExtraError: Keras or its backend is not installed.
     """
     require("keras", keras_backend(), extra="train", purpose="visualizing a network")
+    progress = progress or Progress()
     applications = _applications()
     key = name.lower().replace("_", "").replace("-", "")
     if key not in applications:
@@ -62,7 +72,7 @@ def model_of_backbone(
     side = DEFAULT_IMAGE_SIZE if image_size is None else image_size
     if not SMALLEST <= side <= LARGEST:
         raise OptionError(f"`image_size` must be between {SMALLEST} and {LARGEST} pixels; received {side}")
-    model = _read(applications[key], side, weights)
+    model = _read(applications[key], side, weights, progress)
     has_head = len(model.output_shape) == 2
     if labels is not None and not has_head:
         raise OptionError(
@@ -71,7 +81,7 @@ def model_of_backbone(
     return VisualizedModel(
         title=f"{applications[key].__name__} ({weights if weights in (IMAGENET, NONE) else Path(weights).name})",
         model=model,
-        class_names=_class_names(labels, model.output_shape[-1], weights) if has_head else (),
+        class_names=_class_names(labels, model.output_shape[-1], weights, progress) if has_head else (),
         resize=resize,
     )
 
@@ -92,8 +102,6 @@ def _published(application: Any, side: int, *, head: bool, **options: Any) -> An
     try:
         return application(include_top=head, **ending, **options)
     except ValueError as error:
-        if _is_download_error(error):
-            raise
         of = f"{application.__name__} with its ImageNet head" if options["weights"] else application.__name__
         raise OptionError(
             f"`image_size={side}` does not suit {of}: {_reason(error)}; leave it out or pass another"
@@ -113,7 +121,7 @@ def _build(application: Any, side: int, weights: str | None, *, head: bool) -> A
     return keras.Model(image, output, name=network.name)
 
 
-def _read(application: Any, side: int, weights: str) -> Any:
+def _read(application: Any, side: int, weights: str, progress: Progress) -> Any:
     """Returns the network with its weights, and with a head if the weights include one."""
     if weights == NONE:
         import keras
@@ -122,13 +130,11 @@ def _read(application: Any, side: int, weights: str) -> Any:
         return _build(application, side, None, head=True)
     if weights == IMAGENET:
         try:
-            return _build(application, side, IMAGENET, head=True)
-        except Exception as error:
-            if not _is_download_error(error):
-                raise
+            return _with_downloads(lambda: _build(application, side, IMAGENET, head=True), progress)
+        except DownloadError as error:
             raise WeightsError(
-                f"cannot download the ImageNet weights of {application.__name__}: {_reason(error)}; set"
-                " `weights` to a file or to 'none'"
+                f"cannot download the ImageNet weights of {application.__name__}: {error}; put that file into"
+                f" {error.folder}, or set `weights` to a file or to 'none'"
             ) from error
     path = Path(weights)
     if not path.is_file():
@@ -150,12 +156,6 @@ def _read(application: Any, side: int, weights: str) -> Any:
         f"'{path}' does not hold the weights of {application.__name__} at {side} px, with or without its head:"
         f" {reasons[0]}; pass the matching `backbone` and `image_size`"
     )
-
-
-def _is_download_error(error: Exception) -> bool:
-    """Whether Keras failed to download a file; Keras has no exception class for that."""
-    message = str(error)
-    return isinstance(error, OSError) or "URL fetch failure" in message or "corrupted file" in message
 
 
 def _count(path: Path) -> int:
@@ -184,7 +184,7 @@ def _reason(error: Exception) -> str:
     return reason.partition(" Target variable:")[0].rstrip(".")
 
 
-def _class_names(labels: Path | None, classes: int, weights: str) -> tuple[str, ...]:
+def _class_names(labels: Path | None, classes: int, weights: str, progress: Progress) -> tuple[str, ...]:
     if labels is not None:
         try:
             names = tuple(line.strip() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip())
@@ -195,27 +195,30 @@ def _class_names(labels: Path | None, classes: int, weights: str) -> tuple[str, 
                 f"'{labels}' holds {len(set(names))} different class names; the network has {classes} outputs"
             )
         return names
-    listed = _listed_by_keras(weights)
+    listed = _listed_by_keras(weights, progress)
     return listed if len(listed) == classes else tuple(map(str, range(classes)))
 
 
-def _listed_by_keras(weights: str) -> tuple[str, ...]:
+def _listed_by_keras(weights: str, progress: Progress) -> tuple[str, ...]:
     """Returns ImageNet's class names from Keras's list, duplicates numbered; empty if there is no list."""
-    path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / CLASS_INDEX
-    if not path.is_file() and weights == IMAGENET:
-        import keras
-        import numpy as np
-
-        try:
-            keras.applications.imagenet_utils.decode_predictions(np.zeros((1, CLASSES), np.float32))  # downloads it
-        except Exception as error:
-            if not _is_download_error(error):
-                raise
-    if not path.is_file():
+    if weights != IMAGENET and not (keras_home() / "models" / CLASS_INDEX).exists():
         return ()
+    import keras
+    import numpy as np
+
+    scores = np.arange(CLASSES, 0, -1, np.float32)[np.newaxis]  # so that the names come in order
+    decode = keras.applications.imagenet_utils.decode_predictions
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-        names = [str(listed[str(index)][1]) for index in range(len(listed))]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise ModelError(f"cannot read '{path}': {error}; delete it, and Keras downloads it again") from error
+        (listed,) = _with_downloads(lambda: decode(scores, top=CLASSES), progress)
+    except DownloadError:
+        return ()
+    names = [str(name) for _, name, _ in listed]
     return tuple(f"{name}_{index}" if names.count(name) > 1 else name for index, name in enumerate(names))
+
+
+def _with_downloads(build: Callable[[], Any], progress: Progress) -> Any:
+    """Calls a function that uses files which Keras downloads; see ``core.keras_downloads``."""
+    import keras
+
+    module = sys.modules[keras.utils.get_file.__module__]
+    return load_with_downloads(build, get_file_module=module, progress=progress)

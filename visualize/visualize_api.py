@@ -172,7 +172,8 @@ def _find_model(options: VisualizeOptions, progress: Progress) -> tuple[Visualiz
     if options.run is not None:
         raise OptionError("`run` names a trained run and `backbone` a plain network; give one of them")
     weights = options.weights or IMAGENET
-    model = model_of_backbone(options.backbone, weights, image_size=options.image_size, labels=labels)
+    side = options.image_size
+    model = model_of_backbone(options.backbone, weights, image_size=side, labels=labels, progress=progress)
     return model, output or Path(f"{FOLDER}-{options.backbone}")
 
 

@@ -35,7 +35,6 @@ def run(given: Given, *, json: Json = False) -> None:
         from tledge.edge_runtime.adoption import adopt_model, missing_fields
         from tledge.edge_runtime.description import FIELDS, Description, read_size
         from tledge.edge_runtime.inspection import inspect
-        from tledge.edge_runtime.model_trial import try_model
 
         options = AdoptOptions(**given.values())
         description = Description()
@@ -44,7 +43,6 @@ def run(given: Given, *, json: Json = False) -> None:
         size = None if options.input_size is None else read_size(options.input_size)
         grey = description.colour == "grey"
         check_writable(options.model.parent)
-        try_model(options.model, size, grey=grey)
         inspection = inspect(options.model, size, grey=grey)
         terminal.print(_tensors(inspection, terminal.width))
         if terminal.can_ask:

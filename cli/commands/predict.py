@@ -155,16 +155,15 @@ def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
     from tledge.edge_runtime.prediction_stream import load_classifiers
 
     model: Path | Artifact = options.artifact
-    known = False
     try:
         model = read_artifact(options.artifact)  # once: each time its bytes are checked
-        known = model.verified
-    except SidecarMissingError:  # the classifier says why, after it has loaded the file
+    except SidecarMissingError:  # the classifier says why, after it has tried the file
         pass
-    if not known:
-        from tledge.edge_runtime.model_trial import try_model
+    else:
+        if not model.verified:
+            from tledge.edge_runtime.model_trial import try_model
 
-        try_model(options.artifact)
+            try_model(options.artifact)
     live = options.watch is not None or options.camera is not None or _reads_stream(options)
     if options.target is None and not live:
         return load_classifiers(model, stack)

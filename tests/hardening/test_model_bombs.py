@@ -9,12 +9,12 @@ import zipfile
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 import onnx
 import pytest
 from command_trials import CommandForks
 from onnx import TensorProto, helper, numpy_helper
+from support import lazy_module
 
 from tledge.core import crash_trial
 from tledge.core.errors import ArtifactError, ModelError
@@ -22,6 +22,8 @@ from tledge.edge_runtime.onnx_limits import check_graph
 from tledge.train import import_model, imported_model
 from tledge.train.keras_config import read_config
 from tledge.train.keras_file_trial import try_keras_file
+
+keras = lazy_module("keras")
 
 LARGEST = 700 << 20
 """Bytes of memory that refusing a file may take, with the libraries that are loaded."""
@@ -44,8 +46,12 @@ def write_onnx_bomb(path: Path) -> None:
 @pytest.mark.parametrize(
     ("operator", "constants", "reason"),
     [
-        ("Pad", [np.array([0, 0, 20_000, 0, 0, 0, 0, 20_000], np.int64)], "its operator Pad would create 400,040,001"),
-        ("Pad", [np.array([0, 0, 30_000, 0, 0, 0, 0, 30_000], np.int64)], "its operator Pad would create 900,060,001"),
+        ("Pad", [np.array([0, 0, 13_000, 0, 0, 0, 0, 13_000], np.int64)], "small"),
+        (
+            "Pad",
+            [np.array([0, 0, 20_000, 0, 0, 0, 0, 20_000], np.int64)],
+            "its operator Pad would create 1,203,843,072",
+        ),
         (
             "Resize",
             [np.array([], np.float32), np.array([], np.float32), np.array([1, 3, 30_000, 30_000], np.int64)],
@@ -63,7 +69,7 @@ def test_a_constant_size_of_onnx_is_bounded(
     node = helper.make_node(operator, ["image", *(value.name for value in values)], ["output"])
     graph = helper.make_graph([node], "bomb", [image], [output], values)
     onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
-    if "400,040,001" in reason:
+    if reason == "small":
         check_graph(tmp_path / "m.onnx")
         return
     with pytest.raises(ArtifactError, match=reason):

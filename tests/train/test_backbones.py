@@ -115,7 +115,7 @@ def test_imagenet_weights_that_were_put_in_place_are_used(tmp_path: Path) -> Non
         "network, record = build_with_weights(BACKBONES.load('mobilenet_v2'), 160, weights='imagenet')\n"
         "print(record.source, float(abs(network.get_weights()[0]).sum()))\n"
     )
-    env = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    env = {**os.environ, "KERAS_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     source, total = done.stdout.split()[-2:]
     assert source == "imagenet"

@@ -101,6 +101,12 @@ def test_a_set_is_trained_on_like_a_folder(prepared: Path, tmp_path: Path) -> No
     again = tledge(*command, "--image-size", "32", "--epochs", "1", cwd=tmp_path, env=env)
     assert again.code == 0
     assert "Write tfds" not in again.err, "the files of the first run are used"
+    damaged = files[0]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    third = tledge(*command, "--image-size", "32", "--epochs", "1", cwd=tmp_path, env=env)
+    assert third.code == 0
+    assert "discarded 'runs/.cache/tfds/tiny_stripes-1.2.0'" in third.out
+    assert {path.read_bytes() for path in files} == originals
 
 
 def test_data_sets_without_photos_are_rejected(prepared: Path, tmp_path: Path) -> None:

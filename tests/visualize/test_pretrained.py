@@ -9,6 +9,7 @@ from PIL import Image
 from support import lazy_module, random_images, stripes
 
 from tledge.core.errors import OptionError, UnknownNameError, WeightsError
+from tledge.core.progress import Progress
 from tledge.visualize import visualize
 from tledge.visualize.pretrained import _class_names, model_of_backbone
 
@@ -156,7 +157,8 @@ def test_without_a_network_classes_have_numbers(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras.src.applications.imagenet_utils, "CLASS_INDEX", None)
-    assert _class_names(None, 3, "imagenet") == ("0", "1", "2")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert _class_names(None, 3, "imagenet", Progress()) == ("0", "1", "2")
 
 
 def test_what_is_no_backbone_or_no_weights_is_an_error(with_head: Path, tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ from tledge.core.manifest import TFDS_PREFIX
 from tledge.core.progress import Progress, Step
 from tledge.core.split_names import TRAIN, split_of
 from tledge.core.temporary_files import temporary_folder
-from tledge.core.user_cache import building
+from tledge.core.user_cache import building, holds
 
 _SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
 
 
 def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
-    """Writes the photos of a data set as files, unless an earlier run did.
+    """Writes the photos of a data set as files, unless an earlier run did and they have not changed since.
 
     Args:
         name: a name of tensorflow-datasets: "cats_vs_dogs", "oxford_iiit_pet:4.0.0".
@@ -44,7 +44,7 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
     builder = _build(tfds, name)
     image, label = _features(tfds, builder, name=name)
     complete = folder / str(builder.info.full_name).replace("/", "-")
-    if complete.is_dir():
+    if holds(complete, progress):
         return complete
     splits = {found: str(split_of(found)) for found in builder.info.splits if found in _SPLITS}
     if TRAIN not in splits:

@@ -43,7 +43,8 @@ class EmulatedMachine:
     @property
     def environment(self) -> dict[str, str]:
         """The environment variables of emulated programs; those of this machine may be tuned for its CPU."""
-        return {"LC_ALL": "C.UTF-8", "PYTHONPATH": ":".join(map(str, self.libraries))}
+        paths = ":".join(map(str, self.libraries))
+        return {"LC_ALL": "C.UTF-8", "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def run_python(

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from tledge.bench.places.emulation.boards import SYSTEM_FILES, Board, find_board
-from tledge.bench.places.emulation.cache import entry
+from tledge.bench.places.emulation.cache import entry, has_entry
 from tledge.bench.places.emulation.machine import EmulatedMachine, run_python
 from tledge.bench.places.emulation.programs import call, find_programs
 from tledge.core.environment import installed_versions
@@ -25,6 +25,9 @@ from tledge.core.user_cache import building
 from tledge.core.worker import describe_end
 
 QEMU = "qemu-aarch64-static"
+BUILDERS = ("debootstrap", "dpkg-deb")
+"""Programs that only building the root folder requires."""
+
 SUITE = "bookworm"
 PACKAGES = ("python3", "libstdc++6", "libgomp1")
 """Packages that the wheels require, besides Debian's smallest set."""
@@ -48,7 +51,7 @@ OWN_PACKAGES = ("tledge.core", "tledge.edge_runtime")
 
 
 def prepare_root(board: str | Board, progress: Progress | None = None) -> EmulatedMachine:
-    """Sets up a board, one of BOARDS, downloading what is not in the cache yet.
+    """Sets up a board, one of BOARDS, downloading what is not in the cache yet or was damaged there.
 
     The wheels have the versions of the libraries installed in this environment, independent of its Python version.
 
@@ -57,14 +60,15 @@ def prepare_root(board: str | Board, progress: Progress | None = None) -> Emulat
         TargetError: a required program is missing (all are named), a download failed, or the libraries do not start.
     """
     board = find_board(board) if isinstance(board, str) else board
-    qemu = _find_qemu()
+    progress = progress or Progress()
     versions = library_versions()
     debian = entry("debian", [SUITE, PACKAGES])
     wheels = entry("wheels", [PYTHON, PLATFORMS, versions])
     root = entry(board.name, [debian.name, wheels.name, board.qemu_cpu, board.cpuinfo, SYSTEM_FILES])
-    missing = [folder for folder in (debian, wheels, root) if not folder.exists()]
+    missing = [folder for folder in (debian, wheels, root) if not has_entry(folder, progress)]
+    qemu = find_programs([QEMU, *(BUILDERS if debian in missing else ())])[QEMU]
     if missing:
-        with (progress or Progress()).step(f"Set up {board.name}", len(missing), "parts") as step:
+        with progress.step(f"Set up {board.name}", len(missing), "parts") as step:
             if debian in missing:
                 step.begin(f"Debian {SUITE}")
                 _build_debian(debian)
@@ -78,13 +82,7 @@ def prepare_root(board: str | Board, progress: Progress | None = None) -> Emulat
                 modules = [MODULES[name] for name in versions]
                 _build_board(root, board, qemu, debian=debian, wheels=wheels, modules=modules)
                 step.advance()
-    return EmulatedMachine(board=board, qemu=qemu, root=root, libraries=(wheels, _own_code()))
-
-
-def _find_qemu() -> Path:
-    """Returns the emulator; raises TargetError naming all missing programs, also those that build the root folder."""
-    needed = [QEMU] if entry("debian", [SUITE, PACKAGES]).exists() else [QEMU, "debootstrap", "dpkg-deb"]
-    return find_programs(needed)[QEMU]
+    return EmulatedMachine(board=board, qemu=qemu, root=root, libraries=(wheels, _own_code(progress)))
 
 
 def library_versions() -> dict[str, str]:
@@ -97,7 +95,7 @@ def library_versions() -> dict[str, str]:
 
 
 def _build_debian(path: Path) -> None:
-    programs = find_programs(["debootstrap", "dpkg-deb"])
+    programs = find_programs(BUILDERS)
     with building(path) as root, temporary_folder(path) as downloads:
         call(
             [
@@ -148,7 +146,7 @@ def _build_board(path: Path, board: Board, qemu: Path, *, debian: Path, wheels: 
             )
 
 
-def _own_code() -> Path:
+def _own_code(progress: Progress) -> Path:
     """Returns a folder with the packages of tledge that run on a device, as they are installed here."""
     sources = {
         f"tledge/{name.removeprefix('tledge.')}/{path.relative_to(folder).as_posix()}": path
@@ -157,7 +155,7 @@ def _own_code() -> Path:
         for path in folder.rglob("*.py")
     }
     path = entry("tledge", {name: hashlib.sha256(source.read_bytes()).hexdigest() for name, source in sources.items()})
-    if not path.exists():
+    if not has_entry(path, progress):
         with building(path) as folder:
             for name, source in sources.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,15 @@ import pytest
 from support import TINY_SIDECAR, random_images
 
 from tledge.bench.places.emulation import BOARDS, EmulatedMachine, emulated_logits, prepare_root, run_python
+from tledge.bench.places.emulation import cache as emulation_cache
 from tledge.bench.places.emulation.cache import cache_folder, entry
 from tledge.core.artifact import path_beside, write_artifact
+from tledge.core.checksum import SIZE, checksum_of
 from tledge.core.errors import MeasurementError, OptionError, TargetError, UnknownNameError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.images import Pixels
+from tledge.core.progress import Progress
+from tledge.core.sealed_folder import SEAL
 from tledge.core.user_cache import building
 from tledge.edge_runtime import Classifier
 from tledge.edge_runtime.tensor import Logits
@@ -132,7 +136,7 @@ def test_an_entry_is_whole_or_not_there(empty_cache: Path) -> None:
         with building(path) as faster:
             (faster / "first").touch()
         (slower / "second").touch()
-    assert [file.name for file in path.iterdir()] == ["first"]
+    assert sorted(file.name for file in path.iterdir()) == [SEAL, "first"]
     assert list(empty_cache.iterdir()) == [path]
 
 
@@ -150,6 +154,31 @@ print(json.dumps([platform.machine(), read_environment().cpu, {name: version(nam
     names = ("numpy", "pillow", "ai-edge-litert", "onnxruntime")
     expected = ["aarch64", "Raspberry Pi 5 Model B Rev 1.0", {name: version(name) for name in names}]
     assert json.loads(done.stdout) == expected
+
+
+@pytest.mark.slow
+def test_a_damaged_board_is_set_up_again(
+    pi5: EmulatedMachine, board_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Notes(Progress):
+        def note(self, label: str, text: str) -> None:
+            notes.append(text)
+
+    notes: list[str] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(board_cache))
+    monkeypatch.setattr(emulation_cache, "_intact", set())
+    assert prepare_root("pi5", Notes()) == pi5
+    assert notes == [], "emulated programs leave nothing in it"
+    monkeypatch.setattr(emulation_cache, "_intact", set())
+    wheels = pi5.libraries[0]
+    module = wheels / "numpy" / "version.py"
+    content = module.read_bytes()
+    module.write_bytes(content[: len(content) // 2])
+    (pi5.root / "proc" / "cpuinfo").unlink()
+    assert prepare_root("pi5", Notes()) == pi5
+    assert [note.split("'")[1] for note in notes] == [str(wheels), str(pi5.root)]
+    assert (pi5.root / "proc" / "cpuinfo").read_text() == pi5.board.cpuinfo
+    assert module.read_bytes() == content
 
 
 @pytest.mark.slow
@@ -190,7 +219,8 @@ def test_an_artifact_that_fails_on_the_board_leaves_no_process(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(board_cache))
     broken = tmp_path / "float32.tflite"
-    broken.write_bytes(WRONG_ROOT + (tiny_artifacts / "float32.tflite").read_bytes()[4:])
+    content = WRONG_ROOT + (tiny_artifacts / "float32.tflite").read_bytes()[len(WRONG_ROOT) : -SIZE]
+    broken.write_bytes(content + bytes(checksum_of(content)))
     with pytest.raises(MeasurementError, match=r"'float32.tflite' on the emulated pi5 (was )?ended"):
         emulated_logits(broken, random_images(4, 16), "pi5")
     assert [child for child in psutil.Process().children() if "qemu" in child.name()] == []

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import atomic
+from tledge.core.array_file import load_array
 from tledge.core.images import DECODING
 from tledge.core.progress import Step
 from tledge.core.sealed_file import is_intact, remove_damaged, seal
@@ -84,7 +85,7 @@ class FeatureSet:
         """Yields the features and labels of each file."""
         done = 0
         for path in self.files:
-            features = np.load(path)
+            features = load_array(path)
             yield features, self.labels[done : done + len(features)]
             done += len(features)
 

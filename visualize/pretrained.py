@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import io
-import json
 import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
+from tledge.core.bounded_json import parse_json
 from tledge.core.errors import ModelError, OptionError, UnknownNameError, WeightsError
 from tledge.core.extras import keras_backend, require
 from tledge.core.images import RESIZE_RULES
+from tledge.core.regular_file import open_regular, read_bounded
+from tledge.core.zip_limits import check_members, open_zip
 from tledge.visualize.visualized_model import VisualizedModel
 
 IMAGENET, NONE = "imagenet", "none"
@@ -24,6 +26,9 @@ SEED = 0
 
 CLASS_INDEX = "imagenet_class_index.json"
 """Keras's file name for the downloaded list of ImageNet class names."""
+
+MOST_BYTES = 1 << 20
+"""Of that list, which has 35,363."""
 
 INSIDE_KERAS = "model.weights.h5"
 """Member of a .keras file that holds the weights."""
@@ -170,8 +175,12 @@ def _count(path: Path) -> int:
 
     stored: Path | io.BytesIO = path
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            stored = io.BytesIO(archive.read(INSIDE_KERAS))
+        try:
+            with open_regular(path) as file, open_zip(file) as archive:
+                check_members(archive, path.stat().st_size)
+                stored = io.BytesIO(archive.read(INSIDE_KERAS))
+        except zipfile.BadZipFile as error:
+            raise WeightsError(f"cannot read '{path}': {error}; pass a .keras file that Keras saved") from error
     with h5py.File(stored) as file:
         file.visititems(note)
     return len(found)
@@ -214,8 +223,8 @@ def _listed_by_keras(weights: str) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
+        listed = parse_json(read_bounded(path, MOST_BYTES))
         names = [str(listed[str(index)][1]) for index in range(len(listed))]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise ModelError(f"cannot read '{path}': {error}; delete it, and Keras downloads it again") from error
     return tuple(f"{name}_{index}" if names.count(name) > 1 else name for index, name in enumerate(names))

@@ -18,7 +18,7 @@ from tledge.core.errors import RunError
 from tledge.core.field_bounds import AnyFloat, Count
 from tledge.core.progress import Progress
 from tledge.core.records import Record
-from tledge.core.sealed_file import is_intact, is_sealed, remove_damaged, seal
+from tledge.core.sealed_file import is_intact, is_sealed, remove_path, seal
 from tledge.train.best_weights import BestWeights
 from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
 
@@ -213,7 +213,7 @@ class CheckpointFiles:
             if problem is not None:
                 reason = str(problem).removesuffix(f"; {REMEDY}")
                 progress.warn(f"{reason}; continuing from the checkpoint before it, epoch {found.history[-1].epoch}")
-                remove_damaged(self.latest)
+                remove_path(self.latest)
             return found
         if problem is not None:
             raise problem

@@ -50,7 +50,7 @@ def executing(command: str, as_json: bool) -> Iterator[Terminal]:
         except (OSError, MemoryError, ImportError, RuntimeError) as error:
             if log is not None:
                 log.close(None)
-            print(f"tledge: {describe_failure(error) or f'cannot start: {error}'}", file=sys.stderr)
+            print(f"tledge: {describe_failure(error, command) or f'cannot start: {error}'}", file=sys.stderr)
             raise typer.Exit(1) from error
         code = 1
         try:
@@ -87,7 +87,7 @@ def _report(error: Exception, terminal: Terminal, log: LibraryLog) -> int:
     if isinstance(error, TledgeError):
         _fail(terminal, _located(str(error)))
         return WRONG_USAGE if isinstance(error, OptionError | UnknownNameError) else 1
-    known = describe_failure(error)
+    known = describe_failure(error, terminal.command)
     report = f"internal error: {type(error).__name__}: {error}; please report it with the log "
     _fail(terminal, f"{report}{log.keep()}" if known is None else _located(known))
     return 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
-OUT_OF_MEMORY = "out of memory; close other programs, or try a smaller --batch-size or --image-size"
+from tledge.cli.messages import flag, options_of_command
+from tledge.core.options import Option
 
 _MEMORY_SIGNS = (
     "std::bad_alloc",
@@ -25,18 +27,25 @@ _MEMORY_TYPES = frozenset({"MemoryError", "ResourceExhaustedError"})
 
 _NO_THREAD = "can't start new thread"
 
+_SIZES = ("batch_size", "batch_sizes", "image_size")
+"""Options whose values decide how much memory a command needs."""
+
+_PLACES = ("runs", "output")
+"""Options for the folders that a command writes to."""
+
 _ADVICE = {
-    errno.ENOSPC: "free some space, or choose another disk with --runs",
-    errno.EDQUOT: "free some space, or choose another disk with --runs",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another disk with --runs",
-    errno.EROFS: "the disk is read-only; choose another one with --runs",
-    errno.EACCES: "check the permissions, or choose another folder with --runs",
-    errno.EPERM: "check the permissions, or choose another folder with --runs",
-    errno.EEXIST: "it is a file where a folder is needed; choose another name with --runs",
-    errno.ENOTDIR: "a part of it is a file, not a folder; choose another name with --runs",
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.ENFILE: "close other programs",
+    errno.ENOSPC: ("free some space", ", or choose another disk with {}"),
+    errno.EDQUOT: ("free some space", ", or choose another disk with {}"),
+    errno.EFBIG: ("raise the limit on the size of files (ulimit -f)", ", or choose another disk with {}"),
+    errno.EROFS: ("the disk is read-only: make it writable", ", or choose another one with {}"),
+    errno.EACCES: ("check the permissions", ", or choose another folder with {}"),
+    errno.EPERM: ("check the permissions", ", or choose another folder with {}"),
+    errno.EEXIST: ("it is a file where a folder is needed: rename it", ", or choose another name with {}"),
+    errno.ENOTDIR: ("a part of it is a file, not a folder: rename that file", ", or choose another name with {}"),
+    errno.EMFILE: ("raise the limit on open files (ulimit -n)", ""),
+    errno.ENFILE: ("close other programs", ""),
 }
+"""What to do, and what else a command can do that has an option for it."""
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
@@ -44,14 +53,19 @@ def is_lack_of_memory(error: BaseException) -> bool:
     return any(_is_lack_of_memory(cause) for cause in _causes(error))
 
 
-def describe_failure(error: Exception) -> str | None:
-    """Returns what an error of the machine means and what to do; None for an error of another kind."""
+def describe_failure(error: Exception, command: str) -> str | None:
+    """Returns what an error of the machine means and what to do; None for an error of another kind.
+
+    Args:
+        error: what was raised.
+        command: what failed; only its own options are suggested.
+    """
     if is_lack_of_memory(error):
-        return OUT_OF_MEMORY
+        return "out of memory; close other programs" + _with_options(", or try a smaller {}", command, _SIZES)
     if _NO_THREAD in str(error):
         return f"{_NO_THREAD}: too little memory, or too many processes (ulimit -u); close other programs"
     if isinstance(error, OSError):
-        return _describe_os_error(error)
+        return _describe_os_error(error, command)
     return None
 
 
@@ -82,9 +96,22 @@ def _is_lack_of_memory(error: BaseException) -> bool:
     return any(sign in text for sign in _MEMORY_SIGNS)
 
 
-def _describe_os_error(error: OSError) -> str:
+def _with_options(advice: str, command: str, names: Sequence[str]) -> str:
+    """Returns advice about those of some options that a command has; empty if it has none of them."""
+    options = options_of_command(command)
+    flags = [flag(options[name]) for name in names if name in options and _fits(options[name])]
+    return advice.format(" or ".join(flags)) if flags else ""
+
+
+def _fits(option: Option) -> bool:
+    """Whether an option of the name is the one that is meant: ``--output`` of 'adopt' is no folder."""
+    return option.name != "output" or Path in get_args(option.annotation)
+
+
+def _describe_os_error(error: OSError, command: str) -> str:
     reason = error.strerror or str(error)
-    advice = _ADVICE.get(error.errno or 0)
+    always, with_options = _ADVICE.get(error.errno or 0, ("", ""))
+    advice = always + _with_options(with_options, command, _PLACES)
     if not error.filename:
         if "No usable temporary directory" in reason:
             return f"{reason}; free some space, or set TMPDIR to a folder that can be written to"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 from tledge.cli.ending_signals import describe, exit_code, heeded_signals
@@ -28,18 +28,9 @@ class Interrupts:
         self._raised_at = -SECONDS_APART
         self._finishing = False
 
-    @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Remembers the signals while the block runs, and raises KeyboardInterrupt as Python does for Ctrl-C.
-
-        A process that was started to ignore one of them, such as a shell's background job, keeps ignoring it.
-        """
-        before = {number: signal.signal(number, self._note) for number in heeded_signals()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def heeded(self) -> AbstractContextManager[None]:
+        """Remembers the signals while the block runs, and raises KeyboardInterrupt as Python does for Ctrl-C."""
+        return _handled_by(self._note)
 
     def finish(self) -> None:
         """From now on signals are only remembered: the command says how it ended."""
@@ -81,18 +72,9 @@ class Ending:
         self._interrupts = interrupts
         self._asked_at = 0.0
 
-    @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Remembers the signals while the block runs; another one after a second raises KeyboardInterrupt.
-
-        A signal that the process was started to ignore stays ignored.
-        """
-        before = {number: signal.signal(number, self._note) for number in heeded_signals()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def heeded(self) -> AbstractContextManager[None]:
+        """Remembers the signals while the block runs; another one after a second raises KeyboardInterrupt."""
+        return _handled_by(self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -101,3 +83,17 @@ class Ending:
         self.asked = True
         if now - self._asked_at >= SECONDS_APART:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def _handled_by(note: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Calls a function for each ending signal while the block runs.
+
+    A process that was started to ignore one of them, such as a shell's background job, keeps ignoring it.
+    """
+    before = {number: signal.signal(number, note) for number in heeded_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

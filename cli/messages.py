@@ -42,7 +42,7 @@ def translate(message: str, command: str) -> str:
         message: the text of an error, a warning or a note.
         command: whose options the parameters are.
     """
-    options = _options_of(command)
+    options = options_of_command(command)
     return _CODE.sub(lambda found: _translated(found[1], options) or found[0], message)
 
 
@@ -52,7 +52,7 @@ def _translated(code: str, options: Mapping[str, Option]) -> str | None:
         return flag(options[code]) if code in options else None
     call = _parse(code)
     name = call.func.id if call is not None and isinstance(call.func, ast.Name) else ""
-    if call is not None and (known := _options_of(name)):
+    if call is not None and (known := options_of_command(name)):
         arguments = _arguments(call, known)
         return None if arguments is None else " ".join(["tledge", name, *arguments])
     call = _parse(f"options({code})")
@@ -60,7 +60,7 @@ def _translated(code: str, options: Mapping[str, Option]) -> str | None:
     return " ".join(arguments) if arguments else None
 
 
-def _options_of(command: str) -> Mapping[str, Option]:
+def options_of_command(command: str) -> Mapping[str, Option]:
     """Returns the options of a command; empty if there is no such command."""
     if command not in _COMMANDS and find_spec(f"{_MODULES}.{command or '?'}") is not None:
         importlib.import_module(f"{_MODULES}.{command}")  # which registers them

@@ -18,6 +18,7 @@ from tledge.edge_runtime.sources.source_lookup import EmptySource, PhotoFiles, c
 from tledge.edge_runtime.sources.standard_input import STANDARD_INPUT
 from tledge.edge_runtime.sources.video import Video
 from tledge.edge_runtime.sources.watched_folder import WatchedFolder
+from tledge.edge_runtime.tried_artifact import read_tried
 
 _PLAIN = re.compile(r"[\w./+][\w./+-]*")
 """The name of a program, as the first word of a shell command."""
@@ -47,7 +48,7 @@ def check_service(options: PredictOptions, feed: str) -> None:
         check_every(options.every, found)
     if feed:
         _check_feed(feed)
-    Classifier(options.artifact, target=options.target).close()
+    Classifier(read_tried(options.artifact) or options.artifact, target=options.target).close()
 
 
 def check_sources(sources: Sequence[Source]) -> None:

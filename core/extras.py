@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from pathlib import Path
 
+from tledge.core.bounded_json import parse_json
 from tledge.core.errors import MissingExtraError
+from tledge.core.regular_file import read_bounded
+
+MOST_BYTES = 1 << 20
+"""Of Keras's configuration, which has a few hundred."""
 
 
 def is_installed(module: str) -> bool:
@@ -26,7 +30,8 @@ def keras_backend() -> str:
     if named:
         return named
     try:
-        return str(json.loads((keras_home() / "keras.json").read_text(encoding="utf-8")).get("backend", "tensorflow"))
+        configuration = parse_json(read_bounded(keras_home() / "keras.json", MOST_BYTES))
+        return str(configuration.get("backend", "tensorflow"))
     except (OSError, ValueError, AttributeError):
         return "tensorflow"
 

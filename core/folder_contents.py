@@ -8,7 +8,8 @@ contents, the new ones, or a replacement that the next command finishes:
     .replacing/          new contents, complete; the old ones are moving to the folder that ``.replacing/.aside`` names
     .arriving/           the rest of the new contents, which are moving to their place
 
-The process that replaces holds a lock on the folder of the new contents, so others wait for it.
+A process that moves contents holds a lock on the folder, so others wait for it: of two that replace the contents at
+once, one follows the other, and readers see the contents of one of them.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ def replacing_contents(
     finish_replacement(folder, progress)
     with temporary_folder(folder / "contents") as fresh:
         yield fresh
-        if aside is not None:
-            (fresh / _ASIDE).write_text(aside(), encoding="utf-8")
         atomic.flush_tree(fresh)
-        fresh.rename(folder / (ARRIVING if aside is None else REPLACING))
-        atomic.flush_folder(folder)
-        _finish(folder)
+        with _moving_alone(folder):
+            _finish(folder)  # of another process, killed since this one looked
+            if aside is not None:
+                atomic.write_text(fresh / _ASIDE, aside())
+            fresh.rename(folder / (ARRIVING if aside is None else REPLACING))
+            atomic.flush_folder(folder)
+            _finish(folder)
 
 
 def finish_replacement(folder: Path, progress: Progress | None = None) -> Path:
@@ -66,41 +69,44 @@ def finish_replacement(folder: Path, progress: Progress | None = None) -> Path:
     progress = progress or Progress()
     remove_litter(folder)
     for candidate in (folder, folder.parent.parent):
-        unfinished = next((path for path in (candidate / REPLACING, candidate / ARRIVING) if path.is_dir()), None)
-        if unfinished is None:
+        if not _is_unfinished(candidate):
             continue
         try:
-            if _finish_as_only_one(candidate, unfinished):
+            with _moving_alone(candidate):
+                finished = _finish(candidate)
+            if finished:
                 progress.note("Finished", f"replacing the contents of '{candidate}', which had been interrupted")
         except OSError as error:
             progress.warn(
                 f"replacing the contents of '{candidate}' was interrupted and cannot be finished:"
                 f" {error.strerror or error}; run the command again where the folder can be written to"
             )
-            if candidate == folder and unfinished.name == REPLACING:
-                return unfinished
+            if candidate == folder and (folder / REPLACING).is_dir():
+                return folder / REPLACING
     return folder
 
 
-def _finish_as_only_one(folder: Path, unfinished: Path) -> bool:
-    """Waits for the process that replaces, and finishes if it was killed; returns whether anything was left to do."""
+@contextmanager
+def _moving_alone(folder: Path) -> Iterator[None]:
+    """Waits for other processes that move contents of a folder, and makes others wait during the block."""
+    handle = None
+    with suppress(OSError):  # a file system without locks
+        handle = lock_of(folder.resolve(), wait=True)
     try:
-        handle = lock_of(unfinished, wait=True)
-    except FileNotFoundError:  # it has finished meanwhile
-        return False
-    except OSError:  # a file system without locks
-        handle = None
-    try:
-        return _finish(folder)
+        yield
     finally:
         if handle is not None:
             os.close(handle)
 
 
+def _is_unfinished(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in (REPLACING, ARRIVING))
+
+
 def _finish(folder: Path) -> bool:
     """Moves the old contents away and the new ones in, from whichever point that was reached."""
     replacing, arriving = folder / REPLACING, folder / ARRIVING
-    if not (replacing.is_dir() or arriving.is_dir()):
+    if not _is_unfinished(folder):
         return False
     if replacing.is_dir():
         _move_away(folder, _aside_of(replacing))

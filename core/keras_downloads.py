@@ -23,7 +23,7 @@ from tledge.core.errors import first_line
 from tledge.core.extras import keras_home
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
-from tledge.core.sealed_file import is_intact, remove_damaged, seal
+from tledge.core.sealed_file import is_intact, remove_path, seal
 from tledge.core.temporary_files import temporary_folder
 from tledge.core.user_cache import user_cache
 
@@ -108,7 +108,7 @@ class _KerasFiles:
 
     def discard(self, path: Path, damage: str) -> None:
         """Removes a damaged file and reports it."""
-        remove_damaged(path)
+        remove_path(path)
         self._discarded.add(path)
         self._progress.note("Cache", f"discarded '{path}', which is damaged: {damage}")
 
@@ -173,7 +173,7 @@ def _remember(path: Path) -> None:
         if is_intact(record, str(path)):
             return
         if os.path.lexists(record):
-            remove_damaged(record)
+            remove_path(record)
         with atomic.replacing(record) as temporary:
             temporary.write_text(f"{sha256_of_file(path)}\n", encoding="ascii")
             seal(temporary, str(path))

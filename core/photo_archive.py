@@ -12,7 +12,7 @@ import shutil
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from unicodedata import normalize
@@ -21,9 +21,14 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from tledge.core.errors import DataError
 from tledge.core.fingerprint import sha256_of_file
 from tledge.core.progress import Progress
+from tledge.core.regular_file import open_regular
 from tledge.core.user_cache import building, holds, user_cache
+from tledge.core.zip_limits import directory_size, open_zip
 
 MOST_FILES = 2_000_000
+LARGEST_DIRECTORY = 256 * MOST_FILES
+"""Bytes of the list of files in a ZIP; of a file's name in it and 46 bytes about it."""
+
 LARGEST_FILE = 2**30
 """Bytes of a file in a ZIP; a photo that can be decoded is smaller."""
 
@@ -51,7 +56,7 @@ def unpack_photos(archive: Path, progress: Progress) -> tuple[Path, str]:
         stem = archive.stem.encode(errors="ignore")[:80].decode(errors="ignore")
         folder = user_cache("photos") / f"{stem}-{sha256[:16]}"
         if not holds(folder, progress):
-            with ZipFile(archive) as content, building(folder) as temporary:
+            with _open(archive) as content, building(folder) as temporary:
                 _unpack(archive, content, temporary, progress)
             size = sum(path.stat().st_size for path in folder.rglob("*"))
             progress.note("Unpacked", f"'{archive}' into '{folder}': {size / 1e6:,.0f} MB, safe to delete")
@@ -60,6 +65,19 @@ def unpack_photos(archive: Path, progress: Progress) -> tuple[Path, str]:
     except OSError as error:
         raise DataError(f"cannot unpack '{archive}' to '{user_cache('photos')}': {error.strerror or error}") from error
     return folder, sha256
+
+
+@contextmanager
+def _open(archive: Path) -> Iterator[ZipFile]:
+    """Opens a ZIP. Raises DataError if it lists too many files."""
+    with open_regular(archive) as file:
+        if directory_size(file) > LARGEST_DIRECTORY:
+            raise DataError(
+                f"'{archive}' lists too many files: at most {MOST_FILES:,} are unpacked; unpack it yourself and pass"
+                " the folder"
+            )
+        with open_zip(file, LARGEST_DIRECTORY) as content:
+            yield content
 
 
 def _unpack(archive: Path, content: ZipFile, folder: Path, progress: Progress) -> None:

@@ -20,15 +20,23 @@ from datetime import datetime
 from pathlib import Path
 
 from tledge.core import atomic, sidecar_storage
+from tledge.core.bounded_json import parse_json
 from tledge.core.errors import ArtifactError, RunError
 from tledge.core.folder_contents import finish_replacement
 from tledge.core.manifest import RunManifest
 from tledge.core.progress import Progress
+from tledge.core.regular_file import read_bounded
 from tledge.core.splits import Splits
 from tledge.core.temporary_files import discard, lock_of, remove_litter, temporary_file, temporary_folder
 
 LATEST = "latest"
 DEFAULT_RUNS = Path("runs")
+
+MOST_BEGUN_BYTES = 64 << 20
+"""Of the file that holds what a run was started with: it lists all photos that were skipped."""
+
+_RUN_NAME = re.compile(r"\d{8}-\d{6}-")
+"""How the names of run directories start; see :func:`create_run`."""
 
 
 class _Entry:
@@ -174,22 +182,31 @@ def is_made_now(run: RunDirectory) -> bool:
     return False
 
 
-def tidy_runs(runs: Path, progress: Progress | None = None) -> list[RunDirectory]:
+def tidy_runs(runs: Path, progress: Progress | None = None, *, unmarked: bool = False) -> list[RunDirectory]:
     """Finishes or removes the runs that killed processes left half made, reports it, and returns those it finished.
 
     A training that was killed at its very end is finished: ``latest`` names it. What cannot be resumed and is not
     finished is removed. Runs that can be resumed stay, as do those of live processes, and all runs on a read-only disk.
+
+    Args:
+        runs: the folder of runs.
+        progress: reports what was finished or removed.
+        unmarked: also remove runs of earlier versions, which did not mark the runs that they made.
     """
     remove_litter(runs)
     paths = sorted(runs.iterdir()) if runs.is_dir() else []
-    found = (RunDirectory(path) for path in paths if not path.is_symlink())
-    return [run for run in found if _tidy(run, progress or Progress())]
+    found = (RunDirectory(path) for path in paths if not path.is_symlink() and path.is_dir())
+    return [run for run in found if _tidy(run, progress or Progress(), unmarked=unmarked)]
 
 
-def _tidy(run: RunDirectory, progress: Progress) -> bool:
+def _tidy(run: RunDirectory, progress: Progress, *, unmarked: bool = False) -> bool:
     """Finishes, removes or keeps a run if its process was killed; returns whether it is finished now."""
-    with suppress(OSError):
-        if not run.in_progress_path.exists() or (handle := lock_of(run.in_progress_path)) is None:
+    with suppress(OSError):  # without locks, nobody can tell whether it was
+        marked = run.in_progress_path.exists()
+        if not (marked or (unmarked and _is_abandoned(run))):
+            return False
+        handle = lock_of(run.in_progress_path if marked else run.path)
+        if handle is None:
             return False
         try:
             return _finish_or_remove(run, progress)
@@ -199,18 +216,48 @@ def _tidy(run: RunDirectory, progress: Progress) -> bool:
 
 
 def _finish_or_remove(run: RunDirectory, progress: Progress) -> bool:
-    if run.manifest_path.exists():
+    if _is_abandoned(run):
+        progress.note("Removed", f"'{run.path}', which was killed before it could be resumed")
+        discard(run.path)
+        return False
+    finished = run.manifest_path.exists()
+    if finished:
         latest = run.path.parent / LATEST
         if not latest.is_symlink() or latest.readlink().name < run.path.name:  # names start with the time
             run.mark_latest()
         shutil.rmtree(run.checkpoints, ignore_errors=True)
         progress.note("Finished", f"'{run.path}', which was killed when it was complete")
-    elif not (run.begun.exists() or run.last_good_model.exists()):
-        progress.note("Removed", f"'{run.path}', which was killed before it could be resumed")
-        discard(run.path)
-        return False
     run.in_progress_path.unlink()
-    return run.manifest_path.exists()
+    return finished
+
+
+def _is_abandoned(run: RunDirectory) -> bool:
+    """Returns whether a run is neither finished nor resumable, and holds nothing that should be kept.
+
+    A folder without the mark is a run of an earlier version, or none at all. It holds nothing of a user if all names in
+    it are those of a run that has just begun.
+    """
+    if run.manifest_path.exists() or run.last_good_model.exists() or _can_be_resumed(run):
+        return False
+    if run.in_progress_path.exists():
+        return True
+    names = {path.name for path in run.path.iterdir() if not path.name.startswith(".")}
+    early = {path.name for path in (run.splits_path, run.data, run.checkpoints, run.logs, run.tensorboard)}
+    return _RUN_NAME.match(run.path.name) is not None and names <= early
+
+
+def _can_be_resumed(run: RunDirectory) -> bool:
+    """Returns whether a run has a checkpoint, or what it was started with, which a power failure may have cut off."""
+    held = run.checkpoints.iterdir() if run.checkpoints.is_dir() else ()
+    if any(path.suffix == ".npz" and not path.name.startswith(".") for path in held):
+        return True
+    try:
+        parse_json(read_bounded(run.begun, MOST_BEGUN_BYTES, "record"))
+    except ValueError:
+        return False
+    except OSError:  # if it is there but cannot be read, it is kept
+        return run.begun.exists()
+    return True
 
 
 def find_run(

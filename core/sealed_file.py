@@ -40,7 +40,7 @@ def is_intact(path: Path, label: str) -> bool:
         return False
 
 
-def remove_damaged(path: Path) -> None:
+def remove_path(path: Path) -> None:
     """Removes whatever stands at a path, a file or a folder; nothing is an error."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tledge.core.sealed_file import remove_damaged
+from tledge.core.sealed_file import remove_path
 
 PARTIAL = ".partial-"
 """How the names of temporary files and folders beside their targets start."""
@@ -143,7 +143,7 @@ def discard(path: Path) -> None:
     """
     doomed = path.with_name(_temporary_name(PARTIAL, path.name))
     path.rename(doomed)
-    remove_damaged(doomed)
+    remove_path(doomed)
 
 
 def system_folder() -> Path:

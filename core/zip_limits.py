@@ -25,15 +25,19 @@ _END, _END_64 = b"PK\x05\x06", b"PK\x06\x07"
 _END_SIZE, _LOCATOR_SIZE, _END_64_SIZE, _LONGEST_COMMENT = 22, 20, 56, 65535
 
 
-def open_zip(file: BinaryIO) -> ZipFile:
+def open_zip(file: BinaryIO, largest: int = LARGEST_DIRECTORY) -> ZipFile:
     """Opens a ZIP archive, whose list of members is not too long.
+
+    Args:
+        file: the archive.
+        largest: the most bytes that the list may have.
 
     Raises:
         BadZipFile: it is too long, or the file is no ZIP archive.
     """
-    size = _directory_size(file)
-    if size > LARGEST_DIRECTORY:
-        raise BadZipFile(f"its list of members has {size:,} bytes; at most {LARGEST_DIRECTORY:,} are read")
+    size = directory_size(file)
+    if size > largest:
+        raise BadZipFile(f"its list of members has {size:,} bytes; at most {largest:,} are read")
     return ZipFile(file)
 
 
@@ -84,7 +88,7 @@ def _check_member(member: ZipInfo) -> None:
         raise BadZipFile(f"'{name}' is not compressed by Deflate")
 
 
-def _directory_size(file: BinaryIO) -> int:
+def directory_size(file: BinaryIO) -> int:
     """Returns the size of the list of members that the end of an archive announces, 0 without one; as zipfile reads it.
 
     Source: PKWARE's APPNOTE.TXT, 4.3.14 to 4.3.16.

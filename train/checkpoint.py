@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import atomic
+from tledge.core.array_file import open_arrays
 from tledge.core.errors import RunError
 from tledge.core.field_bounds import AnyFloat, Count
 from tledge.core.progress import Progress
 from tledge.core.records import Record
-from tledge.core.sealed_file import is_intact, is_sealed, remove_damaged, seal
+from tledge.core.sealed_file import is_intact, is_sealed, remove_path, seal
 from tledge.train.best_weights import BestWeights
 from tledge.train.history import FINE_TUNE, FULL, PROBE, Epoch
 
@@ -105,7 +105,6 @@ class Checkpoint:
             sealed = is_sealed(path)
             if sealed and not is_intact(path, _LABEL):
                 raise ValueError("its content has changed since it was written")
-            _check_members(path)
             return cls._read(path, sealed)
         except RunError:
             raise
@@ -118,13 +117,13 @@ class Checkpoint:
 
     @classmethod
     def _read(cls, path: Path, sealed: bool) -> Checkpoint:
-        with np.load(path) as stored:
-            name = "metadata" if "metadata" in stored.files else "told"  # its name in earlier versions
+        with open_arrays(path) as stored:
+            name = "metadata" if "metadata" in stored else "told"  # its name in earlier versions
             metadata = CheckpointMetadata.from_json(stored[name].tobytes(), path)
             if metadata.sealed and not sealed:
                 raise ValueError("its end is missing")
             weights, optimizer, start, best = (
-                [stored[key] for key in sorted(stored.files) if key.startswith(f"{name}/")]
+                [stored[key] for key in sorted(stored) if key.startswith(f"{name}/")]
                 for name in ("weights", "optimizer", "start", "best")
             )
         return cls(
@@ -214,7 +213,7 @@ class CheckpointFiles:
             if problem is not None:
                 reason = str(problem).removesuffix(f"; {REMEDY}")
                 progress.warn(f"{reason}; continuing from the checkpoint before it, epoch {found.history[-1].epoch}")
-                remove_damaged(self.latest)
+                remove_path(self.latest)
             return found
         if problem is not None:
             raise problem
@@ -229,10 +228,3 @@ class CheckpointFiles:
             except RunError as error:
                 raise RunError(f"cannot use '{path}': {error}") from error
         return found
-
-
-def _check_members(path: Path) -> None:
-    """Raises ValueError for a ZIP that would become larger when it is read; checkpoints are not compressed."""
-    with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise ValueError("it is compressed")

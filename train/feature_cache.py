@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import atomic
+from tledge.core.array_file import load_array
 from tledge.core.images import DECODING
 from tledge.core.progress import Step
-from tledge.core.sealed_file import is_intact, remove_damaged, seal
+from tledge.core.sealed_file import is_intact, remove_path, seal
 from tledge.core.splits import Sample, Splits
 from tledge.train.evaluation import predict_photos
 
@@ -84,7 +85,7 @@ class FeatureSet:
         """Yields the features and labels of each file."""
         done = 0
         for path in self.files:
-            features = np.load(path)
+            features = load_array(path)
             yield features, self.labels[done : done + len(features)]
             done += len(features)
 
@@ -141,7 +142,7 @@ class FeatureCache:
         """Removes all but the most recently used sets."""
         sets = sorted((path for path in self._folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
         for path in sets[:-KEPT]:
-            remove_damaged(path)
+            remove_path(path)
 
     def _holds(self, path: Path) -> bool:
         """Returns whether a file is there and intact; whatever else is in its place, or in its folder's, is removed."""
@@ -152,9 +153,9 @@ class FeatureCache:
             return True
         if path.exists() or path.is_symlink():
             self.discarded += 1
-            remove_damaged(path)
+            remove_path(path)
         elif path.parent.is_symlink() or path.parent.is_file():
-            remove_damaged(path.parent)
+            remove_path(path.parent)
         return False
 
     def _paths(self, key: FeatureKey, count: int) -> list[tuple[int, Path]]:

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tledge.core.array_file import open_arrays
 from tledge.core.errors import ModelError, first_line
 from tledge.core.extras import require
 from tledge.core.progress import Progress
@@ -89,7 +90,7 @@ def _read(request: dict[str, Any], *, name: str, progress: Progress | None) -> t
             progress=progress,
             environment={**quiet_environment(), "TF_USE_LEGACY_KERAS": "1", "CUDA_VISIBLE_DEVICES": "-1"},
         )
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+        with open_arrays(folder / ARRAYS) as arrays:
             return found, dict(arrays)
 
 

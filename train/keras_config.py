@@ -13,7 +13,8 @@ from typing import Any
 from tledge.core.errors import ModelError, first_line
 from tledge.core.file_kinds import HEAD, recognize
 from tledge.core.keras_archive import check_keras_archive, read_json
-from tledge.core.zip_limits import FREE_SIZE, MOST_EXPANDED
+from tledge.core.regular_file import open_regular
+from tledge.core.zip_limits import FREE_SIZE, MOST_EXPANDED, open_zip
 
 HDF5, ZIP = b"\x89HDF", b"PK\x03\x04"
 
@@ -126,7 +127,7 @@ def _check_weights(path: Path) -> None:
     """Checks the HDF5 file inside a ``.keras`` file, see ``_check_datasets``."""
     import h5py
 
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as opened, open_zip(opened) as archive:
         for member in archive.infolist():
             if member.filename.endswith(".h5"):
                 with archive.open(member) as stored, h5py.File(io.BytesIO(stored.read())) as file:
@@ -169,7 +170,7 @@ def float32_file(path: Path, folder: Path) -> Path:
         with h5py.File(copy, "r+") as file:
             file.attrs["model_config"] = json.dumps(changed)
         return copy
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(copy, "w") as target:
+    with open_regular(path) as file, open_zip(file) as source, zipfile.ZipFile(copy, "w") as target:
         for member in source.infolist():
             content = json.dumps(changed).encode() if member.filename == "config.json" else source.read(member)
             target.writestr(member, content)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +11,14 @@ from tledge.core.manifest import DataRecord
 from tledge.core.number_text import counted
 from tledge.core.progress import Progress
 from tledge.core.records import Record
-from tledge.core.run_directory import RunDirectory, is_made_now
-from tledge.core.temporary_files import discard
+from tledge.core.run_directory import MOST_BEGUN_BYTES, RunDirectory, is_made_now, tidy_runs
 from tledge.train.train_settings import Settings
-
-RUN_NAME = re.compile(r"\d{8}-\d{6}-")
-"""How the names of run directories start; see ``create_run``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnfinishedRun(Record, version=1, error=RunError, remedy="remove its run and train again", most_bytes=64 << 20):
+class UnfinishedRun(
+    Record, version=1, error=RunError, remedy="remove its run and train again", most_bytes=MOST_BEGUN_BYTES
+):
     """What a run was started with.
 
     Attributes:
@@ -57,8 +53,8 @@ def find_unfinished(runs: Path, name: str | Path | None, progress: Progress | No
     """Returns the run to resume.
 
     Args:
-        name: a run directory or its name; None for the newest unfinished run that no process is training. Then runs
-            that were killed before their first checkpoint, and cannot be resumed, are removed.
+        name: a run directory or its name; None for the newest unfinished run that no process is training. Then
+            abandoned runs of earlier versions are removed too, see ``tidy_runs``.
         progress: shows what is removed.
 
     Raises:
@@ -76,39 +72,17 @@ def find_unfinished(runs: Path, name: str | Path | None, progress: Progress | No
 
 
 def _find_newest(runs: Path, progress: Progress) -> RunDirectory:
+    tidy_runs(runs, progress, unmarked=True)
     folders = sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []
     newest, in_use = None, 0
     for run in (RunDirectory(path) for path in folders if not path.is_symlink() and path.is_dir()):
-        is_abandoned = _is_abandoned(run)
-        if not (is_abandoned or is_unfinished(run)):
+        if run.manifest_path.exists():
             continue
         if is_made_now(run):
             in_use += 1
-        elif is_abandoned:
-            discard(run.path)
-            progress.note("Removed", f"'{run.path}', a run that was interrupted before its first checkpoint")
-        else:
+        elif is_unfinished(run):
             newest = newest or run
     if newest is None:
         others = f" but {counted(in_use, 'runs')} of other processes" if in_use else ""
         raise RunError(f"no unfinished run in '{runs}'{others}: there is nothing to resume; leave out `resume`")
     return newest
-
-
-def _is_abandoned(run: RunDirectory) -> bool:
-    """Returns whether a folder holds no more than what a run writes before it can be resumed."""
-    if not RUN_NAME.match(run.path.name):
-        return False
-    names = {path.name for path in run.path.iterdir() if not path.name.startswith(".")}
-    if names - {path.name for path in (run.splits_path, run.data, run.checkpoints, run.logs, run.tensorboard)}:
-        return False
-    held = list(run.checkpoints.iterdir()) if run.checkpoints.is_dir() else []
-    if any(path.suffix == ".npz" and not path.name.startswith(".") for path in held):
-        return False
-    if not unfinished_path(run).exists():
-        return True
-    try:
-        json.loads(unfinished_path(run).read_bytes())
-    except (ValueError, RecursionError):
-        return True
-    return False

@@ -13,11 +13,10 @@ import numpy as np
 from tledge.core.errors import OptionError
 from tledge.core.images import Floats, Pixels
 from tledge.edge_runtime.batched_logits import LogitsFn
+from tledge.visualize.visualize_options import SMALLEST_PATCH
 
 PATCHES_ACROSS = 5
 """Default number of patches along the shorter side of a photo, without overlap."""
-
-SMALLEST_PATCH = 2
 
 BATCH_SIZE = 32
 """Covered photos per batch."""

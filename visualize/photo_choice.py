@@ -55,15 +55,11 @@ class PhotoKind(Kind):
             leave_out: index of a class whose test photos are excluded.
 
         Raises:
-            OptionError: there are neither photos nor a run, or the count or the seed is out of range.
+            OptionError: all photos are of the class that is left out.
             ImageError: a file is not a readable image.
             DataError: the model classifies none of the test photos correctly.
             RunError: test photos are missing or have changed.
         """
-        if self.images < 1:
-            raise OptionError(f"`images` must be 1 or more; received {self.images}")
-        if self.seed < 0:
-            raise OptionError(f"`seed` must be 0 or more; received {self.seed}")
         if self.photos:
             return [Photo(path.name, network.load(path)) for path in self.photos]
         splits = network.splits

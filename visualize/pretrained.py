@@ -15,6 +15,8 @@ from tledge.core.extras import keras_backend, keras_home, require
 from tledge.core.images import RESIZE_RULES
 from tledge.core.keras_downloads import DownloadError, load_with_downloads
 from tledge.core.progress import Progress
+from tledge.core.regular_file import open_regular
+from tledge.core.zip_limits import check_members, open_zip
 from tledge.visualize.visualized_model import VisualizedModel
 
 IMAGENET, NONE = "imagenet", "none"
@@ -26,6 +28,9 @@ SEED = 0
 
 CLASS_INDEX = "imagenet_class_index.json"
 """Keras's file name for the downloaded list of ImageNet class names."""
+
+MOST_BYTES = 1 << 20
+"""Of that list, which has 35,363."""
 
 INSIDE_KERAS = "model.weights.h5"
 """Member of a .keras file that holds the weights."""
@@ -170,8 +175,12 @@ def _count(path: Path) -> int:
 
     stored: Path | io.BytesIO = path
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            stored = io.BytesIO(archive.read(INSIDE_KERAS))
+        try:
+            with open_regular(path) as file, open_zip(file) as archive:
+                check_members(archive, path.stat().st_size)
+                stored = io.BytesIO(archive.read(INSIDE_KERAS))
+        except zipfile.BadZipFile as error:
+            raise WeightsError(f"cannot read '{path}': {error}; pass a .keras file that Keras saved") from error
     with h5py.File(stored) as file:
         file.visititems(note)
     return len(found)
@@ -206,7 +215,7 @@ def _listed_by_keras(weights: str, progress: Progress) -> tuple[str, ...]:
     import keras
     import numpy as np
 
-    scores = np.arange(CLASSES, 0, -1, np.float32)[np.newaxis]  # so that the names come in order
+    scores = np.arange(CLASSES, 0, -1, dtype=np.float32)[np.newaxis]  # so that the names come in order
     decode = keras.applications.imagenet_utils.decode_predictions
     try:
         (listed,) = _with_downloads(lambda: decode(scores, top=CLASSES), progress)

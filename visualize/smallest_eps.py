@@ -17,7 +17,6 @@ from tledge.core.images import Floats, Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.tensor import softmax
 
-LARGEST_EPS = 255
 MOST_PHOTOS = 64
 
 
@@ -76,10 +75,8 @@ def smallest_eps(
         progress: reports each query.
 
     Raises:
-        OptionError: a target is the photo's predicted class, or an option is out of range.
+        OptionError: a target is the photo's predicted class, or there are too many photos.
     """
-    if not 1 <= largest <= LARGEST_EPS:
-        raise OptionError(f"`max_eps` must be between 1 and {LARGEST_EPS}, in 1/255; received {largest}")
     attack = Pgd(steps=steps, early_stop=False)
     if not 1 <= len(photos) <= MOST_PHOTOS:
         raise OptionError(f"between 1 and {MOST_PHOTOS} photos can be attacked at a time; received {len(photos)}")

@@ -13,6 +13,18 @@ from tledge.core.run_directory import DEFAULT_RUNS
 
 GROUPS = ("Model", "Photos", "Kinds", "Output")
 
+METHODS = ("pca", "tsne")
+"""Of an embedding."""
+
+FEWEST_POINTS = 10
+"""Photos of an embedding."""
+
+SMALLEST_PATCH = 2
+"""Side of an occluding square, in pixels."""
+
+_LARGEST_SEED = 2**32 - 1
+"""Of NumPy's and scikit-learn's generators."""
+
 
 @dataclass(frozen=True)
 class KindOptions:
@@ -46,7 +58,7 @@ class KindOptions:
         "Random seed for the choice of photos, noise and starting points.",
         group="Photos",
         default_text="0",
-        allowed=Limits(least=0),
+        allowed=Limits(least=0, most=_LARGEST_SEED),
     )
     artifacts: str | Path | Sequence[str | Path] = option(
         (),
@@ -70,7 +82,7 @@ class KindOptions:
         "ideal: weight of the total-variation term; higher is smoother.",
         group="Kinds",
         default_text="0.3",
-        allowed=Limits(above=0),
+        allowed=Limits(above=0, most=100),
     )
     l2: float | None = option(
         None,
@@ -98,7 +110,7 @@ class KindOptions:
         "ideal, adversarial: number of gradient steps.",
         group="Kinds",
         default_text="192 for ideal, 20 for adversarial",
-        allowed=Limits(least=1),
+        allowed=Limits(least=1, most=100_000),
     )
     target: str | None = option(
         None,
@@ -118,20 +130,20 @@ class KindOptions:
         "saliency: side of the occluding square, in pixels.",
         group="Kinds",
         default_text="a fifth of the photo",
-        allowed=Limits(least=2),
+        allowed=Limits(least=SMALLEST_PATCH),
     )
     tiles: int | None = option(
         None, "confusions: errors to show per artifact.", group="Kinds", default_text="10", allowed=Limits(least=1)
     )
     method: str | None = option(
-        None, "embedding: pca or tsne.", group="Kinds", default_text="pca", allowed=Choices("method", ("pca", "tsne"))
+        None, "embedding: pca or tsne.", group="Kinds", default_text="pca", allowed=Choices("method", METHODS)
     )
     points: int | None = option(
         None,
         "embedding: number of test photos.",
         group="Kinds",
         default_text="1000",
-        allowed=Limits(least=10, most=5000),
+        allowed=Limits(least=FEWEST_POINTS, most=5000),
     )
 
     def given(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import numpy as np
 from tledge.bench.measure.conditions import ConditionsMonitor
 from tledge.bench.measure.energy import EnergyMeter, find_meter
 from tledge.bench.results.cell_result import Round, Specification, Timing
+from tledge.core.array_file import load_array
 from tledge.core.environment import read_environment
 from tledge.core.errors import ArtifactError, first_line
 from tledge.core.image_batches import batches
@@ -133,7 +134,7 @@ def load_model(specification: Specification, batch: int = 1) -> LoadedModel:
     model = Classifier(specification.artifact, target=specification.target, batch=batch, warm_up=False)
     load_time = (time.perf_counter_ns() - began) / 1e6
     if specification.pixels:
-        pixels: Pixels = np.load(specification.pixels)
+        pixels: Pixels = load_array(Path(specification.pixels))
     else:
         pixels = np.random.default_rng(0).integers(0, 256, (RANDOM_QUERIES, *model.input_size, 3), np.uint8)
     images = [pixels[index : index + 1] for index in range(len(pixels))]

@@ -71,10 +71,9 @@ class Specification(Record, error=MeasurementError, remedy="benchmark again"):
 
 @dataclass(frozen=True, kw_only=True)
 class _SharedFields:
-    """What is known of a round and of a cell alike.
+    """What is known of a round and of a cell alike, besides arrays.
 
     Attributes:
-        logits: float32 (images, classes), of the images in order; (0, 0) if none were classified.
         energy_source: "rapl" or "pmic"; empty where the machine does not report energy.
         provider: what ran the model, as its runtime names it.
         artifact_sha256: of the measured file.
@@ -83,35 +82,45 @@ class _SharedFields:
         batch_failures: why batches of a size could not be run, by the size as text.
     """
 
-    logits: Logits
     energy_source: str
     provider: str
-    artifact_sha256: str
-    environment: dict[str, Any]
+    artifact_sha256: OptionalSha256
+    environment: Mapping[str, Any]
     environment_id: str
     batch_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round(_SharedFields):
-    """What one fresh process measured.
+class _RoundFields(_SharedFields):
+    """What is known of a round, besides arrays.
 
     Attributes:
-        latencies: float64 (queries,), ms, one image each, in order.
-        throughputs: float64 (batch sizes,), images/s; NaN where the model does not take that batch.
         load_time: ms from the model file to a loaded session, with the runtime's library already imported.
         answered: when the first prediction was there, in ns of the monotonic clock, which all processes share.
         peak_memory: bytes, of the process after its timed queries, above the interpreter with NumPy and Pillow.
         energy: mJ/image; NaN where the machine does not report it.
+    """
+
+    load_time: NotNegative
+    answered: Count
+    peak_memory: float
+    energy: AnyFloat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round(_RoundFields):
+    """What one fresh process measured.
+
+    Attributes:
+        logits: float32 (images, classes), of the images in order; (0, 0) if none were classified.
+        latencies: float64 (queries,), ms, one image each, in order.
+        throughputs: float64 (batch sizes,), images/s; NaN where the model does not take that batch.
         conditions: the machine during the round.
     """
 
+    logits: Logits
     latencies: Samples
     throughputs: Samples
-    load_time: float
-    answered: int
-    peak_memory: float
-    energy: float
     conditions: Conditions
 
     def save(self, path: Path) -> None:
@@ -132,6 +141,7 @@ class CellResult(_SharedFields):
     """What a cell measured in all its rounds: the raw samples kept beside the results.
 
     Attributes:
+        logits: float32 (images, classes), of the images in order; (0, 0) if none were classified.
         latencies: float64 (queries,), ms, one image each, of all rounds in order.
         rounds: int64 (queries,), the round of each query, from 0.
         load_times, cold_starts: float64 (rounds,), ms.
@@ -142,6 +152,7 @@ class CellResult(_SharedFields):
         conditions: the machine during each round.
     """
 
+    logits: Logits
     latencies: Samples
     rounds: npt.NDArray[np.int64]
     load_times: Samples
@@ -245,25 +256,13 @@ _CELL_ARRAYS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class _CellRecord(ConditionsRecord):
+class _CellRecord(ConditionsRecord, _SharedFields):
     """What a file of samples holds besides the arrays of a cell."""
-
-    energy_source: str
-    provider: str
-    artifact_sha256: OptionalSha256
-    environment: Mapping[str, Any]
-    environment_id: str
-    batch_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _RoundRecord(_CellRecord):
+class _RoundRecord(_CellRecord, _RoundFields):
     """What a file of samples holds besides the arrays of a round."""
-
-    load_time: NotNegative
-    answered: Count
-    peak_memory: float
-    energy: AnyFloat
 
 
 RecordType = TypeVar("RecordType", bound=_CellRecord)

@@ -6,16 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from tledge.core.array_file import open_arrays
 from tledge.core.atomic import replacing
 from tledge.core.bounded_json import parse_json
 from tledge.core.errors import MeasurementError, TledgeError
-from tledge.core.regular_file import open_regular
-from tledge.core.zip_limits import open_zip
 
 MOST_BYTES = 2 << 30
 """Of a file, and of all its arrays together: the logits of a million photos in 500 classes."""
@@ -43,12 +41,9 @@ def read_sample_file(path: Path, axes: Mapping[str, Sequence[str]]) -> tuple[Arr
             numbers; the array is named.
     """
     try:
-        with open_regular(path, MOST_BYTES, "file of samples") as file:
-            _check_size(open_zip(file))
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in axes}
-                record = parse_json(str(stored[RECORD][()]))
+        with open_arrays(path, MOST_BYTES, "file of samples") as stored:
+            arrays = {name: stored[name] for name in axes}
+            record = parse_json(str(stored[RECORD][()]))
         _check_axes(arrays, axes)
         if not isinstance(record, dict):
             raise ValueError(f"'{RECORD}' is not an object")
@@ -66,12 +61,6 @@ def read_sample_file(path: Path, axes: Mapping[str, Sequence[str]]) -> tuple[Arr
 def unreadable(path: Path, reason: str) -> MeasurementError:
     """Returns the error for a file of samples that cannot be used."""
     return MeasurementError(f"cannot read '{path}': {reason}; benchmark again")
-
-
-def _check_size(archive: ZipFile) -> None:
-    size = sum(member.file_size for member in archive.infolist())
-    if size > MOST_BYTES:
-        raise ValueError(f"its arrays have {size:,} bytes; at most {MOST_BYTES:,} are read")
 
 
 def _check_axes(arrays: Arrays, axes: Mapping[str, Sequence[str]]) -> None:

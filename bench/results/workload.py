@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from tledge.bench.results.photo_overlap import DROP, KEEP, PhotoOverlap, check_some_left, find_seen
 from tledge.core import sidecar_storage
-from tledge.core.artifact import Artifact, path_beside, read_artifact, read_exported
+from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.colour_conversion import describe_mixed_ranges
 from tledge.core.errors import ArtifactError, DataError, OptionError, TledgeError
 from tledge.core.fingerprint import sha256_of_records
@@ -23,7 +23,7 @@ from tledge.core.seen_photos import SeenPhotos
 from tledge.core.split_names import TEST, UNASSIGNED, VALIDATION
 from tledge.edge_runtime.adoption import RECIPE
 from tledge.edge_runtime.bare import BareModel
-from tledge.edge_runtime.model_trial import try_model
+from tledge.edge_runtime.tried_artifact import read_tried
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model
         ArtifactError: it is absent, of an unknown format, does not match its sidecar, or crashes its runtime.
         OptionError: its sidecar gives another input size.
     """
-    artifact = read_artifact(path) if _has_sidecar(path) else None
-    if artifact is None or not artifact.verified:
-        try_model(path, (input_size[0], input_size[1]) if len(input_size) == 2 else None)
+    if not path.is_file():
+        raise ArtifactError(f"no model file '{path}'; expected a .tflite, .onnx or .keras file")
+    artifact = read_tried(path, input_size)
     if artifact is not None and input_size and input_size != artifact.sidecar.input_size:
         size, found = ("x".join(map(str, lengths)) for lengths in (input_size, artifact.sidecar.input_size))
         advice = f"adopt it again for another size: `adopt('{path}', input_size='{size}', overwrite=True)`"
@@ -225,13 +225,6 @@ def _with_photos(
 def _title(names: Sequence[str]) -> str:
     """Returns the names of model files as a heading; of many, the first ones and the count."""
     return listed(names) if len(names) < 3 else f"{counted(len(names), 'files')} ({listed(names, 3)})"
-
-
-def _has_sidecar(path: Path) -> bool:
-    if not path.is_file():
-        raise ArtifactError(f"no model file '{path}'; expected a .tflite, .onnx or .keras file")
-    inside = sidecar_storage.extract(path, sidecar_storage.format_of(path), sidecar_storage.SIDECAR)
-    return inside is not None or path_beside(path).exists()
 
 
 def _leaves_size_open(path: Path) -> bool:

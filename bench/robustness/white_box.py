@@ -6,7 +6,6 @@ each array as soon as it is finished, so that an interrupt loses only the attack
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,9 @@ import numpy as np
 from tledge.attacks.gradient_masking import MaskingSign
 from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.bench.robustness.attacked_photos import AttackedPhotos, PhotoSet
+from tledge.core.array_file import load_array, open_arrays
 from tledge.core.artifact import Artifact
+from tledge.core.bounded_json import parse_json
 from tledge.core.errors import MeasurementError
 from tledge.core.progress import Progress
 from tledge.core.worker import python_module, run_worker
@@ -68,9 +69,9 @@ def attack_keras(
         failure = str(error)
     except KeyboardInterrupt:
         interrupted = True
-    signs = json.loads((folder / SIGNS).read_text(encoding="utf-8")) if (folder / SIGNS).exists() else []
+    signs = parse_json((folder / SIGNS).read_bytes()) if (folder / SIGNS).exists() else []
     return WhiteBoxResults(
-        clean=np.load(folder / CLEAN) if (folder / CLEAN).exists() else None,
+        clean=load_array(folder / CLEAN) if (folder / CLEAN).exists() else None,
         attacked=tuple(_read(model, plan, folder)),
         signs=tuple(MaskingSign(*pair) for pair in signs),
         failure=failure,
@@ -85,7 +86,7 @@ def _read(model: Artifact, plan: AttackPlan, folder: Path) -> list[tuple[Attacke
             path = folder / attacked_name(attack.name, threat.eps)
             if not path.exists():
                 continue
-            with np.load(path, allow_pickle=False) as arrays:
+            with open_arrays(path) as arrays:
                 attacked = AttackedPhotos(
                     attack=attack.name,
                     white_box=not plan.surrogate,

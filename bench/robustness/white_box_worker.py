@@ -11,6 +11,7 @@ from tledge.attacks.goal import Goal, Indices
 from tledge.bench.robustness.attack_plan import AttackPlan
 from tledge.bench.robustness.white_box import CLEAN, PHOTOS, SIGNS, attacked_name
 from tledge.core import atomic
+from tledge.core.array_file import load_array
 from tledge.core.progress import Progress
 from tledge.core.worker_child import serve
 
@@ -22,7 +23,7 @@ def _attack(request: Any, progress: Progress) -> None:
     from tledge.attacks.model_probe import probe
 
     folder, plan = Path(request["folder"]), AttackPlan.from_dict(request["plan"], "the request")
-    pixels, target_classes = np.load(folder / PHOTOS), request["target_classes"]
+    pixels, target_classes = load_array(folder / PHOTOS), request["target_classes"]
     goal = Goal(_indices(request["labels"]), None if target_classes is None else _indices(target_classes))
     model = GradientModel(keras.saving.load_model(request["model"], compile=False))
     clean = model.logits(pixels)

@@ -19,7 +19,6 @@ from tledge.core.number_text import counted
 if TYPE_CHECKING:
     from tledge.cli.prediction_lines import PredictionLines
     from tledge.cli.terminal import Terminal
-    from tledge.core.artifact import Artifact
     from tledge.edge_runtime import Classifier
     from tledge.edge_runtime.sources.camera import Camera
     from tledge.edge_runtime.sources.frame import Source
@@ -149,21 +148,12 @@ def _watched(folder: Path, terminal: Terminal) -> WatchedFolder:
 
 def _classifiers(options: PredictOptions, stack: ExitStack) -> list[Classifier]:
     """Returns several classifiers for files on all cores, and one where each frame should be classified soonest."""
-    from tledge.core.artifact import read_artifact
-    from tledge.core.errors import SidecarMissingError
     from tledge.edge_runtime import Classifier
     from tledge.edge_runtime.prediction_stream import load_classifiers
+    from tledge.edge_runtime.tried_artifact import read_tried
 
-    model: Path | Artifact = options.artifact
-    try:
-        model = read_artifact(options.artifact)  # once: each time its bytes are checked
-    except SidecarMissingError:  # the classifier says why, after it has tried the file
-        pass
-    else:
-        if not model.verified:
-            from tledge.edge_runtime.model_trial import try_model
-
-            try_model(options.artifact)
+    # Read once, since each time its bytes are checked. Without a sidecar, the classifier says what is missing.
+    model = read_tried(options.artifact) or options.artifact
     live = options.watch is not None or options.camera is not None or _reads_stream(options)
     if options.target is None and not live:
         return load_classifiers(model, stack)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.core import atomic
+from tledge.core.array_file import open_arrays
 from tledge.core.errors import ConversionError
 
 Weights = Mapping[str, list[npt.NDArray[np.float32]]]
@@ -83,8 +84,8 @@ def save_weights(path: Path, weights: Weights) -> None:
 def load_weights(path: Path) -> Weights:
     """Reads weights that :func:`save_weights` wrote."""
     found: dict[str, list[npt.NDArray[np.float32]]] = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        for key in arrays.files:  # in the order of writing
+    with open_arrays(path) as arrays:
+        for key in arrays:  # in the order of writing
             found.setdefault(key.rpartition("|")[0], []).append(arrays[key])
     return found
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tledge.core.array_file import open_arrays
 from tledge.core.atomic import write_bytes
 from tledge.core.image_batches import batches
 from tledge.core.images import Pixels
@@ -46,7 +47,7 @@ def run_request(fields: Any, progress: Progress) -> dict[str, Any]:
     if not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
     teacher = build(graph)
-    with np.load(folder / PROBE) as probe:
+    with open_arrays(folder / PROBE) as probe:
         check_same(teacher, dict(probe))
     with progress.step(job.label, job.images, "images") as step:
         run = _train_quantized if job.sparsity is None else _prune

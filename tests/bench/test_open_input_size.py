@@ -14,7 +14,6 @@ from tledge.bench import bench
 from tledge.bench.compare.repeated_benchmark import read_repetition
 from tledge.bench.measure.round_worker import load_model
 from tledge.bench.places.emulation.emulated_logits import _copy_unchanged
-from tledge.bench.results import workload
 from tledge.bench.results.cell_result import Specification, Timing
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.workload import read_model
@@ -22,6 +21,7 @@ from tledge.core.artifact import read_artifact, write_artifact, write_sidecar_be
 from tledge.core.errors import MeasurementError, OptionError
 from tledge.core.model_files import sha256_of_model
 from tledge.core.progress import Progress
+from tledge.edge_runtime import tried_artifact
 from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK
 
 QUICK = {"seconds": 0.05, "rounds": 1, "batch_sizes": (1,)}
@@ -77,7 +77,7 @@ def test_a_size_that_contradicts_the_file_is_the_reason_why_it_is_not_measured(t
 @pytest.mark.unit
 def test_a_sidecar_decides_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[Path, tuple[int, int] | None]] = []
-    monkeypatch.setattr(workload, "try_model", lambda path, size: tried.append((path, size)))  # which starts a process
+    monkeypatch.setattr(tried_artifact, "try_model", lambda path, size: tried.append((path, size)))
     model = write_onnx(tmp_path / "open.onnx", size="size", batch="N")
     assert read_model(model, "m", (40, 56)).input_size == (40, 56)
     assert tried == [(model, (40, 56))]

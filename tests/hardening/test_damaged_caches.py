@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tledge.core.sealed_file import SEAL_SIZE, is_intact, is_sealed, remove_damaged, seal
+from tledge.core.sealed_file import SEAL_SIZE, is_intact, is_sealed, remove_path, seal
 
 pytestmark = pytest.mark.unit
 
@@ -50,5 +50,5 @@ def test_whatever_stands_at_a_path_is_discarded(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nothing")
     for name in ("folder", "link", "absent"):
         assert not is_intact(tmp_path / name, "any")
-        remove_damaged(tmp_path / name)
+        remove_path(tmp_path / name)
     assert not list(tmp_path.iterdir())

@@ -269,7 +269,7 @@ def test_a_run_killed_before_it_could_be_resumed_is_removed_and_one_that_can_be_
         assert run.path.exists()
         killed.send_signal(signal.SIGKILL)
     run.checkpoints.mkdir()
-    run.begun.touch()
+    run.begun.write_text("{}")
     tidy_runs(tmp_path / "runs")
     assert run.begun.exists()
     assert not run.in_progress_path.exists()

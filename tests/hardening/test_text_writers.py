@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
-from support import ROOMS, ROOT
+from source_calls import calls, modules, parsed
+from support import ROOT
 
 pytestmark = pytest.mark.unit
 
 WORKERS = {"core/worker_child.py", "bench/places/remote/remote_receiver.py", "bench/measure/round_worker.py"}
 """Processes whose output another process reads."""
-
-
-@cache
-def parsed(path: Path) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(ast.parse(path.read_text())))
-
-
-@cache
-def calls(path: Path) -> tuple[tuple[str, ast.Call], ...]:
-    """The calls of a module, with what is called: "print", "json.dumps"."""
-    return tuple((ast.unparse(node.func), node) for node in parsed(path) if isinstance(node, ast.Call))
 
 
 def imports(path: Path) -> set[str]:
@@ -64,20 +53,14 @@ def given(name: str, value: object) -> Callable[[ast.Call], bool]:
     ids=lambda item: "-".join(item) if isinstance(item, tuple) else "",
 )
 def test_only_writers_write(what: tuple[str, ...], where: set[str]) -> None:
-    found = {
-        path.relative_to(ROOT).as_posix()
-        for room in ROOMS
-        for path in (ROOT / room).rglob("*.py")
-        if any(name in what for name, _ in calls(path))
-    }
+    found = {path.relative_to(ROOT).as_posix() for path in modules() if any(name in what for name, _ in calls(path))}
     assert found <= where
 
 
 def test_json_for_people_is_written_by_one_function() -> None:
     found = {
         path.relative_to(ROOT).as_posix()
-        for room in ROOMS
-        for path in (ROOT / room).rglob("*.py")
+        for path in modules()
         if any(name.startswith("json.dump") and given("ensure_ascii", False)(call) for name, call in calls(path))
     }
     assert found == {"core/json_text.py", "train/report/card_header.py", "bench/results/table_files.py"}, (
@@ -86,15 +69,14 @@ def test_json_for_people_is_written_by_one_function() -> None:
 
 
 def test_html_is_escaped_by_one_function_and_by_every_template() -> None:
-    for room in ROOMS:
-        for path in (ROOT / room).rglob("*.py"):
-            name = path.relative_to(ROOT).as_posix()
-            assert "html.escape" not in imports(path) or name == "core/html_text.py", name
-            for called, call in calls(path):
-                if called == "Environment" and "jinja2.Environment" in imports(path):
-                    finalize = [ast.unparse(word.value) for word in call.keywords if word.arg == "finalize"]
-                    assert given("autoescape", True)(call), name
-                    assert finalize == ["shown_value"], name
+    for path in modules():
+        name = path.relative_to(ROOT).as_posix()
+        assert "html.escape" not in imports(path) or name == "core/html_text.py", name
+        for called, call in calls(path):
+            if called == "Environment" and "jinja2.Environment" in imports(path):
+                finalize = [ast.unparse(word.value) for word in call.keywords if word.arg == "finalize"]
+                assert given("autoescape", True)(call), name
+                assert finalize == ["shown_value"], name
 
 
 @pytest.mark.parametrize("template", ["bench/report/report.html", "visualize/page.html"])

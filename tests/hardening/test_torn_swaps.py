@@ -258,6 +258,94 @@ def test_a_reader_waits_for_a_live_process_that_replaces(tmp_path: Path, samples
     assert not _hidden(folder)
 
 
+ROUNDS = 15
+"""How often each of several processes replaces the contents."""
+
+
+def _replace_often(folder: Path, name: str, aside: bool) -> None:
+    for number in range(ROUNDS):
+        content = f"{name}{number}"
+        with replacing_contents(folder, (lambda: f"earlier/{_free(folder)}") if aside else None) as fresh:
+            for file in ("first", "second", "third"):
+                (fresh / file).write_text(content)
+
+
+def _free(folder: Path) -> str:
+    return f"{len(list((folder / 'earlier').glob('*'))):03d}"
+
+
+def _finish_often(folder: Path) -> None:
+    for _ in range(20 * ROUNDS):
+        finish_replacement(folder)
+
+
+@pytest.mark.parametrize("aside", [True, False], ids=["set aside", "replaced by name"])
+def test_processes_that_replace_the_same_contents_at_once_follow_one_another(tmp_path: Path, aside: bool) -> None:
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    changes: tuple[Callable[[], None], ...] = (
+        lambda: _replace_often(folder, "a", aside),
+        lambda: _replace_often(folder, "b", aside),
+        lambda: _finish_often(folder),
+    )
+    children = [_started(change) for change in changes]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert codes == [ENDED] * len(changes)
+    assert not _hidden(folder)
+    sets = [folder, *(folder / "earlier").glob("*")]
+    found = []
+    for path in sets:
+        files = {file.name: file.read_text() for file in path.iterdir() if file.is_file()}
+        assert set(files) == {"first", "second", "third"}
+        assert len(set(files.values())) == 1, "a mixture of two"
+        found.append(files["first"])
+    if aside:
+        assert sorted(found) == sorted(f"{name}{number}" for name in "ab" for number in range(ROUNDS))
+
+
+def _started(change: Callable[[], None]) -> int:
+    """Runs a function in a child process and returns its process id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            change()
+        except BaseException:  # noqa: BLE001 - the parent must not run twice
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(ENDED)
+    return child
+
+
+def test_who_waited_for_a_process_that_was_killed_finishes(tmp_path: Path) -> None:
+    """A reader that waits while the old contents leave must not take the next step for the end."""
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    reading, writing = os.pipe()
+
+    def replace_and_be_killed() -> None:
+        flush = atomic.flush_folder
+
+        def killed(path: Path) -> None:
+            if (path / REPLACING).exists():
+                os.write(writing, b"x")
+                time.sleep(0.3)
+            if (path / ARRIVING).exists():
+                os._exit(KILLED)
+            flush(path)
+
+        atomic.flush_folder = killed
+        with replacing_contents(folder, lambda: "earlier/one") as fresh:
+            (fresh / "results").write_text("new")
+
+    child = _started(replace_and_be_killed)
+    os.read(reading, 1)
+    notes = Notes()
+    finish_replacement(folder, notes)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
+    assert contents(folder) == {"results": b"new"}
+    assert len(notes.notes) == 1
+
+
 def test_files_that_replace_others_of_the_same_names_are_finished_too(tmp_path: Path) -> None:
     def prepare(folder: Path) -> None:
         for name in ("visualize.html", "visualize.json", "old.png"):

@@ -162,7 +162,7 @@ def test_the_newest_unfinished_run_is_resumed(tmp_path: Path) -> None:
     assert not is_unfinished(RunDirectory(tmp_path / "20260103-finished"))
 
 
-def test_runs_killed_before_their_first_checkpoint_are_removed(tmp_path: Path) -> None:
+def test_runs_killed_before_they_could_be_resumed_are_removed(tmp_path: Path) -> None:
     unfinished = make_run(tmp_path / "20260101-000000-a")
     killed = make_run(tmp_path / "20260102-000000-b", started=False)
     (killed.path / "splits.json").write_text("{}")
@@ -187,7 +187,7 @@ def test_runs_killed_before_their_first_checkpoint_are_removed(tmp_path: Path) -
     left = {path.name[-1] for path in tmp_path.iterdir()}
     assert left == {"a", "d", "e", "f", "g"}
     assert sorted(notes) == [
-        f"Removed: '{run.path}', a run that was interrupted before its first checkpoint" for run in (killed, cut_off)
+        f"Removed: '{run.path}', which was killed before it could be resumed" for run in (killed, cut_off)
     ]
     unfinished_path(kept).unlink()
     assert find_unfinished(tmp_path, None) == unfinished

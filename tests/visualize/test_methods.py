@@ -193,10 +193,8 @@ def test_an_ascent_is_repeatable_and_its_images_differ_by_the_term_alone(faint_n
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"steps": 0}, "`steps` must be between 1 and 100000 .*; received 0"),
-        ({"jitter": 25}, "`jitter` must be between 0 and 24 for images of 48 × 48 pixels; received 25"),
-        ({"scales": 6}, "`scales` must be between 1 and 4"),
-        ({"l2": -1}, "`l2` must be between 0 and 1"),
+        ({"jitter": 25}, "`jitter` must be at most 24 for images of 48 × 48 pixels; received 25"),
+        ({"scales": 6}, "`scales` must be at most 4"),
         ({"steps": 2}, "`steps=2` is too few for 3 scales"),
     ],
 )

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tledge.attacks.goal import Indices
-from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.number_text import ABSENT, interval_text
 from tledge.core.progress import Progress
@@ -46,8 +45,6 @@ class Confusions(Kind):
         return network.needs_run
 
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
-        if self.tiles < 1:
-            raise OptionError(f"`tiles` must be 1 or more; received {self.tiles}")
         artifacts = network.choose_artifacts(self.artifacts)
         photos = LabelledPhotos.of(network)
         logits: dict[str, Logits] = {}

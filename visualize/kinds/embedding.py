@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tledge.core.errors import DataError, OptionError, UnknownNameError
+from tledge.core.errors import DataError
 from tledge.core.extras import require
 from tledge.core.progress import Progress, Step
 from tledge.visualize.kind import Kind
@@ -17,11 +17,11 @@ from tledge.visualize.photo_choice import BATCH_SIZE, LabelledPhotos
 from tledge.visualize.pictures import Plot
 from tledge.visualize.plots import PhotoMap, scatter
 from tledge.visualize.section import Section, Table
+from tledge.visualize.visualize_options import FEWEST_POINTS, METHODS
 from tledge.visualize.visualized_model import VisualizedModel
 
 Floats = npt.NDArray[np.floating[Any]]
 
-LEAST, MOST = 10, 5000
 NEIGHBOURS = 5
 PERPLEXITY = 30.0
 LISTED = 12
@@ -51,17 +51,13 @@ class Embedding(Kind):
 
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
         require("sklearn", extra="train", purpose="a map of photos")
-        if self.method not in METHODS:
-            raise UnknownNameError("method", self.method, METHODS)
-        if not LEAST <= self.points <= MOST:
-            raise OptionError(f"`points` must be between {LEAST} and {MOST}; received {self.points}")
         photos = LabelledPhotos.of(network, count=self.points, seed=self.seed)
-        if len(photos) < LEAST:
-            raise DataError(f"a map needs {LEAST} test photos or more; the run has {len(photos)}")
+        if len(photos) < FEWEST_POINTS:
+            raise DataError(f"a map needs {FEWEST_POINTS} test photos or more; the run has {len(photos)}")
         with progress.step("features", len(photos), "photos") as step:
             features, logits = _features(network.model, photos, step)
         predictions = logits.argmax(axis=1)
-        points, axes, explained = METHODS[self.method](features, self.seed)
+        points, axes, explained = _PROJECTIONS[self.method](features, self.seed)
         same_class = _same_class_fraction(features, photos.labels)
         wrong = np.flatnonzero(predictions != photos.labels)
         names = network.class_names
@@ -142,10 +138,9 @@ def _by_tsne(features: Floats, seed: int) -> tuple[Floats, tuple[str, str], floa
     return tsne.fit_transform(features), ("t-SNE, first axis", "t-SNE, second axis"), None
 
 
-METHODS: Mapping[str, Callable[[Floats, int], tuple[Floats, tuple[str, str], float | None]]] = {
-    "pca": _by_pca,
-    "tsne": _by_tsne,
-}
+_PROJECTIONS: Mapping[str, Callable[[Floats, int], tuple[Floats, tuple[str, str], float | None]]] = dict(
+    zip(METHODS, (_by_pca, _by_tsne), strict=True)
+)
 """From standardized features (N, features) and a seed to points (N, 2), axis names, and the variance explained."""
 
 

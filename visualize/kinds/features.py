@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tledge.core.errors import OptionError
 from tledge.core.images import Floats
 from tledge.core.number_text import counted
 from tledge.core.progress import Progress
@@ -46,8 +45,6 @@ class Features(PhotoKind):
     channels: int = 32
 
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
-        if self.channels < 1:
-            raise OptionError(f"`channels` must be 1 or more; received {self.channels}")
         layers = find_layers(network.model, self.layers)
         photos = self.choose_photos(network)
         pictures: list[Picture] = []

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tledge.core.errors import OptionError
 from tledge.core.images import Pixels
 from tledge.core.progress import Progress
 from tledge.edge_runtime.tensor import softmax
@@ -61,10 +60,6 @@ class Ideal(Kind):
         return network.needs_head
 
     def show(self, network: VisualizedModel, progress: Progress) -> Section:
-        if not 0 < self.tv <= 100:
-            raise OptionError(
-                f"`tv` must be above 0 and at most 100 (the image without it is always shown); received {self.tv:g}"
-            )
         options = AscentOptions(steps=self.steps, l2=self.l2, jitter=self.jitter, scales=self.scales, seed=self.seed)
         options.check(network.input_size)
         names = tuple(dict.fromkeys(self.classes)) or network.class_names[:MOST_CLASSES]

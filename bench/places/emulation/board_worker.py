@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tledge.core.array_file import load_array
 from tledge.core.environment import read_environment
 from tledge.core.progress import Progress
 from tledge.core.worker_child import serve
@@ -24,7 +25,7 @@ from tledge.edge_runtime.runtime import RUNTIMES
 def main() -> int:
     """Serves requests until standard input closes."""
     artifact, target, images = sys.argv[1:]
-    pixels = np.load(Path(images), mmap_mode="r")
+    pixels = load_array(Path(images), mapped=True)
 
     @cache
     def load() -> Classifier:  # at the first request, so that its errors are reported

@@ -10,7 +10,6 @@ import hashlib
 import importlib
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 from tledge.bench.places.emulation.boards import SYSTEM_FILES, Board, find_board
@@ -20,9 +19,11 @@ from tledge.bench.places.emulation.programs import call, find_programs
 from tledge.core.environment import installed_versions
 from tledge.core.errors import TargetError
 from tledge.core.progress import Progress
+from tledge.core.regular_file import open_regular
 from tledge.core.temporary_files import temporary_folder
 from tledge.core.user_cache import building
 from tledge.core.worker import describe_end
+from tledge.core.zip_limits import check_members, open_zip
 
 QEMU = "qemu-aarch64-static"
 BUILDERS = ("debootstrap", "dpkg-deb")
@@ -126,7 +127,8 @@ def _build_wheels(path: Path, versions: dict[str, str]) -> None:
             purpose=f"download the aarch64 wheels of {', '.join(versions)} for Python {PYTHON}",
         )
         for wheel in downloads.glob("*.whl"):
-            with zipfile.ZipFile(wheel) as archive:
+            with open_regular(wheel) as file, open_zip(file) as archive:
+                check_members(archive, wheel.stat().st_size)
                 archive.extractall(site)
 
 

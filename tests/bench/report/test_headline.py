@@ -9,11 +9,11 @@ from report_sample import read_sample, write_sample
 
 from tledge.bench.report import write_html
 from tledge.bench.report.headline import headline, machine_blocks
-from tledge.bench.results import workload
 from tledge.bench.results.stored_results import StoredCell, StoredResults
 from tledge.bench.results.workload import workload_of_files
 from tledge.core.number_text import cpu_name, network_name
 from tledge.core.progress import Progress
+from tledge.edge_runtime import tried_artifact
 from tledge.train.backbone import BACKBONES
 
 pytestmark = pytest.mark.unit
@@ -90,7 +90,7 @@ def test_lone_files_are_named_and_counted(
     names: str, title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Path] = []
-    monkeypatch.setattr(workload, "try_model", lambda path, _: tried.append(path))  # which starts a process
+    monkeypatch.setattr(tried_artifact, "try_model", lambda path, _: tried.append(path))  # which starts a process
     paths = [tmp_path / f"{name}.tflite" for name in names]
     for path in paths:
         path.write_bytes(b"\0\0\0\0TFL3 without a sidecar")

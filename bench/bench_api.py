@@ -30,7 +30,7 @@ from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import EMULATED
 from tledge.bench.results.metrics import CellMetrics, Classes, find_baseline
-from tledge.bench.results.recommendation import Recommendation, recommend
+from tledge.bench.results.recommendation import Recommendation
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name, write
 from tledge.bench.results.rows import RowTable
 from tledge.bench.results.settings import BenchSettings, Skipped
@@ -443,14 +443,13 @@ def _write(
     if failure is not None:
         raise failure
     written = read_stored(folder.path, title=workload.title, complete=True)
-    recommendation = recommend(written)
     return BenchRecord(
         folder=folder,
         settings=settings,
         measurements=tuple(measurements),
         rows=written.rows,
-        recommendation=recommendation,
-        card=recommendation_card(written, recommendation),
+        recommendation=written.recommendation,
+        card=recommendation_card(written, written.recommendation),
         conclusions=tuple(conclude(written)),
     ), written
 

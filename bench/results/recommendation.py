@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
 from tledge.bench.results.rows import Row
 from tledge.bench.results.standings import Evidence
-from tledge.bench.results.stored_results import StoredResults
 from tledge.core.significance import SLOWER, Interval, verdict
+
+if TYPE_CHECKING:
+    from tledge.bench.results.stored_results import StoredResults
 
 NOT_TIMED = "not_timed"
 FLAGGED = "flagged"

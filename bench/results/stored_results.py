@@ -11,6 +11,7 @@ import numpy as np
 
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.metrics import Classes
+from tledge.bench.results.recommendation import Recommendation, recommend
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
 from tledge.bench.results.rows import WORST, Row, RowTable, summarize
 from tledge.bench.results.settings import NAME, BenchSettings
@@ -120,6 +121,11 @@ class StoredResults:
     def evidence(self) -> Evidence:
         """The raw samples from which differences between rows are judged."""
         return Evidence(self.raw_samples, np.array(self.labels, np.intp))
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """Which file to ship."""
+        return recommend(self)
 
     @cached_property
     def targets(self) -> tuple[str, ...]:

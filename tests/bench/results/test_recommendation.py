@@ -13,7 +13,10 @@ from report_sample import Made, read_sample, write_sample
 from stored_sample import SETTINGS, measurement, raw_samples, stored_cell, stored_results
 
 from tledge.bench.report.conclusions import conclude
+from tledge.bench.report.html import write_html
+from tledge.bench.report.markdown import markdown
 from tledge.bench.report.recommendation_card import recommendation_card
+from tledge.bench.results import stored_results as reader
 from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.recommendation import (
     ALONE,
@@ -249,3 +252,18 @@ def test_a_recommendation_is_json() -> None:
     found = recommend(of(file("int8.tflite"), file("float32.tflite", SLOW_ROUNDS, wrong=30))).to_dict()
     assert (found["artifact"], found["target"], found["undecided"]) == ("int8.tflite", "litert:cpu:2", None)
     assert [(item["artifact"], item["reason"]) for item in found["avoided"]] == [("float32.tflite", LESS_ACCURATE)]
+
+
+def test_the_recommendation_is_made_once_for_all_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[StoredResults] = []
+
+    def count(data: StoredResults) -> Recommendation:
+        made.append(data)
+        return recommend(data)
+
+    monkeypatch.setattr(reader, "recommend", count)
+    data = read_sample(write_sample(tmp_path), title="photos")
+    write_html(data, tmp_path / "report.html")
+    conclude(data)
+    assert f"Ship {data.recommendation.chosen.name if data.recommendation.chosen else ''}" in markdown(data)
+    assert made == [data]

@@ -65,7 +65,7 @@ def read_repetition(results: Path, progress: Progress | None = None) -> Repetiti
     if DURATION_PRESETS[settings.rigor].fixed:
         del arguments["seconds"]
     if not settings.rounds:  # nothing was timed, and the place chose the targets
-        arguments = {name: arguments[name] for name in ("run", "files", "data", "seen_photos", "on")}
+        arguments = {name: arguments[name] for name in ("run", "files", "data", "seen_photos", "budget", "on")}
     elif settings.attacks:
         plan = AttackPlan.from_dict(settings.attacks, folder / NAME)
         arguments |= given_options(plan.options(), AttackOptions)

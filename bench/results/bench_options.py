@@ -169,6 +169,13 @@ class MeasurementOptions:
     corruption_images: int = option(
         DEFAULT_IMAGES, "Number of photos to corrupt, at 5 severities each.", group="Corruptions", allowed=_ANY_COUNT
     )
+    budget: str | Sequence[str] = option(
+        (),
+        "A limit that the recommended file has to meet: 'p90_ms <= 20', 'size_mb <= 5' or 'top1 >= 0.95'; may be"
+        " repeated. It does not change the exit code; `fail_on` does.",
+        group="Comparison",
+        default_text="none",
+    )
     on: str | None = option(
         None,
         "Where the artifacts run: emulated:pi5 or emulated:pi4 (predictions on ARM, no timing), or ssh:pi@HOST (a board"

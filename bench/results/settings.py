@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from tledge.bench.results.bench_options import MeasurementOptions
+from tledge.bench.results.budget import parse_budget
 from tledge.bench.results.photo_overlap import DROP, PhotoOverlap
 from tledge.core.errors import MeasurementError
 from tledge.core.field_bounds import Count, IsoTime, Matching, NotNegative, OptionalSha256, PositiveCount, TargetName
@@ -88,6 +89,7 @@ class BenchSettings(
     photos: str
     skipped: tuple[Skipped, ...]
     interrupted: bool = False
+    budget: tuple[str, ...] = ()
     seen_photos: str = DROP
     overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
     doubts: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ class BenchSettings(
         for item in options_of(MeasurementOptions):
             if value := getattr(self, item.name):  # where nothing was timed, rounds and seconds are 0
                 item.check(value)
+        parse_budget(self.budget)
 
     @property
     def attack_versions(self) -> Mapping[str, int]:

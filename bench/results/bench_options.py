@@ -94,6 +94,27 @@ class AttackOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectionOptions:
+    """The options that choose among the artifacts of a run."""
+
+    artifacts: str | Sequence[str] = option(
+        (),
+        "Measure only these artifacts of the run: int8.tflite, 'float32.*'; may be repeated.",
+        group="Models",
+        default_text="all",
+        flag="artifact",
+        metavar="NAME",
+    )
+    skip: str | Sequence[str] = option(
+        (),
+        "Leave out these artifacts of the run; may be repeated.",
+        group="Models",
+        default_text="none",
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeasurementOptions:
     """The options that are recorded with the results, and that repeating a benchmark takes from there."""
 
@@ -187,7 +208,7 @@ class MeasurementOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchOptions(MeasurementOptions, AttackOptions):
+class BenchOptions(MeasurementOptions, AttackOptions, SelectionOptions):
     """All options of ``bench()``.
 
     Raises:

@@ -54,6 +54,7 @@ class BenchSettings(
         files: absolute paths of the model files that were given.
         data: absolute path of the folder of labelled photos, in a benchmark of files; empty without one.
         artifacts: SHA-256 of each model file that was measured, by its name.
+        selected, left_out: patterns of names of artifacts: ``SelectionOptions``; empty for none.
         targets: every target in full ("litert:cpu:2"), in order.
         queries: minimum number of timed queries of a cell, over all rounds.
         images: how many images were classified.
@@ -89,6 +90,8 @@ class BenchSettings(
     photos: str
     skipped: tuple[Skipped, ...]
     interrupted: bool = False
+    selected: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     budget: tuple[str, ...] = ()
     seen_photos: str = DROP
     overlap: PhotoOverlap = field(default_factory=PhotoOverlap)

@@ -47,7 +47,7 @@ NO_FILE: Mapping[str, str] = {
     FLAGGED: "All latencies{of} are flagged ({flags}) and cannot be compared, so no file is recommended.{remedy}",
     ONE_ROUND: "With a single round no difference can be tested, so no file is recommended. Measure at least three"
     " rounds.",
-    OVER_BUDGET: "{none} every limit, so no file is recommended.",
+    OVER_BUDGET: "{none} every limit of the budget: {limits}.",
     ALONE: "Only one file was measured, so there is no other to compare it with.",
 }
 """Why nothing is recommended."""
@@ -94,6 +94,7 @@ def recommendation_card(data: StoredResults, found: Recommendation) -> Recommend
         why = NO_FILE[found.undecided].format(
             of=_of(found),
             none="No file meets" if _misses(found) else "No file is shown to meet",
+            limits="" if found.budget is None else listed([limit.text for limit in found.budget.limits]),
             flags=listed([flag_text(flag) for flag in found.flags]),
             remedy=" Measure again on a quiet machine." if NOISY in found.flags else "",
         )

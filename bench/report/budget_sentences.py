@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tledge.bench.results.budget import MET, NOT_MEASURED, WIDE, BudgetLimit, JudgedLimit, JudgedRow, number_text
 from tledge.bench.results.budget_result import BudgetResult, Relaxation
+from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.rows import Row
 from tledge.core.metric_catalogue import TIME_UNITS
 from tledge.core.number_text import duration_text, flag_text, listed
@@ -78,6 +79,8 @@ def _undecided(limit: BudgetLimit, found: Sequence[Judged], budget: BudgetResult
 
 
 def _doubt(reason: str) -> str:
+    if reason == ONE_ROUND:
+        return "measured in a single round"
     return "it was not measured" if reason == NOT_MEASURED else f"flagged as {flag_text(reason)}"
 
 

@@ -164,9 +164,9 @@ def select_names(names: Sequence[str], wanted: Sequence[str], skip: Sequence[str
     for option, patterns in (("artifacts", wanted), ("skip", skip)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
+                suggestion = did_you_mean(pattern, names).replace(" ", ". ", 1)
                 raise OptionError(
-                    f"`{option}='{pattern}'` matches no artifact of the run; it has {', '.join(names)}."
-                    f"{did_you_mean(pattern, names)}"
+                    f"`{option}='{pattern}'` matches no artifact of the run; it has {', '.join(names)}{suggestion}"
                 )
     chosen = [name for name in names if any(fnmatchcase(name, pattern) for pattern in wanted or ("*",))]
     left = [name for name in chosen if not any(fnmatchcase(name, pattern) for pattern in skip)]

@@ -149,6 +149,10 @@ def test_reasons_not_to_recommend_stay_as_they_are() -> None:
     one = [file(name, (1.0,)) for name in ("a.tflite", "b.tflite")]
     assert chosen(*one, budget=["p90_ms <= 2"]) == ONE_ROUND
     assert chosen(*one, budget=["size_mb <= 2"]) == ONE_ROUND
+    shown = card(*one, budget=["p90_ms <= 2"])
+    assert shown.why[1:] == (
+        "p90_ms <= 2 is not decided for a.tflite (1.20 ms) and b.tflite (1.20 ms): measured in a single round.",
+    )
     noisy = [file(name, flags=("noisy",)) for name in ("a.tflite", "b.tflite")]
     assert chosen(*noisy, budget=["p90_ms <= 2"]) == FLAGGED
     assert chosen(INT8, budget=["p90_ms <= 2"]) == ALONE

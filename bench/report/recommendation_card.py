@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tledge.bench.report.budget_sentences import budget_effects, budget_status
@@ -87,35 +87,51 @@ class RecommendationCard:
 
 def recommendation_card(data: StoredResults, found: Recommendation) -> RecommendationCard:
     """Puts a recommendation into words."""
-    avoided = [f"Avoid {item.row.artifact}: {_reason(item)}." for item in found.avoided]
-    status = [] if found.budget is None else budget_status(found.budget, found.chosen)
-    effects = [] if found.budget is None else budget_effects(found.budget, found.chosen)
     if found.chosen is None:
-        why = NO_FILE[found.undecided].format(
-            of=_of(found),
-            none="No file meets" if _misses(found) else "No file is shown to meet",
-            limits="" if found.budget is None else listed([limit.text for limit in found.budget.limits]),
-            flags=listed([flag_text(flag) for flag in found.flags]),
-            remedy=" Measure again on a quiet machine." if NOISY in found.flags else "",
-        )
-        row = data.rows[-1] if found.undecided == ALONE else None
-        title = "No file meets the budget" if _misses(found) else "No recommendation"
-        sentences = (why, *status, *avoided, *effects)
-        return RecommendationCard(title=row.name if row else title, figures=_figures(row) if row else (), why=sentences)
+        return _card_without_file(data, found)
     chosen = found.chosen
-    reasons = [*status, _against_baseline(chosen, data)]
+    reasons = [_against_baseline(chosen, data)]
     if found.runner_up is not None:
         reasons.append(f"Runner-up: {found.runner_up.row.name}, {_reason(found.runner_up, than=False)}.")
     if found.equals:
         reasons.append(f"As good: {listed([row.name for row in found.equals], 3)}.")
-    reasons += [*avoided, *_slow_int8(chosen, data), *effects]
+    reasons += [*_avoided(found), *_slow_int8(chosen, data)]
     outcome = "" if found.budget is None else found.budget.of(chosen).outcome
     return RecommendationCard(
         title=f"Ship {chosen.name}{' (budget not decided)' if outcome == UNDECIDED else ''}",
         figures=_figures(chosen),
-        why=tuple(sentence for sentence in reasons if sentence),
+        why=_with_budget(found, [sentence for sentence in reasons if sentence]),
         rule=(RULE if found.accuracy_known else WITHOUT_ACCURACY).format(within=WITHIN.get(outcome, "")),
     )
+
+
+def _card_without_file(data: StoredResults, found: Recommendation) -> RecommendationCard:
+    """Says why nothing is recommended; of a single file, shows the figures."""
+    why = NO_FILE[found.undecided].format(
+        of=_of(found),
+        none="No file meets" if _misses(found) else "No file is shown to meet",
+        limits="" if found.budget is None else listed([limit.text for limit in found.budget.limits]),
+        flags=listed([flag_text(flag) for flag in found.flags]),
+        remedy=" Measure again on a quiet machine." if NOISY in found.flags else "",
+    )
+    row = data.rows[-1] if found.undecided == ALONE else None
+    title = "No file meets the budget" if _misses(found) else "No recommendation"
+    return RecommendationCard(
+        title=title if row is None else row.name,
+        figures=() if row is None else _figures(row),
+        why=(why, *_with_budget(found, _avoided(found))),
+    )
+
+
+def _with_budget(found: Recommendation, reasons: Sequence[str]) -> tuple[str, ...]:
+    """Returns the reasons, between whether the budget is met and what it does."""
+    if found.budget is None:
+        return tuple(reasons)
+    return (*budget_status(found.budget, found.chosen), *reasons, *budget_effects(found.budget, found.chosen))
+
+
+def _avoided(found: Recommendation) -> list[str]:
+    return [f"Avoid {item.row.artifact}: {_reason(item)}." for item in found.avoided]
 
 
 def _of(found: Recommendation) -> str:

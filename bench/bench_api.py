@@ -19,23 +19,26 @@ from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference
 from tledge.bench.measure.preprocessing_trials import explain_predictions
 from tledge.bench.measure.rounds import RoundsResult
+from tledge.bench.places.measured_metrics import check_measured
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
 from tledge.bench.profile.operator_profile import profile_operators as profile_cell
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
 from tledge.bench.report.report_files import write_reports
-from tledge.bench.results.bench_options import DEFAULT_OUTPUT, AttackOptions, BenchOptions
+from tledge.bench.results.bench_options import AttackOptions, BenchOptions
+from tledge.bench.results.budget import parse_budget
 from tledge.bench.results.cell_result import CellResult, Timing
 from tledge.bench.results.cells import Cell
 from tledge.bench.results.flags import EMULATED
 from tledge.bench.results.metrics import CellMetrics, Classes, find_baseline
-from tledge.bench.results.recommendation import Recommendation, recommend
+from tledge.bench.results.recommendation import Recommendation
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name, write
 from tledge.bench.results.rows import RowTable
 from tledge.bench.results.settings import BenchSettings, Skipped
 from tledge.bench.results.stored_results import StoredResults, read_stored
-from tledge.bench.results.workload import Workload, workload_of_files, workload_of_run
+from tledge.bench.results.workload import Workload
+from tledge.bench.results.workload_lookup import find_workload
 from tledge.bench.robustness.robustness_plan import (
     RobustnessPlan,
     RobustnessResult,
@@ -52,10 +55,9 @@ from tledge.core.interrupt_delay import InterruptDelay
 from tledge.core.measurement import Measurement
 from tledge.core.options import as_tuple, given_options, option_names, takes
 from tledge.core.progress import Progress, progress_or_default
-from tledge.core.run_directory import RunDirectory, find_run
+from tledge.core.run_directory import RunDirectory
 from tledge.core.temporary_files import check_writable
 from tledge.edge_runtime.delegation import SLOWER, WITHOUT_XNNPACK
-from tledge.edge_runtime.description import read_size
 from tledge.edge_runtime.target import Target
 
 TIMED = ("rigor", "seconds", "rounds", "batch_sizes")
@@ -226,10 +228,12 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     _check_place(place, options)
     duration = plan_duration(options)
     conditions = parse_conditions(as_tuple(options.fail_on), compared=options.against is not None)
+    budget = parse_budget(as_tuple(options.budget))
     # Read before the run is looked at: writing new results moves the old ones aside.
     earlier = None if options.against is None else read_stored(Path(options.against), progress=progress)
-    workload = _find_workload(options, progress)
+    workload = find_workload(options, progress)
     robustness = plan_robustness(workload, options)
+    check_measured(budget, place=place, workload=workload, robustness=robustness)
     folders = [ResultsFolder(workload.folder)]
     if place.here:
         for model in workload.models:
@@ -261,7 +265,7 @@ def _measure(plan: _Plan, progress: Progress) -> _Measured:
         KeyboardInterrupt: interrupted before anything was measured.
     """
     place, workload = plan.place, plan.workload
-    cells, skipped = place.plan(workload.models, as_tuple(plan.options.targets), progress)
+    cells, skipped = place.plan(workload.measured, as_tuple(plan.options.targets), progress)
     if plan.earlier is not None:
         check_in_common(plan.earlier, cells)
     check_rows(plan.conditions, [(cell.model.name, str(cell.target)) for cell in cells], timed=place.times)
@@ -316,10 +320,13 @@ def _settings(plan: _Plan, measured: _Measured) -> BenchSettings:
         version=installed_versions(["tledge"]).get("tledge", ""),
         began=measured.began,
         run=workload.run,
-        files=tuple(str(Path(path).resolve()) for path in as_tuple(plan.options.files)),
+        files=() if workload.run else tuple(str(model.path.resolve()) for model in workload.models),
         data=workload.data,
         artifacts={cell.model.name: result.artifact_sha256 for cell, result in measured.rounds.results.items()},
         targets=tuple(dict.fromkeys(str(cell.target) for cell in measured.cells)),
+        selected=as_tuple(plan.options.artifacts),
+        left_out=as_tuple(plan.options.skip),
+        budget=as_tuple(plan.options.budget),
         rigor=plan.options.rigor,
         rounds=duration.rounds if timed else 0,
         seconds=duration.seconds if timed else 0.0,
@@ -366,26 +373,6 @@ def _check_place(place: Place, options: BenchOptions) -> None:
             there = "only predictions are measured there, nothing is timed"
             why = "it runs only on this machine" if place.times else there
             raise OptionError(f"`{wrong[0]}` cannot be combined with `on='{place.name}'`: {why}; leave it out")
-
-
-def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
-    if options.files:
-        if options.run is not None:
-            raise OptionError(f"both `files` and `run='{options.run}'` were given; leave out one of them")
-        folder = DEFAULT_OUTPUT if options.output is None else Path(options.output)
-        if folder.exists() and not folder.is_dir():
-            raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")
-        if options.data is None and "seen_photos" in given_options(options):
-            raise OptionError(f"`seen_photos='{options.seen_photos}'` is about labelled photos; name them with `data`")
-        data = None if options.data is None else Path(options.data)
-        files = [Path(path) for path in as_tuple(options.files)]
-        size = () if options.input_size is None else read_size(options.input_size)
-        return workload_of_files(files, data, folder, progress, size, seen_photos=options.seen_photos)
-    given = given_options(options)
-    for name in ("data", "seen_photos", "output", "input_size"):
-        if name in given:
-            raise OptionError(f"`{name}='{given[name]}'` needs model files; a run is measured on its own test split")
-    return workload_of_run(find_run(options.run, Path(options.runs), progress), progress)
 
 
 def _profile(cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> tuple[Profile, ...]:
@@ -443,14 +430,13 @@ def _write(
     if failure is not None:
         raise failure
     written = read_stored(folder.path, title=workload.title, complete=True)
-    recommendation = recommend(written)
     return BenchRecord(
         folder=folder,
         settings=settings,
         measurements=tuple(measurements),
         rows=written.rows,
-        recommendation=recommendation,
-        card=recommendation_card(written, recommendation),
+        recommendation=written.recommendation,
+        card=recommendation_card(written, written.recommendation),
         conclusions=tuple(conclude(written)),
     ), written
 

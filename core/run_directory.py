@@ -260,6 +260,31 @@ def _can_be_resumed(run: RunDirectory) -> bool:
     return True
 
 
+def find_model_file(path: Path, runs: Path = DEFAULT_RUNS) -> Path:
+    """Returns a model file; a bare name that is not a file here is looked up in the newest finished run.
+
+    Args:
+        path: a model file, or the name of one: "int8.tflite".
+        runs: the folder of runs.
+
+    Returns:
+        The file of the run; ``path`` itself if it exists or has a folder, or if there is no run.
+
+    Raises:
+        ArtifactError: the newest run has no such file.
+    """
+    link = runs / LATEST
+    if path.name != str(path) or path.suffix[1:] not in sidecar_storage.FORMATS or path.exists() or not link.exists():
+        return path
+    run = RunDirectory(runs / link.readlink() if link.is_symlink() else link)
+    if path.name == run.model.name:
+        return run.model
+    names = [found.name for found in run.exported()]
+    if path.name not in names:
+        raise ArtifactError(f"no model file '{path}', neither here nor in '{run.path}', which has {', '.join(names)}")
+    return run.artifacts / path.name
+
+
 def find_run(
     run: str | Path | None = None, runs: Path = DEFAULT_RUNS, progress: Progress | None = None
 ) -> RunDirectory:

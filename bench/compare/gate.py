@@ -1,95 +1,42 @@
 """The gate of a CI: conditions such as "int8.tflite: p90_ms > 1.1x" that make a benchmark fail.
 
-A condition is ``[ROWS: ]METRIC OP LIMIT``. ROWS is an artifact or artifact@target, with * and ?; by default every
-artifact except the Keras model. OP is one of < <= > >=. LIMIT is a number, or a multiple ("1.1x") of the earlier value.
+``bench.results.metric_limit`` has the grammar and the names.
 """
 
 from __future__ import annotations
 
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from tledge.bench.compare.comparison import ComparedRow, Comparison
-from tledge.bench.compare.metric_change import LATENCIES, TIMED_METRICS, MetricChange
+from tledge.bench.compare.metric_change import COMPARED_METRICS, LATENCIES, TIMED_METRICS, MetricChange
+from tledge.bench.results.metric_limit import LIMITED_METRICS, LimitedMetric, MetricLimit
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
-from tledge.core.errors import OptionError, UnknownNameError
-
-GATE_METRICS: Mapping[str, tuple[str, float]] = {
-    "top1": ("top1", 1.0),
-    "top1_drop": ("top1", 1.0),
-    "agreement": ("agreement", 1.0),
-    "robust_accuracy": ("robust_accuracy", 1.0),
-    "p50_ms": ("latency_p50", 1.0),
-    "p90_ms": ("latency_p90", 1.0),
-    "p99_ms": ("latency_p99", 1.0),
-    "throughput": ("throughput", 1.0),
-    "cold_start_ms": ("cold_start", 1.0),
-    "load_time_ms": ("load_time", 1.0),
-    "peak_memory_mb": ("peak_memory", 1e-6),
-    "size_mb": ("file_size", 1e-6),
-    "size_kb": ("file_size", 1e-3),
-    "energy_mj": ("energy", 1.0),
-}
-"""The names in conditions: the metric behind each, and the factor from its unit."""
+from tledge.core.errors import OptionError
 
 DROP = "top1_drop"
 """How much top-1 fell since the earlier benchmark; a fraction, as top-1 is."""
 
-UNTIMED_METRICS = ("top1", DROP, "agreement", "size_mb", "size_kb")
+GATE_METRICS: Mapping[str, LimitedMetric] = {**LIMITED_METRICS, DROP: LimitedMetric(metric="top1", timed=False)}
+"""The names in conditions."""
+
+UNTIMED_METRICS = tuple(name for name, declared in GATE_METRICS.items() if not declared.timed)
 """Metrics that are also measured where nothing is timed."""
 
-OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+EXPECTED = "`fail_on` takes conditions like 'top1 < 0.97', 'p90_ms > 1.1x' or 'int8.tflite: size_mb > 3'"
 
 KEPT, BROKEN, UNSURE, UNJUDGED = "kept", "broken", "unsure", "unjudged"
 """The outcomes of a condition for a row."""
 
-_FORM = re.compile(
-    r"(?:(?P<rows>.+?):\s+)?(?P<metric>\w+)\s*(?P<operator>[<>]=?)\s*(?P<limit>\d+(?:\.\d+)?)(?P<relative>x?)"
-)
-
 
 @dataclass(frozen=True, kw_only=True)
-class GateCondition:
-    """One condition; the gate fails for rows in which it holds.
-
-    Attributes:
-        text: as the user wrote it.
-        rows: a pattern of "artifact" or "artifact@target"; empty for all artifacts except the Keras model.
-        metric: a key of ``GATE_METRICS``.
-        operator: a key of ``OPERATORS``.
-        limit: a value in the metric's unit, or a multiple.
-        relative: the limit is a multiple of the earlier value.
-    """
-
-    text: str
-    rows: str
-    metric: str
-    operator: str
-    limit: float
-    relative: bool
+class GateCondition(MetricLimit):
+    """One condition; the gate fails for rows in which it holds."""
 
     @property
     def needs_comparison(self) -> bool:
         """Whether the condition refers to an earlier benchmark."""
         return self.relative or self.metric == DROP
-
-    def applies_to(self, artifact: str, target: str) -> bool:
-        """Returns whether the condition covers an artifact on a target."""
-        if not self.rows:
-            return not target.startswith("keras:")
-        return fnmatchcase(f"{artifact}@{target}" if "@" in self.rows else artifact, self.rows)
-
-    def holds(self, value: float) -> bool:
-        """Returns whether a value, or a multiple if the condition is relative, is beyond the limit."""
-        return OPERATORS[self.operator](value, self.limit)
 
 
 @dataclass(frozen=True)
@@ -122,8 +69,13 @@ def parse_conditions(texts: Sequence[str], *, compared: bool) -> tuple[GateCondi
         OptionError: a condition has another form, or needs an earlier benchmark and there is none.
         UnknownNameError: unknown metric.
     """
-    conditions = tuple(map(_parse, texts))
+    conditions = tuple(GateCondition.parse(text, known=GATE_METRICS, expected=EXPECTED) for text in texts)
     for condition in conditions:
+        if condition.relative and GATE_METRICS[condition.metric].metric not in COMPARED_METRICS:
+            raise OptionError(
+                f"`fail_on='{condition.text}'` cannot be checked: two benchmarks are not compared in"
+                f" {condition.metric}; give a number instead of a multiple"
+            )
         if condition.needs_comparison and not compared:
             raise OptionError(
                 f"`fail_on='{condition.text}'` compares with an earlier benchmark; name its results with `against`"
@@ -147,25 +99,6 @@ def check_rows(conditions: Sequence[GateCondition], planned: Sequence[CellName],
             names = ", ".join("@".join(cell) if "@" in condition.rows else cell[0] for cell in planned)
             keras = "" if condition.rows else "; without ROWS a condition does not cover the Keras model"
             raise OptionError(f"`fail_on='{condition.text}'` matches no row; the rows are {names}{keras}")
-
-
-def _parse(text: str) -> GateCondition:
-    found = _FORM.fullmatch(text.strip())
-    if found is None:
-        raise OptionError(
-            f"`fail_on` takes conditions like 'top1 < 0.97', 'p90_ms > 1.1x' or 'int8.tflite: size_mb > 3'; received"
-            f" '{text}'"
-        )
-    if found["metric"] not in GATE_METRICS:
-        raise UnknownNameError("metric", found["metric"], GATE_METRICS)
-    return GateCondition(
-        text=text.strip(),
-        rows=found["rows"] or "",
-        metric=found["metric"],
-        operator=found["operator"],
-        limit=float(found["limit"]),
-        relative=bool(found["relative"]),
-    )
 
 
 def check_conditions(
@@ -207,12 +140,13 @@ def _missing_artifacts(comparison: Comparison) -> list[CellName]:
 
 def _judge(condition: GateCondition, cell: StoredCell, comparison: Comparison | None) -> tuple[str, str]:
     """Returns the outcome of a condition for a cell, and the line that explains it."""
-    metric, scale = GATE_METRICS[condition.metric]
+    declared = GATE_METRICS[condition.metric]
+    metric, divisor = declared.metric, declared.divisor
     measured = cell.find(metric)
     if measured is None:
         return UNJUDGED, f"its {metric} was not measured"
     if not condition.needs_comparison:
-        value = measured.value * scale
+        value = measured.value / divisor
         return (BROKEN if condition.holds(value) else KEPT), f"{condition.metric} {_text(value)} ({condition.text})"
     row = None if comparison is None else comparison.of(cell.artifact, cell.target)
     change = None if row is None else row.changes.get(metric)
@@ -226,14 +160,14 @@ def _judge(condition: GateCondition, cell: StoredCell, comparison: Comparison | 
         drop = change.old - change.new
         line = f"top1 fell by {drop:.4f}, from {change.old:.4f} to {change.new:.4f} ({condition.text})"
         return (BROKEN if condition.holds(drop) else KEPT), line
-    return _judge_ratio(condition, row, change, scale)
+    return _judge_ratio(condition, row, change, divisor)
 
 
-def _judge_ratio(condition: GateCondition, row: ComparedRow, change: MetricChange, scale: float) -> tuple[str, str]:
+def _judge_ratio(condition: GateCondition, row: ComparedRow, change: MetricChange, divisor: float) -> tuple[str, str]:
     if change.old is None or change.new is None or change.old <= 0:
         return UNJUDGED, "the earlier value is 0"
     ratio = change.ratio if change.ratio is not None else change.new / change.old
-    line = f"{condition.metric} {_text(change.new * scale)} is {ratio:.3f}x of {_text(change.old * scale)}"
+    line = f"{condition.metric} {_text(change.new / divisor)} is {ratio:.3f}x of {_text(change.old / divisor)}"
     if not condition.holds(ratio):
         return KEPT, line
     if change.metric not in TIMED_METRICS:

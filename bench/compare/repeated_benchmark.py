@@ -65,10 +65,11 @@ def read_repetition(results: Path, progress: Progress | None = None) -> Repetiti
     if DURATION_PRESETS[settings.rigor].fixed:
         del arguments["seconds"]
     if not settings.rounds:  # nothing was timed, and the place chose the targets
-        arguments = {name: arguments[name] for name in ("run", "files", "data", "seen_photos", "on")}
+        arguments = {name: arguments[name] for name in ("run", "files", "data", "seen_photos", "budget", "on")}
     elif settings.attacks:
         plan = AttackPlan.from_dict(settings.attacks, folder / NAME)
         arguments |= given_options(plan.options(), AttackOptions)
+    arguments |= {"artifacts": settings.selected, "skip": settings.left_out}
     if settings.run:
         arguments["run"] = _find_run(results)
     else:
@@ -76,7 +77,7 @@ def read_repetition(results: Path, progress: Progress | None = None) -> Repetiti
         for name in settings.files:
             if not Path(name).is_file():
                 raise MeasurementError(f"'{name}', which '{results}' was measured on, no longer exists; restore it")
-    return Repetition(settings, {name: value for name, value in arguments.items() if value not in ("", 0)})
+    return Repetition(settings, {name: value for name, value in arguments.items() if value not in ("", 0, ())})
 
 
 def _folder(results: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tledge.bench.report.attack_sections import conclude_attacks
 from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
-from tledge.bench.results.recommendation import FLAGGED, Recommendation, recommend
+from tledge.bench.results.recommendation import FLAGGED, Recommendation
 from tledge.bench.results.rows import Row
 from tledge.bench.results.settings import NOT_REACHED
 from tledge.bench.results.stored_results import StoredResults
@@ -15,7 +15,7 @@ from tledge.core.significance import FASTER, SIGNIFICANT
 def conclude(data: StoredResults) -> list[str]:
     """Returns plain sentences: the main results that the card does not give, then reasons to doubt them."""
     compared = [(row, base) for row in data.rows if (base := data.row(row.baseline, row.target)) is not None]
-    card = recommend(data)
+    card = data.recommendation
     sentences, doubtful = _latencies(data, compared, card)
     avoided = {item.row.artifact for item in card.avoided}
     sentences += _accuracy_changes([pair for pair in compared if pair[0].artifact not in avoided])

@@ -17,7 +17,6 @@ from tledge.bench.report.headline import headline, machine_blocks
 from tledge.bench.report.recommendation_card import recommendation_card
 from tledge.bench.results.columns import BEST_NOTE, REPORT_COLUMNS, shown_columns
 from tledge.bench.results.flags import MEANINGS
-from tledge.bench.results.recommendation import recommend
 from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.stored_results import StoredResults
 from tledge.bench.robustness.attack_examples import RobustnessRecord
@@ -60,7 +59,7 @@ def _context(data: StoredResults) -> dict[str, Any]:
         "script": styles.joinpath("report.js").read_text(encoding="utf-8"),
         "data": data,
         "headline": headline(data),
-        "card": recommendation_card(data, recommend(data)),
+        "card": recommendation_card(data, data.recommendation),
         "best_note": BEST_NOTE,
         "machines": machine_blocks(data),
         "cores": dict.fromkeys(f"{m.usable_cores} of {m.cores} cores" for m in data.environments.values()),

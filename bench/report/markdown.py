@@ -13,7 +13,6 @@ from tledge.bench.report.headline import headline, machine_names
 from tledge.bench.report.recommendation_card import recommendation_card
 from tledge.bench.results.columns import BEST_NOTE, REPORT_COLUMNS, Column, shown_columns
 from tledge.bench.results.flags import MEANINGS
-from tledge.bench.results.recommendation import recommend
 from tledge.bench.results.rows import Row
 from tledge.bench.results.stored_results import StoredResults
 from tledge.core import atomic
@@ -74,7 +73,7 @@ def _figures(data: StoredResults) -> str:
 
 def _card(data: StoredResults) -> str:
     """Returns the recommendation: its title, its figures in one line, and the reasons."""
-    card = recommendation_card(data, recommend(data))
+    card = recommendation_card(data, data.recommendation)
     figures = [f"{item.heading}: {item.value}{f' ({item.detail})' if item.detail else ''}" for item in card.figures]
     lines = [f"**{plain_text(card.title)}**", plain_text(" · ".join(figures))]
     lines += [plain_text(sentence) for sentence in (*card.why, card.rule)]

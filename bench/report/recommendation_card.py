@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tledge.bench.report.budget_sentences import budget_effects, budget_status
 from tledge.bench.report.conclusions import accuracy_text, speed_text
+from tledge.bench.results.budget import MET, UNDECIDED
 from tledge.bench.results.columns import top1_heading
 from tledge.bench.results.flags import NOISY, ONE_ROUND
 from tledge.bench.results.recommendation import (
@@ -13,6 +15,7 @@ from tledge.bench.results.recommendation import (
     FLAGGED,
     LESS_ACCURATE,
     NOT_TIMED,
+    OVER_BUDGET,
     SLOW,
     Recommendation,
     RuledOut,
@@ -26,19 +29,25 @@ from tledge.core.sizes import size_text
 from tledge.edge_runtime.delegation import partial_delegation
 
 RULE = (
-    "Chosen by this rule: of the files that are not significantly less accurate than the best, the fastest by the upper"
-    " bound of p90; of those that are not significantly slower than it, the smallest."
+    "Chosen by this rule{within}: of the files that are not significantly less accurate than the best, the fastest by"
+    " the upper bound of p90; of those that are not significantly slower than it, the smallest."
 )
 WITHOUT_ACCURACY = (
-    "Chosen by this rule, without accuracy, which was not measured: the fastest by the upper bound of p90; of the files"
-    " that are not significantly slower than it, the smallest."
+    "Chosen by this rule{within}, without accuracy, which was not measured: the fastest by the upper bound of p90; of"
+    " the files that are not significantly slower than it, the smallest."
 )
+WITHIN: Mapping[str, str] = {
+    MET: ", among the files that meet the budget",
+    UNDECIDED: ", among the files that may meet the budget",
+}
+"""What the rule was applied to, by whether the recommended file meets the budget."""
 
-UNDECIDED: Mapping[str, str] = {
+NO_FILE: Mapping[str, str] = {
     NOT_TIMED: "Nothing was timed, so no file is recommended.",
     FLAGGED: "All latencies{of} are flagged ({flags}) and cannot be compared, so no file is recommended.{remedy}",
     ONE_ROUND: "With a single round no difference can be tested, so no file is recommended. Measure at least three"
     " rounds.",
+    OVER_BUDGET: "{none} every limit of the budget: {limits}.",
     ALONE: "Only one file was measured, so there is no other to compare it with.",
 }
 """Why nothing is recommended."""
@@ -78,29 +87,63 @@ class RecommendationCard:
 
 def recommendation_card(data: StoredResults, found: Recommendation) -> RecommendationCard:
     """Puts a recommendation into words."""
-    avoided = [f"Avoid {item.row.artifact}: {_reason(item)}." for item in found.avoided]
     if found.chosen is None:
-        why = UNDECIDED[found.undecided].format(
-            of=" of files that are accurate enough" if found.avoided else "",
-            flags=listed([flag_text(flag) for flag in found.flags]),
-            remedy=" Measure again on a quiet machine." if NOISY in found.flags else "",
-        )
-        row = data.rows[-1] if found.undecided == ALONE else None
-        title = "No recommendation" if row is None else row.name
-        return RecommendationCard(title=title, figures=_figures(row) if row else (), why=(why, *avoided))
+        return _card_without_file(data, found)
     chosen = found.chosen
     reasons = [_against_baseline(chosen, data)]
     if found.runner_up is not None:
         reasons.append(f"Runner-up: {found.runner_up.row.name}, {_reason(found.runner_up, than=False)}.")
     if found.equals:
         reasons.append(f"As good: {listed([row.name for row in found.equals], 3)}.")
-    reasons += [*avoided, *_slow_int8(chosen, data)]
+    reasons += [*_avoided(found), *_slow_int8(chosen, data)]
+    outcome = "" if found.budget is None else found.budget.of(chosen).outcome
     return RecommendationCard(
-        title=f"Ship {chosen.name}",
+        title=f"Ship {chosen.name}{' (budget not decided)' if outcome == UNDECIDED else ''}",
         figures=_figures(chosen),
-        why=tuple(sentence for sentence in reasons if sentence),
-        rule=RULE if found.accuracy_known else WITHOUT_ACCURACY,
+        why=_with_budget(found, [sentence for sentence in reasons if sentence]),
+        rule=(RULE if found.accuracy_known else WITHOUT_ACCURACY).format(within=WITHIN.get(outcome, "")),
     )
+
+
+def _card_without_file(data: StoredResults, found: Recommendation) -> RecommendationCard:
+    """Says why nothing is recommended; of a single file, shows the figures."""
+    why = NO_FILE[found.undecided].format(
+        of=_of(found),
+        none="No file meets" if _misses(found) else "No file is shown to meet",
+        limits="" if found.budget is None else listed([limit.text for limit in found.budget.limits]),
+        flags=listed([flag_text(flag) for flag in found.flags]),
+        remedy=" Measure again on a quiet machine." if NOISY in found.flags else "",
+    )
+    row = data.rows[-1] if found.undecided == ALONE else None
+    title = "No file meets the budget" if _misses(found) else "No recommendation"
+    return RecommendationCard(
+        title=title if row is None else row.name,
+        figures=() if row is None else _figures(row),
+        why=(why, *_with_budget(found, _avoided(found))),
+    )
+
+
+def _with_budget(found: Recommendation, reasons: Sequence[str]) -> tuple[str, ...]:
+    """Returns the reasons, between whether the budget is met and what it does."""
+    if found.budget is None:
+        return tuple(reasons)
+    return (*budget_status(found.budget, found.chosen), *reasons, *budget_effects(found.budget, found.chosen))
+
+
+def _avoided(found: Recommendation) -> list[str]:
+    return [f"Avoid {item.row.artifact}: {_reason(item)}." for item in found.avoided]
+
+
+def _of(found: Recommendation) -> str:
+    """Returns whose latencies are flagged where not all files are considered."""
+    if found.budget is not None and any(item.outcome == MET for item in found.budget.rows):
+        return " of files that meet the budget"
+    return " of files that are accurate enough" if found.avoided else ""
+
+
+def _misses(found: Recommendation) -> bool:
+    """Whether every file misses a limit of the budget."""
+    return found.budget is not None and all(item.missed for item in found.budget.rows)
 
 
 def _figures(row: Row) -> tuple[CardFigure, ...]:

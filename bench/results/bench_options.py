@@ -94,6 +94,27 @@ class AttackOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectionOptions:
+    """The options that choose among the artifacts of a run."""
+
+    artifacts: str | Sequence[str] = option(
+        (),
+        "Measure only these artifacts of the run: int8.tflite, 'float32.*'; may be repeated.",
+        group="Models",
+        default_text="all",
+        flag="artifact",
+        metavar="NAME",
+    )
+    skip: str | Sequence[str] = option(
+        (),
+        "Leave out these artifacts of the run; may be repeated.",
+        group="Models",
+        default_text="none",
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeasurementOptions:
     """The options that are recorded with the results, and that repeating a benchmark takes from there."""
 
@@ -169,6 +190,13 @@ class MeasurementOptions:
     corruption_images: int = option(
         DEFAULT_IMAGES, "Number of photos to corrupt, at 5 severities each.", group="Corruptions", allowed=_ANY_COUNT
     )
+    budget: str | Sequence[str] = option(
+        (),
+        "A limit that the recommended file has to meet: 'p90_ms <= 20', 'size_mb <= 5' or 'top1 >= 0.95'; may be"
+        " repeated. It does not change the exit code; `fail_on` does.",
+        group="Comparison",
+        default_text="none",
+    )
     on: str | None = option(
         None,
         "Where the artifacts run: emulated:pi5 or emulated:pi4 (predictions on ARM, no timing), or ssh:pi@HOST (a board"
@@ -180,7 +208,7 @@ class MeasurementOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchOptions(MeasurementOptions, AttackOptions):
+class BenchOptions(MeasurementOptions, AttackOptions, SelectionOptions):
     """All options of ``bench()``.
 
     Raises:

@@ -2,24 +2,30 @@
 
 Of the files whose top-1 is not significantly below the best (McNemar's test with Holm's correction), the fastest one is
 that with the lowest upper bound of p90. Of the files that are not significantly slower than it, the smallest is
-recommended. Flagged latencies are not compared, and with a single round nothing is claimed.
+recommended. Flagged latencies are not compared, and with a single round nothing is claimed. With a budget, the rule is
+applied to the files that meet every limit; see docs/adr/0035-budgets.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from tledge.bench.results.budget import MET, UNDECIDED, BudgetLimit, JudgedRow, judge_row
+from tledge.bench.results.budget_result import BudgetResult, find_relaxations, nearest_miss
 from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
 from tledge.bench.results.rows import Row
 from tledge.bench.results.standings import Evidence
-from tledge.bench.results.stored_results import StoredResults
 from tledge.core.significance import SLOWER, Interval, verdict
+
+if TYPE_CHECKING:
+    from tledge.bench.results.stored_results import StoredResults
 
 NOT_TIMED = "not_timed"
 FLAGGED = "flagged"
 ALONE = "alone"
+OVER_BUDGET = "over_budget"
 
 LESS_ACCURATE = "less_accurate"
 SLOW = "slow"
@@ -65,13 +71,14 @@ class Recommendation:
 
     Attributes:
         chosen: the file and its target; None if nothing can be recommended.
-        undecided: why not: NOT_TIMED, FLAGGED (the latencies of all accurate files are), ONE_ROUND, or ALONE, where
-            there is one file only; empty with ``chosen``.
+        undecided: why not: NOT_TIMED, FLAGGED (the latencies of all accurate files are), ONE_ROUND, OVER_BUDGET (no
+            file meets every limit), or ALONE, where there is one file only; empty with ``chosen``.
         accuracy_known: top-1 was measured, so less accurate files are ruled out.
         equals: other files that neither accuracy, latency nor size sets apart from ``chosen``.
         runner_up: the file that the rule chooses without ``chosen``, and why it is not the first.
         avoided: files that are less accurate than the best or slower than their float32 file, the worst first.
         flags: what makes the latencies doubtful, with FLAGGED.
+        budget: which files meet the budget; None without one.
     """
 
     chosen: Row | None
@@ -81,6 +88,7 @@ class Recommendation:
     runner_up: RuledOut | None = None
     avoided: tuple[RuledOut, ...] = ()
     flags: tuple[str, ...] = ()
+    budget: BudgetResult | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the recommendation as a dictionary that JSON can hold."""
@@ -91,17 +99,54 @@ class Recommendation:
             "equals": [{"artifact": row.artifact, "target": row.target} for row in self.equals],
             "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
             "avoided": [item.to_dict() for item in self.avoided],
+            "budget": None if self.budget is None else self.budget.to_dict(),
         }
 
 
 def recommend(data: StoredResults) -> Recommendation:
     """Applies the rule to a benchmark's rows, those of the Keras model aside: it is not a file that ships."""
     rows = [row for row in data.rows if not row.target.startswith("keras")]
+    if not data.budget:
+        return _apply_rule(rows, data)
+    return _recommend_within(data.budget, rows, data)
+
+
+def _recommend_within(budget: Sequence[BudgetLimit], rows: Sequence[Row], data: StoredResults) -> Recommendation:
+    """Applies the rule to the rows that meet a budget; if it chooses none of them, to those not decided."""
+    judged = tuple(judge_row(row, budget) for row in rows)
+    found = _first_choice(judged, data)
+    result = BudgetResult(limits=tuple(budget), rows=judged)
+    if found.chosen is not None or found.undecided == OVER_BUDGET:
+        result = replace(
+            result,
+            nearest=None if found.chosen is not None else nearest_miss(judged),
+            relaxed=find_relaxations(
+                result, found.chosen, data.evidence, lambda rows: _apply_rule(rows, data, alone=False).chosen
+            ),
+        )
+    return replace(found, budget=result)
+
+
+def _first_choice(judged: Sequence[JudgedRow], data: StoredResults) -> Recommendation:
+    """Returns what the rule gives for the rows that meet the budget, or else for those that may."""
+    if len({item.row.artifact for item in judged}) == 1:
+        return _apply_rule([item.row for item in judged], data)
+    groups = [[item.row for item in judged if item.outcome == outcome] for outcome in (MET, UNDECIDED)]
+    results = [_apply_rule(rows, data, alone=False) for rows in groups if rows]
+    chosen = next((result for result in results if result.chosen is not None), None)
+    if chosen is not None:
+        return chosen
+    known = groups[0] or len(groups[1]) == len(judged)
+    return results[0] if known else Recommendation(chosen=None, undecided=OVER_BUDGET)
+
+
+def _apply_rule(rows: Sequence[Row], data: StoredResults, *, alone: bool = True) -> Recommendation:
+    """Returns what the rule gives for some rows; ``alone``: a single file is not recommended."""
     best = _most_accurate(rows)
     inaccurate = [] if best is None else data.evidence.less_accurate(rows, best)
     avoided = [] if best is None else [RuledOut(row=row, reason=LESS_ACCURATE, than=best) for row in inaccurate]
     accurate = [row for row in rows if row not in inaccurate]
-    undecided, flags = _why_undecided(rows, accurate)
+    undecided, flags = _why_undecided(rows, accurate, alone=alone)
     if undecided:
         return Recommendation(
             chosen=None,
@@ -133,12 +178,12 @@ def _decide(
     )
 
 
-def _why_undecided(rows: Sequence[Row], accurate: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
+def _why_undecided(rows: Sequence[Row], accurate: Sequence[Row], *, alone: bool) -> tuple[str, tuple[str, ...]]:
     """Returns why nothing can be recommended, and the flags that forbid it; empty if something can."""
     timed = [row for row in accurate if row.value("latency_p50") is not None]
     if not timed:
         return NOT_TIMED, ()
-    if len({row.artifact for row in rows}) == 1:
+    if alone and len({row.artifact for row in rows}) == 1:
         return ALONE, ()
     if any(_bound(row) is not None for row in timed):
         return "", ()

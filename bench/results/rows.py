@@ -177,7 +177,7 @@ def _smallest_eps(items: Sequence[Measurement]) -> Measurement | None:
     return points[1] if len(points) > 1 else None
 
 
-def _mean(items: Sequence[Measurement]) -> Measurement | None:
+def mean_over_corruptions(items: Sequence[Measurement]) -> Measurement | None:
     """Returns the mean over corruptions and severities; severity 0 is the photos without a corruption."""
     values = [item.value for item in items if item.params["severity"]]
     return replace(items[0], value=sum(values) / len(values), interval=None) if values else None
@@ -186,6 +186,6 @@ def _mean(items: Sequence[Measurement]) -> Measurement | None:
 _CHOICES: Mapping[str, Callable[[Sequence[Measurement]], Measurement | None]] = {
     "throughput": _fastest,
     "robust_accuracy": _smallest_eps,
-    "corrupted_accuracy": _mean,
+    "corrupted_accuracy": mean_over_corruptions,
 }
 """What a row shows of a metric that a cell has several measurements of."""

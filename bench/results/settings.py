@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from tledge.bench.results.bench_options import MeasurementOptions
+from tledge.bench.results.budget import parse_budget
 from tledge.bench.results.photo_overlap import DROP, PhotoOverlap
 from tledge.core.errors import MeasurementError
 from tledge.core.field_bounds import Count, IsoTime, Matching, NotNegative, OptionalSha256, PositiveCount, TargetName
@@ -53,6 +54,7 @@ class BenchSettings(
         files: absolute paths of the model files that were given.
         data: absolute path of the folder of labelled photos, in a benchmark of files; empty without one.
         artifacts: SHA-256 of each model file that was measured, by its name.
+        selected, left_out: patterns of names of artifacts: ``SelectionOptions``; empty for none.
         targets: every target in full ("litert:cpu:2"), in order.
         queries: minimum number of timed queries of a cell, over all rounds.
         images: how many images were classified.
@@ -88,6 +90,9 @@ class BenchSettings(
     photos: str
     skipped: tuple[Skipped, ...]
     interrupted: bool = False
+    selected: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    budget: tuple[str, ...] = ()
     seen_photos: str = DROP
     overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
     doubts: tuple[str, ...] = ()
@@ -104,6 +109,7 @@ class BenchSettings(
         for item in options_of(MeasurementOptions):
             if value := getattr(self, item.name):  # where nothing was timed, rounds and seconds are 0
                 item.check(value)
+        parse_budget(self.budget)
 
     @property
     def attack_versions(self) -> Mapping[str, int]:

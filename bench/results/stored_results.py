@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tledge.bench.results.budget import BudgetLimit, parse_budget
 from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.metrics import Classes
+from tledge.bench.results.recommendation import Recommendation, recommend
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
-from tledge.bench.results.rows import WORST, Row, RowTable, summarize
+from tledge.bench.results.rows import WORST, Row, RowTable, mean_over_corruptions, summarize
 from tledge.bench.results.settings import NAME, BenchSettings
 from tledge.bench.results.standings import Evidence, mark_best
 from tledge.core.environment import Environment
@@ -65,9 +67,12 @@ class StoredCell:
     def find(self, metric: str) -> Measurement | None:
         """Returns a metric's measurement.
 
-        Of several, returns that of the best batch size, or of the worst of all attacks at the largest eps.
+        Of several, returns that of the best batch size, of the worst of all attacks at the largest eps, or the mean
+        over all corruptions and severities.
         """
         found = [item for item in self.measurements if item.metric == metric]
+        if metric == "corrupted_accuracy":
+            return mean_over_corruptions(found)
         if metric == "robust_accuracy":
             found = [item for item in found if item.params["attack"] == WORST]
         choose = max if metric == "throughput" else min
@@ -120,6 +125,16 @@ class StoredResults:
     def evidence(self) -> Evidence:
         """The raw samples from which differences between rows are judged."""
         return Evidence(self.raw_samples, np.array(self.labels, np.intp))
+
+    @cached_property
+    def budget(self) -> tuple[BudgetLimit, ...]:
+        """The limits that the recommended file has to meet; empty without any."""
+        return () if self.settings is None else parse_budget(self.settings.budget)
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """Which file to ship."""
+        return recommend(self)
 
     @cached_property
     def targets(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from unicodedata import normalize
 
@@ -12,7 +13,7 @@ from tledge.bench.results.photo_overlap import DROP, KEEP, PhotoOverlap, check_s
 from tledge.core import sidecar_storage
 from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.colour_conversion import describe_mixed_ranges
-from tledge.core.errors import ArtifactError, DataError, OptionError, TledgeError
+from tledge.core.errors import ArtifactError, DataError, OptionError, TledgeError, did_you_mean
 from tledge.core.fingerprint import sha256_of_records
 from tledge.core.number_text import counted, listed
 from tledge.core.photo_layouts import EXPECTED, find_photos
@@ -67,6 +68,7 @@ class Workload:
         data: the folder of photos; empty for a run.
         fingerprint: of the photos and their labels; empty without photos.
         overlap: with the photos that the models were trained on.
+        reference_only: the Keras model of a run is not measured; it is only what artifacts are compared with.
     """
 
     title: str
@@ -79,6 +81,12 @@ class Workload:
     data: str = ""
     fingerprint: str = ""
     overlap: PhotoOverlap = field(default_factory=PhotoOverlap)
+    reference_only: bool = False
+
+    @property
+    def measured(self) -> tuple[Model, ...]:
+        """The models that are measured."""
+        return self.models[1:] if self.reference_only else self.models
 
 
 def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model:
@@ -100,10 +108,23 @@ def read_model(path: Path, name: str, input_size: tuple[int, ...] = ()) -> Model
     return Model(path, name, artifact, input_size)
 
 
-def workload_of_run(directory: RunDirectory, progress: Progress | None = None) -> Workload:
-    """Returns the Keras model of a run and everything exported from it, on its test split.
+def workload_of_run(
+    directory: RunDirectory,
+    progress: Progress | None = None,
+    *,
+    artifacts: Sequence[str] = (),
+    skip: Sequence[str] = (),
+) -> Workload:
+    """Returns the Keras model of a run and what was exported from it, on its test split.
+
+    Args:
+        directory: the run.
+        progress: reports what was left half done.
+        artifacts: names and patterns of the files to measure; empty for all.
+        skip: names and patterns of files to leave out.
 
     Raises:
+        OptionError: a pattern matches no file, or no file is left.
         RunError: a photo or the model has changed since the run was trained.
         ArtifactError: there are no artifacts, or one cannot be read or belongs to another run.
         DataError: a class has no test photo.
@@ -112,7 +133,9 @@ def workload_of_run(directory: RunDirectory, progress: Progress | None = None) -
     reference = read_artifact(directory.model)
     directory.check_model(reference.sha256)
     splits.check_unchanged(splits.test)
-    models = [reference, *(read_exported(path, reference) for path in directory.exported())]
+    exported = {path.name: path for path in directory.exported()}
+    names = select_names([reference.name, *exported], artifacts, skip)
+    models = [reference, *(read_exported(path, reference) for name, path in exported.items() if name in names)]
     manifest = directory.manifest()
     labels = tuple(sample.label for sample in splits.test)
     _check_every_class(labels, splits.class_names, f"the test split of '{directory.path}'")
@@ -128,7 +151,28 @@ def workload_of_run(directory: RunDirectory, progress: Progress | None = None) -
             (sample.path, splits.class_names[sample.label], sample.sha256) for sample in splits.test
         ),
         overlap=PhotoOverlap(unknown=tuple(model.name for model in models) if manifest.imported else ()),
+        reference_only=reference.name not in names,
     )
+
+
+def select_names(names: Sequence[str], wanted: Sequence[str], skip: Sequence[str]) -> list[str]:
+    """Returns the names that a pattern of ``wanted`` matches, or all without any, and none of ``skip`` matches.
+
+    Raises:
+        OptionError: a pattern matches no name, or no name is left.
+    """
+    for option, patterns in (("artifacts", wanted), ("skip", skip)):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                suggestion = did_you_mean(pattern, names).replace(" ", ". ", 1)
+                raise OptionError(
+                    f"`{option}='{pattern}'` matches no artifact of the run; it has {', '.join(names)}{suggestion}"
+                )
+    chosen = [name for name in names if any(fnmatchcase(name, pattern) for pattern in wanted or ("*",))]
+    left = [name for name in chosen if not any(fnmatchcase(name, pattern) for pattern in skip)]
+    if not left:
+        raise OptionError(f"`skip` leaves out every artifact ({', '.join(chosen)}); leave out fewer")
+    return left
 
 
 def workload_of_files(

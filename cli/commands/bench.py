@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tledge.bench.results.bench_options import GROUPS, AttackOptions, BenchOptions, MeasurementOptions
+from tledge.bench.results.bench_options import GROUPS, AttackOptions, BenchOptions, MeasurementOptions, SelectionOptions
 from tledge.cli.bench_table import attack_table, bench_table, corruption_table, profile_table
 from tledge.cli.command_builder import Given, Json, build_command
 from tledge.cli.comparison_table import comparison_table
@@ -99,7 +99,7 @@ def run_benchmark(terminal: Terminal, **options: Any) -> BenchRecord:
 
 def _check_repeatable(given: Given) -> None:
     """Raises OptionError for an option that contradicts the recorded ones."""
-    recorded = option_names(MeasurementOptions, AttackOptions) | {"output"}
+    recorded = option_names(MeasurementOptions, AttackOptions, SelectionOptions) | {"output"}
     if flags := given.flags(recorded):
         raise OptionError(f"--repeat takes these options from the earlier benchmark; leave out: {', '.join(flags)}")
 

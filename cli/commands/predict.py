@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,11 +103,16 @@ def _predict(options: PredictOptions, terminal: Terminal, ending: Ending) -> Pre
     from tledge.core.colour_conversion import describe_mixed_ranges
     from tledge.core.errors import TledgeError
     from tledge.core.photo_listing import describe_left_out
+    from tledge.core.run_directory import find_model_file
     from tledge.edge_runtime.prediction_stream import AHEAD, predict
     from tledge.edge_runtime.sources.frame import Chain
     from tledge.edge_runtime.sources.source_lookup import check_every, find_sources
 
     _check_usage(options)
+    artifact = find_model_file(options.artifact)
+    if artifact != options.artifact:
+        terminal.note(f"{options.artifact} is '{artifact}'")
+        options = replace(options, artifact=artifact)
     given = find_sources(options.sources, every=options.every)
     if options.camera is None:
         check_every(options.every, given)

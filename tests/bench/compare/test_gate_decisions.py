@@ -34,7 +34,7 @@ def condition(text: str) -> GateCondition:
 
 def check(text: str, value: float, metric: str = "") -> GateResult:
     """The gate's result for a cell with one metric."""
-    name = metric or GATE_METRICS[condition(text).metric][0]
+    name = metric or GATE_METRICS[condition(text).metric].metric
     return check_conditions([condition(text)], stored_results(stored_cell({name: value})), None)
 
 
@@ -98,6 +98,8 @@ def test_an_absolute_limit_breaks_at_its_boundary_or_beyond(operator: str, broke
         ("size_mb", "file_size", 2_500_000.0, "2.5"),
         ("size_kb", "file_size", 2_500.0, "2.5"),
         ("energy_mj", "energy", 12.5, "12.5"),
+        ("p90_bound_ms", "latency_p90_bound", 1.25, "1.25"),
+        ("mean_corruption_error", "mean_corruption_error", 1.25, "1.25"),
     ],
 )
 def test_each_metric_is_held_against_limits_in_its_own_unit(name: str, metric: str, value: float, shown: str) -> None:
@@ -112,6 +114,24 @@ def test_robust_accuracy_is_that_of_the_worst_attack() -> None:
     for limit, broken in (("0.4", False), ("0.401", True)):
         result = check_conditions([condition(f"robust_accuracy < {limit}")], stored_results(cell), None)
         assert bool(result.violations) is broken
+
+
+def test_accuracy_on_corrupted_photos_is_the_mean_over_corruptions_and_severities() -> None:
+    values = ((0, 1.0), (1, 0.8), (2, 0.4))
+    cell = stored_cell(
+        [measurement("corrupted_accuracy", value, params={"severity": level}) for level, value in values]
+    )
+    for limit, broken in (("0.6", False), ("0.601", True)):
+        result = check_conditions([condition(f"corrupted_accuracy < {limit}")], stored_results(cell), None)
+        assert bool(result.violations) is broken
+    bare = stored_cell([measurement("corrupted_accuracy", 1.0, params={"severity": 0})])
+    assert check_conditions([condition("corrupted_accuracy < 0.6")], stored_results(bare), None).unjudged
+
+
+def test_a_multiple_needs_a_metric_that_two_benchmarks_are_compared_in() -> None:
+    assert condition("mean_corruption_error > 1").limit == 1.0
+    with pytest.raises(OptionError, match="two benchmarks are not compared in mean_corruption_error; give a number"):
+        condition("mean_corruption_error > 1.1x")
 
 
 def test_a_condition_covers_all_but_the_keras_model_or_what_its_pattern_matches() -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from report_sample import Made, read_sample, write_sample
-from stored_sample import SETTINGS, measurement, raw_samples, stored_cell, stored_results
+from stored_sample import SETTINGS, measurement, stored_cell, stored_results
+from timed_files import FAST, SLOW_ROUNDS, file, of
 
 from tledge.bench.report.conclusions import conclude
+from tledge.bench.report.html import write_html
+from tledge.bench.report.markdown import markdown
 from tledge.bench.report.recommendation_card import recommendation_card
+from tledge.bench.results import stored_results as reader
 from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.recommendation import (
     ALONE,
@@ -28,38 +30,6 @@ from tledge.bench.results.recommendation import (
 from tledge.bench.results.stored_results import StoredCell, StoredResults
 
 pytestmark = pytest.mark.unit
-
-PHOTOS = 200
-FAST, SLOW_ROUNDS = (1.0, 1.01, 0.99), (2.0, 2.01, 1.99)
-
-
-def file(
-    name: str,
-    medians: Sequence[float] = FAST,
-    *,
-    wrong: int = 0,
-    size: float = 1000.0,
-    target: str = "litert:cpu:2",
-    flags: tuple[str, ...] = (),
-    provider: str = "XNNPACK",
-) -> StoredCell:
-    """A result: a median latency in each round, photos that the file mistakes, and its size."""
-    logits = np.tile(np.float32([1, 0]), (PHOTOS, 1))
-    logits[:wrong] = [0, 1]
-    interval = (1.2 * min(medians), 1.2 * max(medians)) if len(medians) > 1 else None
-    middle = float(np.median(medians))
-    params = {"provider": provider}
-    measured = [
-        measurement("file_size", size, params=params),
-        measurement("top1", 1 - wrong / PHOTOS, params=params),
-        measurement("latency_p50", middle, flags=flags, interval=interval),
-        measurement("latency_p90", 1.2 * middle, flags=flags, interval=interval),
-    ]
-    return stored_cell(measured, raw_samples(medians, logits=logits), artifact=name, target=target)
-
-
-def of(*cells: StoredCell) -> StoredResults:
-    return stored_results(*cells, labels=[0] * PHOTOS)
 
 
 def chosen(*cells: StoredCell) -> str:
@@ -249,3 +219,18 @@ def test_a_recommendation_is_json() -> None:
     found = recommend(of(file("int8.tflite"), file("float32.tflite", SLOW_ROUNDS, wrong=30))).to_dict()
     assert (found["artifact"], found["target"], found["undecided"]) == ("int8.tflite", "litert:cpu:2", None)
     assert [(item["artifact"], item["reason"]) for item in found["avoided"]] == [("float32.tflite", LESS_ACCURATE)]
+
+
+def test_the_recommendation_is_made_once_for_all_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[StoredResults] = []
+
+    def count(data: StoredResults) -> Recommendation:
+        made.append(data)
+        return recommend(data)
+
+    monkeypatch.setattr(reader, "recommend", count)
+    data = read_sample(write_sample(tmp_path), title="photos")
+    write_html(data, tmp_path / "report.html")
+    conclude(data)
+    assert f"Ship {data.recommendation.chosen.name if data.recommendation.chosen else ''}" in markdown(data)
+    assert made == [data]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from tledge.bench.compare.comparison import ComparedRow, Comparison
-from tledge.bench.compare.metric_change import LATENCIES, TIMED_METRICS, MetricChange
+from tledge.bench.earlier.comparison import ComparedRow, Comparison
+from tledge.bench.earlier.metric_change import LATENCIES, TIMED_METRICS, MetricChange
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.errors import OptionError, UnknownNameError
 

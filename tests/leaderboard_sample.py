@@ -50,7 +50,7 @@ def write_run(
 ) -> Path:
     """Writes a finished run with one benchmark and returns the folder of its results."""
     run = runs / name
-    run.mkdir(parents=True, exist_ok=True)
+    (run / folder).parent.mkdir(parents=True, exist_ok=True)
     manifest = RunManifest(
         name=name,
         created="2026-11-23T10:00:00+00:00",

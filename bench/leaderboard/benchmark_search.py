@@ -63,14 +63,13 @@ def _locate(path: Path, runs: Path, *, earlier: bool, named: bool) -> list[Path]
     if not path.exists() and (runs / path).is_dir():
         path = runs / path
     if path.is_file():
-        return [path]
+        return [path.parent if path == ResultsFolder(path.parent).results else path]
     if not path.is_dir():
         hint = f" and no run in '{runs}'" if named else "; 'tledge train' creates it"
         raise MeasurementError(f"no file or folder '{path}'{hint}")
     found = list(_search(path, earlier=earlier))
     if not found:
-        advice = "; its results are in 'bench/earlier': use `earlier=True`" if list(_search(path, earlier=True)) else ""
-        raise MeasurementError(f"no benchmark below '{path}'{advice or '; ' + repr('tledge bench') + ' creates one'}")
+        raise MeasurementError(f"no benchmark below '{path}'; 'tledge bench' creates one")
     return found
 
 

@@ -48,7 +48,7 @@ class JoinedEvidence(Evidence):
         one, two = (row.artifact, row.target), (other.artifact, other.target)
         if self.benchmarks[one] == self.benchmarks[two]:
             return super().ratio(metric, row, other)
-        variation = BenchmarkVariation.of(self._unchanged_pairs.get((self.benchmarks[two], self.benchmarks[one]), []))
+        variation = self._variations.get((self.benchmarks[two], self.benchmarks[one]), BenchmarkVariation({}))
         old, new = self.cells[two], self.cells[one]
         if metric in TIMED_METRICS or metric == P90_BOUND:
             found = find_change("latency_p90" if metric == P90_BOUND else metric, old, new, variation=variation)
@@ -68,7 +68,8 @@ class JoinedEvidence(Evidence):
         return ratio, None if interval is None else variation.widen(metric, interval)
 
     @cached_property
-    def _unchanged_pairs(self) -> Mapping[tuple[int, int], list[tuple[StoredCell, StoredCell]]]:
+    def _variations(self) -> Mapping[tuple[int, int], BenchmarkVariation]:
+        """How much two benchmarks differ although nothing was changed, if they have unchanged cells in common."""
         found: dict[tuple[int, int], list[tuple[StoredCell, StoredCell]]] = {}
         by_file: dict[tuple[str, str], list[CellName]] = {}
         for name, cell in self.cells.items():
@@ -78,7 +79,7 @@ class JoinedEvidence(Evidence):
                 pair = self.cells[one], self.cells[two]
                 if self.benchmarks[one] != self.benchmarks[two] and is_unchanged(*pair):
                     found.setdefault((self.benchmarks[one], self.benchmarks[two]), []).append(pair)
-        return found
+        return {numbers: BenchmarkVariation.of(pairs) for numbers, pairs in found.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,8 @@ class Entry:
         return {
             **self.row.to_dict(),
             "artifact": self.artifact,
+            "name": self.row.artifact,
+            "baseline": self.row.baseline.removesuffix(f" of {self.label}"),
             "model": self.model.title or None,
             **self.model.to_dict(),
             "standing": self.standing or None,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tledge.bench.compare.comparison import Comparison, compare
-from tledge.bench.compare.earlier_files import PairedRuns, check_in_common, measure_earlier_in_turns
-from tledge.bench.compare.gate import GateCondition, GateResult, check_conditions, check_rows, parse_conditions
+from tledge.bench.earlier.comparison import Comparison, compare_with_earlier
+from tledge.bench.earlier.earlier_files import PairedRuns, check_in_common, measure_earlier_in_turns
+from tledge.bench.earlier.gate import GateCondition, GateResult, check_conditions, check_rows, parse_conditions
 from tledge.bench.measure.benchmark_lock import alone_on_this_machine
 from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference
@@ -445,7 +445,7 @@ def _compare(record: BenchRecord, written: StoredResults, plan: _Plan, measured:
     """Adds the comparison with an earlier benchmark, and the result of the conditions."""
     if plan.earlier is None and not plan.conditions:
         return record
-    comparison = None if plan.earlier is None else compare(written, plan.earlier, measured.paired.runs)
+    comparison = None if plan.earlier is None else compare_with_earlier(written, plan.earlier, measured.paired.runs)
     return replace(record, comparison=comparison, gate=check_conditions(plan.conditions, written, comparison))
 
 

@@ -19,6 +19,7 @@ SUMMARIES = {
     "train": "Train a classifier on a pretrained backbone.",
     "export": "Export a run to TFLite and ONNX.",
     "bench": "Measure a run's artifacts, or model files, on this machine.",
+    "compare": "Compare benchmarks of several runs, backbones and machines.",
     "predict": "Classify photos, videos, a stream or a camera's frames with an artifact.",
     "visualize": "Show what the network sees.",
     "adopt": "Describe a model made elsewhere, so that 'predict' and 'bench' can use it.",

@@ -52,18 +52,26 @@ def bench_table(rows: Sequence[Row], width: int) -> Any:
         rows: one for each cell.
         width: characters per line of the terminal; a narrow one gets fewer columns.
     """
-    from tledge.bench.results.columns import BEST_NOTE, TERMINAL_COLUMNS, shown_columns
+    from tledge.bench.results.columns import BEST_NOTE
 
     columns = [
         TableColumn(heading="artifact", cells=[row.artifact for row in rows]),
         TableColumn(heading="target", cells=[row.target for row in rows]),
-        *(_metric_column(column, rows) for column in shown_columns(TERMINAL_COLUMNS, rows)),
+        *measured_columns(rows),
     ]
+    return fitted_table(columns, width, caption=f"* {BEST_NOTE}", elsewhere=ELSEWHERE)
+
+
+def measured_columns(rows: Sequence[Row]) -> list[TableColumn]:
+    """Returns a column for each metric that was measured, and one for flags if there are any."""
+    from tledge.bench.results.columns import TERMINAL_COLUMNS, shown_columns
+
+    columns = [_metric_column(column, rows) for column in shown_columns(TERMINAL_COLUMNS, rows)]
     flags = [_flags(row) for row in rows]
     if any(flags):
         marks = TableColumn(heading="", cells=[text[:1] for text in flags])
         columns.append(TableColumn(heading="", cells=flags, rank=RANKS["flags"], short=marks))
-    return fitted_table(columns, width, caption=f"* {BEST_NOTE}", elsewhere=ELSEWHERE)
+    return columns
 
 
 def corruption_table(rows: Sequence[Row], width: int) -> Any:

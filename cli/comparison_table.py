@@ -14,8 +14,8 @@ from tledge.core.number_text import ABSENT, cell_name, interval_text, listed
 from tledge.core.terminal_text import printable_text
 
 if TYPE_CHECKING:
-    from tledge.bench.compare.comparison import ComparedRow, Comparison
-    from tledge.bench.compare.metric_change import MetricChange
+    from tledge.bench.earlier.comparison import ComparedRow, Comparison
+    from tledge.bench.earlier.metric_change import MetricChange
 
 STYLES = {"faster": "bold green", "better": "bold green", "slower": "bold yellow", "worse": "bold yellow"}
 RESIZED = 0.01

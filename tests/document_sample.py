@@ -32,7 +32,7 @@ READERS = ("tledge doctor", "tledge predict ", "cat ")
 
 SMALL = tuple(
     ROOT / "docs" / "how-to" / f"{name}.md"
-    for name in ("attacks", "benchmark", "corruptions", "export", "gate", "visualize")
+    for name in ("attacks", "benchmark", "compare", "corruptions", "export", "gate", "visualize")
 )
 """Pages that start from a finished run of a small network; the command that would train it is that of README."""
 

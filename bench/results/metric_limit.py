@@ -2,7 +2,7 @@
 
 A limit is ``[ROWS: ]METRIC OP NUMBER``. ROWS is an artifact or artifact@target, with * and ?; by default every artifact
 except the Keras model. OP is one of < <= > >=. NUMBER is a value in the metric's unit, or a multiple ("1.1x") of an
-earlier value. ``bench.compare.gate`` and ``bench.results.budget`` say what a limit means to them.
+earlier value. ``bench.earlier.gate`` and ``bench.results.budget`` say what a limit means to them.
 """
 
 from __future__ import annotations

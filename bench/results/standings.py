@@ -79,13 +79,14 @@ class Evidence:
 
         Without samples of both in two rounds or more, the ratio is that of the values, and the interval is None.
         """
-        found = [self._by_round(metric, item) for item in (row, other)]
+        found = [self.by_round(metric, item) for item in (row, other)]
         if min(map(len, found)) < 2:
             values = [item.value(metric) or float("nan") for item in (row, other)]
             return values[0] / values[1], None
         return round_ratio(*found, paired=len(found[0]) == len(found[1]))
 
-    def _by_round(self, metric: str, row: Row) -> Samples:
+    def by_round(self, metric: str, row: Row) -> Samples:
+        """Returns a metric's value in each round: float64 (rounds,); empty if it is not known, or not positive."""
         result = self.samples.get((row.artifact, row.target))
         values = np.empty(0) if result is None or not result.timed else BY_ROUND[metric](result)
         return values if np.isfinite(values).all() and (values > 0).all() else np.empty(0)

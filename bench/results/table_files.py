@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,23 @@ def to_rows(measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()
 
 
 def to_csv(measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> bytes:
-    """Returns the table as CSV (RFC 4180) with a header, in UTF-8; missing values are empty.
+    """Returns the table as :func:`csv_table` writes it."""
+    return csv_table(list(FIELDS), to_rows(measurements, skipped))
+
+
+def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Returns rows as CSV (RFC 4180) with a header, in UTF-8; missing values are empty.
 
     Texts are as of :func:`tledge.core.csv_text.csv_text`, so that no spreadsheet takes one for a formula.
+
+    Args:
+        columns: the names of the columns, in order.
+        rows: the values of every column, by its name.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, FIELDS)
+    writer = csv.DictWriter(text, columns)
     writer.writeheader()
-    for row in to_rows(measurements, skipped):
+    for row in rows:
         writer.writerow({name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()})
     return text.getvalue().encode()
 

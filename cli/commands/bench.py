@@ -23,7 +23,7 @@ from tledge.core.run_directory import DEFAULT_RUNS, find_run
 
 if TYPE_CHECKING:
     from tledge.bench import BenchRecord
-    from tledge.bench.compare.repeated_benchmark import Repetition
+    from tledge.bench.earlier.repeated_benchmark import Repetition
 
 GATE_BROKEN = 3
 """The exit code if a condition of --fail-on holds."""
@@ -58,7 +58,7 @@ def run(
     bench/results.jsonl, bench/report.html and bench/report.md into the run.
     """
     with executing(given.command, json) as terminal:
-        from tledge.bench.compare.repeated_benchmark import read_repetition
+        from tledge.bench.earlier.repeated_benchmark import read_repetition
         from tledge.bench.results.table_files import check_export, write_table
 
         options = given.values()

@@ -11,7 +11,7 @@ from foreign_models import write_onnx
 from support import TINY_SIDECAR
 
 from tledge.bench import bench
-from tledge.bench.compare.repeated_benchmark import read_repetition
+from tledge.bench.earlier.repeated_benchmark import read_repetition
 from tledge.bench.measure.round_worker import load_model
 from tledge.bench.places.emulation.emulated_logits import _copy_unchanged
 from tledge.bench.results.cell_result import Specification, Timing

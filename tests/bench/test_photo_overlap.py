@@ -12,7 +12,7 @@ from PIL import Image
 from support import TINY_SIDECAR, check_one_line_error, tledge
 
 from tledge.bench import BenchRecord, bench, summarize
-from tledge.bench.compare.repeated_benchmark import read_repetition
+from tledge.bench.earlier.repeated_benchmark import read_repetition
 from tledge.bench.results.photo_overlap import PhotoOverlap
 from tledge.bench.results.workload import workload_of_files
 from tledge.core.artifact import write_artifact

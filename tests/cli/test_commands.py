@@ -13,7 +13,7 @@ from support import HEEDING, ROOT, Finished, check_one_line_error, invoke, strip
 
 from tledge.cli.library_log import LibraryLog
 
-COMMANDS = ["demo", "train", "export", "bench", "predict", "visualize", "adopt", "doctor"]
+COMMANDS = ["demo", "train", "export", "bench", "compare", "predict", "visualize", "adopt", "doctor"]
 
 
 @pytest.mark.unit

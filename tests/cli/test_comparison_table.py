@@ -8,7 +8,7 @@ import pytest
 from comparison_sample import PI, Machine, Planted, write_bench
 from rich.console import Console
 
-from tledge.bench.compare.comparison import compare
+from tledge.bench.earlier.comparison import compare_with_earlier
 from tledge.bench.results.stored_results import read_stored
 from tledge.cli.comparison_table import comparison_table
 
@@ -21,7 +21,7 @@ FLOAT = Planted(artifact="float32.onnx", target="onnxruntime:cpu:2", build="f", 
 def printed(old: Path, new: Path, width: int) -> list[str]:
     stream = io.StringIO()
     console = Console(file=stream, width=width, highlight=False, markup=False)
-    console.print(comparison_table(compare(read_stored(new), read_stored(old)), width))
+    console.print(comparison_table(compare_with_earlier(read_stored(new), read_stored(old)), width))
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 

@@ -68,6 +68,7 @@ WRONG = {
         | x.tflite y | x.tflite --output nosuch | x.tflite --input-size x | x.tflite --layout x | x.tflite --colour x
         x.tflite --input-range x | x.tflite --mean x | x.tflite --resize x
     """,
+    "compare": "--nosuch | --sort nosuch | x --sort p95",
     "demo": "extra | --nosuch",
     "doctor": "extra | --nosuch",
 }

@@ -37,7 +37,7 @@ from hostile_names import (
 from report_sample import CELLS, Made, read_sample, write_sample
 from support import TINY_SIDECAR, write_stripes
 
-from tledge.bench.compare.comparison import compare
+from tledge.bench.earlier.comparison import compare_with_earlier
 from tledge.bench.report import write_html, write_markdown
 from tledge.bench.report.markdown import write_card_section
 from tledge.bench.results.rows import summarize
@@ -211,7 +211,7 @@ def test_bench_and_comparison_tables(results: Callable[[bool], StoredResults], t
     old, new = (write_bench(tmp_path / name, seed, planted) for seed, name in enumerate(("old\x1b[31mred", "new")))
     stream = io.StringIO()
     console = EscapingConsole(file=stream, width=100, highlight=False, markup=False, emoji=False)
-    console.print(comparison_table(compare(read_stored(new), read_stored(old)), 100))
+    console.print(comparison_table(compare_with_earlier(read_stored(new), read_stored(old)), 100))
     check_terminal(stream.getvalue())
     assert r"\x1b[2J\nx.tflite" in stream.getvalue()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from comparison_sample import Planted, write_bench
 
-from tledge.bench.compare.repeated_benchmark import read_repetition
+from tledge.bench.earlier.repeated_benchmark import read_repetition
 from tledge.bench.results.results_folder import EARLIER, ResultsFolder
 from tledge.bench.results.stored_results import read_stored
 from tledge.core import atomic, temporary_files

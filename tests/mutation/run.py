@@ -167,7 +167,7 @@ def main() -> None:
     """Prints killed and all mutants of each module, and on request a diff of each survivor."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "modules", nargs="*", metavar="MODULE", help="for instance bench/compare/gate.py (default: all)"
+        "modules", nargs="*", metavar="MODULE", help="for instance bench/earlier/gate.py (default: all)"
     )
     parser.add_argument("--survivors", action="store_true", help="print each change that no test noticed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="tests that run at a time")

@@ -1,27 +1,19 @@
 """The report as Chromium shows it: opened from disk, in a frame of the width in question."""
 
-import html
-import json
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import NEEDS_CHROMIUM, Seen
+from browser import look as look_with
 from report_sample import CELLS, ROUNDS, read_sample, write_sample
 
 from tledge.bench.report import write_html
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NARROW, WIDE = 390, 1200
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
 INSPECT = """
 const shown = [...document.querySelectorAll("svg[role=img]")].filter((svg) => svg.getBoundingClientRect().width > 0);
@@ -89,38 +81,8 @@ parent.postMessage(JSON.stringify(found), "*");
 """
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the page found about itself, and what the browser's console says."""
-
-    found: dict[str, Any]
-    console: list[str]
-
-
 def look(report: Path, folder: Path, width: int, *flags: str, script: str = INSPECT) -> Seen:
-    """Opens a report in a frame and runs a script in it, which posts what it finds."""
-    folder.mkdir()
-    text = report.read_text(encoding="utf-8")
-    (folder / "report.html").write_text(text.replace("</body>", f"<script>{{{script}}}</script></body>"))
-    (folder / "outer.html").write_text(
-        "<!DOCTYPE html><link rel='icon' href='data:,'><pre></pre><script>addEventListener('message',"
-        " (event) => { document.querySelector('pre').textContent = event.data; });</script>"
-        f"<iframe src='report.html' style='width: {width}px; height: 1000px; border: 0'></iframe>"
-    )
-    assert CHROMIUM is not None
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
-    command += [f"--user-data-dir={folder / 'profile'}", "--window-size=1400,1100", "--virtual-time-budget=5000"]
-    done = subprocess.run(
-        [*command, *flags, "--dump-dom", (folder / "outer.html").as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=True,
-    )
-    posted = re.search(r"<pre>(.+?)</pre>", done.stdout, re.DOTALL)
-    assert posted is not None, done.stderr[-2000:]
-    console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-    return Seen(json.loads(html.unescape(posted[1])), console)
+    return look_with(report, folder, width, *flags, script=script)
 
 
 @pytest.fixture(scope="module")

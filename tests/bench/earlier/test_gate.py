@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from comparison_sample import Machine, Planted, write_bench
 
-from tledge.bench.compare.comparison import compare
-from tledge.bench.compare.gate import GateResult, check_conditions, parse_conditions
+from tledge.bench.earlier.comparison import compare_with_earlier
+from tledge.bench.earlier.gate import GateResult, check_conditions, parse_conditions
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.results.stored_results import read_stored
 from tledge.core.errors import OptionError, UnknownNameError
@@ -21,7 +21,7 @@ KERAS = Planted(artifact="model.keras", target="keras:cpu", latency=30.0)
 
 def gate(new: Path, *conditions: str, old: Path | None = None) -> GateResult:
     results = read_stored(new)
-    comparison = None if old is None else compare(results, read_stored(old))
+    comparison = None if old is None else compare_with_earlier(results, read_stored(old))
     return check_conditions(parse_conditions(conditions, compared=old is not None), results, comparison)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from stored_sample import measurement, stored_cell, stored_results
 
-from tledge.bench.compare.comparison import ComparedRow, Comparison
-from tledge.bench.compare.gate import (
+from tledge.bench.earlier.comparison import ComparedRow, Comparison
+from tledge.bench.earlier.gate import (
     GATE_METRICS,
     GateCondition,
     GateResult,
@@ -18,7 +18,7 @@ from tledge.bench.compare.gate import (
     is_shown,
     parse_conditions,
 )
-from tledge.bench.compare.metric_change import MetricChange
+from tledge.bench.earlier.metric_change import MetricChange
 from tledge.bench.results.stored_results import CellName
 from tledge.core.errors import OptionError, UnknownNameError
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tledge.bench.compare.cell_match import is_unchanged, match
-from tledge.bench.compare.environment_changes import find_changes
-from tledge.bench.compare.metric_change import (
+from tledge.bench.earlier.cell_match import is_unchanged, match
+from tledge.bench.earlier.environment_changes import find_changes
+from tledge.bench.earlier.metric_change import (
     COMPARED_METRICS,
     LATENCIES,
     BenchmarkVariation,
@@ -113,7 +113,7 @@ class Comparison:
         }
 
 
-def compare(
+def compare_with_earlier(
     new: StoredResults, old: StoredResults, paired_runs: Mapping[CellName, PairedRun] | None = None
 ) -> Comparison:
     """Compares two benchmarks cell by cell.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tledge.bench.compare.comparison import ComparedRow, Comparison
-from tledge.bench.compare.metric_change import COMPARED_METRICS, LATENCIES, TIMED_METRICS, MetricChange
+from tledge.bench.earlier.comparison import ComparedRow, Comparison
+from tledge.bench.earlier.metric_change import COMPARED_METRICS, LATENCIES, TIMED_METRICS, MetricChange
 from tledge.bench.results.metric_limit import LIMITED_METRICS, LimitedMetric, MetricLimit
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.errors import OptionError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from comparison_sample import PI, Machine, Planted, write_bench
 
-from tledge.bench.compare.comparison import UNCHANGED, ComparedRow, Comparison, compare
-from tledge.bench.compare.gate import check_conditions, parse_conditions
+from tledge.bench.earlier.comparison import UNCHANGED, ComparedRow, Comparison, compare_with_earlier
+from tledge.bench.earlier.gate import check_conditions, parse_conditions
 from tledge.bench.measure.paired_run import PairedRun
 from tledge.bench.results.stored_results import read_stored
 from tledge.core.errors import MeasurementError
@@ -20,7 +20,7 @@ INT8 = Planted()
 
 
 def compared(old: Path, new: Path) -> Comparison:
-    return compare(read_stored(new), read_stored(old))
+    return compare_with_earlier(read_stored(new), read_stored(old))
 
 
 def only_row(comparison: Comparison, artifact: str = "int8.tflite") -> ComparedRow:
@@ -76,7 +76,7 @@ def test_files_that_were_measured_in_turns_are_judged_by_pairs_of_rounds(tmp_pat
         rng = np.random.default_rng(seed)
         for ratio, found in said.items():
             run = paired_run(rng, ratio, (old.cells[0].sha256, new.cells[0].sha256))
-            row = only_row(compare(new, old, {("int8.tflite", "litert:cpu:2"): run}))
+            row = only_row(compare_with_earlier(new, old, {("int8.tflite", "litert:cpu:2"): run}))
             change = row.changes["latency_p50"]
             assert row.again
             assert change.ratio == pytest.approx(ratio, abs=0.05)
@@ -86,7 +86,7 @@ def test_files_that_were_measured_in_turns_are_judged_by_pairs_of_rounds(tmp_pat
     assert set(said[1.1]) == {"slower"}
     assert len(said[1.1]) >= 38
     noisy = read_stored(write_bench(tmp_path / "noisy", 2, [rebuilt(INT8, noisy=True)]))
-    row = only_row(compare(noisy, old, {("int8.tflite", "litert:cpu:2"): run}))
+    row = only_row(compare_with_earlier(noisy, old, {("int8.tflite", "litert:cpu:2"): run}))
     assert row.verdicts == ("slower",)  # in turns, noise hits both
     assert row.no_times_verdict.startswith("noisy now")
     assert check_conditions(
@@ -95,7 +95,7 @@ def test_files_that_were_measured_in_turns_are_judged_by_pairs_of_rounds(tmp_pat
         Comparison(old=old.path, new=noisy.path, rows=(row,), only_old=(), only_new=(), environments=()),
     ).unjudged
     strangers = paired_run(rng, 1.1, ("0" * 64, new.cells[0].sha256))
-    assert not only_row(compare(new, old, {("int8.tflite", "litert:cpu:2"): strangers})).again
+    assert not only_row(compare_with_earlier(new, old, {("int8.tflite", "litert:cpu:2"): strangers})).again
 
 
 def paired_run(rng: np.random.Generator, ratio: float, hashes: tuple[str, str], rounds: int = 5) -> PairedRun:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tledge.bench.compare.environment_changes import find_changes
+from tledge.bench.earlier.environment_changes import find_changes
 from tledge.bench.measure.paired_run import PairedRun, measure_in_turns
 from tledge.bench.results.cell_result import CellResult, Specification, Timing
 from tledge.bench.results.cells import Cell

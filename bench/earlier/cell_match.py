@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from tledge.bench.compare.environment_changes import find_changes
+from tledge.bench.earlier.environment_changes import find_changes
 from tledge.bench.results.stored_results import StoredCell
 from tledge.edge_runtime.target import Target
 

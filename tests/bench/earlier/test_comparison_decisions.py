@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from stored_sample import PI, SETTINGS, SHA, measurement, raw_samples, stored_cell, stored_results
 
-from tledge.bench.compare.cell_match import is_unchanged, match
-from tledge.bench.compare.comparison import UNCHANGED, ComparedRow, compare
-from tledge.bench.compare.environment_changes import EnvironmentChanges, find_changes
-from tledge.bench.compare.metric_change import (
+from tledge.bench.earlier.cell_match import is_unchanged, match
+from tledge.bench.earlier.comparison import UNCHANGED, ComparedRow, compare_with_earlier
+from tledge.bench.earlier.environment_changes import EnvironmentChanges, find_changes
+from tledge.bench.earlier.metric_change import (
     ASSUMED_VARIATION,
     COMPARED_METRICS,
     TIMED_METRICS,
@@ -363,7 +363,7 @@ def latency_cell(medians: Sequence[float], sha256: str = SHA, flags: Any = (), *
 
 
 def compare_cells(old: StoredCell, new: StoredCell, **options: Any) -> ComparedRow:
-    (row,) = compare(stored_results(new), stored_results(old, name="old"), **options).rows
+    (row,) = compare_with_earlier(stored_results(new), stored_results(old, name="old"), **options).rows
     return row
 
 
@@ -392,9 +392,13 @@ def test_unchanged_cells_measured_beside_it_replace_the_assumed_variation() -> N
     def results(name: str, changed: StoredCell, other: float) -> Any:
         return stored_results(latency_cell([other, other], artifact="f.tflite"), changed, name=name)
 
-    quiet = compare(results("new", latency_cell([4.2, 4.2], NEW), 6.0), results("old", latency_cell([4.0, 4.0]), 6.0))
+    quiet = compare_with_earlier(
+        results("new", latency_cell([4.2, 4.2], NEW), 6.0), results("old", latency_cell([4.0, 4.0]), 6.0)
+    )
     assert quiet.rows[1].verdicts == ("slower",)
-    drifted = compare(results("new", latency_cell([4.6, 4.6], NEW), 6.9), results("old", latency_cell([4.0, 4.0]), 6.0))
+    drifted = compare_with_earlier(
+        results("new", latency_cell([4.6, 4.6], NEW), 6.9), results("old", latency_cell([4.0, 4.0]), 6.0)
+    )
     assert drifted.rows[1].verdicts == ()
     assert drifted.rows[0].no_latency_verdict == UNCHANGED
 
@@ -486,7 +490,9 @@ def test_top1_is_judged_by_mcnemars_test_on_the_same_photos(right: int, p_value:
     labels = [0] * 20
 
     def compared(before: StoredCell, after: StoredCell) -> ComparedRow:
-        (row,) = compare(stored_results(after, labels=labels), stored_results(before, name="old", labels=labels)).rows
+        (row,) = compare_with_earlier(
+            stored_results(after, labels=labels), stored_results(before, name="old", labels=labels)
+        ).rows
         return row
 
     row = compared(old, new)
@@ -500,7 +506,9 @@ def test_without_the_same_photos_top1_is_judged_by_intervals() -> None:
     def compared(old: Any, new: Any, **options: Any) -> ComparedRow:
         cells = [logits_cell(int(20 * value), interval=interval)[0] for value, interval in (old, new)]
         others = {"settings": replace(SETTINGS, photos="others"), "labels": [0] * 20, **options}
-        (row,) = compare(stored_results(cells[1], labels=[0] * 20), stored_results(cells[0], name="old", **others)).rows
+        (row,) = compare_with_earlier(
+            stored_results(cells[1], labels=[0] * 20), stored_results(cells[0], name="old", **others)
+        ).rows
         return row
 
     apart, touching = (0.5, (0.3, 0.6)), (0.5, (0.3, 0.8))
@@ -529,7 +537,9 @@ def test_mcnemars_test_needs_all_logits() -> None:
         (full, stored_cell({"top1": 0.5})),
         (stored_cell({"top1": 1}), full),
     ):
-        row = compare(stored_results(new, labels=labels), stored_results(old, name="old", labels=labels)).rows[0]
+        row = compare_with_earlier(
+            stored_results(new, labels=labels), stored_results(old, name="old", labels=labels)
+        ).rows[0]
         assert row.mcnemar_p is None
 
 
@@ -549,7 +559,7 @@ def test_mcnemars_test_needs_all_logits() -> None:
 def test_attacks_are_the_same_if_asked_alike(old: Any, new: Any, same: bool) -> None:
     def row(**changes: Any) -> ComparedRow:
         cell = stored_cell({"top1": 1.0})
-        return compare(
+        return compare_with_earlier(
             stored_results(cell, settings=replace(SETTINGS, attacks=new)),
             stored_results(cell, name="old", settings=replace(SETTINGS, attacks=old, **changes)),
         ).rows[0]
@@ -562,7 +572,9 @@ def test_attacks_are_the_same_if_asked_alike(old: Any, new: Any, same: bool) -> 
 def test_attacks_without_settings_are_not_the_same() -> None:
     cell, attacked = stored_cell({"top1": 1.0}), replace(SETTINGS, attacks={"attack": ["pgd"]})
     for old, new in ((None, attacked), (attacked, None)):
-        row = compare(stored_results(cell, settings=new), stored_results(cell, name="old", settings=old)).rows[0]
+        row = compare_with_earlier(
+            stored_results(cell, settings=new), stored_results(cell, name="old", settings=old)
+        ).rows[0]
         assert not row.same_attacks
 
 
@@ -572,7 +584,7 @@ def test_a_comparison_lists_what_only_one_benchmark_has() -> None:
 
     desk = replace(PI, cpu="i7")
     new = stored_results(one("b", environment=desk), one("c"), one("d", environment=desk))
-    comparison = compare(new, stored_results(one("a"), one("b"), one("d"), name="old"))
+    comparison = compare_with_earlier(new, stored_results(one("a"), one("b"), one("d"), name="old"))
     assert [row.name for row in comparison.rows] == ["b on litert:cpu:2", "d on litert:cpu:2"]
     assert comparison.only_old == (("a", "litert:cpu:2"),)
     assert comparison.only_new == (("c", "litert:cpu:2"),)
@@ -580,7 +592,7 @@ def test_a_comparison_lists_what_only_one_benchmark_has() -> None:
     assert comparison.of("b", "litert:cpu:2") is comparison.rows[0]
     assert comparison.of("b", "litert:cpu:1") is None
     assert comparison.of("a", "litert:cpu:2") is None
-    assert compare(stored_results(one("a")), stored_results(one("a"))).environments == ()
+    assert compare_with_earlier(stored_results(one("a")), stored_results(one("a"))).environments == ()
 
 
 def test_the_order_of_metrics_is_that_of_tables() -> None:
@@ -596,7 +608,7 @@ def test_benchmarks_without_a_common_cell_are_an_error_that_names_some(count: in
         return [stored_cell({"top1": 1.0}, artifact=f"{letter}{index}") for index in range(count)]
 
     with pytest.raises(MeasurementError) as error:
-        compare(stored_results(*many("n")), stored_results(*many("o"), name="old"))
+        compare_with_earlier(stored_results(*many("n")), stored_results(*many("o"), name="old"))
     listed = ", ".join(f"o{index} on litert:cpu:2" for index in range(4)) + " and more" * (count > 4)
     assert f"'old.jsonl' has no artifact and target in common with 'new.jsonl': it measured {listed};" in str(
         error.value
@@ -604,7 +616,9 @@ def test_benchmarks_without_a_common_cell_are_an_error_that_names_some(count: in
 
 
 def test_a_comparison_is_json() -> None:
-    record = compare(stored_results(latency_cell([8.0, 8.0], NEW)), stored_results(latency_cell([4.0, 4.0]))).to_dict()
+    record = compare_with_earlier(
+        stored_results(latency_cell([8.0, 8.0], NEW)), stored_results(latency_cell([4.0, 4.0]))
+    ).to_dict()
     assert record["rows"][0]["verdicts"] == ["slower"]
     assert record["rows"][0]["artifact"] == "int8.tflite"
     assert record["rows"][0]["changes"]["latency_p50"]["unit"] == "ms"

@@ -6,7 +6,7 @@ import pytest
 from support import TINY_SIDECAR
 
 from tledge.bench import bench
-from tledge.bench.compare.repeated_benchmark import read_repetition
+from tledge.bench.earlier.repeated_benchmark import read_repetition
 from tledge.core.artifact import write_artifact
 from tledge.core.errors import MeasurementError
 

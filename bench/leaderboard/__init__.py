@@ -1,0 +1,1 @@
+"""Leaderboards: benchmarks of several runs, backbones and machines in one place."""

@@ -1,0 +1,95 @@
+"""The accuracy of all files on the same photos, whatever machine classified them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tledge.bench.leaderboard.machine_board import Entry, MachineBoard
+from tledge.bench.results.standings import Evidence
+from tledge.core.significance import Interval
+
+BEST, WORSE, UNJUDGED = "best or not significantly worse", "significantly worse", "not compared: no raw samples"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyRow:
+    """A file's top-1 on the photos of a leaderboard.
+
+    Attributes:
+        label: the model.
+        artifact: the file's name.
+        machines: where it classified the photos, with the same result.
+        top1: the fraction classified correctly.
+        interval: 95%.
+        verdict: BEST, WORSE, or UNJUDGED without raw samples; empty if no difference to the best is significant.
+    """
+
+    label: str
+    artifact: str
+    machines: tuple[str, ...]
+    top1: float
+    interval: Interval | None
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the row as a dictionary that JSON can hold."""
+        return {**vars(self), "verdict": self.verdict or None}
+
+
+def accuracy_rows(machines: Sequence[MachineBoard]) -> tuple[AccuracyRow, ...]:
+    """Returns each file once for each result on the photos, the best first.
+
+    McNemar's test compares each with the best, with Holm's correction.
+
+    Args:
+        machines: boards of the same photos.
+    """
+    found = [_Classified(number, board, entry) for number, board in enumerate(machines) for entry in board.entries]
+    known = [item for item in found if item.row.value("top1") is not None]
+    if not known:
+        return ()
+    samples = {(item.row.artifact, item.row.target): raw for item in known if (raw := item.raw) is not None}
+    evidence = Evidence(samples, machines[0].results.evidence.labels)
+    best = max(known, key=lambda item: item.top1)
+    worse = {row.name for row in evidence.less_accurate([item.row for item in known], best.row)}
+    same: dict[tuple[str, float, bytes], list[_Classified]] = {}
+    for item in sorted(known, key=lambda item: -item.top1):
+        hits = evidence.hits(item.row)
+        key = (item.row.measured["top1"].artifact_sha256, item.top1, b"" if hits is None else hits.tobytes())
+        same.setdefault(key, []).append(item)
+    return tuple(
+        AccuracyRow(
+            label=items[0].entry.model.title or items[0].entry.label,
+            artifact=items[0].entry.artifact,
+            machines=tuple(dict.fromkeys(item.board.title for item in items)),
+            top1=items[0].top1,
+            interval=items[0].row.interval("top1"),
+            verdict=_verdict(items[0].row.name, worse, judged=bool(hits)),
+        )
+        for (_, _, hits), items in same.items()
+    )
+
+
+def _verdict(name: str, worse: Collection[str], *, judged: bool) -> str:
+    if not judged:
+        return UNJUDGED
+    if not worse:
+        return ""
+    return WORSE if name in worse else BEST
+
+
+class _Classified:
+    """An entry of one of several machines, whose row has a name of its own among all of them."""
+
+    def __init__(self, number: int, board: MachineBoard, entry: Entry) -> None:
+        self.board = board
+        self.entry = entry
+        self.row = replace(entry.row, artifact=f"{entry.row.artifact} {number}")
+        self.raw = board.results.raw_samples.get((entry.row.artifact, entry.row.target))
+
+    @property
+    def top1(self) -> float:
+        """The fraction classified correctly; 0 if it was not measured."""
+        return self.row.value("top1") or 0.0

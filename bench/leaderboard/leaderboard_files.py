@@ -1,0 +1,110 @@
+"""The files of a leaderboard: a page, Markdown for a pull request, and CSV for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tledge.bench.leaderboard.leaderboard import Leaderboard, PhotoBoard
+from tledge.bench.leaderboard.leaderboard_markdown import leaderboard_markdown
+from tledge.bench.leaderboard.leaderboard_page import leaderboard_page
+from tledge.bench.leaderboard.machine_board import Entry, MachineBoard
+from tledge.bench.results.table_files import csv_table
+from tledge.core import atomic
+from tledge.core.errors import MeasurementError
+from tledge.core.extras import is_installed
+from tledge.core.metric_catalogue import METRICS
+from tledge.core.progress import Progress
+
+PAGE, MARKDOWN, CSV = "leaderboard.html", "leaderboard.md", "leaderboard.csv"
+
+SIGN = "<!-- written by tledge compare -->"
+"""In the first lines of every page and Markdown file: such a file may be replaced."""
+
+_DESCRIPTION = ("photos", "machine", "run", "model", "backbone", "width", "input_size", "artifact", "recipe", "format")
+_NUMBERS = tuple(name for name, metric in METRICS.items() if metric.heading and metric.scenario != "comparison")
+_COLUMNS = (
+    *_DESCRIPTION,
+    *("target", "provider", "standing"),
+    *(METRICS[name].key or name for name in _NUMBERS),
+    *("top1_low", "top1_high", "flags", "best", "began", "results"),
+)
+
+
+def check_ours(folder: Path, *, csv: bool) -> None:
+    """Checks that a leaderboard would replace nothing but an earlier leaderboard.
+
+    Args:
+        folder: where it will be written.
+        csv: whether CSV will be, too.
+
+    Raises:
+        MeasurementError: a file of that name is not one of ours, or the folder is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise MeasurementError(f"'{folder}' is not a folder; name another one with `output`")
+    signs = {PAGE: SIGN, MARKDOWN: SIGN, **({CSV: ",".join(_COLUMNS)} if csv else {})}
+    for name, sign in signs.items():
+        path = folder / name
+        if path.exists() and not (path.is_file() and sign.encode() in _beginning(path)):
+            raise MeasurementError(
+                f"'{path}' was not written by `compare()`, so it is not replaced; move it away, or name another folder"
+                " with `output`"
+            )
+
+
+def write_leaderboard(
+    leaderboard: Leaderboard, folder: Path, *, csv: bool = False, progress: Progress | None = None
+) -> tuple[Path, ...]:
+    """Writes a leaderboard and returns the paths of its files; the page first, if Jinja2 is installed.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    contents: dict[str, bytes] = {}
+    if is_installed("jinja2"):
+        contents[PAGE] = leaderboard_page(leaderboard, folder, sign=SIGN).encode()
+    elif progress is not None:
+        progress.note("Page", f"{PAGE} needs jinja2: pip install 'tledge[bench]'")
+    contents[MARKDOWN] = f"{SIGN}\n\n{leaderboard_markdown(leaderboard)}".encode()
+    if csv:
+        contents[CSV] = leaderboard_csv(leaderboard)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        atomic.write_bytes(folder / name, content)
+    return tuple(folder / name for name in contents)
+
+
+def leaderboard_csv(leaderboard: Leaderboard) -> bytes:
+    """Returns a leaderboard as CSV, a row for each file, target and benchmark."""
+    return csv_table(
+        _COLUMNS,
+        [
+            _csv_row(entry, photos, board)
+            for photos in leaderboard.photos
+            for board in photos.machines
+            for entry in board.entries
+        ],
+    )
+
+
+def _csv_row(entry: Entry, photos: PhotoBoard, board: MachineBoard) -> Mapping[str, Any]:
+    row = entry.row
+    low, high = row.interval("top1") or (None, None)
+    known = {**entry.to_dict(), **{METRICS[name].key or name: row.value(name) for name in _NUMBERS}}
+    fields = {
+        **known,
+        "photos": photos.title,
+        "machine": board.title,
+        "top1_low": low,
+        "top1_high": high,
+        "flags": " ".join(row.flags),
+        "best": " ".join(known["best"]),
+    }
+    return {name: fields[name] for name in _COLUMNS}
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1024)

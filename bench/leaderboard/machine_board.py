@@ -1,0 +1,199 @@
+"""The files that were measured on one machine and the same photos: the recommendation, the Pareto front, all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tledge.bench.leaderboard.benchmarked_model import BenchmarkedModel
+from tledge.bench.leaderboard.comparable_groups import machine_title
+from tledge.bench.leaderboard.joined_results import JoinedResults, Part, join
+from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
+from tledge.bench.results.recommendation import Recommendation, recommend
+from tledge.bench.results.rows import Row
+from tledge.bench.results.standings import pareto_front
+from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
+from tledge.core.environment import Environment
+from tledge.core.number_text import listed
+
+SHIP, FRONT, OTHER, LESS_ACCURATE = "ship", "front", "", "less accurate"
+
+STANDINGS = (SHIP, FRONT, OTHER, LESS_ACCURATE)
+"""What the statistics say of a row, the best first; ``OTHER`` if they say nothing."""
+
+NOT_RECORDED = "The machine is not recorded, so these latencies are compared with those of no other benchmark."
+
+BenchmarkCells = tuple[StoredResults, Sequence[StoredCell]]
+"""A benchmark, and those of its cells that were measured on one machine."""
+
+ModelOf = Callable[[StoredResults, str], BenchmarkedModel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One file on one target of one machine, as one benchmark measured it.
+
+    Attributes:
+        row: its numbers; its name is unique among the rows of its machine.
+        artifact: the file's name.
+        label: the model; unique among the benchmarks of its machine.
+        model: what is recorded of the model.
+        benchmark: where it was measured.
+        standing: one of ``STANDINGS``.
+    """
+
+    row: Row
+    artifact: str
+    label: str
+    model: BenchmarkedModel
+    benchmark: StoredResults
+    standing: str = OTHER
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the entry as a dictionary that JSON can hold."""
+        settings = self.benchmark.settings
+        return {
+            **self.row.to_dict(),
+            "artifact": self.artifact,
+            "name": self.row.artifact,
+            "baseline": self.row.baseline.removesuffix(f" of {self.label}"),
+            "model": self.model.title or None,
+            **self.model.to_dict(),
+            "standing": self.standing or None,
+            "began": None if settings is None else settings.began,
+            "results": str(self.benchmark.path),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineBoard:
+    """What was measured on one machine.
+
+    Attributes:
+        machine: its record; None if there is none.
+        results: its cells of all benchmarks, as one benchmark.
+        entries: a row each.
+        recommendation: of all files.
+        card: the recommendation in words.
+        notes: how far these results can be compared, a sentence each.
+    """
+
+    machine: Environment | None
+    results: JoinedResults
+    entries: tuple[Entry, ...]
+    recommendation: Recommendation
+    card: RecommendationCard
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The machine's name."""
+        return machine_title(self.machine)
+
+    @property
+    def benchmarks(self) -> int:
+        """How many benchmarks the rows come from."""
+        return len(set(self.results.benchmarks.values()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the board as a dictionary that JSON can hold."""
+        return {
+            "machine": self.title,
+            "host": None if self.machine is None else self.machine.host,
+            "recommendation": self.recommendation.to_dict(),
+            "notes": self.notes,
+            "rows": [entry.to_dict() for entry in self.entries],
+        }
+
+
+def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: bool) -> MachineBoard:
+    """Judges the cells of one machine, which classified the same photos.
+
+    Args:
+        cells: of each benchmark, at least one.
+        model_of: describes a file of a benchmark.
+        named: the names of files include the model, since the leaderboard has several benchmarks.
+    """
+    labels = _labels(cells, model_of)
+    parts = [
+        Part(benchmark=benchmark, cells=tuple(found), label=label if named else "")
+        for (benchmark, found), label in zip(cells, labels, strict=True)
+    ]
+    results = join(parts)
+    recommendation = recommend(results)
+    standings = _standings(results, recommendation)
+    rows = {(row.artifact, row.target): row for row in results.rows}
+    entries = [
+        Entry(
+            row=rows[part.name_of(cell.artifact), cell.target],
+            artifact=cell.artifact,
+            label=label,
+            model=model_of(part.benchmark, cell.artifact),
+            benchmark=part.benchmark,
+            standing=standings.get((part.name_of(cell.artifact), cell.target), OTHER),
+        )
+        for part, label in zip(parts, labels, strict=True)
+        for cell in part.cells
+    ]
+    return MachineBoard(
+        machine=cells[0][1][0].environment,
+        results=results,
+        entries=tuple(entries),
+        recommendation=recommendation,
+        card=recommendation_card(results, recommendation),
+        notes=tuple(_notes(parts)),
+    )
+
+
+def _standings(results: JoinedResults, recommendation: Recommendation) -> dict[CellName, str]:
+    """Returns what the statistics say of the rows, as far as they say anything."""
+    known = [row for row in results.rows if row.value("top1") is not None]
+    found: dict[CellName, str] = {}
+    if known:
+        best = max(known, key=lambda row: row.value("top1") or 0.0)
+        for row in results.evidence.less_accurate(known, best):
+            found[row.artifact, row.target] = LESS_ACCURATE
+    for row in pareto_front(results.rows, results.evidence):
+        found[row.artifact, row.target] = FRONT
+    if recommendation.chosen is not None:
+        found[recommendation.chosen.artifact, recommendation.chosen.target] = SHIP
+    return found
+
+
+def _labels(cells: Sequence[BenchmarkCells], model_of: ModelOf) -> list[str]:
+    """Returns the shortest names that set the benchmarks apart: of the models, the runs, with times, or the paths."""
+    titles = [_model_title(benchmark, found, model_of) for benchmark, found in cells]
+    runs = [_run_name(benchmark) for benchmark, _ in cells]
+    times = ["" if item.settings is None else item.settings.began[:16].replace("T", " ") for item, _ in cells]
+    dated = [f"{run}, {time}" if run and time else "" for run, time in zip(runs, times, strict=True)]
+    for names in (titles, runs, dated):
+        if all(names) and len(set(names)) == len(names):
+            return names
+    return [str(benchmark.path) for benchmark, _ in cells]
+
+
+def _model_title(benchmark: StoredResults, cells: Sequence[StoredCell], model_of: ModelOf) -> str:
+    """Returns the model that all files of a benchmark come from; empty if they do not, or it is not known."""
+    titles = {model_of(benchmark, cell.artifact).title for cell in cells}
+    return titles.pop() if len(titles) == 1 else ""
+
+
+def _run_name(benchmark: StoredResults) -> str:
+    """Returns the run of a benchmark, or the folder of its results."""
+    run = "" if benchmark.settings is None else benchmark.settings.run
+    return run or benchmark.folder.path.resolve().name
+
+
+def _notes(parts: Sequence[Part]) -> list[str]:
+    machines = [cell.environment for part in parts for cell in part.cells]
+    if None in machines:
+        return [NOT_RECORDED]
+    if len(parts) == 1:
+        return []
+    versions: dict[str, set[str]] = {}
+    for machine in filter(None, machines):
+        for name, version in {**machine.packages, "Python": machine.python, "system": machine.os}.items():
+            versions.setdefault(name, set()).add(version)
+    changed = [f"{name} {listed(sorted(found))}" for name, found in sorted(versions.items()) if len(found) > 1]
+    return [f"Software differs between the benchmarks: {listed(changed, 4)}."] if changed else []

@@ -209,7 +209,8 @@ def _values(fields: Fields, kind: int) -> Numbers | None:
 
 def _finite(content: bytes) -> Numbers:
     values = np.frombuffer(content[: len(content) // 4 * 4], "<f4")
-    return np.nan_to_num(values, nan=0.0, posinf=float(np.finfo(np.float32).max), neginf=0.0)
+    finite: Numbers = np.nan_to_num(values, nan=0.0, posinf=float(np.finfo(np.float32).max), neginf=0.0)
+    return finite
 
 
 def _varints(content: bytes) -> list[int]:

@@ -215,7 +215,7 @@ def _listed_by_keras(weights: str, progress: Progress) -> tuple[str, ...]:
     import keras
     import numpy as np
 
-    scores = np.arange(CLASSES, 0, -1, dtype=np.float32)[np.newaxis]  # so that the names come in order
+    scores = np.linspace(1, 0, CLASSES, dtype=np.float32)[np.newaxis]  # so that the names come in order
     decode = keras.applications.imagenet_utils.decode_predictions
     try:
         (listed,) = _with_downloads(lambda: decode(scores, top=CLASSES), progress)

@@ -109,6 +109,25 @@ def test_a_set_is_trained_on_like_a_folder(prepared: Path, tmp_path: Path) -> No
     assert {path.read_bytes() for path in files} == originals
 
 
+def test_a_damaged_data_set_is_one_error(prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared / "sets", tmp_path / "sets")
+    (record,) = (tmp_path / "sets" / "tiny_stripes").rglob("*train.tfrecord*")
+    whole = record.read_bytes()
+    middle = len(whole) // 2
+    for content in (whole[:middle], whole[:middle] + bytes(100) + whole[middle + 100 :]):
+        record.write_bytes(content)
+        check_one_line_error(
+            tledge(
+                *("train", "--data", "tfds:tiny_stripes", "--weights", "none"),
+                cwd=tmp_path,
+                env={"TFDS_DATA_DIR": str(tmp_path / "sets")},
+            ),
+            "1.2.0' is damaged: ",
+            "; delete that folder, and it is prepared again",
+        )
+        assert not list((tmp_path / "runs" / ".cache" / "tfds").iterdir())
+
+
 def test_data_sets_without_photos_are_rejected(prepared: Path, tmp_path: Path) -> None:
     env = {"TFDS_DATA_DIR": str(prepared / "sets"), "HTTPS_PROXY": "http://127.0.0.1:9", "NO_GCE_CHECK": "true"}
     check_one_line_error(

@@ -153,6 +153,15 @@ def test_an_image_too_small_for_a_backbone_is_an_error_of_the_option(weights: st
         model_of_backbone("inception_v3", weights, image_size=32)
 
 
+def test_the_names_of_classes_are_in_keras_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    listed = {str(index): [f"n{index}", "crane" if index in (134, 517) else f"name {index}"] for index in range(1000)}
+    monkeypatch.setattr(keras.src.applications.imagenet_utils, "CLASS_INDEX", listed)
+    names = _class_names(None, 1000, "imagenet", Progress())
+    assert names[:2] == ("name 0", "name 1")
+    assert (names[134], names[517], names[999]) == ("crane_134", "crane_517", "name 999")
+
+
 def test_without_a_network_classes_have_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))

@@ -36,9 +36,11 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
 
     Raises:
         MissingExtraError: tensorflow-datasets is not installed.
-        DataError: there is no such data set, it cannot be downloaded, or it does not hold images with one class each.
+        DataError: there is no such data set, it cannot be downloaded, it is damaged, or it does not hold images with
+            one class each.
     """
     require("tensorflow_datasets", extra="tfds", purpose=f"data '{TFDS_PREFIX}{name}'")
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     builder = _build(tfds, name)
@@ -57,7 +59,13 @@ def write_tfds(name: str, folder: Path, *, progress: Progress) -> Path:
                 examples = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})
                 pairs = ((bytes(item[image]), int(item[label])) for item in tfds.as_numpy(examples))
                 labelled = (pair for pair in pairs if pair[1] >= 0)  # -1 in test splits without public labels
-                _write(labelled, class_names, folder=whole / kind, step=step)
+                try:
+                    _write(labelled, class_names, folder=whole / kind, step=step)
+                except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+                    raise DataError(
+                        f"'{builder.data_dir}' is damaged: {first_line(error)}; delete that folder, and it is prepared"
+                        " again"
+                    ) from error
         alone = [path.name for path in whole.iterdir()] == [TRAIN]  # a test split without labels has no files
         for path in (whole / TRAIN if alone else whole).iterdir():
             path.rename(temporary / path.name)

@@ -51,7 +51,8 @@ def replacing_contents(
         with _moving_alone(folder):
             _finish(folder)  # of another process, killed since this one looked
             if aside is not None:
-                atomic.write_text(fresh / _ASIDE, aside())
+                (fresh / _ASIDE).write_text(aside(), encoding="utf-8")
+                atomic.flush_tree(fresh)
             fresh.rename(folder / (ARRIVING if aside is None else REPLACING))
             atomic.flush_folder(folder)
             _finish(folder)

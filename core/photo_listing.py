@@ -14,14 +14,15 @@ from pathlib import Path
 
 from tledge.core.errors import MissingExtraError
 from tledge.core.image_formats import EXTRA, SHOWN, SUFFIXES, UNREAD_SUFFIXES, format_of_file, missing_library
+from tledge.core.sealed_folder import SEAL
 
 THUMBNAIL_FOLDERS = frozenset(
     {"@eaDir", "@Recycle", "#recycle", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"}
 )
 """Folders of network drives and operating systems that hold thumbnails, metadata and deleted files."""
 
-SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"})
-"""Files of operating systems that hold nothing of the user's; they are not counted."""
+SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", SEAL})
+"""Files of operating systems and of tledge that hold nothing of the user's; they are not counted."""
 
 MOST_KINDS = 8
 """The most kinds of files that are listed as left out."""
@@ -57,7 +58,7 @@ def _suffix(name: str) -> str | None:
 
 
 def kind_of(path: Path) -> str:
-    """Returns what a file is counted as if it is left out; empty for a system's own file, which is not counted."""
+    """Returns what a file is counted as if it is left out; empty for a system's or tledge's own file."""
     if path.name in SYSTEM_FILES or path.name.startswith("._"):
         return ""
     return "hidden" if path.name.startswith(".") else path.suffix.lower() or "without suffix"

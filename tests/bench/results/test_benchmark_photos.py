@@ -4,10 +4,12 @@ import io
 import shutil
 import unicodedata
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support import TINY_SIDECAR
 
 from tledge.bench.results.workload import Workload, workload_of_files, workload_of_run
@@ -31,9 +33,14 @@ class Notes(Progress):
 
 
 def touch(root: Path, *names: str) -> Path:
+    """Writes files: small photos, each different, or text for names that end in ``.txt`` or ``.csv``."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(name)
+        if Path(name).suffix in (".txt", ".csv"):
+            (root / name).write_text(name)
+        else:
+            colour = zlib.crc32(name.encode()).to_bytes(4, "big")[:3]
+            Image.new("RGB", (4, 4), (colour[0], colour[1], colour[2])).save(root / name, "PNG")
     return root
 
 

@@ -33,6 +33,9 @@ _SIZES = ("batch_size", "batch_sizes", "image_size")
 _PLACES = ("runs", "output")
 """Options for the folders that a command writes to."""
 
+CREATE_RUNS = ("train", "demo")
+"""Commands that create runs. For the others, ``--runs`` is where the run is found, and no place to write to."""
+
 _ADVICE = {
     errno.ENOSPC: ("free some space", ", or choose another disk with {}"),
     errno.EDQUOT: ("free some space", ", or choose another disk with {}"),
@@ -99,12 +102,14 @@ def _is_lack_of_memory(error: BaseException) -> bool:
 def _with_options(advice: str, command: str, names: Sequence[str]) -> str:
     """Returns advice about those of some options that a command has; empty if it has none of them."""
     options = options_of_command(command)
-    flags = [flag(options[name]) for name in names if name in options and _fits(options[name])]
+    flags = [flag(options[name]) for name in names if name in options and _fits(options[name], command)]
     return advice.format(" or ".join(flags)) if flags else ""
 
 
-def _fits(option: Option) -> bool:
+def _fits(option: Option, command: str) -> bool:
     """Whether an option of the name is the one that is meant: ``--output`` of 'adopt' is no folder."""
+    if option.name == "runs":
+        return command in CREATE_RUNS
     return option.name != "output" or Path in get_args(option.annotation)
 
 

@@ -104,8 +104,9 @@ METRICS: Mapping[str, Metric] = {
         speed=True,
         note="than {against}",
     ).explained(
-        "how many times faster or slower the median latency is than that of the baseline on the same target, with its"
-        " 95% interval; the baseline is named below it"
+        "how many times faster or slower the file is than the baseline on the same target, if the 95% interval shows a"
+        " difference; the baseline is named below it. The medians are compared within each round, so the ratio may"
+        " differ from that of the p50 columns"
     ),
     "mcnemar": Metric(unit="p", scenario="comparison", heading="McNemar", key="mcnemar_p").explained(
         "p-value of McNemar's test: how likely a difference in accuracy at least this large would be if the file were"

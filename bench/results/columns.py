@@ -18,6 +18,7 @@ from tledge.core.number_text import (
     speed_words,
     value_text,
 )
+from tledge.core.significance import verdict
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Column:
 
     def detail(self, row: Row) -> str:
         """Returns what stands small beneath a number, one line each: its interval, its note."""
-        if self.name not in row.measured:
+        if self.name not in row.measured or (self.metric.speed and not row.timely):
             return ""
         measurement, metric = row.measured[self.name], self.metric
         lines = [self._interval(measurement)] if metric.interval else []
@@ -60,7 +61,10 @@ class Column:
 
     def _interval(self, measurement: Measurement) -> str:
         if self.metric.speed and measurement.interval is not None:
-            return speed_interval(measurement.value, measurement.interval)
+            if verdict(measurement.interval):
+                return speed_interval(measurement.value, measurement.interval)
+            low, high = measurement.interval
+            return f"{interval_text((1 / high, 1 / low), 2)}× as fast"
         return interval_text(measurement.interval, DIGITS[self.metric.unit])
 
     def cell(self, row: Row) -> tuple[float | None, str, str, bool]:
@@ -68,8 +72,16 @@ class Column:
         value = self.value(row)
         if value is None:
             return None, ABSENT, "", False
+        if self.metric.speed and not row.verdict:
+            return value, NOT_SIGNIFICANT if row.timely else NOT_COMPARED, self.detail(row), False
         return value, self.text(value), self.detail(row), self.name in row.best
 
+
+NOT_SIGNIFICANT = "not significant"
+"""What a ratio of latencies reads if its interval does not show a difference."""
+
+NOT_COMPARED = "not compared"
+"""What a ratio of latencies reads if a flag rules the comparison out."""
 
 REPORT_COLUMNS = tuple(Column(name, metric) for name, metric in METRICS.items() if metric.heading)
 """The columns of reports, in order."""

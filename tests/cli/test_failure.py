@@ -50,7 +50,7 @@ def test_a_remedy_names_only_options_of_the_command(command: str) -> None:
             "bench",
             OSError(errno.EROFS, "Read-only file system", "bench-results"),
             "cannot read or write 'bench-results': Read-only file system; the disk is read-only: make it writable, or"
-            " choose another one with --runs or --output",
+            " choose another one with --output",
         ),
         (
             "adopt",  # whose --output is no folder

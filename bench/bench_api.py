@@ -50,7 +50,7 @@ from tledge.core.folder_contents import finish_replacement
 from tledge.core.html_text import html_text
 from tledge.core.interrupt_delay import InterruptDelay
 from tledge.core.measurement import Measurement
-from tledge.core.options import as_tuple, given_options, option_names, takes
+from tledge.core.options import as_tuple, check_used, given_options, option_names, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
 from tledge.core.temporary_files import check_writable
@@ -372,6 +372,7 @@ def _find_workload(options: BenchOptions, progress: Progress) -> Workload:
     if options.files:
         if options.run is not None:
             raise OptionError(f"both `files` and `run='{options.run}'` were given; leave out one of them")
+        check_used(options, ("runs",), "with `files`, whose results go to `output`")
         folder = DEFAULT_OUTPUT if options.output is None else Path(options.output)
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"`output='{folder}'` is not a folder; name one for the results")

@@ -169,6 +169,20 @@ def check_options(options: Any) -> None:
         item.check(getattr(options, item.name))
 
 
+def check_used(options: Any, names: Iterable[str], reason: str) -> None:
+    """Raises OptionError if one of some options is given, although what is asked for does not use them.
+
+    Args:
+        options: an object whose class declares options.
+        names: of the options that are not used.
+        reason: why, for the error message: "with `augment=False`".
+    """
+    given = given_options(options)
+    if unused := [f"`{name}`" for name in names if name in given]:
+        verb, pronoun = ("has", "it") if len(unused) == 1 else ("have", "them")
+        raise OptionError(f"{', '.join(unused)} {verb} no effect {reason}; leave {pronoun} out")
+
+
 def as_tuple(values: str | Path | Iterable[T]) -> tuple[T, ...]:
     """Returns one or several values as a tuple."""
     return (cast(T, values),) if isinstance(values, str | Path) else tuple(values)

@@ -96,6 +96,11 @@ class RunDirectory:
         """Reads ``splits.json``. Raises RunError."""
         return Splits.load(self.splits_path, progress)
 
+    def check_records(self) -> None:
+        """Checks ``run.json`` and ``splits.json``, but not whether the photos are there. Raises RunError."""
+        self.manifest()
+        Splits.check_record(self.splits_path)
+
     def exported(self) -> list[Path]:
         """Returns the exported files by format, the largest first. Raises ArtifactError if there are none."""
         formats = sidecar_storage.FORMATS

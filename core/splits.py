@@ -72,6 +72,11 @@ class Splits:
         stored_root = str(root.relative_to(folder) if root.is_relative_to(folder) else root)
         _StoredSplits(**{**vars(self), "root": stored_root}).save(path)
 
+    @staticmethod
+    def check_record(path: Path) -> None:
+        """Raises RunError if ``splits.json`` is absent or garbled."""
+        _StoredSplits.load(path)
+
     @classmethod
     def load(cls, path: Path, progress: Progress | None = None) -> Splits:
         """Reads ``splits.json``, and unpacks a ZIP again, which is reported, if its folder is gone or damaged.

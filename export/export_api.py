@@ -11,7 +11,7 @@ from tledge.core.artifact import Artifact, read_artifact, read_exported
 from tledge.core.errors import ArtifactError, ConversionError, OptionError
 from tledge.core.extras import require
 from tledge.core.fingerprint import sha256_of_file
-from tledge.core.options import as_tuple, takes
+from tledge.core.options import as_tuple, check_used, takes
 from tledge.core.progress import Step, progress_or_default
 from tledge.core.run_directory import RunDirectory, find_run
 from tledge.core.temporary_files import check_writable
@@ -77,6 +77,7 @@ def export(options: ExportOptions) -> ExportRecord:
     earlier = _read_record(directory.artifacts)
     jobs, kept = _plan(directory, source, request, options, recorded={item.sha256 for item in earlier.artifacts})
     outcome = _Outcome([describe_artifact(artifact, kept=True) for artifact in kept])
+    directory.check_records()
     if jobs or options.max_drop is not None:
         check_writable(directory.artifacts)
         directory.check_model(source.sha256)  # and the splits: before Keras is imported
@@ -164,6 +165,8 @@ def check_request(options: ExportOptions) -> ExportRequest:
     formats = {name.strip() for part in as_tuple(options.formats) for name in part.split(",") if name.strip()}
     kinds = sorted(formats or FORMATS.names(), reverse=True)
     named = parse_recipes(as_tuple(options.quantize)) if options.quantize else []
+    if "onnx" not in kinds:
+        check_used(options, ("cpu",), "without the format onnx: TFLite files are the same for every CPU")
     return ExportRequest(
         tuple(named), {kind: _recipes_of(kind, named, searched=options.max_drop is not None) for kind in kinds}
     )

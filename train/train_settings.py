@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from tledge.core.errors import OptionError, RunError, UnknownNameError
 from tledge.core.images import RESIZE_RULES
-from tledge.core.options import options_of
+from tledge.core.options import check_used, options_of
 from tledge.core.records import Record
 from tledge.train.backbone import BACKBONES
 from tledge.train.data import digits
@@ -61,6 +62,11 @@ class Settings(RunOptions, Record, error=RunError, remedy="train again"):
         return self.weights != NONE
 
     @property
+    def in_epochs(self) -> bool:
+        """Whether more is trained than the linear probe."""
+        return self.fine_tune or not self.pretrained
+
+    @property
     def augmentation(self) -> Augmentation:
         """How training photos are changed."""
         if not self.augment:
@@ -68,11 +74,47 @@ class Settings(RunOptions, Record, error=RunError, remedy="train again"):
         return Augmentation(flip=self.flip, crop=self.crop, rotation=self.rotation, colour=self.colour)
 
 
+@dataclass(frozen=True)
+class UnusedOptions:
+    """Options that some trainings do not use.
+
+    Attributes:
+        names: of the options.
+        reason: why they are not used, for an error message.
+        applies: whether a training with these settings does not use them.
+    """
+
+    names: tuple[str, ...]
+    reason: str
+    applies: Callable[[Settings], bool]
+
+
+_AUGMENTATION = ("flip", "crop", "rotation", "colour")
+
+UNUSED = (
+    UnusedOptions(_AUGMENTATION, "with `augment=False`", lambda settings: not settings.augment),
+    UnusedOptions(
+        ("fine_tune_from", "probe_epochs"),
+        "with `weights='none'`, which trains every layer",
+        lambda settings: not settings.pretrained,
+    ),
+    UnusedOptions(
+        (
+            *("fine_tune_from", "epochs", "patience", "learning_rate", "warm_up", "weight_decay", "label_smoothing"),
+            *("augment", *_AUGMENTATION),
+        ),
+        "with `fine_tune=False`, which trains the linear probe alone",
+        lambda settings: not settings.in_epochs,
+    ),
+)
+"""Whoever gives one of them expects what it does."""
+
+
 def settle(options: RunOptions) -> Settings:
     """Fills in the defaults that depend on the data and the weights, and checks the options against one another.
 
     Raises:
-        OptionError: a value that an option cannot take.
+        OptionError: a value that an option cannot take, or an option that this training does not use.
         UnknownNameError: no such backbone, resize rule or stage.
         WeightsError: no such weights file.
     """
@@ -98,6 +140,9 @@ def settle(options: RunOptions) -> Settings:
     values |= {name: str(values[name]) for name in ("data", "fine_tune_from")}
     settings = Settings(built_in=built_in, **values)
     check_settings(settings)
+    for unused in UNUSED:
+        if unused.applies(settings):
+            check_used(options, unused.names, unused.reason)
     return settings
 
 

@@ -12,7 +12,7 @@ from tledge.core import atomic
 from tledge.core.errors import DataError, ModelError, OptionError
 from tledge.core.extras import require
 from tledge.core.folder_contents import replacing_contents
-from tledge.core.options import as_tuple, takes
+from tledge.core.options import as_tuple, check_used, takes
 from tledge.core.progress import Progress, progress_or_default
 from tledge.core.run_directory import find_run
 from tledge.core.temporary_files import check_writable
@@ -83,6 +83,8 @@ def visualize(options: VisualizeOptions) -> VisualizeRecord:
     progress = progress_or_default(options.progress)
     named = as_tuple(options.kinds)
     chosen = _choose(named, options.given())
+    if options.given().get("photos"):
+        check_used(options, ("images",), "with `photos`: it is a number of test photos")
     require("jinja2", extra="train", purpose="visualize.html")
     model, folder = _find_model(options, progress)
     check_writable(folder)
@@ -171,6 +173,7 @@ def _find_model(options: VisualizeOptions, progress: Progress) -> tuple[Visualiz
         return model_of_run(directory), output or directory.visualize
     if options.run is not None:
         raise OptionError("`run` names a trained run and `backbone` a plain network; give one of them")
+    check_used(options, ("runs",), "with `backbone`, which needs no run")
     weights = options.weights or IMAGENET
     side = options.image_size
     model = model_of_backbone(options.backbone, weights, image_size=side, labels=labels, progress=progress)

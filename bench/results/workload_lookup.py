@@ -7,7 +7,7 @@ from pathlib import Path
 from tledge.bench.results.bench_options import DEFAULT_OUTPUT, BenchOptions, SelectionOptions
 from tledge.bench.results.workload import Workload, workload_of_files, workload_of_run
 from tledge.core.errors import OptionError
-from tledge.core.options import as_tuple, given_options, option_names
+from tledge.core.options import as_tuple, check_used, given_options, option_names
 from tledge.core.progress import Progress
 from tledge.core.run_directory import find_model_file, find_run
 from tledge.edge_runtime.description import read_size
@@ -47,6 +47,8 @@ def _of_files(options: BenchOptions, given: dict[str, object], progress: Progres
         if found != path:
             progress.note("File", f"{path} is '{found}'")
         files.append(found)
+    if files == [Path(path) for path in as_tuple(options.files)]:
+        check_used(options, ("runs",), "with `files`, whose results go to `output`")
     data = None if options.data is None else Path(options.data)
     size = () if options.input_size is None else read_size(options.input_size)
     return workload_of_files(files, data, folder, progress, size, seen_photos=options.seen_photos)

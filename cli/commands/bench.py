@@ -64,9 +64,10 @@ def run(
         options = given.values()
         for name in export or ():
             check_export(name)
-        repetition = None if repeat is None else read_repetition(repeat, terminal.progress())
-        if repetition is not None:
+        repetition = None
+        if repeat is not None:
             _check_repeatable(given)
+            repetition = read_repetition(repeat, terminal.progress())
             options |= repetition.arguments
         if not options.get("files"):
             with suppress(RunError):  # which bench() reports, after wrong options
@@ -99,7 +100,7 @@ def run_benchmark(terminal: Terminal, **options: Any) -> BenchRecord:
 
 def _check_repeatable(given: Given) -> None:
     """Raises OptionError for an option that contradicts the recorded ones."""
-    recorded = option_names(MeasurementOptions, AttackOptions, SelectionOptions) | {"output"}
+    recorded = option_names(MeasurementOptions, AttackOptions, SelectionOptions) | {"output", "runs"}
     if flags := given.flags(recorded):
         raise OptionError(f"--repeat takes these options from the earlier benchmark; leave out: {', '.join(flags)}")
 

@@ -105,6 +105,53 @@ def test_wrong_usage_ends_with_2_whatever_the_files_hold(
     assert not list(folder.iterdir())
 
 
+UNUSED = {
+    "train --no-augment --rotation 5 --flip": ("--flip, --rotation have no effect with --no-augment; leave them out"),
+    "train --probe-epochs 5": (
+        "--probe-epochs has no effect with --weights none, which trains every layer; leave it out"
+    ),
+    "train --data x --weights none --fine-tune-from 2": (
+        "--fine-tune-from has no effect with --weights none, which trains every layer; leave it out"
+    ),
+    "train --data x --no-fine-tune --epochs 3 --no-augment": (
+        "--epochs, --augment have no effect with --no-fine-tune, which trains the linear probe alone; leave them out"
+    ),
+    "train --resume --no-augment": "--resume continues a run with its own options; leave out --augment",
+    "export --format tflite --for arm": (
+        "--for has no effect without the format onnx: TFLite files are the same for every CPU; leave it out"
+    ),
+    "export --labels x --colour bgr": (
+        "--labels, --colour can only be used with --model; leave it out, or name a model"
+    ),
+    "bench x.tflite --runs y": "--runs has no effect with FILE, whose results go to --output; leave it out",
+    "bench x.tflite --seen-photos keep": "--seen-photos keep is about labelled photos; name them with --data",
+    "bench --output x": "--output x needs model files; a run is measured on its own test split",
+    "bench --repeat x --runs y --target litert": (
+        "--repeat takes these options from the earlier benchmark; leave out: --runs, --target"
+    ),
+    "predict x.tflite y --feed z": "--feed needs --systemd; otherwise use a pipe: COMMAND | tledge predict ARTIFACT -",
+    "predict x.tflite y.jpg --every 2": "--every",
+    "visualize --backbone vgg16 --runs y": "--runs has no effect with --backbone, which needs no run; leave it out",
+    "visualize --labels x": "--labels is for a plain backbone: add --backbone, as in --backbone vgg16",
+    "visualize features --photo x --images 2": (
+        "--images has no effect with --photo: it is a number of test photos; leave it out"
+    ),
+    "visualize ideal --tiles 3": "--tiles is an option of confusions, not of ideal; leave it out or name that kind",
+}
+"""Options that a form of a command does not use, and what the command says about them."""
+
+
+@pytest.mark.parametrize("command", sorted({line.partition(" ")[0] for line in UNUSED}))
+def test_an_option_without_effect_is_an_error(command: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("unused")
+    lines = [line for line in UNUSED if line.startswith(f"{command} ")]
+    with CommandForks(*MODULES.get(command, [])) as commands:
+        trials = {line: commands.run(*shlex.split(line), cwd=folder) for line in lines}
+    assert {line: trial.code for line, trial in trials.items()} == dict.fromkeys(lines, 2)
+    for line, trial in trials.items():
+        assert UNUSED[line] in " ".join(trial.err.split()), trial
+
+
 @pytest.mark.parametrize(
     "line",
     [

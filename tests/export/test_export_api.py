@@ -92,6 +92,18 @@ def test_what_a_killed_export_could_not_record_is_made_again(run: RunDirectory) 
         export(**options)
 
 
+def test_damaged_records_are_named_even_if_there_is_nothing_to_do(run: RunDirectory) -> None:
+    options: dict[str, Any] = {"formats": ["tflite"], "runs": run.path.parent}
+    export(calibration_images=4, **options)
+    assert all(item.kept for item in export(**options).artifacts)
+    for path in (run.manifest_path, run.splits_path):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:100])
+        with pytest.raises(RunError, match=f"cannot read '.*{path.name}': .*train again"):
+            export(**options)
+        path.write_bytes(whole)
+
+
 def test_bad_options_make_nothing(run: RunDirectory) -> None:
     runs = run.path.parent
     with pytest.raises(UnknownNameError, match="unknown recipe 'int9'"):

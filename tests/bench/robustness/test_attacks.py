@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attacked_sample import NAMES, SIDECAR, write_attacked
 from digit_sample import Digits
-from PIL import Image
-from support import TINY_SIDECAR, check_one_line_error, tledge
+from support import check_one_line_error, tledge
 
 from tledge.bench import BenchRecord, bench, summarize
 from tledge.bench.results.settings import BenchSettings
@@ -31,8 +31,6 @@ from tledge.export.format import FORMATS
 from tledge.export.recipes import RECIPES
 
 WITHOUT_KERAS = {"PYTHONPATH": str(Path(__file__).parents[1] / "without_keras")}
-NAMES = tuple(str(digit) for digit in range(10))
-SIDECAR = replace(TINY_SIDECAR, class_names=NAMES, input_size=(32, 32))
 EPS = (8.0, 32.0)
 QUICK: Any = {"targets": ["litert:cpu:1", "keras:cpu"], "seconds": 0.02, "rounds": 1, "batch_sizes": (1,)}
 SHORT = ("--seconds", "0.02", "--rounds", "1", "--batch-sizes", "1", "--target", "litert:cpu:1")
@@ -42,20 +40,7 @@ SHORT = ("--seconds", "0.02", "--rounds", "1", "--batch-sizes", "1", "--target",
 def folder(network: Any, digit_sets: Sequence[Digits], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that has learned digits, its float32 and float16 files, and photos in folders; not to be changed."""
     path = tmp_path_factory.mktemp("attacked")
-    network.save(path / "plain.keras")
-    keras = write_artifact(path / "model.keras", (path / "plain.keras").read_bytes(), SIDECAR)
-    for recipe in RECIPES:
-        if recipe.name in ("float32", "float16"):
-            content = FORMATS.load("tflite").convert(network, recipe, None)
-            sidecar = replace(SIDECAR, recipe=recipe.name, source_sha256=keras.sha256)
-            write_artifact(path / f"{recipe.name}.tflite", content, sidecar)
-    learned, others = digit_sets
-    images = np.concatenate([others.images, learned.images[:100]])
-    labels = np.concatenate([others.labels, learned.labels[:100]])
-    for number, name in enumerate(NAMES):
-        (path / "photos" / name).mkdir(parents=True)
-        for index, image in enumerate(images[labels == number][:3]):
-            Image.fromarray(image).save(path / "photos" / name / f"{index}.png")
+    write_attacked(path, network, digit_sets)
     return path
 
 

@@ -1,7 +1,7 @@
 """Several benchmarks as one, so that what judges the rows of one benchmark also judges rows of different ones.
 
 Rounds of one benchmark are pairs: its files took turns. Rounds of two benchmarks are not, and two benchmarks of the
-same file differ by more than their rounds show, so their latency ratio has the interval that ``--against`` uses:
+same file differ by more than their rounds show, so their latency ratio has the interval of ``bench.earlier``:
 unpaired, also valid for a machine of another speed, and widened by how much unchanged files differ between the two
 benchmarks, or by 3% if there are none; see docs/adr/0036-a-leaderboard-of-benchmarks.md.
 """

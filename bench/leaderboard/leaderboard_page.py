@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tledge.bench.leaderboard.accuracy_board import BEST, WORSE
 from tledge.bench.leaderboard.leaderboard import Leaderboard
 from tledge.bench.leaderboard.leaderboard_markdown import board_columns
 from tledge.bench.leaderboard.machine_board import STANDINGS, Entry, MachineBoard
@@ -95,6 +96,8 @@ def _context(leaderboard: Leaderboard, folder: Path, sign: str) -> dict[str, Any
         "flag_text": flag_text,
         "interval_text": interval_text,
         "best_note": BEST_NOTE,
+        "best_verdict": BEST,
+        "worse_verdict": WORSE,
         "explanations": known,
         "benchmarks": [_benchmark(benchmark, folder) for benchmark in leaderboard.benchmarks],
     }

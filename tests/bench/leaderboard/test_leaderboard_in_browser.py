@@ -44,6 +44,8 @@ const found = {
   unreachable: [...document.querySelectorAll("thead button, .scroll, summary, select, form input, form button")]
     .filter((part) => part.tabIndex < 0).length,
   unnamed: [...form.querySelectorAll("select, input")].filter((field) => !field.labels.length).length,
+  thin: [...document.querySelectorAll(".board th:first-child")].filter(
+    (part) => part.getBoundingClientRect().width < 80).length,
   heading: document.querySelector(".card").getBoundingClientRect().top,
   small: [...document.querySelectorAll("td, p, th, label, small")].filter(
     (part) => parseFloat(getComputedStyle(part).fontSize) < 12).length,
@@ -74,7 +76,7 @@ def test_it_opens_from_disk_and_fits(seen: Seen) -> None:
     assert seen.console == []
     assert seen.found["loaded"] == []
     assert seen.found["scrolled"] <= seen.found["width"]
-    assert seen.found["small"] == 0
+    assert seen.found["small"] == seen.found["thin"] == 0
     assert seen.found["heading"] < 200, "the recommendation comes first"
 
 

@@ -15,6 +15,7 @@ from support import Demo, Finished, check_one_line_error, tledge
 from tledge.bench import bench, summarize
 from tledge.bench.measure.round_launcher import measure_in_own_process
 from tledge.bench.results.cell_result import CellResult, Round, Specification, Timing
+from tledge.bench.results.round_conditions import Conditions
 from tledge.bench.results.workload import workload_of_run
 from tledge.core.artifact import read_artifact
 from tledge.core.checksum import SIZE, checksum_of
@@ -35,13 +36,24 @@ pytestmark = pytest.mark.slow  # they work on copies of the demo's run
 
 
 @pytest.fixture
-def run(demo: Demo, tmp_path: Path) -> RunDirectory:
+def run(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A copy of the demo's run, which a test may change."""
+    # Other tests run beside this one: nearly every round would be noisy, and measured twice.
+    monkeypatch.setattr(Conditions, "quiet", True)
     source: RunDirectory = demo.run
     shutil.copytree(source.path.resolve(), tmp_path / "runs" / "copy")
     directory = RunDirectory(tmp_path / "runs" / "copy")
     directory.mark_latest()
     return directory
+
+
+@pytest.fixture
+def two_recipes(run: RunDirectory) -> RunDirectory:
+    """That copy with the artifacts of two recipes only."""
+    for path in run.artifacts.glob("*.*"):
+        if path.name != "export.json" and path.name.partition(".")[0] not in ("float32", "int8"):
+            path.unlink()
+    return run
 
 
 def specification(artifact: Path, images: list[Path], target: str = "litert:cpu:1") -> Specification:
@@ -195,32 +207,37 @@ def test_a_cell_that_is_killed_is_recorded_and_the_exit_code_says_so(run: RunDir
     assert len(reported["rows"]) == 4
 
 
-def test_photos_of_an_imported_run_are_not_called_test_photos(run: RunDirectory) -> None:
-    assert workload_of_run(run).overlap.split == "test"
-    content = json.loads(run.manifest_path.read_text())
+def test_photos_of_an_imported_run_are_not_called_test_photos(two_recipes: RunDirectory) -> None:
+    assert workload_of_run(two_recipes).overlap.split == "test"
+    content = json.loads(two_recipes.manifest_path.read_text())
     content["config"]["model"] = "elsewhere.keras"
-    run.manifest_path.write_text(json.dumps(content))
-    workload = workload_of_run(run)
+    two_recipes.manifest_path.write_text(json.dumps(content))
+    workload = workload_of_run(two_recipes)
     assert workload.overlap.split == "given"
     assert workload.overlap.unknown == tuple(model.name for model in workload.models)
-    record = bench(run=run.path, targets=["litert:cpu:1"], seconds=0.02, rounds=1, batch_sizes=[1])
+    record = bench(run=two_recipes.path, targets=["litert:cpu:1"], seconds=0.02, rounds=1, batch_sizes=[1])
     assert any("may have been used in training" in sentence for sentence in record.conclusions)
-    assert "est top-1" not in record.folder.markdown.read_text() + run.model_card.read_text().split("start: Bench")[1]
+    card = two_recipes.model_card.read_text().split("start: Bench")[1]
+    assert "est top-1" not in record.folder.markdown.read_text() + card
 
 
-def test_agreement_is_with_the_answers_of_an_earlier_benchmark(run: RunDirectory) -> None:
-    both = bench(runs=run.path.parent, targets=["litert:cpu:1", "litert", "litert:cpu:1"], seconds=0.01, rounds=1)
+def test_agreement_is_with_the_answers_of_an_earlier_benchmark(two_recipes: RunDirectory) -> None:
+    both = bench(
+        runs=two_recipes.path.parent, targets=["litert:cpu:1", "litert", "litert:cpu:1"], seconds=0.01, rounds=1
+    )
     rows = summarize(both.measurements)
     assert len({(row.artifact, row.target) for row in rows}) == len(rows)
     assert {row.value("agreement") is not None for row in rows} == {True}
-    (run.bench / "samples" / "model.keras@keras-cpu.npz").unlink()
-    alone = bench(runs=run.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
+    (two_recipes.bench / "samples" / "model.keras@keras-cpu.npz").unlink()
+    alone = bench(runs=two_recipes.path.parent, targets=["litert:cpu:1"], seconds=0.01, rounds=1)
     assert {row.value("agreement") for row in summarize(alone.measurements)} == {None}
 
 
-def test_files_of_the_user_are_not_taken_for_libraries(run: RunDirectory) -> None:
-    (run.path.parents[1] / "random.py").write_text("raise SystemExit('imported')")
-    done = tledge("bench", "--target", "litert:cpu:1", "--seconds", "0.01", "--rounds", "1", cwd=run.path.parents[1])
+def test_files_of_the_user_are_not_taken_for_libraries(two_recipes: RunDirectory) -> None:
+    (two_recipes.path.parents[1] / "random.py").write_text("raise SystemExit('imported')")
+    done = tledge(
+        "bench", "--target", "litert:cpu:1", "--seconds", "0.01", "--rounds", "1", cwd=two_recipes.path.parents[1]
+    )
     assert done.code == 0, done
 
 
@@ -274,11 +291,13 @@ def test_a_failed_benchmark_leaves_the_old_results(run: RunDirectory) -> None:
     assert (run.bench / "results.jsonl").read_bytes() == before
 
 
-def test_without_keras_the_rest_is_measured(run: RunDirectory) -> None:
+def test_without_keras_the_rest_is_measured(two_recipes: RunDirectory) -> None:
     hidden = Path(__file__).parent / "without_keras"
-    shutil.rmtree(run.bench)
+    shutil.rmtree(two_recipes.bench)
     env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(hidden), os.environ.get("PYTHONPATH")]))}
-    done: Finished = tledge("bench", "--seconds", "0.01", "--rounds", "1", "--json", cwd=run.path.parents[1], env=env)
+    done: Finished = tledge(
+        "bench", "--seconds", "0.01", "--rounds", "1", "--json", cwd=two_recipes.path.parents[1], env=env
+    )
     assert done.code == 0, done
     reported = json.loads(done.out)
     assert {row["artifact"].split(".")[1] for row in reported["rows"]} == {"tflite", "onnx"}
@@ -286,7 +305,9 @@ def test_without_keras_the_rest_is_measured(run: RunDirectory) -> None:
     (skipped,) = reported["skipped"]
     assert skipped["artifact"] == "model.keras"
     assert "pip install 'tledge[train]'" in skipped["reason"]
-    shown = tledge("bench", "--seconds", "0.01", "--rounds", "1", cwd=run.path.parents[1], env=env).out
+    shown = tledge("bench", "--seconds", "0.01", "--rounds", "1", cwd=two_recipes.path.parents[1], env=env).out
     assert "Not measured: model.keras" in shown
     assert "pip install 'tledge[train]'" in shown
-    check_one_line_error(tledge("bench", "--target", "keras:cpu", cwd=run.path.parents[1], env=env), "tledge[train]")
+    check_one_line_error(
+        tledge("bench", "--target", "keras:cpu", cwd=two_recipes.path.parents[1], env=env), "tledge[train]"
+    )

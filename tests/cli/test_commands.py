@@ -15,6 +15,9 @@ from tledge.cli.library_log import LibraryLog
 
 COMMANDS = ["demo", "train", "export", "bench", "compare", "predict", "visualize", "adopt", "doctor"]
 
+SMALL = ("--weights", "none", "--backbone", "mobilenet", "--alpha", "0.25", "--image-size", "32", "--epochs", "1")
+"""Options of a training that takes seconds, of a model of about 1 MB."""
+
 
 @pytest.mark.unit
 def test_help_names_every_command_and_its_options(tmp_path: Path) -> None:
@@ -197,20 +200,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(photos: Path, tmp_p
         "from tledge.cli.main import main; main()"
     )
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            code,
-            "train",
-            "--data",
-            photos,
-            "--weights",
-            "none",
-            "--image-size",
-            "32",
-            "--epochs",
-            "1",
-        ],
+        [sys.executable, "-c", code, "train", "--data", photos, *SMALL],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -227,7 +217,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(photos: Path, tmp_p
 
 def test_a_full_disk_at_export_leaves_no_artifact(tmp_path: Path) -> None:
     photos = write_stripes(tmp_path / "photos", per_class=4)
-    made = tledge("train", "--data", photos, "--weights", "none", "--image-size", "32", "--epochs", "1", cwd=tmp_path)
+    made = tledge("train", "--data", photos, *SMALL, cwd=tmp_path)
     assert made.code == 0, made
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"

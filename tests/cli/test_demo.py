@@ -101,6 +101,6 @@ def test_exporting_and_benchmarking_again_say_what_to_do(demo: Demo, tmp_path: P
         ("float32", False),
         ("int8", False),
     ]
-    done = tledge("bench", "--target", "litert:cpu:1", "--seconds", "0.1", "--json", cwd=folder)
+    done = tledge("bench", "--target", "litert:cpu:1", "--seconds", "0.1", "--rounds", "1", "--json", cwd=folder)
     assert [row["artifact"] for row in json.loads(done.out)["rows"]] == ["float32.tflite", "int8.tflite"]
     check_one_line_error(tledge("bench", "--run", "gone", cwd=folder), "no run 'gone'")

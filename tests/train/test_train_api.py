@@ -153,7 +153,8 @@ def test_bad_options_leave_nothing_behind(photos: Path, tmp_path: Path) -> None:
 def test_a_folder_called_digits_is_not_the_built_in_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_stripes(tmp_path / "digits", per_class=4)
     monkeypatch.chdir(tmp_path)
-    manifest = train(data="digits", weights="none", image_size=32, epochs=1, runs=tmp_path / "runs")
+    small: dict[str, Any] = {"backbone": "mobilenet", "alpha": 0.25, "image_size": 32, "epochs": 1}
+    manifest = train(data="digits", weights="none", runs=tmp_path / "runs", **small)
     assert manifest.class_names == ("across", "upright")
 
 

@@ -116,3 +116,18 @@ def stored_results(
     measurements = tuple(item for cell in cells for item in cell.measurements)
     known = {"measurements": measurements} if "measurements" in {field.name for field in fields(StoredResults)} else {}
     return StoredResults(path=Path(f"{name}.jsonl"), cells=cells, settings=settings, labels=tuple(labels), **known)
+
+
+def timed_cell(medians: Sequence[float], **options: Any) -> StoredCell:
+    """A cell whose rounds have these medians; the latency in its results is that of the first."""
+    cell = {name: options.pop(name) for name in ("artifact", "target", "environment") if name in options}
+    sha256 = options.get("sha256", SHA)
+    batch = options.pop("batch", 8)
+    values = [
+        measurement("latency_p50", medians[0]),
+        measurement("throughput", 200.0, params={"batch": batch}),
+        measurement("throughput", 100.0, params={"batch": 1}),
+        measurement("cold_start", 100.0),
+        measurement("load_time", 1.0),
+    ]
+    return stored_cell(values, raw_samples(medians, **options), sha256=sha256, **cell)

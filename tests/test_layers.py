@@ -54,14 +54,10 @@ def test_every_package_is_installed_under_the_name_of_its_folder() -> None:
         assert (ROOT / folder / "py.typed").exists(), folder
 
 
-LONG_TESTS = {"test_comparison_decisions.py"}
-"""Test files that have not been split yet."""
-
-
 @pytest.mark.unit
 def test_test_files_are_short() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in sorted((ROOT / "tests").rglob("*.py"))}
-    assert {path.name for path, length in lengths.items() if length > 500} <= LONG_TESTS
+    assert {path.name for path, length in lengths.items() if length > 500} == set()
 
 
 @pytest.mark.parametrize("path", sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")), ids=str)

@@ -110,10 +110,7 @@ def read_artifact(path: Path) -> Artifact:
     beside = path_beside(path)
     if inside is None:
         if not beside.exists():
-            raise SidecarMissingError(
-                f"'{path}' has no sidecar: the file is truncated, or 'tledge export' did not create it; copy or export"
-                " it again, or describe a model made elsewhere with 'tledge adopt'"
-            )
+            raise SidecarMissingError(_describe_missing(path, model_format))
         artifact = Artifact(path, model_format, Sidecar.load(beside), verified=True)
         _check_sha256(artifact)
         return artifact
@@ -127,6 +124,19 @@ def read_artifact(path: Path) -> Artifact:
                 f"'{beside.name}' was edited and does not match the sidecar inside '{path}'; delete it, or export again"
             )
     return artifact
+
+
+def _describe_missing(path: Path, model_format: str) -> str:
+    """Returns what to do about a model file without a sidecar."""
+    if model_format == "keras":
+        return (
+            f"'{path}' was not trained by tledge: `export(model='{path}', data='PHOTOS')` imports it as a run;"
+            " if tledge trained it, it was changed or cut off: copy it again"
+        )
+    return (
+        f"'{path}' has no sidecar, which holds its class names and preprocessing: describe a model made elsewhere with"
+        f" 'tledge adopt {path}'; if tledge exported it, it was changed or cut off: copy it again"
+    )
 
 
 def write_sidecar_beside(path: Path, sidecar: Sidecar) -> Artifact:

@@ -17,7 +17,7 @@ HEAD = 600
 
 _TORCH = "export it in PyTorch with torch.onnx.export(model, (image,), 'model.onnx')"
 _TENSORFLOW = "convert it with tf.lite.TFLiteConverter or tf2onnx"
-_KERAS = "`export(model='MODEL.h5', data='PHOTOS')` imports it under a name ending in .h5"
+_KERAS = "`export(model='MODEL.h5', data='PHOTOS')` imports it; its name has to end in .h5"
 _UNPACK = "unpack it, and use the model in it"
 _DOWNLOAD = (
     "download the file itself, in GitHub with 'Download raw file', in Hugging Face through /resolve/, not /blob/"

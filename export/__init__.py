@@ -8,12 +8,22 @@ from tledge.export.export_options import ExportOptions
 if TYPE_CHECKING:
     from tledge.export.export_api import check_request, export, require_formats
     from tledge.export.export_record import ExportedArtifact, ExportRecord
+    from tledge.export.keras_parity import ArtifactRejectedError
 
-__all__ = ["ExportOptions", "ExportRecord", "ExportedArtifact", "check_request", "export", "require_formats"]
+__all__ = [
+    "ArtifactRejectedError",
+    "ExportOptions",
+    "ExportRecord",
+    "ExportedArtifact",
+    "check_request",
+    "export",
+    "require_formats",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "ArtifactRejectedError": "tledge.export.keras_parity",
         "ExportRecord": "tledge.export.export_record",
         "ExportedArtifact": "tledge.export.export_record",
         "check_request": "tledge.export.export_api",

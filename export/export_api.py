@@ -103,7 +103,7 @@ def export(options: ExportOptions) -> ExportRecord:
     inconvertible = outcome.inconvertible if request.named else []
     if failed := [*outcome.rejected, *inconvertible, *outcome.failed_searches]:
         made = _names_of_made(outcome)
-        raise ArtifactRejectedError("; ".join(failed) + (f" (made: {made})" if made else ""))
+        raise ArtifactRejectedError("; ".join(failed) + (f" (made: {made})" if made else ""), record)
     return record
 
 

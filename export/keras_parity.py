@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from tledge.edge_runtime.target import Target
 from tledge.edge_runtime.tensor import Logits
 from tledge.export.recipes import LARGEST_DROP, Recipe, find_recipe
 
+if TYPE_CHECKING:
+    from tledge.export.export_record import ExportRecord
+
 BATCH_SIZE = 32
 
 LOST_PHOTOS = 1.5
@@ -41,7 +44,15 @@ ROUNDING = 1e-9
 
 
 class ArtifactRejectedError(ConversionError):
-    """An artifact was not kept, since its logits are too far from the Keras model's."""
+    """An artifact was not kept, since its logits are too far from the Keras model's.
+
+    Attributes:
+        record: of the artifacts that were made or kept, if ``export()`` raised it.
+    """
+
+    def __init__(self, message: str, record: ExportRecord | None = None) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 @dataclass(frozen=True, kw_only=True)

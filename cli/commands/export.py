@@ -29,7 +29,7 @@ def run(given: Given, *, json: Json = False) -> None:
     Compares each artifact with the Keras model on 200 validation photos, and rejects it if it differs too much.
     """
     with executing(given.command, json) as terminal:
-        from tledge.export import check_request, export
+        from tledge.export import ArtifactRejectedError, check_request, export
 
         options = given.values(ExportOptions)
         request = check_request(ExportOptions(**options))
@@ -39,7 +39,12 @@ def run(given: Given, *, json: Json = False) -> None:
             raise OptionError(f"{', '.join(wrong)} can only be used with `model`; leave it out, or name a model")
         directory = find_run(options.get("run"), Path(options.get("runs", DEFAULT_RUNS)), terminal.progress())
         terminal.log_to = directory.logs / "export.log"
-        record = export(**{**options, "run": directory.path}, progress=terminal.progress())
+        try:
+            record = export(**{**options, "run": directory.path}, progress=terminal.progress())
+        except ArtifactRejectedError as error:
+            if error.record is not None and error.record.artifacts:
+                show_export(terminal, directory, error.record)
+            raise
         terminal.print_json(record.to_dict())
         show_export(terminal, directory, record)
         terminal.print_command("tledge bench")

@@ -96,8 +96,10 @@ def test_an_artifact_far_from_keras_is_rejected_and_the_others_are_made(
     options: dict[str, Any] = {"formats": "onnx", "calibration_images": 6, "runs": run.path.parent}
     with pytest.raises(
         ArtifactRejectedError, match=r"int8.onnx was not kept: .* of its logits is -?\d+ dB \(limit 15\)"
-    ):
+    ) as caught:
         export(quantize="int8,float16", **options)
+    assert caught.value.record is not None
+    assert [item.path.name for item in caught.value.record.artifacts] == ["float32.onnx", "float16.onnx"]
     assert {path.name for path in run.artifacts.glob("*.onnx")} == {"float32.onnx", "float16.onnx"}
     record = export(quantize="int8", allow_drop=True, **options)
     assert [item.path.name for item in record.artifacts] == ["float32.onnx", "int8.onnx"]

@@ -17,6 +17,7 @@ from tledge.bench.results.recommendation import (
     NOT_TIMED,
     OVER_BUDGET,
     SLOW,
+    UNCERTAIN,
     Recommendation,
     RuledOut,
 )
@@ -30,11 +31,11 @@ from tledge.edge_runtime.delegation import partial_delegation
 
 RULE = (
     "Chosen by this rule{within}: of the files that are not significantly less accurate than the best, the fastest by"
-    " the upper bound of p90; of those that are not significantly slower than it, the smallest."
+    " the upper bound of p90; of those that are as fast within 5%, the smallest."
 )
 WITHOUT_ACCURACY = (
     "Chosen by this rule{within}, without accuracy, which was not measured: the fastest by the upper bound of p90; of"
-    " the files that are not significantly slower than it, the smallest."
+    " the files that are as fast within 5%, the smallest."
 )
 WITHIN: Mapping[str, str] = {
     MET: ", among the files that meet the budget",
@@ -188,7 +189,10 @@ def _reason(item: RuledOut, *, than: bool = True) -> str:
         slower = f"{item.ratio:.2f}× slower ({interval_text(item.interval, 2)})"
         slower += f" than {item.than.artifact}" if than else ""
         return f"{slower}; {cause}" if cause else slower
-    return f"not significantly slower, but {_size_words(item.ratio)}"
+    if item.reason == UNCERTAIN:
+        interval = f" ({interval_text(item.interval, 2)})" if item.interval else ""
+        return f"possibly slower: {item.ratio:.2f}× the latency{interval}"
+    return f"as fast within 5%, but {_size_words(item.ratio)}"
 
 
 def _size_words(ratio: float) -> str:

@@ -1,9 +1,9 @@
 """Which file to ship, and why: the rule of docs/adr/0034-which-file-to-ship.md.
 
 Of the files whose top-1 is not significantly below the best (McNemar's test with Holm's correction), the fastest one is
-that with the lowest upper bound of p90. Of the files that are not significantly slower than it, the smallest is
-recommended. Flagged latencies are not compared, and with a single round nothing is claimed. With a budget, the rule is
-applied to the files that meet every limit; see docs/adr/0035-budgets.md.
+that with the lowest upper bound of p90. Of the files that are as fast as it, within 5%, the smallest is recommended.
+Flagged latencies are not compared, and with a single round nothing is claimed. With a budget, the rule is applied to
+the files that meet every limit; see docs/adr/0035-budgets.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ OVER_BUDGET = "over_budget"
 
 LESS_ACCURATE = "less_accurate"
 SLOW = "slow"
+UNCERTAIN = "uncertain"
 LARGER = "larger"
+
+EQUALLY_FAST = 1.05
+"""A file is as fast as another if the 95% interval of their latency ratio ends below this. That no difference is
+significant is not enough: a file that was measured badly would be preferred for its size."""
 
 MOST_AVOIDED = 3
 """Files that a card advises against; the report's tables have all."""
@@ -41,9 +46,10 @@ class RuledOut:
 
     Attributes:
         row: its result.
-        reason: LESS_ACCURATE, SLOW or LARGER, the first that holds.
+        reason: LESS_ACCURATE, SLOW, UNCERTAIN (neither slower nor as fast, as far as the interval shows) or LARGER, the
+            first that holds.
         than: the row that it is worse than.
-        ratio: for SLOW, its latency divided by that of ``than``; for LARGER, its size.
+        ratio: for SLOW and UNCERTAIN, its latency divided by that of ``than``; for LARGER, its size.
         interval: of that ratio, 95%; None for a size.
     """
 
@@ -205,9 +211,9 @@ def _bound(row: Row) -> float | None:
 
 
 def _choose(rows: Sequence[Row], evidence: Evidence) -> Row:
-    """Returns the smallest of the files that are not significantly slower than the fastest; at least one is needed."""
+    """Returns the smallest of the files that are as fast as the fastest; at least one is needed."""
     fastest = min(rows, key=_order)
-    tied = [row for row in rows if row is fastest or not _is_slower(row, fastest, evidence)]
+    tied = [row for row in rows if row is fastest or _is_as_fast(evidence.ratio("latency_p50", row, fastest)[1])]
     return min(tied, key=lambda row: (_size(row), *_order(row)))
 
 
@@ -220,8 +226,8 @@ def _size(row: Row) -> float:
     return row.value("file_size") or float("inf")
 
 
-def _is_slower(row: Row, other: Row, evidence: Evidence) -> bool:
-    return verdict(evidence.ratio("latency_p50", row, other)[1]) == SLOWER
+def _is_as_fast(interval: Interval | None) -> bool:
+    return interval is not None and interval[1] < EQUALLY_FAST
 
 
 def _compare(row: Row, chosen: Row, evidence: Evidence) -> RuledOut | None:
@@ -229,6 +235,8 @@ def _compare(row: Row, chosen: Row, evidence: Evidence) -> RuledOut | None:
     ratio, interval = evidence.ratio("latency_p50", row, chosen)
     if verdict(interval) == SLOWER:
         return RuledOut(row=row, reason=SLOW, than=chosen, ratio=ratio, interval=interval)
+    if not _is_as_fast(interval):
+        return RuledOut(row=row, reason=UNCERTAIN, than=chosen, ratio=ratio, interval=interval)
     size = _size(row) / _size(chosen)
     return RuledOut(row=row, reason=LARGER, than=chosen, ratio=size) if size > 1.0 else None
 

@@ -1,6 +1,6 @@
 """Makes docs/images/bench-report.png: the top of the report of a benchmark, as Chromium shows it.
 
-Columns that do not fit a readable width are left out: the higher percentiles, the cold start and the load time.
+What does not fit a readable width is left out: columns from McNemar's test on, p99 and its bound, and other sections.
 
 python docs/site/bench_report_png.py RUN
 """
@@ -27,14 +27,12 @@ COLOURS = 256
 SHOWN = """
 html { --paper: #ffffff; }
 body { padding: 1.5rem 1.5rem 0; }
-nav, footer, details, main > section:not(.conclusions, .main-figures, #table, #accuracy) { display: none; }
+nav, footer, details, main > section:not(.card, #table) { display: none; }
 .facts .aside, figcaption { display: none; }
-th:is(:nth-child(n + 7):nth-child(-n + 9), :nth-child(n + 14)) { display: none; }
-td:is(:nth-child(n + 7):nth-child(-n + 9), :nth-child(n + 14)) { display: none; }
+th:is(:nth-child(n + 8):nth-child(-n + 9), :nth-child(n + 12)) { display: none; }
+td:is(:nth-child(n + 8):nth-child(-n + 9), :nth-child(n + 12)) { display: none; }
 section { margin-top: 1.5rem; }
-.plot.wide { display: block !important; }
-.plot svg { font-size: 14px; }
-.plot.narrow, .narrow { display: none; }
+.narrow { display: none; }
 """
 
 

@@ -24,6 +24,7 @@ from tledge.bench.results.recommendation import (
     LESS_ACCURATE,
     NOT_TIMED,
     SLOW,
+    UNCERTAIN,
     Recommendation,
     recommend,
 )
@@ -60,6 +61,20 @@ def test_of_files_that_are_equally_fast_the_smallest_is_chosen() -> None:
     assert found.chosen.artifact == "b.tflite"
     assert found.runner_up is not None
     assert (found.runner_up.row.artifact, found.runner_up.reason, found.runner_up.ratio) == ("a.tflite", LARGER, 4.0)
+
+
+def test_a_smaller_file_is_not_chosen_because_it_was_measured_badly() -> None:
+    good, bad = file("a.tflite", size=4000.0), file("b.tflite", (1.0, 2.0, 0.9), size=1000.0)
+    found = recommend(of(good, bad))
+    assert found.chosen is not None
+    assert found.chosen.artifact == "a.tflite"
+    assert found.runner_up is not None
+    assert (found.runner_up.row.artifact, found.runner_up.reason) == ("b.tflite", UNCERTAIN)
+    assert found.equals == ()
+    why = recommendation_card(of(good, bad), found).why
+    assert any(
+        re.match(r"Runner-up: b.tflite on litert:cpu:2, possibly slower: 1\.\d+× the latency \(", line) for line in why
+    )
 
 
 def test_the_runner_up_is_another_file_and_says_why() -> None:
@@ -212,7 +227,7 @@ def test_a_card_says_why_nothing_is_recommended(found: Recommendation, words: st
 def test_a_card_says_how_much_larger_the_runner_up_is(size: float, words: str) -> None:
     data = of(file("a.tflite"), file("b.tflite", size=size))
     card = recommendation_card(data, recommend(data))
-    assert card.why[0] == f"Runner-up: b.tflite on litert:cpu:2, not significantly slower, but {words}."
+    assert card.why[0] == f"Runner-up: b.tflite on litert:cpu:2, as fast within 5%, but {words}."
 
 
 def test_a_recommendation_is_json() -> None:

@@ -10,6 +10,7 @@ moved there when it is complete.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -63,7 +64,7 @@ def load_with_downloads(build: Callable[[], Loaded], *, get_file_module: Any, pr
         try:
             result = build()
         except Exception as error:
-            if isinstance(error, MemoryError | DownloadError) or not files.unproven:
+            if isinstance(error, DownloadError) or _is_of_the_machine(error) or not files.unproven:
                 raise
             for path in sorted(files.unproven):
                 files.discard(path, f"it cannot be loaded: {first_line(error)}")
@@ -74,6 +75,13 @@ def load_with_downloads(build: Callable[[], Loaded], *, get_file_module: Any, pr
     for path in files.used:
         _remember(path)
     return result
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether an error says that memory, disk space or open files ran out, not that a file is damaged."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE):
+        return True
+    return any(base.__name__ in ("MemoryError", "ResourceExhaustedError") for base in type(error).__mro__)
 
 
 class _KerasFiles:

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from tledge.core.errors import MissingExtraError
 from tledge.core.image_formats import EXTRA, SHOWN, SUFFIXES, UNREAD_SUFFIXES, format_of_file, missing_library
-from tledge.core.sealed_folder import SEAL
+from tledge.core.sealed_folder import ADDED_BY_SYSTEMS, SEAL
 
 THUMBNAIL_FOLDERS = frozenset(
     {"@eaDir", "@Recycle", "#recycle", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"}
 )
 """Folders of network drives and operating systems that hold thumbnails, metadata and deleted files."""
 
-SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", SEAL})
-"""Files of operating systems and of tledge that hold nothing of the user's; they are not counted."""
+NOT_COUNTED = ADDED_BY_SYSTEMS | {SEAL}
+"""Files of operating systems and of tledge, which hold nothing of the user's."""
 
 MOST_KINDS = 8
 """The most kinds of files that are listed as left out."""
@@ -59,7 +59,7 @@ def _suffix(name: str) -> str | None:
 
 def kind_of(path: Path) -> str:
     """Returns what a file is counted as if it is left out; empty for a system's or tledge's own file."""
-    if path.name in SYSTEM_FILES or path.name.startswith("._"):
+    if path.name in NOT_COUNTED or path.name.startswith("._"):
         return ""
     return "hidden" if path.name.startswith(".") else path.suffix.lower() or "without suffix"
 

@@ -1,8 +1,9 @@
 """Folders that hold a hash of all that is in them, so that damage is noticed: those of caches.
 
 The hash is over the names, the kinds and the content of everything below the folder, and over the targets of links, but
-not over times and permissions. So a file that is cut off, changed, emptied, missing, added, or replaced by a folder or
-a pipe is noticed, and a copy of the folder is still intact. It finds damage, not malice: anybody can compute it again.
+not over times and permissions, nor over files that a system's file manager adds. So a file that is cut off, changed,
+emptied, missing, added, or replaced by a folder or a pipe is noticed, and a copy of the folder is still intact. It
+finds damage, not malice: anybody can compute it again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from tledge.core.regular_file import open_regular, read_bounded
 
 SEAL = ".tledge-blake2b-1"
 """The file in the folder that holds the hash."""
+
+ADDED_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"})
+"""Files that file managers add to the folders that they show."""
 
 _PIECE = 1 << 20
 _LENGTH = 32
@@ -52,7 +56,8 @@ def _digest(folder: Path, label: str) -> bytes:
     with ThreadPoolExecutor(usable_cores()) as pool:
         for parent, entries in _walk(folder):
             digest.update(os.fsencode(parent.relative_to(folder)) + b"\0")
-            paths = [parent / name for name in entries if (parent, name) != (folder, SEAL)]
+            names = [name for name in entries if name not in ADDED_BY_SYSTEMS and (parent, name) != (folder, SEAL)]
+            paths = [parent / name for name in names]
             for path, content in zip(paths, pool.map(_describe, paths), strict=True):
                 digest.update(os.fsencode(path.name) + b"\0" + content)
     return digest.digest()

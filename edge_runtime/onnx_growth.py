@@ -30,7 +30,7 @@ class KnownTensors:
     def numbers_of(self, node: OnnxNode, place: int) -> list[float] | None:
         """Returns the values of an input; None if it is no small constant."""
         name = node.inputs[place] if len(node.inputs) > place else ""
-        return list(self.numbers[name].reshape(-1)) if name in self.numbers else None
+        return self.numbers[name].reshape(-1).tolist() if name in self.numbers else None  # numbers without overflow
 
     def shape_of(self, node: OnnxNode, place: int = 0) -> Shape | None:
         """Returns the lengths of an input; None if nothing is known."""
@@ -46,7 +46,8 @@ class KnownTensors:
 
 
 def _length(value: float) -> int:
-    return max(0, int(min(value, LARGEST_LENGTH)))
+    """Returns a length; the largest one for what is no number, which no runtime handles."""
+    return LARGEST_LENGTH if math.isnan(value) else max(0, int(min(value, LARGEST_LENGTH)))
 
 
 def _broadcast(*shapes: Shape) -> Shape:
@@ -58,7 +59,7 @@ def _broadcast(*shapes: Shape) -> Shape:
 def _scaled(shape: Shape | None, factors: list[float]) -> Shape:
     if shape is None or len(shape) != len(factors):
         shape = (1,) * len(factors)
-    return tuple(_length(math.floor(length * float(factor))) for length, factor in zip(shape, factors, strict=True))
+    return tuple(_length(length * factor) for length, factor in zip(shape, factors, strict=True))
 
 
 def _constant_of_shape(node: OnnxNode, known: KnownTensors) -> Shape | None:
@@ -132,7 +133,7 @@ def _range(node: OnnxNode, known: KnownTensors) -> Shape | None:
     first, last, step = (known.numbers_of(node, place) for place in range(3))
     if not first or not last or not step or not step[0]:
         return None
-    return (_length((last[0] - first[0]) / step[0] if isinstance(step[0], float) else (last[0] - first[0]) // step[0]),)
+    return (_length((last[0] - first[0]) / step[0]),)
 
 
 def _one_hot(node: OnnxNode, known: KnownTensors) -> Shape | None:
@@ -163,9 +164,12 @@ def _same(node: OnnxNode, known: KnownTensors) -> Shape | None:
     return known.shape_of(node)
 
 
-def _rearranged(node: OnnxNode, known: KnownTensors) -> Shape | None:
+def _transpose(node: OnnxNode, known: KnownTensors) -> Shape | None:
     shape = known.shape_of(node)
-    return None if shape is None else (math.prod(shape),)
+    if shape is None:
+        return None
+    order = node.integers("perm") or list(reversed(range(len(shape))))
+    return tuple(shape[axis] for axis in order) if sorted(order) == list(range(len(shape))) else None
 
 
 def _product(node: OnnxNode, known: KnownTensors) -> Shape | None:
@@ -202,6 +206,6 @@ _RULES: Mapping[str, Callable[[OnnxNode, KnownTensors], Shape | None]] = {
         ),
         _same,
     ),
-    **dict.fromkeys(("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"), _rearranged),
+    "Transpose": _transpose,
     "MatMul": _product,
 }

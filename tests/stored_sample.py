@@ -70,8 +70,7 @@ def stored_cell(
     if isinstance(measurements, Mapping):
         measurements = [measurement(metric, value) for metric, value in measurements.items()]
     measurements = tuple(replace(item, **name, artifact_sha256=sha256) for item in measurements)
-    raw = "raw" if "raw" in {field.name for field in fields(StoredCell)} else "samples"
-    return StoredCell(**name, measurements=measurements, environment=environment, **{raw: samples})
+    return StoredCell(**name, measurements=measurements, environment=environment, raw=samples)
 
 
 def raw_samples(

@@ -15,7 +15,6 @@ from tledge.bench.leaderboard.accuracy_board import BEST, WORSE
 from tledge.bench.leaderboard.leaderboard import Leaderboard
 from tledge.bench.leaderboard.leaderboard_markdown import board_columns
 from tledge.bench.leaderboard.machine_board import STANDINGS, Entry, MachineBoard
-from tledge.bench.report.recommendation_card import RULE, WITHOUT_ACCURACY
 from tledge.bench.results.columns import BEST_NOTE
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.stored_results import StoredResults
@@ -84,7 +83,7 @@ def _context(leaderboard: Leaderboard, folder: Path, sign: str) -> dict[str, Any
         "script": "\n".join(_asset(*name) for name in (("report", "report.js"), ("leaderboard", "leaderboard.js"))),
         "version": importlib.metadata.version("tledge"),
         "leaderboard": leaderboard,
-        "rules": [rule for rule in (RULE, WITHOUT_ACCURACY) if any(board.card.rule == rule for board in boards)],
+        "rules": list(dict.fromkeys(board.card.rule for board in boards if board.card.rule)),
         "columns_of": lambda board: columns[id(board)],
         "filters": _filters(leaderboard),
         "choices": lambda board, entry: [(name, value(board, entry)) for name, _, value in _FILTERS],

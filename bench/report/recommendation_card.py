@@ -34,8 +34,8 @@ RULE = (
     " the upper bound of p90; of those that are as fast within 5%, the smallest."
 )
 WITHOUT_ACCURACY = (
-    "Chosen by this rule{within}, without accuracy, which was not measured: the fastest by the upper bound of p90; of"
-    " the files that are as fast within 5%, the smallest."
+    "Chosen by this rule{within}, without accuracy, not known for each photo: the fastest by the upper bound of p90;"
+    " of the files that are as fast within 5%, the smallest."
 )
 WITHIN: Mapping[str, str] = {
     MET: ", among the files that meet the budget",
@@ -190,8 +190,7 @@ def _reason(item: RuledOut, *, than: bool = True) -> str:
         slower += f" than {item.than.artifact}" if than else ""
         return f"{slower}; {cause}" if cause else slower
     if item.reason == UNCERTAIN:
-        interval = f" ({interval_text(item.interval, 2)})" if item.interval else ""
-        return f"possibly slower: {item.ratio:.2f}× the latency{interval}"
+        return f"not shown to be as fast: {item.ratio:.2f}× the latency ({interval_text(item.interval, 2)})"
     return f"as fast within 5%, but {_size_words(item.ratio)}"
 
 

@@ -119,6 +119,8 @@ def recommend(data: StoredResults) -> Recommendation:
 
 def _recommend_within(budget: Sequence[BudgetLimit], rows: Sequence[Row], data: StoredResults) -> Recommendation:
     """Applies the rule to the rows that meet a budget; if it chooses none of them, to those not decided."""
+    if not rows:
+        return _apply_rule(rows, data)
     judged = tuple(judge_row(row, budget) for row in rows)
     found = _first_choice(judged, data)
     result = BudgetResult(limits=tuple(budget), rows=judged)
@@ -148,10 +150,10 @@ def _first_choice(judged: Sequence[JudgedRow], data: StoredResults) -> Recommend
 
 def _apply_rule(rows: Sequence[Row], data: StoredResults, *, alone: bool = True) -> Recommendation:
     """Returns what the rule gives for some rows; ``alone``: a single file is not recommended."""
-    best = _most_accurate(rows)
+    best = _most_accurate(rows, data.evidence)
     inaccurate = [] if best is None else data.evidence.less_accurate(rows, best)
     avoided = [] if best is None else [RuledOut(row=row, reason=LESS_ACCURATE, than=best) for row in inaccurate]
-    accurate = [row for row in rows if row not in inaccurate]
+    accurate = [row for row in rows if row not in inaccurate and _is_judged(row, best, data.evidence)]
     undecided, flags = _why_undecided(rows, accurate, alone=alone)
     if undecided:
         return Recommendation(
@@ -199,9 +201,15 @@ def _why_undecided(rows: Sequence[Row], accurate: Sequence[Row], *, alone: bool)
     return FLAGGED, tuple(sorted({flag for row in flagged for flag in row.flags if flag in UNTIMELY}))
 
 
-def _most_accurate(rows: Sequence[Row]) -> Row | None:
-    known = [row for row in rows if row.value("top1") is not None]
-    return max(known, key=lambda row: row.value("top1") or 0.0) if known else None
+def _most_accurate(rows: Sequence[Row], evidence: Evidence) -> Row | None:
+    """Returns the row with the highest top-1 of those whose result for each photo is known; None if there is none."""
+    known = [row for row in rows if evidence.hits(row) is not None]
+    return max(known, key=lambda row: row.value("top1") or 0.0, default=None)
+
+
+def _is_judged(row: Row, best: Row | None, evidence: Evidence) -> bool:
+    """Whether a row's accuracy was compared with the best one; without a best row, no accuracy is compared."""
+    return best is None or evidence.hits(row) is not None
 
 
 def _bound(row: Row) -> float | None:
@@ -235,7 +243,7 @@ def _compare(row: Row, chosen: Row, evidence: Evidence) -> RuledOut | None:
     ratio, interval = evidence.ratio("latency_p50", row, chosen)
     if verdict(interval) == SLOWER:
         return RuledOut(row=row, reason=SLOW, than=chosen, ratio=ratio, interval=interval)
-    if not _is_as_fast(interval):
+    if interval is not None and not _is_as_fast(interval):
         return RuledOut(row=row, reason=UNCERTAIN, than=chosen, ratio=ratio, interval=interval)
     size = _size(row) / _size(chosen)
     return RuledOut(row=row, reason=LARGER, than=chosen, ratio=size) if size > 1.0 else None

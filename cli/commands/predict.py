@@ -184,8 +184,11 @@ def _print_unit(given: Given, options: PredictOptions, feed: str | None) -> None
     """Prints the unit after everything that it needs was checked, so that nothing is printed if it could not work."""
     with executing(given.command, as_json=False) as terminal:
         from tledge.cli.systemd_unit import arguments_given, check_feed, predict_service, unit_text
+        from tledge.core.run_directory import find_model_file
 
         _check_usage(options)
+        options = replace(options, artifact=find_model_file(options.artifact))
+        given.context.params["artifact"] = options.artifact  # what the unit names
         check_feed(options.sources, feed)
         from tledge.cli.service_check import check_service
 

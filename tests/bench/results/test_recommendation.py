@@ -72,9 +72,7 @@ def test_a_smaller_file_is_not_chosen_because_it_was_measured_badly() -> None:
     assert (found.runner_up.row.artifact, found.runner_up.reason) == ("b.tflite", UNCERTAIN)
     assert found.equals == ()
     why = recommendation_card(of(good, bad), found).why
-    assert any(
-        re.match(r"Runner-up: b.tflite on litert:cpu:2, possibly slower: 1\.\d+× the latency \(", line) for line in why
-    )
+    assert re.match(r"Runner-up: b.tflite on litert:cpu:2, not shown to be as fast: 1\.\d+× the latency \(", why[0])
 
 
 def test_the_runner_up_is_another_file_and_says_why() -> None:
@@ -168,7 +166,7 @@ def test_without_photos_the_rule_goes_without_accuracy() -> None:
     assert found.chosen is not None
     assert (found.chosen.artifact, found.accuracy_known) == ("b.tflite", False)
     card = recommendation_card(stored_results(*bare, settings=SETTINGS), found)
-    assert "without accuracy, which was not measured" in card.rule
+    assert "without accuracy, not known for each photo" in card.rule
 
 
 def test_a_card_names_the_file_its_figures_and_the_reasons(tmp_path: Path) -> None:
@@ -249,3 +247,15 @@ def test_the_recommendation_is_made_once_for_all_reports(tmp_path: Path, monkeyp
     conclude(data)
     assert f"Ship {data.recommendation.chosen.name if data.recommendation.chosen else ''}" in markdown(data)
     assert made == [data]
+
+
+def test_a_budget_on_the_keras_model_alone_recommends_nothing() -> None:
+    data = replace(of(file("model.keras", target="keras:cpu")), settings=replace(SETTINGS, budget=("size_mb <= 5",)))
+    found = recommend(data)
+    assert (found.chosen, found.undecided) == (None, NOT_TIMED)
+    assert recommendation_card(data, found).title
+
+
+def test_a_file_whose_accuracy_cannot_be_compared_is_not_chosen() -> None:
+    good, unknown = file("float32.tflite", SLOW_ROUNDS), file("int8.tflite", wrong=20)
+    assert chosen(good, replace(unknown, raw=None)) == "float32.tflite on litert:cpu:2"

@@ -69,7 +69,7 @@ def open_standard_streams() -> None:
     for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         _open_if_closed(number, flags)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor; open until the end
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - open until the end
     sys.stdout = _lasting(1, sys.stdout)
     sys.stderr = _lasting(2, sys.stderr)
 

@@ -50,7 +50,7 @@ class StandardInput:
 
         Data that does not start like an image is a stream from its first JPEG on, such as HTTP multipart data.
         """
-        if self.descriptor == 0 and sys.stdin is None:  # another file may have got its number since
+        if self.descriptor == 0 and _is_closed():
             raise SourceError("standard input is closed; pipe an image or a stream of JPEGs into it")
         pieces = self._pieces(ended)
         whole = bytearray()
@@ -142,3 +142,8 @@ def _split(head: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _name(number: int) -> str:
     return f"{STANDARD_INPUT} frame {number}"
+
+
+def _is_closed() -> bool:
+    """Whether the process was started without a standard input; another file may have got its number since."""
+    return sys.stdin is None or getattr(sys.stdin, "name", "") == os.devnull

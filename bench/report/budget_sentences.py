@@ -38,7 +38,10 @@ def budget_effects(budget: BudgetResult, chosen: Row | None) -> list[str]:
             sentences.append(f"{limit.text} rules out {listed(_names(found, budget), MOST_NAMED)}.")
         sentences += _undecided(limit, [item for item in budget.undecided(limit) if item[0] is not chosen], budget)
     sentences += [_gain(item, chosen) for item in budget.relaxed if item.row is not None]
-    return sentences + _useless([item.limit.text for item in budget.relaxed if item.row is None], chosen)
+    for known in (True, False):
+        limits = [item.limit.text for item in budget.relaxed if item.row is None and item.known == known]
+        sentences += _useless(limits, chosen, known=known)
+    return sentences
 
 
 def _nearest(item: JudgedRow) -> str:
@@ -117,12 +120,12 @@ def _value(item: JudgedLimit) -> str:
 
 
 def _gain(item: Relaxation, chosen: Row | None) -> str:
-    """Says what a relaxed limit would gain: "With p90_ms <= 25, a.onnx on …: top-1 0.982 instead of 0.964"."""
-    name = "" if item.row is None else item.row.name
+    """Says what a relaxed limit would gain: "With p90_ms <= 25, a.onnx on … would be preferred: top-1 0.982 …"."""
     if item.row is None or chosen is None:
-        return f"With {item.text}, {name} would meet the budget."
-    gains = [_compared(metric, item.row, chosen) for metric in item.gains]
-    return f"With {item.text}, {name}: {listed(gains)}." if gains else f"With {item.text}, {name} would be preferred."
+        return f"With {item.text}, {'' if item.row is None else item.row.name} would meet the budget."
+    gains = listed([_compared(metric, item.row, chosen) for metric in item.gains])
+    outcome = "would be preferred" if item.preferred else "would meet the budget, too"
+    return f"With {item.text}, {item.row.name} {outcome}{f': {gains}' if gains else ''}."
 
 
 def _compared(metric: str, row: Row, chosen: Row) -> str:
@@ -139,11 +142,13 @@ _GAINED: Mapping[str, tuple[str, Callable[[float], str]]] = {
 """The name of a gained metric, and how its values are written."""
 
 
-def _useless(limits: Sequence[str], chosen: Row | None) -> list[str]:
-    """Names the limits that gain nothing if they alone are relaxed."""
+def _useless(limits: Sequence[str], chosen: Row | None, *, known: bool) -> list[str]:
+    """Names the limits that gain nothing if they alone are relaxed, or of which that is not known."""
     if not limits:
         return []
     words = " or ".join(filter(None, [", ".join(limits[:-1]), limits[-1]]))
+    if not known:
+        return [f"Whether relaxing {words} alone {'is enough' if chosen is None else 'gains anything'} is not known."]
     return [f"Relaxing {words} alone {'is not enough' if chosen is None else 'gains nothing'}."]
 
 

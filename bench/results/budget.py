@@ -8,7 +8,7 @@ latencies of a single round, are not decided; see docs/adr/0035-budgets.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
@@ -44,6 +44,11 @@ class BudgetLimit(MetricLimit):
     def is_upper(self) -> bool:
         """Whether it is the largest value that is allowed, rather than the smallest."""
         return self.operator.startswith("<")
+
+    def relaxed(self, to: float) -> BudgetLimit:
+        """Returns the limit with another number, which is allowed itself: "p90_ms <= 25"."""
+        operator = f"{self.operator.strip('=')}="
+        return replace(self, text=f"{self.metric} {operator} {to:g}", operator=operator, limit=to)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tledge.bench.results.budget import MET, MISSED, BudgetLimit, JudgedLimit, JudgedRow
 from tledge.bench.results.rows import Row
-from tledge.bench.results.standings import Evidence
-from tledge.core.significance import FASTER, verdict
 
 GAINS = ("top1", "latency_p90", "file_size")
 """What a relaxed limit can gain, the most important first."""
-
-SMALLER = 0.95
-"""A file is smaller if its size is below this multiple of the other's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,22 +19,26 @@ class Relaxation:
 
     Attributes:
         limit: the limit, as it is.
-        to: the number that the row would meet, in the limit's unit, with two digits; None if nothing is gained.
-        row: what would be chosen then; None if nothing is gained.
+        to: the relaxed limit, in the limit's unit, with two digits; None if nothing is gained.
+        row: a row that would meet the budget then; None if nothing is gained.
+        preferred: the rule would choose this row instead of the one that is chosen now.
         gains: the metrics of ``GAINS`` in which it is better than what is chosen now; empty if nothing is.
+        known: False if nothing was found, but some rows could not be compared.
     """
 
     limit: BudgetLimit
     to: float | None = None
     row: Row | None = None
+    preferred: bool = False
     gains: tuple[str, ...] = ()
+    known: bool = True
 
     @property
     def text(self) -> str:
         """The relaxed limit: "p90_ms <= 25"; empty if nothing is gained."""
         if self.to is None:
             return ""
-        return f"{self.limit.metric} {self.limit.operator.strip('=')}= {self.to:g}"
+        return self.limit.relaxed(self.to).text
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the relaxation as a dictionary that JSON can hold."""
@@ -49,7 +47,9 @@ class Relaxation:
             "to": self.text or None,
             "artifact": None if self.row is None else self.row.artifact,
             "target": None if self.row is None else self.row.target,
+            "preferred": self.preferred,
             "gains": self.gains,
+            "known": self.known,
         }
 
 
@@ -102,74 +102,3 @@ def nearest_miss(judged: Sequence[JudgedRow]) -> JudgedRow | None:
 
 def _failed(item: JudgedRow) -> int:
     return sum(judged.outcome != MET for judged in item.limits)
-
-
-def find_relaxations(
-    result: BudgetResult, chosen: Row | None, evidence: Evidence, choose: Callable[[Sequence[Row]], Row | None]
-) -> tuple[Relaxation, ...]:
-    """Returns what relaxing each limit alone would gain, for the limits that not every row meets.
-
-    Args:
-        result: the limits, and whether each row meets them.
-        chosen: the file that is recommended; None if every file misses a limit.
-        evidence: judges differences between rows.
-        choose: the rule: returns the row to ship of some rows.
-    """
-    found = []
-    for limit in result.limits:
-        if not any(_can_be_freed(item.of(limit)) for item in result.rows):
-            continue
-        freed = {item.row.name: item for item in result.rows if item.row is not chosen and _only_fails(item, limit)}
-        row = _gain_most([item.row for item in freed.values()], chosen, evidence, choose)
-        bound = None if row is None else freed[row.name].of(limit).bound
-        if row is None or bound is None:
-            found.append(Relaxation(limit=limit))
-        else:
-            gains = () if chosen is None else gains_of(row, chosen, evidence)
-            found.append(Relaxation(limit=limit, to=_rounded(bound, up=limit.is_upper), row=row, gains=gains))
-    return tuple(found)
-
-
-def gains_of(row: Row, other: Row, evidence: Evidence) -> tuple[str, ...]:
-    """Returns the metrics of ``GAINS`` in which a row is better than another: significantly, or by 5% of its size."""
-    size, others = row.value("file_size"), other.value("file_size")
-    better = {
-        "top1": bool(evidence.less_accurate([other], row)),
-        "latency_p90": row.timely and other.timely and verdict(evidence.ratio("latency_p50", row, other)[1]) == FASTER,
-        "file_size": bool(size and others and size < SMALLER * others),
-    }
-    return tuple(name for name in GAINS if better[name])
-
-
-def _only_fails(item: JudgedRow, limit: BudgetLimit) -> bool:
-    """Whether a row meets all other limits, and would meet this one if it were relaxed."""
-    judged = item.of(limit)
-    return _can_be_freed(judged) and all(other.outcome == MET for other in item.limits if other is not judged)
-
-
-def _can_be_freed(judged: JudgedLimit) -> bool:
-    return judged.outcome != MET and judged.bound is not None
-
-
-def _gain_most(
-    rows: Sequence[Row], chosen: Row | None, evidence: Evidence, choose: Callable[[Sequence[Row]], Row | None]
-) -> Row | None:
-    """Returns the row that the rule prefers to the chosen one, or else the best of those that are better in something.
-
-    None if no row is better.
-    """
-    if chosen is None:
-        return choose(rows)
-    preferred = choose([chosen, *rows])
-    if preferred is not None and preferred is not chosen:
-        return preferred
-    return choose([row for row in rows if set(gains_of(row, chosen, evidence)) - {"file_size"}])
-
-
-def _rounded(value: float, *, up: bool) -> float:
-    """Returns a number of two digits that is not below the value, or not above it."""
-    if not value:
-        return 0.0
-    places = 1 - math.floor(math.log10(abs(value)))
-    rounded = (math.ceil if up else math.floor)(round(value * 10**places, 6))
-    return rounded / 10**places if places > 0 else float(rounded * 10**-places)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tledge.bench.results.budget import MET, UNDECIDED, BudgetLimit, JudgedRow, judge_row
-from tledge.bench.results.budget_result import BudgetResult, find_relaxations, nearest_miss
+from tledge.bench.results.budget_result import BudgetResult, nearest_miss
 from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
+from tledge.bench.results.limit_relaxation import RelaxedBudgets
 from tledge.bench.results.rows import Row
 from tledge.bench.results.standings import Evidence
 from tledge.core.significance import SLOWER, Interval, verdict
@@ -128,17 +129,25 @@ def _recommend_within(budget: Sequence[BudgetLimit], rows: Sequence[Row], data: 
         result = replace(
             result,
             nearest=None if found.chosen is not None else nearest_miss(judged),
-            relaxed=find_relaxations(
-                result, found.chosen, data.evidence, lambda rows: _apply_rule(rows, data, alone=False).chosen
-            ),
+            relaxed=RelaxedBudgets(
+                result=result,
+                chosen=found.chosen,
+                evidence=data.evidence,
+                choose=lambda judged: _choose_within(judged, data).chosen,
+            ).find(),
         )
     return replace(found, budget=result)
 
 
 def _first_choice(judged: Sequence[JudgedRow], data: StoredResults) -> Recommendation:
-    """Returns what the rule gives for the rows that meet the budget, or else for those that may."""
+    """Returns what the rule gives for a budget; a single file is not recommended."""
     if len({item.row.artifact for item in judged}) == 1:
         return _apply_rule([item.row for item in judged], data)
+    return _choose_within(judged, data)
+
+
+def _choose_within(judged: Sequence[JudgedRow], data: StoredResults) -> Recommendation:
+    """Returns what the rule gives for the rows that meet a budget, or else for those that may."""
     groups = [[item.row for item in judged if item.outcome == outcome] for outcome in (MET, UNDECIDED)]
     results = [_apply_rule(rows, data, alone=False) for rows in groups if rows]
     chosen = next((result for result in results if result.chosen is not None), None)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tledge.bench.results.budget import MET, NOT_MEASURED, WIDE, BudgetLimit, JudgedLimit, JudgedRow, number_text
+from tledge.bench.results.budget import (
+    MET,
+    NOT_MEASURED,
+    UNDECIDED,
+    WIDE,
+    BudgetLimit,
+    JudgedLimit,
+    JudgedRow,
+    number_text,
+)
 from tledge.bench.results.budget_result import BudgetResult, Relaxation
 from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.rows import Row
@@ -18,35 +27,35 @@ MOST_NAMED = 8
 Judged = tuple[Row, JudgedLimit]
 
 
-def budget_status(budget: BudgetResult, chosen: Row | None) -> list[str]:
-    """Returns whether the recommended file meets the budget, or the nearest miss."""
-    if budget.nearest is not None:
-        return [_nearest(budget.nearest)]
-    if chosen is None:
-        return []
-    judged = budget.of(chosen)
+def budget_status(budget: BudgetResult, shown: Row | None) -> list[str]:
+    """Returns whether the file that the card shows meets the budget; without one, the nearest miss."""
+    if shown is None:
+        nearest = budget.nearest
+        return [] if nearest is None else [f"The nearest miss is {nearest.row.name}, which misses {_misses(nearest)}."]
+    judged = budget.of(shown)
     met = [item.limit.text for item in judged.limits if item.outcome == MET]
     sentences = [f"It meets {listed(met)}."] if met else []
-    return sentences + [_not_shown(item) for item in judged.limits if item.outcome != MET]
+    if judged.missed:
+        sentences.append(f"It misses {_misses(judged)}.")
+    return sentences + [_not_shown(item) for item in judged.limits if item.outcome == UNDECIDED]
 
 
-def budget_effects(budget: BudgetResult, chosen: Row | None) -> list[str]:
+def budget_effects(budget: BudgetResult, shown: Row | None) -> list[str]:
     """Returns which limit rules out which file, and what relaxing each limit alone would gain."""
     sentences = []
     for limit in budget.limits:
-        if found := budget.ruled_out(limit):
+        if found := [item for item in budget.ruled_out(limit) if item[0] is not shown]:
             sentences.append(f"{limit.text} rules out {listed(_names(found, budget), MOST_NAMED)}.")
-        sentences += _undecided(limit, [item for item in budget.undecided(limit) if item[0] is not chosen], budget)
-    sentences += [_gain(item, chosen) for item in budget.relaxed if item.row is not None]
+        sentences += _undecided(limit, [item for item in budget.undecided(limit) if item[0] is not shown], budget)
+    sentences += [_gain(item, shown) for item in budget.relaxed if item.row is not None]
     for known in (True, False):
         limits = [item.limit.text for item in budget.relaxed if item.row is None and item.known == known]
-        sentences += _useless(limits, chosen, known=known)
+        sentences += _useless(limits, shown, known=known)
     return sentences
 
 
-def _nearest(item: JudgedRow) -> str:
-    misses = [f"{miss.limit.text} by {_distance(miss)}, with {_value(miss)}" for miss in item.missed]
-    return f"The nearest miss is {item.row.name}, which misses {listed(misses)}."
+def _misses(item: JudgedRow) -> str:
+    return listed([f"{miss.limit.text} by {_distance(miss)}, with {_value(miss)}" for miss in item.missed])
 
 
 def _distance(miss: JudgedLimit) -> str:

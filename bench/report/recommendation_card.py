@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tledge.bench.report.budget_sentences import budget_effects, budget_status
 from tledge.bench.report.conclusions import accuracy_text, speed_text
-from tledge.bench.results.budget import MET, UNDECIDED
+from tledge.bench.results.budget import MET, MISSED, UNDECIDED
 from tledge.bench.results.columns import top1_heading
 from tledge.bench.results.flags import NOISY, ONE_ROUND
 from tledge.bench.results.recommendation import (
@@ -42,6 +42,13 @@ WITHIN: Mapping[str, str] = {
     UNDECIDED: ", among the files that may meet the budget",
 }
 """What the rule was applied to, by whether the recommended file meets the budget."""
+
+ALONE_OUTCOMES: Mapping[str, str] = {
+    MET: " meets the budget",
+    MISSED: " misses the budget",
+    UNDECIDED: " (budget not decided)",
+}
+"""What follows the name of a single file."""
 
 NO_FILE: Mapping[str, str] = {
     NOT_TIMED: "Nothing was timed, so no file is recommended.",
@@ -89,7 +96,7 @@ class RecommendationCard:
 def recommendation_card(data: StoredResults, found: Recommendation) -> RecommendationCard:
     """Puts a recommendation into words."""
     if found.chosen is None:
-        return _card_without_file(data, found)
+        return _card_without_file(found)
     chosen = found.chosen
     reasons = [_against_baseline(chosen, data)]
     if found.runner_up is not None:
@@ -106,7 +113,7 @@ def recommendation_card(data: StoredResults, found: Recommendation) -> Recommend
     )
 
 
-def _card_without_file(data: StoredResults, found: Recommendation) -> RecommendationCard:
+def _card_without_file(found: Recommendation) -> RecommendationCard:
     """Says why nothing is recommended; of a single file, shows the figures."""
     why = NO_FILE[found.undecided].format(
         of=_of(found),
@@ -115,10 +122,12 @@ def _card_without_file(data: StoredResults, found: Recommendation) -> Recommenda
         flags=listed([flag_text(flag) for flag in found.flags]),
         remedy=" Measure again on a quiet machine." if NOISY in found.flags else "",
     )
-    row = data.rows[-1] if found.undecided == ALONE else None
+    row = found.alone
     title = "No file meets the budget" if _misses(found) else "No recommendation"
+    if row is not None:
+        title = row.name if found.budget is None else row.name + ALONE_OUTCOMES[found.budget.of(row).outcome]
     return RecommendationCard(
-        title=title if row is None else row.name,
+        title=title,
         figures=() if row is None else _figures(row),
         why=(why, *_with_budget(found, _avoided(found))),
     )
@@ -128,7 +137,8 @@ def _with_budget(found: Recommendation, reasons: Sequence[str]) -> tuple[str, ..
     """Returns the reasons, between whether the budget is met and what it does."""
     if found.budget is None:
         return tuple(reasons)
-    return (*budget_status(found.budget, found.chosen), *reasons, *budget_effects(found.budget, found.chosen))
+    shown = found.chosen or found.alone
+    return (*budget_status(found.budget, shown), *reasons, *budget_effects(found.budget, shown))
 
 
 def _avoided(found: Recommendation) -> list[str]:

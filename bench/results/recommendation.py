@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tledge.bench.results.budget import MET, UNDECIDED, BudgetLimit, JudgedRow, judge_row
+from tledge.bench.results.budget import MET, UNDECIDED, JudgedRow, judge_row
 from tledge.bench.results.budget_result import BudgetResult, nearest_miss
 from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
 from tledge.bench.results.limit_relaxation import RelaxedBudgets
@@ -86,6 +86,7 @@ class Recommendation:
         avoided: files that are less accurate than the best or slower than their float32 file, the worst first.
         flags: what makes the latencies doubtful, with FLAGGED.
         budget: which files meet the budget; None without one.
+        alone: with ALONE, the file on the target that the rule prefers, or else that is nearest to meeting the budget.
     """
 
     chosen: Row | None
@@ -96,6 +97,7 @@ class Recommendation:
     avoided: tuple[RuledOut, ...] = ()
     flags: tuple[str, ...] = ()
     budget: BudgetResult | None = None
+    alone: Row | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the recommendation as a dictionary that JSON can hold."""
@@ -107,49 +109,50 @@ class Recommendation:
             "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
             "avoided": [item.to_dict() for item in self.avoided],
             "budget": None if self.budget is None else self.budget.to_dict(),
+            "alone": None if self.alone is None else {"artifact": self.alone.artifact, "target": self.alone.target},
         }
 
 
 def recommend(data: StoredResults) -> Recommendation:
     """Applies the rule to a benchmark's rows, those of the Keras model aside: it is not a file that ships."""
     rows = [row for row in data.rows if not row.target.startswith("keras")]
-    if not data.budget:
-        return _apply_rule(rows, data)
-    return _recommend_within(data.budget, rows, data)
+    judged = tuple(judge_row(row, data.budget) for row in rows)
+    found = _choose_within(judged, data)
+    if len({row.artifact for row in rows}) == 1 and (found.undecided != NOT_TIMED or data.budget):
+        found = replace(found, chosen=None, undecided=ALONE, alone=_alone(found, judged), flags=())
+    if not data.budget or not rows:
+        return found
+    return replace(found, budget=_effects(BudgetResult(limits=data.budget, rows=judged), found, data))
 
 
-def _recommend_within(budget: Sequence[BudgetLimit], rows: Sequence[Row], data: StoredResults) -> Recommendation:
-    """Applies the rule to the rows that meet a budget; if it chooses none of them, to those not decided."""
-    if not rows:
-        return _apply_rule(rows, data)
-    judged = tuple(judge_row(row, budget) for row in rows)
-    found = _first_choice(judged, data)
-    result = BudgetResult(limits=tuple(budget), rows=judged)
-    if found.chosen is not None or found.undecided == OVER_BUDGET:
-        result = replace(
-            result,
-            nearest=None if found.chosen is not None else nearest_miss(judged),
-            relaxed=RelaxedBudgets(
-                result=result,
-                chosen=found.chosen,
-                evidence=data.evidence,
-                choose=lambda judged: _choose_within(judged, data).chosen,
-            ).find(),
-        )
-    return replace(found, budget=result)
+def _alone(found: Recommendation, judged: Sequence[JudgedRow]) -> Row | None:
+    """Returns which row of a single file to show: the rule's choice, or one that is nearest to meeting the budget."""
+    possible = [item for outcome in (MET, UNDECIDED) for item in judged if item.outcome == outcome]
+    nearest = possible[0] if possible else nearest_miss(judged)
+    return found.chosen or (None if nearest is None else nearest.row)
 
 
-def _first_choice(judged: Sequence[JudgedRow], data: StoredResults) -> Recommendation:
-    """Returns what the rule gives for a budget; a single file is not recommended."""
-    if len({item.row.artifact for item in judged}) == 1:
-        return _apply_rule([item.row for item in judged], data)
-    return _choose_within(judged, data)
+def _effects(result: BudgetResult, found: Recommendation, data: StoredResults) -> BudgetResult:
+    """Adds the nearest miss and what relaxed limits would gain, where the rule chose a row or none meets the budget."""
+    if found.undecided == ALONE:
+        missed = all(item.missed for item in result.rows)
+        return replace(result, nearest=nearest_miss(result.rows)) if missed else result
+    if found.chosen is None and found.undecided != OVER_BUDGET:
+        return result
+    relaxed = RelaxedBudgets(
+        result=result,
+        chosen=found.chosen,
+        evidence=data.evidence,
+        choose=lambda judged: _choose_within(judged, data).chosen,
+    )
+    nearest = nearest_miss(result.rows) if found.chosen is None else None
+    return replace(result, nearest=nearest, relaxed=relaxed.find())
 
 
 def _choose_within(judged: Sequence[JudgedRow], data: StoredResults) -> Recommendation:
     """Returns what the rule gives for the rows that meet a budget, or else for those that may."""
     groups = [[item.row for item in judged if item.outcome == outcome] for outcome in (MET, UNDECIDED)]
-    results = [_apply_rule(rows, data, alone=False) for rows in groups if rows]
+    results = [_apply_rule(rows, data) for rows in groups if rows] or [_apply_rule([], data)]
     chosen = next((result for result in results if result.chosen is not None), None)
     if chosen is not None:
         return chosen
@@ -157,13 +160,13 @@ def _choose_within(judged: Sequence[JudgedRow], data: StoredResults) -> Recommen
     return results[0] if known else Recommendation(chosen=None, undecided=OVER_BUDGET)
 
 
-def _apply_rule(rows: Sequence[Row], data: StoredResults, *, alone: bool = True) -> Recommendation:
-    """Returns what the rule gives for some rows; ``alone``: a single file is not recommended."""
+def _apply_rule(rows: Sequence[Row], data: StoredResults) -> Recommendation:
+    """Returns what the rule gives for some rows."""
     best = _most_accurate(rows, data.evidence)
     inaccurate = [] if best is None else data.evidence.less_accurate(rows, best)
     avoided = [] if best is None else [RuledOut(row=row, reason=LESS_ACCURATE, than=best) for row in inaccurate]
     accurate = [row for row in rows if row not in inaccurate and _is_judged(row, best, data.evidence)]
-    undecided, flags = _why_undecided(rows, accurate, alone=alone)
+    undecided, flags = _why_undecided(accurate)
     if undecided:
         return Recommendation(
             chosen=None,
@@ -195,13 +198,11 @@ def _decide(
     )
 
 
-def _why_undecided(rows: Sequence[Row], accurate: Sequence[Row], *, alone: bool) -> tuple[str, tuple[str, ...]]:
+def _why_undecided(accurate: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
     """Returns why nothing can be recommended, and the flags that forbid it; empty if something can."""
     timed = [row for row in accurate if row.value("latency_p50") is not None]
     if not timed:
         return NOT_TIMED, ()
-    if alone and len({row.artifact for row in rows}) == 1:
-        return ALONE, ()
     if any(_bound(row) is not None for row in timed):
         return "", ()
     flagged = [row for row in timed if not row.timely]

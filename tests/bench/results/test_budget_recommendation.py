@@ -16,7 +16,7 @@ from tledge.bench.report.html import write_html
 from tledge.bench.report.markdown import markdown
 from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
 from tledge.bench.results.budget_result import BudgetResult
-from tledge.bench.results.recommendation import ALONE, FLAGGED, ONE_ROUND, OVER_BUDGET, Recommendation
+from tledge.bench.results.recommendation import ALONE, FLAGGED, NOT_TIMED, ONE_ROUND, OVER_BUDGET, Recommendation
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.results.stored_results import StoredCell
 from tledge.core.errors import MeasurementError
@@ -26,6 +26,8 @@ pytestmark = pytest.mark.unit
 INT8 = file("int8.tflite", wrong=20, size=2_700_000.0)
 FLOAT = file("float32.onnx", SLOW_ROUNDS, size=8_900_000.0, target="onnxruntime:cpu:2")
 """p90 is 1.2 ms (1.188–1.212), top-1 0.900; and 2.4 ms (2.388–2.412), top-1 1.000, which is significantly better."""
+
+KERAS = file("model.keras", (9.0, 9.0, 9.1), target="keras:cpu")
 
 
 def found(*cells: StoredCell, budget: Sequence[str]) -> tuple[Recommendation, BudgetResult]:
@@ -157,7 +159,49 @@ def test_reasons_not_to_recommend_stay_as_they_are() -> None:
     noisy = [file(name, flags=("noisy",)) for name in ("a.tflite", "b.tflite")]
     assert chosen(*noisy, budget=["p90_ms <= 2"]) == FLAGGED
     assert chosen(INT8, budget=["p90_ms <= 2"]) == ALONE
-    assert "p90_ms <= 1 rules out int8.tflite (1.20 ms)." in card(INT8, budget=["p90_ms <= 1"]).why
+
+
+@pytest.mark.parametrize(
+    ("budget", "title", "sentences"),
+    [
+        (["p90_ms <= 2", "size_mb <= 9"], " meets the budget", ["It meets p90_ms <= 2 and size_mb <= 9."]),
+        (
+            ["p90_ms <= 1", "size_mb <= 9"],
+            " misses the budget",
+            ["It meets size_mb <= 9.", "It misses p90_ms <= 1 by 0.200 ms (20%), with 1.20 ms."],
+        ),
+        (
+            ["p90_ms <= 1.2"],
+            " (budget not decided)",
+            [
+                "It is not decided whether it meets p90_ms <= 1.2: 1.20 ms, 95%: 1.19–1.21; more rounds narrow the"
+                " interval."
+            ],
+        ),
+    ],
+)
+def test_a_budget_is_answered_for_a_single_file(budget: Sequence[str], title: str, sentences: Sequence[str]) -> None:
+    shown = card(KERAS, INT8, budget=budget)
+    assert shown.title == f"int8.tflite on litert:cpu:2{title}"
+    assert shown.why == ("Only one file was measured, so there is no other to compare it with.", *sentences)
+    assert [item.heading for item in shown.figures] == ["Latency p50 / p90", "Size", "Test top-1"]
+
+
+def test_of_a_single_file_the_card_shows_the_target_that_the_rule_prefers() -> None:
+    slow = file("int8.tflite", SLOW_ROUNDS, wrong=20, size=2_700_000.0, target="litert:cpu:1")
+    for cells in ((INT8, slow, KERAS), (slow, INT8, KERAS)):
+        data = of(*cells)
+        assert recommendation_card(data, data.recommendation).title == "int8.tflite on litert:cpu:2"
+        assert data.recommendation.to_dict()["alone"] == {"artifact": "int8.tflite", "target": "litert:cpu:2"}
+    shown = card(slow, INT8, budget=["p90_ms <= 1"])
+    assert shown.title == "int8.tflite on litert:cpu:2 misses the budget", "the nearest miss"
+    assert "p90_ms <= 1 rules out int8.tflite on litert:cpu:1 (2.40 ms)." in shown.why
+
+
+def test_a_single_file_that_was_not_timed_is_judged_by_what_was_measured() -> None:
+    bare = replace(INT8, measurements=tuple(i for i in INT8.measurements if not i.metric.startswith("latency")))
+    assert card(bare, budget=["size_mb <= 5"]).title == "int8.tflite on litert:cpu:2 meets the budget"
+    assert of(bare).recommendation.undecided == NOT_TIMED
 
 
 def test_a_noisy_file_beside_files_that_miss_a_limit_is_not_blamed() -> None:

@@ -99,10 +99,18 @@ def gains_of(row: Row, other: Row, evidence: Evidence) -> tuple[str, ...]:
     size, others = row.value("file_size"), other.value("file_size")
     better = {
         "top1": bool(evidence.less_accurate([other], row)),
-        "latency_p90": row.timely and other.timely and verdict(evidence.ratio("latency_p50", row, other)[1]) == FASTER,
+        "latency_p90": _is_faster(row, other, evidence),
         "file_size": bool(size and others and size < SMALLER * others),
     }
     return tuple(name for name in GAINS if better[name])
+
+
+def _is_faster(row: Row, other: Row, evidence: Evidence) -> bool:
+    """Whether a row's p90 is significantly below another's over rounds, and also as tables show it."""
+    value, others = row.value("latency_p90"), other.value("latency_p90")
+    if value is None or others is None or not (row.timely and other.timely):
+        return False
+    return value < others and verdict(evidence.ratio("latency_p90", row, other)[1]) == FASTER
 
 
 def _rounded(value: float, *, up: bool) -> float:

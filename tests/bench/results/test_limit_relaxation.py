@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from timed_files import FAST, SLOW_ROUNDS, file, of
 
 from tledge.bench.report.recommendation_card import recommendation_card
 from tledge.bench.results.budget_result import Relaxation
-from tledge.bench.results.limit_relaxation import _rounded
+from tledge.bench.results.limit_relaxation import _rounded, gains_of
 from tledge.bench.results.stored_results import StoredCell
 
 pytestmark = pytest.mark.unit
@@ -90,6 +91,26 @@ def test_a_file_that_is_not_decided_for_another_limit_leaves_open_whether_a_rela
     sentences = why(*cells, budget=["size_mb <= 1", "p90_ms <= 2"])
     assert sentences[-1] == "Whether relaxing size_mb <= 1 alone is enough is not known."
     assert "Relaxing p90_ms <= 2 alone is not enough." in sentences
+
+
+def with_tail(cell: StoredCell, p90: float) -> StoredCell:
+    """The result with another p90 in every round: the slowest of its three queries."""
+    assert cell.raw is not None
+    latencies = cell.raw.latencies.copy()
+    latencies[2::3] = p90
+    measured = tuple(
+        replace(item, value=p90, interval=(p90, p90)) if item.metric == "latency_p90" else item
+        for item in cell.measurements
+    )
+    return replace(cell, raw=replace(cell.raw, latencies=latencies), measurements=measured)
+
+
+@pytest.mark.parametrize(("p90", "gains"), [(3.0, ()), (2.35, ()), (2.2, ("latency_p90",))])
+def test_a_gain_in_p90_is_decided_by_p90(p90: float, gains: tuple[str, ...]) -> None:
+    """The median of b.tflite is half that of a.tflite, whose p90 is 2.4 ms (2.388–2.412)."""
+    data = of(file("a.tflite", SLOW_ROUNDS), with_tail(file("b.tflite"), p90))
+    first, second = data.rows
+    assert gains_of(second, first, data.evidence) == gains
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ Z95 = 1.959963984540054
 """The two-sided 95% quantile of the normal distribution."""
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     """Returns the 95% score interval of a fraction.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal of the
     American Statistical Association 22, 1927.
 
     Args:
-        successes: number of successes.
+        successes: number of successes; a mean of several such numbers need not be whole.
         trials: number of trials, at least 1.
     """
     fraction = successes / trials

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tledge.bench.results.budget import (
+from tledge.bench.results.budget import BudgetLimit
+from tledge.bench.results.budget_judgement import (
     MET,
+    NO_SAMPLES,
     NOT_MEASURED,
     UNDECIDED,
     WIDE,
-    BudgetLimit,
     JudgedLimit,
     JudgedRow,
     number_text,
@@ -17,7 +18,7 @@ from tledge.bench.results.budget import (
 from tledge.bench.results.budget_result import BudgetResult, Relaxation
 from tledge.bench.results.flags import ONE_ROUND
 from tledge.bench.results.rows import Row
-from tledge.core.metric_catalogue import TIME_UNITS
+from tledge.bench.results.standings import BY_ROUND
 from tledge.core.number_text import duration_text, flag_text, listed
 from tledge.core.sizes import size_text
 
@@ -71,7 +72,7 @@ def _not_shown(item: JudgedLimit) -> str:
         return f"It is not known whether it meets {item.limit.text}, which was not measured."
     if item.reason != WIDE:
         return f"It is not decided whether it meets {item.limit.text}: {_value(item)}, but {_doubt(item.reason)}."
-    more = "rounds" if _is_time(item.limit) else "photos"
+    more = "rounds" if item.limit.declared.metric in BY_ROUND else "photos"
     ends = "–".join(number_text(item.limit, end) for end in item.interval or ())
     return (
         f"It is not decided whether it meets {item.limit.text}: {_value(item)}, 95%: {ends}; more {more} narrow the"
@@ -93,6 +94,8 @@ def _undecided(limit: BudgetLimit, found: Sequence[Judged], budget: BudgetResult
 def _doubt(reason: str) -> str:
     if reason == ONE_ROUND:
         return "measured in a single round"
+    if reason == NO_SAMPLES:
+        return "its raw samples are not there"
     return "it was not measured" if reason == NOT_MEASURED else f"flagged as {flag_text(reason)}"
 
 
@@ -159,7 +162,3 @@ def _useless(limits: Sequence[str], chosen: Row | None, *, known: bool) -> list[
     if not known:
         return [f"Whether relaxing {words} alone {'is enough' if chosen is None else 'gains anything'} is not known."]
     return [f"Relaxing {words} alone {'is not enough' if chosen is None else 'gains nothing'}."]
-
-
-def _is_time(limit: BudgetLimit) -> bool:
-    return limit.declared.unit in TIME_UNITS

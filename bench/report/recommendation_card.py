@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tledge.bench.report.budget_sentences import budget_effects, budget_status
 from tledge.bench.report.conclusions import accuracy_text, speed_text
-from tledge.bench.results.budget import MET, MISSED, UNDECIDED
+from tledge.bench.results.budget_judgement import MET, MISSED, UNDECIDED
 from tledge.bench.results.columns import top1_heading
 from tledge.bench.results.flags import NOISY, ONE_ROUND
 from tledge.bench.results.recommendation import (

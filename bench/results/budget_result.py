@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tledge.bench.results.budget import MET, MISSED, BudgetLimit, JudgedLimit, JudgedRow
+from tledge.bench.results.budget import BudgetLimit
+from tledge.bench.results.budget_judgement import (
+    MET,
+    MISSED,
+    JudgedLimit,
+    JudgedRow,
+)
 from tledge.bench.results.rows import Row
 
 GAINS = ("top1", "latency_p90", "file_size")

@@ -6,7 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tledge.bench.results.budget import MET, MISSED, BudgetLimit, JudgedRow, judge_row
+from tledge.bench.results.budget import BudgetLimit
+from tledge.bench.results.budget_judgement import (
+    MET,
+    MISSED,
+    JudgedRow,
+    judge_row,
+)
 from tledge.bench.results.budget_result import GAINS, BudgetResult, Relaxation
 from tledge.bench.results.rows import Row
 from tledge.bench.results.standings import Evidence
@@ -48,7 +54,7 @@ class RelaxedBudgets:
         second: Relaxation | None = None
         for to in sorted(set(self._bounds(limit)), reverse=not limit.is_upper):
             budget = [item.relaxed(to) if item == limit else item for item in self.result.limits]
-            judged = [judge_row(item.row, budget) for item in self.result.rows]
+            judged = [judge_row(item.row, budget, self.evidence) for item in self.result.rows]
             met = [item.row for item in judged if item.outcome == MET]
             row = self.choose(judged)
             if self.chosen is None and met:

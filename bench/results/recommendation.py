@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tledge.bench.results.budget import MET, UNDECIDED, JudgedRow, judge_row
+from tledge.bench.results.budget_judgement import (
+    MET,
+    UNDECIDED,
+    JudgedRow,
+    judge_row,
+)
 from tledge.bench.results.budget_result import BudgetResult, nearest_miss
 from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
 from tledge.bench.results.limit_relaxation import RelaxedBudgets
@@ -116,7 +121,7 @@ class Recommendation:
 def recommend(data: StoredResults) -> Recommendation:
     """Applies the rule to a benchmark's rows, those of the Keras model aside: it is not a file that ships."""
     rows = [row for row in data.rows if not row.target.startswith("keras")]
-    judged = tuple(judge_row(row, data.budget) for row in rows)
+    judged = tuple(judge_row(row, data.budget, data.evidence) for row in rows)
     found = _choose_within(judged, data)
     if len({row.artifact for row in rows}) == 1 and (found.undecided != NOT_TIMED or data.budget):
         found = replace(found, chosen=None, undecided=ALONE, alone=_alone(found, judged), flags=())

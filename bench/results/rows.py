@@ -13,6 +13,7 @@ from tledge.core.metric_catalogue import METRICS
 from tledge.core.notebook import html_table
 from tledge.core.number_text import cell_name, flag_text
 from tledge.core.significance import Interval, verdict
+from tledge.core.statistics import wilson_interval
 
 CLEAN, WORST = "none", "worst"
 """Names in place of an attack: the original photos, and the worst of all attacks, chosen for each photo."""
@@ -178,9 +179,16 @@ def _smallest_eps(items: Sequence[Measurement]) -> Measurement | None:
 
 
 def mean_over_corruptions(items: Sequence[Measurement]) -> Measurement | None:
-    """Returns the mean over corruptions and severities; severity 0 is the photos without a corruption."""
-    values = [item.value for item in items if item.params["severity"]]
-    return replace(items[0], value=sum(values) / len(values), interval=None) if values else None
+    """Returns the mean over corruptions and severities; severity 0 is the photos without a corruption.
+
+    Its interval is Wilson's over the photos, as if a photo were classified correctly in all corruptions or in none. The
+    variance of a fraction of each photo is never larger, so the interval is never too narrow.
+    """
+    corrupted = [item for item in items if item.params["severity"]]
+    if not corrupted:
+        return None
+    mean, photos = sum(item.value for item in corrupted) / len(corrupted), min(item.n for item in corrupted)
+    return replace(corrupted[0], value=mean, interval=wilson_interval(mean * photos, photos) if photos else None)
 
 
 _CHOICES: Mapping[str, Callable[[Sequence[Measurement]], Measurement | None]] = {

@@ -18,7 +18,17 @@ from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.metrics import Classes, Hits, discordant
 from tledge.bench.results.rows import Row, RowTable
 from tledge.core.metric_catalogue import HIGHER, METRICS, TIME_UNITS
-from tledge.core.significance import FASTER, SLOWER, Interval, Samples, holm, mcnemar, round_ratio, verdict
+from tledge.core.significance import (
+    FASTER,
+    SLOWER,
+    Interval,
+    Samples,
+    holm,
+    mcnemar,
+    round_ratio,
+    rounds_interval,
+    verdict,
+)
 from tledge.core.statistics import percentile
 
 EXACT = ("file_size",)
@@ -90,6 +100,19 @@ class Evidence:
         result = self.samples.get((row.artifact, row.target))
         values = np.empty(0) if result is None or not result.timed else BY_ROUND[metric](result)
         return values if np.isfinite(values).all() and (values > 0).all() else np.empty(0)
+
+    def interval(self, metric: str, row: Row) -> Interval | None:
+        """Returns the 95% interval over rounds of a metric of ``BY_ROUND``, which includes the row's value.
+
+        Rounds without a value are left out. None if there are fewer than two others, or a value is not positive.
+        """
+        value, result = row.value(metric), self.samples.get((row.artifact, row.target))
+        if value is None or result is None or not result.timed:
+            return None
+        values = BY_ROUND[metric](result)
+        values = values[np.isfinite(values)]
+        found = rounds_interval(values) if (values > 0).all() else None
+        return None if found is None else (min(found[0], value), max(found[1], value))
 
     def less_accurate(self, rows: Sequence[Row], than: Row) -> list[Row]:
         """Returns the rows whose top-1 is significantly lower than that of ``than``."""

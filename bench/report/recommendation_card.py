@@ -142,7 +142,7 @@ def _with_budget(found: Recommendation, reasons: Sequence[str]) -> tuple[str, ..
 
 
 def _avoided(found: Recommendation) -> list[str]:
-    return [f"Avoid {item.row.artifact}: {_reason(item)}." for item in found.avoided]
+    return [f"Avoid {item.name}: {_reason(item)}." for item in found.avoided]
 
 
 def _of(found: Recommendation) -> str:

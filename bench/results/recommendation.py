@@ -57,6 +57,7 @@ class RuledOut:
         than: the row that it is worse than.
         ratio: for SLOW and UNCERTAIN, its latency divided by that of ``than``; for LARGER, its size.
         interval: of that ratio, 95%; None for a size.
+        everywhere: the reason holds for the file on every target that it was measured on.
     """
 
     row: Row
@@ -64,6 +65,12 @@ class RuledOut:
     than: Row
     ratio: float = 1.0
     interval: Interval | None = None
+    everywhere: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file; with its target, unless the reason holds on all."""
+        return self.row.artifact if self.everywhere else self.row.name
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the finding as a dictionary that JSON can hold."""
@@ -177,7 +184,7 @@ def _apply_rule(rows: Sequence[Row], data: StoredResults) -> Recommendation:
             chosen=None,
             undecided=undecided,
             accuracy_known=best is not None,
-            avoided=_by_file(avoided),
+            avoided=_by_file(avoided, data),
             flags=flags,
         )
     comparable = [row for row in accurate if _bound(row) is not None]
@@ -199,7 +206,7 @@ def _decide(
         accuracy_known=accuracy_known,
         equals=tuple(row for row in others if _compare(row, chosen, evidence) is None),
         runner_up=None if second is None else _compare(second, chosen, evidence),
-        avoided=_by_file([*avoided, *filter(None, slow)]),
+        avoided=_by_file([*avoided, *filter(None, slow)], data),
     )
 
 
@@ -278,10 +285,13 @@ def _slow(row: Row, data: StoredResults) -> RuledOut | None:
     )
 
 
-def _by_file(found: Sequence[RuledOut]) -> tuple[RuledOut, ...]:
+def _by_file(found: Sequence[RuledOut], data: StoredResults) -> tuple[RuledOut, ...]:
     """Returns the first finding of each file, less accurate files before slow ones, at most ``MOST_AVOIDED``."""
     ordered = sorted(found, key=lambda item: (item.reason != LESS_ACCURATE, item.row.value("top1") or 0.0, -item.ratio))
+    holds = {(item.row.name, item.reason) for item in found}
     first: dict[str, RuledOut] = {}
     for item in ordered:
-        first.setdefault(item.row.artifact, item)
+        names = [row.name for row in data.rows if row.artifact == item.row.artifact]
+        everywhere = all((name, item.reason) in holds for name in names)
+        first.setdefault(item.row.artifact, replace(item, everywhere=everywhere))
     return tuple(first.values())[:MOST_AVOIDED]

@@ -259,3 +259,16 @@ def test_a_budget_on_the_keras_model_alone_recommends_nothing() -> None:
 def test_a_file_whose_accuracy_cannot_be_compared_is_not_chosen() -> None:
     good, unknown = file("float32.tflite", SLOW_ROUNDS), file("int8.tflite", wrong=20)
     assert chosen(good, replace(unknown, raw=None)) == "float32.tflite on litert:cpu:2"
+
+
+def test_a_file_to_avoid_is_named_with_its_target_unless_all_are_bad() -> None:
+    good, bad = file("int8.tflite"), file("int8.tflite", wrong=50, target="litert:cpu:4")
+    data = of(good, bad, file("float32.tflite", SLOW_ROUNDS), file("dynamic.tflite", wrong=60))
+    card = recommendation_card(data, data.recommendation)
+    assert card.title == "Ship int8.tflite on litert:cpu:2"
+    avoided = [sentence.partition(": significantly")[0] for sentence in card.why[-2:]]
+    assert avoided == ["Avoid dynamic.tflite", "Avoid int8.tflite on litert:cpu:4"]
+    both = of(file("int8.tflite", wrong=50), bad, file("float32.tflite", SLOW_ROUNDS))
+    assert recommendation_card(both, both.recommendation).why[-1].startswith("Avoid int8.tflite: significantly")
+    flagged = of(file("int8.tflite", flags=("noisy",)), bad, file("float32.tflite", flags=("noisy",)))
+    assert recommendation_card(flagged, flagged.recommendation).why[-1].startswith("Avoid int8.tflite on litert:cpu:4:")

@@ -139,11 +139,9 @@ def number_text(limit: BudgetLimit, value: float) -> str:
 
 
 def _measured(row: Row, metric: str, evidence: Evidence) -> tuple[float | None, Interval | None]:
-    """Returns a metric's value and interval, in its own unit; robust accuracy is that at the largest eps."""
+    """Returns a metric's value and interval, in its own unit; of robust accuracies, those of the lowest."""
     if metric == "robust_accuracy":
-        attacked = [point for point in row.robust if point.eps]
-        worst = min(attacked, key=lambda point: point.accuracy, default=None)
-        return (None, None) if worst is None else (worst.accuracy, (worst.low, worst.high))
+        return (None, None) if row.least_robust is None else (row.least_robust.value, row.least_robust.interval)
     value = row.value(metric)
     if metric == "file_size" and not value:
         return None, None

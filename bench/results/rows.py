@@ -45,6 +45,8 @@ class Row:
         measured: one measurement of each metric. Where a cell has several of a metric, tables show one: throughput at
             the best batch size, robust accuracy under the worst of all attacks at the smallest eps, and accuracy on
             corrupted photos as the mean over all corruptions and severities.
+        least_robust: the lowest accuracy under the worst of all attacks, see :func:`least_robust`; None if nothing was
+            attacked.
         robust: accuracy under the worst of all attacks at each eps, smallest first.
         robust_norm: the norm of eps; the first one of an attack set with several.
         flags: reasons to doubt a number of the row, see ``bench.results.flags``.
@@ -55,6 +57,7 @@ class Row:
     target: str
     provider: str = ""
     measured: Mapping[str, Measurement]
+    least_robust: Measurement | None = None
     robust: tuple[RobustPoint, ...] = ()
     robust_norm: str = ""
     flags: tuple[str, ...] = ()
@@ -156,6 +159,7 @@ def _row(artifact: str, target: str, items: Sequence[Measurement]) -> Row:
         target=target,
         provider=str(items[0].params.get("provider", "")),
         measured={metric: item for metric, item in chosen.items() if item is not None},
+        least_robust=least_robust(by_metric.get("robust_accuracy", [])),
         robust=tuple(RobustPoint(float(i.params["eps"]), i.value, *(i.interval or (0.0, 1.0))) for i in points),
         robust_norm=norm,
         flags=tuple(sorted({flag for item in items for flag in item.flags} - DETAILS)),
@@ -176,6 +180,15 @@ def _worst_case(items: Sequence[Measurement]) -> tuple[str, list[Measurement]]:
 def _smallest_eps(items: Sequence[Measurement]) -> Measurement | None:
     _, points = _worst_case(items)
     return points[1] if len(points) > 1 else None
+
+
+def least_robust(items: Sequence[Measurement]) -> Measurement | None:
+    """Returns the lowest robust accuracy under the worst of all attacks, over all norms and eps.
+
+    Within a norm it is that at the largest eps, since an attack succeeds within every eps above its own.
+    """
+    worst = [item for item in items if item.params["attack"] == WORST]
+    return min(worst, key=lambda item: item.value, default=None)
 
 
 def mean_over_corruptions(items: Sequence[Measurement]) -> Measurement | None:

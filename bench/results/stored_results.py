@@ -14,7 +14,7 @@ from tledge.bench.results.cell_result import CellResult
 from tledge.bench.results.metrics import Classes
 from tledge.bench.results.recommendation import Recommendation, recommend
 from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
-from tledge.bench.results.rows import WORST, Row, RowTable, mean_over_corruptions, summarize
+from tledge.bench.results.rows import Row, RowTable, least_robust, mean_over_corruptions, summarize
 from tledge.bench.results.settings import NAME, BenchSettings
 from tledge.bench.results.standings import Evidence, mark_best
 from tledge.core.environment import Environment
@@ -67,14 +67,14 @@ class StoredCell:
     def find(self, metric: str) -> Measurement | None:
         """Returns a metric's measurement.
 
-        Of several, returns that of the best batch size, of the worst of all attacks at the largest eps, or the mean
-        over all corruptions and severities.
+        Of several, returns that of the best batch size, the lowest under the worst of all attacks over all norms and
+        eps, or the mean over all corruptions and severities.
         """
         found = [item for item in self.measurements if item.metric == metric]
         if metric == "corrupted_accuracy":
             return mean_over_corruptions(found)
         if metric == "robust_accuracy":
-            found = [item for item in found if item.params["attack"] == WORST]
+            return least_robust(found)
         choose = max if metric == "throughput" else min
         return choose(found, key=lambda item: item.value) if found else None
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from results_sample import attacked, measurement
+from stored_sample import stored_cell
 
 from tledge.bench.results.budget import BudgetLimit, parse_budget
 from tledge.bench.results.budget_judgement import (
@@ -135,6 +136,19 @@ def test_robust_accuracy_is_that_at_the_largest_eps() -> None:
     assert judge_limit(found, limit("robust_accuracy >= 0.51"), NO_EVIDENCE).outcome == MISSED
     (clean,) = summarize([attacked(0.9, eps=0.0, attack="none")])
     assert judge_limit(clean, limit("robust_accuracy >= 0.3"), NO_EVIDENCE).reason == NOT_MEASURED
+
+
+def test_a_budget_and_the_gate_read_the_same_robust_accuracy() -> None:
+    """The lowest of all norms: the first one in the results has another accuracy."""
+    norms = [("linf", 1.0, 0.7), ("linf", 8.0, 0.6), ("l2", 128.0, 0.3), ("l2", 64.0, 0.5)]
+    items = [attacked(value, eps=eps, norm=norm, interval=(value - 0.1, value + 0.1)) for norm, eps, value in norms]
+    items += [attacked(0.1, eps=8.0, attack="pgd"), attacked(0.9, eps=0.0, attack="none")]
+    (found,) = summarize(items)
+    judged = judge_limit(found, limit("robust_accuracy >= 0.5"), NO_EVIDENCE)
+    assert (judged.outcome, judged.value, judged.interval) == (MISSED, 0.3, pytest.approx((0.2, 0.4)))
+    gated = stored_cell(items).find("robust_accuracy")
+    assert gated is not None
+    assert gated.value == judged.value
 
 
 def test_a_row_meets_a_budget_only_if_it_meets_every_limit() -> None:

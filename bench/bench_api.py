@@ -19,7 +19,7 @@ from tledge.bench.measure.durations import Duration, plan_duration
 from tledge.bench.measure.keras_reference import find_reference, measure_reference
 from tledge.bench.measure.preprocessing_trials import explain_predictions
 from tledge.bench.measure.rounds import RoundsResult
-from tledge.bench.places.measured_metrics import check_measured
+from tledge.bench.places.measured_metrics import MeasuredMetrics
 from tledge.bench.places.place import Place, find_place
 from tledge.bench.profile.operator_profile import Profile
 from tledge.bench.profile.operator_profile import profile_operators as profile_cell
@@ -233,7 +233,6 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
     earlier = None if options.against is None else read_stored(Path(options.against), progress=progress)
     workload = find_workload(options, progress)
     robustness = plan_robustness(workload, options)
-    check_measured(budget, place=place, workload=workload, robustness=robustness)
     folders = [ResultsFolder(workload.folder)]
     if place.here:
         for model in workload.models:
@@ -245,6 +244,13 @@ def _plan(options: BenchOptions, progress: Progress) -> _Plan:
         folders.append(ResultsFolder(folder))
     finish_replacement(workload.folder, progress)
     check_writable(workload.folder)
+    MeasuredMetrics(
+        place=place,
+        workload=workload,
+        robustness=robustness,
+        targets=as_tuple(options.targets),
+        folders=tuple(folders),
+    ).check(budget)
     return _Plan(
         options=options,
         place=place,

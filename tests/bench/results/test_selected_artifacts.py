@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tledge.bench.places import measured_metrics
-from tledge.bench.places.measured_metrics import check_measured
+from tledge.bench.places.measured_metrics import MeasuredMetrics
 from tledge.bench.results.bench_options import BenchOptions
 from tledge.bench.results.budget import parse_budget
 from tledge.bench.results.workload import Model, Workload, select_names
@@ -18,6 +18,7 @@ from tledge.bench.results.workload_lookup import find_workload
 from tledge.core.errors import ArtifactError, OptionError
 from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory, find_model_file
+from tledge.edge_runtime.runtime import RUNTIMES
 
 pytestmark = pytest.mark.unit
 
@@ -99,13 +100,69 @@ def test_a_bare_name_is_a_file_of_the_newest_run(tmp_path: Path, monkeypatch: py
     assert find_model_file(Path("float32.onnx"), Path("elsewhere")) == Path("float32.onnx")
 
 
-def check(
-    limit: str, *, photos: int = 9, run: str = "run", times: bool = True, attacks: Any = None, corruptions: Any = ()
-) -> None:
-    place: Any = SimpleNamespace(times=times, here=True)
-    workload: Any = SimpleNamespace(photos=("a.jpg",) * photos, run=run)
-    robustness: Any = SimpleNamespace(attack_inputs=attacks, corruptions=corruptions)
-    check_measured(parse_budget([limit]), place=place, workload=workload, robustness=robustness)
+def check(limit: str, *, photos: int = 9, run: str = "run", times: bool = True, **options: Any) -> None:
+    """Checks a budget of one limit on a run whose Keras model can be measured, unless the options differ."""
+    artifact: Any = SimpleNamespace(sha256="k" * 64)
+    workload = Workload(
+        title="",
+        folder=Path(),
+        models=(Model(Path("model.keras"), "model.keras", artifact),),
+        photos=(Path("a.jpg"),) * photos,
+        labels=(),
+        class_names=(),
+        run=run,
+        fingerprint="photos",
+        reference_only=options.get("reference_only", False),
+    )
+    robustness: Any = SimpleNamespace(attack_inputs=options.get("attacks"), corruptions=options.get("corruptions", ()))
+    place: Any = SimpleNamespace(times=times, here=options.get("here", True))
+    MeasuredMetrics(
+        place=place,
+        workload=workload,
+        robustness=robustness,
+        targets=options.get("targets", ()),
+        folders=options.get("folders", ()),
+    ).check(parse_budget([limit]))
+
+
+@pytest.fixture(autouse=True)
+def keras(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Keras counts as installed, whether it is or not."""
+    with monkeypatch.context() as context:
+        context.setattr(RUNTIMES.load("keras"), "missing", lambda: "", raising=True)
+        yield context
+
+
+EARLIER: Any = SimpleNamespace(reference=lambda sha256, photos: (sha256, photos) == ("k" * 64, "photos") or None)
+OTHER: Any = SimpleNamespace(reference=lambda sha256, photos: None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"reference_only": True},
+            "that model is not measured; add 'model.keras' to `artifacts`, or remove it from `skip`",
+        ),
+        ({"reference_only": True, "folders": (OTHER,)}, "no earlier benchmark has the Keras model's predictions, and"),
+        ({"targets": ("litert:cpu:2",)}, "no target runs that model; add 'keras:cpu' to `targets`"),
+    ],
+)
+def test_agreement_needs_the_keras_models_predictions(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        check("agreement >= 0.9", **options)
+    check("agreement >= 0.9", **{**options, "folders": (OTHER, EARLIER)})
+    check("agreement >= 0.9", **{**options, "here": False})
+    check("top1 >= 0.9", **options)
+
+
+def test_agreement_without_keras_needs_an_earlier_benchmark(keras: pytest.MonkeyPatch) -> None:
+    keras.setattr(RUNTIMES.load("keras"), "missing", lambda: "needs the library 'keras'")
+    for here in (True, False):
+        with pytest.raises(OptionError, match="its runtime needs the library 'keras'"):
+            check("agreement >= 0.9", here=here)
+        check("agreement >= 0.9", here=here, folders=(EARLIER,))
+    check("agreement >= 0.9", here=True, targets=("keras:cpu",), folders=(EARLIER,))
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,18 @@ def file(
     return stored_cell(measured, raw_samples(medians, logits=logits), artifact=name, target=target)
 
 
+def with_tail(cell: StoredCell, p90: float) -> StoredCell:
+    """The result with another p90 in every round: the slowest of its three queries."""
+    assert cell.raw is not None
+    latencies = cell.raw.latencies.copy()
+    latencies[2::3] = p90
+    measured = tuple(
+        replace(item, value=p90, interval=(p90, p90)) if item.metric == "latency_p90" else item
+        for item in cell.measurements
+    )
+    return replace(cell, raw=replace(cell.raw, latencies=latencies), measurements=measured)
+
+
 def of(*cells: StoredCell, budget: Sequence[str] = ()) -> StoredResults:
     """A benchmark of some results, with a budget."""
     return stored_results(*cells, labels=[0] * PHOTOS, settings=replace(SETTINGS, budget=tuple(budget)))

@@ -196,11 +196,13 @@ def _reason(item: RuledOut, *, than: bool = True) -> str:
         return f"significantly less accurate, top-1 {top1:.3f} against {best:.3f} of {item.than.artifact}"
     if item.reason == SLOW:
         cause = partial_delegation(item.row.provider)
-        slower = f"{item.ratio:.2f}× slower ({interval_text(item.interval, 2)})"
+        at = " at p90" if item.metric == "latency_p90" else ""
+        slower = f"{item.ratio:.2f}× slower{at} ({interval_text(item.interval, 2)})"
         slower += f" than {item.than.artifact}" if than else ""
         return f"{slower}; {cause}" if cause else slower
     if item.reason == UNCERTAIN:
-        return f"not shown to be as fast: {item.ratio:.2f}× the latency ({interval_text(item.interval, 2)})"
+        ends = "" if item.interval is None else f" ({interval_text(item.interval, 2)})"
+        return f"not shown to be as fast: {item.ratio:.2f}× the p90{ends}"
     return f"as fast within 5%, but {_size_words(item.ratio)}"
 
 

@@ -1,7 +1,7 @@
 """Which file to ship, and why: the rule of docs/adr/0034-which-file-to-ship.md.
 
 Of the files whose top-1 is not significantly below the best (McNemar's test with Holm's correction), the fastest one is
-that with the lowest upper bound of p90. Of the files that are as fast as it, within 5%, the smallest is recommended.
+that with the lowest upper bound of p90. Of the files whose p90 is as low, within 5%, the smallest is recommended.
 Flagged latencies are not compared, and with a single round nothing is claimed. With a budget, the rule is applied to
 the files that meet every limit; see docs/adr/0035-budgets.md.
 """
@@ -38,6 +38,9 @@ SLOW = "slow"
 UNCERTAIN = "uncertain"
 LARGER = "larger"
 
+DECIDING = "latency_p90"
+"""The latency by which files are compared."""
+
 EQUALLY_FAST = 1.05
 """A file is as fast as another if the 95% interval of their latency ratio ends below this. That no difference is
 significant is not enough: a file that was measured badly would be preferred for its size."""
@@ -56,6 +59,7 @@ class RuledOut:
             first that holds.
         than: the row that it is worse than.
         ratio: for SLOW and UNCERTAIN, its latency divided by that of ``than``; for LARGER, its size.
+        metric: the latency, a key of ``METRICS``.
         interval: of that ratio, 95%; None for a size.
         everywhere: the reason holds for the file on every target that it was measured on.
     """
@@ -64,6 +68,7 @@ class RuledOut:
     reason: str
     than: Row
     ratio: float = 1.0
+    metric: str = DECIDING
     interval: Interval | None = None
     everywhere: bool = False
 
@@ -80,6 +85,7 @@ class RuledOut:
             "reason": self.reason,
             "than": self.than.name,
             "ratio": self.ratio,
+            "metric": self.metric if self.reason in (SLOW, UNCERTAIN) else None,
             "interval": self.interval,
         }
 
@@ -196,7 +202,7 @@ def _decide(
 ) -> Recommendation:
     """Chooses among the accurate files whose latencies can be compared, at least one."""
     evidence = data.evidence
-    chosen = _choose(accurate, evidence)
+    chosen, fastest = _choose(accurate, evidence), min(accurate, key=_order)
     others = [row for row in accurate if row.artifact != chosen.artifact]
     second = _choose(others, evidence) if others else None
     shown = {chosen.artifact, "" if second is None else second.artifact}
@@ -204,8 +210,8 @@ def _decide(
     return Recommendation(
         chosen=chosen,
         accuracy_known=accuracy_known,
-        equals=tuple(row for row in others if _compare(row, chosen, evidence) is None),
-        runner_up=None if second is None else _compare(second, chosen, evidence),
+        equals=tuple(row for row in others if _compare(row, chosen, fastest, evidence) is None),
+        runner_up=None if second is None else _compare(second, chosen, fastest, evidence),
         avoided=_by_file([*avoided, *filter(None, slow)], data),
     )
 
@@ -243,7 +249,7 @@ def _bound(row: Row) -> float | None:
 def _choose(rows: Sequence[Row], evidence: Evidence) -> Row:
     """Returns the smallest of the files that are as fast as the fastest; at least one is needed."""
     fastest = min(rows, key=_order)
-    tied = [row for row in rows if row is fastest or _is_as_fast(evidence.ratio("latency_p50", row, fastest)[1])]
+    tied = [row for row in rows if row is fastest or _is_as_fast(evidence.ratio(DECIDING, row, fastest)[1])]
     return min(tied, key=lambda row: (_size(row), *_order(row)))
 
 
@@ -260,15 +266,26 @@ def _is_as_fast(interval: Interval | None) -> bool:
     return interval is not None and interval[1] < EQUALLY_FAST
 
 
-def _compare(row: Row, chosen: Row, evidence: Evidence) -> RuledOut | None:
-    """Returns why the rule prefers ``chosen``; None if only their names set them apart."""
-    ratio, interval = evidence.ratio("latency_p50", row, chosen)
-    if verdict(interval) == SLOWER:
-        return RuledOut(row=row, reason=SLOW, than=chosen, ratio=ratio, interval=interval)
-    if interval is not None and not _is_as_fast(interval):
-        return RuledOut(row=row, reason=UNCERTAIN, than=chosen, ratio=ratio, interval=interval)
+def _compare(row: Row, chosen: Row, fastest: Row, evidence: Evidence) -> RuledOut | None:
+    """Returns why the rule prefers ``chosen``; None if only their names set them apart.
+
+    A file that is as fast as the chosen one and not larger may still be slower than the fastest one.
+    """
+    if found := _slower(row, chosen, evidence):
+        return found
     size = _size(row) / _size(chosen)
-    return RuledOut(row=row, reason=LARGER, than=chosen, ratio=size) if size > 1.0 else None
+    if size > 1.0:
+        return RuledOut(row=row, reason=LARGER, than=chosen, ratio=size)
+    return None if row is fastest else _slower(row, fastest, evidence)
+
+
+def _slower(row: Row, than: Row, evidence: Evidence) -> RuledOut | None:
+    """Returns that a row is slower than another, or not shown to be as fast; None if it is as fast."""
+    ratio, interval = evidence.ratio(DECIDING, row, than)
+    if _is_as_fast(interval) and verdict(interval) != SLOWER:
+        return None
+    reason = SLOW if verdict(interval) == SLOWER else UNCERTAIN
+    return RuledOut(row=row, reason=reason, than=than, ratio=ratio, interval=interval)
 
 
 def _slow(row: Row, data: StoredResults) -> RuledOut | None:
@@ -281,6 +298,7 @@ def _slow(row: Row, data: StoredResults) -> RuledOut | None:
         reason=SLOW,
         than=base,
         ratio=row.value("latency_ratio") or 1.0,
+        metric="latency_p50",
         interval=row.interval("latency_ratio"),
     )
 

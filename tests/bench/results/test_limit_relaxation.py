@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
-from timed_files import FAST, SLOW_ROUNDS, file, of
+from timed_files import FAST, SLOW_ROUNDS, file, of, with_tail
 
 from tledge.bench.report.recommendation_card import recommendation_card
 from tledge.bench.results.budget_result import Relaxation
@@ -91,18 +90,6 @@ def test_a_file_that_is_not_decided_for_another_limit_leaves_open_whether_a_rela
     sentences = why(*cells, budget=["size_mb <= 1", "p90_ms <= 2"])
     assert sentences[-1] == "Whether relaxing size_mb <= 1 alone is enough is not known."
     assert "Relaxing p90_ms <= 2 alone is not enough." in sentences
-
-
-def with_tail(cell: StoredCell, p90: float) -> StoredCell:
-    """The result with another p90 in every round: the slowest of its three queries."""
-    assert cell.raw is not None
-    latencies = cell.raw.latencies.copy()
-    latencies[2::3] = p90
-    measured = tuple(
-        replace(item, value=p90, interval=(p90, p90)) if item.metric == "latency_p90" else item
-        for item in cell.measurements
-    )
-    return replace(cell, raw=replace(cell.raw, latencies=latencies), measurements=measured)
 
 
 @pytest.mark.parametrize(("p90", "gains"), [(3.0, ()), (2.35, ()), (2.2, ("latency_p90",))])

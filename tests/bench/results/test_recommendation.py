@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from report_sample import Made, read_sample, write_sample
 from stored_sample import SETTINGS, measurement, stored_cell, stored_results
-from timed_files import FAST, SLOW_ROUNDS, file, of
+from timed_files import FAST, SLOW_ROUNDS, file, of, with_tail
 
 from tledge.bench.report.conclusions import conclude
 from tledge.bench.report.html import write_html
@@ -72,7 +72,7 @@ def test_a_smaller_file_is_not_chosen_because_it_was_measured_badly() -> None:
     assert (found.runner_up.row.artifact, found.runner_up.reason) == ("b.tflite", UNCERTAIN)
     assert found.equals == ()
     why = recommendation_card(of(good, bad), found).why
-    assert re.match(r"Runner-up: b.tflite on litert:cpu:2, not shown to be as fast: 1\.\d+× the latency \(", why[0])
+    assert re.match(r"Runner-up: b.tflite on litert:cpu:2, not shown to be as fast: 1\.\d+× the p90 \(", why[0])
 
 
 def test_the_runner_up_is_another_file_and_says_why() -> None:
@@ -272,3 +272,32 @@ def test_a_file_to_avoid_is_named_with_its_target_unless_all_are_bad() -> None:
     assert recommendation_card(both, both.recommendation).why[-1].startswith("Avoid int8.tflite: significantly")
     flagged = of(file("int8.tflite", flags=("noisy",)), bad, file("float32.tflite", flags=("noisy",)))
     assert recommendation_card(flagged, flagged.recommendation).why[-1].startswith("Avoid int8.tflite on litert:cpu:4:")
+
+
+def test_files_are_compared_by_p90_in_every_step() -> None:
+    """The median of b.tflite is half that of a.tflite, but its p90 is higher: 3.0 ms against 2.4 ms."""
+    data = of(file("a.tflite", SLOW_ROUNDS), with_tail(file("b.tflite", size=1200.0), 3.0))
+    card = recommendation_card(data, data.recommendation)
+    assert card.title == "Ship a.tflite on litert:cpu:2"
+    assert card.why[0].startswith("Runner-up: b.tflite on litert:cpu:2, 1.25× slower at p90 (1.2")
+    smaller = of(file("a.tflite", SLOW_ROUNDS), with_tail(file("b.tflite", size=900.0), 3.0))
+    assert smaller.recommendation.chosen is not None
+    assert smaller.recommendation.chosen.artifact == "a.tflite", "a low median does not make up for it"
+
+
+def test_a_smaller_file_that_is_slower_than_the_fastest_is_not_as_good() -> None:
+    """c.tflite is as fast as b.tflite within 5%, and b.tflite as a.tflite, but c.tflite is not as fast as a.tflite."""
+    sizes = {"a.tflite": (1.0, 3000.0), "b.tflite": (1.035, 2000.0), "c.tflite": (1.07, 1000.0)}
+    rounds = (1.0, 1.001, 0.999)
+    cells = [file(name, [factor * value for value in rounds], size=size) for name, (factor, size) in sizes.items()]
+    found = recommend(of(*cells))
+    assert found.chosen is not None
+    assert (found.chosen.artifact, found.equals) == ("b.tflite", ())
+    assert found.runner_up is not None
+    assert (found.runner_up.row.artifact, found.runner_up.reason) == ("a.tflite", LARGER)
+
+
+def test_without_raw_samples_no_file_is_called_as_fast() -> None:
+    bare = [replace(file(name, size=size), raw=None) for name, size in (("a.tflite", 1000.0), ("b.tflite", 2000.0))]
+    found = recommend(of(*bare))
+    assert (found.equals, found.runner_up and found.runner_up.reason) == ((), UNCERTAIN)

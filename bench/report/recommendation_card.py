@@ -14,8 +14,8 @@ from tledge.bench.results.recommendation import (
     ALONE,
     FLAGGED,
     LESS_ACCURATE,
+    NONE_MEETS_BUDGET,
     NOT_TIMED,
-    OVER_BUDGET,
     SLOW,
     UNCERTAIN,
     Recommendation,
@@ -55,7 +55,7 @@ NO_FILE: Mapping[str, str] = {
     FLAGGED: "All latencies{of} are flagged ({flags}) and cannot be compared, so no file is recommended.{remedy}",
     ONE_ROUND: "With a single round no difference can be tested, so no file is recommended. Measure at least three"
     " rounds.",
-    OVER_BUDGET: "{none} every limit of the budget: {limits}.",
+    NONE_MEETS_BUDGET: "{none} every limit of the budget: {limits}.",
     ALONE: "Only one file was measured, so there is no other to compare it with.",
 }
 """Why nothing is recommended."""

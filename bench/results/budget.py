@@ -90,7 +90,7 @@ def _check_direction(limit: BudgetLimit) -> None:
     if limit.is_upper != lower_is_better:
         turned = limit.operator.replace(*("><" if lower_is_better else "<>"))
         raise OptionError(
-            f"`budget='{limit.text}'` has the wrong direction: it says what is allowed, and of {limit.metric}"
-            f" {'lower' if lower_is_better else 'higher'} values are better; write"
+            f"`budget='{limit.text}'` has the wrong direction: a budget says what is allowed, and"
+            f" {'lower' if lower_is_better else 'higher'} values of {limit.metric} are better; write"
             f" '{limit.metric} {turned} {limit.limit:g}'"
         )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NOT_TIMED = "not_timed"
 FLAGGED = "flagged"
 ALONE = "alone"
-OVER_BUDGET = "over_budget"
+NONE_MEETS_BUDGET = "none_meets_budget"
 
 LESS_ACCURATE = "less_accurate"
 SLOW = "slow"
@@ -96,8 +96,8 @@ class Recommendation:
 
     Attributes:
         chosen: the file and its target; None if nothing can be recommended.
-        undecided: why not: NOT_TIMED, FLAGGED (the latencies of all accurate files are), ONE_ROUND, OVER_BUDGET (no
-            file meets every limit), or ALONE, where there is one file only; empty with ``chosen``.
+        undecided: why not: NOT_TIMED, FLAGGED (the latencies of all accurate files are), ONE_ROUND, NONE_MEETS_BUDGET
+            (no file is shown to meet every limit), or ALONE, where there is one file only; empty with ``chosen``.
         accuracy_known: top-1 was measured, so less accurate files are ruled out.
         equals: other files that neither accuracy, latency nor size sets apart from ``chosen``.
         runner_up: the file that the rule chooses without ``chosen``, and why it is not the first.
@@ -155,7 +155,7 @@ def _effects(result: BudgetResult, found: Recommendation, data: StoredResults) -
     if found.undecided == ALONE:
         missed = all(item.missed for item in result.rows)
         return replace(result, nearest=nearest_miss(result.rows)) if missed else result
-    if found.chosen is None and found.undecided != OVER_BUDGET:
+    if found.chosen is None and found.undecided != NONE_MEETS_BUDGET:
         return result
     relaxed = RelaxedBudgets(
         result=result,
@@ -175,7 +175,7 @@ def _choose_within(judged: Sequence[JudgedRow], data: StoredResults) -> Recommen
     if chosen is not None:
         return chosen
     known = groups[0] or len(groups[1]) == len(judged)
-    return results[0] if known else Recommendation(chosen=None, undecided=OVER_BUDGET)
+    return results[0] if known else Recommendation(chosen=None, undecided=NONE_MEETS_BUDGET)
 
 
 def _apply_rule(rows: Sequence[Row], data: StoredResults) -> Recommendation:

@@ -16,7 +16,7 @@ from tledge.bench.report.html import write_html
 from tledge.bench.report.markdown import markdown
 from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
 from tledge.bench.results.budget_result import BudgetResult
-from tledge.bench.results.recommendation import ALONE, FLAGGED, NOT_TIMED, ONE_ROUND, OVER_BUDGET, Recommendation
+from tledge.bench.results.recommendation import ALONE, FLAGGED, NONE_MEETS_BUDGET, NOT_TIMED, ONE_ROUND, Recommendation
 from tledge.bench.results.settings import BenchSettings
 from tledge.bench.results.stored_results import StoredCell
 from tledge.core.errors import MeasurementError
@@ -55,8 +55,8 @@ def chosen(*cells: StoredCell, budget: Sequence[str]) -> str:
         (["size_mb <= 5"], "int8.tflite"),
         (["top1 >= 0.95"], "float32.onnx"),
         (["p90_ms <= 1.2"], "int8.tflite"),  # not decided, and the other file misses it
-        (["p90_ms <= 1.18"], OVER_BUDGET),
-        (["p90_ms <= 2", "top1 >= 0.95"], OVER_BUDGET),
+        (["p90_ms <= 1.18"], NONE_MEETS_BUDGET),
+        (["p90_ms <= 2", "top1 >= 0.95"], NONE_MEETS_BUDGET),
     ],
 )
 def test_the_rule_is_applied_to_the_files_that_meet_the_budget(budget: Sequence[str], artifact: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tledge.cli.bench_table import BEST, DOUBTFUL, measured_columns
@@ -45,9 +45,10 @@ def board_table(board: MachineBoard, width: int) -> Any:
 def _standings(entries: Sequence[Entry]) -> TableColumn:
     from rich.text import Text
 
-    words = [entry.standing for entry in entries]
-    short = [Text(SHORT.get(word, word), STYLES.get(word, "")) for word in words]
-    full = [Text(word, STYLES.get(word, "")) for word in words]
+    def cells(words: Mapping[str, str]) -> list[Text]:
+        return [Text(", ").join(Text(words.get(mark, mark), STYLES[mark]) for mark in entry.marks) for entry in entries]
+
+    full, short = cells({}), cells(SHORT)
     return TableColumn(heading="", cells=full, rank=1, short=TableColumn(heading="", cells=short), name="")
 
 

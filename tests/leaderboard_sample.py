@@ -70,18 +70,25 @@ def write_run(
         metrics={},
         model_sha256=sha256(name.encode()).hexdigest(),
     )
-    manifest.save(run / "run.json")
     results = write_bench(run / folder, seed, planted, machine or Machine(environment=WORKSTATION), photos=photos)
     changed = {"run": name, **settings}
     replace(BenchSettings.load(results.parent), **changed).save(results.parent)  # type: ignore[arg-type]
-    _write_reference(ResultsFolder(results.parent), planted[0], manifest.model_sha256)
+    source = _write_reference(ResultsFolder(results.parent), planted[0], manifest.model_sha256)
+    replace(manifest, model_sha256=source).save(run / "run.json")
     return results.parent
 
 
-def _write_reference(folder: ResultsFolder, planted: Planted, source: str) -> None:
-    """Keeps the predictions of the run's Keras model: those of one of its files."""
+def _write_reference(folder: ResultsFolder, planted: Planted, source: str) -> str:
+    """Keeps the predictions of the run's Keras model, those of one of its files, unless it was measured itself.
+
+    Returns:
+        The SHA-256 of the Keras model.
+    """
+    if (folder.samples / REFERENCE).exists():
+        return CellResult.load(folder.samples / REFERENCE).artifact_sha256
     found = CellResult.load(folder.samples / samples_name(planted.artifact, planted.target))
     replace(found, artifact_sha256=source).save(folder.samples / REFERENCE)
+    return source
 
 
 def write_runs(runs: Path) -> None:

@@ -45,8 +45,8 @@ class CompareOptions:
     runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Benchmarks")
     sort: str = option(
         STANDING,
-        f"Order of the rows: {STANDING} (the recommended file, the Pareto front, the others, the less accurate ones),"
-        f" {', '.join(name for name in ORDERS if name != STANDING)}.",
+        f"Order of the rows: {STANDING} (the recommended file, the Pareto front, the others, each by p90 with less"
+        f" accurate files last), {', '.join(name for name in ORDERS if name != STANDING)}.",
         group="Output",
         allowed=Choices("order", tuple(ORDERS)),
     )

@@ -26,7 +26,7 @@ _DESCRIPTION = ("photos", "machine", "run", "model", "backbone", "width", "input
 _NUMBERS = tuple(name for name, metric in METRICS.items() if metric.heading and metric.scenario != "comparison")
 _COLUMNS = (
     *_DESCRIPTION,
-    *("target", "provider", "standing"),
+    *("target", "provider", "standing", "less_accurate"),
     *(METRICS[name].key or name for name in _NUMBERS),
     *("top1_low", "top1_high", "flags", "best", "began", "results"),
 )

@@ -62,7 +62,13 @@ def _machine(board: MachineBoard) -> list[str]:
 
 def _cells(entry: Entry, columns: list[Column]) -> list[str]:
     artifact = entry.artifact + "".join(f" ⚠ {flag_text(flag)}" for flag in entry.row.flags)
-    return [entry.label, artifact, entry.row.target, entry.standing, *(_number(entry, column) for column in columns)]
+    return [
+        entry.label,
+        artifact,
+        entry.row.target,
+        ", ".join(entry.marks),
+        *(_number(entry, column) for column in columns),
+    ]
 
 
 def _number(entry: Entry, column: Column) -> Markdown:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from tledge.bench.leaderboard.accuracy_board import BEST, WORSE
 from tledge.bench.leaderboard.leaderboard import Leaderboard
 from tledge.bench.leaderboard.leaderboard_markdown import board_columns
-from tledge.bench.leaderboard.machine_board import STANDINGS, Entry, MachineBoard
+from tledge.bench.leaderboard.machine_board import Entry, MachineBoard
 from tledge.bench.results.columns import BEST_NOTE
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.stored_results import StoredResults
@@ -89,7 +89,6 @@ def _context(leaderboard: Leaderboard, folder: Path, sign: str) -> dict[str, Any
         "choices": lambda board, entry: [(name, value(board, entry)) for name, _, value in _FILTERS],
         "details": lambda entry: " · ".join(filter(None, [entry.model.recipe, entry.model.format])),
         "run": _run,
-        "standings": STANDINGS,
         "meanings": MEANINGS,
         "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in flags],
         "flag_text": flag_text,

@@ -12,15 +12,19 @@ from tledge.bench.leaderboard.joined_results import JoinedResults, Part, join
 from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
 from tledge.bench.results.recommendation import Recommendation, recommend
 from tledge.bench.results.rows import Row
+from tledge.bench.results.shipping_criteria import can_ship, most_accurate
 from tledge.bench.results.standings import pareto_front
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.environment import Environment
 from tledge.core.number_text import listed
 
-SHIP, FRONT, OTHER, LESS_ACCURATE = "ship", "front", "", "less accurate"
+SHIP, FRONT, OTHER = "ship", "front", ""
 
-STANDINGS = (SHIP, FRONT, OTHER, LESS_ACCURATE)
-"""What the statistics say of a row, the best first; ``OTHER`` if they say nothing."""
+STANDINGS = (SHIP, FRONT, OTHER)
+"""How a row stands among those of its machine, the best first."""
+
+LESS_ACCURATE = "less accurate"
+"""The mark of a row whose top-1 is significantly below the best; one on the Pareto front may have it too."""
 
 NOT_RECORDED = "The machine is not recorded, so these latencies are compared with those of no other benchmark."
 
@@ -41,6 +45,7 @@ class Entry:
         model: what is recorded of the model.
         benchmark: where it was measured.
         standing: one of ``STANDINGS``.
+        less_accurate: its top-1 is significantly below the best; see ``LESS_ACCURATE``.
     """
 
     row: Row
@@ -49,6 +54,17 @@ class Entry:
     model: BenchmarkedModel
     benchmark: StoredResults
     standing: str = OTHER
+    less_accurate: bool = False
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What tables write of its standing and accuracy: ("front", "less accurate"); empty if there is nothing."""
+        return tuple(filter(None, [self.standing, LESS_ACCURATE if self.less_accurate else ""]))
+
+    @property
+    def rank(self) -> int:
+        """Its place in the order by standing, which it shares with rows of the same marks: 0 for ``SHIP``."""
+        return 2 * STANDINGS.index(self.standing) + self.less_accurate
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the entry as a dictionary that JSON can hold."""
@@ -61,6 +77,7 @@ class Entry:
             "model": self.model.title or None,
             **self.model.to_dict(),
             "standing": self.standing or None,
+            "less_accurate": self.less_accurate,
             "began": None if settings is None else settings.began,
             "results": str(self.benchmark.path),
         }
@@ -123,6 +140,7 @@ def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: 
     results = join(parts)
     recommendation = recommend(results)
     standings = _standings(results, recommendation)
+    less_accurate = _less_accurate(results)
     rows = {(row.artifact, row.target): row for row in results.rows}
     entries = [
         Entry(
@@ -132,6 +150,7 @@ def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: 
             model=model_of(part.benchmark, cell.artifact),
             benchmark=part.benchmark,
             standing=standings.get((part.name_of(cell.artifact), cell.target), OTHER),
+            less_accurate=(part.name_of(cell.artifact), cell.target) in less_accurate,
         )
         for part, label in zip(parts, labels, strict=True)
         for cell in part.cells
@@ -147,18 +166,20 @@ def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: 
 
 
 def _standings(results: JoinedResults, recommendation: Recommendation) -> dict[CellName, str]:
-    """Returns what the statistics say of the rows, as far as they say anything."""
-    known = [row for row in results.rows if row.value("top1") is not None]
-    found: dict[CellName, str] = {}
-    if known:
-        best = max(known, key=lambda row: row.value("top1") or 0.0)
-        for row in results.evidence.less_accurate(known, best):
-            found[row.artifact, row.target] = LESS_ACCURATE
-    for row in pareto_front(results.rows, results.evidence):
-        found[row.artifact, row.target] = FRONT
+    """Returns the standing of the rows that are not ``OTHER``."""
+    front = pareto_front(results.rows, results.evidence)
+    found: dict[CellName, str] = {(row.artifact, row.target): FRONT for row in front}
     if recommendation.chosen is not None:
         found[recommendation.chosen.artifact, recommendation.chosen.target] = SHIP
     return found
+
+
+def _less_accurate(results: JoinedResults) -> set[CellName]:
+    """Returns the rows that the recommendation leaves out for their accuracy: of the same rows, by the same test."""
+    rows = [row for row in results.rows if can_ship(row)]
+    best = most_accurate(rows, results.evidence)
+    found = [] if best is None else results.evidence.less_accurate(rows, best)
+    return {(row.artifact, row.target) for row in found}
 
 
 def _labels(cells: Sequence[BenchmarkCells], model_of: ModelOf) -> list[str]:

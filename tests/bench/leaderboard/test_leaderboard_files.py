@@ -39,7 +39,7 @@ def test_every_row_is_in_every_file(record: CompareRecord) -> None:
         assert row["width"] == str(entry.model.width)
         assert row["input_size"] == "96x96"
         assert float(row["p50"]) == entry.row.value("latency_p50")
-        assert row["standing"] == entry.standing
+        assert (row["standing"], row["less_accurate"]) == (entry.standing, str(entry.less_accurate))
     assert page.count('<th scope="row" data-value="int8.tflite">') == sum(
         e.artifact == "int8.tflite" for _, e in entries
     )

@@ -3,7 +3,7 @@
 Rounds of one benchmark are pairs: its files took turns. Rounds of two benchmarks are not, and two benchmarks of the
 same file differ by more than their rounds show, so their latency ratio has the interval of ``bench.earlier``:
 unpaired, also valid for a machine of another speed, and widened by how much unchanged files differ between the two
-benchmarks, or by 3% if there are none; see docs/adr/0036-a-leaderboard-of-benchmarks.md.
+benchmarks, and by at least 3% with fewer than three such files; see docs/adr/0036-a-leaderboard-of-benchmarks.md.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from tledge.bench.results.standings import Evidence
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.measurement import Measurement
 from tledge.core.significance import Interval, round_ratio
+
+ENOUGH_UNCHANGED = 3
+"""With fewer unchanged files and targets in two benchmarks, these are assumed to differ by at least 3%: one median may
+agree with another one by chance."""
 
 P90_BOUND = "latency_p90_bound"
 """Judged by the percentile that it bounds."""
@@ -79,7 +83,9 @@ class JoinedEvidence(Evidence):
                 pair = self.cells[one], self.cells[two]
                 if self.benchmarks[one] != self.benchmarks[two] and is_unchanged(*pair):
                     found.setdefault((self.benchmarks[one], self.benchmarks[two]), []).append(pair)
-        return {numbers: BenchmarkVariation.of(pairs) for numbers, pairs in found.items()}
+        return {
+            numbers: BenchmarkVariation.of(pairs, enough_cells=ENOUGH_UNCHANGED) for numbers, pairs in found.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,8 @@ SET_APART = (
     " compared across them, because some photos are harder than others."
 )
 UNPAIRED = (
-    "Latencies of different benchmarks are compared unpaired, with intervals widened by the change of unchanged files,"
-    " or by 3% without any: smaller differences are not significant."
+    "Latencies of different benchmarks are compared unpaired, with intervals widened by the largest change of unchanged"
+    " files, and by at least 3% with fewer than three of them: smaller differences are not significant."
 )
 UNKNOWN_PHOTOS = "The photos of this benchmark are not recorded, so its accuracy is compared with that of no other."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from string import ascii_uppercase
@@ -14,6 +14,7 @@ from tledge.bench.leaderboard.benchmarked_model import BenchmarkedModel, describ
 from tledge.bench.leaderboard.comparable_groups import PhotoGroup, group_by_photos, machine_key
 from tledge.bench.leaderboard.compare_options import STANDING
 from tledge.bench.leaderboard.machine_board import MachineBoard, ModelOf, machine_board
+from tledge.bench.leaderboard.machine_titles import machine_titles
 from tledge.bench.leaderboard.row_order import in_order
 from tledge.bench.results.stored_results import StoredCell, StoredResults
 from tledge.core.number_text import counted
@@ -110,11 +111,12 @@ def make_leaderboard(found: FoundBenchmarks, *, sort: str = STANDING) -> Leaderb
         sort: the order of the rows, one of ``ORDERS``.
     """
     groups = group_by_photos(found.results)
+    titles = machine_titles((benchmark, cell) for benchmark in found.results for cell in benchmark.cells)
     several_photos = sum(bool(group.images) for group in groups) > 1
     boards = []
     for number, group in enumerate(groups):
         name = _photo_name(number) if several_photos and group.images else ""
-        judged = _judge_machines(group, named=len(found.results) > 1)
+        judged = _judge_machines(group, titles, named=len(found.results) > 1)
         machines = tuple(replace(board, entries=tuple(in_order(board.entries, sort))) for board in judged)
         accuracy = accuracy_rows(machines) if len(machines) > 1 else ()
         boards.append(PhotoBoard(name=name, photos=group, machines=machines, accuracy=accuracy))
@@ -123,7 +125,7 @@ def make_leaderboard(found: FoundBenchmarks, *, sort: str = STANDING) -> Leaderb
     return Leaderboard(benchmarks=found.results, photos=tuple(boards), notes=(*notes, *found.notes))
 
 
-def _judge_machines(group: PhotoGroup, *, named: bool) -> list[MachineBoard]:
+def _judge_machines(group: PhotoGroup, titles: Mapping[Hashable, str], *, named: bool) -> list[MachineBoard]:
     """Returns a board for each machine that classified some photos; ``named``: names of files include the model."""
     model_of = _model_lookup(group.benchmarks)
     by_machine: dict[Hashable, list[tuple[StoredResults, list[StoredCell]]]] = {}
@@ -133,7 +135,7 @@ def _judge_machines(group: PhotoGroup, *, named: bool) -> list[MachineBoard]:
             if not machine or machine[-1][0] is not benchmark:
                 machine.append((benchmark, []))
             machine[-1][1].append(cell)
-    return [machine_board(cells, model_of, named=named) for cells in by_machine.values()]
+    return [machine_board(cells, model_of, title=titles[key], named=named) for key, cells in by_machine.items()]
 
 
 def _photo_name(number: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tledge.bench.leaderboard.accuracy_board import BEST, WORSE
+from tledge.bench.leaderboard.benchmark_names import started
 from tledge.bench.leaderboard.leaderboard import Leaderboard
 from tledge.bench.leaderboard.leaderboard_markdown import board_columns
 from tledge.bench.leaderboard.machine_board import Entry, MachineBoard
@@ -117,9 +118,7 @@ def _filters(leaderboard: Leaderboard) -> list[Filter]:
 
 def _run(entry: Entry) -> str:
     """Returns what else tells a model apart: its run and the time of its benchmark."""
-    settings = entry.benchmark.settings
-    began = "" if settings is None else settings.began[:16].replace("T", " ")
-    return "\n".join(filter(None, [entry.model.run, began]))
+    return "\n".join(filter(None, [entry.model.run, started(entry.benchmark)]))
 
 
 def _benchmark(benchmark: StoredResults, folder: Path) -> tuple[str, str, str, str]:
@@ -130,4 +129,4 @@ def _benchmark(benchmark: StoredResults, folder: Path) -> tuple[str, str, str, s
     if settings is None:
         return "", "", str(benchmark.path), link
     name = settings.run or ", ".join(Path(file).name for file in settings.files[:3])
-    return name, settings.began[:16].replace("T", " "), str(benchmark.path), link
+    return name, started(benchmark), str(benchmark.path), link

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tledge.bench.leaderboard.benchmark_names import names_of, shortest_names
 from tledge.bench.leaderboard.benchmarked_model import BenchmarkedModel
-from tledge.bench.leaderboard.comparable_groups import machine_title
 from tledge.bench.leaderboard.joined_results import JoinedResults, Part, join
 from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
 from tledge.bench.results.recommendation import Recommendation, recommend
@@ -88,6 +88,7 @@ class MachineBoard:
     """What was measured on one machine.
 
     Attributes:
+        title: the machine's name, which no other machine of the leaderboard has.
         machine: its record; None if there is none.
         results: its cells of all benchmarks, as one benchmark.
         entries: a row each.
@@ -96,17 +97,13 @@ class MachineBoard:
         notes: how far these results can be compared, a sentence each.
     """
 
+    title: str
     machine: Environment | None
     results: JoinedResults
     entries: tuple[Entry, ...]
     recommendation: Recommendation
     card: RecommendationCard
     notes: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        """The machine's name."""
-        return machine_title(self.machine)
 
     @property
     def benchmarks(self) -> int:
@@ -124,12 +121,13 @@ class MachineBoard:
         }
 
 
-def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: bool) -> MachineBoard:
+def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, title: str, named: bool) -> MachineBoard:
     """Judges the cells of one machine, which classified the same photos.
 
     Args:
         cells: of each benchmark, at least one.
         model_of: describes a file of a benchmark.
+        title: the machine's name.
         named: the names of files include the model, since the leaderboard has several benchmarks.
     """
     labels = _labels(cells, model_of)
@@ -156,6 +154,7 @@ def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: 
         for cell in part.cells
     ]
     return MachineBoard(
+        title=title,
         machine=cells[0][1][0].environment,
         results=results,
         entries=tuple(entries),
@@ -183,27 +182,15 @@ def _less_accurate(results: JoinedResults) -> set[CellName]:
 
 
 def _labels(cells: Sequence[BenchmarkCells], model_of: ModelOf) -> list[str]:
-    """Returns the shortest names that set the benchmarks apart: of the models, the runs, with times, or the paths."""
-    titles = [_model_title(benchmark, found, model_of) for benchmark, found in cells]
-    runs = [_run_name(benchmark) for benchmark, _ in cells]
-    times = ["" if item.settings is None else item.settings.began[:16].replace("T", " ") for item, _ in cells]
-    dated = [f"{run}, {time}" if run and time else "" for run, time in zip(runs, times, strict=True)]
-    for names in (titles, runs, dated):
-        if all(names) and len(set(names)) == len(names):
-            return names
-    return [str(benchmark.path) for benchmark, _ in cells]
+    """Returns the shortest names that set the benchmarks apart."""
+    names = [names_of(benchmark, _model_title(benchmark, found, model_of)) for benchmark, found in cells]
+    return shortest_names(names, lambda found: len(set(found)) == len(found))
 
 
 def _model_title(benchmark: StoredResults, cells: Sequence[StoredCell], model_of: ModelOf) -> str:
     """Returns the model that all files of a benchmark come from; empty if they do not, or it is not known."""
     titles = {model_of(benchmark, cell.artifact).title for cell in cells}
     return titles.pop() if len(titles) == 1 else ""
-
-
-def _run_name(benchmark: StoredResults) -> str:
-    """Returns the run of a benchmark, or the folder of its results."""
-    run = "" if benchmark.settings is None else benchmark.settings.run
-    return run or benchmark.folder.path.resolve().name
 
 
 def _notes(parts: Sequence[Part]) -> list[str]:

@@ -59,7 +59,7 @@ def compare(options: CompareOptions) -> CompareRecord:
 
     Raises:
         UnknownNameError: an unknown order.
-        OptionError: ``output`` holds files of these names that ``compare()`` did not write.
+        OptionError: ``output`` is a file, or holds files of these names that ``compare()`` did not write.
         MeasurementError: a path does not exist or contains no benchmark, or results cannot be read.
     """
     progress = progress_or_default(options.progress)

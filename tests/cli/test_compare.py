@@ -56,7 +56,9 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "a", 1, cells("a", 4.0, 6))
     (tmp_path / "compare").mkdir()
     (tmp_path / "compare" / "leaderboard.md").write_text("mine")
-    check_one_line_error(invoke("compare", cwd=tmp_path), "was not written by tledge compare", "--output")
+    foreign = invoke("compare", cwd=tmp_path)
+    check_one_line_error(foreign, "was not written by tledge compare", "--output")
+    assert foreign.code == 2
     wrong = invoke("compare", "--sort", "speed", cwd=tmp_path)
     assert wrong.code == 2
     assert "unknown order 'speed'" in wrong.err

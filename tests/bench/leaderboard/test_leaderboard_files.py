@@ -13,7 +13,7 @@ from leaderboard_sample import cells, write_run, write_runs
 from tledge.bench import compare
 from tledge.bench.leaderboard import leaderboard_files
 from tledge.bench.leaderboard.compare_api import CompareRecord
-from tledge.core.errors import MeasurementError, UnknownNameError
+from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.options import UnknownOptionError
 from tledge.core.progress import Progress
 
@@ -86,7 +86,7 @@ def test_what_others_wrote_is_not_replaced(name: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / name).write_text("mine")
-    with pytest.raises(MeasurementError, match=f"{name}' was not written by `compare"):
+    with pytest.raises(OptionError, match=f"{name}' was not written by `compare"):
         compare(benchmarks=[tmp_path / "runs"], output=out, csv=True)
     assert [path.name for path in out.iterdir()] == [name]
     assert (out / name).read_text() == "mine"
@@ -101,24 +101,59 @@ def test_an_earlier_leaderboard_is_replaced(tmp_path: Path) -> None:
     assert all("6 results" in path.read_text(encoding="utf-8") for path in second.files[:2])
 
 
+class Noted(Progress):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, title: str, text: str) -> None:
+        self.notes.append(f"{title}: {text}")
+
+
+def test_own_files_of_an_earlier_leaderboard_do_not_stay_beside_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "runs", "a", 1, cells("a", 4.0, 6))
+    out, progress = tmp_path / "out", Noted()
+    compare(benchmarks=[tmp_path / "runs"], output=out, csv=True)
+    compare(benchmarks=[tmp_path / "runs"], output=out, progress=progress)
+    assert sorted(path.name for path in out.iterdir()) == ["leaderboard.html", "leaderboard.md"]
+    assert progress.notes == [f"Removed: '{out / 'leaderboard.csv'}' of an earlier leaderboard"]
+    monkeypatch.setattr(leaderboard_files, "is_installed", lambda module: False)
+    compare(benchmarks=[tmp_path / "runs"], output=out, progress=Progress())
+    assert [path.name for path in out.iterdir()] == ["leaderboard.md"]
+
+
+def test_a_csv_of_others_stays_if_none_is_written(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "a", 1, cells("a", 4.0, 6))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "leaderboard.csv").write_text("mine")
+    compare(benchmarks=[tmp_path / "runs"], output=tmp_path / "out")
+    assert (tmp_path / "out" / "leaderboard.csv").read_text() == "mine"
+
+
+def test_a_csv_with_the_columns_of_another_version_is_replaced(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "a", 1, cells("a", 4.0, 6))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "leaderboard.csv").write_text("photos,machine,run,model,backbone,speed\n")
+    compare(benchmarks=[tmp_path / "runs"], output=tmp_path / "out", csv=True)
+    assert "speed" not in (tmp_path / "out" / "leaderboard.csv").read_text().splitlines()[0]
+
+
 def test_a_file_cannot_be_the_folder(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
-    with pytest.raises(MeasurementError, match="'.*out' is not a folder"):
+    with pytest.raises(OptionError, match="`output='.*out' is not a folder"):
         compare(benchmarks=[tmp_path], output=tmp_path / "out")
 
 
 def test_without_jinja2_there_is_markdown_and_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaderboard_files, "is_installed", lambda module: False)
     write_run(tmp_path / "runs", "a", 1, cells("a", 4.0, 6))
-    notes: list[str] = []
-
-    class Noted(Progress):
-        def note(self, title: str, text: str) -> None:
-            notes.append(text)
-
-    record = compare(benchmarks=[tmp_path / "runs"], output=tmp_path / "out", progress=Noted())
+    progress = Noted()
+    record = compare(benchmarks=[tmp_path / "runs"], output=tmp_path / "out", progress=progress)
     assert record.page.name == "leaderboard.md"
-    assert notes == ["leaderboard.html needs jinja2: pip install 'tledge[bench]'"]
+    assert progress.notes == ["Page: leaderboard.html needs jinja2: pip install 'tledge[bench]'"]
 
 
 def test_options_are_checked(tmp_path: Path) -> None:

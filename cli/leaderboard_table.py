@@ -56,17 +56,14 @@ def accuracy_table(rows: Sequence[AccuracyRow], width: int) -> Any:
     """Returns a Rich table of the accuracy of all files on the same photos, from all machines."""
     from rich.text import Text
 
-    from tledge.bench.leaderboard.accuracy_board import BEST as AMONG_BEST
-    from tledge.bench.leaderboard.accuracy_board import UNJUDGED, WORSE
     from tledge.bench.results.columns import BEST_NOTE
 
-    words = {WORSE: Text("less accurate", DOUBTFUL), UNJUDGED: Text(UNJUDGED, DOUBTFUL)}
-    top1 = [Text(f"*{row.top1:.3f}*", BEST) if row.verdict == AMONG_BEST else Text(f"{row.top1:.3f} ") for row in rows]
+    top1 = [Text(f"*{row.top1:.3f}*", BEST) if row.best else Text(f"{row.top1:.3f} ") for row in rows]
     columns = [
         TableColumn(heading="model", cells=[row.label for row in rows]),
         TableColumn(heading="file", cells=[row.artifact for row in rows]),
         TableColumn(heading="top-1", cells=top1, justify="right"),
         TableColumn(heading="95%", cells=[interval_text(row.interval) for row in rows], rank=1),
-        TableColumn(heading="", cells=[words.get(row.verdict, Text("")) for row in rows]),
+        TableColumn(heading="", cells=[Text(row.verdict_text, DOUBTFUL) for row in rows]),
     ]
     return fitted_table(columns, width, caption=f"* {BEST_NOTE}", elsewhere=ELSEWHERE)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from tledge.bench.leaderboard.benchmark_names import names_of, run_name, shortest_names
-from tledge.bench.leaderboard.machine_board import Entry, MachineBoard
+from tledge.bench.leaderboard.machine_board import LESS_ACCURATE, Entry, MachineBoard
 from tledge.bench.results.shipping_criteria import most_accurate
 from tledge.bench.results.standings import Evidence
 from tledge.core.significance import Interval
 
-BEST, WORSE, UNJUDGED = "best or not significantly worse", "significantly worse", "not compared: no raw samples"
+BEST, WORSE, UNJUDGED = "best", "less_accurate", "not_compared"
+
+VERDICT_TEXTS: Mapping[str, str] = {WORSE: LESS_ACCURATE, UNJUDGED: "not compared: no raw samples"}
+"""What tables write of a verdict; the best have the mark of the best instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,8 @@ class AccuracyRow:
         machines: where it classified the photos, with the same result.
         top1: the fraction classified correctly.
         interval: 95%.
-        verdict: BEST, WORSE, or UNJUDGED without raw samples; empty if no difference to the best is significant.
+        verdict: BEST (or not significantly worse), WORSE, or UNJUDGED without raw samples; empty if no difference to
+            the best is significant.
     """
 
     label: str
@@ -35,6 +39,16 @@ class AccuracyRow:
     top1: float
     interval: Interval | None
     verdict: str
+
+    @property
+    def best(self) -> bool:
+        """Whether tables mark the row as the best or not significantly worse."""
+        return self.verdict == BEST
+
+    @property
+    def verdict_text(self) -> str:
+        """What tables write of the verdict; empty if there is nothing to say but the mark of the best."""
+        return VERDICT_TEXTS.get(self.verdict, "")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the row as a dictionary that JSON can hold."""

@@ -34,10 +34,10 @@ def _photos(board: PhotoBoard) -> list[str]:
     for machine in board.machines:
         parts += _machine(machine)
     if board.accuracy:
-        lines = [table_row(["Model", "File", "Top-1", "Compared with the best", "Machines"]), "|---|---|---:|---|---|"]
+        lines = [table_row(["Model", "File", "Top-1", "Standing", "Machines"]), "|---|---|---:|---|---|"]
         for row in board.accuracy:
-            top1 = f"{row.top1:.3f} ({interval_text(row.interval)})"
-            lines.append(table_row([row.label, row.artifact, top1, row.verdict, "; ".join(row.machines)]))
+            top1 = _starred(f"{row.top1:.3f}", interval_text(row.interval), best=row.best)
+            lines.append(table_row([row.label, row.artifact, top1, row.verdict_text, "; ".join(row.machines)]))
         parts += [heading(ACCURACY, 3), "\n".join(lines)]
     return parts
 
@@ -73,5 +73,10 @@ def _cells(entry: Entry, columns: list[Column]) -> list[str]:
 
 def _number(entry: Entry, column: Column) -> Markdown:
     _, text, detail, best = column.cell(entry.row)
+    return _starred(text, detail, best=best)
+
+
+def _starred(text: str, detail: str, *, best: bool) -> Markdown:
+    """Returns a number with its detail in brackets; the best are bold with a star."""
     number = f"**{plain_text(text)}**\\*" if best else plain_text(text)
     return Markdown(f"{number} ({plain_text(detail)})" if detail else number)

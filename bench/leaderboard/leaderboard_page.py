@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tledge.bench.leaderboard.accuracy_board import BEST, WORSE
 from tledge.bench.leaderboard.benchmark_names import started
 from tledge.bench.leaderboard.leaderboard import Leaderboard
 from tledge.bench.leaderboard.leaderboard_markdown import board_columns
@@ -95,8 +94,6 @@ def _context(leaderboard: Leaderboard, folder: Path, sign: str) -> dict[str, Any
         "flag_text": flag_text,
         "interval_text": interval_text,
         "best_note": BEST_NOTE,
-        "best_verdict": BEST,
-        "worse_verdict": WORSE,
         "explanations": known,
         "benchmarks": [_benchmark(benchmark, folder) for benchmark in leaderboard.benchmarks],
     }

@@ -12,6 +12,7 @@ from leaderboard_sample import cells, write_run, write_runs
 
 from tledge.bench import compare
 from tledge.bench.leaderboard import leaderboard_files
+from tledge.bench.leaderboard.accuracy_board import BEST, WORSE
 from tledge.bench.leaderboard.compare_api import CompareRecord
 from tledge.core.errors import OptionError, UnknownNameError
 from tledge.core.options import UnknownOptionError
@@ -65,6 +66,20 @@ def test_the_dictionary_has_every_board(record: CompareRecord) -> None:
     assert [len(board["machines"]) for board in found["boards"]] == [2, 1]
     row = found["boards"][0]["machines"][0]["rows"][0]
     assert (row["standing"], row["backbone"], row["width"], row["format"]) == ("ship", "mobilenet_v2", 0.35, "tflite")
+
+
+def test_every_file_words_the_accuracy_on_all_machines_alike(record: CompareRecord) -> None:
+    page, markdown = (path.read_text(encoding="utf-8") for path in record.files[:2])
+    accuracy = record.leaderboard.photos[0].accuracy
+    assert {row.verdict for row in accuracy} == {BEST, WORSE}
+    assert [row["verdict"] for row in record.to_dict()["boards"][0]["accuracy"]] == [row.verdict for row in accuracy]
+    table = markdown[markdown.index("Accuracy on all machines") :].partition("## ")[0]
+    worse = sum(row.verdict == WORSE for row in accuracy)
+    assert table.count("| less accurate |") == worse
+    assert table.count("\\*") == len(accuracy) - worse
+    section = page[page.index('<section class="board accuracy"') :].partition("</section>")[0]
+    assert section.count(">less accurate</span>") == worse
+    assert section.count('class="star"') == len(accuracy) - worse
 
 
 def test_it_links_to_the_reports(tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ class Leaderboard:
         return tuple(board for photos in self.photos for board in photos.machines)
 
     @property
+    def flags(self) -> tuple[str, ...]:
+        """All flags of its rows, sorted."""
+        return tuple(sorted({flag for board in self.machines for entry in board.entries for flag in entry.row.flags}))
+
+    @property
     def title(self) -> str:
         """What was compared: "12 results of 3 benchmarks"."""
         rows = sum(len(board.entries) for board in self.machines)

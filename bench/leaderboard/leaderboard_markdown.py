@@ -14,12 +14,11 @@ ACCURACY = "Accuracy on all machines"
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     """Returns a leaderboard as Markdown: its notes, then the recommendation and the table of each machine."""
-    flags = sorted({flag for board in leaderboard.machines for entry in board.entries for flag in entry.row.flags})
     parts: list[str] = [heading(leaderboard.title, 1), bullets(leaderboard.notes)]
     for board in leaderboard.photos:
         parts += _photos(board)
     parts.append(plain_text(f"* {BEST_NOTE}"))
-    parts.append(bullets(f"⚠ {flag_text(flag)}: {MEANINGS.get(flag, 'flagged')}." for flag in flags))
+    parts.append(bullets(f"⚠ {flag_text(flag)}: {MEANINGS.get(flag, 'flagged')}." for flag in leaderboard.flags))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

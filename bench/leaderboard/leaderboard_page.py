@@ -74,7 +74,6 @@ def leaderboard_page(leaderboard: Leaderboard, folder: Path, *, sign: str) -> st
 def _context(leaderboard: Leaderboard, folder: Path, sign: str) -> dict[str, Any]:
     """Returns the variables of the template."""
     boards = leaderboard.machines
-    flags = sorted({flag for board in boards for entry in board.entries for flag in entry.row.flags})
     columns = {id(board): board_columns(board) for board in boards}
     known = {column.metric.heading: column.metric.explanation for found in columns.values() for column in found}
     return {
@@ -90,7 +89,7 @@ def _context(leaderboard: Leaderboard, folder: Path, sign: str) -> dict[str, Any
         "details": lambda entry: " · ".join(filter(None, [entry.model.recipe, entry.model.format])),
         "run": _run,
         "meanings": MEANINGS,
-        "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in flags],
+        "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in leaderboard.flags],
         "flag_text": flag_text,
         "interval_text": interval_text,
         "best_note": BEST_NOTE,

@@ -18,6 +18,7 @@ import numpy as np
 
 from tledge.bench.earlier.cell_match import is_unchanged
 from tledge.bench.earlier.metric_change import TIMED_METRICS, BenchmarkVariation, find_change
+from tledge.bench.results.budget import BudgetLimit
 from tledge.bench.results.rows import Row
 from tledge.bench.results.standings import Evidence
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
@@ -94,9 +95,16 @@ class JoinedResults(StoredResults):
 
     Attributes:
         benchmarks: the number of the benchmark of each cell.
+        limits: of the budget; those of the benchmarks do not apply.
     """
 
     benchmarks: Mapping[CellName, int]
+    limits: tuple[BudgetLimit, ...] = ()
+
+    @cached_property
+    def budget(self) -> tuple[BudgetLimit, ...]:
+        """The limits that the recommended file has to meet; empty without any."""
+        return self.limits
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -125,11 +133,12 @@ class Part:
         return f"{artifact} of {self.label}" if self.label else artifact
 
 
-def join(parts: Sequence[Part]) -> JoinedResults:
+def join(parts: Sequence[Part], budget: Sequence[BudgetLimit] = ()) -> JoinedResults:
     """Joins cells of several benchmarks that classified the same photos, in the same order, or none.
 
     Args:
         parts: at least one; labels differ if there are several.
+        budget: limits that the recommended file has to meet.
     """
     cells: dict[CellName, StoredCell] = {}
     measurements: list[Measurement] = []
@@ -149,6 +158,7 @@ def join(parts: Sequence[Part]) -> JoinedResults:
         settings=None,
         labels=parts[0].benchmark.labels,
         benchmarks=numbers,
+        limits=tuple(budget),
     )
 
 

@@ -10,6 +10,7 @@ from tledge.bench.leaderboard.benchmark_names import names_of, shortest_names
 from tledge.bench.leaderboard.benchmarked_model import BenchmarkedModel
 from tledge.bench.leaderboard.joined_results import JoinedResults, Part, join
 from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
+from tledge.bench.results.budget import BudgetLimit
 from tledge.bench.results.recommendation import Recommendation, recommend
 from tledge.bench.results.rows import Row
 from tledge.bench.results.shipping_criteria import can_ship, most_accurate
@@ -121,7 +122,9 @@ class MachineBoard:
         }
 
 
-def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, title: str, named: bool) -> MachineBoard:
+def machine_board(
+    cells: Sequence[BenchmarkCells], model_of: ModelOf, *, title: str, named: bool, budget: Sequence[BudgetLimit] = ()
+) -> MachineBoard:
     """Judges the cells of one machine, which classified the same photos.
 
     Args:
@@ -129,13 +132,14 @@ def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, title: 
         model_of: describes a file of a benchmark.
         title: the machine's name.
         named: the names of files include the model, since the leaderboard has several benchmarks.
+        budget: limits that the recommended file has to meet.
     """
     labels = _labels(cells, model_of)
     parts = [
         Part(benchmark=benchmark, cells=tuple(found), label=label if named else "")
         for (benchmark, found), label in zip(cells, labels, strict=True)
     ]
-    results = join(parts)
+    results = join(parts, budget)
     recommendation = recommend(results)
     standings = _standings(results, recommendation)
     less_accurate = _less_accurate(results)
@@ -174,7 +178,7 @@ def _standings(results: JoinedResults, recommendation: Recommendation) -> dict[C
 
 
 def _less_accurate(results: JoinedResults) -> set[CellName]:
-    """Returns the rows that the recommendation leaves out for their accuracy: of the same rows, by the same test."""
+    """Returns the rows that a recommendation without a budget leaves out for their accuracy, by the same test."""
     rows = [row for row in results.rows if can_ship(row)]
     best = most_accurate(rows, results.evidence)
     found = [] if best is None else results.evidence.less_accurate(rows, best)

@@ -62,3 +62,12 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     wrong = invoke("compare", "--sort", "speed", cwd=tmp_path)
     assert wrong.code == 2
     assert "unknown order 'speed'" in wrong.err
+
+
+def test_a_budget_is_checked_and_applied(folder: Path) -> None:
+    wrong = invoke("compare", "--budget", "p90_ms >= 4", cwd=folder)
+    check_one_line_error(wrong, "--budget 'p90_ms >= 4' has the wrong direction")
+    assert wrong.code == 2
+    out = invoke("compare", "--budget", "p90_ms <= 4", "--budget", "top1 >= 0.5", "--output", "within", cwd=folder).out
+    assert "The recommended files have to meet p90_ms <= 4 and top1 >= 0.5." in out
+    assert "It meets p90_ms <= 4 and top1 >= 0.5." in out

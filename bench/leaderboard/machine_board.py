@@ -63,7 +63,7 @@ class Entry:
         return tuple(filter(None, [self.standing, LESS_ACCURATE if self.less_accurate else ""]))
 
     @property
-    def rank(self) -> int:
+    def standing_order(self) -> int:
         """Its place in the order by standing, which it shares with rows of the same marks: 0 for ``SHIP``."""
         return 2 * STANDINGS.index(self.standing) + self.less_accurate
 

@@ -17,7 +17,7 @@ def in_order(entries: Sequence[Entry], order: str) -> list[Entry]:
     order of the upper bound of p90, which the recommendation compares; those without one come last.
     """
     if order == STANDING:
-        return sorted(entries, key=lambda item: (item.rank, _bound(item), *_name(item)))
+        return sorted(entries, key=lambda item: (item.standing_order, _bound(item), *_name(item)))
     if order == MODEL:
         return sorted(entries, key=_name)
     metric = ORDERS[order]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tledge.cli.bench_table import BEST, DOUBTFUL, measured_columns
@@ -45,9 +45,10 @@ def board_table(board: MachineBoard, width: int) -> Any:
 def _standings(entries: Sequence[Entry]) -> TableColumn:
     from rich.text import Text
 
-    words = [entry.standing for entry in entries]
-    short = [Text(SHORT.get(word, word), STYLES.get(word, "")) for word in words]
-    full = [Text(word, STYLES.get(word, "")) for word in words]
+    def cells(words: Mapping[str, str]) -> list[Text]:
+        return [Text(", ").join(Text(words.get(mark, mark), STYLES[mark]) for mark in entry.marks) for entry in entries]
+
+    full, short = cells({}), cells(SHORT)
     return TableColumn(heading="", cells=full, rank=1, short=TableColumn(heading="", cells=short), name="")
 
 
@@ -55,17 +56,14 @@ def accuracy_table(rows: Sequence[AccuracyRow], width: int) -> Any:
     """Returns a Rich table of the accuracy of all files on the same photos, from all machines."""
     from rich.text import Text
 
-    from tledge.bench.leaderboard.accuracy_board import BEST as AMONG_BEST
-    from tledge.bench.leaderboard.accuracy_board import UNJUDGED, WORSE
     from tledge.bench.results.columns import BEST_NOTE
 
-    words = {WORSE: Text("less accurate", DOUBTFUL), UNJUDGED: Text(UNJUDGED, DOUBTFUL)}
-    top1 = [Text(f"*{row.top1:.3f}*", BEST) if row.verdict == AMONG_BEST else Text(f"{row.top1:.3f} ") for row in rows]
+    top1 = [Text(f"*{row.top1:.3f}*", BEST) if row.best else Text(f"{row.top1:.3f} ") for row in rows]
     columns = [
         TableColumn(heading="model", cells=[row.label for row in rows]),
         TableColumn(heading="file", cells=[row.artifact for row in rows]),
         TableColumn(heading="top-1", cells=top1, justify="right"),
         TableColumn(heading="95%", cells=[interval_text(row.interval) for row in rows], rank=1),
-        TableColumn(heading="", cells=[words.get(row.verdict, Text("")) for row in rows]),
+        TableColumn(heading="", cells=[Text(row.verdict_text, DOUBTFUL) for row in rows]),
     ]
     return fitted_table(columns, width, caption=f"* {BEST_NOTE}", elsewhere=ELSEWHERE)

@@ -14,7 +14,6 @@ once, one follows the other, and readers see the contents of one of them.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from tledge.core import atomic
 from tledge.core.progress import Progress
-from tledge.core.temporary_files import lock_of, remove_litter, temporary_folder
+from tledge.core.temporary_files import locked_folder, remove_litter, temporary_folder
 
 REPLACING, ARRIVING = ".replacing", ".arriving"
 _ASIDE = ".aside"
@@ -48,7 +47,7 @@ def replacing_contents(
     with temporary_folder(folder / "contents") as fresh:
         yield fresh
         atomic.flush_tree(fresh)
-        with _moving_alone(folder):
+        with locked_folder(folder):
             _finish(folder)  # of another process, killed since this one looked
             if aside is not None:
                 (fresh / _ASIDE).write_text(aside(), encoding="utf-8")
@@ -73,7 +72,7 @@ def finish_replacement(folder: Path, progress: Progress | None = None) -> Path:
         if not _is_unfinished(candidate):
             continue
         try:
-            with _moving_alone(candidate):
+            with locked_folder(candidate):
                 finished = _finish(candidate)
             if finished:
                 progress.note("Finished", f"replacing the contents of '{candidate}', which had been interrupted")
@@ -85,19 +84,6 @@ def finish_replacement(folder: Path, progress: Progress | None = None) -> Path:
             if candidate == folder and (folder / REPLACING).is_dir():
                 return folder / REPLACING
     return folder
-
-
-@contextmanager
-def _moving_alone(folder: Path) -> Iterator[None]:
-    """Waits for other processes that move contents of a folder, and makes others wait during the block."""
-    handle = None
-    with suppress(OSError):  # a file system without locks
-        handle = lock_of(folder.resolve(), wait=True)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 def _is_unfinished(folder: Path) -> bool:

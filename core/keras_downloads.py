@@ -14,6 +14,7 @@ import errno
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -44,6 +45,11 @@ class DownloadError(Exception):
         self.folder = path.parent
 
 
+def module_of(get_file: Callable[..., Any]) -> Any:
+    """Returns the module of ``keras.utils.get_file``, in which Keras's own functions look it up."""
+    return sys.modules[get_file.__module__]
+
+
 def load_with_downloads(build: Callable[[], Loaded], *, get_file_module: Any, progress: Progress) -> Loaded:
     """Calls a function that gets files by ``keras.utils.get_file``, and returns its result.
 
@@ -51,7 +57,7 @@ def load_with_downloads(build: Callable[[], Loaded], *, get_file_module: Any, pr
 
     Args:
         build: the function.
-        get_file_module: the module of ``keras.utils.get_file``, in which Keras's own functions look it up.
+        get_file_module: see :func:`module_of`.
         progress: reports files that are discarded.
 
     Raises:

@@ -195,6 +195,22 @@ def lock_of(path: Path, *, wait: bool = False) -> int | None:
         os.close(handle)  # another file has taken its place
 
 
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Waits for other processes that lock a folder, and makes others wait during the block.
+
+    Does nothing on a file system without locks.
+    """
+    handle = None
+    with suppress(OSError):
+        handle = lock_of(folder.resolve(), wait=True)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def _create(folder: Path, start: str, name: str, make: Callable[[Path], int]) -> tuple[Path, int]:
     """Creates a path, and returns it with the descriptor that holds its lock until it is closed."""
     for _ in range(100):

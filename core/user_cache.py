@@ -10,7 +10,7 @@ from pathlib import Path
 from tledge.core import atomic
 from tledge.core.progress import Progress
 from tledge.core.sealed_folder import is_folder_intact, seal_folder
-from tledge.core.temporary_files import discard, lock_of, temporary_folder
+from tledge.core.temporary_files import discard, locked_folder, temporary_folder
 
 
 def user_cache(name: str) -> Path:
@@ -39,25 +39,12 @@ def holds(path: Path, progress: Progress) -> bool:
 
 def _discard(place: Path) -> bool:
     """Removes what is damaged; returns False if another process has repaired it meanwhile."""
-    with _locked(place.parent):
+    with locked_folder(place.parent):
         if is_folder_intact(place, place.name):
             return False
         with suppress(FileNotFoundError):
             discard(place)
         return True
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from removing what is in a folder; does nothing on a file system without locks."""
-    handle = None
-    with suppress(OSError):
-        handle = lock_of(folder.resolve(), wait=True)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 @contextmanager

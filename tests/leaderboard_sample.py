@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from comparison_sample import PI, Machine, Planted, write_bench
 
+from tledge.bench.results.cell_result import CellResult
+from tledge.bench.results.results_folder import REFERENCE, ResultsFolder, samples_name
 from tledge.bench.results.settings import BenchSettings
 from tledge.core.manifest import DataRecord, RunManifest, WeightsRecord
 
@@ -65,13 +68,27 @@ def write_run(
         device="TensorFlow on CPU",
         versions={},
         metrics={},
-        model_sha256=HASH,
+        model_sha256=sha256(name.encode()).hexdigest(),
     )
-    manifest.save(run / "run.json")
     results = write_bench(run / folder, seed, planted, machine or Machine(environment=WORKSTATION), photos=photos)
     changed = {"run": name, **settings}
     replace(BenchSettings.load(results.parent), **changed).save(results.parent)  # type: ignore[arg-type]
+    source = _write_reference(ResultsFolder(results.parent), planted[0], manifest.model_sha256)
+    replace(manifest, model_sha256=source).save(run / "run.json")
     return results.parent
+
+
+def _write_reference(folder: ResultsFolder, planted: Planted, source: str) -> str:
+    """Keeps the predictions of the run's Keras model, those of one of its files, unless it was measured itself.
+
+    Returns:
+        The SHA-256 of the Keras model.
+    """
+    if (folder.samples / REFERENCE).exists():
+        return CellResult.load(folder.samples / REFERENCE).artifact_sha256
+    found = CellResult.load(folder.samples / samples_name(planted.artifact, planted.target))
+    replace(found, artifact_sha256=source).save(folder.samples / REFERENCE)
+    return source
 
 
 def write_runs(runs: Path) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
 from tledge.core.errors import WeightsError, did_you_mean, first_line
-from tledge.core.keras_downloads import DownloadError, load_with_downloads
+from tledge.core.keras_downloads import DownloadError, load_with_downloads, module_of
 from tledge.core.manifest import WeightsRecord
 from tledge.core.progress import Progress
 from tledge.train.backbone import Backbone
@@ -49,7 +48,7 @@ def _download(backbone: Backbone, image_size: int, *, alpha: float, progress: Pr
     try:
         return load_with_downloads(
             lambda: backbone.build(image_size, IMAGENET, alpha=alpha),
-            get_file_module=sys.modules[keras.utils.get_file.__module__],
+            get_file_module=module_of(keras.utils.get_file),
             progress=progress,
         )
     except DownloadError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from tledge.core.errors import OptionError, UnknownNameError, WeightsError
 from tledge.core.extras import keras_backend, keras_home, require
 from tledge.core.images import RESIZE_RULES
-from tledge.core.keras_downloads import DownloadError, load_with_downloads
+from tledge.core.keras_downloads import DownloadError, load_with_downloads, module_of
 from tledge.core.progress import Progress
 from tledge.core.regular_file import open_regular
 from tledge.core.zip_limits import check_members, open_zip
@@ -229,5 +228,4 @@ def _with_downloads(build: Callable[[], Any], progress: Progress) -> Any:
     """Calls a function that uses files which Keras downloads; see ``core.keras_downloads``."""
     import keras
 
-    module = sys.modules[keras.utils.get_file.__module__]
-    return load_with_downloads(build, get_file_module=module, progress=progress)
+    return load_with_downloads(build, get_file_module=module_of(keras.utils.get_file), progress=progress)

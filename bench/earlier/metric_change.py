@@ -79,13 +79,19 @@ class BenchmarkVariation:
     by_metric: Mapping[str, float]
 
     @classmethod
-    def of(cls, unchanged: Sequence[tuple[StoredCell, StoredCell]]) -> BenchmarkVariation:
-        """Measures the variation on cells of the same file, software and machine in both benchmarks, old and new."""
+    def of(cls, unchanged: Sequence[tuple[StoredCell, StoredCell]], *, enough_cells: int = 1) -> BenchmarkVariation:
+        """Measures the variation on cells of the same file, software and machine in both benchmarks.
+
+        Args:
+            unchanged: the old and the new cell of each.
+            enough_cells: with fewer, the variation is at least ``ASSUMED_VARIATION``: they may agree by chance.
+        """
         found: dict[str, float] = {}
         for metric in TIMED_METRICS:
             ratios = [ratio for old, new in unchanged if (ratio := _ratio(metric, old, new)[0]) is not None]
             if ratios:
-                found[metric] = max(abs(math.log(ratio)) for ratio in ratios)
+                least = 0.0 if len(ratios) >= enough_cells else ASSUMED_VARIATION
+                found[metric] = max(least, *(abs(math.log(ratio)) for ratio in ratios))
         return cls(found)
 
     def widen(self, metric: str, interval: Interval) -> Interval:

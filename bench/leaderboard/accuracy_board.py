@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from tledge.bench.leaderboard.machine_board import Entry, MachineBoard
+from tledge.bench.leaderboard.benchmark_names import names_of, run_name, shortest_names
+from tledge.bench.leaderboard.machine_board import LESS_ACCURATE, Entry, MachineBoard
+from tledge.bench.results.shipping_criteria import most_accurate
 from tledge.bench.results.standings import Evidence
 from tledge.core.significance import Interval
 
-BEST, WORSE, UNJUDGED = "best or not significantly worse", "significantly worse", "not compared: no raw samples"
+BEST, WORSE, UNJUDGED = "best", "less_accurate", "not_compared"
+
+VERDICT_TEXTS: Mapping[str, str] = {WORSE: LESS_ACCURATE, UNJUDGED: "not compared: no raw samples"}
+"""What tables write of a verdict; the best have the mark of the best instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +24,13 @@ class AccuracyRow:
     """A file's top-1 on the photos of a leaderboard.
 
     Attributes:
-        label: the model.
+        label: the model, its run or its benchmark: the shortest that sets files apart.
         artifact: the file's name.
         machines: where it classified the photos, with the same result.
         top1: the fraction classified correctly.
         interval: 95%.
-        verdict: BEST, WORSE, or UNJUDGED without raw samples; empty if no difference to the best is significant.
+        verdict: BEST (or not significantly worse), WORSE, or UNJUDGED without raw samples; empty if no difference to
+            the best is significant.
     """
 
     label: str
@@ -32,6 +39,16 @@ class AccuracyRow:
     top1: float
     interval: Interval | None
     verdict: str
+
+    @property
+    def best(self) -> bool:
+        """Whether tables mark the row as the best or not significantly worse."""
+        return self.verdict == BEST
+
+    @property
+    def verdict_text(self) -> str:
+        """What tables write of the verdict; empty if there is nothing to say but the mark of the best."""
+        return VERDICT_TEXTS.get(self.verdict, "")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the row as a dictionary that JSON can hold."""
@@ -52,24 +69,45 @@ def accuracy_rows(machines: Sequence[MachineBoard]) -> tuple[AccuracyRow, ...]:
         return ()
     samples = {(item.row.artifact, item.row.target): raw for item in known if (raw := item.raw) is not None}
     evidence = Evidence(samples, machines[0].results.evidence.labels)
-    best = max(known, key=lambda item: item.top1)
-    worse = {row.name for row in evidence.less_accurate([item.row for item in known], best.row)}
+    rows = [item.row for item in known]
+    best = most_accurate(rows, evidence)
+    worse = set() if best is None else {row.name for row in evidence.less_accurate(rows, best)}
     same: dict[tuple[str, float, bytes], list[_Classified]] = {}
     for item in sorted(known, key=lambda item: -item.top1):
         hits = evidence.hits(item.row)
-        key = (item.row.measured["top1"].artifact_sha256, item.top1, b"" if hits is None else hits.tobytes())
+        key = (item.sha256, item.top1, b"" if hits is None else hits.tobytes())
         same.setdefault(key, []).append(item)
     return tuple(
         AccuracyRow(
-            label=items[0].entry.model.title or items[0].entry.label,
+            label=label,
             artifact=items[0].entry.artifact,
-            machines=tuple(dict.fromkeys(item.board.title for item in items)),
+            machines=_machines(items),
             top1=items[0].top1,
             interval=items[0].row.interval("top1"),
             verdict=_verdict(items[0].row.name, worse, judged=bool(hits)),
         )
-        for (_, _, hits), items in same.items()
+        for ((_, _, hits), items), label in zip(same.items(), _labels(list(same.values())), strict=True)
     )
+
+
+def _machines(items: Sequence[_Classified]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item.board.title for item in items))
+
+
+def _labels(rows: Sequence[Sequence[_Classified]]) -> list[str]:
+    """Returns the shortest names of models that set the rows apart; each row is of one file with one result."""
+    return shortest_names([items[0].names for items in rows], partial(_sets_apart, rows))
+
+
+def _sets_apart(rows: Sequence[Sequence[_Classified]], names: Sequence[str]) -> bool:
+    """Whether different files have different names, and rows of the same file different machines."""
+    files: dict[tuple[str, str], set[str]] = {}
+    places: set[tuple[str, str, tuple[str, ...]]] = set()
+    for name, items in zip(names, rows, strict=True):
+        artifact = items[0].entry.artifact
+        files.setdefault((name, artifact), set()).add(items[0].sha256)
+        places.add((name, artifact, _machines(items)))
+    return len(places) == len(rows) and all(len(found) == 1 for found in files.values())
 
 
 def _verdict(name: str, worse: Collection[str], *, judged: bool) -> str:
@@ -93,3 +131,15 @@ class _Classified:
     def top1(self) -> float:
         """The fraction classified correctly; 0 if it was not measured."""
         return self.row.value("top1") or 0.0
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file."""
+        return self.row.measured["top1"].artifact_sha256
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the model can be called, the shortest name first; the last one tells targets apart, too."""
+        benchmark = self.entry.benchmark
+        title = self.entry.model.title or run_name(benchmark)
+        return *names_of(benchmark, title), f"{benchmark.path}, {self.entry.row.target}"

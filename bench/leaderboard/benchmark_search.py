@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,13 +43,14 @@ def find_benchmarks(
         progress: reports that an interrupted replacement of results is finished first.
 
     Raises:
-        MeasurementError: a path does not exist or contains no benchmark, or a results file that was named, or every
-            one that was found, cannot be read.
+        MeasurementError: a path does not exist, cannot be read or contains no benchmark, or a results file that was
+            named, or every one that was found, cannot be read.
     """
     places: dict[Path, bool] = {}  # and whether it was named
     notes: list[str] = []
     for path in paths or [runs]:
-        found = _locate(path, runs, earlier=earlier, named=bool(paths))
+        found, unread = _locate(path, runs, earlier=earlier, named=bool(paths))
+        notes += unread
         named = len(found) == 1 and bool(paths)
         for place in found:
             if place.resolve() in places and named:
@@ -58,26 +60,35 @@ def find_benchmarks(
     return _read_each(places, notes, progress)
 
 
-def _locate(path: Path, runs: Path, *, earlier: bool, named: bool) -> list[Path]:
-    """Returns the folders of results, or the results file, that a path stands for; at least one."""
+def _locate(path: Path, runs: Path, *, earlier: bool, named: bool) -> tuple[list[Path], list[str]]:
+    """Returns the folders of results, or the results file, that a path stands for, and notes on unreadable folders."""
     if not path.exists() and (runs / path).is_dir():
         path = runs / path
     if path.is_file():
-        return [path.parent if path == ResultsFolder(path.parent).results else path]
+        return [path.parent if path == ResultsFolder(path.parent).results else path], []
     if not path.is_dir():
         hint = f" and no run in '{runs}'" if named else "; 'tledge train' creates it"
         raise MeasurementError(f"no file or folder '{path}'{hint}")
-    found = list(_search(path, earlier=earlier))
+    errors: list[OSError] = []
+    found = list(_search(path, errors, earlier=earlier))
+    unread = [f"cannot read the folder '{error.filename}': {error.strerror}" for error in errors]
+    if not found and unread:
+        raise MeasurementError(f"{unread[0]}; change its permissions, or name the benchmarks")
     if not found:
         raise MeasurementError(f"no benchmark below '{path}'; 'tledge bench' creates one")
-    return found
+    return found, [f"Left out: {reason}." for reason in unread]
 
 
-def _search(folder: Path, *, earlier: bool) -> Iterator[Path]:
-    """Yields all folders of results below a folder, without following links."""
-    for name, folders, _ in os.walk(folder):
+def _search(folder: Path, errors: list[OSError], *, earlier: bool) -> Iterator[Path]:
+    """Yields all folders of results below a folder, without following links; ``errors`` gets what cannot be read."""
+    for name, folders, _ in os.walk(folder, onerror=errors.append):
         here = Path(name)
-        holds_results = _holds_results(here)
+        try:
+            holds_results = _holds_results(here)
+        except OSError as error:  # it can be listed, but nothing in it can be opened
+            errors.append(OSError(error.errno, error.strerror, name))
+            folders.clear()
+            continue
         if holds_results:
             yield here
         left_out = {EARLIER} if holds_results and not earlier else set()
@@ -97,7 +108,9 @@ def _without_benchmark(path: Path, found: Sequence[Path]) -> list[str]:
 
 
 def _is_run(folder: Path) -> bool:
-    return not folder.is_symlink() and RunDirectory(folder).splits_path.is_file()
+    with suppress(OSError):  # the search names folders that cannot be read
+        return not folder.is_symlink() and RunDirectory(folder).splits_path.is_file()
+    return False
 
 
 def _read_each(places: dict[Path, bool], notes: list[str], progress: Progress | None) -> FoundBenchmarks:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tledge.bench.results.stored_results import StoredResults
+from tledge.bench.results.stored_results import StoredCell, StoredResults
 from tledge.core.artifact import read_artifact
 from tledge.core.errors import TledgeError
 from tledge.core.manifest import RunManifest
@@ -61,7 +61,8 @@ class BenchmarkedModel:
 def describe_model(benchmark: StoredResults, artifact: str) -> BenchmarkedModel:
     """Returns what is recorded of a file of a benchmark.
 
-    Its sidecar is read from the copy that the benchmark keeps, and the training from the run that it belongs to.
+    Its sidecar is read from the copy that the benchmark keeps, and the training from the run whose model has the
+    recorded SHA-256: results that were copied into another run do not become results of that run.
     """
     sidecar = _sidecar(benchmark, artifact)
     manifest = _manifest(benchmark, sidecar, artifact)
@@ -86,25 +87,40 @@ def describe_model(benchmark: StoredResults, artifact: str) -> BenchmarkedModel:
 
 def _sidecar(benchmark: StoredResults, artifact: str) -> Sidecar | None:
     """Returns the sidecar of a file as it was measured; None if the benchmark has no unchanged copy of it."""
-    cell = next(cell for cell in benchmark.cells if cell.artifact == artifact)
     with suppress(TledgeError, OSError):
         found = read_artifact(benchmark.folder.measured_file(artifact))
-        return found.sidecar if found.sha256 == cell.sha256 else None
+        return found.sidecar if found.sha256 == _cell(benchmark, artifact).sha256 else None
     return None
 
 
+def _cell(benchmark: StoredResults, artifact: str) -> StoredCell:
+    """Returns a cell of a file that was measured."""
+    return next(cell for cell in benchmark.cells if cell.artifact == artifact)
+
+
 def _manifest(benchmark: StoredResults, sidecar: Sidecar | None, artifact: str) -> RunManifest | None:
-    """Returns the record of the run that a file comes from; None if it is not beside the results or the file."""
-    for folder in _possible_runs(benchmark, artifact):
+    """Returns the record of the run that trained a file's model; None if it is not beside the results or the file."""
+    source = _source(benchmark, sidecar, artifact)
+    for folder in _possible_runs(benchmark, artifact) if source else ():
         with suppress(TledgeError, OSError):
             manifest = RunManifest.load(RunDirectory(folder).manifest_path)
-            if sidecar is None or sidecar.source_sha256 in ("", manifest.model_sha256):
+            if manifest.model_sha256 == source:
                 return manifest
     return None
 
 
+def _source(benchmark: StoredResults, sidecar: Sidecar | None, artifact: str) -> str:
+    """Returns the SHA-256 of the Keras model that a file is or was converted from; empty if it is not recorded."""
+    if sidecar is not None and sidecar.source_sha256:
+        return sidecar.source_sha256
+    if Path(artifact).suffix[1:] == KERAS:
+        return _cell(benchmark, artifact).sha256
+    of_run = benchmark.settings is not None and benchmark.settings.run  # whose files all come from its Keras model
+    return benchmark.reference.artifact_sha256 if of_run and benchmark.reference is not None else ""
+
+
 def _possible_runs(benchmark: StoredResults, artifact: str) -> Iterator[Path]:
-    """Yields the folders that may be the run of a file: above the results, and above the file as it was given."""
+    """Yields folders that may be the run of a file: above the results, and above the file as it was given."""
     settings = benchmark.settings
     if settings is None:
         return

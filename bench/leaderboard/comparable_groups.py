@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from tledge.bench.results.photo_overlap import SEEN
 from tledge.bench.results.stored_results import StoredCell, StoredResults
-from tledge.core.environment import Environment
-from tledge.core.number_text import counted, cpu_name
+from tledge.core.number_text import counted
 
 GIB = 1 << 30
 
@@ -84,7 +83,7 @@ def _seen(benchmark: StoredResults) -> bool:
 def machine_key(benchmark: StoredResults, cell: StoredCell) -> Hashable:
     """Returns what is equal only for cells of one machine, in the same state: host, CPU, cores, memory and governor.
 
-    A machine without a record is only that of its own benchmark.
+    ``machine_titles`` names every part that differs. A machine without a record is only that of its own benchmark.
     """
     machine = cell.environment
     if machine is None:
@@ -92,12 +91,3 @@ def machine_key(benchmark: StoredResults, cell: StoredCell) -> Hashable:
     hardware = (machine.host, machine.machine, machine.cpu, machine.cpu_features, machine.cores)
     place = "" if benchmark.settings is None else benchmark.settings.on
     return *hardware, machine.usable_cores, round(machine.memory / GIB), machine.governor, place
-
-
-def machine_title(machine: Environment | None) -> str:
-    """Returns a machine's name: "AMD Ryzen 7 5800X, 16 cores (bench-1)"."""
-    if machine is None:
-        return "A machine that is not recorded"
-    used = f"{machine.usable_cores} of " if machine.usable_cores != machine.cores else ""
-    host = f" ({machine.host})" if machine.host else ""
-    return f"{cpu_name(machine.cpu)}, {used}{counted(machine.cores, 'cores')}{host}"

@@ -10,6 +10,7 @@ from tledge.bench.leaderboard.benchmark_search import find_benchmarks
 from tledge.bench.leaderboard.compare_options import CompareOptions
 from tledge.bench.leaderboard.leaderboard import Leaderboard, make_leaderboard
 from tledge.bench.leaderboard.leaderboard_files import check_ours, write_leaderboard
+from tledge.bench.results.budget import parse_budget
 from tledge.core.html_text import html_text
 from tledge.core.options import as_tuple, takes
 from tledge.core.progress import progress_or_default
@@ -58,15 +59,17 @@ def compare(options: CompareOptions) -> CompareRecord:
         The leaderboard, and the files that were written.
 
     Raises:
-        UnknownNameError: an unknown order.
-        OptionError: ``output`` holds files of these names that ``compare()`` did not write.
+        UnknownNameError: an unknown order, or an unknown metric in ``budget``.
+        OptionError: a limit of ``budget`` has the wrong form or direction, or ``output`` is a file, or holds files of
+            these names that ``compare()`` did not write.
         MeasurementError: a path does not exist or contains no benchmark, or results cannot be read.
     """
     progress = progress_or_default(options.progress)
+    budget = parse_budget(as_tuple(options.budget))
     folder = Path(options.output)
     check_ours(folder, csv=options.csv)
     paths = [Path(path) for path in as_tuple(options.benchmarks)]
     found = find_benchmarks(paths, Path(options.runs), earlier=options.earlier, progress=progress)
-    leaderboard = make_leaderboard(found, sort=options.sort)
+    leaderboard = make_leaderboard(found, sort=options.sort, budget=budget)
     files = write_leaderboard(leaderboard, folder, csv=options.csv, progress=progress)
     return CompareRecord(leaderboard=leaderboard, sort=options.sort, files=files)

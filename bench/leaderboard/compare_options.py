@@ -41,12 +41,19 @@ class CompareOptions:
         default_text="all runs",
         metavar="[PATH]...",
     )
+    budget: str | Sequence[str] = option(
+        (),
+        "A limit that the recommended file of each machine has to meet: 'p90_ms <= 20', 'size_mb <= 5' or"
+        " 'top1 >= 0.95'; may be repeated. Budgets of the benchmarks are not applied.",
+        group="Benchmarks",
+        default_text="none",
+    )
     earlier: bool = option(False, "Also compare earlier results, which bench/earlier keeps.", group="Benchmarks")
     runs: str | Path = option(DEFAULT_RUNS, "The folder of run directories.", group="Benchmarks")
     sort: str = option(
         STANDING,
-        f"Order of the rows: {STANDING} (the recommended file, the Pareto front, the others, the less accurate ones),"
-        f" {', '.join(name for name in ORDERS if name != STANDING)}.",
+        f"Order of the rows: {STANDING} (the recommended file, the Pareto front, the others, each by p90 with less"
+        f" accurate files last), {', '.join(name for name in ORDERS if name != STANDING)}.",
         group="Output",
         allowed=Choices("order", tuple(ORDERS)),
     )

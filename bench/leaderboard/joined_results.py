@@ -3,7 +3,7 @@
 Rounds of one benchmark are pairs: its files took turns. Rounds of two benchmarks are not, and two benchmarks of the
 same file differ by more than their rounds show, so their latency ratio has the interval of ``bench.earlier``:
 unpaired, also valid for a machine of another speed, and widened by how much unchanged files differ between the two
-benchmarks, or by 3% if there are none; see docs/adr/0036-a-leaderboard-of-benchmarks.md.
+benchmarks, and by at least 3% with fewer than three such files; see docs/adr/0036-a-leaderboard-of-benchmarks.md.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ import numpy as np
 
 from tledge.bench.earlier.cell_match import is_unchanged
 from tledge.bench.earlier.metric_change import TIMED_METRICS, BenchmarkVariation, find_change
+from tledge.bench.results.budget import BudgetLimit
 from tledge.bench.results.rows import Row
 from tledge.bench.results.standings import Evidence
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.measurement import Measurement
 from tledge.core.significance import Interval, round_ratio
+
+ENOUGH_UNCHANGED = 3
+"""With fewer unchanged files and targets in two benchmarks, these are assumed to differ by at least 3%: one median may
+agree with another one by chance."""
 
 P90_BOUND = "latency_p90_bound"
 """Judged by the percentile that it bounds."""
@@ -79,7 +84,9 @@ class JoinedEvidence(Evidence):
                 pair = self.cells[one], self.cells[two]
                 if self.benchmarks[one] != self.benchmarks[two] and is_unchanged(*pair):
                     found.setdefault((self.benchmarks[one], self.benchmarks[two]), []).append(pair)
-        return {numbers: BenchmarkVariation.of(pairs) for numbers, pairs in found.items()}
+        return {
+            numbers: BenchmarkVariation.of(pairs, enough_cells=ENOUGH_UNCHANGED) for numbers, pairs in found.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +95,16 @@ class JoinedResults(StoredResults):
 
     Attributes:
         benchmarks: the number of the benchmark of each cell.
+        limits: of the budget; those of the benchmarks do not apply.
     """
 
     benchmarks: Mapping[CellName, int]
+    limits: tuple[BudgetLimit, ...] = ()
+
+    @cached_property
+    def budget(self) -> tuple[BudgetLimit, ...]:
+        """The limits that the recommended file has to meet; empty without any."""
+        return self.limits
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -119,11 +133,12 @@ class Part:
         return f"{artifact} of {self.label}" if self.label else artifact
 
 
-def join(parts: Sequence[Part]) -> JoinedResults:
+def join(parts: Sequence[Part], budget: Sequence[BudgetLimit] = ()) -> JoinedResults:
     """Joins cells of several benchmarks that classified the same photos, in the same order, or none.
 
     Args:
         parts: at least one; labels differ if there are several.
+        budget: limits that the recommended file has to meet.
     """
     cells: dict[CellName, StoredCell] = {}
     measurements: list[Measurement] = []
@@ -143,6 +158,7 @@ def join(parts: Sequence[Part]) -> JoinedResults:
         settings=None,
         labels=parts[0].benchmark.labels,
         benchmarks=numbers,
+        limits=tuple(budget),
     )
 
 

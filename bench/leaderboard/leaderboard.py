@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from string import ascii_uppercase
@@ -14,18 +14,21 @@ from tledge.bench.leaderboard.benchmarked_model import BenchmarkedModel, describ
 from tledge.bench.leaderboard.comparable_groups import PhotoGroup, group_by_photos, machine_key
 from tledge.bench.leaderboard.compare_options import STANDING
 from tledge.bench.leaderboard.machine_board import MachineBoard, ModelOf, machine_board
+from tledge.bench.leaderboard.machine_titles import machine_titles
 from tledge.bench.leaderboard.row_order import in_order
+from tledge.bench.results.budget import BudgetLimit
 from tledge.bench.results.stored_results import StoredCell, StoredResults
-from tledge.core.number_text import counted
+from tledge.core.number_text import counted, listed
 
 SET_APART = (
     "Results of other photos are in tables of their own: another data set, another split, or changed photos. Nothing is"
     " compared across them, because some photos are harder than others."
 )
 UNPAIRED = (
-    "Latencies of different benchmarks are compared unpaired, with intervals widened by the change of unchanged files,"
-    " or by 3% without any: smaller differences are not significant."
+    "Latencies of different benchmarks are compared unpaired, with intervals widened by the largest change of unchanged"
+    " files, and by at least 3% with fewer than three of them: smaller differences are not significant."
 )
+OTHER_BUDGETS = "The budgets of the benchmarks apply to their own reports only, not to these recommendations."
 UNKNOWN_PHOTOS = "The photos of this benchmark are not recorded, so its accuracy is compared with that of no other."
 
 
@@ -76,16 +79,23 @@ class Leaderboard:
         benchmarks: those that were compared.
         photos: the results by photos, the set with the most benchmarks first.
         notes: what was left out, and why tables are apart; a sentence each.
+        budget: limits that the recommended files have to meet; empty without any.
     """
 
     benchmarks: tuple[StoredResults, ...]
     photos: tuple[PhotoBoard, ...]
     notes: tuple[str, ...]
+    budget: tuple[BudgetLimit, ...] = ()
 
     @property
     def machines(self) -> tuple[MachineBoard, ...]:
         """The tables of all photos and machines, in order."""
         return tuple(board for photos in self.photos for board in photos.machines)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """All flags of its rows, sorted."""
+        return tuple(sorted({flag for board in self.machines for entry in board.entries for flag in entry.row.flags}))
 
     @property
     def title(self) -> str:
@@ -98,32 +108,43 @@ class Leaderboard:
         return {
             "benchmarks": [str(benchmark.path) for benchmark in self.benchmarks],
             "notes": self.notes,
+            "budget": [limit.text for limit in self.budget],
             "boards": [board.to_dict() for board in self.photos],
         }
 
 
-def make_leaderboard(found: FoundBenchmarks, *, sort: str = STANDING) -> Leaderboard:
+def make_leaderboard(
+    found: FoundBenchmarks, *, sort: str = STANDING, budget: Sequence[BudgetLimit] = ()
+) -> Leaderboard:
     """Judges benchmarks: accuracy on the same photos, and times on the same machine.
 
     Args:
         found: at least one benchmark.
         sort: the order of the rows, one of ``ORDERS``.
+        budget: limits that the recommended file of each machine has to meet; those of the benchmarks do not apply.
     """
     groups = group_by_photos(found.results)
+    titles = machine_titles((benchmark, cell) for benchmark in found.results for cell in benchmark.cells)
     several_photos = sum(bool(group.images) for group in groups) > 1
     boards = []
     for number, group in enumerate(groups):
         name = _photo_name(number) if several_photos and group.images else ""
-        judged = _judge_machines(group, named=len(found.results) > 1)
+        judged = _judge_machines(group, titles, budget, named=len(found.results) > 1)
         machines = tuple(replace(board, entries=tuple(in_order(board.entries, sort))) for board in judged)
         accuracy = accuracy_rows(machines) if len(machines) > 1 else ()
         boards.append(PhotoBoard(name=name, photos=group, machines=machines, accuracy=accuracy))
     joined = any(board.benchmarks > 1 for photos in boards for board in photos.machines)
-    notes = [note for note, holds in ((UNPAIRED, joined), (SET_APART, several_photos)) if holds]
-    return Leaderboard(benchmarks=found.results, photos=tuple(boards), notes=(*notes, *found.notes))
+    notes = [f"The recommended files have to meet {listed([limit.text for limit in budget])}."] if budget else []
+    reasons = ((OTHER_BUDGETS, any(result.budget for result in found.results)), (UNPAIRED, joined))
+    notes += [note for note, holds in (*reasons, (SET_APART, several_photos)) if holds]
+    return Leaderboard(
+        benchmarks=found.results, photos=tuple(boards), notes=(*notes, *found.notes), budget=tuple(budget)
+    )
 
 
-def _judge_machines(group: PhotoGroup, *, named: bool) -> list[MachineBoard]:
+def _judge_machines(
+    group: PhotoGroup, titles: Mapping[Hashable, str], budget: Sequence[BudgetLimit], *, named: bool
+) -> list[MachineBoard]:
     """Returns a board for each machine that classified some photos; ``named``: names of files include the model."""
     model_of = _model_lookup(group.benchmarks)
     by_machine: dict[Hashable, list[tuple[StoredResults, list[StoredCell]]]] = {}
@@ -133,7 +154,10 @@ def _judge_machines(group: PhotoGroup, *, named: bool) -> list[MachineBoard]:
             if not machine or machine[-1][0] is not benchmark:
                 machine.append((benchmark, []))
             machine[-1][1].append(cell)
-    return [machine_board(cells, model_of, named=named) for cells in by_machine.values()]
+    return [
+        machine_board(cells, model_of, title=titles[key], named=named, budget=budget)
+        for key, cells in by_machine.items()
+    ]
 
 
 def _photo_name(number: int) -> str:

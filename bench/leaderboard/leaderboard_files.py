@@ -12,7 +12,7 @@ from tledge.bench.leaderboard.leaderboard_page import leaderboard_page
 from tledge.bench.leaderboard.machine_board import Entry, MachineBoard
 from tledge.bench.results.table_files import csv_table
 from tledge.core import atomic
-from tledge.core.errors import MeasurementError
+from tledge.core.errors import OptionError
 from tledge.core.extras import is_installed
 from tledge.core.metric_catalogue import METRICS
 from tledge.core.progress import Progress
@@ -26,10 +26,13 @@ _DESCRIPTION = ("photos", "machine", "run", "model", "backbone", "width", "input
 _NUMBERS = tuple(name for name, metric in METRICS.items() if metric.heading and metric.scenario != "comparison")
 _COLUMNS = (
     *_DESCRIPTION,
-    *("target", "provider", "standing"),
+    *("target", "provider", "standing", "less_accurate"),
     *(METRICS[name].key or name for name in _NUMBERS),
     *("top1_low", "top1_high", "flags", "best", "began", "results"),
 )
+
+_SIGNS = {PAGE: SIGN, MARKDOWN: SIGN, CSV: ",".join(_COLUMNS[:5])}
+"""What is in the first lines of our files; later versions of the CSV may have other columns after the first five."""
 
 
 def check_ours(folder: Path, *, csv: bool) -> None:
@@ -40,15 +43,14 @@ def check_ours(folder: Path, *, csv: bool) -> None:
         csv: whether CSV will be, too.
 
     Raises:
-        MeasurementError: a file of that name is not one of ours, or the folder is a file.
+        OptionError: a file of that name is not one of ours, or the folder is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise MeasurementError(f"'{folder}' is not a folder; name another one with `output`")
-    signs = {PAGE: SIGN, MARKDOWN: SIGN, **({CSV: ",".join(_COLUMNS)} if csv else {})}
-    for name, sign in signs.items():
+        raise OptionError(f"`output='{folder}' is not a folder; name one for the leaderboard")
+    for name in _SIGNS:
         path = folder / name
-        if path.exists() and not (path.is_file() and sign.encode() in _beginning(path)):
-            raise MeasurementError(
+        if path.exists() and (csv or name != CSV) and not _is_ours(path):
+            raise OptionError(
                 f"'{path}' was not written by `compare()`, so it is not replaced; move it away, or name another folder"
                 " with `output`"
             )
@@ -58,6 +60,8 @@ def write_leaderboard(
     leaderboard: Leaderboard, folder: Path, *, csv: bool = False, progress: Progress | None = None
 ) -> tuple[Path, ...]:
     """Writes a leaderboard and returns the paths of its files; the page first, if Jinja2 is installed.
+
+    Files of an earlier leaderboard that are not written again are removed and reported: they would not match the rest.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -73,6 +77,10 @@ def write_leaderboard(
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         atomic.write_bytes(folder / name, content)
+    for name in _SIGNS:
+        if name not in contents and _is_ours(folder / name):
+            (folder / name).unlink()
+            (progress or Progress()).note("Removed", f"'{folder / name}' of an earlier leaderboard")
     return tuple(folder / name for name in contents)
 
 
@@ -105,6 +113,9 @@ def _csv_row(entry: Entry, photos: PhotoBoard, board: MachineBoard) -> Mapping[s
     return {name: fields[name] for name in _COLUMNS}
 
 
-def _beginning(path: Path) -> bytes:
+def _is_ours(path: Path) -> bool:
+    """Whether ``compare()`` wrote a file; False if there is none."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
-        return file.read(1024)
+        return _SIGNS[path.name].encode() in file.read(1024)

@@ -14,12 +14,11 @@ ACCURACY = "Accuracy on all machines"
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     """Returns a leaderboard as Markdown: its notes, then the recommendation and the table of each machine."""
-    flags = sorted({flag for board in leaderboard.machines for entry in board.entries for flag in entry.row.flags})
     parts: list[str] = [heading(leaderboard.title, 1), bullets(leaderboard.notes)]
     for board in leaderboard.photos:
         parts += _photos(board)
     parts.append(plain_text(f"* {BEST_NOTE}"))
-    parts.append(bullets(f"⚠ {flag_text(flag)}: {MEANINGS.get(flag, 'flagged')}." for flag in flags))
+    parts.append(bullets(f"⚠ {flag_text(flag)}: {MEANINGS.get(flag, 'flagged')}." for flag in leaderboard.flags))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -34,10 +33,10 @@ def _photos(board: PhotoBoard) -> list[str]:
     for machine in board.machines:
         parts += _machine(machine)
     if board.accuracy:
-        lines = [table_row(["Model", "File", "Top-1", "Compared with the best", "Machines"]), "|---|---|---:|---|---|"]
+        lines = [table_row(["Model", "File", "Top-1", "Standing", "Machines"]), "|---|---|---:|---|---|"]
         for row in board.accuracy:
-            top1 = f"{row.top1:.3f} ({interval_text(row.interval)})"
-            lines.append(table_row([row.label, row.artifact, top1, row.verdict, "; ".join(row.machines)]))
+            top1 = _starred(f"{row.top1:.3f}", interval_text(row.interval), best=row.best)
+            lines.append(table_row([row.label, row.artifact, top1, row.verdict_text, "; ".join(row.machines)]))
         parts += [heading(ACCURACY, 3), "\n".join(lines)]
     return parts
 
@@ -62,10 +61,21 @@ def _machine(board: MachineBoard) -> list[str]:
 
 def _cells(entry: Entry, columns: list[Column]) -> list[str]:
     artifact = entry.artifact + "".join(f" ⚠ {flag_text(flag)}" for flag in entry.row.flags)
-    return [entry.label, artifact, entry.row.target, entry.standing, *(_number(entry, column) for column in columns)]
+    return [
+        entry.label,
+        artifact,
+        entry.row.target,
+        ", ".join(entry.marks),
+        *(_number(entry, column) for column in columns),
+    ]
 
 
 def _number(entry: Entry, column: Column) -> Markdown:
     _, text, detail, best = column.cell(entry.row)
+    return _starred(text, detail, best=best)
+
+
+def _starred(text: str, detail: str, *, best: bool) -> Markdown:
+    """Returns a number with its detail in brackets; the best are bold with a star."""
     number = f"**{plain_text(text)}**\\*" if best else plain_text(text)
     return Markdown(f"{number} ({plain_text(detail)})" if detail else number)

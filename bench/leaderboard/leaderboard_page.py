@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tledge.bench.leaderboard.accuracy_board import BEST, WORSE
+from tledge.bench.leaderboard.benchmark_names import started
 from tledge.bench.leaderboard.leaderboard import Leaderboard
 from tledge.bench.leaderboard.leaderboard_markdown import board_columns
-from tledge.bench.leaderboard.machine_board import STANDINGS, Entry, MachineBoard
+from tledge.bench.leaderboard.machine_board import Entry, MachineBoard
 from tledge.bench.results.columns import BEST_NOTE
 from tledge.bench.results.flags import MEANINGS
 from tledge.bench.results.stored_results import StoredResults
@@ -74,7 +74,6 @@ def leaderboard_page(leaderboard: Leaderboard, folder: Path, *, sign: str) -> st
 def _context(leaderboard: Leaderboard, folder: Path, sign: str) -> dict[str, Any]:
     """Returns the variables of the template."""
     boards = leaderboard.machines
-    flags = sorted({flag for board in boards for entry in board.entries for flag in entry.row.flags})
     columns = {id(board): board_columns(board) for board in boards}
     known = {column.metric.heading: column.metric.explanation for found in columns.values() for column in found}
     return {
@@ -89,14 +88,11 @@ def _context(leaderboard: Leaderboard, folder: Path, sign: str) -> dict[str, Any
         "choices": lambda board, entry: [(name, value(board, entry)) for name, _, value in _FILTERS],
         "details": lambda entry: " · ".join(filter(None, [entry.model.recipe, entry.model.format])),
         "run": _run,
-        "standings": STANDINGS,
         "meanings": MEANINGS,
-        "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in flags],
+        "flags": [(flag, flag_text(flag), MEANINGS.get(flag, "")) for flag in leaderboard.flags],
         "flag_text": flag_text,
         "interval_text": interval_text,
         "best_note": BEST_NOTE,
-        "best_verdict": BEST,
-        "worse_verdict": WORSE,
         "explanations": known,
         "benchmarks": [_benchmark(benchmark, folder) for benchmark in leaderboard.benchmarks],
     }
@@ -118,9 +114,7 @@ def _filters(leaderboard: Leaderboard) -> list[Filter]:
 
 def _run(entry: Entry) -> str:
     """Returns what else tells a model apart: its run and the time of its benchmark."""
-    settings = entry.benchmark.settings
-    began = "" if settings is None else settings.began[:16].replace("T", " ")
-    return "\n".join(filter(None, [entry.model.run, began]))
+    return "\n".join(filter(None, [entry.model.run, started(entry.benchmark)]))
 
 
 def _benchmark(benchmark: StoredResults, folder: Path) -> tuple[str, str, str, str]:
@@ -131,4 +125,4 @@ def _benchmark(benchmark: StoredResults, folder: Path) -> tuple[str, str, str, s
     if settings is None:
         return "", "", str(benchmark.path), link
     name = settings.run or ", ".join(Path(file).name for file in settings.files[:3])
-    return name, settings.began[:16].replace("T", " "), str(benchmark.path), link
+    return name, started(benchmark), str(benchmark.path), link

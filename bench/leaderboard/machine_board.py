@@ -6,21 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tledge.bench.leaderboard.benchmark_names import names_of, shortest_names
 from tledge.bench.leaderboard.benchmarked_model import BenchmarkedModel
-from tledge.bench.leaderboard.comparable_groups import machine_title
 from tledge.bench.leaderboard.joined_results import JoinedResults, Part, join
 from tledge.bench.report.recommendation_card import RecommendationCard, recommendation_card
+from tledge.bench.results.budget import BudgetLimit
 from tledge.bench.results.recommendation import Recommendation, recommend
 from tledge.bench.results.rows import Row
+from tledge.bench.results.shipping_criteria import can_ship, most_accurate
 from tledge.bench.results.standings import pareto_front
 from tledge.bench.results.stored_results import CellName, StoredCell, StoredResults
 from tledge.core.environment import Environment
 from tledge.core.number_text import listed
 
-SHIP, FRONT, OTHER, LESS_ACCURATE = "ship", "front", "", "less accurate"
+SHIP, FRONT, OTHER = "ship", "front", ""
 
-STANDINGS = (SHIP, FRONT, OTHER, LESS_ACCURATE)
-"""What the statistics say of a row, the best first; ``OTHER`` if they say nothing."""
+STANDINGS = (SHIP, FRONT, OTHER)
+"""How a row stands among those of its machine, the best first."""
+
+LESS_ACCURATE = "less accurate"
+"""The mark of a row whose top-1 is significantly below the best; one on the Pareto front may have it too."""
 
 NOT_RECORDED = "The machine is not recorded, so these latencies are compared with those of no other benchmark."
 
@@ -41,6 +46,7 @@ class Entry:
         model: what is recorded of the model.
         benchmark: where it was measured.
         standing: one of ``STANDINGS``.
+        less_accurate: its top-1 is significantly below the best; see ``LESS_ACCURATE``.
     """
 
     row: Row
@@ -49,6 +55,17 @@ class Entry:
     model: BenchmarkedModel
     benchmark: StoredResults
     standing: str = OTHER
+    less_accurate: bool = False
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What tables write of its standing and accuracy: ("front", "less accurate"); empty if there is nothing."""
+        return tuple(filter(None, [self.standing, LESS_ACCURATE if self.less_accurate else ""]))
+
+    @property
+    def standing_order(self) -> int:
+        """Its place in the order by standing, which it shares with rows of the same marks: 0 for ``SHIP``."""
+        return 2 * STANDINGS.index(self.standing) + self.less_accurate
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the entry as a dictionary that JSON can hold."""
@@ -61,6 +78,7 @@ class Entry:
             "model": self.model.title or None,
             **self.model.to_dict(),
             "standing": self.standing or None,
+            "less_accurate": self.less_accurate,
             "began": None if settings is None else settings.began,
             "results": str(self.benchmark.path),
         }
@@ -71,6 +89,7 @@ class MachineBoard:
     """What was measured on one machine.
 
     Attributes:
+        title: the machine's name, which no other machine of the leaderboard has.
         machine: its record; None if there is none.
         results: its cells of all benchmarks, as one benchmark.
         entries: a row each.
@@ -79,17 +98,13 @@ class MachineBoard:
         notes: how far these results can be compared, a sentence each.
     """
 
+    title: str
     machine: Environment | None
     results: JoinedResults
     entries: tuple[Entry, ...]
     recommendation: Recommendation
     card: RecommendationCard
     notes: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        """The machine's name."""
-        return machine_title(self.machine)
 
     @property
     def benchmarks(self) -> int:
@@ -107,22 +122,27 @@ class MachineBoard:
         }
 
 
-def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: bool) -> MachineBoard:
+def machine_board(
+    cells: Sequence[BenchmarkCells], model_of: ModelOf, *, title: str, named: bool, budget: Sequence[BudgetLimit] = ()
+) -> MachineBoard:
     """Judges the cells of one machine, which classified the same photos.
 
     Args:
         cells: of each benchmark, at least one.
         model_of: describes a file of a benchmark.
+        title: the machine's name.
         named: the names of files include the model, since the leaderboard has several benchmarks.
+        budget: limits that the recommended file has to meet.
     """
     labels = _labels(cells, model_of)
     parts = [
         Part(benchmark=benchmark, cells=tuple(found), label=label if named else "")
         for (benchmark, found), label in zip(cells, labels, strict=True)
     ]
-    results = join(parts)
+    results = join(parts, budget)
     recommendation = recommend(results)
     standings = _standings(results, recommendation)
+    less_accurate = _less_accurate(results)
     rows = {(row.artifact, row.target): row for row in results.rows}
     entries = [
         Entry(
@@ -132,11 +152,13 @@ def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: 
             model=model_of(part.benchmark, cell.artifact),
             benchmark=part.benchmark,
             standing=standings.get((part.name_of(cell.artifact), cell.target), OTHER),
+            less_accurate=(part.name_of(cell.artifact), cell.target) in less_accurate,
         )
         for part, label in zip(parts, labels, strict=True)
         for cell in part.cells
     ]
     return MachineBoard(
+        title=title,
         machine=cells[0][1][0].environment,
         results=results,
         entries=tuple(entries),
@@ -147,42 +169,32 @@ def machine_board(cells: Sequence[BenchmarkCells], model_of: ModelOf, *, named: 
 
 
 def _standings(results: JoinedResults, recommendation: Recommendation) -> dict[CellName, str]:
-    """Returns what the statistics say of the rows, as far as they say anything."""
-    known = [row for row in results.rows if row.value("top1") is not None]
-    found: dict[CellName, str] = {}
-    if known:
-        best = max(known, key=lambda row: row.value("top1") or 0.0)
-        for row in results.evidence.less_accurate(known, best):
-            found[row.artifact, row.target] = LESS_ACCURATE
-    for row in pareto_front(results.rows, results.evidence):
-        found[row.artifact, row.target] = FRONT
+    """Returns the standing of the rows that are not ``OTHER``."""
+    front = pareto_front(results.rows, results.evidence)
+    found: dict[CellName, str] = {(row.artifact, row.target): FRONT for row in front}
     if recommendation.chosen is not None:
         found[recommendation.chosen.artifact, recommendation.chosen.target] = SHIP
     return found
 
 
+def _less_accurate(results: JoinedResults) -> set[CellName]:
+    """Returns the rows that a recommendation without a budget leaves out for their accuracy, by the same test."""
+    rows = [row for row in results.rows if can_ship(row)]
+    best = most_accurate(rows, results.evidence)
+    found = [] if best is None else results.evidence.less_accurate(rows, best)
+    return {(row.artifact, row.target) for row in found}
+
+
 def _labels(cells: Sequence[BenchmarkCells], model_of: ModelOf) -> list[str]:
-    """Returns the shortest names that set the benchmarks apart: of the models, the runs, with times, or the paths."""
-    titles = [_model_title(benchmark, found, model_of) for benchmark, found in cells]
-    runs = [_run_name(benchmark) for benchmark, _ in cells]
-    times = ["" if item.settings is None else item.settings.began[:16].replace("T", " ") for item, _ in cells]
-    dated = [f"{run}, {time}" if run and time else "" for run, time in zip(runs, times, strict=True)]
-    for names in (titles, runs, dated):
-        if all(names) and len(set(names)) == len(names):
-            return names
-    return [str(benchmark.path) for benchmark, _ in cells]
+    """Returns the shortest names that set the benchmarks apart."""
+    names = [names_of(benchmark, _model_title(benchmark, found, model_of)) for benchmark, found in cells]
+    return shortest_names(names, lambda found: len(set(found)) == len(found))
 
 
 def _model_title(benchmark: StoredResults, cells: Sequence[StoredCell], model_of: ModelOf) -> str:
     """Returns the model that all files of a benchmark come from; empty if they do not, or it is not known."""
     titles = {model_of(benchmark, cell.artifact).title for cell in cells}
     return titles.pop() if len(titles) == 1 else ""
-
-
-def _run_name(benchmark: StoredResults) -> str:
-    """Returns the run of a benchmark, or the folder of its results."""
-    run = "" if benchmark.settings is None else benchmark.settings.run
-    return run or benchmark.folder.path.resolve().name
 
 
 def _notes(parts: Sequence[Part]) -> list[str]:

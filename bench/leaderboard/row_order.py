@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tledge.bench.leaderboard.compare_options import MODEL, ORDERS, STANDING
-from tledge.bench.leaderboard.machine_board import STANDINGS, Entry
+from tledge.bench.leaderboard.machine_board import Entry
+from tledge.bench.results.shipping_criteria import p90_bound
 from tledge.core.metric_catalogue import HIGHER, METRICS
 
 
 def in_order(entries: Sequence[Entry], order: str) -> list[Entry]:
     """Returns entries in one of ``ORDERS``; those without the number come last.
 
-    By standing, only what is significant decides, and then the size, which is exact.
+    By standing, what is significant comes first: the standing, then the accuracy. Rows of the same marks are in the
+    order of the upper bound of p90, which the recommendation compares; those without one come last.
     """
     if order == STANDING:
-        return sorted(entries, key=lambda item: (STANDINGS.index(item.standing), _size(item), *_name(item)))
+        return sorted(entries, key=lambda item: (item.standing_order, _bound(item), *_name(item)))
     if order == MODEL:
         return sorted(entries, key=_name)
     metric = ORDERS[order]
@@ -26,8 +28,9 @@ def in_order(entries: Sequence[Entry], order: str) -> list[Entry]:
     )
 
 
-def _size(entry: Entry) -> float:
-    return entry.row.value("file_size") or float("inf")
+def _bound(entry: Entry) -> float:
+    bound = p90_bound(entry.row)
+    return float("inf") if bound is None else bound
 
 
 def _name(entry: Entry) -> tuple[str, str, str]:

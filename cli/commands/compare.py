@@ -45,7 +45,7 @@ def _show(terminal: Terminal, record: CompareRecord) -> None:
             terminal.heading("Accuracy on all machines")
             terminal.print(accuracy_table(photos.accuracy, terminal.width))
     terminal.print()
-    for flag in sorted({flag for board in leaderboard.machines for entry in board.entries for flag in entry.row.flags}):
+    for flag in leaderboard.flags:
         terminal.print_sentence(f"⚠ {flag_text(flag)}: {MEANINGS.get(flag, 'flagged')}")
     for note in leaderboard.notes:
         terminal.print_sentence(note)

@@ -56,7 +56,18 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "a", 1, cells("a", 4.0, 6))
     (tmp_path / "compare").mkdir()
     (tmp_path / "compare" / "leaderboard.md").write_text("mine")
-    check_one_line_error(invoke("compare", cwd=tmp_path), "was not written by tledge compare", "--output")
+    foreign = invoke("compare", cwd=tmp_path)
+    check_one_line_error(foreign, "was not written by tledge compare", "--output")
+    assert foreign.code == 2
     wrong = invoke("compare", "--sort", "speed", cwd=tmp_path)
     assert wrong.code == 2
     assert "unknown order 'speed'" in wrong.err
+
+
+def test_a_budget_is_checked_and_applied(folder: Path) -> None:
+    wrong = invoke("compare", "--budget", "p90_ms >= 4", cwd=folder)
+    check_one_line_error(wrong, "--budget 'p90_ms >= 4' has the wrong direction")
+    assert wrong.code == 2
+    out = invoke("compare", "--budget", "p90_ms <= 4", "--budget", "top1 >= 0.5", "--output", "within", cwd=folder).out
+    assert "The recommended files have to meet p90_ms <= 4 and top1 >= 0.5." in out
+    assert "It meets p90_ms <= 4 and top1 >= 0.5." in out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
@@ -16,7 +17,7 @@ from support import lazy_module
 
 from tledge.core.errors import WeightsError
 from tledge.core.fingerprint import sha256_of_file
-from tledge.core.keras_downloads import DownloadError, load_with_downloads
+from tledge.core.keras_downloads import DownloadError, load_with_downloads, module_of
 from tledge.core.progress import Progress
 from tledge.train.backbone import BACKBONES
 from tledge.train.weights import build_with_weights
@@ -169,6 +170,11 @@ def test_damage_is_not_blamed_on_the_connection(place: Path) -> None:
     with pytest.raises(DownloadError, match=r"^net.h5 \(No space left on device\)$"):
         server.load(notes)
     assert not place.exists()
+
+
+@pytest.mark.unit
+def test_the_module_of_a_function_is_where_it_can_be_replaced() -> None:
+    assert module_of(swap_bytes) is sys.modules[__name__]
 
 
 @pytest.mark.unit

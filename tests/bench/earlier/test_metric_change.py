@@ -175,6 +175,20 @@ def test_the_variation_is_the_largest_change_of_what_has_not_changed() -> None:
     assert BenchmarkVariation.of([(stored_cell({"top1": 1.0}), stored_cell({"top1": 0.5}))]).by_metric == {}
 
 
+@pytest.mark.parametrize(("cells", "expected"), [(1, 0.03), (2, 0.03), (3, 0.001)])
+def test_a_few_unchanged_cells_that_agree_do_not_replace_the_assumption_if_more_are_asked_for(
+    cells: int, expected: float
+) -> None:
+    pairs = [(timed_cell([4.0, 4.0]), timed_cell([4.0 * math.exp(0.001)] * 2))] * cells
+    assert BenchmarkVariation.of(pairs, enough_cells=3).by_metric["latency_p50"] == pytest.approx(expected)
+    assert BenchmarkVariation.of(pairs).by_metric["latency_p50"] == pytest.approx(0.001)
+
+
+def test_a_large_change_of_a_single_unchanged_cell_counts_in_full() -> None:
+    pairs = [(timed_cell([4.0, 4.0]), timed_cell([4.4, 4.4]))]
+    assert BenchmarkVariation.of(pairs, enough_cells=3).by_metric["latency_p50"] == pytest.approx(math.log(1.1))
+
+
 def test_without_unchanged_cells_a_variation_is_assumed() -> None:
     widened = BenchmarkVariation({}).widen("latency_p50", (1.0, 2.0))
     assert pytest.approx(0.03) == ASSUMED_VARIATION

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from leaderboard_sample import cells, write_run
 
+from tledge.bench.leaderboard import benchmark_search
 from tledge.bench.leaderboard.benchmark_search import find_benchmarks
 from tledge.core.errors import MeasurementError
 
@@ -95,3 +99,38 @@ def test_what_is_incomplete_is_named(runs: Path) -> None:
     notes = find_benchmarks([], runs).notes
     assert "'runs/three/bench/results.jsonl' was interrupted: it has what was measured until then." in notes
     assert "Runs without a benchmark: four." in notes
+
+
+@pytest.fixture
+def lock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Makes a folder one that cannot be listed, for root too."""
+
+    def lock(folder: Path) -> None:
+        scandir = os.scandir
+
+        def refusing(path: str) -> object:
+            if Path(path) == folder:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+
+    return lock
+
+
+def test_folders_that_cannot_be_read_are_named(runs: Path, lock: Callable[[Path], None]) -> None:
+    lock(runs / "two")
+    found_benchmarks = find_benchmarks([], runs)
+    assert [str(result.path.parent) for result in found_benchmarks.results] == ["runs/one/bench"]
+    assert "Left out: cannot read the folder 'runs/two': Permission denied." in found_benchmarks.notes
+    with pytest.raises(MeasurementError, match="cannot read the folder 'runs/two': Permission denied; change"):
+        find_benchmarks([runs / "two"], runs)
+
+
+def test_a_folder_whose_files_cannot_be_opened_is_named(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(folder: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder / "results.jsonl"))
+
+    monkeypatch.setattr(benchmark_search, "_holds_results", refusing)
+    with pytest.raises(MeasurementError, match="cannot read the folder 'runs': Permission denied; change"):
+        find_benchmarks([], runs)

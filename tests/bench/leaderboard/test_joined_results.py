@@ -78,6 +78,16 @@ def test_the_change_of_an_unchanged_file_widens_the_interval() -> None:
     assert judged(drifted, "int8.tflite of run 2", "int8.tflite of run 1") == ""
 
 
+@pytest.mark.parametrize(("unchanged", "expected"), [(1, ""), (2, ""), (3, SLOWER)])
+def test_files_that_happen_to_agree_replace_the_3_percent_only_if_there_are_three(
+    unchanged: int, expected: str
+) -> None:
+    """A difference of 4%, which two benchmarks show only if they are known to differ by less."""
+    same = [timed(8.0, letter * 64, artifact=f"{letter}.tflite") for letter in "cde"[:unchanged]]
+    results = joined((timed(4.0, A), *same), (timed(4.16, B), *same))
+    assert judged(results, "int8.tflite of run 2", "int8.tflite of run 1") == expected
+
+
 def test_the_same_file_never_differs_from_itself() -> None:
     results = joined((timed(4.0, A),), (timed(8.0, A),))
     assert judged(results, "int8.tflite of run 2", "int8.tflite of run 1") == ""

@@ -14,9 +14,10 @@ from tledge.bench.leaderboard.accuracy_board import BEST, WORSE
 from tledge.bench.leaderboard.benchmark_search import FoundBenchmarks, find_benchmarks
 from tledge.bench.leaderboard.compare_options import ORDERS
 from tledge.bench.leaderboard.leaderboard import SET_APART, UNKNOWN_PHOTOS, UNPAIRED, Leaderboard, make_leaderboard
-from tledge.bench.leaderboard.machine_board import FRONT, LESS_ACCURATE, OTHER, SHIP, MachineBoard
+from tledge.bench.leaderboard.machine_board import FRONT, OTHER, SHIP, MachineBoard
 from tledge.bench.results.recommendation import recommend
 from tledge.bench.results.results_folder import samples_name
+from tledge.bench.results.shipping_criteria import p90_bound
 from tledge.bench.results.stored_results import read_stored
 from tledge.core.environment import Environment
 
@@ -34,6 +35,10 @@ def only_machine(runs: Path) -> MachineBoard:
 
 def standings(board: MachineBoard) -> dict[str, str]:
     return {f"{entry.artifact} of {entry.label}": entry.standing for entry in board.entries}
+
+
+def less_accurate(board: MachineBoard) -> set[str]:
+    return {entry.label for entry in board.entries if entry.less_accurate}
 
 
 def one_file(build: str, latency: float, wrong: int) -> list[Planted]:
@@ -75,9 +80,27 @@ def test_a_less_accurate_file_is_not_recommended_however_fast(tmp_path: Path) ->
     assert board.recommendation.chosen is not None
     assert board.recommendation.chosen.artifact == "int8.tflite of MobileNetV2 96×96"
     assert standings(board) == {"int8.tflite of MobileNetV2 96×96": SHIP, "int8.tflite of ResNet50 96×96": FRONT}
+    assert less_accurate(board) == {"ResNet50 96×96"}
+    assert [entry.marks for entry in board.entries] == [("ship",), ("front", "less accurate")]
     worse = tmp_path / "worse"
     write_pair(worse, one_file("a", 4.0, 6), one_file("b", 4.0, 60))
-    assert standings(only_machine(worse))["int8.tflite of ResNet50 96×96"] == LESS_ACCURATE
+    assert standings(only_machine(worse))["int8.tflite of ResNet50 96×96"] == OTHER
+    assert less_accurate(only_machine(worse)) == {"ResNet50 96×96"}
+    assert less_accurate(only_machine(worse)) == {
+        item.row.artifact.partition(" of ")[2] for item in only_machine(worse).recommendation.avoided
+    }
+
+
+def test_files_are_marked_less_accurate_than_the_best_file_not_the_keras_model(tmp_path: Path) -> None:
+    """The recommended file would be marked otherwise: 10 photos of 300 that the Keras model classifies."""
+    keras = Planted(artifact="model.keras", target="keras:cpu", build="k", latency=30.0, wrong=0)
+    write_run(tmp_path, "a", 1, [keras, *one_file("a", 4.0, 10)])
+    write_run(tmp_path, "b", 2, one_file("b", 6.0, 11), backbone="resnet50")
+    board = only_machine(tmp_path)
+    assert board.recommendation.chosen is not None
+    assert less_accurate(board) == set()
+    best = [row for row in board.results.rows if row.target == "keras:cpu"]
+    assert board.results.evidence.less_accurate(board.results.rows, best[0]), "the test would find them"
 
 
 def test_one_benchmark_alone_is_judged_as_its_report_does(tmp_path: Path) -> None:
@@ -103,7 +126,7 @@ def test_one_benchmark_alone_is_judged_as_its_report_does(tmp_path: Path) -> Non
 def test_latencies_of_different_machines_are_never_compared(other: Environment, tmp_path: Path) -> None:
     write_pair(tmp_path, cells("a", 4.0, 6), cells("b", 40.0, 6), other)
     found = leaderboard(tmp_path)
-    assert len(found.machines) == 2
+    assert len(found.machines) == len({board.title for board in found.machines}) == 2
     for board in found.machines:
         assert board.recommendation.chosen is not None
         assert board.benchmarks == 1
@@ -136,7 +159,7 @@ def test_other_photos_have_tables_of_their_own(tmp_path: Path) -> None:
     assert [board.name for board in found.photos] == ["Photos A", "Photos B"]
     assert found.notes == (SET_APART,)
     for board in found.machines:
-        assert LESS_ACCURATE not in standings(board).values()
+        assert less_accurate(board) == set()
         assert board.benchmarks == 1
 
 
@@ -196,7 +219,11 @@ def test_rows_are_in_the_order_that_was_asked_for(tmp_path: Path) -> None:
             values = [entry.row.value(metric) for entry in board.entries if entry.row.value(metric) is not None]
             descending = metric in ("top1", "throughput")
             assert values == sorted(values, reverse=descending), order
-    by_standing = [entry.standing for entry in leaderboard(tmp_path).machines[0].entries]
-    assert by_standing == sorted(by_standing, key=[SHIP, FRONT, OTHER, LESS_ACCURATE].index)
+    for board in leaderboard(tmp_path).machines:
+        places = [
+            ([SHIP, FRONT, OTHER].index(entry.standing), entry.less_accurate, p90_bound(entry.row) or float("inf"))
+            for entry in board.entries
+        ]
+        assert places == sorted(places)
     by_model = [entry.label for entry in leaderboard(tmp_path, "model").machines[0].entries]
     assert by_model == sorted(by_model)

@@ -86,7 +86,7 @@ def _too_few(evaluation: Evaluation) -> list[str]:
     return [
         f"> **Too few test photos.** With {photos:,}, the 95% interval of the accuracy is {low:.0%} to {high:.0%}."
         f" About {enough:,} test photos would narrow it to ±{NARROW:.0%}: add photos, or train again with a larger"
-        " `--test-fraction`."
+        " test fraction."
     ]
 
 

@@ -22,6 +22,7 @@ from tledge.bench.results.budget_result import BudgetResult, nearest_miss
 from tledge.bench.results.flags import ONE_ROUND, UNTIMELY
 from tledge.bench.results.limit_relaxation import RelaxedBudgets
 from tledge.bench.results.rows import Row
+from tledge.bench.results.shipping_criteria import can_ship, most_accurate, p90_bound
 from tledge.bench.results.standings import Evidence
 from tledge.core.significance import SLOWER, Interval, verdict
 
@@ -133,7 +134,7 @@ class Recommendation:
 
 def recommend(data: StoredResults) -> Recommendation:
     """Applies the rule to a benchmark's rows, those of the Keras model aside: it is not a file that ships."""
-    rows = [row for row in data.rows if not row.target.startswith("keras")]
+    rows = [row for row in data.rows if can_ship(row)]
     judged = tuple(judge_row(row, data.budget, data.evidence) for row in rows)
     found = _choose_within(judged, data)
     if len({row.artifact for row in rows}) == 1 and (found.undecided != NOT_TIMED or data.budget):
@@ -180,7 +181,7 @@ def _choose_within(judged: Sequence[JudgedRow], data: StoredResults) -> Recommen
 
 def _apply_rule(rows: Sequence[Row], data: StoredResults) -> Recommendation:
     """Returns what the rule gives for some rows."""
-    best = _most_accurate(rows, data.evidence)
+    best = most_accurate(rows, data.evidence)
     inaccurate = [] if best is None else data.evidence.less_accurate(rows, best)
     avoided = [] if best is None else [RuledOut(row=row, reason=LESS_ACCURATE, than=best) for row in inaccurate]
     accurate = [row for row in rows if row not in inaccurate and _is_judged(row, best, data.evidence)]
@@ -193,7 +194,7 @@ def _apply_rule(rows: Sequence[Row], data: StoredResults) -> Recommendation:
             avoided=_by_file(avoided, data),
             flags=flags,
         )
-    comparable = [row for row in accurate if _bound(row) is not None]
+    comparable = [row for row in accurate if p90_bound(row) is not None]
     return _decide(comparable, avoided, data, accuracy_known=best is not None)
 
 
@@ -221,7 +222,7 @@ def _why_undecided(accurate: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
     timed = [row for row in accurate if row.value("latency_p50") is not None]
     if not timed:
         return NOT_TIMED, ()
-    if any(_bound(row) is not None for row in timed):
+    if any(p90_bound(row) is not None for row in timed):
         return "", ()
     flagged = [row for row in timed if not row.timely]
     if len(flagged) < len(timed) or all(ONE_ROUND in row.flags for row in flagged):
@@ -229,21 +230,9 @@ def _why_undecided(accurate: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
     return FLAGGED, tuple(sorted({flag for row in flagged for flag in row.flags if flag in UNTIMELY}))
 
 
-def _most_accurate(rows: Sequence[Row], evidence: Evidence) -> Row | None:
-    """Returns the row with the highest top-1 of those whose result for each photo is known; None if there is none."""
-    known = [row for row in rows if evidence.hits(row) is not None]
-    return max(known, key=lambda row: row.value("top1") or 0.0, default=None)
-
-
 def _is_judged(row: Row, best: Row | None, evidence: Evidence) -> bool:
     """Whether a row's accuracy was compared with the best one; without a best row, no accuracy is compared."""
     return best is None or evidence.hits(row) is not None
-
-
-def _bound(row: Row) -> float | None:
-    """Returns the upper bound of p90; None without several rounds, or if a flag forbids comparing it."""
-    interval = row.interval("latency_p90") if row.timely else None
-    return None if interval is None else interval[1]
 
 
 def _choose(rows: Sequence[Row], evidence: Evidence) -> Row:
@@ -254,7 +243,7 @@ def _choose(rows: Sequence[Row], evidence: Evidence) -> Row:
 
 
 def _order(row: Row) -> tuple[float, float, str]:
-    return _bound(row) or 0.0, _size(row), row.name
+    return p90_bound(row) or 0.0, _size(row), row.name
 
 
 def _size(row: Row) -> float:

@@ -82,7 +82,9 @@ def test_it_gets_better_than_the_probe_and_both_are_named(tuned: RunDirectory) -
 def test_what_does_not_help_is_not_kept(options: dict[str, Any], tmp_path: Path) -> None:
     hurts: dict[str, Any] = {**options, "learning_rate": 1.0, "epochs": 2, "warm_up": 0.0}
     manifest = train(**hurts, runs=tmp_path)
-    plain = train(**{**options, "fine_tune": False}, runs=tmp_path)
+    of_fine_tuning = ("fine_tune_from", "epochs", "patience", "learning_rate", "label_smoothing", "augment")
+    of_probe = {name: value for name, value in options.items() if name not in of_fine_tuning}
+    plain = train(**{**of_probe, "fine_tune": False}, runs=tmp_path)
     assert manifest.metrics["best_epoch"] == 0
     assert manifest.metrics["validation_loss"] == pytest.approx(plain.metrics["validation_loss"], rel=1e-4)
     assert manifest.metrics["test_top1"] == plain.metrics["test_top1"]

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from tledge.core.images import Pixels
+from tledge.core.progress import Progress
 from tledge.core.run_directory import RunDirectory
 from tledge.core.sidecar import Sidecar
 
@@ -215,3 +216,13 @@ def rows_of(history: Path) -> list[dict[str, str]]:
     """``history.csv`` without what a clock says."""
     with history.open() as file:
         return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+class Notes(Progress):
+    """Collects the texts that are noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, label: str, text: str) -> None:
+        self.notes.append(text)

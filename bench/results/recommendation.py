@@ -269,7 +269,7 @@ def _compare(row: Row, chosen: Row, fastest: Row, evidence: Evidence) -> RuledOu
 
 
 def _slower(row: Row, than: Row, evidence: Evidence) -> RuledOut | None:
-    """Returns that a row is slower than another, or not shown to be as fast; None if it is as fast."""
+    """Returns how a row is slower than another, or may be; None if it is as fast."""
     ratio, interval = evidence.ratio(DECIDING, row, than)
     if _is_as_fast(interval) and verdict(interval) != SLOWER:
         return None

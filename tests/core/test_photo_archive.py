@@ -8,7 +8,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile, ZipInfo
 
 import pytest
-from support import blobs, write_stripes
+from support import Notes, blobs, write_stripes
 
 from tledge.core import photo_archive, photo_layouts
 from tledge.core.errors import DataError, RunError
@@ -27,14 +27,6 @@ pytestmark = pytest.mark.unit
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "tledge" / "photos"
-
-
-class Notes(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, label: str, text: str) -> None:
-        self.notes.append(text)
 
 
 def packed(path: Path, *names: str | ZipInfo, content: bytes = b"x") -> Path:

@@ -13,7 +13,7 @@ from threading import Thread
 from types import SimpleNamespace
 
 import pytest
-from support import lazy_module
+from support import Notes, lazy_module
 
 from tledge.core.errors import WeightsError
 from tledge.core.fingerprint import sha256_of_file
@@ -27,14 +27,6 @@ lazy_module("keras")
 
 NAME = "net.h5"
 CONTENT = bytes(range(256)) * 20
-
-
-class Notes(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, label: str, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from support import write_stripes
+from support import Notes, write_stripes
 
 from tledge.bench.places.emulation import cache as emulation_cache
 from tledge.bench.places.emulation.cache import entry, has_entry
@@ -26,14 +26,6 @@ from tledge.train.data.split_draw import draw_splits
 pytestmark = pytest.mark.unit
 
 CONTENT = bytes(range(256)) * 40
-
-
-class Notes(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, label: str, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.fixture(autouse=True)

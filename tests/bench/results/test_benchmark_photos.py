@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support import TINY_SIDECAR
+from support import TINY_SIDECAR, Notes
 
 from tledge.bench.results.workload import Workload, workload_of_files, workload_of_run
 from tledge.core.artifact import write_artifact
@@ -22,14 +22,6 @@ from tledge.core.run_directory import RunDirectory
 from tledge.core.splits import Sample, Splits
 
 pytestmark = pytest.mark.unit
-
-
-class Notes(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, label: str, text: str) -> None:
-        self.notes.append(text)
 
 
 def touch(root: Path, *names: str) -> Path:
